@@ -1,0 +1,124 @@
+"""Own the canonical JSON of agent.json: the bytes that Helm computes with `toPrettyJson`.
+
+The ConfigMap's name carries the hash of its content, so a chart and the generator must agree on
+every byte. The rules are those of Go's `json.MarshalIndent(value, "", "  ")` (Go 1.22 or later) on
+a value decoded from JSON.
+"""
+
+import hashlib
+import json.encoder
+import math
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+# Escapes the quote, the backslash and control characters as Go does, in C; not what HTML reserves.
+_quote = json.encoder.encode_basestring
+
+_HTML = re.compile("[<>&\u2028\u2029]")
+
+# Helm holds every number as a float64: a larger integer would change on its way.
+_LARGEST_INTEGER = 2**53
+
+
+def dumps(value: object) -> str:
+    """Write a value as Go's `json.MarshalIndent` does, without a final line break.
+
+    Raises:
+        TypeError: a value or key that JSON does not know.
+        ValueError: a null, a number that is not finite, an integer beyond 2**53, a lone surrogate.
+    """
+    out: list[str] = []
+    _write(value, "\n", out)
+    text = "".join(out)
+    if not text.isascii():
+        text.encode()  # refuses lone surrogates, which Go would replace
+    return text
+
+
+def digest(data: Mapping[str, str]) -> str:
+    """Hash the data of a ConfigMap: 64 hex digits, Helm's `toPrettyJson | sha256sum`.
+
+    Raises:
+        ValueError: what `dumps` refuses.
+    """
+    return hashlib.sha256(dumps(dict(data)).encode()).hexdigest()
+
+
+def _write(value: object, line: str, out: list[str]) -> None:
+    """Append a value; `line` is the line break with the indentation of its first line."""
+    if type(value) is str:
+        out.append(_string(value))
+    elif type(value) is dict and value:
+        _object(value, line, out)
+    elif type(value) is list and value:
+        _array(value, line, out)
+    else:
+        out.append(_atom(value))
+
+
+def _object(node: dict[str, Any], line: str, out: list[str]) -> None:
+    """Append the members in the order of their names' code points, which is that of their bytes."""
+    inner = line + "  "
+    lead = "{" + inner
+    for key in sorted(node):
+        out.append(f"{lead}{_string(key)}: ")
+        _write(node[key], inner, out)
+        lead = "," + inner
+    out.append(line + "}")
+
+
+def _array(items: list[Any], line: str, out: list[str]) -> None:
+    inner = line + "  "
+    lead = "[" + inner
+    for item in items:
+        out.append(lead)
+        _write(item, inner, out)
+        lead = "," + inner
+    out.append(line + "]")
+
+
+def _string(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"key {text!r} is no string")
+    quoted = _quote(text)
+    return _HTML.sub(_escape, quoted) if _HTML.search(quoted) else quoted
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def _atom(value: object) -> str:
+    """Write what is neither exact text nor a filled collection."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, int | float):
+        return _number(value)
+    if value is None:
+        raise ValueError("null has no place in agent.json: leave the field out")
+    if value in ({}, []):
+        return "{}" if value == {} else "[]"
+    raise TypeError(f"{type(value).__name__} is no plain JSON value")
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int):
+        if abs(value) > _LARGEST_INTEGER:
+            raise ValueError("an integer beyond 2**53 changes on its way through a float64")
+        return int.__repr__(value)
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON number")
+    return _float(value)
+
+
+def _float(value: float) -> str:
+    """Write the shortest digits; with an exponent below 1e-6 and from 1e21 on, as ES6 does."""
+    if value == 0 or 1e-6 <= abs(value) < 1e21:
+        plain = format(Decimal(float.__repr__(value)), "f")
+        return plain.removesuffix(".0")
+    digits, _, exponent = float.__repr__(value).partition("e")
+    return f"{digits.removesuffix('.0')}e{int(exponent):+d}"

@@ -1,0 +1,113 @@
+"""Documents of other groups → our own shape, every position kept; our own pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fleetform.dialects import kagent
+from fleetform.load import Document
+from fleetform.patterns import OWN_API
+from fleetform.problems import Problem, did_you_mean
+from fleetform.tree import Map, at, problem_at
+
+DIALECTS = {kagent.API: kagent.translate}
+"""Translation of a document by its apiVersion: `(kind, tree) -> (tree or None, problems)`."""
+
+KINDS = (
+    "Agent",
+    "AgentTemplate",
+    "ModelConfig",
+    "Tool",
+    "MCPServer",
+    "MemoryStore",
+    "Workflow",
+    "WorkflowRun",
+    "Environment",
+)
+
+EMITTED_BY = {
+    "Namespace": "the Environment's `namespaces.create`",
+    "ServiceAccount": "every Agent gets one; see `identity` and `rbac`",
+    "Role": "`rbac.rules`",
+    "RoleBinding": "`rbac.rules`",
+    "ClusterRole": "`rbac.scope: cluster`",
+    "ClusterRoleBinding": "`rbac.scope: cluster`",
+    "ConfigMap": "an Agent's prompt and settings, or `container.configFiles`",
+    "Secret": "secret references (`apiKeySecretRef`, …): values are never written here",
+    "Deployment": "an Agent or MCPServer",
+    "StatefulSet": "`stateful: true`",
+    "Service": "an Agent, or `container.ports`",
+    "PersistentVolumeClaim": "`volumes[].claim`",
+    "HorizontalPodAutoscaler": "`scaling`",
+    "ScaledObject": "`scaling.keda`",
+    "TriggerAuthentication": "`scaling.keda.triggers[].authentication`",
+    "PodDisruptionBudget": "`scaling` with more than one replica",
+    "NetworkPolicy": "every Agent gets one; see `network`",
+    "ExternalSecret": "the Environment's `secrets`",
+    "SecretStore": "the Environment's `secrets.store`",
+    "ServiceMonitor": "`observability.metrics`",
+    "PodMonitor": "`observability.metrics`",
+    "PrometheusRule": "`observability.metrics`: alerts come with it",
+    "HTTPRoute": "`expose`",
+    "Ingress": "`expose`",
+    "Certificate": "`expose` with an own host",
+    "ResourceQuota": "the Environment's `tenants`",
+    "LimitRange": "the Environment's `tenants`",
+}
+"""Kubernetes kinds that people put beside specs, and the field that makes Fleetform emit their like."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpecDocument:
+    """A document in our own shape, ready to be checked."""
+
+    kind: str
+    tree: Map
+    file: str
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Return `metadata.name`, empty when it is missing."""
+        found = at(self.tree, ("metadata", "name"))
+        return found if isinstance(found, str) else ""
+
+
+def translate(documents: Iterable[Document]) -> tuple[list[SpecDocument], list[Problem]]:
+    """Return the spec documents in our own shape, and what is wrong or lost."""
+    specs: list[SpecDocument] = []
+    problems: list[Problem] = []
+    for document in documents:
+        found = _refuse(document)
+        if found is not None:
+            problems.append(found)
+            continue
+        tree: Map | None = document.tree
+        kind: str = document.tree["kind"]
+        rewrite = DIALECTS.get(document.tree["apiVersion"])
+        if rewrite is not None:
+            tree, said = rewrite(kind, document.tree)
+            problems += said
+        if tree is not None:
+            specs.append(SpecDocument(kind, tree, document.file, document.index))
+    return specs, problems
+
+
+def _refuse(document: Document) -> Problem | None:
+    """Return why a document is none of our kinds, None when it is one."""
+    tree = document.tree
+    api, kind = tree.get("apiVersion"), tree.get("kind")
+    if not isinstance(api, str) or not isinstance(kind, str):
+        missing = "apiVersion" if not isinstance(api, str) else "kind"
+        if missing in tree:
+            return problem_at(tree, (missing,), "not-a-spec", f"`{missing}` is not text", hint=f"apiVersion: {OWN_API}")
+        return problem_at(tree, (), "not-a-spec", f"the document has no `{missing}`: it is not a spec", hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here")
+    if api == OWN_API or api in DIALECTS:
+        if kind in KINDS:
+            return None
+        return problem_at(tree, ("kind",), "unknown-kind", f"unknown kind `{kind[:80]}`", hint=did_you_mean(kind, KINDS, noun="kinds"))
+    name = at(tree, ("metadata", "name"), "?")
+    if kind in EMITTED_BY and kind not in KINDS:
+        return problem_at(tree, ("kind",), "foreign-object", f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec", hint=f"Fleetform emits its like: {EMITTED_BY[kind]}; keep other objects in another folder")
+    return problem_at(tree, ("apiVersion",), "wrong-api-version", f"unknown apiVersion `{api[:80]}`", hint=did_you_mean(api, (OWN_API, *DIALECTS), noun="known"))

@@ -1,0 +1,207 @@
+"""Own the YAML syntax of everything that is written: plain data in, text out.
+
+Every YAML library at hand writes some strings that Go's reader (helm, kubectl, Flux) takes for
+something else. Here a string stands bare only if no version of YAML could read it otherwise.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+_PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@-]|[: ](?=[A-Za-z0-9_./-]))*")
+
+# Whole scalars that YAML 1.1, YAML 1.2 or a lenient reader takes for a bool, a null or a number.
+_WORDS = frozenset(
+    ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity")
+)
+
+# What a reader may refuse, drop or take for a line break: control characters, U+0085, U+2028/9,
+# BOM, lone surrogates, U+FFFE/F. Bidirectional overrides are harmless to readers, but show a
+# reviewer another text than the cluster gets.
+_UNSAFE = re.compile(
+    "[^\t\n -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+_ESCAPED = re.compile(f'["\\\\\t\n]|{_UNSAFE.pattern}')
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+_FILLED_LINE = re.compile(r"\n(?=[^\n])")
+
+# Readers look for the colon of `key: value` within 1,024 characters only.
+_LONGEST_SIMPLE_KEY = 1_000
+
+
+# The same few thousand strings make up every manifest: remember how each one looks behind a key,
+# and each key at its column.
+_SCALARS: dict[str, str] = {}
+_HEADS: defaultdict[str, dict[str, str]] = defaultdict(dict)
+_MOST_REMEMBERED = 4_096
+_LONGEST_REMEMBERED = 128
+
+
+def emit(document: object) -> str:
+    """Write one document, ending in a newline; keys keep the order of their dicts.
+
+    Raises:
+        TypeError: a value that is no dict, list, str, int, float, bool or None, a key that is no
+            str.
+        ValueError: a number that is not finite or needs more than 64 bits, a lone surrogate.
+    """
+    out: list[str] = []
+    if type(document) is dict and document:
+        _mapping(document, "", out)
+    elif type(document) is list and document:
+        _sequence(document, "", out)
+    else:
+        out.append(_leaf(document, "  "))
+    out[0] = out[0][1:]
+    out.append("\n")
+    return "".join(out)
+
+
+def emit_all(documents: Iterable[object], header: str = "") -> str:
+    """Write a stream of documents with `---` between them, below a header of comment lines.
+
+    Raises:
+        TypeError: what `emit` refuses.
+        ValueError: a line of the header that is no comment, what `emit` refuses.
+    """
+    comment = header.removesuffix("\n")
+    if header:
+        if not all(line.startswith("#") for line in comment.split("\n")):
+            raise ValueError("each line of a header starts with #")
+        comment = _UNSAFE.sub(_escape, comment) + "\n"
+    return comment + "---\n".join(map(emit, documents))
+
+
+def _mapping(node: dict[str, Any], pad: str, out: list[str]) -> None:
+    """Append the pairs at column `pad`; each line brings the line break before it."""
+    heads = _HEADS[pad].get
+    scalars, append = _SCALARS.get, out.append
+    inner = pad + "  "
+    for key, value in node.items():
+        append(heads(key) or _head(key, pad))
+        kind = type(value)
+        if kind is str:
+            append(scalars(value) or _scalar(value, inner))
+        elif kind is dict and value:
+            _mapping(value, inner, out)
+        elif kind is list and value:
+            _sequence(value, pad, out)
+        else:
+            append(_leaf(value, inner))
+
+
+def _sequence(items: list[Any], pad: str, out: list[str]) -> None:
+    """Append the items at column `pad`."""
+    inner = pad + "  "
+    dash = f"\n{pad}-"
+    for item in items:
+        kind = type(item)
+        start = len(out)
+        if kind is dict and item:
+            _mapping(item, inner, out)
+        elif kind is list and item:
+            _sequence(item, inner, out)
+        else:
+            out.append(dash + _leaf(item, inner))
+            continue
+        # The dash takes the place of the last two spaces before the item's first line.
+        out[start] = f"{dash} {out[start][len(dash) + 1 :]}"
+
+
+def _leaf(value: object, pad: str) -> str:
+    """Give what stands behind a key or a dash, space included; `pad` is the column of a block."""
+    if value is True:
+        return " true"
+    if value is False:
+        return " false"
+    if isinstance(value, int):
+        return f" {_integer(value)}"
+    if isinstance(value, str):
+        return _SCALARS.get(value) or _scalar(value, pad)
+    if isinstance(value, float):
+        return f" {_decimal(value)}"
+    return f" {_nothing(value)}"
+
+
+def _nothing(value: object) -> str:
+    if value is None:
+        return "null"
+    if value == {}:
+        return "{}"
+    if value == []:
+        return "[]"
+    raise TypeError(f"{type(value).__name__} is no plain YAML value")
+
+
+def _integer(value: int) -> str:
+    """Write digits; beyond 64 bits Go would read a rounded float."""
+    if not -(2**63) <= value < 2**64:
+        raise ValueError("an integer of more than 64 bits is read back rounded")
+    return int.__repr__(value)
+
+
+def _decimal(value: float) -> str:
+    """Write with point and signed exponent: without them YAML 1.1 reads an int or a string."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is no JSON number")
+    digits, exponent, power = float.__repr__(value).partition("e")
+    return f"{digits}{'' if '.' in digits else '.0'}{exponent}{power}"
+
+
+def _head(key: str, pad: str) -> str:
+    """Give the line that a key begins at column `pad`."""
+    if not isinstance(key, str):
+        raise TypeError(f"key {key!r} is no string")
+    form = _plain(key) or _quoted(key)
+    if len(form) > _LONGEST_SIMPLE_KEY:
+        form = f"? {form}\n{pad}"
+    return _remember(_HEADS[pad], key, f"\n{pad}{form}:")
+
+
+def _scalar(text: str, pad: str) -> str:
+    """Give a string behind a key or a dash: plain, else as a block, else quoted."""
+    if plain := _plain(text):
+        return _remember(_SCALARS, text, f" {plain}")
+    if "\n" in text and text[0] not in " \t\n" and not _UNSAFE.search(text):
+        return _block(text, pad)
+    return _remember(_SCALARS, text, f" {_quoted(text)}")
+
+
+def _remember(forms: dict[str, str], text: str, form: str) -> str:
+    if len(text) <= _LONGEST_REMEMBERED:
+        if len(forms) >= _MOST_REMEMBERED:
+            forms.clear()
+        forms[text] = form
+    return form
+
+
+def _plain(text: str) -> str:
+    """Give the text if it may stand bare, else nothing."""
+    bare = _PLAIN.fullmatch(text)
+    return bare[0] if bare and text.lower() not in _WORDS else ""
+
+
+def _quoted(text: str) -> str:
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    point = ord(character)
+    if 0xD800 <= point <= 0xDFFF:
+        raise ValueError(f"lone surrogate U+{point:04X} is no character")
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
+
+
+def _block(text: str, pad: str) -> str:
+    """Write a literal block, all but its last line break."""
+    body = text.rstrip("\n")
+    endings = len(text) - len(body)
+    chomping = ("-", "", "+")[min(endings, 2)]
+    lines = _FILLED_LINE.sub(f"\n{pad}", body)
+    return f" |{chomping}\n{pad}{lines}" + "\n" * (endings - 1)

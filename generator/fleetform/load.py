@@ -1,0 +1,430 @@
+"""Files → YAML trees with a position for every node; whatever YAML readers disagree on is a Problem."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+
+import yaml
+
+from fleetform.problems import Mark, Problem
+from fleetform.tree import Map, Seq
+
+MAX_BYTES = 1 << 20
+"""Largest file, in bytes: a spec is written by people, and a ConfigMap holds no more."""
+MAX_DEPTH = 64
+"""Deepest nesting of maps and lists."""
+MAX_NODES = 200_000
+"""Nodes that a file may unfold to, aliases counted where they are used."""
+MAX_INTEGER = 1 << 53
+"""Beyond it readers that use float64 (Helm, JavaScript) lose digits silently."""
+
+_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
+_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
+# What one version of YAML reads as a number, boolean, time or merge key and another as text.
+_AMBIGUOUS = re.compile(
+    r"""(?: [yYnN] | [yY]es | YES | [nN]o | NO | [oO]n | ON | [oO]ff | OFF      # 1.1 booleans
+      | [-+]?0[0-9_]+ | [-+]?0[oO]?[0-7_]+ | [-+]?0[bB][01_]+ | [-+]?0[xX][0-9a-fA-F_]+
+      | [-+]?[0-9][0-9_]*(?:\.[0-9_]*)? | [-+]?\.[0-9][0-9_]*                       # 1_000
+      | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+                    # 1e3
+      | [-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?                            # 1:30
+      | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)
+      | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt\ \t].*)? | = | <<
+    )\Z""",
+    re.VERBOSE | re.DOTALL,
+)
+# Tab, newline and printable text; CR is refused by itself, with its own words.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One YAML document of a file: its tree and its place among the file's documents."""
+
+    file: str
+    index: int
+    tree: Map
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files hold, in order of their names, and what is wrong with them."""
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+
+
+def load(paths: Sequence[Path]) -> Loaded:
+    """Read files and folders (`*.yaml`, `*.yml`, depth first, sorted) into documents."""
+    documents: list[Document] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for path in paths:
+        for file in _files(path, problems):
+            identity = os.path.realpath(file)
+            if identity in seen:
+                continue
+            seen.add(identity)
+            data = _read(file, problems)
+            if data is not None:
+                found = parse(data, file)
+                documents += found.documents
+                problems += found.problems
+    return Loaded(tuple(documents), tuple(problems))
+
+
+def _files(path: Path, problems: list[Problem]) -> Iterator[str]:
+    name = os.fspath(path)
+    if not os.path.isdir(name):
+        yield name
+        return
+    try:
+        entries = sorted(os.scandir(name), key=lambda entry: entry.name)
+    except OSError as error:
+        problems.append(_unreadable(name, error))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(Path(entry.path), problems)
+        elif entry.name.endswith((".yaml", ".yml")):
+            yield entry.path
+
+
+def _read(file: str, problems: list[Problem]) -> bytes | None:
+    try:
+        # Opening a FIFO for reading would wait for a writer: look before, and never block.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not S_ISREG(status.st_mode):
+                problems.append(_whole_file(file, "not-a-file", "is not a regular file", "point to a YAML file or a folder of them"))
+                return None
+            if status.st_size > MAX_BYTES:
+                problems.append(_too_big(file, status.st_size))
+                return None
+            with os.fdopen(os.dup(descriptor), "rb") as stream:
+                data = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        problems.append(_unreadable(file, error))
+        return None
+    if len(data) > MAX_BYTES:
+        problems.append(_too_big(file, len(data)))
+        return None
+    return data
+
+
+def _unreadable(file: str, error: Exception) -> Problem:
+    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, FileNotFoundError) and os.path.islink(file):
+        return _whole_file(file, "unreadable", "is a symbolic link to nothing", "mend the link or remove it")
+    return _whole_file(file, "unreadable", f"cannot be read: {reason}", "check the path and its permissions")
+
+
+def _too_big(file: str, size: int) -> Problem:
+    return _whole_file(file, "too-big", f"is {size} bytes, more than 1 MiB", "split it: a spec is one short document")
+
+
+def _whole_file(file: str, code: str, message: str, hint: str) -> Problem:
+    return Problem("error", code, f"the file {message}", printable(file), 0, 0, "", hint)
+
+
+def printable(name: str) -> str:
+    """Return a file's name as it can be printed anywhere, whatever bytes it has on disk."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def parse(data: bytes, file: str) -> Loaded:
+    """Read one file's bytes; `file` is the name that positions carry."""
+    name = printable(file)
+    text, problem = _decode(data, name)
+    if problem is not None:
+        return Loaded((), (problem,))
+    reader = _Reader(name)
+    try:
+        reader.read(text)
+    except yaml.YAMLError as error:
+        reader.problems.append(_syntax(error, name, text))
+    except RecursionError:  # pragma: no cover - the depth bound stands before it
+        reader.problems.append(_whole_file(file, "too-deep", "is nested too deeply", "flatten it"))
+    if not reader.documents and not reader.problems:
+        reader.problems.append(_whole_file(file, "empty", "holds no document", "write a spec into it or delete it"))
+    return Loaded(tuple(reader.documents), tuple(reader.problems))
+
+
+def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
+    def problem(code: str, message: str, hint: str, line: int = 0, column: int = 0) -> Problem:
+        return Problem("error", code, message, name, line, column, "", hint)
+
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "", problem("bom", "the file starts with a byte order mark", "save it as UTF-8 without BOM", 1, 1)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        return "", problem("not-utf8", "the file is not UTF-8 text", "save it as UTF-8; binary files do not belong here", line, column)
+    if "\r" in text:
+        line = text.count("\n", 0, text.index("\r")) + 1
+        return "", problem("crlf", "the file has carriage returns (Windows line ends)", "save it with LF line ends; `* text=auto eol=lf` in .gitattributes keeps them", line, 1)
+    bad = _UNPRINTABLE.search(text)
+    if bad:
+        line = text.count("\n", 0, bad.start()) + 1
+        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
+        return "", problem("control-character", f"the control character U+{ord(bad[0]):04X} is not text", "remove it", line, column)
+    return text, None
+
+
+def _syntax(error: yaml.YAMLError, name: str, text: str) -> Problem:
+    mark = getattr(error, "problem_mark", None)
+    line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+    reason = str(getattr(error, "problem", None) or error).strip()
+    context = getattr(error, "context", None)
+    message = f"not valid YAML: {reason}" + (f" ({context})" if context else "")
+    lines = text.split("\n")
+    hint = "check indentation, colons and quotes around this place"
+    if mark and mark.line < len(lines) and "\t" in lines[mark.line]:
+        hint = "indent with spaces: YAML does not allow tabs there"
+    return Problem("error", "yaml-syntax", message, name, line, column, "", hint)
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: the file is not read further
+    """A bound is passed."""
+
+
+class _Reader:
+    """Builds the trees of one file from libyaml's events, without recursion."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.documents: list[Document] = []
+        self.problems: list[Problem] = []
+        self.nodes = 0
+        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._stack: list[tuple[Map | Seq, str | None, int]] = []
+        self._names: list[str | None] = []
+        self._key: str | None = None
+        self._key_mark = Mark(file, 0, 0, 0, 0)
+
+    def read(self, text: str) -> None:
+        """Fill `documents` and `problems`."""
+        try:
+            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+                handle = _HANDLERS.get(type(event))
+                if handle is not None:
+                    handle(self, event)
+        except _Stop:
+            pass
+
+    def problem(self, event: Any, code: str, message: str, hint: str) -> None:
+        mark = event.start_mark
+        path = self._path()
+        self.problems.append(
+            Problem("error", code, message, self.file, mark.line + 1, mark.column + 1, path, hint)
+        )
+
+    def _path(self) -> str:
+        text = ""
+        for node, key, _ in self._stack[1:]:
+            del node
+            text += f"[{key[1:]}]" if key is not None and key.startswith("\0") else f".{key}" if text else f"{key}"
+        if self._stack and self._key is not None:
+            text += f".{self._key}" if text else self._key
+        return text
+
+    # -- events ------------------------------------------------------------------------------
+
+    def document_start(self, event: Any) -> None:
+        del event
+        self._anchors = {}
+        self._stack = []
+        self._key = None
+
+    def scalar(self, event: Any) -> None:
+        self._count(event)
+        expects_key = self._expects_key()
+        if expects_key:
+            self._take_key(event)
+            return
+        value = self._value(event)
+        self._anchor(event, value, 1)
+        self._put(value, event)
+
+    def alias(self, event: Any) -> None:
+        name = event.anchor
+        if self._expects_key():
+            self.problem(event, "key-not-a-string", "an alias cannot be a key", "write the key out")
+            self._key = ""
+            return
+        if name not in self._anchors:
+            cyclic = name in self._names
+            self.problem(
+                event,
+                "alias",
+                f"the alias `*{name}` " + ("contains itself" if cyclic else "has no anchor"),
+                "write the value out",
+            )
+            self._put(None, event)
+            return
+        value, size = self._anchors[name]
+        self._count(event, size)
+        self._put(value, event)
+
+    def open_map(self, event: Any) -> None:
+        self._open(event, Map(self._own_mark(event)))
+
+    def open_list(self, event: Any) -> None:
+        self._open(event, Seq(self._own_mark(event)))
+
+    def close(self, event: Any) -> None:
+        del event
+        node, _, before = self._stack.pop()
+        name = self._names.pop()
+        if name is not None:
+            self._anchors[name] = (node, self.nodes - before + 1)
+        self._key = None
+
+    # -- parts -------------------------------------------------------------------------------
+
+    def _own_mark(self, event: Any) -> Mark:
+        mark = event.start_mark
+        line, column = mark.line + 1, mark.column + 1
+        return Mark(self.file, line, column, line, column)
+
+    def _count(self, event: Any, nodes: int = 1) -> None:
+        self.nodes += nodes
+        if self.nodes > MAX_NODES:
+            self.problem(event, "too-many-nodes", f"the file unfolds to more than {MAX_NODES} nodes", "write aliases out, or split the file")
+            raise _Stop
+
+    def _expects_key(self) -> bool:
+        return bool(self._stack) and self._key is None and isinstance(self._stack[-1][0], Map)
+
+    def _open(self, event: Any, node: Map | Seq) -> None:
+        self._count(event)
+        if event.tag is not None:
+            self._refuse_tag(event)
+        if len(self._stack) >= MAX_DEPTH:
+            self.problem(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten it")
+            raise _Stop
+        if self._expects_key():
+            self.problem(event, "key-not-a-string", "a key must be a string, not a map or a list", "quote it, or use a list of maps")
+            raise _Stop
+        key = self._put(node, event)
+        self._stack.append((node, key, self.nodes))
+        self._names.append(event.anchor)
+        self._key = None
+
+    def _put(self, value: Any, event: Any) -> str | None:
+        if not self._stack:
+            self._root(value, event)
+            return None
+        parent = self._stack[-1][0]
+        mark = event.start_mark
+        if isinstance(parent, Map):
+            key, at = self._key or "", self._key_mark
+            if key not in parent:
+                parent.put(key, value, Mark(self.file, at.line, at.column, mark.line + 1, mark.column + 1))
+            self._key = None
+            return key
+        parent.add(value, self._own_mark(event))
+        return f"\0{len(parent) - 1}"
+
+    def _root(self, value: Any, event: Any) -> None:
+        if isinstance(value, Map):
+            self.documents.append(Document(self.file, len(self.documents), value))
+        elif value is not None:
+            self.problem(event, "not-a-map", "a document must be a map with apiVersion and kind", "see `fleetform schema`")
+
+    def _take_key(self, event: Any) -> None:
+        value = self._value(event, key=True)
+        text = event.value
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (text, 1)
+        if not isinstance(value, str) and not self._said_at(event):
+            self.problem(event, "key-not-a-string", f"the key `{text[:40]}` is not a string", f'quote it: "{text[:40]}"')
+        parent = self._stack[-1][0]
+        if text in parent:
+            first = parent.marks[text]  # type: ignore[call-overload]
+            self.problem(event, "duplicate-key", f"the key `{text[:80]}` stands twice in one map", f"the first is on line {first.line}: remove one")
+        self._key = text
+        self._key_mark = self._own_mark(event)
+
+    def _said_at(self, event: Any) -> bool:
+        mark = event.start_mark
+        last = self.problems[-1] if self.problems else None
+        return last is not None and (last.line, last.column) == (mark.line + 1, mark.column + 1)
+
+    def _anchor(self, event: Any, value: Any, size: int) -> None:
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, size)
+
+    def _refuse_tag(self, event: Any) -> None:
+        self.problem(event, "tag", f"YAML tags are not allowed (`{event.tag[:60]}`)", "remove the tag; quote the value if it is text")
+
+    def _value(self, event: Any, *, key: bool = False) -> Any:
+        if event.tag is not None:
+            self._refuse_tag(event)
+            return event.value
+        if not event.implicit[0]:
+            return self._quoted(event)
+        return self._plain(event, key=key)
+
+    def _quoted(self, event: Any) -> str:
+        text: str = event.value
+        bad = _UNPRINTABLE.search(text)
+        if bad or "\r" in text:
+            code = ord(bad[0]) if bad else 13
+            self.problem(event, "control-character", f"the text has the control character U+{code:04X}", "remove it: tab and newline are the only ones that every reader keeps")
+        return text
+
+    def _plain(self, event: Any, *, key: bool) -> Any:
+        text: str = event.value
+        if text in _BOOLS:
+            return _BOOLS[text]
+        if text in _NULLS:
+            return None
+        if text[0].isalpha() and len(text) > 3:  # fast path: most scalars are words
+            return text
+        if _INT.match(text):
+            return self._integer(event, text)
+        if _FLOAT.match(text):
+            return self._float(event, text)
+        if _AMBIGUOUS.match(text):
+            what = "key" if key else "value"
+            self.problem(event, "ambiguous-scalar", f"YAML versions disagree on the {what} `{text[:60]}`", f'quote it: "{text[:60]}"')
+        return text
+
+    def _integer(self, event: Any, text: str) -> int:
+        value = int(text) if len(text) < 20 else MAX_INTEGER + 1
+        if abs(value) > MAX_INTEGER:
+            self.problem(event, "integer-too-big", f"the integer `{text[:24]}{'…' if len(text) > 24 else ''}` is beyond 2^53: readers lose digits", "quote it if it is an identifier")
+        return value
+
+    def _float(self, event: Any, text: str) -> float:
+        value = float(text)
+        if value in (float("inf"), float("-inf")):
+            self.problem(event, "not-finite", f"the number `{text[:40]}` is too large", "quote it if it is text")
+            return 0.0
+        return value
+
+
+_HANDLERS: dict[type, Any] = {
+    yaml.DocumentStartEvent: _Reader.document_start,
+    yaml.ScalarEvent: _Reader.scalar,
+    yaml.AliasEvent: _Reader.alias,
+    yaml.MappingStartEvent: _Reader.open_map,
+    yaml.SequenceStartEvent: _Reader.open_list,
+    yaml.MappingEndEvent: _Reader.close,
+    yaml.SequenceEndEvent: _Reader.close,
+}

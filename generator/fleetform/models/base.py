@@ -1,0 +1,100 @@
+"""What every spec model shares: frozen, closed, camelCase outside, built when first used."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import WithJsonSchema
+
+from fleetform.patterns import DURATION, LABEL_NAME, QUANTITY
+
+
+
+class Spec(BaseModel):
+    """A closed, frozen piece of a spec."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        defer_build=True,
+        protected_namespaces=(),
+    )
+
+
+def optional(description: str, **rules: Any) -> Any:  # noqa: ANN401 - a pydantic field of any type
+    """Declare a field that may be absent; the description says what then happens."""
+    return Field(default=None, description=description, **rules)
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[
+    str,
+    BeforeValidator(_text),
+    StringConstraints(pattern=QUANTITY),
+    WithJsonSchema({"type": ["string", "number"], "pattern": QUANTITY, "minimum": 0}),
+]
+Duration = Annotated[str, StringConstraints(pattern=DURATION)]
+Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
+ReferenceName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=253)
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+PortName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=15)
+]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Host = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        max_length=253,
+    ),
+]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$", max_length=2048)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+LabelKey = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        max_length=317,
+    ),
+]
+LabelValue = Annotated[
+    str,
+    StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63),
+]
+AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/", max_length=1024)]
+Json = Any
+"""A value of any JSON type: what another system defines and we pass on."""
+
+
+class SecretKey(Spec):
+    """A key of a Secret in the workload's namespace."""
+
+    name: ReferenceName = Field(description="Name of the Secret.")
+    key: str = Field(
+        description="Key in the Secret.", pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253
+    )
+
+
+class Metadata(Spec):
+    """Name, place and labels of a spec."""
+
+    name: Name = Field(description="Name, an RFC 1123 label: it becomes part of object names.")
+    namespace: Name | None = optional(
+        "Namespace before the environment maps it. Default: `default` for what is deployed; "
+        "what is only referred to (Tool, ModelConfig, AgentTemplate) serves every namespace."
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels put on every object and pod of this spec. Default: none."
+    )
+    annotations: dict[LabelKey, str] = Field(
+        default_factory=dict, description="Annotations put on the workload object. Default: none."
+    )

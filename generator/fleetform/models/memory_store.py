@@ -1,0 +1,146 @@
+"""MemoryStore: where conversations live, and for how long."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from fleetform.models.base import (
+    AbsolutePath,
+    Host,
+    Metadata,
+    Name,
+    Port,
+    Quantity,
+    ReferenceName,
+    SecretKey,
+    Spec,
+    optional,
+)
+from fleetform.models.workload import Workload
+
+
+class SecretName(Spec):
+    """A whole Secret, its keys by convention."""
+
+    name: ReferenceName = Field(description="Name of the Secret.")
+
+
+class StoreTls(Spec):
+    """TLS towards a store."""
+
+    enabled: bool = Field(default=False, description="Whether the connection is encrypted.")
+    secret_ref: SecretName | None = optional("Secret with `ca.crt`, and `tls.crt` and `tls.key` for a client certificate. Default: public CAs.")
+    insecure_skip_verify: bool = Field(default=False, description="Weakens: accepts any certificate.")
+
+
+class RedisAuth(Spec):
+    """How to sign in."""
+
+    username: str | None = optional("ACL user. Default: the default user.", max_length=253)
+    secret_ref: SecretKey | None = optional("Password. Default: none.")
+
+
+class Redis(Spec):
+    """A Redis server."""
+
+    host: Host | None = optional("Host name. No default, unless the environment provisions the store.")
+    port: Port = Field(default=6379, description="Port number.")
+    database: int = Field(default=0, description="Database number.", ge=0, le=65535)
+    tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
+    auth: RedisAuth = Field(default_factory=RedisAuth, description="Sign-in.")
+
+
+class Postgres(Spec):
+    """A PostgreSQL server."""
+
+    host: Host | None = optional("Host name. No default, unless the environment provisions the store.")
+    port: Port = Field(default=5432, description="Port number.")
+    database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)] = Field(default="fleetform", description="Database name.")
+    username: str = Field(default="fleetform", description="User name.", max_length=63)
+    password_secret_ref: SecretKey | None = optional("Password. Default: none.")
+    tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
+
+
+class Filesystem(Spec):
+    """JSON lines on a volume."""
+
+    path: AbsolutePath = Field(default="/var/lib/fleetform", description="Folder; mount a volume there.")
+
+
+class VectorStore(Spec):
+    """A vector database."""
+
+    type: Literal["milvus", "pgvector", "qdrant"] = Field(description="Which one.")
+    host: Host | None = optional("Host name. Default: the agent's or the environment's.")
+    port: Port | None = optional("Port number. Default: the product's own.")
+    collection: str = Field(description="Collection or table.", min_length=1, max_length=255)
+    secret_ref: SecretKey | None = optional("Password or token. Default: none.")
+
+
+class Compression(Spec):
+    """Summaries of long conversations."""
+
+    enabled: bool = Field(default=False, description="Whether long conversations are summarised.")
+    threshold: int = Field(default=50, description="Messages after which a summary is made.", ge=2)
+    model: str | None = optional("Model that summarises. Default: the agent's.", max_length=253)
+
+
+class LongTermMemory(Spec):
+    """Facts kept across sessions."""
+
+    enabled: bool = Field(default=False, description="Whether facts are kept across sessions.")
+    vector_store: VectorStore | None = optional("Where they are kept. Needed when enabled.")
+
+
+class Policy(Spec):
+    """How much is kept, and for how long."""
+
+    session_ttl: int | None = optional("Seconds until an idle session is forgotten. Default: never.", alias="sessionTTL", ge=1)
+    max_conversation_history: int | None = optional("Messages loaded into a turn. Default: 100.", ge=1, le=100000)
+    max_sessions_per_user: int | None = optional("Sessions kept per user, oldest evicted. Default: 100.", ge=1, le=100000)
+    compression: Compression | None = optional("Summaries. Default: off.")
+    long_term_memory: LongTermMemory | None = optional("Long-term memory. Default: off.")
+
+
+StoreType = Literal["redis", "postgres", "filesystem", "in-memory"]
+
+
+class Storage(Spec):
+    """A store and its policy."""
+
+    type: StoreType | None = optional("Kind of store. No default: a store needs one.")
+    redis: Redis | None = optional("For type redis.")
+    postgres: Postgres | None = optional("For type postgres.")
+    filesystem: Filesystem | None = optional("For type filesystem.")
+    policy: Policy = Field(default_factory=Policy, description="How much is kept.")
+
+
+class Provision(Workload):
+    """A server of its own in the cluster, for development: one replica, no backups."""
+
+    enabled: bool = Field(default=True, description="Whether it is deployed.")
+    storage: Quantity | None = optional("Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod.")
+
+
+class MemoryStoreSpec(Storage):
+    """A store that agents refer to by name."""
+
+    description: str | None = optional("What it is for. Default: none.", max_length=4096)
+    provision: Provision | None = optional("A server in the cluster, for development. Default: the store exists already.")
+
+
+class MemoryStore(Spec):
+    """A store that agents refer to by name."""
+
+    api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
+    kind: Literal["MemoryStore"] = Field(description="Kind of the document.")
+    metadata: Metadata = Field(description="Name and place.")
+    spec: MemoryStoreSpec = Field(description="The store.")
+
+
+class AgentMemory(Storage):
+    """The memory of one agent: a MemoryStore by name, or a store of its own; what is set here wins."""
+
+    store: Name | None = optional("Name of a MemoryStore. Default: the fields beside it.")

@@ -1,0 +1,461 @@
+"""What every workload can say about its pods: resources, scaling, volumes, network, identity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from fleetform.models.base import (
+    AbsolutePath,
+    EnvName,
+    Host,
+    Json,
+    LabelKey,
+    LabelValue,
+    Name,
+    Port,
+    PortName,
+    Quantity,
+    ReferenceName,
+    SecretKey,
+    Spec,
+    optional,
+)
+
+
+class Image(Spec):
+    """A container image; the environment may add a registry, a tag or a digest."""
+
+    repository: str = Field(
+        description="Repository without tag; without a registry host the environment's registry is put before it.",
+        pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$",
+        max_length=255,
+    )
+    tag: str | None = optional(
+        "Tag. Default: the environment's, for an image that it pins.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+    )
+    digest: str | None = optional(
+        "Digest `sha256:…`; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$"
+    )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
+        "When the kubelet pulls. Default: the kubelet's own rule."
+    )
+
+
+class EnvFrom(Spec):
+    """Where an environment variable's value comes from."""
+
+    secret_key_ref: SecretKey | None = optional("A key of a Secret. Default: not from a Secret.")
+    config_map_key_ref: SecretKey | None = optional("A key of a ConfigMap. Default: not from one.")
+    field_ref: str | None = optional(
+        "A field of the pod, such as `metadata.name`. Default: not from a field.", max_length=253
+    )
+
+
+class EnvVar(Spec):
+    """An environment variable: a value or where it comes from."""
+
+    name: EnvName = Field(description="Name of the variable.")
+    value: Annotated[str, StringConstraints(max_length=131071)] | None = optional(
+        "Literal value; `$(VAR)` is passed on as text. Default: empty, unless `valueFrom` is set."
+    )
+    value_from: EnvFrom | None = optional("Source of the value. Default: `value`.")
+
+
+class ContainerPort(Spec):
+    """A port that the container listens on."""
+
+    name: PortName = Field(description="Port name, at most 15 characters.")
+    container_port: Port = Field(description="Port number in the container.")
+    service_port: Port | None = optional("Port of the Service. Default: `containerPort`.")
+    protocol: Literal["TCP", "UDP"] = Field(default="TCP", description="Transport protocol.")
+    app_protocol: str | None = optional(
+        "Application protocol for gateways and meshes, such as `http` or `kubernetes.io/ws`. Default: none.",
+        max_length=63,
+    )
+
+
+class Container(Spec):
+    """A container image of your own in place of the generic runtime."""
+
+    image: Image = Field(description="Image to run.")
+    command: list[str] | None = optional("Entry point. Default: the image's.")
+    args: list[str] | None = optional("Arguments. Default: the image's.")
+    working_dir: AbsolutePath | None = optional("Working directory. Default: the image's.")
+    ports: list[ContainerPort] = Field(
+        default_factory=list, description="Ports that it listens on. Default: none, and then no Service."
+    )
+    config_files: dict[Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)], str] = Field(
+        default_factory=dict,
+        description="Files by name, mounted read-only in `configDir`; a change rolls the pods. Default: none.",
+    )
+    config_dir: AbsolutePath = Field(
+        default="/etc/fleetform", description="Folder in which the configuration files are mounted."
+    )
+
+
+class ResourceAmounts(Spec):
+    """Amounts of compute resources."""
+
+    cpu: Quantity | None = optional("CPU in cores, such as `250m`. Default: the built-in or the environment's.")
+    memory: Quantity | None = optional("Memory in bytes, such as `512Mi`. Default: the built-in or the environment's.")
+    ephemeral_storage: Quantity | None = optional("Local disk in bytes, such as `1Gi`. Default: none.", alias="ephemeral-storage")
+
+
+class Resources(Spec):
+    """Requests and limits of the main container; both always end up set."""
+
+    requests: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What the scheduler reserves. Default: 100m CPU, 256Mi memory.")
+    limits: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What the kernel enforces. Default: 1 CPU, 512Mi memory, never below the request.")
+
+
+class MetricTarget(Spec):
+    """The value at which an autoscaler aims."""
+
+    type: Literal["Utilization", "AverageValue", "Value"] = Field(description="How the target is measured.")
+    average_utilization: int | None = optional("Percent of the request, averaged over pods.", ge=1, le=10000)
+    average_value: Quantity | None = optional("Value averaged over pods, a quantity.")
+    value: Quantity | None = optional("Value as a whole, a quantity.")
+
+
+class ResourceMetric(Spec):
+    """A pod resource that drives scaling."""
+
+    name: Literal["cpu", "memory"] = Field(description="Resource.")
+    target: MetricTarget = Field(description="Target.")
+
+
+class MetricIdentifier(Spec):
+    """A custom or external metric."""
+
+    name: str = Field(description="Metric name in the metrics API.", min_length=1, max_length=253)
+    selector: Json | None = optional("Label selector of the metric, as Kubernetes defines it. Default: none.")
+
+
+class PodsMetric(Spec):
+    """A custom metric averaged over pods."""
+
+    metric: MetricIdentifier = Field(description="Which metric.")
+    target: MetricTarget = Field(description="Target; its type is AverageValue.")
+
+
+class ObjectReference(Spec):
+    """An object that a metric describes."""
+
+    api_version: str = Field(description="API version of the object.")
+    kind: str = Field(description="Kind of the object.")
+    name: str = Field(description="Name of the object.")
+
+
+class ObjectMetric(Spec):
+    """A custom metric of another object."""
+
+    described_object: ObjectReference = Field(description="The object that the metric describes.")
+    metric: MetricIdentifier = Field(description="Which metric.")
+    target: MetricTarget = Field(description="Target.")
+
+
+class Metric(Spec):
+    """One metric of a HorizontalPodAutoscaler (autoscaling/v2)."""
+
+    type: Literal["Resource", "Pods", "Object", "External"] = Field(description="Which of the fields below is set.")
+    resource: ResourceMetric | None = optional("For type Resource.")
+    pods: PodsMetric | None = optional("For type Pods: needs an adapter that serves the metric.")
+    object: ObjectMetric | None = optional("For type Object.")
+    external: PodsMetric | None = optional("For type External: needs an adapter that serves the metric.")
+
+
+class ScalingPolicy(Spec):
+    """How fast a direction may go."""
+
+    type: Literal["Pods", "Percent"] = Field(description="Unit of `value`.")
+    value: int = Field(description="Pods or percent per period.", ge=1)
+    period_seconds: int = Field(description="Period in seconds, at most 1800.", ge=1, le=1800)
+
+
+class ScalingRules(Spec):
+    """One direction of scaling."""
+
+    stabilization_window_seconds: int | None = optional("Seconds to look back before acting, at most 3600.", ge=0)
+    select_policy: Literal["Max", "Min", "Disabled"] | None = optional("Which policy wins. Default: Max.")
+    policies: list[ScalingPolicy] | None = optional("Rates. Default: Kubernetes' own.")
+    tolerance: Quantity | None = optional("Relative change that is ignored, such as `0.1`. Default: the cluster's.")
+
+
+class Behavior(Spec):
+    """Speed of scaling in both directions."""
+
+    scale_up: ScalingRules | None = optional("Growing. Default: at once, doubling or 4 pods per 15 s.")
+    scale_down: ScalingRules | None = optional("Shrinking. Default: 300 s window, 10 % per minute.")
+
+
+class TriggerAuth(Spec):
+    """Secrets that a KEDA trigger signs in with."""
+
+    parameter: str = Field(description="Trigger parameter that the secret fills, such as `password`.", max_length=63)
+    secret_ref: SecretKey = Field(description="Where the value is.")
+
+
+class Trigger(Spec):
+    """One KEDA trigger."""
+
+    type: str = Field(description="KEDA scaler, such as `prometheus`, `redis`, `cron`.", pattern=r"^[a-z0-9-]+$", max_length=63)
+    metadata: dict[str, Annotated[str, StringConstraints(max_length=4096)]] = Field(
+        default_factory=dict, description="Parameters of the scaler; every value is a string."
+    )
+    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = optional("How the value is read. Default: the scaler's.")
+    name: str | None = optional("Unique name of the trigger. Default: none.", max_length=63)
+    authentication: list[TriggerAuth] | None = optional("Secrets of the trigger; become a TriggerAuthentication. Default: none.")
+
+
+class Keda(Spec):
+    """Scaling by KEDA in place of a HorizontalPodAutoscaler."""
+
+    enabled: bool = Field(default=False, description="Whether a ScaledObject is made.")
+    triggers: list[Trigger] = Field(default_factory=list, description="Triggers; at least one, or cpu/memory metrics beside them.")
+    polling_interval: int | None = optional("Seconds between looks. Default: 30.", ge=1)
+    cooldown_period: int | None = optional("Seconds of quiet before scaling to zero. Default: 300.", ge=0)
+    fallback_replicas: int | None = optional("Replicas while a trigger fails. Default: keep the current ones.", ge=1)
+
+
+class Scaling(Spec):
+    """How many replicas there are, and who decides."""
+
+    min_replicas: int | None = optional("Fewest replicas; 0 only with a KEDA trigger that can wake it. Default: 1.", ge=0, le=10000)
+    max_replicas: int | None = optional("Most replicas. Default: `minReplicas`: a fixed number.", ge=1, le=10000)
+    metrics: list[Metric] | None = optional("Metrics of the autoscaler. Default: 70 % CPU, once `maxReplicas` is above `minReplicas`.")
+    behavior: Behavior | None = optional("Speed of scaling. Default: up at once, down 10 % a minute after 300 s.")
+    keda: Keda | None = optional("Scaling by KEDA. Default: off.")
+
+
+class HealthCheck(Spec):
+    """Probes of the main container. The generic runtime has its own paths for each."""
+
+    enabled: bool = Field(default=True, description="Whether probes are set.")
+    path: AbsolutePath | None = optional("Liveness path. Default: `/health` on the generic runtime; none on your own image.")
+    readiness_path: AbsolutePath | None = optional("Readiness path. Default: `/health/ready` on the generic runtime, else `path`.")
+    startup_path: AbsolutePath | None = optional("Start-up path. Default: `/health/startup` on the generic runtime, else `path`.")
+    port: Port | None = optional("Port number of the probes. Default: the port named `http`, else the first.")
+    initial_delay_seconds: int | None = optional("Seconds before the first start-up probe. Default: 0.", ge=0, le=3600)
+    period_seconds: int = Field(default=10, description="Seconds between liveness and readiness probes.", ge=1, le=3600)
+    timeout_seconds: int = Field(default=3, description="Seconds until a probe counts as failed.", ge=1, le=300)
+    failure_threshold: int = Field(default=3, description="Failures in a row until the kubelet acts.", ge=1, le=100)
+    startup_seconds: int = Field(default=60, description="Seconds that a start may take.", ge=1, le=3600)
+
+
+class Claim(Spec):
+    """A PersistentVolumeClaim."""
+
+    size: Quantity = Field(description="Size in bytes, such as `10Gi`.")
+    access_mode: Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] | None = optional(
+        "Access mode. Default: ReadWriteOnce, ReadWriteMany when more than one pod mounts it."
+    )
+    storage_class: str | None = optional("Storage class. Default: the cluster's default class.", max_length=253)
+
+
+class Volume(Spec):
+    """A volume and where it is mounted; one source."""
+
+    name: Name = Field(description="Name; agents of a namespace that name the same claim share it.")
+    mount_path: AbsolutePath = Field(description="Where it is mounted in the main container.")
+    sub_path: str | None = optional("Folder inside the volume. Default: its root.", max_length=1024, pattern=r"^[^/.][^:]*$")
+    read_only: bool = Field(default=False, description="Whether it is mounted read-only.")
+    claim: Claim | None = optional("A PersistentVolumeClaim. Default: none.")
+    empty_dir: Quantity | None = optional("Size limit in bytes of a scratch volume, such as `1Gi`. Default: none.")
+    config_map: ReferenceName | None = optional("Name of a ConfigMap. Default: none.")
+    secret: ReferenceName | None = optional("Name of a Secret. Default: none.")
+
+
+class Toleration(Spec):
+    """A taint that the pod tolerates."""
+
+    key: str | None = optional("Taint key. Default: all keys, with operator Exists.", max_length=317)
+    operator: Literal["Exists", "Equal"] | None = optional("How the value is compared. Default: Equal.")
+    value: str | None = optional("Taint value. Default: empty.", max_length=63)
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = optional("Effect. Default: all.")
+    toleration_seconds: int | None = optional("Seconds until eviction under NoExecute. Default: for ever.", ge=0)
+
+
+class SpreadConstraint(Spec):
+    """How pods spread over a topology."""
+
+    topology_key: LabelKey = Field(description="Node label that names the topology.")
+    max_skew: int = Field(default=1, description="Largest difference in pods.", ge=1)
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(default="ScheduleAnyway", description="What happens when it cannot be met.")
+
+
+class Mount(Spec):
+    """A mount of a volume in an extra container."""
+
+    name: Name = Field(description="Name of the volume.")
+    mount_path: AbsolutePath = Field(description="Where it is mounted.")
+    read_only: bool = Field(default=False, description="Whether it is mounted read-only.")
+
+
+class ExtraContainer(Spec):
+    """A sidecar or init container; it gets the same restricted security context."""
+
+    name: Name = Field(description="Name of the container.")
+    image: Image = Field(description="Image to run.")
+    command: list[str] | None = optional("Entry point. Default: the image's.")
+    args: list[str] | None = optional("Arguments. Default: the image's.")
+    env: list[EnvVar] = Field(default_factory=list, description="Environment variables. Default: none.")
+    ports: list[ContainerPort] = Field(default_factory=list, description="Ports. Default: none.")
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits. Default: 10m CPU and 32Mi requested, 100m and 64Mi at most.")
+    volume_mounts: list[Mount] = Field(default_factory=list, description="Mounts of the pod's volumes. Default: none.")
+
+
+class ExtraVolume(Spec):
+    """A volume for extra containers."""
+
+    name: Name = Field(description="Name of the volume.")
+    empty_dir: Quantity | None = optional("Size limit in bytes of a scratch volume. Default: none.")
+    config_map: ReferenceName | None = optional("Name of a ConfigMap. Default: none.")
+    secret: ReferenceName | None = optional("Name of a Secret. Default: none.")
+
+
+class Affinity(Spec):
+    """Scheduling preferences, as Kubernetes defines them."""
+
+    node_affinity: dict[str, Json] | None = optional("As core/v1 NodeAffinity. Default: none.")
+    pod_affinity: dict[str, Json] | None = optional("As core/v1 PodAffinity. Default: none.")
+    pod_anti_affinity: dict[str, Json] | None = optional("As core/v1 PodAntiAffinity. Default: none.")
+
+
+class PodTemplate(Spec):
+    """Escape hatches into the pod."""
+
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Extra pod labels. Default: none.")
+    annotations: dict[LabelKey, str] = Field(default_factory=dict, description="Pod annotations. Default: none.")
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Node labels to require. Default: none.")
+    tolerations: list[Toleration] = Field(default_factory=list, description="Taints to tolerate. Default: none.")
+    affinity: Affinity | None = optional("Scheduling affinity. Default: none.")
+    topology_spread_constraints: list[SpreadConstraint] | None = optional(
+        "Spreading of the pods. Default: over nodes and zones, best effort, when more than one replica is possible."
+    )
+    priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
+    runtime_class_name: Name | None = optional("Runtime class, such as `gvisor`. Default: the cluster's.")
+    termination_grace_period_seconds: int | None = optional("Seconds to stop in. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600)
+    image_pull_secrets: list[ReferenceName] = Field(default_factory=list, description="Secrets to pull images with. Default: the environment's.")
+    sidecars: list[ExtraContainer] = Field(default_factory=list, description="Containers beside the main one. Default: none.")
+    init_containers: list[ExtraContainer] = Field(default_factory=list, description="Containers that run before it. Default: none.")
+    volumes: list[ExtraVolume] = Field(default_factory=list, description="Volumes for these containers. Default: none.")
+    run_as_user: int | None = optional("User id of all containers; never 0. Default: 10001.", ge=1, le=2147483647)
+    writable_root_filesystem: bool = Field(default=False, description="Weakens: lets containers write to their image. Only for images that cannot run otherwise.")
+
+
+class RbacRule(Spec):
+    """One rule of a Role."""
+
+    api_groups: list[str] = Field(description="API groups; `\"\"` is the core group.", min_length=1)
+    resources: list[str] = Field(description="Resources in plural, such as `pods`.", min_length=1)
+    verbs: list[str] = Field(description="Verbs, such as `get`.", min_length=1)
+    resource_names: list[str] | None = optional("Names that the rule is bound to. Default: all.")
+
+
+class Rbac(Spec):
+    """What the workload may do at the Kubernetes API."""
+
+    scope: Literal["namespace", "cluster"] = Field(default="namespace", description="Role or ClusterRole.")
+    rules: list[RbacRule] = Field(default_factory=list, description="Rules. Default: none: no token is mounted.")
+    allow_dangerous: list[str] = Field(
+        default_factory=list,
+        description="Weakens: dangerous grants of `rules`, each named: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, … Never `*`. Default: none.",
+    )
+
+
+class Identity(Spec):
+    """The cloud identity of the workload's ServiceAccount."""
+
+    aws_role_arn: str | None = optional("IAM role for EKS. Default: none.", pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", max_length=2048)
+    gcp_service_account: str | None = optional("Google service account for GKE Workload Identity. Default: none.", pattern=r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$", max_length=253)
+    azure_client_id: str | None = optional("Client id for Azure Workload Identity. Default: none.", pattern=r"^[0-9a-fA-F-]{36}$")
+
+
+class Peer(Spec):
+    """Who may call, or where to: one way to name it."""
+
+    agent: str | None = optional("Agent or MCP server of the fleet, `name` or `namespace/name`.", max_length=127)
+    namespace: Name | None = optional("All pods of a namespace, named as in the cluster.")
+    host: Host | None = optional("A host name: a Service of the cluster, or outside it. Egress only.")
+    cidr: str | None = optional("An address range, such as `10.20.0.0/16`.", pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")
+    ports: list[Port] = Field(default_factory=list, description="Pod ports. Default: the HTTP port for ingress; 443 for egress.")
+
+
+class Network(Spec):
+    """Traffic beyond what follows from the spec."""
+
+    allow_from: list[Peer] = Field(default_factory=list, description="More callers. Default: those that the fleet declares.")
+    allow_to: list[Peer] = Field(default_factory=list, description="More destinations. Default: those that the spec uses.")
+
+
+class Expose(Spec):
+    """How callers from outside the cluster reach the workload."""
+
+    host: Host | None = optional("Host name. Default: the environment's `expose.host`.")
+    path: AbsolutePath | None = optional(
+        "Path prefix, stripped before it reaches the workload. Default: `/` with an own host, `/agents/<name>` on the environment's."
+    )
+    type: Literal["HTTPRoute", "Ingress"] | None = optional("Object that does it. Default: the environment's, HTTPRoute where there is a gateway.")
+    port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
+    tls: bool = Field(default=True, description="Whether a Certificate is asked for (own host, cert-manager) or TLS is expected at the gateway.")
+
+
+class Metrics(Spec):
+    """Prometheus metrics of the workload."""
+
+    enabled: bool | None = optional("Whether they are scraped. Default: true on the generic runtime, false on your own image.")
+    port: Port | None = optional("Port number of `/metrics`. Default: 9090.")
+    path: AbsolutePath = Field(default="/metrics", description="Path of the metrics.")
+    interval_seconds: int = Field(default=30, description="Seconds between scrapes.", ge=5, le=3600)
+
+
+class Tracing(Spec):
+    """Traces of the generic runtime."""
+
+    enabled: bool = Field(default=False, description="Whether traces are sent.")
+    provider: Literal["otlp", "langfuse"] = Field(default="otlp", description="Where they go: any OTLP endpoint, or Langfuse.")
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = optional("Base URL of the collector or of Langfuse. Default: the environment's.")
+    sample_rate: float = Field(default=1.0, description="Fraction of traces that are kept, 0 to 1.", ge=0, le=1)
+    public_key_secret_ref: SecretKey | None = optional("Langfuse public key. Default: none: a warning.")
+    secret_key_secret_ref: SecretKey | None = optional("Langfuse secret key. Default: none: a warning.")
+    capture_content: bool = Field(default=False, description="Weakens: sends prompts and answers along.")
+
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Logging(Spec):
+    """Logs of the generic runtime: JSON lines on stdout."""
+
+    level: LogLevel = Field(default="info", description="Least severe level that is written.")
+    loggers: dict[str, LogLevel] = Field(default_factory=dict, description="Levels by logger name. Default: none.")
+
+
+class Observability(Spec):
+    """Metrics, traces and logs."""
+
+    metrics: Metrics = Field(default_factory=Metrics, description="Prometheus metrics.")
+    tracing: Tracing = Field(default_factory=Tracing, description="Traces.")
+    logging: Logging = Field(default_factory=Logging, description="Logs.")
+
+
+class Workload(Spec):
+    """What every workload can say, whatever runs in it."""
+
+    container: Container | None = optional("An image of your own. Default: the generic runtime (agents), the stock image (dev memory stores), none (remote MCP servers).")
+    resources: Resources = Field(default_factory=Resources, description="Requests and limits of the main container.")
+    scaling: Scaling = Field(default_factory=Scaling, description="Replicas and autoscaling. Default: one replica.")
+    env: list[EnvVar] = Field(default_factory=list, description="Environment variables of the main container. Default: none.")
+    health_check: HealthCheck = Field(default_factory=HealthCheck, description="Probes.")
+    observability: Observability = Field(default_factory=Observability, description="Metrics, traces and logs.")
+    volumes: list[Volume] = Field(default_factory=list, description="Volumes of the main container. Default: none but a scratch `/tmp`.")
+    stateful: bool = Field(default=False, description="Whether pods have names and claims of their own (StatefulSet).")
+    service_account: ReferenceName | None = optional("An existing ServiceAccount. Default: an own one without token.")
+    rbac: Rbac | None = optional("Rights at the Kubernetes API. Default: none.")
+    identity: Identity | None = optional("Cloud identity. Default: none.")
+    network: Network = Field(default_factory=Network, description="Extra network permissions.")
+    expose: Expose | None = optional("Access from outside the cluster. Default: none.")
+    pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Escape hatches into the pod.")

@@ -1,0 +1,14 @@
+"""Namespace: Pod Security `restricted` enforced; applied before everything else."""
+
+from __future__ import annotations
+
+from fleetform.objects.manifest import Manifest, manifest, namespace_labels
+from fleetform.plan.model import NamespacePlan
+
+
+def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
+    """Return the Namespace, nothing when it exists already."""
+    if not plan.create:
+        return ()
+    labels = dict(sorted({**namespace_labels(plan, plan.name), **plan.namespace_labels}.items()))
+    return (manifest("v1", "Namespace", plan.name, "", labels),)

@@ -1,0 +1,28 @@
+"""NetworkPolicy: nobody in and nothing out but what the spec uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.objects.manifest import Manifest, data, workload_object
+from fleetform.plan.model import NetworkRule, WorkloadPlan
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the policy; both directions are closed even when a list is empty."""
+    spec: dict[str, Any] = {
+        "podSelector": {"matchLabels": plan.selector},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    if plan.ingress:
+        spec["ingress"] = [_rule("from", rule) for rule in plan.ingress]
+    if plan.egress:
+        spec["egress"] = [_rule("to", rule) for rule in plan.egress]
+    return (workload_object(plan, "networking.k8s.io/v1", "NetworkPolicy", spec=spec),)
+
+
+def _rule(side: str, rule: NetworkRule) -> dict[str, Any]:
+    body: dict[str, Any] = {side: data(rule.peers)}
+    if rule.ports:
+        body["ports"] = [{"protocol": protocol, "port": port} for protocol, port in rule.ports]
+    return body

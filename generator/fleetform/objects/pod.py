@@ -1,0 +1,86 @@
+"""The pod template that Deployment and StatefulSet share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.objects.manifest import data, labels
+from fleetform.plan.model import Probe, WorkloadPlan
+
+
+def template(plan: WorkloadPlan) -> dict[str, Any]:
+    """Return the template of a workload's pods: restricted, spread, and drained before they stop."""
+    metadata: dict[str, Any] = {
+        "labels": dict(sorted({**plan.pod_labels, **labels(plan), "app": plan.name}.items()))
+    }
+    if plan.pod_annotations:
+        metadata["annotations"] = dict(sorted(plan.pod_annotations.items()))
+    return {"metadata": metadata, "spec": _spec(plan)}
+
+
+def _spec(plan: WorkloadPlan) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "serviceAccountName": plan.account.name,
+        "automountServiceAccountToken": plan.account.token,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": plan.run_as_user,
+            "runAsGroup": plan.run_as_user,
+            "fsGroup": plan.run_as_user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationGracePeriodSeconds": plan.grace,
+    }
+    optional = {
+        "imagePullSecrets": [{"name": name} for name in plan.pull_secrets],
+        "priorityClassName": plan.priority_class,
+        "runtimeClassName": plan.runtime_class,
+        "nodeSelector": data(plan.node_selector),
+        "tolerations": data(plan.tolerations),
+        "affinity": data(plan.affinity),
+        "topologySpreadConstraints": data(plan.spread),
+        "initContainers": data(plan.init_containers),
+    }
+    spec |= {key: value for key, value in optional.items() if value}
+    spec["containers"] = [_container(plan), *data(plan.sidecars)]
+    spec["volumes"] = data(plan.volumes)
+    return spec
+
+
+def _container(plan: WorkloadPlan) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": plan.component, "image": plan.image}
+    optional: dict[str, Any] = {
+        "imagePullPolicy": plan.pull_policy,
+        "command": list(plan.command),
+        "args": list(plan.args),
+        "workingDir": plan.working_dir,
+        "ports": [
+            {"name": port.name, "containerPort": port.container_port, "protocol": port.protocol} for port in plan.ports
+        ],
+        "env": data(plan.env),
+    }
+    body |= {key: value for key, value in optional.items() if value}
+    body["resources"] = data(plan.resources)
+    for name, probe in (("startupProbe", plan.startup), ("readinessProbe", plan.readiness), ("livenessProbe", plan.liveness)):
+        if probe is not None:
+            body[name] = _probe(probe)
+    if plan.pre_stop:
+        body["lifecycle"] = {"preStop": {"sleep": {"seconds": plan.pre_stop}}}
+    body["securityContext"] = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": plan.read_only_root,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    body["volumeMounts"] = data(plan.mounts)
+    return body
+
+
+def _probe(probe: Probe) -> dict[str, Any]:
+    how: dict[str, Any] = {"httpGet": {"path": probe.path, "port": probe.port}}
+    if not probe.path:
+        how = {"tcpSocket": {"port": probe.port}}
+    if probe.initial_delay:
+        how["initialDelaySeconds"] = probe.initial_delay
+    return {**how, "periodSeconds": probe.period, "timeoutSeconds": probe.timeout, "failureThreshold": probe.failures}

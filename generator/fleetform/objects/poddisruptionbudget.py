@@ -1,0 +1,14 @@
+"""PodDisruptionBudget: one pod at a time, so that a drain never waits for ever."""
+
+from __future__ import annotations
+
+from fleetform.objects.manifest import Manifest, workload_object
+from fleetform.plan.model import WorkloadPlan
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the budget, nothing when there can be but one pod."""
+    if not plan.disruption_budget:
+        return ()
+    spec = {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": plan.selector}}
+    return (workload_object(plan, "policy/v1", "PodDisruptionBudget", spec=spec),)

@@ -1,0 +1,32 @@
+"""Service: named ports of a workload, and a headless twin where pods are addressed one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.objects.manifest import Manifest, workload_object
+from fleetform.plan.model import Port, WorkloadPlan
+from fleetform.plan.names import fit
+
+HEADLESS = "-headless"
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the Service and its headless twin, nothing when the workload has no ports."""
+    if not plan.ports:
+        return ()
+    body = {"selector": plan.selector, "ports": [_port(port) for port in plan.ports]}
+    services = [workload_object(plan, "v1", "Service", spec={"type": "ClusterIP", **body})]
+    if plan.headless:
+        spec = {"clusterIP": "None", "publishNotReadyAddresses": True, **body}
+        twin = workload_object(plan, "v1", "Service", fit(plan.name, HEADLESS), spec=spec)
+        twin["metadata"]["labels"]["app.kubernetes.io/headless"] = "true"
+        services.append(twin)
+    return tuple(services)
+
+
+def _port(port: Port) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": port.name, "port": port.service_port, "targetPort": port.name, "protocol": port.protocol}
+    if port.app_protocol:
+        body["appProtocol"] = port.app_protocol
+    return body

@@ -1,0 +1,20 @@
+"""Forms of text that Kubernetes prescribes, and the words for them."""
+
+from __future__ import annotations
+
+OWN_API = "fleetform.dev/v1alpha1"
+
+QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
+"""A Kubernetes quantity as the API conventions define it, without a minus: we have no use for one."""
+DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+"""A duration as Go reads it, without a sign and without micro- and nanoseconds."""
+LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
+
+WORDS = {
+    QUANTITY: "write a quantity such as `250m`, `1.5`, `512Mi` or `10Gi` (`k` is small, `Ki` is not)",
+    DURATION: "write a duration such as `30s`, `5m` or `1h30m`",
+    LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
+    r"^/": "write an absolute path, such as `/data`",
+}
+"""What to write instead, by pattern."""

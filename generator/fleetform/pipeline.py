@@ -1,0 +1,117 @@
+"""The one way through the house, from files to texts: what every command shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleetform.check import check
+from fleetform.dialects import SpecDocument, translate
+from fleetform.load import load
+from fleetform.problems import Problem, SpecError, errors
+from fleetform.tree import Map, Seq
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import FleetPlan
+    from fleetform.resolve import Fleet
+
+
+@dataclass(slots=True)
+class Sources:
+    """Checked documents, the problems so far, and whether everything could be read."""
+
+    documents: list[SpecDocument] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    complete: bool = True
+
+
+def read(paths: Sequence[Path]) -> Sources:
+    """Load, translate and check files and folders."""
+    loaded = load(paths)
+    documents, said = translate(loaded.documents)
+    sources = Sources(problems=[*loaded.problems, *said])
+    sources.complete = not loaded.problems
+    for document in documents:
+        found = [*_checked(document)]
+        sources.problems += found
+        if not errors(found):
+            sources.documents.append(document)
+        else:
+            sources.complete = False
+    return sources
+
+
+def _checked(document: SpecDocument) -> Iterable[Problem]:
+    yield from check(document.kind, document.tree)
+    if document.kind == "Environment":
+        yield from _patches(document.tree)
+
+
+_PATCHED = {"Agent": "AgentSpec", "MCPServer": "McpServerSpec", "MemoryStore": "MemoryStoreSpec", "ModelConfig": "ModelSettings"}
+
+
+def _patches(tree: Map) -> Iterable[Problem]:
+    """Check each patch against the spec of the kind that it changes."""
+    spec = tree.get("spec")
+    patches = spec.get("patches") if isinstance(spec, Map) else None
+    for number, patch in enumerate(patches if isinstance(patches, Seq) else ()):
+        target, body = (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
+        kind = target.get("kind") if isinstance(target, Map) else None
+        if isinstance(body, Map) and kind in _PATCHED:
+            yield from check(kind, body, definition=_PATCHED[kind], prefix=("spec", "patches", number, "spec"))
+
+
+def fleet_of(specs: Sources, environments: Sources, name: str, folder: str) -> tuple[Fleet | None, list[Problem]]:
+    """Resolve an environment's fleet."""
+    from fleetform.resolve import resolve  # noqa: PLC0415
+    from fleetform.resolve.environment import chain  # noqa: PLC0415
+
+    problems = [*specs.problems, *environments.problems]
+    try:
+        found = chain(environments.documents, name, folder)
+    except SpecError as error:
+        said = error.problems
+        # A broken environment file has said why it is missing.
+        return None, [*problems, *(said if environments.complete else ())]
+    fleet, more = resolve(specs.documents, found, complete=specs.complete)
+    return fleet, [*problems, *more]
+
+
+def plan_of(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
+    """Plan a fleet; None when an error stands in the way."""
+    from fleetform.plan import plan  # noqa: PLC0415
+
+    return plan(fleet)
+
+
+def texts_of(plan: FleetPlan) -> dict[str, str]:
+    """Return the plain manifests of an environment by their paths."""
+    from fleetform.targets import manifests  # noqa: PLC0415
+
+    return {path: manifests.text(header, documents) for path, (header, documents) in manifests.files(plan).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """An environment's texts and everything that was said on the way."""
+
+    texts: dict[str, str]
+    problems: tuple[Problem, ...]
+
+
+def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
+    """Render an environment; raises SpecError when an error stands in the way."""
+    specs, spaces = read(agents), read([environments])
+    fleet, problems = fleet_of(specs, spaces, name, str(environments))
+    plan = None
+    if fleet is not None:
+        abstract = fleet.environment.abstract
+        if abstract:
+            problems.append(Problem("error", "abstract-environment", f"the environment `{name}` is abstract: others extend it", fleet.environment_tree.mark.file, hint="render one that extends it"))
+        plan, said = plan_of(fleet)
+        problems += said
+    if plan is None or errors(problems):
+        raise SpecError(problems)
+    return Rendering(texts_of(plan), SpecError(problems).problems)

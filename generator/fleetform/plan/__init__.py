@@ -1,0 +1,81 @@
+"""A resolved fleet → plans: every decision taken, every rule checked, all problems at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from fleetform import rules
+from fleetform.plan import namespaces, network, workload
+from fleetform.plan.model import FleetPlan, WorkloadPlan
+from fleetform.plan.workload import Draft
+from fleetform.problems import Problem, errors
+from fleetform.resolve.catalog import Key
+from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.references import Uses, uses
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet
+
+__all__ = ["plan"]
+
+
+def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
+    """Return the plan of an environment, None when an error stands in its way, and all problems."""
+    references = {agent.key: uses(fleet, agent) for agent in fleet.of("Agent")}
+    problems = [*rules.problems(fleet, references)]
+    if errors(problems):
+        return None, problems
+    drafts = _drafts(fleet, references, problems)
+    _link(fleet, drafts)
+    spaces: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        spaces.setdefault(draft.resolved.namespace, []).append(draft)
+    workloads: list[WorkloadPlan] = []
+    spaced = []
+    for space, members in sorted(spaces.items()):
+        shared = _shared_claims(members)
+        plans = [workload.workload_plan(fleet, draft, shared, problems) for draft in members]
+        workloads += plans
+        need = namespaces.needs(members, plans, shared)
+        spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
+    if errors(problems):
+        return None, problems
+    workloads.sort(key=lambda item: (item.namespace, item.name))
+    spaced.sort(key=lambda item: item.name)
+    return FleetPlan(fleet.environment_name, tuple(workloads), tuple(spaced), fleet.environment.gitops.kustomization), problems
+
+
+def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:
+    drafts = [workload.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")]
+    drafts += [workload.server(fleet, item, problems) for item in fleet.of("MCPServer") if is_deployed(item)]
+    drafts += [workload.store(fleet, item, problems) for item in fleet.of("MemoryStore") if is_deployed(item)]
+    return drafts
+
+
+def _link(fleet: Fleet, drafts: list[Draft]) -> None:
+    """Let callers in where they are expected: each egress to the fleet is an ingress of the other side."""
+    by_identity = {id(draft.resolved): draft for draft in drafts}
+    for draft in drafts:
+        resolved = draft.resolved
+        caller = network.pods(fleet.target_namespace(resolved.namespace), resolved.name)
+        for callee, ports in draft.traffic.links:
+            other = by_identity.get(id(callee))
+            if other is not None:
+                other.callers.allow(caller, ports)
+        for caller_of, ports in draft.callers.links:
+            other = by_identity.get(id(caller_of))
+            if other is not None:
+                other.traffic.allow(caller, ports)
+
+
+def _shared_claims(drafts: list[Draft]) -> set[str]:
+    """Return the names of claims that more than one pod of a namespace may mount."""
+    users = Counter(
+        volume.name
+        for draft in drafts
+        if not draft.workload.stateful
+        for volume in draft.workload.volumes
+        if volume.claim is not None
+    )
+    return {name for name, count in users.items() if count > 1}

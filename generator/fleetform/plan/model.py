@@ -1,0 +1,250 @@
+"""The waist: everything decided about a workload or a namespace; below it nobody reads a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+"""A piece of an object in Kubernetes' own keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the main container and of its Service."""
+
+    name: str
+    container_port: int
+    service_port: int
+    protocol: str = "TCP"
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An HTTP probe (or TCP, when it has no path); times in seconds."""
+
+    path: str
+    port: str | int
+    period: int
+    timeout: int
+    failures: int
+    initial_delay: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """An immutable revision of a workload's configuration."""
+
+    name: str
+    data: Mapping[str, str]
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The ServiceAccount of a workload."""
+
+    name: str
+    create: bool
+    annotations: Mapping[str, str]
+    token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rbac:
+    """Rights at the Kubernetes API."""
+
+    cluster: bool
+    name: str
+    rules: tuple[Json, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """A HorizontalPodAutoscaler."""
+
+    minimum: int
+    maximum: int
+    metrics: tuple[Json, ...]
+    behavior: Json
+
+
+@dataclass(frozen=True, slots=True)
+class KedaTrigger:
+    """One trigger and the secrets that it signs in with: (parameter, secret, key)."""
+
+    type: str
+    metadata: Mapping[str, str]
+    metric_type: str = ""
+    name: str = ""
+    secrets: tuple[tuple[str, str, str], ...] = ()
+    authentication: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Keda:
+    """A ScaledObject."""
+
+    minimum: int
+    maximum: int
+    triggers: tuple[KedaTrigger, ...]
+    behavior: Json
+    polling_interval: int
+    cooldown_period: int
+    fallback_replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRule:
+    """Peers in NetworkPolicy's own form, and the pod ports (protocol, port) between them."""
+
+    peers: tuple[Json, ...]
+    ports: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What Prometheus scrapes."""
+
+    port: str
+    path: str
+    interval: int
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Expose:
+    """Access from outside the cluster; times in seconds."""
+
+    kind: str
+    host: str
+    path: str
+    port: int
+    timeout: int
+    gateway: Json = field(default_factory=dict)
+    ingress_class: str = ""
+    tls_secret: str = ""
+    issuer: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A PersistentVolumeClaim, shared by all who name it."""
+
+    name: str
+    size: str
+    access_mode: str
+    storage_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPlan:
+    """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
+
+    name: str
+    namespace: str
+    component: str
+    version: str
+    source: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    # pods
+    pod_labels: Mapping[str, str]
+    pod_annotations: Mapping[str, str]
+    image: str
+    pull_policy: str
+    pull_secrets: tuple[str, ...]
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    working_dir: str
+    env: tuple[Json, ...]
+    ports: tuple[Port, ...]
+    startup: Probe | None
+    readiness: Probe | None
+    liveness: Probe | None
+    pre_stop: int
+    grace: int
+    resources: Json
+    volumes: tuple[Json, ...]
+    mounts: tuple[Json, ...]
+    run_as_user: int
+    read_only_root: bool
+    node_selector: Mapping[str, str]
+    tolerations: tuple[Json, ...]
+    affinity: Json
+    spread: tuple[Json, ...]
+    priority_class: str
+    runtime_class: str
+    sidecars: tuple[Json, ...]
+    init_containers: tuple[Json, ...]
+    # what stands around them
+    config: Config | None
+    account: Account
+    rbac: Rbac | None
+    stateful: bool
+    claim_templates: tuple[Claim, ...]
+    headless: bool
+    recreate: bool
+    replicas: int | None
+    autoscaler: Autoscaler | None
+    keda: Keda | None
+    disruption_budget: bool
+    ingress: tuple[NetworkRule, ...]
+    egress: tuple[NetworkRule, ...]
+    metrics: Metrics | None
+    expose: Expose | None
+    retained: Mapping[str, str]
+    verbatim: Mapping[str, str]
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Return the labels that select exactly this workload's pods; they never change."""
+        return selector(self.name)
+
+
+def selector(name: str) -> dict[str, str]:
+    """Return the labels that select a workload's pods in its namespace."""
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSecret:
+    """A Secret that the secrets operator makes: single keys, or all of the remote one."""
+
+    name: str
+    remote_key: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamespacePlan:
+    """What a namespace has once: claims, secrets, quotas, alerts."""
+
+    name: str
+    labels: Mapping[str, str]
+    create: bool
+    namespace_labels: Mapping[str, str]
+    claims: tuple[Claim, ...]
+    secrets: tuple[ExternalSecret, ...]
+    store_name: str
+    store_kind: str
+    store_provider: Json
+    refresh_interval: str
+    quota: Mapping[str, str]
+    limits: Json
+    alerts: tuple[Json, ...]
+    alert_labels: Mapping[str, str]
+    retained: Mapping[str, str]
+    verbatim: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPlan:
+    """One environment, decided: workloads and namespaces in order of their names."""
+
+    environment: str
+    workloads: tuple[WorkloadPlan, ...]
+    namespaces: tuple[NamespacePlan, ...]
+    kustomization: bool

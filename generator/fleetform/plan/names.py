@@ -1,0 +1,17 @@
+"""Names as pure functions of the spec: never too long, never the same for two things."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+LABEL = 63
+
+
+def fit(name: str, suffix: str = "", limit: int = LABEL) -> str:
+    """Return `name + suffix`, shortened to prefix + 8 hex of a hash when it is longer than `limit`."""
+    whole = name + suffix
+    if len(whole) <= limit:
+        return whole
+    digest = sha256(whole.encode()).hexdigest()[:8]
+    prefix = name[: limit - len(suffix) - 9].rstrip("-.")
+    return f"{prefix}-{digest}{suffix}"

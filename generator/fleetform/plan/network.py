@@ -1,0 +1,212 @@
+"""Who may talk to whom: derived from what specs use, in NetworkPolicy's terms (pod ports, not Service ports)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleetform.plan.model import NetworkRule, selector
+from fleetform.problems import Problem
+from fleetform.resolve.hosts import Destination, destination, split
+
+if TYPE_CHECKING:
+    from fleetform.models.workload import Peer
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.tree import Path
+
+Ports = tuple[tuple[str, int], ...]
+
+EKS_POD_IDENTITY = "169.254.170.23/32"
+GKE_METADATA = "169.254.169.254/32"
+GKE_METADATA_SERVER = "169.254.169.252/32"
+NODE_LOCAL_DNS = "169.254.20.10/32"
+DEFAULT_PORTS = {"redis": 6379, "postgres": 5432}
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Rules on their way: (peers, ports) pairs, said once each."""
+
+    rules: dict[tuple[str, Ports], dict[str, Any]] = field(default_factory=dict)
+    links: list[tuple[Resolved, Ports]] = field(default_factory=list)
+
+    def allow(self, peer: dict[str, Any], ports: Ports) -> None:
+        """Add one peer and its ports; no ports means all of them."""
+        self.rules.setdefault((repr(sorted(peer.items(), key=repr)), ports), peer)
+
+    def call(self, fleet: Fleet, callee: Resolved, ports: Ports) -> None:
+        """Allow a workload of the fleet, and remember the link: its own policy must let us in."""
+        self.allow(pods(fleet.target_namespace(callee.namespace), callee.name), ports)
+        self.links.append((callee, ports))
+
+    def grouped(self) -> tuple[NetworkRule, ...]:
+        """Return one rule per set of ports, in order of ports, its peers in a stable order."""
+        by_ports: dict[Ports, list[tuple[str, dict[str, Any]]]] = {}
+        for (text, ports), peer in self.rules.items():
+            by_ports.setdefault(ports, []).append((text, peer))
+        return tuple(
+            NetworkRule(tuple(peer for _, peer in sorted(peers, key=lambda item: item[0])), ports)
+            for ports, peers in sorted(by_ports.items())
+        )
+
+
+def pods(namespace: str, name: str) -> dict[str, Any]:
+    """Return the peer that is one workload of a namespace."""
+    return {"namespaceSelector": _namespace(namespace), "podSelector": {"matchLabels": selector(name)}}
+
+
+def everything_in(namespace: str) -> dict[str, Any]:
+    """Return the peer that is every pod of a namespace."""
+    return {"namespaceSelector": _namespace(namespace)}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return {"matchLabels": {"kubernetes.io/metadata.name": name}}
+
+
+def dns(fleet: Fleet, traffic: Traffic) -> None:
+    """Allow name resolution: without it nothing else works."""
+    network = fleet.environment.network
+    ports: Ports = (("TCP", 53), ("UDP", 53))
+    traffic.allow(
+        {"namespaceSelector": _namespace(network.dns_namespace), "podSelector": {"matchLabels": dict(network.dns_labels)}}, ports
+    )
+    if network.node_local_dns:
+        traffic.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, ports)
+
+
+def outside(fleet: Fleet) -> dict[str, Any]:
+    """Return the peer that is the internet without private and link-local ranges."""
+    return {"ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(fleet.environment.network.private_ranges)}}
+
+
+def to_url(fleet: Fleet, owner: Resolved, url: str, path: Path, traffic: Traffic) -> Iterator[Problem]:
+    """Allow what a URL of a spec names."""
+    host, port = split(url)
+    if host and port:
+        yield from to_host(fleet, owner, host, port, path, traffic)
+
+
+def to_host(  # noqa: PLR0913
+    fleet: Fleet, owner: Resolved, host: str, port: int, path: Path, traffic: Traffic
+) -> Iterator[Problem]:
+    """Allow a host and the port that its URL names; yields a warning where the pod port is a guess."""
+    found = destination(fleet, owner.namespace, host, port)
+    if found.workload is not None:
+        for target in pod_ports(found.workload, port):
+            traffic.call(fleet, found.workload, (("TCP", target),))
+    elif found.namespace:
+        known = _known_port(fleet, found)
+        if known is None:
+            yield owner.problem(path, "guessed-port", f"network policies see pod ports: is {port} also the pod port of `{host}`?", hint=f"say so in the environment: `network.services: {{{found.service}.{found.namespace}.svc: {port}}}`", severity="warning")
+        traffic.allow(everything_in(found.namespace), (("TCP", known or port),))
+    elif host in ("localhost", "127.0.0.1", "::1"):
+        return
+    else:
+        traffic.allow(_address(fleet, host), (("TCP", port),))
+
+
+def _address(fleet: Fleet, host: str) -> dict[str, Any]:
+    parts = host.split(".")
+    if len(parts) == 4 and all(part.isdigit() and int(part) < 256 for part in parts):
+        return {"ipBlock": {"cidr": f"{host}/32"}}
+    return outside(fleet)
+
+
+def _known_port(fleet: Fleet, found: Destination) -> int | None:
+    services = fleet.environment.network.services
+    names = (found.host, *(f"{found.service}.{found.namespace}{suffix}" for suffix in ("", ".svc", ".svc.cluster.local")))
+    return next((services[name] for name in names if name in services), None)
+
+
+def pod_ports(workload: Resolved, service_port: int | None = None) -> list[int]:
+    """Return a fleet workload's pod ports: the one behind a Service port, else all of them."""
+    ports = _ports(workload)
+    behind = [pod for service, pod in ports if service == service_port]
+    return behind or [pod for _, pod in ports]
+
+
+def _ports(workload: Resolved) -> list[tuple[int, int]]:
+    """Return (Service port, pod port) pairs of a fleet workload."""
+    spec = workload.spec
+    if workload.kind == "MemoryStore":
+        server = spec.provision.container
+        if server is None or not server.ports:
+            port = DEFAULT_PORTS.get(spec.type or "", 6379)
+            return [(port, port)]
+    else:
+        server = spec.container
+        if server is None:
+            return [(8080, 8080)]
+    return [(port.service_port or port.container_port, port.container_port) for port in server.ports]
+
+
+def to_peer(fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic) -> Iterator[Problem]:
+    """Allow a destination that `network.allowTo` names."""
+    if peer.host:
+        for port in peer.ports or [443]:
+            yield from to_host(fleet, owner, peer.host, port, path, traffic)
+        return
+    yield from _named(fleet, owner, peer, path, traffic, tuple(("TCP", port) for port in peer.ports or (443,)))
+
+
+def from_peer(  # noqa: PLR0913
+    fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic, default: Ports
+) -> Iterator[Problem]:
+    """Allow a caller that `network.allowFrom` names."""
+    if peer.host:
+        yield owner.problem((*path, "host"), "contradiction", "a caller cannot be named by its host", hint="name its agent, namespace or cidr", key=True)
+        return
+    ports: Ports = tuple(("TCP", port) for port in peer.ports) or default
+    yield from _named(fleet, owner, peer, path, traffic, ports)
+
+
+def _named(  # noqa: PLR0913
+    fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic, ports: Ports
+) -> Iterator[Problem]:
+    from fleetform.resolve.references import lookup  # noqa: PLC0415
+
+    if peer.agent:
+        said: list[Problem] = []
+        other = lookup(fleet, owner, (*path, "agent"), ("Agent", "MCPServer"), peer.agent, said)
+        yield from said
+        if other is not None:
+            traffic.call(fleet, other, ports)
+    elif peer.namespace:
+        traffic.allow(everything_in(peer.namespace), ports)
+    elif peer.cidr:
+        yield from _range(owner, path, peer.cidr)
+        traffic.allow({"ipBlock": {"cidr": peer.cidr}}, ports)
+    else:
+        yield owner.problem(path, "missing-field", "the peer names nobody", hint="say agent, namespace, host or cidr", key=True)
+
+
+def _range(owner: Resolved, path: Path, cidr: str) -> Iterator[Problem]:
+    from ipaddress import ip_network  # noqa: PLC0415
+
+    try:
+        ip_network(cidr)
+    except ValueError as error:
+        yield owner.problem((*path, "cidr"), "bad-cidr", f"`{cidr}` is not an address range: {error}", hint="write it as 10.20.0.0/16")
+
+
+def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:  # noqa: ANN401 - the spec's identity or None
+    """Allow the metadata addresses that the platform's workload identity needs, and no others."""
+    if identity is None:
+        return
+    name = fleet.environment.platform
+    if name == "eks" and identity.aws_role_arn:
+        traffic.allow({"ipBlock": {"cidr": EKS_POD_IDENTITY}}, (("TCP", 80),))
+    if name == "gke" and identity.gcp_service_account:
+        traffic.allow({"ipBlock": {"cidr": GKE_METADATA}}, (("TCP", 80),))
+        traffic.allow({"ipBlock": {"cidr": GKE_METADATA_SERVER}}, (("TCP", 988),))
+
+
+def api_server(fleet: Fleet, traffic: Traffic) -> None:
+    """Allow the Kubernetes API, on the Service's port and on the nodes' own."""
+    for cidr in fleet.environment.network.api_server:
+        block: dict[str, Any] = {"cidr": cidr}
+        if cidr == "0.0.0.0/0":
+            block["except"] = ["169.254.0.0/16"]
+        traffic.allow({"ipBlock": block}, (("TCP", 443), ("TCP", 6443)))

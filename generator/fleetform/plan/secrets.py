@@ -1,0 +1,48 @@
+"""Secrets of a workload: where their files are mounted, and which keys the namespace needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleetform.models.base import SecretKey
+
+DIRECTORY = "/var/run/secrets/fleetform"
+"""Where the generic runtime finds secret files: `<directory>/<secret>/<key>`."""
+TLS_KEYS = ("ca.crt", "tls.crt", "tls.key")
+
+
+class SecretFiles:
+    """Collects the secrets that one workload reads as files."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, set[str]] = {}
+        self.optional: dict[str, set[str]] = {}
+
+    def file(self, reference: SecretKey) -> dict[str, str]:
+        """Return the runtime's reference to a secret and remember to mount it."""
+        self.keys.setdefault(reference.name, set()).add(reference.key)
+        return {"file": f"{DIRECTORY}/{reference.name}/{reference.key}"}
+
+    def path(self, name: str, key: str) -> str:
+        """Return the path of a key that a convention names, and remember to mount it."""
+        self.keys.setdefault(name, set()).add(key)
+        return f"{DIRECTORY}/{name}/{key}"
+
+    def volume(self) -> dict[str, Any]:
+        """Return the one projected volume that holds them all, in order of their names."""
+        return {
+            "name": "secrets",
+            "projected": {
+                "defaultMode": 0o440,
+                "sources": [
+                    {
+                        "secret": {
+                            "name": name,
+                            "items": [{"key": key, "path": f"{name}/{key}"} for key in sorted(keys)],
+                        }
+                    }
+                    for name, keys in sorted(self.keys.items())
+                ],
+            },
+        }

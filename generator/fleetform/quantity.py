@@ -1,0 +1,24 @@
+"""Kubernetes quantities as exact numbers, for comparing two of them."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+_FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
+_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
+
+
+def parse(text: str) -> Fraction:
+    """Return the exact value of a quantity that has passed the schema; ValueError for anything else."""
+    match = _FORM.match(text)
+    if match is None or not match[1].strip("."):
+        raise ValueError(text)
+    number, suffix = match[1], match[2] or ""
+    whole, _, part = number.partition(".")
+    value = Fraction(int((whole + part) or "0"), 10 ** len(part))
+    if suffix in _BINARY:
+        return value * 2 ** _BINARY[suffix]
+    power = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
+    return value * Fraction(10) ** power

@@ -1,0 +1,143 @@
+"""Documents and an environment → a fleet: every spec merged, typed, and able to say where a value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleetform.dialects import SpecDocument
+from fleetform.models import model
+from fleetform.problems import Problem
+from fleetform.resolve import catalog as catalogs
+from fleetform.resolve import environment as environments
+from fleetform.resolve.catalog import Catalog, Key, namespace_of
+from fleetform.resolve.layers import Layer, flatten, layers
+from fleetform.tree import Map, Path, problem_at, without_nulls
+
+if TYPE_CHECKING:
+    from fleetform.models.environment import EnvironmentSpec
+
+MERGED = ("Agent", "MCPServer", "MemoryStore", "ModelConfig")
+"""Kinds with layers; Tool, Workflow and WorkflowRun are what their document says."""
+PLAIN = ("Tool", "Workflow", "WorkflowRun")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A document after all layers: typed, and as a tree that knows its places."""
+
+    kind: str
+    namespace: str
+    name: str
+    tree: Map
+    typed: Any
+    layers: tuple[Layer, ...]
+    file: str
+
+    @property
+    def spec(self) -> Any:  # noqa: ANN401 - the model of the kind
+        """Return the typed spec."""
+        return self.typed.spec
+
+    @property
+    def key(self) -> Key:
+        """Return namespace and name as in the specs."""
+        return self.namespace, self.name
+
+    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:  # noqa: ANN401
+        """Return a Problem that stands where a value of this document was set."""
+        return problem_at(self.tree, path, code, message, **more)
+
+
+@dataclass(slots=True)
+class Fleet:
+    """Everything that one environment's rendering needs."""
+
+    environment: EnvironmentSpec
+    environment_name: str
+    environment_tree: Map
+    catalog: Catalog
+    specs: dict[str, dict[Key, Resolved]] = field(default_factory=dict)
+
+    def find(self, kind: str, namespace: str, name: str) -> Resolved | None:
+        """Return the spec of that name in a namespace, else the fleet-wide one."""
+        known = self.specs.get(kind, {})
+        return known.get((namespace, name)) or known.get(("", name))
+
+    def of(self, kind: str) -> Iterator[Resolved]:
+        """Yield the specs of a kind in order of namespace and name."""
+        for _, resolved in sorted(self.specs.get(kind, {}).items()):
+            yield resolved
+
+    def target_namespace(self, namespace: str) -> str:
+        """Return the namespace in the cluster of a namespace in the specs."""
+        spaces = self.environment.namespaces
+        return spaces.map.get(namespace, namespace + spaces.suffix)
+
+
+def resolve(
+    documents: Iterable[SpecDocument], chain: list[SpecDocument], *, complete: bool
+) -> tuple[Fleet | None, list[Problem]]:
+    """Return the fleet of an environment and what is wrong with it."""
+    catalog, problems = catalogs.build(documents, complete=complete)
+    tree = environments.merged(chain)
+    typed = _typed("Environment", tree, problems)
+    if typed is None:
+        return None, problems
+    fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
+    used: set[tuple[int, ...]] = set()
+    for kind in (*MERGED, *PLAIN):
+        for key, document in catalog.of(kind):
+            _add(fleet, kind, key, document, used, problems)
+    problems += _idle_patches(tree, fleet, used)
+    return fleet, problems
+
+
+def _add(  # noqa: PLR0913
+    fleet: Fleet, kind: str, key: Key, document: SpecDocument, used: set[tuple[int, ...]], problems: list[Problem]
+) -> None:
+    found: tuple[Layer, ...] = ()
+    whole = document.tree
+    if kind in MERGED:
+        stack, said = layers(fleet.catalog, fleet.environment_tree, document, used)
+        problems += said
+        if said:
+            return
+        found = tuple(stack)
+        spec = flatten(stack)
+        whole = document.tree.clone()
+        if spec is not None:
+            if "extends" in spec:
+                spec = spec.clone()
+                del spec["extends"], spec.marks["extends"]
+            whole.put("spec", spec, document.tree.marks.get("spec", whole.mark))
+    whole = without_nulls(whole)
+    typed = _typed(kind, whole, problems)
+    if typed is not None:
+        fleet.specs.setdefault(kind, {})[key] = Resolved(kind, key[0], key[1], whole, typed, found, document.file)
+
+
+def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN401
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    try:
+        return model(kind).model_validate(tree)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            path = tuple(step for step in detail["loc"] if isinstance(step, str | int))
+            problems.append(problem_at(tree, path, "invalid", detail["msg"][:200], hint="the layers of this spec together are not valid: see `fleetform explain`"))
+        return None
+
+
+def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterator[Problem]:
+    if not fleet.catalog.complete:
+        return
+    for number, patch in enumerate(fleet.environment.patches):
+        if (number,) not in used:
+            names = [name for kind in (patch.target.kind,) for _, name in fleet.catalog.documents.get(kind, {})]
+            hint = f"{patch.target.kind}s of the fleet: {', '.join(sorted(names)[:20]) or 'none'}"
+            yield problem_at(tree, ("spec", "patches", number, "target"), "idle-patch", "the patch matches nothing", hint=hint)
+
+
+__all__ = ["Fleet", "Resolved", "namespace_of", "resolve"]

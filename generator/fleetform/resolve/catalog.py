@@ -1,0 +1,88 @@
+"""Every document of a run by kind, namespace and name; two of one name are a Problem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from fleetform.dialects import SpecDocument
+from fleetform.problems import Problem, did_you_mean
+from fleetform.tree import Map, Path, at, problem_at
+
+DEPLOYED = frozenset({"Agent", "MCPServer", "MemoryStore", "Workflow", "WorkflowRun"})
+"""Kinds that live in one namespace; the others may serve the whole fleet."""
+DEFAULT_NAMESPACE = "default"
+
+Key = tuple[str, str]
+"""Namespace as in the specs (empty: fleet-wide) and name."""
+
+
+@dataclass(slots=True)
+class Catalog:
+    """Documents by kind and key, and whether some of the input could not be read at all."""
+
+    documents: dict[str, dict[Key, SpecDocument]] = field(default_factory=dict)
+    complete: bool = True
+
+    def find(self, kind: str, namespace: str, name: str) -> SpecDocument | None:
+        """Return the document of that name in a namespace, else the fleet-wide one."""
+        known = self.documents.get(kind, {})
+        return known.get((namespace, name)) or known.get(("", name))
+
+    def of(self, kind: str) -> Iterator[tuple[Key, SpecDocument]]:
+        """Yield the documents of a kind in order of namespace and name."""
+        yield from sorted(self.documents.get(kind, {}).items())
+
+    def names(self, kind: str, namespace: str) -> list[str]:
+        """Return the names of a kind that a document of that namespace may use."""
+        return sorted(name for space, name in self.documents.get(kind, {}) if space in ("", namespace))
+
+
+def build(documents: Iterable[SpecDocument], *, complete: bool) -> tuple[Catalog, list[Problem]]:
+    """Index documents; the second of a name is a Problem."""
+    catalog = Catalog(complete=complete)
+    problems: list[Problem] = []
+    for document in documents:
+        if not document.name:
+            continue
+        key = (namespace_of(document), document.name)
+        known = catalog.documents.setdefault(document.kind, {})
+        if key in known:
+            first = known[key].tree.marks["metadata"]
+            problems.append(
+                problem_at(
+                    document.tree,
+                    ("metadata", "name"),
+                    "duplicate-name",
+                    f"{document.kind} `{'/'.join(filter(None, key))}` is defined twice",
+                    hint=f"the first stands in {first.file}:{first.line}; rename or remove one",
+                )
+            )
+        else:
+            known[key] = document
+    return catalog, problems
+
+
+def namespace_of(document: SpecDocument) -> str:
+    """Return a document's namespace as in the specs; empty means fleet-wide."""
+    found = at(document.tree, ("metadata", "namespace"))
+    if isinstance(found, str):
+        return found
+    return DEFAULT_NAMESPACE if document.kind in DEPLOYED else ""
+
+
+def unknown(  # noqa: PLR0913
+    catalog: Catalog, tree: Map, path: Path, kinds: tuple[str, ...], namespace: str, name: str
+) -> Problem | None:
+    """Return the Problem of a name that nothing has; None while part of the input is unreadable."""
+    if not catalog.complete:
+        return None
+    known = [found for kind in kinds for found in catalog.names(kind, namespace)]
+    elsewhere = sorted(
+        {space for kind in kinds for space, found in catalog.documents.get(kind, {}) if found == name and space != namespace}
+    )
+    noun = " or ".join(kinds)
+    hint = did_you_mean(name, known, noun=f"known in `{namespace}`")
+    if elsewhere:
+        hint = f"there is one in namespace `{elsewhere[0]}`; references stay in their namespace"
+    return problem_at(tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint)

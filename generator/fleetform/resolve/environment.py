@@ -1,0 +1,70 @@
+"""The environment of a run: the chain of `extends`, merged, and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fleetform.dialects import SpecDocument
+from fleetform.problems import Problem, SpecError, did_you_mean
+from fleetform.resolve.layers import Layer
+from fleetform.tree import Map, Seq, at, merge, problem_at
+
+
+def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[SpecDocument]:
+    """Return an environment's documents, the root first; raise SpecError when the chain is broken."""
+    known = {document.name: document for document in documents if document.kind == "Environment"}
+    if name not in known:
+        raise SpecError(
+            [Problem("error", "unknown-environment", f"there is no environment `{name[:80]}`", folder, hint=did_you_mean(name, known, noun="environments"))]
+        )
+    found = [known[name]]
+    while (base := at(found[0].tree, ("spec", "extends"))) is not None:
+        tree = found[0].tree
+        if base not in known:
+            raise SpecError([problem_at(tree, ("spec", "extends"), "unknown-reference", f"there is no Environment `{base}`", hint=did_you_mean(str(base), known, noun="environments"))])
+        if known[base] in found:
+            trail = " → ".join(document.name for document in reversed(found))
+            raise SpecError([problem_at(tree, ("spec", "extends"), "environment-cycle", f"environments extend each other: {trail} → {base}", hint="break the circle")])
+        found.insert(0, known[base])
+    return found
+
+
+def layers(found: list[SpecDocument]) -> list[Layer]:
+    """Return the environment's layers, the root first."""
+    return [
+        Layer(f"Environment {document.name}", document.tree["spec"])
+        for document in found
+        if isinstance(document.tree.get("spec"), Map)
+    ]
+
+
+def merged(found: list[SpecDocument]) -> Map:
+    """Return the environment as one document.
+
+    Patches add up along the chain, the root's first: they are a list of changes, not a value.
+    """
+    last = found[-1]
+    whole = last.tree.clone()
+    spec: Map | None = None
+    patches: Seq | None = None
+    for layer in layers(found):
+        own = layer.tree
+        if isinstance(own.get("patches"), Seq):
+            patches = _appended(patches, own["patches"])
+        inherited = spec.clone() if spec is not None else Map(own.mark)
+        inherited.pop("abstract", None)
+        spec = merge(inherited, own)
+    if spec is not None:
+        if patches is not None:
+            spec.put("patches", patches, spec.marks["patches"])
+        whole.put("spec", spec, last.tree.marks.get("spec", whole.mark))
+    return whole
+
+
+def _appended(first: Seq | None, second: Seq) -> Seq:
+    if first is None:
+        return second
+    both = Seq(second.mark)
+    both.extend([*first, *second])
+    both.marks = [*first.marks, *second.marks]
+    return both

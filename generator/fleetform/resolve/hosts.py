@@ -1,0 +1,112 @@
+"""Where a host name leads: to a workload of the fleet, to another Service of the cluster, or outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet, Resolved
+
+SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A host and port; `namespace` (as in the cluster) is empty outside it, `workload` is the fleet's."""
+
+    host: str
+    port: int
+    namespace: str = ""
+    service: str = ""
+    workload: Resolved | None = None
+
+
+def split(url: str) -> tuple[str, int]:
+    """Return host and port of a URL; port 0 when it cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").lower(), parts.port or SCHEME_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return "", 0
+
+
+def destination(fleet: Fleet, namespace: str, host: str, port: int) -> Destination:
+    """Find out where a host leads that a spec of `namespace` names."""
+    service, space = _in_cluster(fleet, namespace, host)
+    if not service:
+        return Destination(host, port)
+    workload = _workload(fleet, space, service)
+    target = fleet.target_namespace(space) if workload or _is_ours(fleet, space) else space
+    return Destination(host, port, target, service, workload)
+
+
+def rewritten(fleet: Fleet, namespace: str, url: str) -> str:
+    """Return a URL with the host written out as the cluster knows it; outside hosts stay as they are."""
+    host, port = split(url)
+    found = destination(fleet, namespace, host, port)
+    if not found.namespace:
+        return url
+    parts = urlsplit(url)
+    authority = f"{found.service}.{found.namespace}.svc.cluster.local"
+    if parts.port is not None:
+        authority += f":{parts.port}"
+    return urlunsplit((parts.scheme, authority, parts.path, parts.query, parts.fragment))
+
+
+def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
+    """Return Service and namespace (as in the specs) of a host, two empty strings when it is outside."""
+    labels = host.rstrip(".").removesuffix(".cluster.local").split(".")
+    if len(labels) >= 3 and labels[-1] == "svc":
+        return labels[-3], labels[-2]
+    if len(labels) == 1 and host and host != "localhost" and not _is_address(host):
+        return labels[0], namespace
+    if len(labels) == 2 and _is_namespace(fleet, host, labels[1]):
+        return labels[0], labels[1]
+    return "", ""
+
+
+def _is_namespace(fleet: Fleet, host: str, label: str) -> bool:
+    # `name.namespace` and `example.com` look alike; no public suffix of one label has a dash.
+    return (
+        _is_ours(fleet, label)
+        or host in fleet.environment.network.services
+        or ("-" in label and not label.startswith("xn--"))
+    )
+
+
+def _is_ours(fleet: Fleet, namespace: str) -> bool:
+    return any(
+        space == namespace
+        for kind in ("Agent", "MCPServer", "MemoryStore")
+        for space, _ in fleet.specs.get(kind, {})
+    )
+
+
+def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
+    spaces = {namespace, *(key for key, value in fleet.environment.namespaces.map.items() if value == namespace)}
+    for space in sorted(spaces):
+        for kind in ("Agent", "MCPServer", "MemoryStore"):
+            found = fleet.specs.get(kind, {}).get((space, service.removesuffix("-headless")))
+            if found is not None and is_deployed(found):
+                return found
+    return None
+
+
+def is_deployed(resolved: Resolved) -> bool:
+    """Whether a spec becomes pods: every agent, servers with a container, stores that are provisioned."""
+    if resolved.kind == "Agent":
+        return True
+    if resolved.kind == "MCPServer":
+        return resolved.spec.container is not None
+    return resolved.kind == "MemoryStore" and resolved.spec.provision is not None and resolved.spec.provision.enabled
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""Environment defaults < templates < spec < environment patches: one tree, every leaf's origin kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fleetform.dialects import SpecDocument
+from fleetform.problems import Problem
+from fleetform.resolve.catalog import Catalog, namespace_of, unknown
+from fleetform.tree import Map, Path, Seq, at, merge, problem_at
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of a spec's values; `tree` has the shape of a `spec`."""
+
+    name: str
+    tree: Map
+
+
+def layers(
+    catalog: Catalog, environment: Map, document: SpecDocument, used: set[tuple[int, ...]]
+) -> tuple[list[Layer], list[Problem]]:
+    """Return what a document's spec is made of, lowest first; `used` collects the patches that matched."""
+    problems: list[Problem] = []
+    found: list[Layer] = []
+    name = at(environment, ("metadata", "name"), "")
+    defaults = at(environment, ("spec", "defaults", document.kind))
+    if isinstance(defaults, Map):
+        found.append(Layer(f"defaults of environment {name}", defaults))
+    found += _templates(catalog, document, (), problems)
+    spec = document.tree.get("spec")
+    if isinstance(spec, Map):
+        found.append(Layer(f"{document.kind} {document.name}", spec))
+    for number, patch in enumerate(_patches(environment)):
+        if _matches(patch, document):
+            used.add((number,))
+            found.append(Layer(f"patch {number} of environment {name}", patch["spec"]))
+    return found, problems
+
+
+def flatten(found: list[Layer]) -> Map | None:
+    """Merge layers into one tree; None when there are none."""
+    merged: Map | None = None
+    for layer in found:
+        merged = layer.tree if merged is None else merge(merged, layer.tree)
+    return merged
+
+
+def _templates(
+    catalog: Catalog, document: SpecDocument, trail: tuple[str, ...], problems: list[Problem]
+) -> list[Layer]:
+    """Return the layers of what a document extends, each template's own bases before it."""
+    found: list[Layer] = []
+    for path, name in _extends(document.tree):
+        base = _base(catalog, document, name)
+        if base is None:
+            problem = unknown(catalog, document.tree, path, ("AgentTemplate", "Agent"), namespace_of(document), name)
+            problems += [problem] if problem else []
+            continue
+        step = f"{base.kind} {base.name}"
+        if step in trail or base is document:
+            chain = " → ".join((*trail, step))
+            problems.append(problem_at(document.tree, path, "template-cycle", f"`{name}` extends itself: {chain}", hint="break the circle"))
+            continue
+        found += _templates(catalog, base, (*trail, step), problems)
+        spec = base.tree.get("spec")
+        if isinstance(spec, Map):
+            found.append(Layer(step, spec))
+    return found
+
+
+def _base(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument | None:
+    namespace = namespace_of(document)
+    template = catalog.find("AgentTemplate", namespace, name)
+    return template or catalog.find("Agent", namespace, name)
+
+
+def _extends(tree: Map) -> Iterator[tuple[Path, str]]:
+    value = at(tree, ("spec", "extends"))
+    if isinstance(value, str):
+        yield ("spec", "extends"), value
+    elif isinstance(value, Seq):
+        for number, item in enumerate(value):
+            if isinstance(item, str):
+                yield ("spec", "extends", number), item
+
+
+def _patches(environment: Map) -> list[Map]:
+    value = at(environment, ("spec", "patches"))
+    return [patch for patch in value if isinstance(patch, Map)] if isinstance(value, Seq) else []
+
+
+def _matches(patch: Map, document: SpecDocument) -> bool:
+    target = patch["target"]
+    if target.get("kind") != document.kind:
+        return False
+    if "name" in target and target["name"] != document.name:
+        return False
+    if "namespace" in target and target["namespace"] != namespace_of(document):
+        return False
+    labels = at(document.tree, ("metadata", "labels"), {}) or {}
+    wanted = target.get("labels") or {}
+    return all(labels.get(key) == value for key, value in wanted.items())

@@ -1,0 +1,217 @@
+"""What an agent's names stand for: model, tools, servers, agents, memory; unknown names are Problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.catalog import unknown
+from fleetform.tree import Path, locate
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import ToolUse
+    from fleetform.models.memory_store import Storage
+    from fleetform.models.model_config import ModelSettings
+
+KEYLESS = frozenset({"ollama", "gpustack", "vllm", "bedrock"})
+"""Model providers that may be used without an API key."""
+
+
+@dataclass(slots=True)
+class Uses:
+    """Everything that one agent refers to, looked up."""
+
+    model: ModelSettings | None = None
+    models: list[tuple[str, ModelSettings]] = field(default_factory=list)
+    fallbacks: list[tuple[str, ModelSettings]] = field(default_factory=list)
+    tools: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
+    servers: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
+    inline_servers: list[ToolUse] = field(default_factory=list)
+    agents: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
+    peers: list[Resolved] = field(default_factory=list)
+    memory: Storage | None = None
+    store: Resolved | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def uses(fleet: Fleet, agent: Resolved) -> Uses:
+    """Look up everything that an agent names; `problems` says what was not found."""
+    found = Uses()
+    if agent.spec.container is None:
+        _models(fleet, agent, found)
+        _tools(fleet, agent, found)
+        _memory(fleet, agent, found)
+    else:
+        _tools(fleet, agent, found)
+    for number, name in enumerate(agent.spec.peers):
+        peer = lookup(fleet, agent, ("spec", "peers", number), ("Agent",), name, found.problems)
+        if peer is not None:
+            found.peers.append(peer)
+    return found
+
+
+def lookup(  # noqa: PLR0913
+    fleet: Fleet, owner: Resolved, path: Path, kinds: tuple[str, ...], name: str, problems: list[Problem], namespace: str = ""
+) -> Resolved | None:
+    """Return what a name of a spec stands for (`name` or `namespace/name`), or say that nothing has it."""
+    space, slash, short = name.rpartition("/")
+    space = space if slash else namespace or owner.namespace
+    for kind in kinds:
+        found = fleet.find(kind, space, short)
+        if found is not None:
+            return found
+    if any(fleet.catalog.find(kind, space, short) for kind in kinds):
+        return None  # it is there, with problems of its own
+    problem = unknown(fleet.catalog, owner.tree, path, kinds, space, short)
+    problems += [problem] if problem else []
+    return None
+
+
+# -- models -------------------------------------------------------------------------------------
+
+
+def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+    spec = agent.spec
+    base = None
+    if spec.model_config_ref:
+        base = lookup(fleet, agent, ("spec", "modelConfig"), ("ModelConfig",), spec.model_config_ref, found.problems)
+        if base is None and spec.model is None:
+            return
+    if base is None and spec.model is None:
+        found.problems.append(
+            agent.problem(("spec",), "no-model", "the agent has no model", hint="set `modelConfig`, or `model` with provider and name", key=True)
+        )
+        return
+    path: Path = ("spec", "model") if spec.model is not None else ("spec", "modelConfig")
+    found.model = _effective(fleet, agent, path, base.spec if base else None, spec.model, found)
+    for field_name, target in (("models", found.models), ("fallbacks", found.fallbacks)):
+        for number, name in enumerate(getattr(spec, field_name) or []):
+            place: Path = ("spec", field_name, number)
+            other = lookup(fleet, agent, place, ("ModelConfig",), name, found.problems)
+            model = _effective(fleet, agent, place, other.spec, None, found) if other else None
+            if model is not None:
+                target.append((name, model))
+
+
+def _effective(  # noqa: PLR0913
+    fleet: Fleet, agent: Resolved, path: Path, base: ModelSettings | None, own: ModelSettings | None, found: Uses
+) -> ModelSettings | None:
+    model: Any = overlay(base, own)
+    if model.endpoint == "":
+        model = model.model_copy(update={"endpoint": None})
+    if not model.provider or not model.name:
+        missing = "provider" if not model.provider else "name"
+        found.problems.append(agent.problem(path, "no-model", f"the model has no `{missing}`", hint=f"add `{missing}:`, or extend what has it", key=True))
+        return None
+    defaults = fleet.environment.providers.get(model.provider)
+    if defaults is not None:
+        update = {
+            name: value
+            for name, value in (("api_key_secret_ref", defaults.api_key_secret_ref), ("endpoint", defaults.endpoint))
+            if value is not None and getattr(model, name) is None
+        }
+        model = model.model_copy(update=update)
+    found.problems += _complete(agent, path, model)
+    return model  # type: ignore[no-any-return]
+
+
+def _complete(agent: Resolved, path: Path, model: ModelSettings) -> Iterator[Problem]:
+    provider = model.provider
+    if provider in ("azure", "vllm", "ollama", "gpustack", "openai-compatible") and not model.endpoint:
+        yield agent.problem(path, "no-endpoint", f"the provider `{provider}` has no public endpoint", hint=f"set `endpoint`, or the environment's `providers.{provider}.endpoint`", key=True)
+    if provider not in KEYLESS and provider != "openai-compatible" and model.api_key_secret_ref is None:
+        yield agent.problem(path, "no-api-key", f"the model of provider `{provider}` has no API key", hint=f"set `apiKeySecretRef`, or the environment's `providers.{provider}.apiKeySecretRef`", key=True)
+
+
+def overlay(base: Any, own: Any) -> Any:  # noqa: ANN401 - two models of one type
+    """Return `base` with the fields that `own` sets; nested models field by field."""
+    if base is None or own is None:
+        return own if base is None else base
+    update = {}
+    for name in own.model_fields_set:
+        value = getattr(own, name)
+        below = getattr(base, name, None)
+        nested = hasattr(value, "model_fields_set") and type(value) is type(below)
+        update[name] = overlay(below, value) if nested else value
+    return base.model_copy(update=update)
+
+
+# -- tools --------------------------------------------------------------------------------------
+
+
+def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+    for number, use in enumerate(agent.spec.tools):
+        if use.endpoint:
+            found.inline_servers.append(use)
+            continue
+        kinds = (use.kind,) if use.kind else ("Tool", "MCPServer", "Agent")
+        path: Path = ("spec", "tools", number, "name")
+        other = lookup(fleet, agent, path, kinds, use.name, found.problems, use.namespace or "")
+        if other is None:
+            continue
+        if not use.kind:
+            found.problems += _ambiguous(fleet, agent, path, use.name, other)
+        target = {"Tool": found.tools, "MCPServer": found.servers, "Agent": found.agents}[other.kind]
+        target.append((use, other))
+
+
+def _ambiguous(fleet: Fleet, agent: Resolved, path: Path, name: str, chosen: Resolved) -> Iterator[Problem]:
+    others = [
+        kind
+        for kind in ("Tool", "MCPServer", "Agent")
+        if kind != chosen.kind and fleet.find(kind, agent.namespace, name) is not None
+    ]
+    if others:
+        kinds = ", ".join([chosen.kind, *others])
+        yield agent.problem(path, "ambiguous-reference", f"`{name}` is the name of several kinds: {kinds}", hint=f"add `kind: {chosen.kind}`")
+
+
+# -- memory -------------------------------------------------------------------------------------
+
+
+def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+    own = agent.spec.memory
+    if own is None:
+        return
+    store: Any = own
+    if own.store:
+        found.store = lookup(fleet, agent, ("spec", "memory", "store"), ("MemoryStore",), own.store, found.problems)
+        if found.store is None:
+            return
+        base = reachable(fleet, found.store)
+        names = {"type", "redis", "postgres", "filesystem", "policy"}
+        update = {name: overlay(getattr(base, name), getattr(own, name)) for name in names & own.model_fields_set}
+        store = base.model_copy(update=update)
+    found.memory = store
+    found.problems += _usable(agent, store, own.store)
+
+
+def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store's spec
+    """Return a store's spec with the host of the server that the environment provisions for it."""
+    spec = store.spec
+    if spec.provision is None or not spec.provision.enabled or spec.type not in ("redis", "postgres"):
+        return spec
+    from fleetform.models.memory_store import Postgres, Redis  # noqa: PLC0415
+
+    host = f"{store.name}.{fleet.target_namespace(store.namespace)}.svc.cluster.local"
+    server = getattr(spec, spec.type) or (Redis() if spec.type == "redis" else Postgres())
+    return spec.model_copy(update={spec.type: server.model_copy(update={"host": host})})
+
+
+def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:  # noqa: ANN401
+    path: Path = ("spec", "memory")
+    if store.type is None:
+        yield agent.problem(path, "no-store-type", "the memory has no `type`", hint="add `type:` (redis, postgres, filesystem, in-memory), or `store:` with the name of a MemoryStore", key=True)
+    if store.type in ("redis", "postgres"):
+        server = getattr(store, store.type)
+        if server is None or not server.host:
+            whose = f"MemoryStore `{name}`" if name else "memory"
+            yield agent.problem(path, "no-host", f"the {whose} has no `{store.type}.host`", hint="set it, or let the environment provision the store", key=True)
+
+
+def is_set(resolved: Resolved, path: Path) -> bool:
+    """Whether some layer sets a field, rather than its built-in default."""
+    return locate(resolved.tree, path)[1]

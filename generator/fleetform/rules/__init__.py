@@ -1,0 +1,34 @@
+"""What a schema cannot say: rules over resolved specs, one module per subject, each yielding Problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet
+from fleetform.resolve.references import Uses
+from fleetform.rules import agents, credentials, environments, graphs, metadata, rbac, resources, scaling, tools, volumes, workflows
+
+AgentUses = dict[tuple[str, str], Uses]
+
+RULES = (
+    environments.rules,
+    metadata.rules,
+    credentials.rules,
+    agents.rules,
+    resources.rules,
+    scaling.rules,
+    rbac.rules,
+    volumes.rules,
+    tools.rules,
+    graphs.rules,
+    workflows.rules,
+)
+
+
+def problems(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield every Problem of a fleet; `uses` holds the agents' references by their keys."""
+    for found in uses.values():
+        yield from found.problems
+    for rule in RULES:
+        yield from rule(fleet, uses)

@@ -1,0 +1,64 @@
+"""Names and labels: what is reserved, what would clash, what other tools would lose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform.resolve.hosts import is_deployed
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
+RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file", "namespaces": "namespaces.yaml is a file of its own"}
+# Keys that look like scalars fail in or are lost by Kustomize 5.8.
+_SCALAR_KEY = re.compile(r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z")
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield reserved labels, keys that look like scalars, and names of which two would be one."""
+    del uses
+    for kind in ("Agent", "MCPServer", "MemoryStore"):
+        for resolved in fleet.of(kind):
+            yield from _labels(resolved)
+    yield from _one_name(fleet)
+
+
+def _labels(resolved: Resolved) -> Iterator[Problem]:
+    metadata = resolved.typed.metadata
+    maps: list[tuple[Path, dict[str, str], bool]] = [
+        (("metadata", "labels"), metadata.labels, True),
+        (("metadata", "annotations"), metadata.annotations, False),
+    ]
+    template = getattr(resolved.spec, "pod_template", None)
+    if template is not None:
+        maps += [
+            (("spec", "podTemplate", "labels"), template.labels, True),
+            (("spec", "podTemplate", "annotations"), template.annotations, False),
+        ]
+    for path, entries, is_labels in maps:
+        for key in entries:
+            if _SCALAR_KEY.match(key):
+                yield resolved.problem((*path, key), "scalar-key", f"the key `{key}` looks like a scalar: Kustomize loses it", hint="use a key with a letter and a dash or a domain", key=True)
+            elif is_labels and (key == "app" or key.startswith(RESERVED_PREFIXES)):
+                yield resolved.problem((*path, key), "reserved-label", f"the label `{key}` is Fleetform's own", hint="choose another key, such as `example.com/tier`", key=True)
+
+
+def _one_name(fleet: Fleet) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], Resolved] = {}
+    for kind in ("Agent", "MCPServer", "MemoryStore"):
+        for resolved in fleet.of(kind):
+            if not is_deployed(resolved):
+                continue
+            if resolved.name in RESERVED_NAMES:
+                yield resolved.problem(("metadata", "name"), "reserved-name", f"the name `{resolved.name}` is reserved: {RESERVED_NAMES[resolved.name]}", hint="choose another name")
+            if resolved.spec.__class__.__name__ != "MemoryStoreSpec" and resolved.spec.stateful and len(resolved.name) > 52:
+                yield resolved.problem(("metadata", "name"), "name-too-long", f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}", hint="its pods carry the name and a hash in a label of 63: choose a shorter name")
+            first = seen.setdefault(resolved.key, resolved)
+            if first is not resolved:
+                yield resolved.problem(("metadata", "name"), "duplicate-name", f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload", hint=f"the first stands in {first.file}: rename one")

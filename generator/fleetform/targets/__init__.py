@@ -1,0 +1,1 @@
+"""Plans and objects → files: one module per format, each a pure function to `{path: documents}`."""

@@ -1,0 +1,216 @@
+"""YAML data that knows where each of its nodes stands, and the one rule by which layers merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fleetform.problems import Mark, Problem, Severity
+
+Path = tuple[str | int, ...]
+
+NATURAL_KEYS = ("name", "containerPort")
+"""Keys by which items of a list are told apart when layers merge, in order of preference."""
+
+KEYED_LISTS: dict[str, tuple[str, ...]] = {
+    "env": ("name",),
+    "tools": ("name",),
+    "volumes": ("name",),
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "sidecars": ("name",),
+    "ports": ("name", "containerPort"),
+}
+"""Lists that merge by a natural key; every other list is replaced as a whole."""
+
+
+class Map(dict[str, Any]):
+    """A mapping with the mark of each key; `mark` is its own place."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: dict[str, Mark] = {}
+
+    def put(self, key: str, value: Any, mark: Mark) -> None:
+        """Set a key that stands at `mark`."""
+        self[key] = value
+        self.marks[key] = mark
+
+    def move(self, old: str, new: str) -> None:
+        """Rename a key and keep its place in the file; nothing happens when it is absent."""
+        if old in self:
+            self.put(new, self.pop(old), self.marks.pop(old))
+
+    def clone(self) -> Map:
+        """Return a shallow copy that can be changed without changing this one."""
+        twin = Map(self.mark)
+        twin.update(self)
+        twin.marks = dict(self.marks)
+        return twin
+
+
+class Seq(list[Any]):
+    """A list with the mark of each item; `mark` is its own place."""
+
+    __slots__ = ("mark", "marks")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.marks: list[Mark] = []
+
+    def add(self, value: Any, mark: Mark) -> None:
+        """Append an item that stands at `mark`."""
+        self.append(value)
+        self.marks.append(mark)
+
+
+def locate(tree: Map | Seq, path: Sequence[str | int]) -> tuple[Mark, bool]:
+    """Return the mark of the deepest node of `path` that exists, and whether it is the whole path."""
+    mark, node = tree.mark, tree
+    for step in path:
+        found = mark_at(node, step)
+        if found is None:
+            return mark, False
+        mark = found
+        node = node[step]  # type: ignore[index,call-overload]
+    return mark, True
+
+
+def mark_at(node: object, step: str | int) -> Mark | None:
+    """Return the mark of one key or index of a node, None when it has none."""
+    if isinstance(node, Map):
+        return node.marks.get(str(step))
+    if isinstance(node, Seq) and isinstance(step, int) and -len(node) <= step < len(node):
+        return node.marks[step]
+    return None
+
+
+def at(
+    tree: Map | Seq, path: Sequence[str | int], default: Any = None
+) -> Any:
+    """Return the value at a path, or `default` when a step of it is missing."""
+    node: Any = tree
+    for step in path:
+        try:
+            node = node[step]
+        except (KeyError, IndexError, TypeError):
+            return default
+    return node
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Return a path as people write it: `spec.tools[1].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def problem_at(
+    tree: Map | Seq,
+    path: Sequence[str | int],
+    code: str,
+    message: str,
+    *,
+    hint: str = "",
+    severity: Severity = "error",
+    key: bool = False,
+) -> Problem:
+    """Return a Problem that stands at a node: at its value, or at its key when the key is at fault."""
+    mark, whole = locate(tree, path)
+    line, column = (
+        (mark.line, mark.column) if key or not whole else (mark.value_line, mark.value_column)
+    )
+    return Problem(severity, code, message, mark.file, line, column, dotted(path), hint)
+
+
+def merge(lower: Any, upper: Any, key: str = "") -> Any:
+    """Lay `upper` over `lower`: maps by key, keyed lists by name, the rest replaces, null deletes.
+
+    Neither argument is changed; unchanged parts are shared. `key` is the key under which both stand.
+    """
+    if isinstance(lower, Map) and isinstance(upper, Map):
+        return _merge_maps(lower, upper)
+    if isinstance(lower, Seq) and isinstance(upper, Seq) and key in KEYED_LISTS:
+        return _merge_lists(lower, upper, KEYED_LISTS[key])
+    return upper
+
+
+def _merge_maps(lower: Map, upper: Map) -> Map:
+    merged = lower.clone()
+    merged.mark = upper.mark
+    for key, value in upper.items():
+        if value is None:
+            merged.pop(key, None)
+            merged.marks.pop(key, None)
+            continue
+        below = merged.get(key)
+        merged.put(key, value if below is None else merge(below, value, key), upper.marks[key])
+    return merged
+
+
+def _merge_lists(lower: Seq, upper: Seq, names: tuple[str, ...]) -> Seq:
+    merged = Seq(upper.mark)
+    merged.extend(lower)
+    merged.marks = list(lower.marks)
+    index = {ident: i for i, item in enumerate(lower) if (ident := identity(item, names))}
+    for item, mark in zip(upper, upper.marks, strict=True):
+        ident = identity(item, names)
+        if ident is not None and ident in index:
+            at = index[ident]
+            merged[at] = merge(merged[at], item)
+            merged.marks[at] = mark
+        else:
+            merged.add(item, mark)
+    return merged
+
+
+def identity(item: object, names: tuple[str, ...] = NATURAL_KEYS) -> tuple[str, Any] | None:
+    """Return what tells a list's item apart: its first natural key and that key's value."""
+    if isinstance(item, dict):
+        for name in names:
+            if item.get(name) is not None:
+                return name, item[name]
+    return None
+
+
+def without_nulls(node: Any) -> Any:
+    """Return the tree without null members: what `null` says in a spec is `not set`."""
+    if isinstance(node, Map):
+        kept = Map(node.mark)
+        for key, value in node.items():
+            if value is not None:
+                kept.put(key, without_nulls(value), node.marks[key])
+        return kept
+    if isinstance(node, Seq):
+        seq = Seq(node.mark)
+        for item, mark in zip(node, node.marks, strict=True):
+            if item is not None:
+                seq.add(without_nulls(item), mark)
+        return seq
+    return node
+
+
+def plain(node: Any) -> Any:
+    """Return the tree as plain dicts and lists."""
+    if isinstance(node, dict):
+        return {key: plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [plain(item) for item in node]
+    return node
+
+
+def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield every leaf with its path; empty maps and lists are leaves."""
+    if isinstance(node, dict) and node:
+        for key, value in node.items():
+            yield from leaves(value, (*path, key))
+    elif isinstance(node, list) and node:
+        for number, item in enumerate(node):
+            yield from leaves(item, (*path, number))
+    else:
+        yield path, node

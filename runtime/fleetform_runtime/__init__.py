@@ -1,0 +1,1 @@
+"""Serve one agent, described by the agent.json that is mounted into its pod."""

@@ -1,0 +1,261 @@
+"""Own the catalogue of metrics: what the runtime exports, and no other.
+
+Alerts and dashboards are written from it. No label may be called as Prometheus' operator calls the
+target's own (namespace, pod, service, endpoint, job, instance, container): it would arrive as
+`exported_…`. Nor may one hold a session, a user or free text: each value is a series for ever.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+TARGET_LABELS = frozenset(
+    ("namespace", "pod", "service", "endpoint", "job", "instance", "container")
+)
+
+# 30 s is the boundary of the latency alert: a quantile is only sharp where a bucket ends.
+_REQUEST = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_CALL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A label; `values` is the closed set of what it may hold, empty where a spec names them."""
+
+    name: str
+    help: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric family; `name` is that of the exposition, `_total` of a counter included."""
+
+    name: str
+    type: Literal["counter", "gauge", "histogram"]
+    help: str
+    unit: str
+    labels: tuple[Label, ...]
+    buckets: tuple[float, ...] = field(default=())
+
+
+_AGENT = Label(name="agent", help="Name of the agent.")
+_MODEL = Label(name="model", help="Name by which sessions choose the model.")
+_TOOL = Label(name="tool", help="Name of the tool.")
+_ROUTE = Label(
+    name="route",
+    help="Template of the path, never the path itself.",
+    values=(
+        "/chat",
+        "/agents/{name}/chat",
+        "/ws",
+        "/v1/chat/completions",
+        "/v1/models",
+        "/sessions",
+        "/sessions/{id}",
+        "/sessions/{id}/messages",
+        "/runs/{id}",
+        "/runs/{id}/events",
+        "/runs/{id}/cancel",
+        "/runs/{id}/approvals",
+        "/info",
+        "other",
+    ),
+)
+_STATUS = Label(
+    name="status",
+    help="Class of the HTTP status; a stream that ends in an error event counts as 5xx.",
+    values=("2xx", "3xx", "4xx", "5xx"),
+)
+_ERROR = Label(
+    name="error_type",
+    help="Cause of a failure that is not the caller's.",
+    values=("model", "tool", "memory", "timeout", "overload", "cancelled", "internal"),
+)
+
+METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="agent_build_info",
+        type="gauge",
+        help="Always 1; tells which runtime and configuration an agent runs.",
+        unit="",
+        labels=(
+            _AGENT,
+            Label(name="version", help="Version of the runtime."),
+            Label(name="config", help="First 8 hex digits of the configuration's hash."),
+        ),
+    ),
+    Metric(
+        name="agent_request_total",
+        type="counter",
+        help="Requests that were answered, probes and metrics left out.",
+        unit="requests",
+        labels=(_AGENT, _ROUTE, _STATUS),
+    ),
+    Metric(
+        name="agent_request_errors_total",
+        type="counter",
+        help="Requests that failed for a cause other than the caller's.",
+        unit="requests",
+        labels=(_AGENT, _ERROR),
+    ),
+    Metric(
+        name="agent_request_duration_seconds",
+        type="histogram",
+        help="Time from a request's first byte to its answer's last.",
+        unit="seconds",
+        labels=(_AGENT, _ROUTE),
+        buckets=_REQUEST,
+    ),
+    Metric(
+        name="agent_active_sessions",
+        type="gauge",
+        help="Sessions with a run or an open stream in this replica.",
+        unit="sessions",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_inflight_streams",
+        type="gauge",
+        help="Open event streams and WebSockets.",
+        unit="streams",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_queue_depth",
+        type="gauge",
+        help="Runs that wait for a place.",
+        unit="runs",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_rate_limited_total",
+        type="counter",
+        help="Requests refused by a limit.",
+        unit="requests",
+        labels=(
+            _AGENT,
+            Label(
+                name="limit",
+                help="Limit that refused.",
+                values=("requests", "tokens", "cost", "concurrency", "queue", "streams"),
+            ),
+        ),
+    ),
+    Metric(
+        name="agent_llm_request_duration_seconds",
+        type="histogram",
+        help="Time of one request to a model, stream included.",
+        unit="seconds",
+        labels=(_AGENT, _MODEL),
+        buckets=_REQUEST,
+    ),
+    Metric(
+        name="agent_llm_time_to_first_token_seconds",
+        type="histogram",
+        help="Time from a request to a model to the first event of its response.",
+        unit="seconds",
+        labels=(_AGENT, _MODEL),
+        buckets=_CALL,
+    ),
+    Metric(
+        name="agent_llm_tokens_total",
+        type="counter",
+        help="Tokens that a model reported.",
+        unit="tokens",
+        labels=(
+            _AGENT,
+            _MODEL,
+            Label(name="type", help="Direction.", values=("input", "output")),
+        ),
+    ),
+    Metric(
+        name="agent_llm_cost_usd_total",
+        type="counter",
+        help="Cost of the tokens by the price table.",
+        unit="USD",
+        labels=(_AGENT, _MODEL),
+    ),
+    Metric(
+        name="agent_llm_retries_total",
+        type="counter",
+        help="Repeated requests to a model.",
+        unit="requests",
+        labels=(
+            _AGENT,
+            _MODEL,
+            Label(
+                name="reason",
+                help="What went wrong before.",
+                values=("rate_limited", "server_error", "timeout", "connection", "invalid"),
+            ),
+        ),
+    ),
+    Metric(
+        name="agent_llm_fallbacks_total",
+        type="counter",
+        help="Responses that came from a fallback; model is the one that failed.",
+        unit="requests",
+        labels=(_AGENT, _MODEL),
+    ),
+    Metric(
+        name="agent_tool_calls_total",
+        type="counter",
+        help="Calls of tools.",
+        unit="calls",
+        labels=(
+            _AGENT,
+            _TOOL,
+            Label(name="type", help="Kind of tool.", values=("api", "human", "agent", "mcp")),
+            Label(
+                name="outcome",
+                help="How the call ended.",
+                values=("ok", "error", "timeout", "invalid", "denied"),
+            ),
+        ),
+    ),
+    Metric(
+        name="agent_tool_duration_seconds",
+        type="histogram",
+        help="Time of one call of a tool, without the wait for a person.",
+        unit="seconds",
+        labels=(_AGENT, _TOOL),
+        buckets=_CALL,
+    ),
+    Metric(
+        name="agent_mcp_server_up",
+        type="gauge",
+        help="1 while the MCP server answers, else 0.",
+        unit="",
+        labels=(_AGENT, Label(name="server", help="Name of the MCP server.")),
+    ),
+    Metric(
+        name="agent_memory_operation_seconds",
+        type="histogram",
+        help="Time of one operation of the conversation store.",
+        unit="seconds",
+        labels=(
+            _AGENT,
+            Label(
+                name="backend",
+                help="Kind of store.",
+                values=("in-memory", "filesystem", "redis", "postgres"),
+            ),
+            Label(
+                name="op", help="Operation.", values=("load", "append", "list", "update", "delete")
+            ),
+        ),
+        buckets=_STORE,
+    ),
+    Metric(
+        name="agent_workflow_runs_total",
+        type="counter",
+        help="Workflow runs that ended.",
+        unit="runs",
+        labels=(
+            _AGENT,
+            Label(name="phase", help="How it ended.", values=("Succeeded", "Failed", "Cancelled")),
+        ),
+    ),
+)
+"""Every metric, in the order of a request's way through the process."""

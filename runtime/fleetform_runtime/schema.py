@@ -1,0 +1,105 @@
+"""Own the files that tell others of the contract: schemas/agent-runtime.json and metrics.json."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from fleetform_runtime.metrics import METRICS
+from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _ContractSchema(GenerateJsonSchema):
+    """Say what agent.json may hold: an absent field is left out, so no type admits null."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        written = super().default_schema(schema)
+        if written.get("default", ...) is None:
+            del written["default"]
+        return written
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        """Leave out OpenAPI's `discriminator`, which strict validators refuse."""
+        written = super().tagged_union_schema(schema)
+        written.pop("discriminator", None)
+        return written
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401
+        """Leave out titles that only repeat the field's name."""
+        return False
+
+
+def contract() -> dict[str, Any]:
+    """Build the JSON Schema 2020-12 of agent.json, self-contained, with the features served."""
+    body = Settings.model_json_schema(schema_generator=_ContractSchema)
+    description = "Configuration of one agent, read by the Fleetform runtime from agent.json."
+    return {
+        "$schema": _DIALECT,
+        "$id": "https://fleetform.dev/schemas/agent-runtime.json",
+        **body,
+        "title": "agent.json",
+        "description": description,
+        "x-fleetform-features": {
+            "served": sorted(SERVED_FEATURES),
+            "later": sorted(frozenset(Feature) - SERVED_FEATURES),
+        },
+    }
+
+
+def catalogue() -> dict[str, Any]:
+    """Build the metrics catalogue; fields that say nothing are left out."""
+    metrics = [
+        {key: value for key, value in asdict(metric).items() if value not in ("", (), [])}
+        for metric in METRICS
+    ]
+    for metric in metrics:
+        metric["labels"] = [
+            {key: value for key, value in label.items() if value} for label in metric["labels"]
+        ]
+    return {"metrics": metrics}
+
+
+def files() -> dict[str, str]:
+    """Give the text of each file by its name, indented by two."""
+    documents = {"agent-runtime.json": contract(), "metrics.json": catalogue()}
+    return {
+        name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in documents.items()
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the files, or with --check only name those that differ; give the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m fleetform_runtime.schema", description=__doc__)
+    parser.add_argument("directory", type=Path, help="folder of the schemas")
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 3 on drift")
+    options = parser.parse_args(arguments)
+    drifted = [
+        (options.directory / name, text)
+        for name, text in files().items()
+        if not _holds(options.directory / name, text)
+    ]
+    for path, text in drifted:
+        if options.check:
+            sys.stderr.write(f"{path} differs from the models; run without --check\n")
+        else:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    return 3 if options.check and drifted else 0
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_bytes() == text.encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Own what every section of agent.json shares: strictness, references to secrets, TLS, URLs."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic.alias_generators import to_camel
+
+LARGEST_INTEGER = 2**53
+"""Helm and JavaScript hold numbers as float64; a larger integer would change on its way."""
+
+
+class Section(BaseModel):
+    """Refuse what it does not know: a typo in agent.json must stop the start, not be ignored."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        allow_inf_nan=False,
+        defer_build=True,
+    )
+
+    @model_validator(mode="after")
+    def _refuse_nulls(self) -> Self:
+        """Accept one spelling of absence: Helm keeps, drops or replaces a null by its version."""
+        for name, field in type(self).model_fields.items():
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{field.alias} is null; leave the field out instead")
+        return self
+
+
+def _refuse_inner_nulls(value: JsonValue) -> JsonValue:
+    if value is None:
+        raise ValueError("null has no place here; leave it out instead")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_inner_nulls(inner)
+    return value
+
+
+def _refuse_schema_nulls(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _refuse_inner_nulls(value)
+    return value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
+ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Text = Annotated[str, Field(max_length=65_536)]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
+# Neither white space nor user:password@; templates such as {id} only behind the host.
+HttpUrl = Annotated[
+    str, Field(pattern=r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$", max_length=2_048)
+]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^\s\x00]*$", max_length=4_096)]
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
+Count = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+NonNegative = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000_000)]
+Json = Annotated[JsonValue, AfterValidator(_refuse_inner_nulls)]
+JsonSchema = Annotated[dict[str, JsonValue], AfterValidator(_refuse_schema_nulls)]
+
+
+class SecretFile(Section):
+    """A secret in a mounted file; read again when the file changes."""
+
+    file: AbsolutePath = Field(
+        description="Path of the file that holds the value, UTF-8; one final line break is dropped."
+        " The generator mounts /var/run/secrets/fleetform/<secret>/<key>."
+    )
+
+
+class SecretEnvironment(Section):
+    """A secret in an environment variable; read once, at the start."""
+
+    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)] = Field(
+        description="Name of the environment variable that holds the value."
+    )
+
+
+SecretReference = SecretFile | SecretEnvironment
+TextOrSecret = Annotated[str, Field(max_length=8_192)] | SecretFile | SecretEnvironment
+
+_CREDENTIAL_HEADERS = frozenset(
+    ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-auth-token")
+)
+
+
+def _refuse_plain_credentials(headers: dict[str, TextOrSecret]) -> dict[str, TextOrSecret]:
+    for name, value in headers.items():
+        if isinstance(value, str) and name.lower() in _CREDENTIAL_HEADERS:
+            raise ValueError(f"header {name} carries a credential; refer to a secret instead")
+    return headers
+
+
+Headers = Annotated[dict[HeaderName, TextOrSecret], AfterValidator(_refuse_plain_credentials)]
+
+
+class Tls(Section):
+    """How the certificate of the other side is verified, and which one is shown to it."""
+
+    ca_file: AbsolutePath | None = Field(
+        default=None, description="PEM bundle of trusted authorities; default: the system's own."
+    )
+    cert_file: AbsolutePath | None = Field(
+        default=None, description="PEM chain of the client certificate; default: none is shown."
+    )
+    key_file: AbsolutePath | None = Field(
+        default=None, description="PEM key of the client certificate; needed with certFile."
+    )
+    insecure_skip_verify: bool = Field(
+        default=False, description="Accept any certificate. Only this field turns verification off."
+    )
+
+
+class Timeouts(Section):
+    """Deadlines of calls to one upstream."""
+
+    connect_seconds: Seconds = Field(
+        default=5, description="Seconds to establish a connection, TLS included; default 5."
+    )
+    request_seconds: Seconds = Field(
+        default=60, description="Seconds for one call from start to last byte; default 60."
+    )

@@ -1,0 +1,115 @@
+"""Own where conversations are kept, and for how long."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from fleetform_runtime.sections.base import (
+    AbsolutePath,
+    Count,
+    Host,
+    NonNegative,
+    Port,
+    Seconds,
+    SecretReference,
+    Section,
+    TextOrSecret,
+    Timeouts,
+    Tls,
+)
+
+
+class MemoryPolicy(Section):
+    """How much is kept and how much of it the model sees."""
+
+    session_ttl_seconds: Annotated[float, Field(gt=0, le=315_360_000)] = Field(
+        default=86_400,
+        description="Seconds after its last message until a session ends; default 86400.",
+    )
+    max_conversation_history: Count = Field(
+        default=100,
+        description="Most messages of a session given to the model, the newest; a tool call is "
+        "never cut from its result. What is stored is not cut. Default 100.",
+    )
+    max_sessions_per_user: Count = Field(
+        default=100, description="Most sessions of one user; the oldest makes room. Default 100."
+    )
+
+
+class _Memory(Section):
+    """What every store obeys."""
+
+    policy: MemoryPolicy = Field(default_factory=MemoryPolicy, description="What is kept.")
+
+
+class InMemory(_Memory):
+    """Sessions in the process: lost with it, and for one replica only."""
+
+    type: Literal["in-memory"] = Field(default="in-memory", description="Kind of store.")
+    max_sessions: Count = Field(
+        default=10_000, description="Most sessions in all; the oldest makes room. Default 10000."
+    )
+
+
+class FilesystemMemory(_Memory):
+    """One JSON Lines file per session, for one replica only."""
+
+    type: Literal["filesystem"] = Field(description="Kind of store.")
+    path: AbsolutePath = Field(description="Folder of the sessions; it must be writable.")
+
+
+class StoreTimeouts(Timeouts):
+    """Deadlines of one operation of a store."""
+
+    request_seconds: Seconds = Field(default=5, description="Seconds for one operation; default 5.")
+
+
+class _ServerMemory(_Memory):
+    """A store behind a network connection, shared by all replicas."""
+
+    host: Host = Field(description="Host name or IP address.")
+    password: SecretReference | None = Field(default=None, description="Password; default: none.")
+    tls: Tls | None = Field(
+        default=None, description="Connect with TLS when present, even if empty; default: without."
+    )
+    pool_size: Count = Field(default=10, le=1_000, description="Most connections; default 10.")
+    timeouts: StoreTimeouts = Field(
+        default_factory=StoreTimeouts, description="Deadlines of an operation."
+    )
+
+
+class RedisMemory(_ServerMemory):
+    """Redis or a store that speaks its protocol; also shares the limits between replicas."""
+
+    type: Literal["redis"] = Field(description="Kind of store.")
+    port: Port = Field(default=6379, description="TCP port; default 6379.")
+    database: NonNegative = Field(default=0, le=65_535, description="Database number; default 0.")
+    username: TextOrSecret | None = Field(
+        default=None, description="ACL user; default: the server's default user."
+    )
+    key_prefix: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9:._-]{1,128}$",
+        description="Prefix of every key; default: fleetform, namespace and agent, each with a "
+        "colon behind it.",
+    )
+
+
+class PostgresMemory(_ServerMemory):
+    """PostgreSQL; the tables are created on the first start."""
+
+    type: Literal["postgres"] = Field(description="Kind of store.")
+    port: Port = Field(default=5432, description="TCP port; default 5432.")
+    database: str = Field(min_length=1, max_length=63, description="Name of the database.")
+    username: TextOrSecret = Field(description="Role to connect as.")
+    schema_name: str = Field(
+        alias="schema",
+        default="fleetform",
+        pattern=r"^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema of the tables; default fleetform.",
+    )
+
+
+Memory = Annotated[
+    InMemory | FilesystemMemory | RedisMemory | PostgresMemory, Field(discriminator="type")
+]

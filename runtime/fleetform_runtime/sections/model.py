@@ -1,0 +1,141 @@
+"""Own the language models that an agent speaks to."""
+
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from fleetform_runtime.sections.base import (
+    Count,
+    Headers,
+    HttpUrl,
+    NonNegative,
+    Seconds,
+    SecretReference,
+    Section,
+    Timeouts,
+    Tls,
+    Usd,
+)
+
+Provider = Literal[
+    "openai",
+    "azure",
+    "anthropic",
+    "bedrock",
+    "google",
+    "vllm",
+    "ollama",
+    "gpustack",
+    "openai-compatible",
+]
+ENDPOINT_REQUIRED: tuple[Provider, ...] = (
+    "azure",
+    "vllm",
+    "ollama",
+    "gpustack",
+    "openai-compatible",
+)
+"""Providers without a public address of their own."""
+
+
+class Pricing(Section):
+    """What tokens cost; usage and metrics report a cost only with it or for a well-known model."""
+
+    input_per_million: Usd = Field(description="USD per million input tokens.")
+    output_per_million: Usd = Field(description="USD per million output tokens.")
+
+
+class ModelTimeouts(Timeouts):
+    """Deadlines of one request to a model."""
+
+    request_seconds: Seconds = Field(
+        default=120, description="Seconds for one model request, stream included; default 120."
+    )
+    first_token_seconds: Seconds = Field(
+        default=30, description="Seconds until the first event of a response; default 30."
+    )
+
+
+class Model(Section):
+    """One model of one provider, and how it is asked."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"provider": {"enum": list(ENDPOINT_REQUIRED)}}},
+            "then": {"required": ["endpoint"]},
+        }
+    )
+
+    provider: Provider = Field(description="Protocol family of the endpoint.")
+    name: str = Field(
+        min_length=1, max_length=256, description="Name of the model at its provider."
+    )
+    id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$",
+        description="Name by which sessions choose it and /v1/models lists it; default: name.",
+    )
+    endpoint: HttpUrl | None = Field(
+        default=None,
+        description="Base URL; default: the provider's public one. Azure, vLLM, Ollama, GPUStack "
+        "and openai-compatible have none and need it.",
+    )
+    api_version: str | None = Field(
+        default=None, max_length=32, description="API version of Azure, such as 2024-10-21."
+    )
+    region: str | None = Field(
+        default=None, max_length=64, description="Region of Bedrock, location of Vertex AI."
+    )
+    project: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Google Cloud project; with it Google's models are asked through Vertex AI.",
+    )
+    api_key: SecretReference | None = Field(
+        default=None, description="Key of the provider; default: none, or the pod's own identity."
+    )
+    headers: Headers = Field(
+        default_factory=dict, description="Headers of every request; credentials as references."
+    )
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Sampling temperature; default: the provider's."
+    )
+    top_p: float | None = Field(
+        default=None, ge=0, le=1, description="Nucleus sampling mass; default: the provider's."
+    )
+    max_tokens: Count | None = Field(
+        default=None, description="Most tokens of one response; default: the provider's."
+    )
+    frequency_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="Penalty on frequent tokens; default: none."
+    )
+    presence_penalty: float | None = Field(
+        default=None, ge=-2, le=2, description="Penalty on tokens seen before; default: none."
+    )
+    context_tokens: Count | None = Field(
+        default=None,
+        description="Size of the context window in tokens; history is cut to it on load. "
+        "Default: unknown, nothing is cut by size.",
+    )
+    pricing: Pricing | None = Field(default=None, description="Price; default: not known.")
+    timeouts: ModelTimeouts = Field(
+        default_factory=ModelTimeouts, description="Deadlines of a request."
+    )
+    retries: NonNegative = Field(
+        default=2,
+        le=10,
+        description="Repeats after 408, 429, 5xx or a lost connection, none once a token came; "
+        "default 2.",
+    )
+    tls: Tls | None = Field(default=None, description="TLS of an https endpoint.")
+
+    @model_validator(mode="after")
+    def _require_an_endpoint(self) -> Self:
+        if self.endpoint is None and self.provider in ENDPOINT_REQUIRED:
+            raise ValueError(f"provider {self.provider} needs an endpoint")
+        return self
+
+    @property
+    def key(self) -> str:
+        """Give the name by which sessions choose this model."""
+        return self.id or self.name

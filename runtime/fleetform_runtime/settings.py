@@ -1,0 +1,156 @@
+"""Own the contract between generator and runtime: the one JSON document of an agent, agent.json.
+
+The document stands beside its prompts in one folder, the agent's mounted ConfigMap. Secrets are
+references, durations are seconds, and a field that is not wanted is left out, never null.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum, unique
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fleetform_runtime.sections.access import Auth, Limits
+from fleetform_runtime.sections.base import Name, Section
+from fleetform_runtime.sections.memory import InMemory, Memory
+from fleetform_runtime.sections.model import Model
+from fleetform_runtime.sections.serving import Health, Observability, Server
+from fleetform_runtime.sections.tools import McpServer, Tool
+
+__all__ = ["SERVED_FEATURES", "Feature", "Settings", "load"]
+
+
+@unique
+class Feature(StrEnum):
+    """What a spec may ask of the runtime; `SERVED_FEATURES` says what this version answers."""
+
+    CHAT = "chat"
+    STREAMING = "streaming"
+    WEB_SOCKET = "webSocket"
+    OPENAI_API = "openaiApi"
+    SESSIONS = "sessions"
+    RUNS = "runs"
+    MODEL_SWITCHING = "modelSwitching"
+    MODEL_FALLBACKS = "modelFallbacks"
+    API_TOOL = "apiTool"
+    HUMAN_TOOL = "humanTool"
+    AGENT_TOOL = "agentTool"
+    RETRIEVAL_TOOL = "retrievalTool"
+    CODE_TOOL = "codeTool"
+    MCP = "mcp"
+    APPROVALS = "approvals"
+    MEMORY = "memory"
+    LONG_TERM_MEMORY = "longTermMemory"
+    SUMMARISATION = "summarisation"
+    AUTHENTICATION = "authentication"
+    LIMITS = "limits"
+    METRICS = "metrics"
+    TRACING = "tracing"
+    LOGGING = "logging"
+    WORKFLOWS = "workflows"
+    A2A = "a2a"
+    WEB_UI = "webUi"
+
+
+SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
+    Feature.RETRIEVAL_TOOL,
+    Feature.CODE_TOOL,
+    Feature.LONG_TERM_MEMORY,
+    Feature.SUMMARISATION,
+    Feature.WORKFLOWS,
+    Feature.A2A,
+    Feature.WEB_UI,
+}
+"""What agent.json can express; the generator warns of the rest and leaves it out."""
+
+
+class Agent(Section):
+    """Who the agent is."""
+
+    name: Name = Field(description="Name; the label `agent` of every metric.")
+    namespace: Name = Field(description="Kubernetes namespace, or any group on a laptop.")
+    display_name: str | None = Field(
+        default=None, max_length=256, description="Name for people; default: name."
+    )
+    description: str | None = Field(
+        default=None, max_length=4_096, description="What it does, for people and other agents."
+    )
+
+
+class PromptFile(Section):
+    """A text beside agent.json: a key of its own in the ConfigMap, which reviewers can read."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$")] = Field(
+        description="Name of the file, UTF-8, in the folder of agent.json."
+    )
+
+
+class Prompt(Section):
+    """What the model is told before a conversation."""
+
+    system: PromptFile = Field(description="The system prompt.")
+
+
+class Settings(Section):
+    """Configuration of one agent, complete but for its prompts and secrets."""
+
+    contract: Literal[1] = Field(description="Version of this contract; a runtime refuses others.")
+    agent: Agent = Field(description="Who the agent is.")
+    prompt: Prompt = Field(description="What the model is told.")
+    model: Model = Field(description="Model of every session that does not choose another one.")
+    models: tuple[Model, ...] = Field(
+        default=(), description="Further models that a session may switch to; default: none."
+    )
+    fallbacks: tuple[Model, ...] = Field(
+        default=(),
+        description="Models asked in this order when one fails before its first token; default: "
+        "none.",
+    )
+    tools: tuple[Tool, ...] = Field(default=(), description="Tools of the agent; default: none.")
+    mcp_servers: tuple[McpServer, ...] = Field(
+        default=(), description="MCP servers whose tools the agent has; default: none."
+    )
+    memory: Memory = Field(
+        default_factory=InMemory, description="Where conversations are kept; default: in-memory."
+    )
+    auth: Auth = Field(
+        description="Who may call. There is no default: the runtime starts only with a decision."
+    )
+    limits: Limits = Field(default_factory=Limits, description="Bounds of use.")
+    server: Server = Field(default_factory=Server, description="Ports and shutdown.")
+    health: Health = Field(default_factory=Health, description="Paths of the probes.")
+    observability: Observability = Field(
+        default_factory=Observability, description="Traces and logs."
+    )
+
+    @model_validator(mode="after")
+    def _refuse_repeated_names(self) -> Self:
+        _refuse_repeated("model", (model.key for model in (self.model, *self.models)))
+        _refuse_repeated("tool", (tool.name for tool in self.tools))
+        _refuse_repeated("MCP server", (server.name for server in self.mcp_servers))
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_a_shared_port(self) -> Self:
+        if self.server.port == self.server.metrics_port:
+            raise ValueError("server.port and server.metricsPort are the same")
+        return self
+
+
+def _refuse_repeated(what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"two {what}s are called {name}")
+        seen.add(name)
+
+
+def load(path: Path) -> Settings:
+    """Read agent.json.
+
+    Raises:
+        OSError: the file cannot be read.
+        pydantic.ValidationError: it breaks the contract; `loc` of each error is the JSON path.
+    """
+    return Settings.model_validate_json(path.read_bytes())

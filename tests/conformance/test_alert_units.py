@@ -1,0 +1,49 @@
+"""Each alert fires when it should and stays silent when it should not, by promtool's own word."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fleetform.alerts import groups
+from fleetform.emit import emit
+
+from . import promtool
+
+CASES = sorted((Path(__file__).parents[1] / "alerts").glob("*.yaml"))
+NAMESPACE = "ai-agents"
+
+
+def expectations() -> list[tuple[str, bool]]:
+    """Give each alert that a case asks about, and whether it is to fire."""
+    return [
+        (question["alertname"], bool(question["exp_alerts"]))
+        for case in CASES
+        for group in yaml.safe_load(case.read_text("utf-8"))["tests"]
+        for question in group["alert_rule_test"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("alerts") / "rules.yaml"
+    file.write_text(emit({"groups": groups(NAMESPACE)}), "utf-8")
+    return file
+
+
+def test_promtool_accepts_every_rule(rules):
+    count = sum(len(group["rules"]) for group in groups(NAMESPACE))
+    assert promtool.check(rules) == (count, "")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
+def test_alerts_fire_and_stay_silent_as_the_case_says(case, rules):
+    copied = shutil.copy(case, rules.parent)
+    assert promtool.unit_test(Path(copied)) == ""
+
+
+def test_every_alert_is_seen_firing_and_silent():
+    asked = set(expectations())
+    names = {rule["alert"] for group in groups(NAMESPACE) for rule in group["rules"]}
+    assert asked == {(name, fires) for name in names for fires in (True, False)}

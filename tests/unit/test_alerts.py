@@ -1,0 +1,110 @@
+"""Alerts use metrics and labels that exist, and cover a namespace without naming an agent."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.promql import TARGET_LABELS, PromqlError, families, read
+
+from fleetform.alerts import groups
+
+CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))
+# Not ours, so listed by hand: kube-state-metrics' stable metrics that the rules rely on.
+KUBE_STATE_METRICS = {
+    "kube_deployment_spec_replicas": TARGET_LABELS | {"deployment"},
+    "kube_deployment_status_replicas_ready": TARGET_LABELS | {"deployment"},
+    "kube_statefulset_replicas": TARGET_LABELS | {"statefulset"},
+    "kube_statefulset_status_replicas_ready": TARGET_LABELS | {"statefulset"},
+}
+SERIES = families(CATALOGUE["metrics"]) | KUBE_STATE_METRICS
+RULES = [rule for group in groups("ai-agents") for rule in group["rules"]]
+
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+
+
+@each_rule
+def test_metrics_and_labels_of_a_rule_exist(rule):
+    labels = read(rule["expr"], SERIES)
+    assert labels is not None
+    assert {"namespace", "agent"} <= labels
+
+
+@each_rule
+def test_texts_use_only_labels_that_the_alert_carries(rule):
+    labels = read(rule["expr"], SERIES) or frozenset()
+    text = " ".join(rule["annotations"].values())
+    assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels
+    assert "$labels.agent" in rule["annotations"]["summary"]
+
+
+@each_rule
+def test_every_selector_names_the_namespace_and_no_agent(rule):
+    selectors = re.findall(r"\b(?:agent|kube)_\w+\{(.*?)\}[\s)\[,]", rule["expr"] + "\n")
+    metrics = [name for name in re.findall(r"\w+", rule["expr"]) if name in SERIES]
+    assert len(selectors) == len(metrics) > 0
+    for selector in selectors:
+        assert 'namespace="ai-agents"' in selector
+        assert not re.search(r"\b(agent|deployment|statefulset|pod)[=!]", selector)
+
+
+@each_rule
+def test_values_of_closed_labels_exist(rule):
+    closed = {
+        label["name"]: set(label["values"])
+        for metric in CATALOGUE["metrics"]
+        for label in metric["labels"]
+        if "values" in label and metric["name"] in rule["expr"]
+    }
+    for label, operator, value in re.findall(r'(\w+)(=~|!~|!=|=)"([^"]*)"', rule["expr"]):
+        if label in closed:
+            wanted = set(value.split("|")) if "~" in operator else {value}
+            assert wanted <= closed[label]
+
+
+@each_rule
+def test_a_rule_says_how_bad_it_is_and_what_to_do(rule):
+    assert re.fullmatch(r"Agent[A-Za-z]+", rule["alert"])
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert re.fullmatch(r"\d+m", rule["for"])
+    assert rule["annotations"]["description"].endswith(".")
+
+
+@each_rule
+def test_metrics_that_texts_tell_to_look_at_exist(rule):
+    names = re.findall(r"\bagent_\w+", rule["annotations"]["description"])
+    assert set(names) <= {metric["name"] for metric in CATALOGUE["metrics"]}
+
+
+def test_names_occur_once_and_groups_belong_to_their_namespace():
+    names = [rule["alert"] for rule in RULES]
+    assert sorted(set(names)) == sorted(names)
+    here = {group["name"] for group in groups("ai-agents")}
+    assert here.isdisjoint(group["name"] for group in groups("kagent"))
+
+
+def test_two_calls_share_nothing():
+    first = groups("a")
+    first[0]["rules"][0]["labels"]["severity"] = "none"
+    assert groups("a") != first
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("up == 0", "no metric is called up"),
+        ('agent_queue_depth{route="/chat"} > 0', "no label route"),
+        ("sum by (agent, user) (agent_queue_depth)", r"no series has \['user'\]"),
+        ("sum(rate(agent_request_total[5m])) by (agent", "expected"),
+        ("rate(agent_request_total) > 0", "rate wants a range"),
+        ("agent_queue_depth / agent_request_total", "joins"),
+        ("sum by (agent) (agent_queue_depth) and on (agent, pod) agent_queue_depth", "and on"),
+        ("histogram_quantile(0.9, agent_request_duration_seconds_sum) > 1", "without le"),
+        ("agent_queue_depth > 0 ;", "unknown token"),
+        ("agent_queue_depth agent_queue_depth", "unexpected"),
+        ('label_replace(agent_queue_depth, "a", "$1", "deployment", "(.+)")', "has deployment"),
+    ],
+)
+def test_the_reader_of_expressions_refuses(expression, message):
+    with pytest.raises(PromqlError, match=message):
+        read(expression, SERIES)

@@ -1,0 +1,215 @@
+"""Install the pinned tools of the tests and the benchmark below .tools/, each in its own folder."""
+
+import argparse
+import fcntl
+import hashlib
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent
+TARGET = SOURCE.parent / ".tools"
+OLDEST_GO = (1, 26)
+# More builds at once than this only compete for the processors and the memory.
+BUILDS_AT_ONCE = 4
+
+
+class InstallError(Exception):
+    """A tool could not be installed; the message says which command failed and how."""
+
+
+@dataclass(frozen=True)
+class GoTool:
+    """Build one command of the Go module in the tool's folder."""
+
+    package: str
+    tags: str = ""
+
+    def build(self, name: str, folder: Path) -> None:
+        """Compile without C, so that one file runs everywhere; go.sum vouches for every source."""
+        flags = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", f"-tags={self.tags}"]
+        command = [_go(), "build", *flags, "-o", str(folder / name), self.package]
+        _run(command, cwd=SOURCE / name, env=_go_environment())
+
+
+@dataclass(frozen=True)
+class PythonTool:
+    """Install hash-locked wheels into a virtual environment of their own."""
+
+    launcher: str
+
+    def build(self, name: str, folder: Path) -> None:
+        """Write a launcher that finds its environment from its own place: the folder is moved."""
+        _run([sys.executable, "-m", "venv", str(folder / "venv")])
+        python = str(folder / "venv/bin/python")
+        lock = str(SOURCE / name / "requirements.txt")
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*pip, "--require-hashes", "--no-deps", "-r", lock])
+        launcher = folder / name
+        launcher.write_text(f'#!/bin/sh\nhere=$(dirname "$0")\n{self.launcher} "$@"\n')
+        launcher.chmod(0o755)
+
+
+@dataclass(frozen=True)
+class Schemas:
+    """Generate JSON schemas of built-in kinds and of custom resources."""
+
+    def build(self, name: str, folder: Path) -> None:
+        """Read them from Go modules, the CRDs among them through our own YAML reader."""
+        script = SOURCE / name / "generate.py"
+        command = [sys.executable, str(script), _go(), str(install("yaml2json")), str(folder)]
+        _run(command, cwd=SOURCE / name, env=_go_environment())
+
+
+Recipe = GoTool | PythonTool | Schemas
+
+RECIPES: dict[str, Recipe] = {
+    # With neither a key nor a download it calls nobody: what it scans stays on this machine.
+    "checkov": PythonTool(
+        "export BC_SKIP_MAPPING=TRUE ANSI_COLORS_DISABLED=1; unset BC_API_KEY PRISMA_API_URL\n"
+        'exec "$here/venv/bin/python" -m checkov.main --skip-download'
+    ),
+    # Only for a machine without a Go of its own; Go finds its library from its executable.
+    "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
+    "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
+    "kind": GoTool("sigs.k8s.io/kind"),
+    "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
+    "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
+    # Without its service discoveries it builds in a quarter of the time; rules need none.
+    "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
+    "schemas": Schemas(),
+    "yaml2json": GoTool("."),
+}
+
+
+def where(name: str) -> Path:
+    """Return the place of a tool, installed or not: a file to run, or the folder of schemas."""
+    folder = TARGET / f"{name}-{_key(name)}"
+    return folder if isinstance(RECIPES[name], Schemas) else folder / name
+
+
+def command_for(name: str) -> str:
+    """Return the command that installs a tool, for messages."""
+    return f"python3 tools/install.py {name}"
+
+
+def install(name: str) -> Path:
+    """Return the place of a tool after building it if its pins changed since the last time."""
+    folder = TARGET / f"{name}-{_key(name)}"
+    if folder.exists():
+        return where(name)
+    with _locked(name):
+        if not folder.exists():
+            _build(name, folder)
+    return where(name)
+
+
+def _build(name: str, folder: Path) -> None:
+    """Build beside the final folder and rename: whoever sees the folder sees all of it."""
+    for left_over in TARGET.glob(f".{name}.building-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    began = time.monotonic()
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.building-", dir=TARGET))
+    unfinished.chmod(0o755)
+    try:
+        RECIPES[name].build(name, unfinished)
+        unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    print(f"{name}: built in {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def _key(name: str) -> str:
+    """Hash all that decides what is built: the recipe, the pins and the kind of machine."""
+    digest = hashlib.sha256(f"{RECIPES[name]} {sys.platform} {platform.machine()}".encode())
+    for path in sorted((SOURCE / name).iterdir()):
+        if path.is_file():
+            content = path.read_bytes()
+            digest.update(f"\n{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _locked(name: str) -> Iterator[None]:
+    """Let one process or thread at a time build a tool; the system frees a dead one's lock."""
+    TARGET.mkdir(exist_ok=True)
+    with (TARGET / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _go() -> str:
+    """Return this machine's Go if it is new enough, else the pinned one."""
+    found = shutil.which("go")
+    if found:
+        version = re.search(r"go(\d+)\.(\d+)", _run([found, "version"], env=_go_environment()))
+        if version and (int(version[1]), int(version[2])) >= OLDEST_GO:
+            return found
+    return str(install("go"))
+
+
+def _go_environment() -> dict[str, str]:
+    """Return an environment in which only the tool's folder decides what is built."""
+    foreign = {"GOOS", "GOARCH", "GOROOT", "GOEXPERIMENT"}
+    fixed = {
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-mod=readonly",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+    return {key: value for key, value in os.environ.items() if key not in foreign} | fixed
+
+
+def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """Run a command to its end and return what it printed; its errors become ours."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode:
+        raise InstallError(f"{shlex.join(command)} failed:\n{done.stdout}{done.stderr}".rstrip())
+    return done.stdout
+
+
+def _outcome(build: Callable[[str], Path], name: str) -> Path | InstallError:
+    """Make a failure a value, so that one tool's failure hides no other's."""
+    try:
+        return build(name)
+    except (InstallError, OSError) as error:
+        return InstallError(f"tools/install.py: {name}: {error}")
+
+
+def main() -> int:
+    """Install the named tools, print where each one is, in the order of the names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    known = sorted(RECIPES)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {known}")
+    names = parser.parse_args().names or [name for name in known if name != "go"]
+    unknown = [name for name in names if name not in RECIPES]
+    if unknown:
+        parser.error(f"no such tool: {', '.join(unknown)} (known: {', '.join(known)})")
+    with ThreadPoolExecutor(BUILDS_AT_ONCE) as pool:
+        outcomes = list(pool.map(lambda name: _outcome(install, name), names))
+    for outcome in outcomes:
+        print(outcome, file=sys.stderr if isinstance(outcome, InstallError) else sys.stdout)
+    return int(any(isinstance(outcome, InstallError) for outcome in outcomes))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
