@@ -46,10 +46,14 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uf
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One YAML document of a file: its tree and its place among the file's documents."""
+    """One YAML document: its file as the caller named it, and as it is called from anywhere.
+
+    `origin` starts at the name of the folder that was loaded, so that output which names it is the
+    same for every working directory.
+    """
 
     file: str
-    index: int
+    origin: str
     tree: Map
 
 
@@ -67,6 +71,7 @@ def load(paths: Sequence[Path]) -> Loaded:
     problems: list[Problem] = []
     seen: set[str] = set()
     for path in paths:
+        root = os.path.dirname(os.path.abspath(path))
         for file in _files(path, problems):
             identity = os.path.realpath(file)
             if identity in seen:
@@ -74,7 +79,7 @@ def load(paths: Sequence[Path]) -> Loaded:
             seen.add(identity)
             data = _read(file, problems)
             if data is not None:
-                found = parse(data, file)
+                found = parse(data, file, os.path.relpath(os.path.abspath(file), root))
                 documents += found.documents
                 problems += found.problems
     return Loaded(tuple(documents), tuple(problems))
@@ -144,13 +149,13 @@ def printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def parse(data: bytes, file: str) -> Loaded:
-    """Read one file's bytes; `file` is the name that positions carry."""
+def parse(data: bytes, file: str, origin: str = "") -> Loaded:
+    """Read one file's bytes; `file` is the name that positions carry, `origin` that of the output."""
     name = printable(file)
     text, problem = _decode(data, name)
     if problem is not None:
         return Loaded((), (problem,))
-    reader = _Reader(name)
+    reader = _Reader(name, printable(origin) or name)
     try:
         reader.read(text)
     except yaml.YAMLError as error:
@@ -205,8 +210,9 @@ class _Stop(Exception):  # noqa: N818 - not an error: the file is not read furth
 class _Reader:
     """Builds the trees of one file from libyaml's events, without recursion."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, origin: str) -> None:
         self.file = file
+        self.origin = origin
         self.documents: list[Document] = []
         self.problems: list[Problem] = []
         self.nodes = 0
@@ -342,7 +348,7 @@ class _Reader:
 
     def _root(self, value: Any, event: Any) -> None:
         if isinstance(value, Map):
-            self.documents.append(Document(self.file, len(self.documents), value))
+            self.documents.append(Document(self.file, self.origin, value))
         elif value is not None:
             self.problem(event, "not-a-map", "a document must be a map with apiVersion and kind", "see `fleetform schema`")
 

@@ -3,6 +3,9 @@
 Alerts and dashboards are written from it. No label may be called as Prometheus' operator calls the
 target's own (namespace, pod, service, endpoint, job, instance, container): it would arrive as
 `exported_…`. Nor may one hold a session, a user or free text: each value is a series for ever.
+
+A counter whose labels beside `agent` are closed sets is exported with 0 from the start: without the
+zero, `rate` and `increase` do not see its first event.
 """
 
 from dataclasses import dataclass, field

@@ -65,7 +65,7 @@ class SpecDocument:
     kind: str
     tree: Map
     file: str
-    index: int
+    origin: str
 
     @property
     def name(self) -> str:
@@ -90,7 +90,7 @@ def translate(documents: Iterable[Document]) -> tuple[list[SpecDocument], list[P
             tree, said = rewrite(kind, document.tree)
             problems += said
         if tree is not None:
-            specs.append(SpecDocument(kind, tree, document.file, document.index))
+            specs.append(SpecDocument(kind, tree, document.file, document.origin))
     return specs, problems
 
 

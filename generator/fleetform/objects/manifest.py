@@ -11,11 +11,13 @@ Manifest = dict[str, Any]
 """An object in Kubernetes' own keys, in the order in which people read it."""
 
 MANAGED_BY = "fleetform"
+HEADLESS_LABEL = "fleetform.dev/headless"
+"""Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
 
 
 def labels(plan: WorkloadPlan) -> dict[str, str]:
-    """Return the labels of a workload's objects, in order of their keys."""
+    """Return the labels of a workload's objects."""
     own = {
         **plan.selector,
         "app.kubernetes.io/component": plan.component,
@@ -23,7 +25,7 @@ def labels(plan: WorkloadPlan) -> dict[str, str]:
         "app.kubernetes.io/part-of": PART_OF,
         "app.kubernetes.io/version": plan.version,
     }
-    return dict(sorted({**plan.labels, **own}.items()))
+    return {**plan.labels, **own}
 
 
 def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
@@ -34,7 +36,7 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
     }
-    return dict(sorted({**plan.labels, **own}.items()))
+    return {**plan.labels, **own}
 
 
 def manifest(  # noqa: PLR0913
@@ -44,7 +46,7 @@ def manifest(  # noqa: PLR0913
     metadata: dict[str, Any] = {"name": name}
     if namespace:
         metadata["namespace"] = namespace
-    metadata["labels"] = dict(labels)
+    metadata["labels"] = dict(sorted(labels.items()))
     if annotations:
         metadata["annotations"] = dict(sorted(annotations.items()))
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}

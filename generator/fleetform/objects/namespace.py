@@ -10,5 +10,5 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return the Namespace, nothing when it exists already."""
     if not plan.create:
         return ()
-    labels = dict(sorted({**namespace_labels(plan, plan.name), **plan.namespace_labels}.items()))
+    labels = {**namespace_labels(plan, plan.name), **plan.namespace_labels}
     return (manifest("v1", "Namespace", plan.name, "", labels),)

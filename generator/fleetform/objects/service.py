@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetform.objects.manifest import Manifest, workload_object
+from fleetform.objects.manifest import HEADLESS_LABEL, Manifest, labels, manifest, workload_object
 from fleetform.plan.model import Port, WorkloadPlan
 from fleetform.plan.names import fit
 
@@ -19,9 +19,8 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     services = [workload_object(plan, "v1", "Service", spec={"type": "ClusterIP", **body})]
     if plan.headless:
         spec = {"clusterIP": "None", "publishNotReadyAddresses": True, **body}
-        twin = workload_object(plan, "v1", "Service", fit(plan.name, HEADLESS), spec=spec)
-        twin["metadata"]["labels"]["app.kubernetes.io/headless"] = "true"
-        services.append(twin)
+        marked = {**labels(plan), HEADLESS_LABEL: "true"}
+        services.append(manifest("v1", "Service", fit(plan.name, HEADLESS), plan.namespace, marked, spec=spec))
     return tuple(services)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from fleetform.objects.manifest import Manifest, labels, manifest
+from typing import Any
+
+from fleetform.objects.manifest import HEADLESS_LABEL, Manifest, labels, manifest
 from fleetform.plan.model import WorkloadPlan
 
 
@@ -11,11 +13,9 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     metrics = plan.metrics
     if metrics is None:
         return ()
-    # A headless twin carries the same labels: its endpoints would be scraped a second time.
-    selector = {
-        "matchLabels": plan.selector,
-        **({"matchExpressions": [{"key": "app.kubernetes.io/headless", "operator": "DoesNotExist"}]} if plan.headless else {}),
-    }
+    selector: dict[str, Any] = {"matchLabels": plan.selector}
+    if plan.headless:
+        selector["matchExpressions"] = [{"key": HEADLESS_LABEL, "operator": "DoesNotExist"}]
     spec = {
         "selector": selector,
         "endpoints": [{"port": metrics.port, "path": metrics.path, "interval": f"{metrics.interval}s"}],

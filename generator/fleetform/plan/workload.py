@@ -65,7 +65,7 @@ def workload_plan(fleet: Fleet, draft: Draft, shared: set[str], problems: list[P
         namespace=fleet.target_namespace(resolved.namespace),
         component=draft.component,
         version=draft.image[1],
-        source=resolved.file,
+        source=resolved.origin,
         labels=labels,
         annotations=dict(resolved.typed.metadata.annotations),
         pod_labels={**labels, **template.labels},

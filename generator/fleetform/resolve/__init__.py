@@ -13,7 +13,7 @@ from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key, namespace_of
 from fleetform.resolve.layers import Layer, flatten, layers
-from fleetform.tree import Map, Path, problem_at, without_nulls
+from fleetform.tree import Map, Path, plain, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
@@ -34,6 +34,7 @@ class Resolved:
     typed: Any
     layers: tuple[Layer, ...]
     file: str
+    origin: str
 
     @property
     def spec(self) -> Any:  # noqa: ANN401 - the model of the kind
@@ -115,14 +116,14 @@ def _add(  # noqa: PLR0913
     whole = without_nulls(whole)
     typed = _typed(kind, whole, problems)
     if typed is not None:
-        fleet.specs.setdefault(kind, {})[key] = Resolved(kind, key[0], key[1], whole, typed, found, document.file)
+        fleet.specs.setdefault(kind, {})[key] = Resolved(kind, key[0], key[1], whole, typed, found, document.file, document.origin)
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN401
     from pydantic import ValidationError  # noqa: PLC0415
 
     try:
-        return model(kind).model_validate(tree)
+        return model(kind).model_validate(plain(tree))
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             path = tuple(step for step in detail["loc"] if isinstance(step, str | int))

@@ -39,7 +39,10 @@ def destination(fleet: Fleet, namespace: str, host: str, port: int) -> Destinati
     if not service:
         return Destination(host, port)
     workload = _workload(fleet, space, service)
-    target = fleet.target_namespace(space) if workload or _is_ours(fleet, space) else space
+    if workload is not None:
+        target = fleet.target_namespace(workload.namespace)
+    else:
+        target = fleet.target_namespace(space) if _is_ours(fleet, space) else space
     return Destination(host, port, target, service, workload)
 
 
@@ -86,11 +89,11 @@ def _is_ours(fleet: Fleet, namespace: str) -> bool:
 
 
 def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
-    spaces = {namespace, *(key for key, value in fleet.environment.namespaces.map.items() if value == namespace)}
-    for space in sorted(spaces):
-        for kind in ("Agent", "MCPServer", "MemoryStore"):
-            found = fleet.specs.get(kind, {}).get((space, service.removesuffix("-headless")))
-            if found is not None and is_deployed(found):
+    """Return the fleet's workload behind a Service; the namespace is one of the specs or of the cluster."""
+    names = {service, service.removesuffix("-headless")}
+    for kind in ("Agent", "MCPServer", "MemoryStore"):
+        for (space, name), found in fleet.specs.get(kind, {}).items():
+            if name in names and namespace in (space, fleet.target_namespace(space)) and is_deployed(found):
                 return found
     return None
 

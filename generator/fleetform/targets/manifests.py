@@ -36,7 +36,7 @@ def files(plan: FleetPlan) -> Files:
 
 def text(header: str, documents: list[dict[str, Any]]) -> str:
     """Return a file's text."""
-    return emit.emit_all(documents, header=header)
+    return emit.emit_all(documents, header=f"# {header}\n")
 
 
 def _header(source: str) -> str:

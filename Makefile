@@ -1,0 +1,93 @@
+# Fleetform: `make render ENV=prod` is its main job, `make help` lists the rest.
+# Nothing is needed but Python 3.11 or newer and make.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+ENV ?= prod
+ENVIRONMENTS := dev staging prod
+VENV := .venv
+BIN := $(VENV)/bin
+FLEETFORM := $(BIN)/fleetform
+SOURCES := generator runtime/fleetform_runtime tests runtime/tests tools bench
+
+# A lock change makes a fresh environment; `dev` is what `render` needs and more.
+RENDER := $(VENV)/.render
+DEV := $(VENV)/.dev
+
+$(RENDER): requirements/render.txt pyproject.toml
+	$(PYTHON) tools/venv.py $(VENV) requirements/render.txt
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml runtime/pyproject.toml
+	$(PYTHON) tools/venv.py $(VENV) requirements/dev.txt runtime
+	@touch $@ $(RENDER)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+
+.PHONY: render
+render: $(RENDER) ## Render the example fleet: make render ENV=prod (or dev, staging)
+	@$(FLEETFORM) render --env $(ENV)
+
+.PHONY: render-all
+render-all: $(RENDER) ## Render every environment of the example fleet
+	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env || exit; done
+
+.PHONY: check
+check: $(RENDER) ## Fail when rendered/ is stale
+	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env --check || exit; done
+
+.PHONY: validate
+validate: $(RENDER) ## Check the example specs: make validate ENV=prod
+	@$(FLEETFORM) validate agents --env $(ENV)
+
+.PHONY: schemas
+schemas: $(DEV) ## Write schemas/ from the models
+	$(BIN)/python -m fleetform.models.export schemas
+	$(BIN)/python -m fleetform_runtime.schema schemas
+
+.PHONY: golden
+golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before you commit)
+	$(BIN)/python -m tests.golden.rewrite
+
+.PHONY: tools
+tools: ## Build the pinned tools that the tests use
+	@$(PYTHON) tools/install.py checkov kubeconform promtool schemas yaml2json
+
+.PHONY: lint
+lint: $(DEV) ## Style, imports between layers, schema and render drift
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/python -m fleetform.models.export --check schemas
+	$(BIN)/python -m fleetform_runtime.schema --check schemas
+
+.PHONY: type
+type: $(DEV) ## Types, strictly
+	$(BIN)/mypy
+
+.PHONY: test
+test: $(DEV) tools ## Install and run everything that the tests need
+	$(BIN)/pytest -n 2
+
+.PHONY: format
+format: $(DEV) ## Format the code
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: bench
+bench: $(DEV) ## Measure against helm (builds it first): docs/benchmarks.md says how to read it
+	@HELM=$$($(PYTHON) tools/install.py helm) && $(BIN)/python bench/render.py --helm $$HELM
+
+.PHONY: lock
+lock: ## Renew the hash locks from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra build pyproject.toml -o requirements/render.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; tools stay in .tools
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,167 @@
+"""Problems → text, JSON, SARIF or GitHub's annotations, and the exit codes of all commands."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any, NoReturn, ParamSpec
+
+import typer
+
+import fleetform
+from fleetform.problems import Problem, SpecError, errors, tidy
+
+OK, PROBLEMS, USAGE, DRIFT = 0, 1, 2, 3
+
+P = ParamSpec("P")
+
+
+class Format(StrEnum):
+    """How problems are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
+
+def where(problem: Problem) -> str:
+    """Return `file:line:col`, as far as it is known."""
+    return ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
+
+
+def text(problem: Problem) -> str:
+    """Return one problem as two lines: what, and what to do."""
+    head = f"{where(problem)}: {problem.severity}: " if problem.file else f"{problem.severity}: "
+    path = f"{problem.path}: " if problem.path else ""
+    hint = f"\n  hint: {problem.hint}" if problem.hint else ""
+    return f"{head}{path}{problem.message}{hint}"
+
+
+def as_json(problems: Iterable[Problem]) -> str:
+    """Return problems as a JSON list."""
+    rows = [
+        {
+            "severity": item.severity,
+            "code": item.code,
+            "file": item.file,
+            "line": item.line,
+            "column": item.column,
+            "path": item.path,
+            "message": item.message,
+            "hint": item.hint,
+        }
+        for item in problems
+    ]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
+
+
+def as_sarif(problems: Iterable[Problem]) -> str:
+    """Return problems as a SARIF 2.1.0 log, for code scanning."""
+    found = list(problems)
+    rules = [{"id": code} for code in sorted({item.code for item in found})]
+    driver = {"name": "fleetform", "version": fleetform.__version__, "rules": rules}
+    log = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "results": [_result(item) for item in found]}],
+    }
+    return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _result(item: Problem) -> dict[str, Any]:
+    message = f"{item.path}: {item.message}" if item.path else item.message
+    result: dict[str, Any] = {
+        "ruleId": item.code,
+        "level": item.severity,
+        "message": {"text": f"{message}. {item.hint}" if item.hint else message},
+    }
+    if item.file:
+        place: dict[str, Any] = {"artifactLocation": {"uri": item.file.replace(os.sep, "/")}}
+        if item.line:
+            place["region"] = {"startLine": item.line, "startColumn": max(item.column, 1)}
+        result["locations"] = [{"physicalLocation": place}]
+    return result
+
+
+def as_github(problem: Problem) -> str:
+    """Return one problem as a workflow command of GitHub Actions."""
+    level = {"error": "error", "warning": "warning", "note": "notice"}[problem.severity]
+    place = {"file": problem.file, "line": problem.line, "col": problem.column, "title": problem.code}
+    properties = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in place.items() if value)
+    path = f"{problem.path}: " if problem.path else ""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"::{level} {properties}::{_escape(path + problem.message + hint)}"
+
+
+def _escape(value: str, more: str = "") -> str:
+    for character in "%\r\n" + more:
+        value = value.replace(character, f"%{ord(character):02X}")
+    return value
+
+
+def show(problems: Iterable[Problem], form: Format) -> None:
+    """Print problems: for people to stderr, for machines to stdout."""
+    found = tidy(problems)
+    if form is Format.JSON:
+        typer.echo(as_json(found))
+    elif form is Format.SARIF:
+        typer.echo(as_sarif(found))
+    elif form is Format.GITHUB:
+        for problem in found:
+            typer.echo(as_github(problem))
+    else:
+        for problem in found:
+            typer.echo(_coloured(problem), err=True)
+        if found:
+            typer.echo(_summary(found), err=True)
+
+
+_COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW, "note": typer.colors.CYAN}
+
+
+def is_fancy() -> bool:
+    """Whether stderr is a terminal that wants colour and progress."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _coloured(problem: Problem) -> str:
+    line = text(problem)
+    if not is_fancy():
+        return line
+    word = typer.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+    return line.replace(f"{problem.severity}:", f"{word}:", 1)
+
+
+def _summary(found: tuple[Problem, ...]) -> str:
+    counts = {level: sum(item.severity == level for item in found) for level in ("error", "warning", "note")}
+    return ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count)
+
+
+def stop(problems: Iterable[Problem], form: Format) -> NoReturn:
+    """Print problems and leave with the code that fits them."""
+    found = tidy(problems)
+    show(found, form)
+    raise typer.Exit(PROBLEMS if errors(found) else OK)
+
+
+def reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn a SpecError of a command into printed problems and exit code 1; it needs a `form` argument."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except SpecError as error:
+            form = kwargs.get("form", Format.TEXT)
+            show(error.problems, form if isinstance(form, Format) else Format.TEXT)
+            raise typer.Exit(PROBLEMS) from None
+        except BrokenPipeError:
+            sys.stderr.close()
+            raise typer.Exit(OK) from None
+
+    return run

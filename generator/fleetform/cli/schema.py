@@ -1,0 +1,36 @@
+"""`fleetform schema`: the JSON Schema of a kind, for editors and people."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Annotated
+
+import typer
+
+from fleetform.cli.report import USAGE, reported
+from fleetform.dialects import KINDS
+from fleetform.problems import did_you_mean
+
+
+@reported
+def command(
+    kind: Annotated[str | None, typer.Argument(help="Kind, such as Agent; `any` is the schema for files with several kinds.", show_default=False)] = None,
+) -> None:
+    """Print the JSON Schema (2020-12) of a kind; without a kind, list the kinds.
+
+    Examples:
+
+      fleetform schema
+
+      fleetform schema Agent > agent.schema.json
+    """
+    if kind is None:
+        for name in KINDS:
+            typer.echo(name)
+        return
+    names = {name.lower(): name.lower() for name in KINDS} | {"any": "fleetform"}
+    name = names.get(kind.lower())
+    if name is None:
+        typer.echo(f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*KINDS, 'any'), noun='kinds')}", err=True)
+        raise typer.Exit(USAGE)
+    typer.echo((files("fleetform") / "schemas" / f"{name}.json").read_text(encoding="utf-8"), nl=False)

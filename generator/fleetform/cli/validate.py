@@ -1,0 +1,50 @@
+"""`fleetform validate`: every problem of specs and environments, without writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetform import pipeline
+from fleetform.cli import options
+from fleetform.cli.report import Format, reported, show, stop
+from fleetform.problems import Problem, errors
+
+
+@reported
+def command(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders of specs, environments among them.", show_default=False)],
+    env: Annotated[str | None, typer.Option("--env", "-e", help="Judge references and capabilities in this environment as well.", show_default=False)] = None,
+    environments: options.Environments = options.ENVIRONMENTS,
+    form: options.Form = Format.TEXT,
+) -> None:
+    """Check specs: YAML, fields, types and values; with --env, everything that rendering checks.
+
+    Without --env each document is judged alone: whether a name that it refers to exists depends on
+    the fleet and the environment.
+
+    Examples:
+
+      fleetform validate agents environments
+
+      fleetform validate agents --env prod --format sarif > fleetform.sarif
+    """
+    sources = pipeline.read(paths)
+    if env is None:
+        _finish(sources.problems, len(sources.documents), form)
+        return
+    spaces = pipeline.read([environments])
+    fleet, problems = pipeline.fleet_of(sources, spaces, env, str(environments))
+    if fleet is not None:
+        problems += pipeline.plan_of(fleet)[1]
+    _finish(problems, len(sources.documents), form)
+
+
+def _finish(problems: list[Problem], count: int, form: Format) -> None:
+    if errors(problems):
+        stop(problems, form)
+    show(problems, form)
+    if form is Format.TEXT:
+        typer.echo(f"{count} document{'s' if count != 1 else ''} valid", err=True)
