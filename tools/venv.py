@@ -17,7 +17,10 @@ def main(folder: str, lock: str, *packages: str) -> int:
     """
     if sys.version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        print(f"error: this is Python {sys.version.split()[0]}\n  hint: make PYTHON=python{wanted} …", file=sys.stderr)
+        print(
+            f"error: this is Python {sys.version.split()[0]}\n  hint: make PYTHON=python{wanted} …",
+            file=sys.stderr,
+        )
         return 1
     python = Path(folder) / "bin" / "python"
     if not python.exists():
@@ -27,7 +30,10 @@ def main(folder: str, lock: str, *packages: str) -> int:
     subprocess.run([*pip, "--require-hashes", "--requirement", lock], check=True)
     own = [word for package in (".", *packages) for word in ("--editable", package)]
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", *own], check=True)
-    subprocess.run([str(python), "-m", "compileall", "-q", "generator", "runtime/fleetform_runtime"], check=True)
+    subprocess.run(
+        [str(python), "-m", "compileall", "-q", "generator", "runtime/fleetform_runtime"],
+        check=True,
+    )
     return 0
 
 

@@ -41,7 +41,9 @@ def _validator(kind: str, definition: str) -> Any:  # noqa: ANN401 - jsonschema_
     return jsonschema_rs.validator_for(body)
 
 
-def check(kind: str, tree: Map, *, definition: str = "", prefix: tuple[str, ...] = ()) -> Iterator[Problem]:
+def check(
+    kind: str, tree: Map, *, definition: str = "", prefix: tuple[str, ...] = ()
+) -> Iterator[Problem]:
     """Yield what a kind's schema refuses in a tree.
 
     `definition` names a `$defs` entry to check against in place of the whole document, and
@@ -65,35 +67,69 @@ def check(kind: str, tree: Map, *, definition: str = "", prefix: tuple[str, ...]
 
 
 def _explain(  # noqa: PLR0913
-    tree: Map, path: tuple[Any, ...], error: Any, kind: str, definition: str, prefix: tuple[str, ...]  # noqa: ANN401
+    tree: Map,
+    path: tuple[Any, ...],
+    error: Any,
+    kind: str,
+    definition: str,
+    prefix: tuple[str, ...],  # noqa: ANN401
 ) -> Iterator[Problem]:
     detail = error.kind.as_dict()
     name = error.kind.name
     if name == "additionalProperties":
         known = _known_fields(error, kind, definition)
         for field in sorted(detail["unexpected"]):
-            yield _problem(tree, (*path, field), prefix, "unknown-field", f"unknown field `{field[:80]}`", did_you_mean(field, known, noun="fields here"), key=True)
+            yield _problem(
+                tree,
+                (*path, field),
+                prefix,
+                "unknown-field",
+                f"unknown field `{field[:80]}`",
+                did_you_mean(field, known, noun="fields here"),
+                key=True,
+            )
         return
     if name == "required":
         field = detail["property"]
-        yield _problem(tree, path, prefix, "missing-field", f"`{field}` is missing", f"add `{field}:`", key=True)
+        yield _problem(
+            tree,
+            path,
+            prefix,
+            "missing-field",
+            f"`{field}` is missing",
+            f"add `{field}:`",
+            key=True,
+        )
         return
     message, hint = _words(name, detail, error, at(tree, path))
     yield _problem(tree, path, prefix, f"schema-{name}", message, hint)
 
 
 def _problem(  # noqa: PLR0913
-    tree: Map, path: tuple[Any, ...], prefix: tuple[str, ...], code: str, message: str, hint: str, *, key: bool = False
+    tree: Map,
+    path: tuple[Any, ...],
+    prefix: tuple[str, ...],
+    code: str,
+    message: str,
+    hint: str,
+    *,
+    key: bool = False,
 ) -> Problem:
     found = problem_at(tree, path, code, message, hint=hint, key=key)
-    return Problem("error", code, message, found.file, found.line, found.column, dotted((*prefix, *path)), hint)
+    return Problem(
+        "error", code, message, found.file, found.line, found.column, dotted((*prefix, *path)), hint
+    )
 
 
 def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[str, str]:  # noqa: ANN401, PLR0911
     shown = _shown(value)
     if name == "type":
         wanted = " or ".join(_TYPES[kind] for kind in detail["types"])
-        hint = f'quote it: "{value}"' if detail["types"] == ["string"] and isinstance(value, int | float) else "see `fleetform schema`"
+        hint = (
+            f'quote it: "{value}"'
+            if detail["types"] == ["string"] and isinstance(value, int | float)
+            else "see `fleetform schema`"
+        )
         if isinstance(value, bool) and detail["types"] == ["string"]:
             hint = f'quote it: "{str(value).lower()}"'
         return f"{shown} is not {wanted}", hint
@@ -103,11 +139,15 @@ def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[s
     if name == "constant":
         return f"{shown} is not `{detail.get('expected_value', '')}`", "write exactly that"
     if name == "pattern":
-        return f"{shown} does not have the right form", WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
+        return f"{shown} does not have the right form", WORDS.get(
+            detail["pattern"], f"it must match {detail['pattern']}"
+        )
     if name in ("anyOf", "oneOf", "oneOfNotValid"):
         return _best_match(error)
     if name == "propertyNames":
-        return "a key of this map does not have the right form", str(detail.get("error", error.message))[:200]
+        return "a key of this map does not have the right form", str(
+            detail.get("error", error.message)
+        )[:200]
     limit = detail.get("limit")
     if limit is not None:
         side = "at least" if "in" in name.lower().replace("exclusive", "")[1:3] else "at most"
@@ -122,7 +162,9 @@ def _best_match(error: Any) -> tuple[str, str]:  # noqa: ANN401
     import jsonschema  # noqa: PLC0415 - costs 65 ms, and only a wrong spec pays for it
 
     found = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator({"anyOf": error.kind.as_dict().get("value") or [{}]}).iter_errors(error.instance)
+        jsonschema.Draft202012Validator(
+            {"anyOf": error.kind.as_dict().get("value") or [{}]}
+        ).iter_errors(error.instance)
     )
     return (found.message if found else str(error.message))[:200], "see `fleetform schema`"
 

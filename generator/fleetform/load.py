@@ -111,7 +111,14 @@ def _read(file: str, problems: list[Problem]) -> bytes | None:
         try:
             status = os.fstat(descriptor)
             if not S_ISREG(status.st_mode):
-                problems.append(_whole_file(file, "not-a-file", "is not a regular file", "point to a YAML file or a folder of them"))
+                problems.append(
+                    _whole_file(
+                        file,
+                        "not-a-file",
+                        "is not a regular file",
+                        "point to a YAML file or a folder of them",
+                    )
+                )
                 return None
             if status.st_size > MAX_BYTES:
                 problems.append(_too_big(file, status.st_size))
@@ -132,12 +139,21 @@ def _read(file: str, problems: list[Problem]) -> bytes | None:
 def _unreadable(file: str, error: Exception) -> Problem:
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(error, FileNotFoundError) and os.path.islink(file):
-        return _whole_file(file, "unreadable", "is a symbolic link to nothing", "mend the link or remove it")
-    return _whole_file(file, "unreadable", f"cannot be read: {reason}", "check the path and its permissions")
+        return _whole_file(
+            file, "unreadable", "is a symbolic link to nothing", "mend the link or remove it"
+        )
+    return _whole_file(
+        file, "unreadable", f"cannot be read: {reason}", "check the path and its permissions"
+    )
 
 
 def _too_big(file: str, size: int) -> Problem:
-    return _whole_file(file, "too-big", f"is {size} bytes, more than 1 MiB", "split it: a spec is one short document")
+    return _whole_file(
+        file,
+        "too-big",
+        f"is {size} bytes, more than 1 MiB",
+        "split it: a spec is one short document",
+    )
 
 
 def _whole_file(file: str, code: str, message: str, hint: str) -> Problem:
@@ -163,7 +179,9 @@ def parse(data: bytes, file: str, origin: str = "") -> Loaded:
     except RecursionError:  # pragma: no cover - the depth bound stands before it
         reader.problems.append(_whole_file(file, "too-deep", "is nested too deeply", "flatten it"))
     if not reader.documents and not reader.problems:
-        reader.problems.append(_whole_file(file, "empty", "holds no document", "write a spec into it or delete it"))
+        reader.problems.append(
+            _whole_file(file, "empty", "holds no document", "write a spec into it or delete it")
+        )
     return Loaded(tuple(reader.documents), tuple(reader.problems))
 
 
@@ -172,21 +190,41 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
         return Problem("error", code, message, name, line, column, "", hint)
 
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        return "", problem("bom", "the file starts with a byte order mark", "save it as UTF-8 without BOM", 1, 1)
+        return "", problem(
+            "bom", "the file starts with a byte order mark", "save it as UTF-8 without BOM", 1, 1
+        )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        return "", problem("not-utf8", "the file is not UTF-8 text", "save it as UTF-8; binary files do not belong here", line, column)
+        return "", problem(
+            "not-utf8",
+            "the file is not UTF-8 text",
+            "save it as UTF-8; binary files do not belong here",
+            line,
+            column,
+        )
     if "\r" in text:
         line = text.count("\n", 0, text.index("\r")) + 1
-        return "", problem("crlf", "the file has carriage returns (Windows line ends)", "save it with LF line ends; `* text=auto eol=lf` in .gitattributes keeps them", line, 1)
+        return "", problem(
+            "crlf",
+            "the file has carriage returns (Windows line ends)",
+            "save it with LF line ends; `* text=auto eol=lf` in .gitattributes keeps them",
+            line,
+            1,
+        )
     bad = _UNPRINTABLE.search(text)
     if bad:
         line = text.count("\n", 0, bad.start()) + 1
         column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
-        return "", problem("control-character", f"the control character U+{ord(bad[0]):04X} is not text", "remove it", line, column)
+        return "", problem(
+            "control-character",
+            f"the control character U+{ord(bad[0]):04X} is not text",
+            "remove it",
+            line,
+            column,
+        )
     return text, None
 
 
@@ -243,7 +281,13 @@ class _Reader:
         text = ""
         for node, key, _ in self._stack[1:]:
             del node
-            text += f"[{key[1:]}]" if key is not None and key.startswith("\0") else f".{key}" if text else f"{key}"
+            text += (
+                f"[{key[1:]}]"
+                if key is not None and key.startswith("\0")
+                else f".{key}"
+                if text
+                else f"{key}"
+            )
         if self._stack and self._key is not None:
             text += f".{self._key}" if text else self._key
         return text
@@ -310,7 +354,12 @@ class _Reader:
     def _count(self, event: Any, nodes: int = 1) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
-            self.problem(event, "too-many-nodes", f"the file unfolds to more than {MAX_NODES} nodes", "write aliases out, or split the file")
+            self.problem(
+                event,
+                "too-many-nodes",
+                f"the file unfolds to more than {MAX_NODES} nodes",
+                "write aliases out, or split the file",
+            )
             raise _Stop
 
     def _expects_key(self) -> bool:
@@ -324,7 +373,12 @@ class _Reader:
             self.problem(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten it")
             raise _Stop
         if self._expects_key():
-            self.problem(event, "key-not-a-string", "a key must be a string, not a map or a list", "quote it, or use a list of maps")
+            self.problem(
+                event,
+                "key-not-a-string",
+                "a key must be a string, not a map or a list",
+                "quote it, or use a list of maps",
+            )
             raise _Stop
         key = self._put(node, event)
         self._stack.append((node, key, self.nodes))
@@ -340,7 +394,9 @@ class _Reader:
         if isinstance(parent, Map):
             key, at = self._key or "", self._key_mark
             if key not in parent:
-                parent.put(key, value, Mark(self.file, at.line, at.column, mark.line + 1, mark.column + 1))
+                parent.put(
+                    key, value, Mark(self.file, at.line, at.column, mark.line + 1, mark.column + 1)
+                )
             self._key = None
             return key
         parent.add(value, self._own_mark(event))
@@ -350,7 +406,12 @@ class _Reader:
         if isinstance(value, Map):
             self.documents.append(Document(self.file, self.origin, value))
         elif value is not None:
-            self.problem(event, "not-a-map", "a document must be a map with apiVersion and kind", "see `fleetform schema`")
+            self.problem(
+                event,
+                "not-a-map",
+                "a document must be a map with apiVersion and kind",
+                "see `fleetform schema`",
+            )
 
     def _take_key(self, event: Any) -> None:
         value = self._value(event, key=True)
@@ -358,11 +419,21 @@ class _Reader:
         if event.anchor is not None:
             self._anchors[event.anchor] = (text, 1)
         if not isinstance(value, str) and not self._said_at(event):
-            self.problem(event, "key-not-a-string", f"the key `{text[:40]}` is not a string", f'quote it: "{text[:40]}"')
+            self.problem(
+                event,
+                "key-not-a-string",
+                f"the key `{text[:40]}` is not a string",
+                f'quote it: "{text[:40]}"',
+            )
         parent = self._stack[-1][0]
         if text in parent:
             first = parent.marks[text]  # type: ignore[call-overload]
-            self.problem(event, "duplicate-key", f"the key `{text[:80]}` stands twice in one map", f"the first is on line {first.line}: remove one")
+            self.problem(
+                event,
+                "duplicate-key",
+                f"the key `{text[:80]}` stands twice in one map",
+                f"the first is on line {first.line}: remove one",
+            )
         self._key = text
         self._key_mark = self._own_mark(event)
 
@@ -376,7 +447,12 @@ class _Reader:
             self._anchors[event.anchor] = (value, size)
 
     def _refuse_tag(self, event: Any) -> None:
-        self.problem(event, "tag", f"YAML tags are not allowed (`{event.tag[:60]}`)", "remove the tag; quote the value if it is text")
+        self.problem(
+            event,
+            "tag",
+            f"YAML tags are not allowed (`{event.tag[:60]}`)",
+            "remove the tag; quote the value if it is text",
+        )
 
     def _value(self, event: Any, *, key: bool = False) -> Any:
         if event.tag is not None:
@@ -391,7 +467,12 @@ class _Reader:
         bad = _UNPRINTABLE.search(text)
         if bad or "\r" in text:
             code = ord(bad[0]) if bad else 13
-            self.problem(event, "control-character", f"the text has the control character U+{code:04X}", "remove it: tab and newline are the only ones that every reader keeps")
+            self.problem(
+                event,
+                "control-character",
+                f"the text has the control character U+{code:04X}",
+                "remove it: tab and newline are the only ones that every reader keeps",
+            )
         return text
 
     def _plain(self, event: Any, *, key: bool) -> Any:
@@ -408,19 +489,34 @@ class _Reader:
             return self._float(event, text)
         if _AMBIGUOUS.match(text):
             what = "key" if key else "value"
-            self.problem(event, "ambiguous-scalar", f"YAML versions disagree on the {what} `{text[:60]}`", f'quote it: "{text[:60]}"')
+            self.problem(
+                event,
+                "ambiguous-scalar",
+                f"YAML versions disagree on the {what} `{text[:60]}`",
+                f'quote it: "{text[:60]}"',
+            )
         return text
 
     def _integer(self, event: Any, text: str) -> int:
         value = int(text) if len(text) < 20 else MAX_INTEGER + 1
         if abs(value) > MAX_INTEGER:
-            self.problem(event, "integer-too-big", f"the integer `{text[:24]}{'…' if len(text) > 24 else ''}` is beyond 2^53: readers lose digits", "quote it if it is an identifier")
+            self.problem(
+                event,
+                "integer-too-big",
+                f"the integer `{text[:24]}{'…' if len(text) > 24 else ''}` is beyond 2^53: readers lose digits",
+                "quote it if it is an identifier",
+            )
         return value
 
     def _float(self, event: Any, text: str) -> float:
         value = float(text)
         if value in (float("inf"), float("-inf")):
-            self.problem(event, "not-finite", f"the number `{text[:40]}` is too large", "quote it if it is text")
+            self.problem(
+                event,
+                "not-finite",
+                f"the number `{text[:40]}` is too large",
+                "quote it if it is text",
+            )
             return 0.0
         return value
 

@@ -49,7 +49,12 @@ def _checked(document: SpecDocument) -> Iterable[Problem]:
         yield from _patches(document.tree)
 
 
-_PATCHED = {"Agent": "AgentSpec", "MCPServer": "McpServerSpec", "MemoryStore": "MemoryStoreSpec", "ModelConfig": "ModelSettings"}
+_PATCHED = {
+    "Agent": "AgentSpec",
+    "MCPServer": "McpServerSpec",
+    "MemoryStore": "MemoryStoreSpec",
+    "ModelConfig": "ModelSettings",
+}
 
 
 def _patches(tree: Map) -> Iterable[Problem]:
@@ -57,13 +62,19 @@ def _patches(tree: Map) -> Iterable[Problem]:
     spec = tree.get("spec")
     patches = spec.get("patches") if isinstance(spec, Map) else None
     for number, patch in enumerate(patches if isinstance(patches, Seq) else ()):
-        target, body = (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
+        target, body = (
+            (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
+        )
         kind = target.get("kind") if isinstance(target, Map) else None
         if isinstance(body, Map) and kind in _PATCHED:
-            yield from check(kind, body, definition=_PATCHED[kind], prefix=("spec", "patches", number, "spec"))
+            yield from check(
+                kind, body, definition=_PATCHED[kind], prefix=("spec", "patches", number, "spec")
+            )
 
 
-def fleet_of(specs: Sources, environments: Sources, name: str, folder: str) -> tuple[Fleet | None, list[Problem]]:
+def fleet_of(
+    specs: Sources, environments: Sources, name: str, folder: str
+) -> tuple[Fleet | None, list[Problem]]:
     """Resolve an environment's fleet."""
     from fleetform.resolve import resolve  # noqa: PLC0415
     from fleetform.resolve.environment import chain  # noqa: PLC0415
@@ -90,7 +101,10 @@ def texts_of(plan: FleetPlan) -> dict[str, str]:
     """Return the plain manifests of an environment by their paths."""
     from fleetform.targets import manifests  # noqa: PLC0415
 
-    return {path: manifests.text(header, documents) for path, (header, documents) in manifests.files(plan).items()}
+    return {
+        path: manifests.text(header, documents)
+        for path, (header, documents) in manifests.files(plan).items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,15 @@ def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
     if fleet is not None:
         abstract = fleet.environment.abstract
         if abstract:
-            problems.append(Problem("error", "abstract-environment", f"the environment `{name}` is abstract: others extend it", fleet.environment_tree.mark.file, hint="render one that extends it"))
+            problems.append(
+                Problem(
+                    "error",
+                    "abstract-environment",
+                    f"the environment `{name}` is abstract: others extend it",
+                    fleet.environment_tree.mark.file,
+                    hint="render one that extends it",
+                )
+            )
         plan, said = plan_of(fleet)
         problems += said
     if plan is None or errors(problems):

@@ -89,9 +89,7 @@ def mark_at(node: object, step: str | int) -> Mark | None:
     return None
 
 
-def at(
-    tree: Map | Seq, path: Sequence[str | int], default: Any = None
-) -> Any:
+def at(tree: Map | Seq, path: Sequence[str | int], default: Any = None) -> Any:
     """Return the value at a path, or `default` when a step of it is missing."""
     node: Any = tree
     for step in path:

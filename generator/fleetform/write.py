@@ -108,8 +108,19 @@ class Output:
             body = json.loads(self._record)
             names = [*body["files"], *body.get("unfinished", [])]
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise SpecError([self._problem(RECORD, "bad-record", "the ownership record cannot be read", "restore it from Git, or delete the folder and render again")]) from None
-        return [name for name in names if isinstance(name, str) and _is_inside(name) and name != RECORD]
+            raise SpecError(
+                [
+                    self._problem(
+                        RECORD,
+                        "bad-record",
+                        "the ownership record cannot be read",
+                        "restore it from Git, or delete the folder and render again",
+                    )
+                ]
+            ) from None
+        return [
+            name for name in names if isinstance(name, str) and _is_inside(name) and name != RECORD
+        ]
 
     # -- the disk ------------------------------------------------------------------------------
 
@@ -148,7 +159,9 @@ class Output:
     def _create(name: str) -> int:
         with suppress(FileNotFoundError):
             os.unlink(name)
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        return os.open(
+            name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        )
 
     def _remove(self, path: str) -> None:
         name = os.path.join(self.folder, path)
@@ -188,7 +201,11 @@ class Output:
     def _refuse_links(self, texts: Mapping[str, str]) -> None:
         """Refuse to go through a symbolic link: it may lead out of the folder."""
         folders = {os.path.dirname(path) for path in (*texts, *self._owned())}
-        found = [self._link(path) for path in sorted(folders) if path and os.path.islink(os.path.join(self.folder, path))]
+        found = [
+            self._link(path)
+            for path in sorted(folders)
+            if path and os.path.islink(os.path.join(self.folder, path))
+        ]
         if os.path.islink(self.folder):
             found.append(self._link(""))
         if found:
@@ -197,7 +214,12 @@ class Output:
     def _refuse_foreign(self, changes: Changes) -> None:
         owned = {*self._owned()}
         found = [
-            self._problem(path, "foreign-file", "a file stands where the output belongs, and Fleetform did not write it", "move it away, or choose another --out")
+            self._problem(
+                path,
+                "foreign-file",
+                "a file stands where the output belongs, and Fleetform did not write it",
+                "move it away, or choose another --out",
+            )
             for path in changes.changed
             if path not in owned
         ]
@@ -205,19 +227,45 @@ class Output:
             raise SpecError(found)
 
     def _link(self, path: str) -> Problem:
-        return self._problem(path, "symlink", "the output would go through a symbolic link", "remove the link: output is written to real folders only")
+        return self._problem(
+            path,
+            "symlink",
+            "the output would go through a symbolic link",
+            "remove the link: output is written to real folders only",
+        )
 
     def _problem(self, path: str, code: str, message: str, hint: str) -> Problem:
-        return Problem("error", code, message, os.path.join(self.folder, path) if path else os.fspath(self.folder), hint=hint)
+        return Problem(
+            "error",
+            code,
+            message,
+            os.path.join(self.folder, path) if path else os.fspath(self.folder),
+            hint=hint,
+        )
 
     def _failed(self, path: str, error: OSError) -> SpecError:
         reason = error.strerror or str(error)
-        return SpecError([self._problem(path, "not-written", f"cannot be written: {reason}", "check space and permissions; what was written so far is whole, run it again")])
+        return SpecError(
+            [
+                self._problem(
+                    path,
+                    "not-written",
+                    f"cannot be written: {reason}",
+                    "check space and permissions; what was written so far is whole, run it again",
+                )
+            ]
+        )
 
 
 def _is_inside(path: str) -> bool:
     parts = path.split("/")
-    return bool(path) and not path.startswith("/") and ".." not in parts and "" not in parts and "\0" not in path
+    return (
+        bool(path)
+        and not path.startswith("/")
+        and ".." not in parts
+        and "" not in parts
+        and "\0" not in path
+    )
 
 
 def diff(changes: Changes, folder: str) -> Iterator[str]:

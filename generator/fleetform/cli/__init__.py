@@ -53,7 +53,12 @@ def _version(asked: bool) -> None:  # noqa: FBT001 - the signature of an option'
 
 
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")] = False,  # noqa: FBT002
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Print the version and leave."
+        ),
+    ] = False,  # noqa: FBT002
 ) -> None:
     del version
 

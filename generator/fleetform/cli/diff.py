@@ -34,7 +34,11 @@ def command(
     right = _texts(agents, environments, second)
     changes = Changes(
         new={path: text for path, text in right.items() if path not in left},
-        changed={path: (left[path], text) for path, text in right.items() if path in left and left[path] != text},
+        changed={
+            path: (left[path], text)
+            for path, text in right.items()
+            if path in left and left[path] != text
+        },
         stale={path: text for path, text in left.items() if path not in right},
     )
     typer.echo("".join(diff(changes, f"{first}→{second}")), nl=False)

@@ -19,7 +19,9 @@ from fleetform.tree import at
 def command(
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list in place of a table.")] = False,  # noqa: FBT002
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list in place of a table.")
+    ] = False,  # noqa: FBT002
     form: options.Form = Format.TEXT,
 ) -> None:
     """List every spec by kind, namespace and name, with the file that holds it.
@@ -37,14 +39,31 @@ def command(
     if errors(problems):
         stop(problems, form)
     rows = [
-        (document.kind, namespace_of(document), document.name, document.file, at(document.tree, ("spec", "description")) or "")
+        (
+            document.kind,
+            namespace_of(document),
+            document.name,
+            document.file,
+            at(document.tree, ("spec", "description")) or "",
+        )
         for document in (*specs.documents, *spaces.documents)
     ]
     rows.sort()
     if as_json:
         keys = ("kind", "namespace", "name", "file", "description")
-        typer.echo(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                [dict(zip(keys, row, strict=True)) for row in rows], indent=2, ensure_ascii=False
+            )
+        )
         return
-    widths = [max([len(title), *(len(row[n]) for row in rows)]) for n, title in enumerate(("KIND", "NAMESPACE", "NAME"))]
+    widths = [
+        max([len(title), *(len(row[n]) for row in rows)])
+        for n, title in enumerate(("KIND", "NAMESPACE", "NAME"))
+    ]
     for row in [("KIND", "NAMESPACE", "NAME", "FILE", ""), *rows]:
-        typer.echo("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+        typer.echo(
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
+            )
+        )

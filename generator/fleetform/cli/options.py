@@ -11,11 +11,16 @@ from fleetform.cli.report import Format
 
 Env = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="Environment, by its name.")]
 Agents = Annotated[
-    list[Path], typer.Option("--agents", "-a", help="Folder or file of specs; may be given more than once.")
+    list[Path],
+    typer.Option("--agents", "-a", help="Folder or file of specs; may be given more than once."),
 ]
 Environments = Annotated[Path, typer.Option("--environments", help="Folder of environments.")]
 Form = Annotated[
-    Format, typer.Option("--format", help="How problems are printed: for people, as JSON, as SARIF 2.1.0, or as GitHub annotations.")
+    Format,
+    typer.Option(
+        "--format",
+        help="How problems are printed: for people, as JSON, as SARIF 2.1.0, or as GitHub annotations.",
+    ),
 ]
 
 AGENTS = [Path("agents")]

@@ -19,9 +19,22 @@ def command(  # noqa: PLR0913 - one parameter per option
     env: options.Env = "prod",
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the output; the environment's own folder is made in it.")] = Path("rendered"),
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; print what differs and leave with 3 when something does.")] = False,  # noqa: FBT002
-    show_diff: Annotated[bool, typer.Option("--diff", help="Print what changes, as a unified diff, while writing.")] = False,  # noqa: FBT002
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Folder of the output; the environment's own folder is made in it."
+        ),
+    ] = Path("rendered"),
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing; print what differs and leave with 3 when something does.",
+        ),
+    ] = False,  # noqa: FBT002
+    show_diff: Annotated[
+        bool, typer.Option("--diff", help="Print what changes, as a unified diff, while writing.")
+    ] = False,  # noqa: FBT002
     form: options.Form = Format.TEXT,
 ) -> None:
     """Render an environment's manifests.
@@ -54,7 +67,12 @@ def command(  # noqa: PLR0913 - one parameter per option
 
 def summary(changes: Changes, folder: Path, *, check: bool) -> str:
     """Return what a run did, or would do, in one line."""
-    rows = ((len(changes.new), "new"), (len(changes.changed), "changed"), (len(changes.stale), "removed"), (changes.same, "unchanged"))
+    rows = (
+        (len(changes.new), "new"),
+        (len(changes.changed), "changed"),
+        (len(changes.stale), "removed"),
+        (changes.same, "unchanged"),
+    )
     said = ", ".join(f"{count} {word}" for count, word in rows if count) or "nothing to render"
     if check:
         verdict = "is stale: run `fleetform render`" if changes else "is up to date"

@@ -91,8 +91,15 @@ def _result(item: Problem) -> dict[str, Any]:
 def as_github(problem: Problem) -> str:
     """Return one problem as a workflow command of GitHub Actions."""
     level = {"error": "error", "warning": "warning", "note": "notice"}[problem.severity]
-    place = {"file": problem.file, "line": problem.line, "col": problem.column, "title": problem.code}
-    properties = ",".join(f"{key}={_escape(str(value), ':,')}" for key, value in place.items() if value)
+    place = {
+        "file": problem.file,
+        "line": problem.line,
+        "col": problem.column,
+        "title": problem.code,
+    }
+    properties = ",".join(
+        f"{key}={_escape(str(value), ':,')}" for key, value in place.items() if value
+    )
     path = f"{problem.path}: " if problem.path else ""
     hint = f" ({problem.hint})" if problem.hint else ""
     return f"::{level} {properties}::{_escape(path + problem.message + hint)}"
@@ -126,7 +133,9 @@ _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW, "note": t
 
 def is_fancy() -> bool:
     """Whether stderr is a terminal that wants colour and progress."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    )
 
 
 def _coloured(problem: Problem) -> str:
@@ -138,8 +147,13 @@ def _coloured(problem: Problem) -> str:
 
 
 def _summary(found: tuple[Problem, ...]) -> str:
-    counts = {level: sum(item.severity == level for item in found) for level in ("error", "warning", "note")}
-    return ", ".join(f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count)
+    counts = {
+        level: sum(item.severity == level for item in found)
+        for level in ("error", "warning", "note")
+    }
+    return ", ".join(
+        f"{count} {level}{'s' if count != 1 else ''}" for level, count in counts.items() if count
+    )
 
 
 def stop(problems: Iterable[Problem], form: Format) -> NoReturn:

@@ -14,7 +14,13 @@ from fleetform.problems import did_you_mean
 
 @reported
 def command(
-    kind: Annotated[str | None, typer.Argument(help="Kind, such as Agent; `any` is the schema for files with several kinds.", show_default=False)] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="Kind, such as Agent; `any` is the schema for files with several kinds.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Print the JSON Schema (2020-12) of a kind; without a kind, list the kinds.
 
@@ -31,6 +37,11 @@ def command(
     names = {name.lower(): name.lower() for name in KINDS} | {"any": "fleetform"}
     name = names.get(kind.lower())
     if name is None:
-        typer.echo(f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*KINDS, 'any'), noun='kinds')}", err=True)
+        typer.echo(
+            f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*KINDS, 'any'), noun='kinds')}",
+            err=True,
+        )
         raise typer.Exit(USAGE)
-    typer.echo((files("fleetform") / "schemas" / f"{name}.json").read_text(encoding="utf-8"), nl=False)
+    typer.echo(
+        (files("fleetform") / "schemas" / f"{name}.json").read_text(encoding="utf-8"), nl=False
+    )

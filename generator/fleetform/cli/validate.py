@@ -15,8 +15,21 @@ from fleetform.problems import Problem, errors
 
 @reported
 def command(
-    paths: Annotated[list[Path], typer.Argument(help="Files or folders of specs, environments among them.", show_default=False)],
-    env: Annotated[str | None, typer.Option("--env", "-e", help="Judge references and capabilities in this environment as well.", show_default=False)] = None,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Files or folders of specs, environments among them.", show_default=False
+        ),
+    ],
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Judge references and capabilities in this environment as well.",
+            show_default=False,
+        ),
+    ] = None,
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:

@@ -101,13 +101,43 @@ def _refuse(document: Document) -> Problem | None:
     if not isinstance(api, str) or not isinstance(kind, str):
         missing = "apiVersion" if not isinstance(api, str) else "kind"
         if missing in tree:
-            return problem_at(tree, (missing,), "not-a-spec", f"`{missing}` is not text", hint=f"apiVersion: {OWN_API}")
-        return problem_at(tree, (), "not-a-spec", f"the document has no `{missing}`: it is not a spec", hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here")
+            return problem_at(
+                tree,
+                (missing,),
+                "not-a-spec",
+                f"`{missing}` is not text",
+                hint=f"apiVersion: {OWN_API}",
+            )
+        return problem_at(
+            tree,
+            (),
+            "not-a-spec",
+            f"the document has no `{missing}`: it is not a spec",
+            hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here",
+        )
     if api == OWN_API or api in DIALECTS:
         if kind in KINDS:
             return None
-        return problem_at(tree, ("kind",), "unknown-kind", f"unknown kind `{kind[:80]}`", hint=did_you_mean(kind, KINDS, noun="kinds"))
+        return problem_at(
+            tree,
+            ("kind",),
+            "unknown-kind",
+            f"unknown kind `{kind[:80]}`",
+            hint=did_you_mean(kind, KINDS, noun="kinds"),
+        )
     name = at(tree, ("metadata", "name"), "?")
     if kind in EMITTED_BY and kind not in KINDS:
-        return problem_at(tree, ("kind",), "foreign-object", f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec", hint=f"Fleetform emits its like: {EMITTED_BY[kind]}; keep other objects in another folder")
-    return problem_at(tree, ("apiVersion",), "wrong-api-version", f"unknown apiVersion `{api[:80]}`", hint=did_you_mean(api, (OWN_API, *DIALECTS), noun="known"))
+        return problem_at(
+            tree,
+            ("kind",),
+            "foreign-object",
+            f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec",
+            hint=f"Fleetform emits its like: {EMITTED_BY[kind]}; keep other objects in another folder",
+        )
+    return problem_at(
+        tree,
+        ("apiVersion",),
+        "wrong-api-version",
+        f"unknown apiVersion `{api[:80]}`",
+        hint=did_you_mean(api, (OWN_API, *DIALECTS), noun="known"),
+    )

@@ -10,8 +10,20 @@ from fleetform.tree import Map, Path, Seq, at, problem_at
 
 API = "kagent.dev/v1alpha1"
 
-_LEVELS = {"trace": "debug", "debug": "debug", "info": "info", "warn": "warning", "warning": "warning", "error": "error", "critical": "error"}
-_POLICY = {"ttl": "sessionTTL", "maxHistory": "maxConversationHistory", "maxSessions": "maxSessionsPerUser"}
+_LEVELS = {
+    "trace": "debug",
+    "debug": "debug",
+    "info": "info",
+    "warn": "warning",
+    "warning": "warning",
+    "error": "error",
+    "critical": "error",
+}
+_POLICY = {
+    "ttl": "sessionTTL",
+    "maxHistory": "maxConversationHistory",
+    "maxSessions": "maxSessionsPerUser",
+}
 
 
 class _Rewrite:
@@ -22,8 +34,19 @@ class _Rewrite:
         self.tree = _clone(tree)
         self.problems: list[Problem] = []
 
-    def say(self, path: Path, code: str, message: str, hint: str = "", severity: Severity = "note", *, key: bool = True) -> None:
-        self.problems.append(problem_at(self.original, path, code, message, hint=hint, severity=severity, key=key))
+    def say(
+        self,
+        path: Path,
+        code: str,
+        message: str,
+        hint: str = "",
+        severity: Severity = "note",
+        *,
+        key: bool = True,
+    ) -> None:
+        self.problems.append(
+            problem_at(self.original, path, code, message, hint=hint, severity=severity, key=key)
+        )
 
 
 def translate(kind: str, tree: Map) -> tuple[Map | None, list[Problem]]:
@@ -31,7 +54,12 @@ def translate(kind: str, tree: Map) -> tuple[Map | None, list[Problem]]:
     rewrite = _Rewrite(tree)
     rewrite.tree.put("apiVersion", OWN_API, tree.marks["apiVersion"])
     if kind == "WorkflowRun" and "spec" not in tree:
-        rewrite.say(("kind",), "status-only", "this WorkflowRun has no spec: it shows a status and is ignored", "delete it, or give it a spec")
+        rewrite.say(
+            ("kind",),
+            "status-only",
+            "this WorkflowRun has no spec: it shows a status and is ignored",
+            "delete it, or give it a spec",
+        )
         return None, rewrite.problems
     change = _KINDS.get(kind)
     if change is not None and isinstance(rewrite.tree.get("spec"), Map):
@@ -66,7 +94,13 @@ def _child(parent: Map, key: str, mark: Mark) -> Map:
 
 def _agent(rewrite: _Rewrite, spec: Map) -> None:
     if "systemMessage" in spec and "systemPrompt" in spec:
-        rewrite.say(("spec", "systemMessage"), "said-twice", "`systemMessage` and `systemPrompt` are the same field", "keep one", "error")
+        rewrite.say(
+            ("spec", "systemMessage"),
+            "said-twice",
+            "`systemMessage` and `systemPrompt` are the same field",
+            "keep one",
+            "error",
+        )
     spec.move("systemMessage", "systemPrompt")
     _app_label(rewrite)
     _tools(spec)
@@ -82,7 +116,12 @@ def _app_label(rewrite: _Rewrite) -> None:
     if isinstance(labels, Map) and "app" in labels:
         name = at(rewrite.tree, ("metadata", "name"), "")
         if labels["app"] != name:
-            rewrite.say(("metadata", "labels", "app"), "app-label", f"the label `app: {labels['app']}` is left out: pods carry `app: {name}`, by which people select them", "name a label of your own, such as `team`")
+            rewrite.say(
+                ("metadata", "labels", "app"),
+                "app-label",
+                f"the label `app: {labels['app']}` is left out: pods carry `app: {name}`, by which people select them",
+                "name a label of your own, such as `team`",
+            )
         del labels["app"], labels.marks["app"]
 
 
@@ -106,7 +145,9 @@ def _memory(rewrite: _Rewrite, spec: Map) -> None:
     mark = memory.marks.pop("config", memory.mark)
     if isinstance(config, Map) and isinstance(kind, str):
         for key, value in config.items():
-            parent = _child(memory, "policy", mark) if key in _POLICY else _child(memory, kind, mark)
+            parent = (
+                _child(memory, "policy", mark) if key in _POLICY else _child(memory, kind, mark)
+            )
             parent.put(_POLICY.get(key, key), value, config.marks[key])
     secret = memory.get("secretRef")
     if isinstance(secret, Map) and isinstance(kind, str):
@@ -153,7 +194,12 @@ def _triggers(rewrite: _Rewrite, spec: Map) -> None:
         metadata = trigger.get("metadata") if isinstance(trigger, Map) else None
         if isinstance(metadata, Map) and "metricName" in metadata:
             del metadata["metricName"], metadata.marks["metricName"]
-            rewrite.say(("spec", "scaling", "keda", "triggers", number, "metadata", "metricName"), "dead-field", "KEDA has ignored `metricName` since 2.12: it is left out", "remove it")
+            rewrite.say(
+                ("spec", "scaling", "keda", "triggers", number, "metadata", "metricName"),
+                "dead-field",
+                "KEDA has ignored `metricName` since 2.12: it is left out",
+                "remove it",
+            )
 
 
 # -- environment variables that the runtime takes from its configuration -------------------------
@@ -165,7 +211,9 @@ def _environment(rewrite: _Rewrite, spec: Map) -> None:
         return
     kept = Seq(variables.mark)
     for number, (item, mark) in enumerate(zip(variables, variables.marks, strict=True)):
-        if not (isinstance(item, Map) and _take_variable(rewrite, spec, item, ("spec", "env", number))):
+        if not (
+            isinstance(item, Map) and _take_variable(rewrite, spec, item, ("spec", "env", number))
+        ):
             kept.add(item, mark)
     if len(kept) == len(variables):
         return
@@ -197,7 +245,13 @@ def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: Path) -> bool:
     section.put(target[1], put, mark)
     if target[0] == "tracing" and "provider" not in section:
         section.put("provider", "langfuse", mark)
-    rewrite.say((*path, "name"), "env-translated", f"`{name}` becomes `observability.{'.'.join(target)}`: the runtime reads its configuration, not its environment", "`fleetform migrate` writes it so", key=False)
+    rewrite.say(
+        (*path, "name"),
+        "env-translated",
+        f"`{name}` becomes `observability.{'.'.join(target)}`: the runtime reads its configuration, not its environment",
+        "`fleetform migrate` writes it so",
+        key=False,
+    )
     return True
 
 
@@ -225,4 +279,3 @@ _KINDS = {
     "ModelConfig": _model_config,
     "MemoryStore": _memory_store,
 }
-

@@ -32,16 +32,35 @@ Names = Annotated[
 class ToolUse(Spec):
     """A tool that the agent uses: a Tool, an MCPServer or another agent by name, or an MCP server in place."""
 
-    name: ReferenceName = Field(description="Name of the Tool, MCPServer or Agent; with `endpoint`, a name of your own.")
-    kind: Literal["Tool", "MCPServer", "Agent"] | None = optional("Kind of what is named. Default: whichever has that name.")
-    namespace: Name | None = optional("Namespace of what is named. Default: the agent's, then the fleet-wide ones.")
-    endpoint: Url | None = optional("URL of an MCP server in place. A short host is relative to the agent's namespace. Default: `name` is looked up.")
+    name: ReferenceName = Field(
+        description="Name of the Tool, MCPServer or Agent; with `endpoint`, a name of your own."
+    )
+    kind: Literal["Tool", "MCPServer", "Agent"] | None = optional(
+        "Kind of what is named. Default: whichever has that name."
+    )
+    namespace: Name | None = optional(
+        "Namespace of what is named. Default: the agent's, then the fleet-wide ones."
+    )
+    endpoint: Url | None = optional(
+        "URL of an MCP server in place. A short host is relative to the agent's namespace. Default: `name` is looked up."
+    )
     transport: Transport | None = optional("MCP transport of `endpoint`. Default: streamable-http.")
-    description: str | None = optional("What the model is told, for an agent used as a tool. Default: that agent's description.", max_length=4096)
-    allow: list[str] | None = optional("Names of the MCP tools that may be called. Default: the server's.")
-    capabilities: list[McpCapability] | None = optional("Kinds of MCP tools that may be called, such as `read`. Default: the server's.")
-    authentication: Authentication | None = optional("Sign-in at `endpoint` or at an agent. Default: the server's; for an agent of this namespace its first API key.")
-    requires_approval: bool | None = optional("Whether a person must approve each call. Default: the tool's own.")
+    description: str | None = optional(
+        "What the model is told, for an agent used as a tool. Default: that agent's description.",
+        max_length=4096,
+    )
+    allow: list[str] | None = optional(
+        "Names of the MCP tools that may be called. Default: the server's."
+    )
+    capabilities: list[McpCapability] | None = optional(
+        "Kinds of MCP tools that may be called, such as `read`. Default: the server's."
+    )
+    authentication: Authentication | None = optional(
+        "Sign-in at `endpoint` or at an agent. Default: the server's; for an agent of this namespace its first API key."
+    )
+    requires_approval: bool | None = optional(
+        "Whether a person must approve each call. Default: the tool's own."
+    )
 
 
 class ApiKey(Spec):
@@ -49,7 +68,10 @@ class ApiKey(Spec):
 
     name: Name = Field(description="User that a caller with this key is; appears in logs.")
     secret_ref: SecretKey = Field(description="The key, at least 16 characters.")
-    on_behalf: bool = Field(default=False, description="Whether the caller, such as a gateway, may name the user in a header.")
+    on_behalf: bool = Field(
+        default=False,
+        description="Whether the caller, such as a gateway, may name the user in a header.",
+    )
 
 
 class ApiKeyAuth(Spec):
@@ -62,14 +84,18 @@ class OidcAuth(Spec):
     """Callers sign in with a JWT."""
 
     issuer: Url = Field(description="Issuer URL; its keys are discovered.")
-    audience: str = Field(description="Audience that tokens must name.", min_length=1, max_length=253)
+    audience: str = Field(
+        description="Audience that tokens must name.", min_length=1, max_length=253
+    )
     user_claim: str = Field(default="sub", description="Claim that names the user.", max_length=64)
 
 
 class Auth(Spec):
     """How callers sign in. There is no default: somebody must decide."""
 
-    type: Literal["none", "apiKey", "oidc"] = Field(description="`none` weakens: everybody who reaches the agent is one user.")
+    type: Literal["none", "apiKey", "oidc"] = Field(
+        description="`none` weakens: everybody who reaches the agent is one user."
+    )
     api_key: ApiKeyAuth | None = optional("For type apiKey.")
     oidc: OidcAuth | None = optional("For type oidc.")
 
@@ -79,7 +105,9 @@ class Quota(Spec):
 
     requests_per_minute: int | None = optional("Requests a minute. Default: no limit.", ge=1)
     tokens_per_minute: int | None = optional("Model tokens a minute. Default: no limit.", ge=1)
-    daily_cost_usd: float | None = optional("US dollars a day, UTC; needs prices. Default: no limit.", gt=0)
+    daily_cost_usd: float | None = optional(
+        "US dollars a day, UTC; needs prices. Default: no limit.", gt=0
+    )
 
 
 class RateLimits(Quota):
@@ -93,10 +121,27 @@ class Limits(Spec):
 
     max_steps: int = Field(default=20, description="Model calls of one run.", ge=1, le=1000)
     max_tool_calls: int = Field(default=50, description="Tool calls of one run.", ge=1, le=1000)
-    turn_timeout_seconds: int = Field(default=120, description="Seconds that one turn may take; shutdown waits as long.", ge=1, le=3300)
-    concurrent_runs: int = Field(default=50, description="Runs at a time per pod; further ones wait in a short queue.", ge=1, le=10000)
-    max_body_bytes: int = Field(default=1048576, description="Largest request body in bytes.", ge=1024, le=104857600)
-    max_tool_result_bytes: int = Field(default=65536, description="Largest tool result in bytes that the model sees.", ge=256, le=10485760)
+    turn_timeout_seconds: int = Field(
+        default=120,
+        description="Seconds that one turn may take; shutdown waits as long.",
+        ge=1,
+        le=3300,
+    )
+    concurrent_runs: int = Field(
+        default=50,
+        description="Runs at a time per pod; further ones wait in a short queue.",
+        ge=1,
+        le=10000,
+    )
+    max_body_bytes: int = Field(
+        default=1048576, description="Largest request body in bytes.", ge=1024, le=104857600
+    )
+    max_tool_result_bytes: int = Field(
+        default=65536,
+        description="Largest tool result in bytes that the model sees.",
+        ge=256,
+        le=10485760,
+    )
 
 
 Prompt = Annotated[str, StringConstraints(max_length=1_000_000)]
@@ -106,19 +151,42 @@ class AgentSpec(Workload):
     """An agent: prompt, model, tools, memory, and how it runs."""
 
     display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
-    description: str | None = optional("What it does; other agents read it. Default: none.", max_length=16384)
-    extends: Names | None = optional("Templates (or agents) to build on, later ones win. Default: none.")
-    model_config_ref: ReferenceName | None = optional("Name of a ModelConfig. Default: the environment's, or `model`.", alias="modelConfig")
-    model: ModelSettings | None = optional("Model settings; they win over the ModelConfig's. Default: the ModelConfig.")
-    models: list[ReferenceName] | None = optional("ModelConfigs that a session may switch to. Default: only its own.")
-    fallbacks: list[ReferenceName] | None = optional("ModelConfigs to try, in order, when the model fails. Default: none.")
+    description: str | None = optional(
+        "What it does; other agents read it. Default: none.", max_length=16384
+    )
+    extends: Names | None = optional(
+        "Templates (or agents) to build on, later ones win. Default: none."
+    )
+    model_config_ref: ReferenceName | None = optional(
+        "Name of a ModelConfig. Default: the environment's, or `model`.", alias="modelConfig"
+    )
+    model: ModelSettings | None = optional(
+        "Model settings; they win over the ModelConfig's. Default: the ModelConfig."
+    )
+    models: list[ReferenceName] | None = optional(
+        "ModelConfigs that a session may switch to. Default: only its own."
+    )
+    fallbacks: list[ReferenceName] | None = optional(
+        "ModelConfigs to try, in order, when the model fails. Default: none."
+    )
     system_prompt: Prompt | None = optional("System prompt. Needed on the generic runtime.")
-    tools: list[ToolUse] = Field(default_factory=list, description="What the agent can use. Default: nothing.")
-    memory: AgentMemory | None = optional("Where conversations live. Default: in process, which fits one replica only.")
-    auth: Auth | None = optional("How callers sign in. No default: the spec, a template or the environment must decide.")
-    rate_limits: RateLimits = Field(default_factory=RateLimits, description="Limits per minute and day.")
+    tools: list[ToolUse] = Field(
+        default_factory=list, description="What the agent can use. Default: nothing."
+    )
+    memory: AgentMemory | None = optional(
+        "Where conversations live. Default: in process, which fits one replica only."
+    )
+    auth: Auth | None = optional(
+        "How callers sign in. No default: the spec, a template or the environment must decide."
+    )
+    rate_limits: RateLimits = Field(
+        default_factory=RateLimits, description="Limits per minute and day."
+    )
     limits: Limits = Field(default_factory=Limits, description="Limits of one run.")
-    peers: list[str] = Field(default_factory=list, description="Agents that talk to this one on all its ports, both ways. Default: none.")
+    peers: list[str] = Field(
+        default_factory=list,
+        description="Agents that talk to this one on all its ports, both ways. Default: none.",
+    )
 
 
 class Agent(Spec):

@@ -11,7 +11,6 @@ from pydantic.json_schema import WithJsonSchema
 from fleetform.patterns import DURATION, LABEL_NAME, QUANTITY
 
 
-
 class Spec(BaseModel):
     """A closed, frozen piece of a spec."""
 
@@ -93,7 +92,8 @@ class Metadata(Spec):
         "what is only referred to (Tool, ModelConfig, AgentTemplate) serves every namespace."
     )
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels put on every object and pod of this spec. Default: none."
+        default_factory=dict,
+        description="Labels put on every object and pod of this spec. Default: none.",
     )
     annotations: dict[LabelKey, str] = Field(
         default_factory=dict, description="Annotations put on the workload object. Default: none."

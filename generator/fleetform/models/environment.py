@@ -32,26 +32,54 @@ class Namespaces(Spec):
     """Where the specs' namespaces are in this environment."""
 
     create: bool = Field(default=False, description="Whether Namespace objects are rendered.")
-    map: dict[Name, Name] = Field(default_factory=dict, description="Names in the cluster by names in the specs. Default: the same names.")
-    suffix: str = Field(default="", description="Put behind every name that is not in `map`.", pattern=r"^(-[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=40)
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels of created namespaces. Default: none but Pod Security.")
+    map: dict[Name, Name] = Field(
+        default_factory=dict,
+        description="Names in the cluster by names in the specs. Default: the same names.",
+    )
+    suffix: str = Field(
+        default="",
+        description="Put behind every name that is not in `map`.",
+        pattern=r"^(-[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+        max_length=40,
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict,
+        description="Labels of created namespaces. Default: none but Pod Security.",
+    )
 
 
 class ImagePin(Spec):
     """Tag or digest of a repository."""
 
-    tag: str | None = optional("Tag. Default: the spec's.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
-    digest: str | None = optional("Digest; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$")
+    tag: str | None = optional(
+        "Tag. Default: the spec's.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+    )
+    digest: str | None = optional(
+        "Digest; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$"
+    )
 
 
 class Images(Spec):
     """Where images come from."""
 
-    registry: str | None = optional("Registry put before repositories without one, such as `ghcr.io/acme`. Default: none.", pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$", max_length=253)
-    runtime: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$", max_length=255)] = Field(default="fleetform/agent-runtime", description="Repository of the generic runtime.")
-    pins: dict[str, ImagePin] = Field(default_factory=dict, description="Tags and digests by repository, as specs name it. Default: the specs' own.")
-    pull_secrets: list[ReferenceName] = Field(default_factory=list, description="Secrets to pull images with. Default: none.")
-    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional("When the kubelet pulls. Default: the kubelet's own rule.")
+    registry: str | None = optional(
+        "Registry put before repositories without one, such as `ghcr.io/acme`. Default: none.",
+        pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$",
+        max_length=253,
+    )
+    runtime: Annotated[
+        str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$", max_length=255)
+    ] = Field(default="fleetform/agent-runtime", description="Repository of the generic runtime.")
+    pins: dict[str, ImagePin] = Field(
+        default_factory=dict,
+        description="Tags and digests by repository, as specs name it. Default: the specs' own.",
+    )
+    pull_secrets: list[ReferenceName] = Field(
+        default_factory=list, description="Secrets to pull images with. Default: none."
+    )
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
+        "When the kubelet pulls. Default: the kubelet's own rule."
+    )
 
 
 class AwsStore(Spec):
@@ -64,15 +92,21 @@ class GcpStore(Spec):
     """GCP Secret Manager."""
 
     project_id: str = Field(description="Project.", pattern=r"^[a-z][-a-z0-9]*$")
-    cluster_location: str | None = optional("Location of the GKE cluster, for Workload Identity. Default: that of the operator's cluster.")
-    cluster_name: str | None = optional("Name of the GKE cluster, for Workload Identity. Default: that of the operator's cluster.")
+    cluster_location: str | None = optional(
+        "Location of the GKE cluster, for Workload Identity. Default: that of the operator's cluster."
+    )
+    cluster_name: str | None = optional(
+        "Name of the GKE cluster, for Workload Identity. Default: that of the operator's cluster."
+    )
 
 
 class AzureStore(Spec):
     """Azure Key Vault."""
 
     vault_url: str = Field(description="URL of the vault.", pattern=r"^https://[^\s/]+$")
-    tenant_id: str | None = optional("Tenant. Default: the identity's.", pattern=r"^[0-9a-fA-F-]{36}$")
+    tenant_id: str | None = optional(
+        "Tenant. Default: the identity's.", pattern=r"^[0-9a-fA-F-]{36}$"
+    )
 
 
 class VaultStore(Spec):
@@ -81,16 +115,25 @@ class VaultStore(Spec):
     server: str = Field(description="URL of the server.", pattern=r"^https?://[^\s/]+$")
     path: str = Field(default="secret", description="Mount of the KV engine.")
     role: str = Field(description="Role of the Kubernetes auth method.")
-    mount_path: str = Field(default="kubernetes", description="Mount of the Kubernetes auth method.")
+    mount_path: str = Field(
+        default="kubernetes", description="Mount of the Kubernetes auth method."
+    )
 
 
 class SecretStore(Spec):
     """The store that ExternalSecrets read from."""
 
     name: Name = Field(default="fleetform", description="Name of the store.")
-    kind: Literal["SecretStore", "ClusterSecretStore"] = Field(default="SecretStore", description="Whether it serves a namespace or the cluster.")
-    create: bool = Field(default=True, description="Whether a SecretStore is rendered into each namespace that needs one; a ClusterSecretStore must exist.")
-    service_account: ReferenceName | None = optional("ServiceAccount whose cloud identity reads the secrets. Default: the operator's own.")
+    kind: Literal["SecretStore", "ClusterSecretStore"] = Field(
+        default="SecretStore", description="Whether it serves a namespace or the cluster."
+    )
+    create: bool = Field(
+        default=True,
+        description="Whether a SecretStore is rendered into each namespace that needs one; a ClusterSecretStore must exist.",
+    )
+    service_account: ReferenceName | None = optional(
+        "ServiceAccount whose cloud identity reads the secrets. Default: the operator's own."
+    )
     aws: AwsStore | None = optional("For provider aws.")
     gcp: GcpStore | None = optional("For provider gcp.")
     azure: AzureStore | None = optional("For provider azure.")
@@ -100,17 +143,30 @@ class SecretStore(Spec):
 class Secrets(Spec):
     """Where secrets come from. Specs only ever name a Secret and a key."""
 
-    provider: Literal["kubernetes", "aws", "gcp", "azure", "vault"] = Field(default="kubernetes", description="`kubernetes`: the Secrets exist. Else ExternalSecrets make them.")
+    provider: Literal["kubernetes", "aws", "gcp", "azure", "vault"] = Field(
+        default="kubernetes",
+        description="`kubernetes`: the Secrets exist. Else ExternalSecrets make them.",
+    )
     store: SecretStore | None = optional("The store. Needed unless the provider is kubernetes.")
-    remote_key: str = Field(default="{namespace}/{name}", description="Name of a secret in the provider's store; `{environment}`, `{namespace}` (as in the specs) and `{name}` are filled in.", max_length=512)
-    refresh_interval: str = Field(default="1h", description="How often ExternalSecrets read, a duration.", pattern=r"^([0-9]+(\.[0-9]+)?(s|m|h))+$")
+    remote_key: str = Field(
+        default="{namespace}/{name}",
+        description="Name of a secret in the provider's store; `{environment}`, `{namespace}` (as in the specs) and `{name}` are filled in.",
+        max_length=512,
+    )
+    refresh_interval: str = Field(
+        default="1h",
+        description="How often ExternalSecrets read, a duration.",
+        pattern=r"^([0-9]+(\.[0-9]+)?(s|m|h))+$",
+    )
 
 
 class ProviderDefaults(Spec):
     """What ModelConfigs of one provider share."""
 
     api_key_secret_ref: SecretKey | None = optional("API key. Default: none.")
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = optional("Base URL. Default: the provider's own.")
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = (
+        optional("Base URL. Default: the provider's own.")
+    )
 
 
 class Gateway(Spec):
@@ -125,69 +181,125 @@ class IssuerRef(Spec):
     """The cert-manager issuer of certificates."""
 
     name: Name = Field(description="Name.")
-    kind: Literal["Issuer", "ClusterIssuer"] = Field(default="ClusterIssuer", description="Kind of issuer.")
+    kind: Literal["Issuer", "ClusterIssuer"] = Field(
+        default="ClusterIssuer", description="Kind of issuer."
+    )
 
 
 class ExposeDefaults(Spec):
     """How the cluster is reached from outside."""
 
     host: Host | None = optional("Host that agents share under `/agents/<name>`. Default: none.")
-    type: Literal["HTTPRoute", "Ingress"] = Field(default="HTTPRoute", description="Object that exposes.")
+    type: Literal["HTTPRoute", "Ingress"] = Field(
+        default="HTTPRoute", description="Object that exposes."
+    )
     gateway: Gateway | None = optional("The Gateway. Needed for HTTPRoute.")
     ingress_class: Name | None = optional("Ingress class. Default: the cluster's.")
-    issuer: IssuerRef | None = optional("Issuer of certificates. Default: none: TLS ends at the gateway.")
-    request_timeout_seconds: int = Field(default=3600, description="Seconds that a streamed answer may take.", ge=1, le=86400)
+    issuer: IssuerRef | None = optional(
+        "Issuer of certificates. Default: none: TLS ends at the gateway."
+    )
+    request_timeout_seconds: int = Field(
+        default=3600, description="Seconds that a streamed answer may take.", ge=1, le=86400
+    )
 
 
 class NetworkDefaults(Spec):
     """What network policies cannot see by themselves."""
 
-    dns_namespace: Name = Field(default="kube-system", description="Namespace of the cluster's DNS.")
-    dns_labels: dict[LabelKey, LabelValue] = Field(default_factory=lambda: {"k8s-app": "kube-dns"}, description="Labels of its pods.")
-    node_local_dns: bool = Field(default=False, description="Whether NodeLocal DNS answers at 169.254.20.10.")
-    gateway_namespace: Name | None = optional("Namespace of the gateway's or ingress controller's pods. Default: the Gateway's.")
-    prometheus_namespace: Name = Field(default="monitoring", description="Namespace of Prometheus, which scrapes the pods.")
-    services: dict[Host, Port] = Field(default_factory=dict, description="Pod port by in-cluster host: policies see pod ports, URLs name Service ports. Default: the URL's port.")
+    dns_namespace: Name = Field(
+        default="kube-system", description="Namespace of the cluster's DNS."
+    )
+    dns_labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=lambda: {"k8s-app": "kube-dns"}, description="Labels of its pods."
+    )
+    node_local_dns: bool = Field(
+        default=False, description="Whether NodeLocal DNS answers at 169.254.20.10."
+    )
+    gateway_namespace: Name | None = optional(
+        "Namespace of the gateway's or ingress controller's pods. Default: the Gateway's."
+    )
+    prometheus_namespace: Name = Field(
+        default="monitoring", description="Namespace of Prometheus, which scrapes the pods."
+    )
+    services: dict[Host, Port] = Field(
+        default_factory=dict,
+        description="Pod port by in-cluster host: policies see pod ports, URLs name Service ports. Default: the URL's port.",
+    )
     api_server: list[Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]] = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         description="Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any.",
     )
-    private_ranges: list[Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]] = Field(
-        default_factory=lambda: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"],
-        description="Ranges that `outside` excludes.",
+    private_ranges: list[Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]] = (
+        Field(
+            default_factory=lambda: [
+                "10.0.0.0/8",
+                "172.16.0.0/12",
+                "192.168.0.0/16",
+                "100.64.0.0/10",
+                "169.254.0.0/16",
+            ],
+            description="Ranges that `outside` excludes.",
+        )
     )
 
 
 class MonitoringDefaults(Spec):
     """How the Prometheus operator finds our objects, and where traces go."""
 
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels put on ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.")
-    otlp_endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict,
+        description="Labels put on ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
+    )
+    otlp_endpoint: (
+        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None
+    ) = optional("Base URL of the OTLP/HTTP collector. Default: none.")
 
 
 class Quota(Spec):
     """Most that a namespace may use, and defaults for its pods."""
 
-    hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9./]*$")], Quantity] = Field(default_factory=dict, description="As ResourceQuota `spec.hard`, such as `requests.cpu`. Default: no quota.")
-    default_request: dict[Literal["cpu", "memory"], Quantity] = Field(default_factory=dict, description="LimitRange: requests of containers without. Default: none.")
-    default_limit: dict[Literal["cpu", "memory"], Quantity] = Field(default_factory=dict, description="LimitRange: limits of containers without. Default: none.")
-    max: dict[Literal["cpu", "memory"], Quantity] = Field(default_factory=dict, description="LimitRange: most that one container may ask for. Default: none.")
+    hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9./]*$")], Quantity] = Field(
+        default_factory=dict,
+        description="As ResourceQuota `spec.hard`, such as `requests.cpu`. Default: no quota.",
+    )
+    default_request: dict[Literal["cpu", "memory"], Quantity] = Field(
+        default_factory=dict,
+        description="LimitRange: requests of containers without. Default: none.",
+    )
+    default_limit: dict[Literal["cpu", "memory"], Quantity] = Field(
+        default_factory=dict, description="LimitRange: limits of containers without. Default: none."
+    )
+    max: dict[Literal["cpu", "memory"], Quantity] = Field(
+        default_factory=dict,
+        description="LimitRange: most that one container may ask for. Default: none.",
+    )
 
 
 class Gitops(Spec):
     """What delivers the output."""
 
-    tool: Literal["none", "flux", "argocd"] = Field(default="flux", description="Who applies it: decides which annotations keep its substitution and pruning in check.")
-    kustomization: bool = Field(default=True, description="Whether kustomization.yaml files stand in each folder.")
+    tool: Literal["none", "flux", "argocd"] = Field(
+        default="flux",
+        description="Who applies it: decides which annotations keep its substitution and pruning in check.",
+    )
+    kustomization: bool = Field(
+        default=True, description="Whether kustomization.yaml files stand in each folder."
+    )
 
 
 class Defaults(Spec):
     """Specs that every document of a kind starts from."""
 
     agent: AgentSpec | None = optional("For agents. Default: none.", alias="Agent")
-    mcp_server: McpServerSpec | None = optional("For MCP servers. Default: none.", alias="MCPServer")
-    memory_store: MemoryStoreSpec | None = optional("For memory stores. Default: none.", alias="MemoryStore")
-    model_config_: ModelSettings | None = optional("For model configs. Default: none.", alias="ModelConfig")
+    mcp_server: McpServerSpec | None = optional(
+        "For MCP servers. Default: none.", alias="MCPServer"
+    )
+    memory_store: MemoryStoreSpec | None = optional(
+        "For memory stores. Default: none.", alias="MemoryStore"
+    )
+    model_config_: ModelSettings | None = optional(
+        "For model configs. Default: none.", alias="ModelConfig"
+    )
 
 
 class Target(Spec):
@@ -196,7 +308,9 @@ class Target(Spec):
     kind: Literal["Agent", "MCPServer", "MemoryStore", "ModelConfig"] = Field(description="Kind.")
     name: Name | None = optional("Name. Default: any.")
     namespace: Name | None = optional("Namespace as in the specs. Default: any.")
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels that must all be there. Default: any.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels that must all be there. Default: any."
+    )
 
 
 class Patch(Spec):
@@ -211,20 +325,39 @@ class EnvironmentSpec(Spec):
 
     abstract: bool = Field(default=False, description="Whether it only serves others to extend.")
     extends: Name | None = optional("Environment to build on. Default: none.")
-    platform: Literal["eks", "gke", "generic"] = Field(default="generic", description="Kind of cluster: decides identity annotations and metadata addresses.")
-    capabilities: list[Capability] = Field(default_factory=list, description="What is installed in the cluster. Default: nothing.")
+    platform: Literal["eks", "gke", "generic"] = Field(
+        default="generic",
+        description="Kind of cluster: decides identity annotations and metadata addresses.",
+    )
+    capabilities: list[Capability] = Field(
+        default_factory=list, description="What is installed in the cluster. Default: nothing."
+    )
     namespaces: Namespaces = Field(default_factory=Namespaces, description="Namespaces.")
     images: Images = Field(default_factory=Images, description="Images.")
     secrets: Secrets = Field(default_factory=Secrets, description="Secrets.")
-    providers: dict[str, ProviderDefaults] = Field(default_factory=dict, description="Keys and endpoints by model provider. Default: none.")
-    expose: ExposeDefaults = Field(default_factory=ExposeDefaults, description="Access from outside.")
+    providers: dict[str, ProviderDefaults] = Field(
+        default_factory=dict, description="Keys and endpoints by model provider. Default: none."
+    )
+    expose: ExposeDefaults = Field(
+        default_factory=ExposeDefaults, description="Access from outside."
+    )
     network: NetworkDefaults = Field(default_factory=NetworkDefaults, description="Network.")
-    monitoring: MonitoringDefaults = Field(default_factory=MonitoringDefaults, description="Monitoring.")
-    tenants: dict[Name, Quota] = Field(default_factory=dict, description="Quotas by namespace as in the specs. Default: none.")
+    monitoring: MonitoringDefaults = Field(
+        default_factory=MonitoringDefaults, description="Monitoring."
+    )
+    tenants: dict[Name, Quota] = Field(
+        default_factory=dict, description="Quotas by namespace as in the specs. Default: none."
+    )
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Labels of every object. Default: none.")
-    defaults: Defaults = Field(default_factory=Defaults, description="Specs to start from, per kind.")
-    patches: list[Patch] = Field(default_factory=list, description="Changes of specs, in order. Default: none.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels of every object. Default: none."
+    )
+    defaults: Defaults = Field(
+        default_factory=Defaults, description="Specs to start from, per kind."
+    )
+    patches: list[Patch] = Field(
+        default_factory=list, description="Changes of specs, in order. Default: none."
+    )
 
 
 class EnvironmentMetadata(Spec):
@@ -240,5 +373,3 @@ class Environment(Spec):
     kind: Literal["Environment"] = Field(description="Kind of the document.")
     metadata: EnvironmentMetadata = Field(description="Name.")
     spec: EnvironmentSpec = Field(default_factory=EnvironmentSpec, description="The environment.")
-
-

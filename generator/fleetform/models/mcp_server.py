@@ -18,21 +18,33 @@ class McpTls(Spec):
     """TLS towards an MCP server."""
 
     ca_secret_ref: SecretKey | None = optional("PEM bundle of a private CA. Default: public CAs.")
-    insecure_skip_verify: bool = Field(default=False, description="Weakens: accepts any certificate.")
+    insecure_skip_verify: bool = Field(
+        default=False, description="Weakens: accepts any certificate."
+    )
 
 
 class McpAccess(Spec):
     """How agents reach a server, and what they may use of it."""
 
     transport: Transport = Field(default="streamable-http", description="MCP transport.")
-    path: AbsolutePath = Field(default="/mcp", description="Path of the endpoint, when the URL has none.")
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, description="Fixed headers; never credentials. Default: none.")
+    path: AbsolutePath = Field(
+        default="/mcp", description="Path of the endpoint, when the URL has none."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Fixed headers; never credentials. Default: none."
+    )
     authentication: Authentication | None = optional("Sign-in. Default: none.")
-    timeout_seconds: float = Field(default=30, description="Seconds that one call may take.", gt=0, le=3600)
+    timeout_seconds: float = Field(
+        default=30, description="Seconds that one call may take.", gt=0, le=3600
+    )
     tls: McpTls | None = optional("TLS. Default: public CAs, verified.")
     allow: list[str] | None = optional("Names of the tools that may be called. Default: all.")
-    capabilities: list[McpCapability] | None = optional("Kinds of tools that may be called, by their annotations: `read` and `query` only read, `write` does not destroy, `destructive` is all. Default: all.")
-    requires_approval: bool = Field(default=False, description="Whether a person must approve each call.")
+    capabilities: list[McpCapability] | None = optional(
+        "Kinds of tools that may be called, by their annotations: `read` and `query` only read, `write` does not destroy, `destructive` is all. Default: all."
+    )
+    requires_approval: bool = Field(
+        default=False, description="Whether a person must approve each call."
+    )
 
 
 class McpServerSpec(McpAccess, Workload):

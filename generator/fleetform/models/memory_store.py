@@ -31,8 +31,12 @@ class StoreTls(Spec):
     """TLS towards a store."""
 
     enabled: bool = Field(default=False, description="Whether the connection is encrypted.")
-    secret_ref: SecretName | None = optional("Secret with `ca.crt`, and `tls.crt` and `tls.key` for a client certificate. Default: public CAs.")
-    insecure_skip_verify: bool = Field(default=False, description="Weakens: accepts any certificate.")
+    secret_ref: SecretName | None = optional(
+        "Secret with `ca.crt`, and `tls.crt` and `tls.key` for a client certificate. Default: public CAs."
+    )
+    insecure_skip_verify: bool = Field(
+        default=False, description="Weakens: accepts any certificate."
+    )
 
 
 class RedisAuth(Spec):
@@ -45,7 +49,9 @@ class RedisAuth(Spec):
 class Redis(Spec):
     """A Redis server."""
 
-    host: Host | None = optional("Host name. No default, unless the environment provisions the store.")
+    host: Host | None = optional(
+        "Host name. No default, unless the environment provisions the store."
+    )
     port: Port = Field(default=6379, description="Port number.")
     database: int = Field(default=0, description="Database number.", ge=0, le=65535)
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
@@ -55,9 +61,13 @@ class Redis(Spec):
 class Postgres(Spec):
     """A PostgreSQL server."""
 
-    host: Host | None = optional("Host name. No default, unless the environment provisions the store.")
+    host: Host | None = optional(
+        "Host name. No default, unless the environment provisions the store."
+    )
     port: Port = Field(default=5432, description="Port number.")
-    database: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)] = Field(default="fleetform", description="Database name.")
+    database: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
+    ] = Field(default="fleetform", description="Database name.")
     username: str = Field(default="fleetform", description="User name.", max_length=63)
     password_secret_ref: SecretKey | None = optional("Password. Default: none.")
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
@@ -66,7 +76,9 @@ class Postgres(Spec):
 class Filesystem(Spec):
     """JSON lines on a volume."""
 
-    path: AbsolutePath = Field(default="/var/lib/fleetform", description="Folder; mount a volume there.")
+    path: AbsolutePath = Field(
+        default="/var/lib/fleetform", description="Folder; mount a volume there."
+    )
 
 
 class VectorStore(Spec):
@@ -97,9 +109,15 @@ class LongTermMemory(Spec):
 class Policy(Spec):
     """How much is kept, and for how long."""
 
-    session_ttl: int | None = optional("Seconds until an idle session is forgotten. Default: never.", alias="sessionTTL", ge=1)
-    max_conversation_history: int | None = optional("Messages loaded into a turn. Default: 100.", ge=1, le=100000)
-    max_sessions_per_user: int | None = optional("Sessions kept per user, oldest evicted. Default: 100.", ge=1, le=100000)
+    session_ttl: int | None = optional(
+        "Seconds until an idle session is forgotten. Default: never.", alias="sessionTTL", ge=1
+    )
+    max_conversation_history: int | None = optional(
+        "Messages loaded into a turn. Default: 100.", ge=1, le=100000
+    )
+    max_sessions_per_user: int | None = optional(
+        "Sessions kept per user, oldest evicted. Default: 100.", ge=1, le=100000
+    )
     compression: Compression | None = optional("Summaries. Default: off.")
     long_term_memory: LongTermMemory | None = optional("Long-term memory. Default: off.")
 
@@ -121,14 +139,18 @@ class Provision(Workload):
     """A server of its own in the cluster, for development: one replica, no backups."""
 
     enabled: bool = Field(default=True, description="Whether it is deployed.")
-    storage: Quantity | None = optional("Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod.")
+    storage: Quantity | None = optional(
+        "Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod."
+    )
 
 
 class MemoryStoreSpec(Storage):
     """A store that agents refer to by name."""
 
     description: str | None = optional("What it is for. Default: none.", max_length=4096)
-    provision: Provision | None = optional("A server in the cluster, for development. Default: the store exists already.")
+    provision: Provision | None = optional(
+        "A server in the cluster, for development. Default: the store exists already."
+    )
 
 
 class MemoryStore(Spec):

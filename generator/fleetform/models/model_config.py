@@ -33,26 +33,47 @@ class ModelTls(Spec):
     """TLS towards the model's endpoint."""
 
     ca_secret_ref: SecretKey | None = optional("PEM bundle of a private CA. Default: public CAs.")
-    insecure_skip_verify: bool = Field(default=False, description="Weakens: accepts any certificate.")
+    insecure_skip_verify: bool = Field(
+        default=False, description="Weakens: accepts any certificate."
+    )
 
 
 class ModelSettings(Spec):
     """A model and its settings."""
 
     provider: Provider | None = optional("Who serves the model. No default: a model needs one.")
-    name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = optional("The provider's name of the model. No default: a model needs one.")
-    endpoint: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+[^\s]*)?$", max_length=2048)] | None = optional(
+    name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = optional(
+        "The provider's name of the model. No default: a model needs one."
+    )
+    endpoint: (
+        Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+[^\s]*)?$", max_length=2048)]
+        | None
+    ) = optional(
         "Base URL of the API. Default: the provider's; vLLM, Ollama, GPUStack, Azure and openai-compatible need one. Empty means unset."
     )
-    temperature: float | None = optional("Sampling temperature, 0 to 2. Default: the provider's.", ge=0, le=2)
+    temperature: float | None = optional(
+        "Sampling temperature, 0 to 2. Default: the provider's.", ge=0, le=2
+    )
     max_tokens: int | None = optional("Most tokens of an answer. Default: the provider's.", ge=1)
     top_p: float | None = optional("Nucleus sampling, 0 to 1. Default: the provider's.", ge=0, le=1)
-    frequency_penalty: float | None = optional("Penalty for frequent tokens, -2 to 2. Default: the provider's.", ge=-2, le=2)
-    presence_penalty: float | None = optional("Penalty for tokens seen before, -2 to 2. Default: the provider's.", ge=-2, le=2)
-    context_tokens: int | None = optional("Size of the context window in tokens. Default: unknown.", ge=1)
-    api_key_secret_ref: SecretKey | None = optional("API key. Default: the environment's secret for the provider; none for Ollama, vLLM and Bedrock.")
-    timeout_seconds: float | None = optional("Seconds that one answer may take. Default: 120.", gt=0, le=3600)
-    pricing: Pricing | None = optional("Prices for the cost in usage and metrics. Default: unknown.")
+    frequency_penalty: float | None = optional(
+        "Penalty for frequent tokens, -2 to 2. Default: the provider's.", ge=-2, le=2
+    )
+    presence_penalty: float | None = optional(
+        "Penalty for tokens seen before, -2 to 2. Default: the provider's.", ge=-2, le=2
+    )
+    context_tokens: int | None = optional(
+        "Size of the context window in tokens. Default: unknown.", ge=1
+    )
+    api_key_secret_ref: SecretKey | None = optional(
+        "API key. Default: the environment's secret for the provider; none for Ollama, vLLM and Bedrock."
+    )
+    timeout_seconds: float | None = optional(
+        "Seconds that one answer may take. Default: 120.", gt=0, le=3600
+    )
+    pricing: Pricing | None = optional(
+        "Prices for the cost in usage and metrics. Default: unknown."
+    )
     tls: ModelTls | None = optional("TLS. Default: public CAs, verified.")
 
 
@@ -63,5 +84,3 @@ class ModelConfig(Spec):
     kind: Literal["ModelConfig"] = Field(description="Kind of the document.")
     metadata: Metadata = Field(description="Name and place.")
     spec: ModelSettings = Field(description="The model.")
-
-

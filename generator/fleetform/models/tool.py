@@ -10,9 +10,13 @@ from fleetform.models.base import Duration, Json, Metadata, SecretKey, Spec, Url
 from fleetform.models.memory_store import VectorStore
 from fleetform.models.model_config import Provider
 
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)]
+HeaderName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)
+]
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=4096)]
-ParameterName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)]
+ParameterName = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$", max_length=64)
+]
 
 
 class OAuth2(Spec):
@@ -27,7 +31,9 @@ class Authentication(Spec):
     """How a call signs in; the secret itself is always a reference."""
 
     type: Literal["none", "bearer", "basic", "header", "oauth2"] = Field(description="Scheme.")
-    secret_ref: SecretKey | None = optional("Token, password, header value or client secret. Needed unless the type is none.")
+    secret_ref: SecretKey | None = optional(
+        "Token, password, header value or client secret. Needed unless the type is none."
+    )
     username: str | None = optional("User name, for basic.", max_length=253)
     header: HeaderName | None = optional("Header that carries the secret, for header.")
     oauth2: OAuth2 | None = optional("Client credentials, for oauth2.")
@@ -36,14 +42,21 @@ class Authentication(Spec):
 class Api(Spec):
     """An HTTP call."""
 
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#{}]+[^\s]*$", max_length=2048)] = Field(
-        description="URL; `{name}` in its path is a parameter."
+    endpoint: Annotated[
+        str, StringConstraints(pattern=r"^https?://[^\s/?#{}]+[^\s]*$", max_length=2048)
+    ] = Field(description="URL; `{name}` in its path is a parameter.")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="GET", description="HTTP method."
     )
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="GET", description="HTTP method.")
     timeout: Duration = Field(default="30s", description="Time that one call may take, a duration.")
     retries: int = Field(default=0, description="Further tries after a failed one.", ge=0, le=10)
-    idempotency_key: bool = Field(default=True, description="Whether calls with side effects carry an Idempotency-Key; without it POST and PATCH are never retried.")
-    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, description="Fixed headers; never credentials. Default: none.")
+    idempotency_key: bool = Field(
+        default=True,
+        description="Whether calls with side effects carry an Idempotency-Key; without it POST and PATCH are never retried.",
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Fixed headers; never credentials. Default: none."
+    )
     authentication: Authentication | None = optional("Sign-in. Default: none.")
 
 
@@ -53,7 +66,9 @@ class Embedding(Spec):
     provider: Provider = Field(description="Who serves it.")
     model: str = Field(description="Model name.", min_length=1, max_length=253)
     dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
-    secret_ref: SecretKey | None = optional("API key. Default: the agent's, when it uses the same provider.")
+    secret_ref: SecretKey | None = optional(
+        "API key. Default: the agent's, when it uses the same provider."
+    )
 
 
 class Search(Spec):
@@ -61,7 +76,11 @@ class Search(Spec):
 
     top_k: int = Field(default=5, description="Results to return.", ge=1, le=1000)
     score_threshold: float | None = optional("Least similarity, 0 to 1. Default: none.", ge=0, le=1)
-    filter: str = Field(default="", description="Filter expression of the vector store. Default: none.", max_length=4096)
+    filter: str = Field(
+        default="",
+        description="Filter expression of the vector store. Default: none.",
+        max_length=4096,
+    )
 
 
 class Retrieval(Spec):
@@ -82,28 +101,39 @@ class Code(Spec):
 class Human(Spec):
     """A question to a person; the run waits for the answer."""
 
-    prompt: str | None = optional("What the person is asked. Default: the tool's description.", max_length=4096)
+    prompt: str | None = optional(
+        "What the person is asked. Default: the tool's description.", max_length=4096
+    )
 
 
 class Parameter(Spec):
     """One input parameter."""
 
     name: ParameterName = Field(description="Name.")
-    type: Literal["string", "number", "integer", "boolean", "array", "object"] = Field(default="string", description="JSON type.")
-    description: str | None = optional("What the model is told of it. Default: nothing.", max_length=4096)
+    type: Literal["string", "number", "integer", "boolean", "array", "object"] = Field(
+        default="string", description="JSON type."
+    )
+    description: str | None = optional(
+        "What the model is told of it. Default: nothing.", max_length=4096
+    )
     required: bool = Field(default=False, description="Whether a call without it is refused.")
     location: Literal["path", "query", "header", "body"] | None = optional(
-        "Where an api tool sends it. Default: the path when the endpoint names it, else the query on GET and DELETE, else the JSON body.", alias="in"
+        "Where an api tool sends it. Default: the path when the endpoint names it, else the query on GET and DELETE, else the JSON body.",
+        alias="in",
     )
     enum: list[Json] | None = optional("Allowed values. Default: all.")
     default: Json | None = optional("Value when absent. Default: none.")
-    pattern: str | None = optional("Regular expression (RE2 syntax) for strings. Default: none.", max_length=1024)
+    pattern: str | None = optional(
+        "Regular expression (RE2 syntax) for strings. Default: none.", max_length=1024
+    )
     min_length: int | None = optional("Fewest characters.", ge=0)
     max_length: int | None = optional("Most characters.", ge=0)
     minimum: float | None = optional("Smallest number.")
     maximum: float | None = optional("Largest number.")
     items: dict[str, Json] | None = optional("JSON Schema of an array's items. Default: anything.")
-    properties: dict[str, Json] | None = optional("JSON Schemas of an object's members. Default: anything.")
+    properties: dict[str, Json] | None = optional(
+        "JSON Schemas of an object's members. Default: anything."
+    )
 
 
 class ToolSpec(Spec):
@@ -111,14 +141,22 @@ class ToolSpec(Spec):
 
     type: Literal["api", "retrieval", "code", "human"] = Field(description="What kind of tool.")
     display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
-    description: str | None = optional("What the model is told of it. Default: nothing.", max_length=16384)
+    description: str | None = optional(
+        "What the model is told of it. Default: nothing.", max_length=16384
+    )
     api: Api | None = optional("For type api.")
     retrieval: Retrieval | None = optional("For type retrieval.")
     code: Code | None = optional("For type code. Default: Python, 30 s.")
     human: Human | None = optional("For type human. Default: asks with the description.")
-    parameters: list[Parameter] = Field(default_factory=list, description="Input parameters. Default: none.")
-    output: dict[str, Json] | None = optional("JSON Schema of the result; api results are cut down to it. Default: all is passed on.")
-    requires_approval: bool = Field(default=False, description="Whether a person must approve each call.")
+    parameters: list[Parameter] = Field(
+        default_factory=list, description="Input parameters. Default: none."
+    )
+    output: dict[str, Json] | None = optional(
+        "JSON Schema of the result; api results are cut down to it. Default: all is passed on."
+    )
+    requires_approval: bool = Field(
+        default=False, description="Whether a person must approve each call."
+    )
 
 
 class Tool(Spec):

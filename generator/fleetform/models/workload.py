@@ -85,9 +85,12 @@ class Container(Spec):
     args: list[str] | None = optional("Arguments. Default: the image's.")
     working_dir: AbsolutePath | None = optional("Working directory. Default: the image's.")
     ports: list[ContainerPort] = Field(
-        default_factory=list, description="Ports that it listens on. Default: none, and then no Service."
+        default_factory=list,
+        description="Ports that it listens on. Default: none, and then no Service.",
     )
-    config_files: dict[Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)], str] = Field(
+    config_files: dict[
+        Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)], str
+    ] = Field(
         default_factory=dict,
         description="Files by name, mounted read-only in `configDir`; a change rolls the pods. Default: none.",
     )
@@ -99,23 +102,39 @@ class Container(Spec):
 class ResourceAmounts(Spec):
     """Amounts of compute resources."""
 
-    cpu: Quantity | None = optional("CPU in cores, such as `250m`. Default: the built-in or the environment's.")
-    memory: Quantity | None = optional("Memory in bytes, such as `512Mi`. Default: the built-in or the environment's.")
-    ephemeral_storage: Quantity | None = optional("Local disk in bytes, such as `1Gi`. Default: none.", alias="ephemeral-storage")
+    cpu: Quantity | None = optional(
+        "CPU in cores, such as `250m`. Default: the built-in or the environment's."
+    )
+    memory: Quantity | None = optional(
+        "Memory in bytes, such as `512Mi`. Default: the built-in or the environment's."
+    )
+    ephemeral_storage: Quantity | None = optional(
+        "Local disk in bytes, such as `1Gi`. Default: none.", alias="ephemeral-storage"
+    )
 
 
 class Resources(Spec):
     """Requests and limits of the main container; both always end up set."""
 
-    requests: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What the scheduler reserves. Default: 100m CPU, 256Mi memory.")
-    limits: ResourceAmounts = Field(default_factory=ResourceAmounts, description="What the kernel enforces. Default: 1 CPU, 512Mi memory, never below the request.")
+    requests: ResourceAmounts = Field(
+        default_factory=ResourceAmounts,
+        description="What the scheduler reserves. Default: 100m CPU, 256Mi memory.",
+    )
+    limits: ResourceAmounts = Field(
+        default_factory=ResourceAmounts,
+        description="What the kernel enforces. Default: 1 CPU, 512Mi memory, never below the request.",
+    )
 
 
 class MetricTarget(Spec):
     """The value at which an autoscaler aims."""
 
-    type: Literal["Utilization", "AverageValue", "Value"] = Field(description="How the target is measured.")
-    average_utilization: int | None = optional("Percent of the request, averaged over pods.", ge=1, le=10000)
+    type: Literal["Utilization", "AverageValue", "Value"] = Field(
+        description="How the target is measured."
+    )
+    average_utilization: int | None = optional(
+        "Percent of the request, averaged over pods.", ge=1, le=10000
+    )
     average_value: Quantity | None = optional("Value averaged over pods, a quantity.")
     value: Quantity | None = optional("Value as a whole, a quantity.")
 
@@ -131,7 +150,9 @@ class MetricIdentifier(Spec):
     """A custom or external metric."""
 
     name: str = Field(description="Metric name in the metrics API.", min_length=1, max_length=253)
-    selector: Json | None = optional("Label selector of the metric, as Kubernetes defines it. Default: none.")
+    selector: Json | None = optional(
+        "Label selector of the metric, as Kubernetes defines it. Default: none."
+    )
 
 
 class PodsMetric(Spec):
@@ -160,11 +181,15 @@ class ObjectMetric(Spec):
 class Metric(Spec):
     """One metric of a HorizontalPodAutoscaler (autoscaling/v2)."""
 
-    type: Literal["Resource", "Pods", "Object", "External"] = Field(description="Which of the fields below is set.")
+    type: Literal["Resource", "Pods", "Object", "External"] = Field(
+        description="Which of the fields below is set."
+    )
     resource: ResourceMetric | None = optional("For type Resource.")
     pods: PodsMetric | None = optional("For type Pods: needs an adapter that serves the metric.")
     object: ObjectMetric | None = optional("For type Object.")
-    external: PodsMetric | None = optional("For type External: needs an adapter that serves the metric.")
+    external: PodsMetric | None = optional(
+        "For type External: needs an adapter that serves the metric."
+    )
 
 
 class ScalingPolicy(Spec):
@@ -178,55 +203,88 @@ class ScalingPolicy(Spec):
 class ScalingRules(Spec):
     """One direction of scaling."""
 
-    stabilization_window_seconds: int | None = optional("Seconds to look back before acting, at most 3600.", ge=0)
-    select_policy: Literal["Max", "Min", "Disabled"] | None = optional("Which policy wins. Default: Max.")
+    stabilization_window_seconds: int | None = optional(
+        "Seconds to look back before acting, at most 3600.", ge=0
+    )
+    select_policy: Literal["Max", "Min", "Disabled"] | None = optional(
+        "Which policy wins. Default: Max."
+    )
     policies: list[ScalingPolicy] | None = optional("Rates. Default: Kubernetes' own.")
-    tolerance: Quantity | None = optional("Relative change that is ignored, such as `0.1`. Default: the cluster's.")
+    tolerance: Quantity | None = optional(
+        "Relative change that is ignored, such as `0.1`. Default: the cluster's."
+    )
 
 
 class Behavior(Spec):
     """Speed of scaling in both directions."""
 
-    scale_up: ScalingRules | None = optional("Growing. Default: at once, doubling or 4 pods per 15 s.")
+    scale_up: ScalingRules | None = optional(
+        "Growing. Default: at once, doubling or 4 pods per 15 s."
+    )
     scale_down: ScalingRules | None = optional("Shrinking. Default: 300 s window, 10 % per minute.")
 
 
 class TriggerAuth(Spec):
     """Secrets that a KEDA trigger signs in with."""
 
-    parameter: str = Field(description="Trigger parameter that the secret fills, such as `password`.", max_length=63)
+    parameter: str = Field(
+        description="Trigger parameter that the secret fills, such as `password`.", max_length=63
+    )
     secret_ref: SecretKey = Field(description="Where the value is.")
 
 
 class Trigger(Spec):
     """One KEDA trigger."""
 
-    type: str = Field(description="KEDA scaler, such as `prometheus`, `redis`, `cron`.", pattern=r"^[a-z0-9-]+$", max_length=63)
+    type: str = Field(
+        description="KEDA scaler, such as `prometheus`, `redis`, `cron`.",
+        pattern=r"^[a-z0-9-]+$",
+        max_length=63,
+    )
     metadata: dict[str, Annotated[str, StringConstraints(max_length=4096)]] = Field(
         default_factory=dict, description="Parameters of the scaler; every value is a string."
     )
-    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = optional("How the value is read. Default: the scaler's.")
+    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = optional(
+        "How the value is read. Default: the scaler's."
+    )
     name: str | None = optional("Unique name of the trigger. Default: none.", max_length=63)
-    authentication: list[TriggerAuth] | None = optional("Secrets of the trigger; become a TriggerAuthentication. Default: none.")
+    authentication: list[TriggerAuth] | None = optional(
+        "Secrets of the trigger; become a TriggerAuthentication. Default: none."
+    )
 
 
 class Keda(Spec):
     """Scaling by KEDA in place of a HorizontalPodAutoscaler."""
 
     enabled: bool = Field(default=False, description="Whether a ScaledObject is made.")
-    triggers: list[Trigger] = Field(default_factory=list, description="Triggers; at least one, or cpu/memory metrics beside them.")
+    triggers: list[Trigger] = Field(
+        default_factory=list,
+        description="Triggers; at least one, or cpu/memory metrics beside them.",
+    )
     polling_interval: int | None = optional("Seconds between looks. Default: 30.", ge=1)
-    cooldown_period: int | None = optional("Seconds of quiet before scaling to zero. Default: 300.", ge=0)
-    fallback_replicas: int | None = optional("Replicas while a trigger fails. Default: keep the current ones.", ge=1)
+    cooldown_period: int | None = optional(
+        "Seconds of quiet before scaling to zero. Default: 300.", ge=0
+    )
+    fallback_replicas: int | None = optional(
+        "Replicas while a trigger fails. Default: keep the current ones.", ge=1
+    )
 
 
 class Scaling(Spec):
     """How many replicas there are, and who decides."""
 
-    min_replicas: int | None = optional("Fewest replicas; 0 only with a KEDA trigger that can wake it. Default: 1.", ge=0, le=10000)
-    max_replicas: int | None = optional("Most replicas. Default: `minReplicas`: a fixed number.", ge=1, le=10000)
-    metrics: list[Metric] | None = optional("Metrics of the autoscaler. Default: 70 % CPU, once `maxReplicas` is above `minReplicas`.")
-    behavior: Behavior | None = optional("Speed of scaling. Default: up at once, down 10 % a minute after 300 s.")
+    min_replicas: int | None = optional(
+        "Fewest replicas; 0 only with a KEDA trigger that can wake it. Default: 1.", ge=0, le=10000
+    )
+    max_replicas: int | None = optional(
+        "Most replicas. Default: `minReplicas`: a fixed number.", ge=1, le=10000
+    )
+    metrics: list[Metric] | None = optional(
+        "Metrics of the autoscaler. Default: 70 % CPU, once `maxReplicas` is above `minReplicas`."
+    )
+    behavior: Behavior | None = optional(
+        "Speed of scaling. Default: up at once, down 10 % a minute after 300 s."
+    )
     keda: Keda | None = optional("Scaling by KEDA. Default: off.")
 
 
@@ -234,25 +292,47 @@ class HealthCheck(Spec):
     """Probes of the main container. The generic runtime has its own paths for each."""
 
     enabled: bool = Field(default=True, description="Whether probes are set.")
-    path: AbsolutePath | None = optional("Liveness path. Default: `/health` on the generic runtime; none on your own image.")
-    readiness_path: AbsolutePath | None = optional("Readiness path. Default: `/health/ready` on the generic runtime, else `path`.")
-    startup_path: AbsolutePath | None = optional("Start-up path. Default: `/health/startup` on the generic runtime, else `path`.")
-    port: Port | None = optional("Port number of the probes. Default: the port named `http`, else the first.")
-    initial_delay_seconds: int | None = optional("Seconds before the first start-up probe. Default: 0.", ge=0, le=3600)
-    period_seconds: int = Field(default=10, description="Seconds between liveness and readiness probes.", ge=1, le=3600)
-    timeout_seconds: int = Field(default=3, description="Seconds until a probe counts as failed.", ge=1, le=300)
-    failure_threshold: int = Field(default=3, description="Failures in a row until the kubelet acts.", ge=1, le=100)
-    startup_seconds: int = Field(default=60, description="Seconds that a start may take.", ge=1, le=3600)
+    path: AbsolutePath | None = optional(
+        "Liveness path. Default: `/health` on the generic runtime; none on your own image."
+    )
+    readiness_path: AbsolutePath | None = optional(
+        "Readiness path. Default: `/health/ready` on the generic runtime, else `path`."
+    )
+    startup_path: AbsolutePath | None = optional(
+        "Start-up path. Default: `/health/startup` on the generic runtime, else `path`."
+    )
+    port: Port | None = optional(
+        "Port number of the probes. Default: the port named `http`, else the first."
+    )
+    initial_delay_seconds: int | None = optional(
+        "Seconds before the first start-up probe. Default: 0.", ge=0, le=3600
+    )
+    period_seconds: int = Field(
+        default=10, description="Seconds between liveness and readiness probes.", ge=1, le=3600
+    )
+    timeout_seconds: int = Field(
+        default=3, description="Seconds until a probe counts as failed.", ge=1, le=300
+    )
+    failure_threshold: int = Field(
+        default=3, description="Failures in a row until the kubelet acts.", ge=1, le=100
+    )
+    startup_seconds: int = Field(
+        default=60, description="Seconds that a start may take.", ge=1, le=3600
+    )
 
 
 class Claim(Spec):
     """A PersistentVolumeClaim."""
 
     size: Quantity = Field(description="Size in bytes, such as `10Gi`.")
-    access_mode: Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] | None = optional(
+    access_mode: (
+        Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] | None
+    ) = optional(
         "Access mode. Default: ReadWriteOnce, ReadWriteMany when more than one pod mounts it."
     )
-    storage_class: str | None = optional("Storage class. Default: the cluster's default class.", max_length=253)
+    storage_class: str | None = optional(
+        "Storage class. Default: the cluster's default class.", max_length=253
+    )
 
 
 class Volume(Spec):
@@ -260,10 +340,14 @@ class Volume(Spec):
 
     name: Name = Field(description="Name; agents of a namespace that name the same claim share it.")
     mount_path: AbsolutePath = Field(description="Where it is mounted in the main container.")
-    sub_path: str | None = optional("Folder inside the volume. Default: its root.", max_length=1024, pattern=r"^[^/.][^:]*$")
+    sub_path: str | None = optional(
+        "Folder inside the volume. Default: its root.", max_length=1024, pattern=r"^[^/.][^:]*$"
+    )
     read_only: bool = Field(default=False, description="Whether it is mounted read-only.")
     claim: Claim | None = optional("A PersistentVolumeClaim. Default: none.")
-    empty_dir: Quantity | None = optional("Size limit in bytes of a scratch volume, such as `1Gi`. Default: none.")
+    empty_dir: Quantity | None = optional(
+        "Size limit in bytes of a scratch volume, such as `1Gi`. Default: none."
+    )
     config_map: ReferenceName | None = optional("Name of a ConfigMap. Default: none.")
     secret: ReferenceName | None = optional("Name of a Secret. Default: none.")
 
@@ -271,11 +355,19 @@ class Volume(Spec):
 class Toleration(Spec):
     """A taint that the pod tolerates."""
 
-    key: str | None = optional("Taint key. Default: all keys, with operator Exists.", max_length=317)
-    operator: Literal["Exists", "Equal"] | None = optional("How the value is compared. Default: Equal.")
+    key: str | None = optional(
+        "Taint key. Default: all keys, with operator Exists.", max_length=317
+    )
+    operator: Literal["Exists", "Equal"] | None = optional(
+        "How the value is compared. Default: Equal."
+    )
     value: str | None = optional("Taint value. Default: empty.", max_length=63)
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = optional("Effect. Default: all.")
-    toleration_seconds: int | None = optional("Seconds until eviction under NoExecute. Default: for ever.", ge=0)
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = optional(
+        "Effect. Default: all."
+    )
+    toleration_seconds: int | None = optional(
+        "Seconds until eviction under NoExecute. Default: for ever.", ge=0
+    )
 
 
 class SpreadConstraint(Spec):
@@ -283,7 +375,9 @@ class SpreadConstraint(Spec):
 
     topology_key: LabelKey = Field(description="Node label that names the topology.")
     max_skew: int = Field(default=1, description="Largest difference in pods.", ge=1)
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(default="ScheduleAnyway", description="What happens when it cannot be met.")
+    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(
+        default="ScheduleAnyway", description="What happens when it cannot be met."
+    )
 
 
 class Mount(Spec):
@@ -301,10 +395,17 @@ class ExtraContainer(Spec):
     image: Image = Field(description="Image to run.")
     command: list[str] | None = optional("Entry point. Default: the image's.")
     args: list[str] | None = optional("Arguments. Default: the image's.")
-    env: list[EnvVar] = Field(default_factory=list, description="Environment variables. Default: none.")
+    env: list[EnvVar] = Field(
+        default_factory=list, description="Environment variables. Default: none."
+    )
     ports: list[ContainerPort] = Field(default_factory=list, description="Ports. Default: none.")
-    resources: Resources = Field(default_factory=Resources, description="Requests and limits. Default: 10m CPU and 32Mi requested, 100m and 64Mi at most.")
-    volume_mounts: list[Mount] = Field(default_factory=list, description="Mounts of the pod's volumes. Default: none.")
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="Requests and limits. Default: 10m CPU and 32Mi requested, 100m and 64Mi at most.",
+    )
+    volume_mounts: list[Mount] = Field(
+        default_factory=list, description="Mounts of the pod's volumes. Default: none."
+    )
 
 
 class ExtraVolume(Spec):
@@ -321,35 +422,62 @@ class Affinity(Spec):
 
     node_affinity: dict[str, Json] | None = optional("As core/v1 NodeAffinity. Default: none.")
     pod_affinity: dict[str, Json] | None = optional("As core/v1 PodAffinity. Default: none.")
-    pod_anti_affinity: dict[str, Json] | None = optional("As core/v1 PodAntiAffinity. Default: none.")
+    pod_anti_affinity: dict[str, Json] | None = optional(
+        "As core/v1 PodAntiAffinity. Default: none."
+    )
 
 
 class PodTemplate(Spec):
     """Escape hatches into the pod."""
 
-    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Extra pod labels. Default: none.")
-    annotations: dict[LabelKey, str] = Field(default_factory=dict, description="Pod annotations. Default: none.")
-    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Node labels to require. Default: none.")
-    tolerations: list[Toleration] = Field(default_factory=list, description="Taints to tolerate. Default: none.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Extra pod labels. Default: none."
+    )
+    annotations: dict[LabelKey, str] = Field(
+        default_factory=dict, description="Pod annotations. Default: none."
+    )
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Node labels to require. Default: none."
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list, description="Taints to tolerate. Default: none."
+    )
     affinity: Affinity | None = optional("Scheduling affinity. Default: none.")
     topology_spread_constraints: list[SpreadConstraint] | None = optional(
         "Spreading of the pods. Default: over nodes and zones, best effort, when more than one replica is possible."
     )
     priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
-    runtime_class_name: Name | None = optional("Runtime class, such as `gvisor`. Default: the cluster's.")
-    termination_grace_period_seconds: int | None = optional("Seconds to stop in. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600)
-    image_pull_secrets: list[ReferenceName] = Field(default_factory=list, description="Secrets to pull images with. Default: the environment's.")
-    sidecars: list[ExtraContainer] = Field(default_factory=list, description="Containers beside the main one. Default: none.")
-    init_containers: list[ExtraContainer] = Field(default_factory=list, description="Containers that run before it. Default: none.")
-    volumes: list[ExtraVolume] = Field(default_factory=list, description="Volumes for these containers. Default: none.")
-    run_as_user: int | None = optional("User id of all containers; never 0. Default: 10001.", ge=1, le=2147483647)
-    writable_root_filesystem: bool = Field(default=False, description="Weakens: lets containers write to their image. Only for images that cannot run otherwise.")
+    runtime_class_name: Name | None = optional(
+        "Runtime class, such as `gvisor`. Default: the cluster's."
+    )
+    termination_grace_period_seconds: int | None = optional(
+        "Seconds to stop in. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600
+    )
+    image_pull_secrets: list[ReferenceName] = Field(
+        default_factory=list, description="Secrets to pull images with. Default: the environment's."
+    )
+    sidecars: list[ExtraContainer] = Field(
+        default_factory=list, description="Containers beside the main one. Default: none."
+    )
+    init_containers: list[ExtraContainer] = Field(
+        default_factory=list, description="Containers that run before it. Default: none."
+    )
+    volumes: list[ExtraVolume] = Field(
+        default_factory=list, description="Volumes for these containers. Default: none."
+    )
+    run_as_user: int | None = optional(
+        "User id of all containers; never 0. Default: 10001.", ge=1, le=2147483647
+    )
+    writable_root_filesystem: bool = Field(
+        default=False,
+        description="Weakens: lets containers write to their image. Only for images that cannot run otherwise.",
+    )
 
 
 class RbacRule(Spec):
     """One rule of a Role."""
 
-    api_groups: list[str] = Field(description="API groups; `\"\"` is the core group.", min_length=1)
+    api_groups: list[str] = Field(description='API groups; `""` is the core group.', min_length=1)
     resources: list[str] = Field(description="Resources in plural, such as `pods`.", min_length=1)
     verbs: list[str] = Field(description="Verbs, such as `get`.", min_length=1)
     resource_names: list[str] | None = optional("Names that the rule is bound to. Default: all.")
@@ -358,8 +486,12 @@ class RbacRule(Spec):
 class Rbac(Spec):
     """What the workload may do at the Kubernetes API."""
 
-    scope: Literal["namespace", "cluster"] = Field(default="namespace", description="Role or ClusterRole.")
-    rules: list[RbacRule] = Field(default_factory=list, description="Rules. Default: none: no token is mounted.")
+    scope: Literal["namespace", "cluster"] = Field(
+        default="namespace", description="Role or ClusterRole."
+    )
+    rules: list[RbacRule] = Field(
+        default_factory=list, description="Rules. Default: none: no token is mounted."
+    )
     allow_dangerous: list[str] = Field(
         default_factory=list,
         description="Weakens: dangerous grants of `rules`, each named: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, … Never `*`. Default: none.",
@@ -369,26 +501,49 @@ class Rbac(Spec):
 class Identity(Spec):
     """The cloud identity of the workload's ServiceAccount."""
 
-    aws_role_arn: str | None = optional("IAM role for EKS. Default: none.", pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", max_length=2048)
-    gcp_service_account: str | None = optional("Google service account for GKE Workload Identity. Default: none.", pattern=r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$", max_length=253)
-    azure_client_id: str | None = optional("Client id for Azure Workload Identity. Default: none.", pattern=r"^[0-9a-fA-F-]{36}$")
+    aws_role_arn: str | None = optional(
+        "IAM role for EKS. Default: none.",
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
+        max_length=2048,
+    )
+    gcp_service_account: str | None = optional(
+        "Google service account for GKE Workload Identity. Default: none.",
+        pattern=r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$",
+        max_length=253,
+    )
+    azure_client_id: str | None = optional(
+        "Client id for Azure Workload Identity. Default: none.", pattern=r"^[0-9a-fA-F-]{36}$"
+    )
 
 
 class Peer(Spec):
     """Who may call, or where to: one way to name it."""
 
-    agent: str | None = optional("Agent or MCP server of the fleet, `name` or `namespace/name`.", max_length=127)
+    agent: str | None = optional(
+        "Agent or MCP server of the fleet, `name` or `namespace/name`.", max_length=127
+    )
     namespace: Name | None = optional("All pods of a namespace, named as in the cluster.")
-    host: Host | None = optional("A host name: a Service of the cluster, or outside it. Egress only.")
-    cidr: str | None = optional("An address range, such as `10.20.0.0/16`.", pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$")
-    ports: list[Port] = Field(default_factory=list, description="Pod ports. Default: the HTTP port for ingress; 443 for egress.")
+    host: Host | None = optional(
+        "A host name: a Service of the cluster, or outside it. Egress only."
+    )
+    cidr: str | None = optional(
+        "An address range, such as `10.20.0.0/16`.", pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
+    )
+    ports: list[Port] = Field(
+        default_factory=list,
+        description="Pod ports. Default: the HTTP port for ingress; 443 for egress.",
+    )
 
 
 class Network(Spec):
     """Traffic beyond what follows from the spec."""
 
-    allow_from: list[Peer] = Field(default_factory=list, description="More callers. Default: those that the fleet declares.")
-    allow_to: list[Peer] = Field(default_factory=list, description="More destinations. Default: those that the spec uses.")
+    allow_from: list[Peer] = Field(
+        default_factory=list, description="More callers. Default: those that the fleet declares."
+    )
+    allow_to: list[Peer] = Field(
+        default_factory=list, description="More destinations. Default: those that the spec uses."
+    )
 
 
 class Expose(Spec):
@@ -398,15 +553,22 @@ class Expose(Spec):
     path: AbsolutePath | None = optional(
         "Path prefix, stripped before it reaches the workload. Default: `/` with an own host, `/agents/<name>` on the environment's."
     )
-    type: Literal["HTTPRoute", "Ingress"] | None = optional("Object that does it. Default: the environment's, HTTPRoute where there is a gateway.")
+    type: Literal["HTTPRoute", "Ingress"] | None = optional(
+        "Object that does it. Default: the environment's, HTTPRoute where there is a gateway."
+    )
     port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
-    tls: bool = Field(default=True, description="Whether a Certificate is asked for (own host, cert-manager) or TLS is expected at the gateway.")
+    tls: bool = Field(
+        default=True,
+        description="Whether a Certificate is asked for (own host, cert-manager) or TLS is expected at the gateway.",
+    )
 
 
 class Metrics(Spec):
     """Prometheus metrics of the workload."""
 
-    enabled: bool | None = optional("Whether they are scraped. Default: true on the generic runtime, false on your own image.")
+    enabled: bool | None = optional(
+        "Whether they are scraped. Default: true on the generic runtime, false on your own image."
+    )
     port: Port | None = optional("Port number of `/metrics`. Default: 9090.")
     path: AbsolutePath = Field(default="/metrics", description="Path of the metrics.")
     interval_seconds: int = Field(default=30, description="Seconds between scrapes.", ge=5, le=3600)
@@ -416,12 +578,24 @@ class Tracing(Spec):
     """Traces of the generic runtime."""
 
     enabled: bool = Field(default=False, description="Whether traces are sent.")
-    provider: Literal["otlp", "langfuse"] = Field(default="otlp", description="Where they go: any OTLP endpoint, or Langfuse.")
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = optional("Base URL of the collector or of Langfuse. Default: the environment's.")
-    sample_rate: float = Field(default=1.0, description="Fraction of traces that are kept, 0 to 1.", ge=0, le=1)
-    public_key_secret_ref: SecretKey | None = optional("Langfuse public key. Default: none: a warning.")
-    secret_key_secret_ref: SecretKey | None = optional("Langfuse secret key. Default: none: a warning.")
-    capture_content: bool = Field(default=False, description="Weakens: sends prompts and answers along.")
+    provider: Literal["otlp", "langfuse"] = Field(
+        default="otlp", description="Where they go: any OTLP endpoint, or Langfuse."
+    )
+    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = (
+        optional("Base URL of the collector or of Langfuse. Default: the environment's.")
+    )
+    sample_rate: float = Field(
+        default=1.0, description="Fraction of traces that are kept, 0 to 1.", ge=0, le=1
+    )
+    public_key_secret_ref: SecretKey | None = optional(
+        "Langfuse public key. Default: none: a warning."
+    )
+    secret_key_secret_ref: SecretKey | None = optional(
+        "Langfuse secret key. Default: none: a warning."
+    )
+    capture_content: bool = Field(
+        default=False, description="Weakens: sends prompts and answers along."
+    )
 
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -431,7 +605,9 @@ class Logging(Spec):
     """Logs of the generic runtime: JSON lines on stdout."""
 
     level: LogLevel = Field(default="info", description="Least severe level that is written.")
-    loggers: dict[str, LogLevel] = Field(default_factory=dict, description="Levels by logger name. Default: none.")
+    loggers: dict[str, LogLevel] = Field(
+        default_factory=dict, description="Levels by logger name. Default: none."
+    )
 
 
 class Observability(Spec):
@@ -445,17 +621,37 @@ class Observability(Spec):
 class Workload(Spec):
     """What every workload can say, whatever runs in it."""
 
-    container: Container | None = optional("An image of your own. Default: the generic runtime (agents), the stock image (dev memory stores), none (remote MCP servers).")
-    resources: Resources = Field(default_factory=Resources, description="Requests and limits of the main container.")
-    scaling: Scaling = Field(default_factory=Scaling, description="Replicas and autoscaling. Default: one replica.")
-    env: list[EnvVar] = Field(default_factory=list, description="Environment variables of the main container. Default: none.")
+    container: Container | None = optional(
+        "An image of your own. Default: the generic runtime (agents), the stock image (dev memory stores), none (remote MCP servers)."
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="Requests and limits of the main container."
+    )
+    scaling: Scaling = Field(
+        default_factory=Scaling, description="Replicas and autoscaling. Default: one replica."
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list,
+        description="Environment variables of the main container. Default: none.",
+    )
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="Probes.")
-    observability: Observability = Field(default_factory=Observability, description="Metrics, traces and logs.")
-    volumes: list[Volume] = Field(default_factory=list, description="Volumes of the main container. Default: none but a scratch `/tmp`.")
-    stateful: bool = Field(default=False, description="Whether pods have names and claims of their own (StatefulSet).")
-    service_account: ReferenceName | None = optional("An existing ServiceAccount. Default: an own one without token.")
+    observability: Observability = Field(
+        default_factory=Observability, description="Metrics, traces and logs."
+    )
+    volumes: list[Volume] = Field(
+        default_factory=list,
+        description="Volumes of the main container. Default: none but a scratch `/tmp`.",
+    )
+    stateful: bool = Field(
+        default=False, description="Whether pods have names and claims of their own (StatefulSet)."
+    )
+    service_account: ReferenceName | None = optional(
+        "An existing ServiceAccount. Default: an own one without token."
+    )
     rbac: Rbac | None = optional("Rights at the Kubernetes API. Default: none.")
     identity: Identity | None = optional("Cloud identity. Default: none.")
     network: Network = Field(default_factory=Network, description="Extra network permissions.")
     expose: Expose | None = optional("Access from outside the cluster. Default: none.")
-    pod_template: PodTemplate = Field(default_factory=PodTemplate, description="Escape hatches into the pod.")
+    pod_template: PodTemplate = Field(
+        default_factory=PodTemplate, description="Escape hatches into the pod."
+    )

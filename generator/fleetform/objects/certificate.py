@@ -11,5 +11,11 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     expose = plan.expose
     if expose is None or not expose.tls_secret:
         return ()
-    spec = {"secretName": expose.tls_secret, "dnsNames": [expose.host], "issuerRef": {"group": "cert-manager.io", **data(expose.issuer)}}
-    return (workload_object(plan, "cert-manager.io/v1", "Certificate", expose.tls_secret, spec=spec),)
+    spec = {
+        "secretName": expose.tls_secret,
+        "dnsNames": [expose.host],
+        "issuerRef": {"group": "cert-manager.io", **data(expose.issuer)},
+    }
+    return (
+        workload_object(plan, "cert-manager.io/v1", "Certificate", expose.tls_secret, spec=spec),
+    )

@@ -13,6 +13,12 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         return ()
     return (
         workload_object(
-            plan, "v1", "ConfigMap", config.name, {**plan.retained, **plan.verbatim}, immutable=True, data=dict(config.data)
+            plan,
+            "v1",
+            "ConfigMap",
+            config.name,
+            {**plan.retained, **plan.verbatim},
+            immutable=True,
+            data=dict(config.data),
         ),
     )

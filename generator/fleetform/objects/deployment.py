@@ -24,4 +24,12 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         else {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     )
     spec["template"] = pod.template(plan)
-    return (workload_object(plan, "apps/v1", "Deployment", annotations={**plan.annotations, **plan.verbatim}, spec=spec),)
+    return (
+        workload_object(
+            plan,
+            "apps/v1",
+            "Deployment",
+            annotations={**plan.annotations, **plan.verbatim},
+            spec=spec,
+        ),
+    )

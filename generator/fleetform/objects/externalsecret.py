@@ -16,7 +16,16 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return the namespace's store and secrets, nothing when Secrets exist in the cluster."""
     found: list[Manifest] = []
     if plan.secrets and plan.store_provider:
-        found.append(manifest(API, "SecretStore", plan.store_name, plan.name, namespace_labels(plan, plan.store_name), spec={"provider": data(plan.store_provider)}))
+        found.append(
+            manifest(
+                API,
+                "SecretStore",
+                plan.store_name,
+                plan.name,
+                namespace_labels(plan, plan.store_name),
+                spec={"provider": data(plan.store_provider)},
+            )
+        )
     found += [_secret(plan, secret) for secret in plan.secrets]
     return tuple(found)
 
@@ -29,8 +38,16 @@ def _secret(plan: NamespacePlan, secret: ExternalSecret) -> Manifest:
     }
     if secret.keys:
         spec["data"] = [
-            {"secretKey": key, "remoteRef": {"key": secret.remote_key, "property": key, **DEFAULTS}} for key in secret.keys
+            {"secretKey": key, "remoteRef": {"key": secret.remote_key, "property": key, **DEFAULTS}}
+            for key in secret.keys
         ]
     else:
         spec["dataFrom"] = [{"extract": {"key": secret.remote_key, **DEFAULTS}}]
-    return manifest(API, "ExternalSecret", secret.name, plan.name, namespace_labels(plan, secret.name), spec=spec)
+    return manifest(
+        API,
+        "ExternalSecret",
+        secret.name,
+        plan.name,
+        namespace_labels(plan, secret.name),
+        spec=spec,
+    )

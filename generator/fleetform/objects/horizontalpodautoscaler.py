@@ -25,4 +25,8 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 def target(plan: WorkloadPlan) -> dict[str, Any]:
     """Return the reference to what is scaled."""
-    return {"apiVersion": "apps/v1", "kind": "StatefulSet" if plan.stateful else "Deployment", "name": plan.name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet" if plan.stateful else "Deployment",
+        "name": plan.name,
+    }

@@ -13,7 +13,11 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     expose = plan.expose
     if expose is None or expose.kind != "HTTPRoute":
         return ()
-    parent = {key: expose.gateway[key] for key in ("name", "namespace", "sectionName") if key in expose.gateway}
+    parent = {
+        key: expose.gateway[key]
+        for key in ("name", "namespace", "sectionName")
+        if key in expose.gateway
+    }
     rule: dict[str, Any] = {"matches": [{"path": {"type": "PathPrefix", "value": expose.path}}]}
     if expose.path != "/":
         rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}

@@ -13,4 +13,13 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     if not plan.limits:
         return ()
     limit = {"type": "Container", **data(plan.limits)}
-    return (manifest("v1", "LimitRange", NAME, plan.name, namespace_labels(plan, NAME), spec={"limits": [limit]}),)
+    return (
+        manifest(
+            "v1",
+            "LimitRange",
+            NAME,
+            plan.name,
+            namespace_labels(plan, NAME),
+            spec={"limits": [limit]},
+        ),
+    )

@@ -40,7 +40,13 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
 
 
 def manifest(  # noqa: PLR0913
-    api: str, kind: str, name: str, namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str] | None = None, **body: Any
+    api: str,
+    kind: str,
+    name: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    **body: Any,
 ) -> Manifest:
     """Return an object; a cluster-wide one has an empty namespace."""
     metadata: dict[str, Any] = {"name": name}
@@ -52,7 +58,14 @@ def manifest(  # noqa: PLR0913
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}
 
 
-def workload_object(plan: WorkloadPlan, api: str, kind: str, name: str = "", annotations: Mapping[str, str] | None = None, **body: Any) -> Manifest:  # noqa: PLR0913
+def workload_object(
+    plan: WorkloadPlan,
+    api: str,
+    kind: str,
+    name: str = "",
+    annotations: Mapping[str, str] | None = None,
+    **body: Any,
+) -> Manifest:  # noqa: PLR0913
     """Return an object of a workload, named like it unless said otherwise."""
     return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
 

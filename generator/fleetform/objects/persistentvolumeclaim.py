@@ -11,7 +11,15 @@ from fleetform.plan.model import Claim, NamespacePlan
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return the namespace's claims."""
     return tuple(
-        manifest("v1", "PersistentVolumeClaim", claim.name, plan.name, namespace_labels(plan, claim.name), plan.retained, spec=spec(claim))
+        manifest(
+            "v1",
+            "PersistentVolumeClaim",
+            claim.name,
+            plan.name,
+            namespace_labels(plan, claim.name),
+            plan.retained,
+            spec=spec(claim),
+        )
         for claim in plan.claims
     )
 

@@ -57,13 +57,18 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
         "args": list(plan.args),
         "workingDir": plan.working_dir,
         "ports": [
-            {"name": port.name, "containerPort": port.container_port, "protocol": port.protocol} for port in plan.ports
+            {"name": port.name, "containerPort": port.container_port, "protocol": port.protocol}
+            for port in plan.ports
         ],
         "env": data(plan.env),
     }
     body |= {key: value for key, value in optional.items() if value}
     body["resources"] = data(plan.resources)
-    for name, probe in (("startupProbe", plan.startup), ("readinessProbe", plan.readiness), ("livenessProbe", plan.liveness)):
+    for name, probe in (
+        ("startupProbe", plan.startup),
+        ("readinessProbe", plan.readiness),
+        ("livenessProbe", plan.liveness),
+    ):
         if probe is not None:
             body[name] = _probe(probe)
     if plan.pre_stop:
@@ -83,4 +88,9 @@ def _probe(probe: Probe) -> dict[str, Any]:
         how = {"tcpSocket": {"port": probe.port}}
     if probe.initial_delay:
         how["initialDelaySeconds"] = probe.initial_delay
-    return {**how, "periodSeconds": probe.period, "timeoutSeconds": probe.timeout, "failureThreshold": probe.failures}
+    return {
+        **how,
+        "periodSeconds": probe.period,
+        "timeoutSeconds": probe.timeout,
+        "failureThreshold": probe.failures,
+    }

@@ -10,5 +10,9 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return the budget, nothing when there can be but one pod."""
     if not plan.disruption_budget:
         return ()
-    spec = {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": plan.selector}}
+    spec = {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": plan.selector},
+    }
     return (workload_object(plan, "policy/v1", "PodDisruptionBudget", spec=spec),)

@@ -14,5 +14,13 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
         return ()
     labels = {**namespace_labels(plan, NAME), **plan.alert_labels}
     return (
-        manifest("monitoring.coreos.com/v1", "PrometheusRule", NAME, plan.name, labels, plan.verbatim, spec={"groups": data(plan.alerts)}),
+        manifest(
+            "monitoring.coreos.com/v1",
+            "PrometheusRule",
+            NAME,
+            plan.name,
+            labels,
+            plan.verbatim,
+            spec={"groups": data(plan.alerts)},
+        ),
     )

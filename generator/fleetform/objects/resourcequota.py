@@ -12,4 +12,13 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return the quota, nothing when the environment sets none."""
     if not plan.quota:
         return ()
-    return (manifest("v1", "ResourceQuota", NAME, plan.name, namespace_labels(plan, NAME), spec={"hard": dict(plan.quota)}),)
+    return (
+        manifest(
+            "v1",
+            "ResourceQuota",
+            NAME,
+            plan.name,
+            namespace_labels(plan, NAME),
+            spec={"hard": dict(plan.quota)},
+        ),
+    )

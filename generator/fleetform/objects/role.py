@@ -18,10 +18,29 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     subject = {"kind": "ServiceAccount", "name": plan.account.name, "namespace": plan.namespace}
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": rbac.name}
     return (
-        manifest(API, kind, rbac.name, namespace, labels(plan), rules=[_rule(rule) for rule in data(rbac.rules)]),
-        manifest(API, f"{kind}Binding", rbac.name, namespace, labels(plan), roleRef=reference, subjects=[subject]),
+        manifest(
+            API,
+            kind,
+            rbac.name,
+            namespace,
+            labels(plan),
+            rules=[_rule(rule) for rule in data(rbac.rules)],
+        ),
+        manifest(
+            API,
+            f"{kind}Binding",
+            rbac.name,
+            namespace,
+            labels(plan),
+            roleRef=reference,
+            subjects=[subject],
+        ),
     )
 
 
 def _rule(rule: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {key: rule[key] for key in ("apiGroups", "resources", "resourceNames", "verbs") if key in rule}
+    return {
+        key: rule[key]
+        for key in ("apiGroups", "resources", "resourceNames", "verbs")
+        if key in rule
+    }

@@ -16,7 +16,12 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     keda = plan.keda
     if keda is None:
         return ()
-    return (*_authentications(plan, keda), workload_object(plan, API, "ScaledObject", annotations=plan.verbatim, spec=_spec(plan, keda)))
+    return (
+        *_authentications(plan, keda),
+        workload_object(
+            plan, API, "ScaledObject", annotations=plan.verbatim, spec=_spec(plan, keda)
+        ),
+    )
 
 
 def _authentications(plan: WorkloadPlan, keda: Keda) -> list[Manifest]:
@@ -26,7 +31,12 @@ def _authentications(plan: WorkloadPlan, keda: Keda) -> list[Manifest]:
             API,
             "TriggerAuthentication",
             trigger.authentication,
-            spec={"secretTargetRef": [{"parameter": parameter, "name": name, "key": key} for parameter, name, key in trigger.secrets]},
+            spec={
+                "secretTargetRef": [
+                    {"parameter": parameter, "name": name, "key": key}
+                    for parameter, name, key in trigger.secrets
+                ]
+            },
         )
         for trigger in keda.triggers
         if trigger.secrets

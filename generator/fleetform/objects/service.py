@@ -20,12 +20,19 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if plan.headless:
         spec = {"clusterIP": "None", "publishNotReadyAddresses": True, **body}
         marked = {**labels(plan), HEADLESS_LABEL: "true"}
-        services.append(manifest("v1", "Service", fit(plan.name, HEADLESS), plan.namespace, marked, spec=spec))
+        services.append(
+            manifest("v1", "Service", fit(plan.name, HEADLESS), plan.namespace, marked, spec=spec)
+        )
     return tuple(services)
 
 
 def _port(port: Port) -> dict[str, Any]:
-    body: dict[str, Any] = {"name": port.name, "port": port.service_port, "targetPort": port.name, "protocol": port.protocol}
+    body: dict[str, Any] = {
+        "name": port.name,
+        "port": port.service_port,
+        "targetPort": port.name,
+        "protocol": port.protocol,
+    }
     if port.app_protocol:
         body["appProtocol"] = port.app_protocol
     return body

@@ -13,6 +13,11 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         return ()
     return (
         workload_object(
-            plan, "v1", "ServiceAccount", account.name, account.annotations, automountServiceAccountToken=False
+            plan,
+            "v1",
+            "ServiceAccount",
+            account.name,
+            account.annotations,
+            automountServiceAccountToken=False,
         ),
     )

@@ -18,6 +18,17 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         selector["matchExpressions"] = [{"key": HEADLESS_LABEL, "operator": "DoesNotExist"}]
     spec = {
         "selector": selector,
-        "endpoints": [{"port": metrics.port, "path": metrics.path, "interval": f"{metrics.interval}s"}],
+        "endpoints": [
+            {"port": metrics.port, "path": metrics.path, "interval": f"{metrics.interval}s"}
+        ],
     }
-    return (manifest("monitoring.coreos.com/v1", "ServiceMonitor", plan.name, plan.namespace, {**labels(plan), **metrics.labels}, spec=spec),)
+    return (
+        manifest(
+            "monitoring.coreos.com/v1",
+            "ServiceMonitor",
+            plan.name,
+            plan.namespace,
+            {**labels(plan), **metrics.labels},
+            spec=spec,
+        ),
+    )

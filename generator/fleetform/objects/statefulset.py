@@ -30,4 +30,12 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             {"metadata": {"name": claim.name, "labels": plan.selector}, "spec": claim_spec(claim)}
             for claim in plan.claim_templates
         ]
-    return (workload_object(plan, "apps/v1", "StatefulSet", annotations={**plan.annotations, **plan.verbatim}, spec=spec),)
+    return (
+        workload_object(
+            plan,
+            "apps/v1",
+            "StatefulSet",
+            annotations={**plan.annotations, **plan.verbatim},
+            spec=spec,
+        ),
+    )

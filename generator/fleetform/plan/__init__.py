@@ -43,13 +43,28 @@ def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
         return None, problems
     workloads.sort(key=lambda item: (item.namespace, item.name))
     spaced.sort(key=lambda item: item.name)
-    return FleetPlan(fleet.environment_name, tuple(workloads), tuple(spaced), fleet.environment.gitops.kustomization), problems
+    return FleetPlan(
+        fleet.environment_name,
+        tuple(workloads),
+        tuple(spaced),
+        fleet.environment.gitops.kustomization,
+    ), problems
 
 
 def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:
-    drafts = [workload.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")]
-    drafts += [workload.server(fleet, item, problems) for item in fleet.of("MCPServer") if is_deployed(item)]
-    drafts += [workload.store(fleet, item, problems) for item in fleet.of("MemoryStore") if is_deployed(item)]
+    drafts = [
+        workload.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")
+    ]
+    drafts += [
+        workload.server(fleet, item, problems)
+        for item in fleet.of("MCPServer")
+        if is_deployed(item)
+    ]
+    drafts += [
+        workload.store(fleet, item, problems)
+        for item in fleet.of("MemoryStore")
+        if is_deployed(item)
+    ]
     return drafts
 
 

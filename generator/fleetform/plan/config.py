@@ -33,14 +33,18 @@ def revision(name: str, data: dict[str, str], directory: str) -> Config:
     return Config(fit(name, f"-config-{canonical.digest(data)[:8]}", 253), data, directory)
 
 
-def agent_config(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, grace: int) -> Config:
+def agent_config(
+    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, grace: int
+) -> Config:
     """Return the ConfigMap of an agent on the generic runtime."""
     document = settings(fleet, agent, uses, secrets, grace)
     data = {"agent.json": canonical.dumps(document) + "\n", PROMPT: agent.spec.system_prompt or ""}
     return revision(agent.name, data, DIRECTORY)
 
 
-def settings(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, grace: int) -> dict[str, Any]:
+def settings(
+    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, grace: int
+) -> dict[str, Any]:
     """Return `agent.json` as data: only what was decided, nothing that is the runtime's own default."""
     spec: AgentSpec = agent.spec
     return _present(
@@ -61,7 +65,9 @@ def settings(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, gr
         auth=_auth(spec.auth, secrets) if spec.auth else None,
         limits=_limits(spec),
         server=_present(
-            port=HTTP_PORT, metricsPort=spec.observability.metrics.port or METRICS_PORT, shutdownGraceSeconds=grace
+            port=HTTP_PORT,
+            metricsPort=spec.observability.metrics.port or METRICS_PORT,
+            shutdownGraceSeconds=grace,
         ),
         health=_present(
             livePath=spec.health_check.path,
@@ -74,17 +80,25 @@ def settings(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles, gr
 
 def _present(**members: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the members that are set: empty lists and maps say nothing that absence does not."""
-    return {key: value for key, value in members.items() if value is not None and value not in ([], {})}
+    return {
+        key: value for key, value in members.items() if value is not None and value not in ([], {})
+    }
 
 
 def _model(  # noqa: PLR0913
-    fleet: Fleet, agent: Resolved, model: ModelSettings, secrets: SecretFiles, ref: str | None = None
+    fleet: Fleet,
+    agent: Resolved,
+    model: ModelSettings,
+    secrets: SecretFiles,
+    ref: str | None = None,
 ) -> dict[str, Any]:
     return _present(
         provider=model.provider,
         name=model.name,
         id=ref,
-        endpoint=hosts.rewritten(fleet, agent.namespace, model.endpoint) if model.endpoint else None,
+        endpoint=hosts.rewritten(fleet, agent.namespace, model.endpoint)
+        if model.endpoint
+        else None,
         apiKey=secrets.file(model.api_key_secret_ref) if model.api_key_secret_ref else None,
         temperature=model.temperature,
         maxTokens=model.max_tokens,
@@ -111,7 +125,9 @@ def _tls(tls: ModelTls | McpTls | None, secrets: SecretFiles) -> dict[str, Any] 
 # -- tools --------------------------------------------------------------------------------------
 
 
-def _tools(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles) -> Iterator[dict[str, Any]]:
+def _tools(
+    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
+) -> Iterator[dict[str, Any]]:
     for use, tool in uses.tools:
         spec: ToolSpec = tool.spec
         if spec.type == "api" and spec.api is not None:
@@ -119,14 +135,19 @@ def _tools(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles) -> I
         elif spec.type == "human":
             asked = spec.human.prompt if spec.human else None
             yield _present(
-                **_tool(use, spec, asked), type="human", parameters=[_parameter(item) for item in spec.parameters], output=spec.output
+                **_tool(use, spec, asked),
+                type="human",
+                parameters=[_parameter(item) for item in spec.parameters],
+                output=spec.output,
             )
     for use, other in uses.agents:
         yield _present(
             name=use.name,
             type="agent",
             displayName=other.spec.display_name,
-            description=use.description or other.spec.description or f"Asks the agent {other.name}.",
+            description=use.description
+            or other.spec.description
+            or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
             url=f"http://{other.name}.{fleet.target_namespace(other.namespace)}.svc.cluster.local:{HTTP_PORT}",
             auth=_agent_auth(agent, use, other, secrets),
@@ -143,7 +164,9 @@ def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str
     )
 
 
-def _api_tool(fleet: Fleet, agent: Resolved, use: ToolUse, tool: Resolved, secrets: SecretFiles) -> dict[str, Any]:
+def _api_tool(
+    fleet: Fleet, agent: Resolved, use: ToolUse, tool: Resolved, secrets: SecretFiles
+) -> dict[str, Any]:
     api = tool.spec.api
     return _present(
         **_tool(use, tool.spec),
@@ -153,7 +176,10 @@ def _api_tool(fleet: Fleet, agent: Resolved, use: ToolUse, tool: Resolved, secre
         headers=dict(api.headers),
         auth=_outbound(api.authentication, secrets),
         parameters=[
-            {**_parameter(item), "in": item.location or default_location(item.name, api.endpoint, api.method)}
+            {
+                **_parameter(item),
+                "in": item.location or default_location(item.name, api.endpoint, api.method),
+            }
             for item in tool.spec.parameters
         ],
         output=tool.spec.output,
@@ -190,11 +216,17 @@ def _outbound(auth: Authentication | None, secrets: SecretFiles) -> dict[str, An
     if oauth is None:
         return None
     return _present(
-        type="oauth2ClientCredentials", tokenUrl=oauth.token_url, clientId=oauth.client_id, clientSecret=secret, scopes=list(oauth.scopes)
+        type="oauth2ClientCredentials",
+        tokenUrl=oauth.token_url,
+        clientId=oauth.client_id,
+        clientSecret=secret,
+        scopes=list(oauth.scopes),
     )
 
 
-def _agent_auth(agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles) -> dict[str, Any] | None:
+def _agent_auth(
+    agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles
+) -> dict[str, Any] | None:
     if use.authentication is not None:
         return _outbound(use.authentication, secrets)
     theirs = other.spec.auth
@@ -203,7 +235,9 @@ def _agent_auth(agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretF
     return None
 
 
-def _mcp_servers(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles) -> Iterator[dict[str, Any]]:
+def _mcp_servers(
+    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
+) -> Iterator[dict[str, Any]]:
     for use, server in uses.servers:
         spec: McpAccess = server.spec
         yield _present(
@@ -214,7 +248,10 @@ def _mcp_servers(fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
             auth=_outbound(use.authentication or spec.authentication, secrets),
             tools=use.allow if use.allow is not None else spec.allow,
             capabilities=use.capabilities if use.capabilities is not None else spec.capabilities,
-            requiresApproval=(spec.requires_approval if use.requires_approval is None else use.requires_approval) or None,
+            requiresApproval=(
+                spec.requires_approval if use.requires_approval is None else use.requires_approval
+            )
+            or None,
             timeouts={"requestSeconds": spec.timeout_seconds},
             tls=_tls(spec.tls, secrets),
         )
@@ -255,7 +292,9 @@ def with_path(url: str, path: str) -> str:
 # -- memory, limits, sign-in, observability ------------------------------------------------------
 
 
-def _memory(store: Storage, secrets: SecretFiles, agent: Resolved, fleet: Fleet) -> dict[str, Any] | None:
+def _memory(
+    store: Storage, secrets: SecretFiles, agent: Resolved, fleet: Fleet
+) -> dict[str, Any] | None:
     policy = _policy(store.policy)
     if store.type == "redis" and store.redis:
         return _present(type="redis", **_redis(store.redis, secrets), policy=policy)
@@ -291,7 +330,9 @@ def _postgres(postgres: Postgres, secrets: SecretFiles) -> dict[str, Any]:
         port=postgres.port,
         database=postgres.database,
         username=postgres.username,
-        password=secrets.file(postgres.password_secret_ref) if postgres.password_secret_ref else None,
+        password=secrets.file(postgres.password_secret_ref)
+        if postgres.password_secret_ref
+        else None,
     ) | _store_tls(postgres.tls, secrets)
 
 
@@ -315,13 +356,17 @@ def _store_tls(tls: StoreTls, secrets: SecretFiles) -> dict[str, Any]:
 def _auth(auth: Auth, secrets: SecretFiles) -> dict[str, Any]:
     if auth.type == "apiKey" and auth.api_key:
         keys = [
-            _present(name=key.name, secret=secrets.file(key.secret_ref), onBehalf=key.on_behalf or None)
+            _present(
+                name=key.name, secret=secrets.file(key.secret_ref), onBehalf=key.on_behalf or None
+            )
             for key in auth.api_key.keys
         ]
         return {"type": "apiKey", "keys": keys}
     if auth.type == "oidc" and auth.oidc:
         oidc = auth.oidc
-        return _present(type="oidc", issuer=oidc.issuer, audience=oidc.audience, userClaim=oidc.user_claim)
+        return _present(
+            type="oidc", issuer=oidc.issuer, audience=oidc.audience, userClaim=oidc.user_claim
+        )
     return {"type": auth.type}
 
 
@@ -355,10 +400,16 @@ def _observability(fleet: Fleet, spec: AgentSpec, secrets: SecretFiles) -> dict[
             enabled=True,
             provider=tracing.provider,
             endpoint=tracing.endpoint or fleet.environment.monitoring.otlp_endpoint,
-            publicKey=secrets.file(tracing.public_key_secret_ref) if tracing.public_key_secret_ref else None,
-            secretKey=secrets.file(tracing.secret_key_secret_ref) if tracing.secret_key_secret_ref else None,
+            publicKey=secrets.file(tracing.public_key_secret_ref)
+            if tracing.public_key_secret_ref
+            else None,
+            secretKey=secrets.file(tracing.secret_key_secret_ref)
+            if tracing.secret_key_secret_ref
+            else None,
             sampleRate=tracing.sample_rate,
             captureContent=tracing.capture_content or None,
             environment=fleet.environment_name,
         )
-    return _present(tracing=traces, logging=_present(level=logging.level, loggers=dict(logging.loggers)))
+    return _present(
+        tracing=traces, logging=_present(level=logging.level, loggers=dict(logging.loggers))
+    )

@@ -16,7 +16,11 @@ def reference(images: Images, image: Image) -> tuple[str, str]:
     digest = (pin.digest if pin else None) or image.digest or ""
     if not tag and not digest:
         return "", ""
-    name = image.repository if _has_registry(image.repository) or not images.registry else f"{images.registry}/{image.repository}"
+    name = (
+        image.repository
+        if _has_registry(image.repository) or not images.registry
+        else f"{images.registry}/{image.repository}"
+    )
     text = f"{name}:{tag}" if tag else name
     return (f"{text}@{digest}" if digest else text), (tag or digest.removeprefix("sha256:")[:12])
 

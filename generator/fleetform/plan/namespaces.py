@@ -59,7 +59,9 @@ def _environment_secrets(plan: WorkloadPlan) -> Iterable[tuple[str, str]]:
                 yield name, key
 
 
-def namespace_plan(fleet: Fleet, space: str, plans: list[WorkloadPlan], need: Needs) -> NamespacePlan:
+def namespace_plan(
+    fleet: Fleet, space: str, plans: list[WorkloadPlan], need: Needs
+) -> NamespacePlan:
     """Return the plan of a namespace as in the specs."""
     environment = fleet.environment
     name = fleet.target_namespace(space)
@@ -76,7 +78,9 @@ def namespace_plan(fleet: Fleet, space: str, plans: list[WorkloadPlan], need: Ne
         secrets=_secrets(fleet, space, need) if external else (),
         store_name=store.name if store else "",
         store_kind=store.kind if store else "",
-        store_provider=_provider(fleet) if external and store and store.create and store.kind == "SecretStore" else {},
+        store_provider=_provider(fleet)
+        if external and store and store.create and store.kind == "SecretStore"
+        else {},
         refresh_interval=environment.secrets.refresh_interval,
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
@@ -92,7 +96,9 @@ def _secrets(fleet: Fleet, space: str, need: Needs) -> tuple[ExternalSecret, ...
     return tuple(
         ExternalSecret(
             name,
-            fleet.environment.secrets.remote_key.format(environment=fleet.environment_name, namespace=space, name=name),
+            fleet.environment.secrets.remote_key.format(
+                environment=fleet.environment_name, namespace=space, name=name
+            ),
             () if name in need.whole else tuple(sorted(need.secrets[name])),
         )
         for name in names
@@ -105,26 +111,50 @@ def _provider(fleet: Fleet) -> dict[str, Any]:
     store = secrets.store
     if store is None:  # pragma: no cover - the caller looked
         return {}
-    account = {"serviceAccountRef": {"name": store.service_account}} if store.service_account else {}
+    account = (
+        {"serviceAccountRef": {"name": store.service_account}} if store.service_account else {}
+    )
     if secrets.provider == "aws" and store.aws:
         auth = {"auth": {"jwt": account}} if account else {}
         return {"aws": {"service": "SecretsManager", "region": store.aws.region, **auth}}
     if secrets.provider == "gcp" and store.gcp:
         identity: dict[str, Any] = dict(account)
         if store.gcp.cluster_location and store.gcp.cluster_name:
-            identity = {"clusterLocation": store.gcp.cluster_location, "clusterName": store.gcp.cluster_name, **account}
+            identity = {
+                "clusterLocation": store.gcp.cluster_location,
+                "clusterName": store.gcp.cluster_name,
+                **account,
+            }
         auth = {"auth": {"workloadIdentity": identity}} if account else {}
         return {"gcpsm": {"projectID": store.gcp.project_id, **auth}}
     if secrets.provider == "azure" and store.azure:
         tenant = {"tenantId": store.azure.tenant_id} if store.azure.tenant_id else {}
-        return {"azurekv": {"authType": "WorkloadIdentity", "vaultUrl": store.azure.vault_url, **tenant, **account}}
+        return {
+            "azurekv": {
+                "authType": "WorkloadIdentity",
+                "vaultUrl": store.azure.vault_url,
+                **tenant,
+                **account,
+            }
+        }
     if secrets.provider == "vault" and store.vault:
         vault = store.vault
         kubernetes = {"mountPath": vault.mount_path, "role": vault.role, **account}
-        return {"vault": {"server": vault.server, "path": vault.path, "version": "v2", "auth": {"kubernetes": kubernetes}}}
+        return {
+            "vault": {
+                "server": vault.server,
+                "path": vault.path,
+                "version": "v2",
+                "auth": {"kubernetes": kubernetes},
+            }
+        }
     return {}
 
 
 def _limits(quota: Any) -> dict[str, Any]:  # noqa: ANN401 - models.environment.Quota
-    rows = (("default", quota.default_limit), ("defaultRequest", quota.default_request), ("max", quota.max))
+    rows = (
+        ("default", quota.default_limit),
+        ("defaultRequest", quota.default_request),
+        ("max", quota.max),
+    )
     return {name: dict(sorted(values.items())) for name, values in rows if values}

@@ -53,7 +53,10 @@ class Traffic:
 
 def pods(namespace: str, name: str) -> dict[str, Any]:
     """Return the peer that is one workload of a namespace."""
-    return {"namespaceSelector": _namespace(namespace), "podSelector": {"matchLabels": selector(name)}}
+    return {
+        "namespaceSelector": _namespace(namespace),
+        "podSelector": {"matchLabels": selector(name)},
+    }
 
 
 def everything_in(namespace: str) -> dict[str, Any]:
@@ -70,7 +73,11 @@ def dns(fleet: Fleet, traffic: Traffic) -> None:
     network = fleet.environment.network
     ports: Ports = (("TCP", 53), ("UDP", 53))
     traffic.allow(
-        {"namespaceSelector": _namespace(network.dns_namespace), "podSelector": {"matchLabels": dict(network.dns_labels)}}, ports
+        {
+            "namespaceSelector": _namespace(network.dns_namespace),
+            "podSelector": {"matchLabels": dict(network.dns_labels)},
+        },
+        ports,
     )
     if network.node_local_dns:
         traffic.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, ports)
@@ -78,10 +85,14 @@ def dns(fleet: Fleet, traffic: Traffic) -> None:
 
 def outside(fleet: Fleet) -> dict[str, Any]:
     """Return the peer that is the internet without private and link-local ranges."""
-    return {"ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(fleet.environment.network.private_ranges)}}
+    return {
+        "ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(fleet.environment.network.private_ranges)}
+    }
 
 
-def to_url(fleet: Fleet, owner: Resolved, url: str, path: Path, traffic: Traffic) -> Iterator[Problem]:
+def to_url(
+    fleet: Fleet, owner: Resolved, url: str, path: Path, traffic: Traffic
+) -> Iterator[Problem]:
     """Allow what a URL of a spec names."""
     host, port = split(url)
     if host and port:
@@ -99,7 +110,13 @@ def to_host(  # noqa: PLR0913
     elif found.namespace:
         known = _known_port(fleet, found)
         if known is None:
-            yield owner.problem(path, "guessed-port", f"network policies see pod ports: is {port} also the pod port of `{host}`?", hint=f"say so in the environment: `network.services: {{{found.service}.{found.namespace}.svc: {port}}}`", severity="warning")
+            yield owner.problem(
+                path,
+                "guessed-port",
+                f"network policies see pod ports: is {port} also the pod port of `{host}`?",
+                hint=f"say so in the environment: `network.services: {{{found.service}.{found.namespace}.svc: {port}}}`",
+                severity="warning",
+            )
         traffic.allow(everything_in(found.namespace), (("TCP", known or port),))
     elif host in ("localhost", "127.0.0.1", "::1"):
         return
@@ -116,7 +133,13 @@ def _address(fleet: Fleet, host: str) -> dict[str, Any]:
 
 def _known_port(fleet: Fleet, found: Destination) -> int | None:
     services = fleet.environment.network.services
-    names = (found.host, *(f"{found.service}.{found.namespace}{suffix}" for suffix in ("", ".svc", ".svc.cluster.local")))
+    names = (
+        found.host,
+        *(
+            f"{found.service}.{found.namespace}{suffix}"
+            for suffix in ("", ".svc", ".svc.cluster.local")
+        ),
+    )
     return next((services[name] for name in names if name in services), None)
 
 
@@ -139,16 +162,22 @@ def _ports(workload: Resolved) -> list[tuple[int, int]]:
         server = spec.container
         if server is None:
             return [(8080, 8080)]
-    return [(port.service_port or port.container_port, port.container_port) for port in server.ports]
+    return [
+        (port.service_port or port.container_port, port.container_port) for port in server.ports
+    ]
 
 
-def to_peer(fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic) -> Iterator[Problem]:
+def to_peer(
+    fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic
+) -> Iterator[Problem]:
     """Allow a destination that `network.allowTo` names."""
     if peer.host:
         for port in peer.ports or [443]:
             yield from to_host(fleet, owner, peer.host, port, path, traffic)
         return
-    yield from _named(fleet, owner, peer, path, traffic, tuple(("TCP", port) for port in peer.ports or (443,)))
+    yield from _named(
+        fleet, owner, peer, path, traffic, tuple(("TCP", port) for port in peer.ports or (443,))
+    )
 
 
 def from_peer(  # noqa: PLR0913
@@ -156,7 +185,13 @@ def from_peer(  # noqa: PLR0913
 ) -> Iterator[Problem]:
     """Allow a caller that `network.allowFrom` names."""
     if peer.host:
-        yield owner.problem((*path, "host"), "contradiction", "a caller cannot be named by its host", hint="name its agent, namespace or cidr", key=True)
+        yield owner.problem(
+            (*path, "host"),
+            "contradiction",
+            "a caller cannot be named by its host",
+            hint="name its agent, namespace or cidr",
+            key=True,
+        )
         return
     ports: Ports = tuple(("TCP", port) for port in peer.ports) or default
     yield from _named(fleet, owner, peer, path, traffic, ports)
@@ -179,7 +214,13 @@ def _named(  # noqa: PLR0913
         yield from _range(owner, path, peer.cidr)
         traffic.allow({"ipBlock": {"cidr": peer.cidr}}, ports)
     else:
-        yield owner.problem(path, "missing-field", "the peer names nobody", hint="say agent, namespace, host or cidr", key=True)
+        yield owner.problem(
+            path,
+            "missing-field",
+            "the peer names nobody",
+            hint="say agent, namespace, host or cidr",
+            key=True,
+        )
 
 
 def _range(owner: Resolved, path: Path, cidr: str) -> Iterator[Problem]:
@@ -188,7 +229,12 @@ def _range(owner: Resolved, path: Path, cidr: str) -> Iterator[Problem]:
     try:
         ip_network(cidr)
     except ValueError as error:
-        yield owner.problem((*path, "cidr"), "bad-cidr", f"`{cidr}` is not an address range: {error}", hint="write it as 10.20.0.0/16")
+        yield owner.problem(
+            (*path, "cidr"),
+            "bad-cidr",
+            f"`{cidr}` is not an address range: {error}",
+            hint="write it as 10.20.0.0/16",
+        )
 
 
 def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:  # noqa: ANN401 - the spec's identity or None

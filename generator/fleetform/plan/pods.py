@@ -31,16 +31,30 @@ EXTRA_LIMITS = {"cpu": "100m", "memory": "64Mi"}
 TMP_SIZE = "64Mi"
 
 
-def image(fleet: Fleet, owner: Resolved, given: Image, path: Path, problems: list[Problem]) -> tuple[str, str]:
+def image(
+    fleet: Fleet, owner: Resolved, given: Image, path: Path, problems: list[Problem]
+) -> tuple[str, str]:
     """Return the full image reference and its version; an image without tag and digest is a Problem."""
     reference, version = images.reference(fleet.environment.images, given)
     if not reference:
         problems.append(
-            owner.problem(path, "image-not-pinned", f"the image `{given.repository}` has neither tag nor digest", hint=f"set them, or the environment's `images.pins.{given.repository}`", key=True)
+            owner.problem(
+                path,
+                "image-not-pinned",
+                f"the image `{given.repository}` has neither tag nor digest",
+                hint=f"set them, or the environment's `images.pins.{given.repository}`",
+                key=True,
+            )
         )
     elif reference.endswith(":latest"):
         problems.append(
-            owner.problem(path, "image-latest", f"the image `{given.repository}` has the tag `latest`: what runs would change by itself", hint="name a version or a digest", key=True)
+            owner.problem(
+                path,
+                "image-latest",
+                f"the image `{given.repository}` has the tag `latest`: what runs would change by itself",
+                hint="name a version or a digest",
+                key=True,
+            )
         )
     return reference, version
 
@@ -61,7 +75,9 @@ def resources(given: Resources, requests: dict[str, str], limits: dict[str, str]
 
 
 def _ordered(amounts: dict[str, str]) -> dict[str, str]:
-    return {name: amounts[name] for name in ("cpu", "memory", "ephemeral-storage") if name in amounts}
+    return {
+        name: amounts[name] for name in ("cpu", "memory", "ephemeral-storage") if name in amounts
+    }
 
 
 def env(variables: list[EnvVar]) -> Iterator[dict[str, Any]]:
@@ -71,11 +87,20 @@ def env(variables: list[EnvVar]) -> Iterator[dict[str, Any]]:
         if source is None:
             yield {"name": variable.name, "value": escape(variable.value or "")}
         elif source.secret_key_ref:
-            yield {"name": variable.name, "valueFrom": {"secretKeyRef": _key(source.secret_key_ref)}}
+            yield {
+                "name": variable.name,
+                "valueFrom": {"secretKeyRef": _key(source.secret_key_ref)},
+            }
         elif source.config_map_key_ref:
-            yield {"name": variable.name, "valueFrom": {"configMapKeyRef": _key(source.config_map_key_ref)}}
+            yield {
+                "name": variable.name,
+                "valueFrom": {"configMapKeyRef": _key(source.config_map_key_ref)},
+            }
         elif source.field_ref:
-            yield {"name": variable.name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": source.field_ref}}}
+            yield {
+                "name": variable.name,
+                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": source.field_ref}},
+            }
 
 
 def _key(reference: Any) -> dict[str, str]:  # noqa: ANN401
@@ -87,7 +112,9 @@ def escape(text: str) -> str:
     return text.replace("$(", "$$(")
 
 
-def probes(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> tuple[Probe | None, Probe | None, Probe | None]:
+def probes(
+    check: HealthCheck, paths: tuple[str, str, str], port: str | int
+) -> tuple[Probe | None, Probe | None, Probe | None]:
     """Return start-up, readiness and liveness; `paths` in that order, empty for a TCP probe."""
     if not check.enabled or not port:
         return None, None, None
@@ -95,13 +122,17 @@ def probes(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> 
     period = 2
     tries = max(check.failure_threshold, -(-check.startup_seconds // period))
     return (
-        Probe(startup, port, period, check.timeout_seconds, tries, check.initial_delay_seconds or 0),
+        Probe(
+            startup, port, period, check.timeout_seconds, tries, check.initial_delay_seconds or 0
+        ),
         Probe(ready, port, check.period_seconds, check.timeout_seconds, check.failure_threshold),
         Probe(live, port, check.period_seconds, check.timeout_seconds, check.failure_threshold),
     )
 
 
-def volumes(given: list[Volume], *, stateful: bool) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def volumes(
+    given: list[Volume], *, stateful: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return volumes and mounts; claims of a StatefulSet are its own templates, not volumes."""
     found: list[dict[str, Any]] = []
     mounts: list[dict[str, Any]] = []
@@ -137,7 +168,12 @@ def claim(volume: Volume, *, shared: bool) -> Claim:
 
 
 def extra_containers(  # noqa: PLR0913
-    fleet: Fleet, owner: Resolved, given: list[ExtraContainer], field: str, template: PodTemplate, problems: list[Problem]
+    fleet: Fleet,
+    owner: Resolved,
+    given: list[ExtraContainer],
+    field: str,
+    template: PodTemplate,
+    problems: list[Problem],
 ) -> tuple[dict[str, Any], ...]:
     """Return sidecars or init containers, restricted like the main one."""
     found = []
@@ -152,13 +188,18 @@ def extra_containers(  # noqa: PLR0913
         if item.args:
             body["args"] = [escape(word) for word in item.args]
         if item.ports:
-            body["ports"] = [{"name": p.name, "containerPort": p.container_port, "protocol": p.protocol} for p in item.ports]
+            body["ports"] = [
+                {"name": p.name, "containerPort": p.container_port, "protocol": p.protocol}
+                for p in item.ports
+            ]
         if item.env:
             body["env"] = [*env(item.env)]
         body["resources"] = resources(item.resources, EXTRA_REQUESTS, EXTRA_LIMITS)
         body["securityContext"] = security(read_only_root=not template.writable_root_filesystem)
         if item.volume_mounts:
-            body["volumeMounts"] = [m.model_dump(by_alias=True, exclude_defaults=True) for m in item.volume_mounts]
+            body["volumeMounts"] = [
+                m.model_dump(by_alias=True, exclude_defaults=True) for m in item.volume_mounts
+            ]
         found.append(body)
     return tuple(found)
 
@@ -182,7 +223,9 @@ def tolerations(template: PodTemplate) -> tuple[dict[str, Any], ...]:
     return tuple(item.model_dump(by_alias=True, exclude_none=True) for item in template.tolerations)
 
 
-def spread(template: PodTemplate, selector: dict[str, str], most: int) -> tuple[dict[str, Any], ...]:
+def spread(
+    template: PodTemplate, selector: dict[str, str], most: int
+) -> tuple[dict[str, Any], ...]:
     """Return how the pods spread: as the spec says, else over nodes and zones when there can be two."""
     given = template.topology_spread_constraints
     if given is None:
@@ -193,7 +236,12 @@ def spread(template: PodTemplate, selector: dict[str, str], most: int) -> tuple[
     else:
         rows = [(item.topology_key, item.max_skew, item.when_unsatisfiable) for item in given]
     return tuple(
-        {"maxSkew": skew, "topologyKey": key, "whenUnsatisfiable": rule, "labelSelector": {"matchLabels": selector}}
+        {
+            "maxSkew": skew,
+            "topologyKey": key,
+            "whenUnsatisfiable": rule,
+            "labelSelector": {"matchLabels": selector},
+        }
         for key, skew, rule in rows
     )
 
@@ -201,6 +249,9 @@ def spread(template: PodTemplate, selector: dict[str, str], most: int) -> tuple[
 def is_single_writer(workload: Workload, shared: set[str]) -> bool:
     """Whether an old and a new pod could not hold the volume at one time."""
     return any(
-        volume.claim is not None and not volume.read_only and claim(volume, shared=volume.name in shared).access_mode in ("ReadWriteOnce", "ReadWriteOncePod")
+        volume.claim is not None
+        and not volume.read_only
+        and claim(volume, shared=volume.name in shared).access_mode
+        in ("ReadWriteOnce", "ReadWriteOncePod")
         for volume in workload.volumes
     )

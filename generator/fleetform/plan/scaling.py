@@ -27,7 +27,10 @@ BEHAVIOR: dict[str, Any] = {
     },
 }
 """Up at once, down slowly: a conversation that moves to another pod is cheap, a cold pod is not."""
-CPU: dict[str, Any] = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
+CPU: dict[str, Any] = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +65,19 @@ def behavior(given: Behavior | None) -> dict[str, Any]:
     filled = {}
     for direction, default in BEHAVIOR.items():
         mixed = {**default, **own.get(direction, {})}
-        filled[direction] = {key: mixed[key] for key in ("stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance") if key in mixed}
+        filled[direction] = {
+            key: mixed[key]
+            for key in ("stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance")
+            if key in mixed
+        }
     return filled
 
 
 def _keda(name: str, scaling: Scaling, keda: KedaSpec, low: int, high: int) -> Keda:
     triggers = [_trigger(name, number, trigger) for number, trigger in enumerate(keda.triggers)]
-    triggers += [_from_metric(metric) for metric in scaling.metrics or () if metric.resource is not None]
+    triggers += [
+        _from_metric(metric) for metric in scaling.metrics or () if metric.resource is not None
+    ]
     return Keda(
         minimum=low,
         maximum=high,
@@ -81,7 +90,10 @@ def _keda(name: str, scaling: Scaling, keda: KedaSpec, low: int, high: int) -> K
 
 
 def _trigger(name: str, number: int, trigger: Trigger) -> KedaTrigger:
-    secrets = tuple((item.parameter, item.secret_ref.name, item.secret_ref.key) for item in trigger.authentication or ())
+    secrets = tuple(
+        (item.parameter, item.secret_ref.name, item.secret_ref.key)
+        for item in trigger.authentication or ()
+    )
     return KedaTrigger(
         type=trigger.type,
         metadata=dict(sorted(trigger.metadata.items())),
@@ -98,5 +110,9 @@ def _from_metric(metric: Metric) -> KedaTrigger:
     if resource is None:  # pragma: no cover - the caller asks for resource metrics only
         raise ValueError(metric)
     target = resource.target
-    value = target.average_utilization if target.type == "Utilization" else target.average_value or target.value
+    value = (
+        target.average_utilization
+        if target.type == "Utilization"
+        else target.average_value or target.value
+    )
     return KedaTrigger(type=resource.name, metadata={"value": str(value)}, metric_type=target.type)

@@ -39,7 +39,9 @@ class SecretFiles:
                     {
                         "secret": {
                             "name": name,
-                            "items": [{"key": key, "path": f"{name}/{key}"} for key in sorted(keys)],
+                            "items": [
+                                {"key": key, "path": f"{name}/{key}"} for key in sorted(keys)
+                            ],
                         }
                     }
                     for name, keys in sorted(self.keys.items())

@@ -32,13 +32,17 @@ def workload(resolved: Resolved) -> Workload:
     spec = resolved.spec
     provision, kind = spec.provision, spec.type
     name = f"{resolved.name}-data"
-    claim = Claim(size=provision.storage, access_mode="ReadWriteOnce") if provision.storage else None
+    claim = (
+        Claim(size=provision.storage, access_mode="ReadWriteOnce") if provision.storage else None
+    )
     data = Volume(name=name, mount_path=DATA[kind], claim=claim, empty_dir=None if claim else "1Gi")
     volumes = [data, *provision.volumes]
     if kind == "postgres":
         volumes.insert(1, Volume(name="run", mount_path="/var/run/postgresql", empty_dir="16Mi"))
     fields = {field: getattr(provision, field) for field in Workload.model_fields}
-    return Workload(**{**fields, "volumes": volumes, "container": provision.container or container(resolved)})
+    return Workload(
+        **{**fields, "volumes": volumes, "container": provision.container or container(resolved)}
+    )
 
 
 def args(resolved: Resolved) -> Iterator[str]:
@@ -47,7 +51,12 @@ def args(resolved: Resolved) -> Iterator[str]:
     if given is not None and given.args:
         yield from given.args
     elif resolved.spec.type == "redis":
-        yield from ("--dir", "/data", "--appendonly", "yes" if resolved.spec.provision.storage else "no")
+        yield from (
+            "--dir",
+            "/data",
+            "--appendonly",
+            "yes" if resolved.spec.provision.storage else "no",
+        )
         if _password(resolved) is not None:
             yield from ("--requirepass", f"$({PASSWORD['redis']})")
 

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.plan import config, delivery, network, pods
 from fleetform.plan.config import HTTP_PORT, METRICS_PORT
-from fleetform.plan.model import Account, Config, Expose, Metrics, Port, Probe, Rbac, WorkloadPlan, selector
+from fleetform.plan.model import (
+    Account,
+    Config,
+    Expose,
+    Metrics,
+    Port,
+    Probe,
+    Rbac,
+    WorkloadPlan,
+    selector,
+)
 from fleetform.plan.names import fit
 from fleetform.plan.scaling import Scale, decide
 from fleetform.plan.secrets import SecretFiles
@@ -50,7 +60,9 @@ class Draft:
     scalable: bool = True
 
 
-def workload_plan(fleet: Fleet, draft: Draft, shared: set[str], problems: list[Problem]) -> WorkloadPlan:
+def workload_plan(
+    fleet: Fleet, draft: Draft, shared: set[str], problems: list[Problem]
+) -> WorkloadPlan:
     """Close a draft: everything that all kinds of workloads decide in the same way."""
     resolved, spec = draft.resolved, draft.workload
     template, name = spec.pod_template, resolved.name
@@ -59,7 +71,15 @@ def workload_plan(fleet: Fleet, draft: Draft, shared: set[str], problems: list[P
     prefix = "podTemplate"
     recreate = not spec.stateful and pods.is_single_writer(spec, shared)
     if recreate and scale.most > 1:
-        problems.append(resolved.problem(("spec", "volumes"), "single-writer", f"{scale.most} replicas cannot mount a volume that only one node may write", hint="set `claim.accessMode: ReadWriteMany`, or `stateful: true` for one volume per replica", key=True))
+        problems.append(
+            resolved.problem(
+                ("spec", "volumes"),
+                "single-writer",
+                f"{scale.most} replicas cannot mount a volume that only one node may write",
+                hint="set `claim.accessMode: ReadWriteMany`, or `stateful: true` for one volume per replica",
+                key=True,
+            )
+        )
     return WorkloadPlan(
         name=name,
         namespace=fleet.target_namespace(resolved.namespace),
@@ -90,17 +110,25 @@ def workload_plan(fleet: Fleet, draft: Draft, shared: set[str], problems: list[P
         read_only_root=not template.writable_root_filesystem,
         node_selector=dict(template.node_selector),
         tolerations=pods.tolerations(template),
-        affinity=template.affinity.model_dump(by_alias=True, exclude_none=True) if template.affinity else {},
+        affinity=template.affinity.model_dump(by_alias=True, exclude_none=True)
+        if template.affinity
+        else {},
         spread=pods.spread(template, selector(name), scale.most),
         priority_class=template.priority_class_name or "",
         runtime_class=template.runtime_class_name or "",
-        sidecars=pods.extra_containers(fleet, resolved, template.sidecars, "sidecars", template, problems),
-        init_containers=pods.extra_containers(fleet, resolved, template.init_containers, "initContainers", template, problems),
+        sidecars=pods.extra_containers(
+            fleet, resolved, template.sidecars, "sidecars", template, problems
+        ),
+        init_containers=pods.extra_containers(
+            fleet, resolved, template.init_containers, "initContainers", template, problems
+        ),
         config=draft.config,
         account=_account(fleet, draft),
         rbac=_rbac(fleet, draft),
         stateful=spec.stateful,
-        claim_templates=tuple(pods.claim(v, shared=False) for v in spec.volumes if v.claim) if spec.stateful else (),
+        claim_templates=tuple(pods.claim(v, shared=False) for v in spec.volumes if v.claim)
+        if spec.stateful
+        else (),
         headless=(draft.headless or spec.stateful) and bool(draft.ports),
         recreate=recreate,
         replicas=scale.replicas,
@@ -145,7 +173,13 @@ def store(fleet: Fleet, resolved: Resolved, problems: list[Problem]) -> Draft:
 
     provision = resolved.spec.provision
     draft = Draft(resolved, stores.workload(resolved), "memory-store", scalable=False)
-    _own_image(fleet, draft, draft.workload.container or stores.container(resolved), problems, provision=True)
+    _own_image(
+        fleet,
+        draft,
+        draft.workload.container or stores.container(resolved),
+        problems,
+        provision=True,
+    )
     draft.env = tuple([*stores.env(resolved), *pods.env(provision.env)])
     draft.args = tuple(stores.args(resolved))
     _common_traffic(fleet, draft, problems)
@@ -159,15 +193,24 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     from fleetform.models.workload import Image  # noqa: PLC0415
 
     resolved, spec = draft.resolved, draft.resolved.spec
-    draft.image = pods.image(fleet, resolved, Image(repository=fleet.environment.images.runtime), ("spec",), problems)
+    draft.image = pods.image(
+        fleet, resolved, Image(repository=fleet.environment.images.runtime), ("spec",), problems
+    )
     metrics_port = spec.observability.metrics.port or METRICS_PORT
-    draft.ports = (Port("http", HTTP_PORT, HTTP_PORT, "TCP", "http"), Port("metrics", metrics_port, metrics_port, "TCP", "http"))
+    draft.ports = (
+        Port("http", HTTP_PORT, HTTP_PORT, "TCP", "http"),
+        Port("metrics", metrics_port, metrics_port, "TCP", "http"),
+    )
     turn = spec.limits.turn_timeout_seconds
     draft.grace = PRE_STOP + turn + MARGIN
     draft.args = ("serve", "--config", f"{config.DIRECTORY}/agent.json")
     draft.env = tuple(pods.env(spec.env))
     check = spec.health_check
-    paths = (check.startup_path or RUNTIME_PATHS[0], check.readiness_path or RUNTIME_PATHS[1], check.path or RUNTIME_PATHS[2])
+    paths = (
+        check.startup_path or RUNTIME_PATHS[0],
+        check.readiness_path or RUNTIME_PATHS[1],
+        check.path or RUNTIME_PATHS[2],
+    )
     draft.probes = pods.probes(check, paths, "http")
     draft.config = config.agent_config(fleet, resolved, uses, draft.secrets, turn)
     _check_size(draft, problems)
@@ -175,17 +218,30 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
 
 
 def _own_image(
-    fleet: Fleet, draft: Draft, container: Container, problems: list[Problem], *, provision: bool = False
+    fleet: Fleet,
+    draft: Draft,
+    container: Container,
+    problems: list[Problem],
+    *,
+    provision: bool = False,
 ) -> None:
     resolved, spec = draft.resolved, draft.workload
-    root = ("spec", "provision", "container", "image") if provision else ("spec", "container", "image")
+    root = (
+        ("spec", "provision", "container", "image") if provision else ("spec", "container", "image")
+    )
     draft.image = pods.image(fleet, resolved, container.image, root, problems)
     draft.pull_policy = container.image.pull_policy or ""
     draft.command = tuple(container.command or ())
     draft.args = tuple(pods.escape(word) for word in container.args or ())
     draft.working_dir = container.working_dir or ""
     draft.ports = tuple(
-        Port(port.name, port.container_port, port.service_port or port.container_port, port.protocol, port.app_protocol or "")
+        Port(
+            port.name,
+            port.container_port,
+            port.service_port or port.container_port,
+            port.protocol,
+            port.app_protocol or "",
+        )
         for port in container.ports
     )
     draft.env = tuple(pods.env(spec.env))
@@ -195,7 +251,9 @@ def _own_image(
     draft.probes = pods.probes(check, paths, _probe_port(check.port, draft.ports))
     draft.grace = PRE_STOP + 30 if draft.ports else 30
     if container.config_files:
-        draft.config = config.revision(resolved.name, dict(sorted(container.config_files.items())), container.config_dir)
+        draft.config = config.revision(
+            resolved.name, dict(sorted(container.config_files.items())), container.config_dir
+        )
         _check_size(draft, problems)
     _mounts(draft)
 
@@ -214,10 +272,14 @@ def _mounts(draft: Draft) -> None:
     draft.mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
     if draft.config is not None:
         draft.volumes.append({"name": "config", "configMap": {"name": draft.config.name}})
-        draft.mounts.append({"name": "config", "mountPath": draft.config.directory, "readOnly": True})
+        draft.mounts.append(
+            {"name": "config", "mountPath": draft.config.directory, "readOnly": True}
+        )
     if draft.secrets.keys:
         draft.volumes.append(draft.secrets.volume())
-        draft.mounts.append({"name": "secrets", "mountPath": "/var/run/secrets/fleetform", "readOnly": True})
+        draft.mounts.append(
+            {"name": "secrets", "mountPath": "/var/run/secrets/fleetform", "readOnly": True}
+        )
     found, mounts = pods.volumes(draft.workload.volumes, stateful=draft.workload.stateful)
     draft.volumes += found
     draft.mounts += mounts
@@ -228,7 +290,15 @@ def _check_size(draft: Draft, problems: list[Problem]) -> None:
         return
     size = sum(len(key.encode()) + len(text.encode()) for key, text in draft.config.data.items())
     if size > MAX_CONFIG_BYTES:
-        problems.append(draft.resolved.problem(("spec",), "config-too-big", f"the configuration has {size} bytes, a ConfigMap holds 1 MiB", hint="shorten the prompt, or move reference text into a tool", key=True))
+        problems.append(
+            draft.resolved.problem(
+                ("spec",),
+                "config-too-big",
+                f"the configuration has {size} bytes, a ConfigMap holds 1 MiB",
+                hint="shorten the prompt, or move reference text into a tool",
+                key=True,
+            )
+        )
 
 
 # -- network ------------------------------------------------------------------------------------
@@ -239,14 +309,32 @@ def _agent_traffic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Proble
     _common_traffic(fleet, draft, problems)
     for _, model in [("", uses.model), *uses.models, *uses.fallbacks]:
         if model is not None:
-            place = ("spec", "model") if is_set(resolved, ("spec", "model", "endpoint")) else ("spec", "modelConfig")
-            problems += network.to_url(fleet, resolved, model.endpoint or "https://provider.example", place, traffic)
+            place = (
+                ("spec", "model")
+                if is_set(resolved, ("spec", "model", "endpoint"))
+                else ("spec", "modelConfig")
+            )
+            problems += network.to_url(
+                fleet, resolved, model.endpoint or "https://provider.example", place, traffic
+            )
     for use, tool in uses.tools:
         if tool.spec.api is not None:
-            problems += network.to_url(fleet, tool_owner(resolved, tool), _filled(tool.spec.api.endpoint), ("spec", "api", "endpoint"), traffic)
+            problems += network.to_url(
+                fleet,
+                tool_owner(resolved, tool),
+                _filled(tool.spec.api.endpoint),
+                ("spec", "api", "endpoint"),
+                traffic,
+            )
             auth = tool.spec.api.authentication
             if auth is not None and auth.oauth2 is not None:
-                problems += network.to_url(fleet, tool_owner(resolved, tool), auth.oauth2.token_url, ("spec", "api", "authentication"), traffic)
+                problems += network.to_url(
+                    fleet,
+                    tool_owner(resolved, tool),
+                    auth.oauth2.token_url,
+                    ("spec", "api", "authentication"),
+                    traffic,
+                )
         del use
     for _, other in uses.servers:
         if other.spec.url:
@@ -256,13 +344,23 @@ def _agent_traffic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Proble
                 traffic.call(fleet, other, (("TCP", port),))
     for number, use in enumerate(resolved.spec.tools):
         if use.endpoint:
-            problems += network.to_url(fleet, resolved, use.endpoint, ("spec", "tools", number, "endpoint"), traffic)
+            problems += network.to_url(
+                fleet, resolved, use.endpoint, ("spec", "tools", number, "endpoint"), traffic
+            )
     for _, other in uses.agents:
         traffic.call(fleet, other, (("TCP", HTTP_PORT),))
     for peer in uses.peers:
-        ports = tuple(sorted((port.protocol, port.container_port) for port in peer.spec.container.ports)) if peer.spec.container else (("TCP", HTTP_PORT),)
+        ports = (
+            tuple(
+                sorted((port.protocol, port.container_port) for port in peer.spec.container.ports)
+            )
+            if peer.spec.container
+            else (("TCP", HTTP_PORT),)
+        )
         traffic.call(fleet, peer, ports)
-        draft.callers.call(fleet, peer, tuple(sorted((port.protocol, port.container_port) for port in draft.ports)))
+        draft.callers.call(
+            fleet, peer, tuple(sorted((port.protocol, port.container_port) for port in draft.ports))
+        )
     _memory_traffic(fleet, draft, uses, problems)
 
 
@@ -295,9 +393,17 @@ def _common_traffic(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None
     tracing = spec.observability.tracing
     if tracing.enabled and (tracing.endpoint or fleet.environment.monitoring.otlp_endpoint):
         place = ("spec", "observability", "tracing", "endpoint")
-        problems += network.to_url(fleet, resolved, tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or "", place, traffic)
+        problems += network.to_url(
+            fleet,
+            resolved,
+            tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or "",
+            place,
+            traffic,
+        )
     for number, peer in enumerate(spec.network.allow_to):
-        problems += network.to_peer(fleet, resolved, peer, ("spec", "network", "allowTo", number), traffic)
+        problems += network.to_peer(
+            fleet, resolved, peer, ("spec", "network", "allowTo", number), traffic
+        )
     _callers(fleet, draft, problems)
 
 
@@ -307,19 +413,34 @@ def _callers(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     metrics = _metrics(fleet, draft)
     if metrics is not None:
         target = next(port.container_port for port in ports if port.name == metrics.port)
-        draft.callers.allow(network.everything_in(fleet.environment.network.prometheus_namespace), (("TCP", target),))
+        draft.callers.allow(
+            network.everything_in(fleet.environment.network.prometheus_namespace),
+            (("TCP", target),),
+        )
     defaults = fleet.environment
-    space = defaults.network.gateway_namespace or (defaults.expose.gateway.namespace if defaults.expose.gateway else "")
+    space = defaults.network.gateway_namespace or (
+        defaults.expose.gateway.namespace if defaults.expose.gateway else ""
+    )
     exposed = _exposed_port(draft)
     if spec.expose is not None and exposed is not None and space:
         draft.callers.allow(network.everything_in(space), (("TCP", exposed.container_port),))
     for number, peer in enumerate(spec.network.allow_from):
         default = (("TCP", main.container_port),) if main else ()
-        problems += network.from_peer(fleet, draft.resolved, peer, ("spec", "network", "allowFrom", number), draft.callers, default)
+        problems += network.from_peer(
+            fleet,
+            draft.resolved,
+            peer,
+            ("spec", "network", "allowFrom", number),
+            draft.callers,
+            default,
+        )
 
 
 def _main_port(draft: Draft) -> Port | None:
-    return next((port for port in draft.ports if port.name == "http"), draft.ports[0] if draft.ports else None)
+    return next(
+        (port for port in draft.ports if port.name == "http"),
+        draft.ports[0] if draft.ports else None,
+    )
 
 
 def _exposed_port(draft: Draft) -> Port | None:
@@ -342,7 +463,12 @@ def _account(fleet: Fleet, draft: Draft) -> Account:
         if platform == "gke" and identity.gcp_service_account:
             annotations["iam.gke.io/gcp-service-account"] = identity.gcp_service_account
     token = spec.rbac is not None and bool(spec.rbac.rules)
-    return Account(spec.service_account or draft.resolved.name, spec.service_account is None, annotations, token)
+    return Account(
+        spec.service_account or draft.resolved.name,
+        spec.service_account is None,
+        annotations,
+        token,
+    )
 
 
 def _rbac(fleet: Fleet, draft: Draft) -> Rbac | None:
@@ -363,10 +489,19 @@ def _metrics(fleet: Fleet, draft: Draft) -> Metrics | None:
     wanted = generic if spec.enabled is None else spec.enabled
     if not wanted or "prometheus-operator" not in fleet.environment.capabilities:
         return None
-    port = next((port.name for port in draft.ports if port.container_port == spec.port or (spec.port is None and port.name == "metrics")), "")
+    port = next(
+        (
+            port.name
+            for port in draft.ports
+            if port.container_port == spec.port or (spec.port is None and port.name == "metrics")
+        ),
+        "",
+    )
     if not port:
         return None
-    return Metrics(port, spec.path, spec.interval_seconds, dict(fleet.environment.monitoring.labels))
+    return Metrics(
+        port, spec.path, spec.interval_seconds, dict(fleet.environment.monitoring.labels)
+    )
 
 
 def _expose(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Expose | None:
@@ -376,12 +511,27 @@ def _expose(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Expose | Non
     port = _exposed_port(draft)
     if port is None:
         names = ", ".join(f"`{item.name}`" for item in draft.ports) or "none"
-        problems.append(draft.resolved.problem(("spec", "expose"), "no-port", f"there is no port `{given.port or 'http'}` to expose", hint=f"ports: {names}", key=True))
+        problems.append(
+            draft.resolved.problem(
+                ("spec", "expose"),
+                "no-port",
+                f"there is no port `{given.port or 'http'}` to expose",
+                hint=f"ports: {names}",
+                key=True,
+            )
+        )
         return None
     kind = given.type or defaults.type
-    gateway = defaults.gateway.model_dump(by_alias=True, exclude_none=True) if defaults.gateway else {}
+    gateway = (
+        defaults.gateway.model_dump(by_alias=True, exclude_none=True) if defaults.gateway else {}
+    )
     issuer = defaults.issuer.model_dump(by_alias=True) if defaults.issuer else {}
-    certificate = kind == "Ingress" and given.tls and issuer and "cert-manager" in fleet.environment.capabilities
+    certificate = (
+        kind == "Ingress"
+        and given.tls
+        and issuer
+        and "cert-manager" in fleet.environment.capabilities
+    )
     return Expose(
         kind=kind,
         host=given.host or defaults.host or "",

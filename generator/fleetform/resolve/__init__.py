@@ -96,7 +96,12 @@ def resolve(
 
 
 def _add(  # noqa: PLR0913
-    fleet: Fleet, kind: str, key: Key, document: SpecDocument, used: set[tuple[int, ...]], problems: list[Problem]
+    fleet: Fleet,
+    kind: str,
+    key: Key,
+    document: SpecDocument,
+    used: set[tuple[int, ...]],
+    problems: list[Problem],
 ) -> None:
     found: tuple[Layer, ...] = ()
     whole = document.tree
@@ -116,7 +121,9 @@ def _add(  # noqa: PLR0913
     whole = without_nulls(whole)
     typed = _typed(kind, whole, problems)
     if typed is not None:
-        fleet.specs.setdefault(kind, {})[key] = Resolved(kind, key[0], key[1], whole, typed, found, document.file, document.origin)
+        fleet.specs.setdefault(kind, {})[key] = Resolved(
+            kind, key[0], key[1], whole, typed, found, document.file, document.origin
+        )
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN401
@@ -127,7 +134,15 @@ def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN40
     except ValidationError as error:
         for detail in error.errors(include_url=False, include_input=False):
             path = tuple(step for step in detail["loc"] if isinstance(step, str | int))
-            problems.append(problem_at(tree, path, "invalid", detail["msg"][:200], hint="the layers of this spec together are not valid: see `fleetform explain`"))
+            problems.append(
+                problem_at(
+                    tree,
+                    path,
+                    "invalid",
+                    detail["msg"][:200],
+                    hint="the layers of this spec together are not valid: see `fleetform explain`",
+                )
+            )
         return None
 
 
@@ -136,9 +151,19 @@ def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterat
         return
     for number, patch in enumerate(fleet.environment.patches):
         if (number,) not in used:
-            names = [name for kind in (patch.target.kind,) for _, name in fleet.catalog.documents.get(kind, {})]
+            names = [
+                name
+                for kind in (patch.target.kind,)
+                for _, name in fleet.catalog.documents.get(kind, {})
+            ]
             hint = f"{patch.target.kind}s of the fleet: {', '.join(sorted(names)[:20]) or 'none'}"
-            yield problem_at(tree, ("spec", "patches", number, "target"), "idle-patch", "the patch matches nothing", hint=hint)
+            yield problem_at(
+                tree,
+                ("spec", "patches", number, "target"),
+                "idle-patch",
+                "the patch matches nothing",
+                hint=hint,
+            )
 
 
 __all__ = ["Fleet", "Resolved", "namespace_of", "resolve"]

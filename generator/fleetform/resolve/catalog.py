@@ -35,7 +35,9 @@ class Catalog:
 
     def names(self, kind: str, namespace: str) -> list[str]:
         """Return the names of a kind that a document of that namespace may use."""
-        return sorted(name for space, name in self.documents.get(kind, {}) if space in ("", namespace))
+        return sorted(
+            name for space, name in self.documents.get(kind, {}) if space in ("", namespace)
+        )
 
 
 def build(documents: Iterable[SpecDocument], *, complete: bool) -> tuple[Catalog, list[Problem]]:
@@ -79,10 +81,17 @@ def unknown(  # noqa: PLR0913
         return None
     known = [found for kind in kinds for found in catalog.names(kind, namespace)]
     elsewhere = sorted(
-        {space for kind in kinds for space, found in catalog.documents.get(kind, {}) if found == name and space != namespace}
+        {
+            space
+            for kind in kinds
+            for space, found in catalog.documents.get(kind, {})
+            if found == name and space != namespace
+        }
     )
     noun = " or ".join(kinds)
     hint = did_you_mean(name, known, noun=f"known in `{namespace}`")
     if elsewhere:
         hint = f"there is one in namespace `{elsewhere[0]}`; references stay in their namespace"
-    return problem_at(tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint)
+    return problem_at(
+        tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint
+    )

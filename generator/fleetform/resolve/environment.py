@@ -15,16 +15,44 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
     known = {document.name: document for document in documents if document.kind == "Environment"}
     if name not in known:
         raise SpecError(
-            [Problem("error", "unknown-environment", f"there is no environment `{name[:80]}`", folder, hint=did_you_mean(name, known, noun="environments"))]
+            [
+                Problem(
+                    "error",
+                    "unknown-environment",
+                    f"there is no environment `{name[:80]}`",
+                    folder,
+                    hint=did_you_mean(name, known, noun="environments"),
+                )
+            ]
         )
     found = [known[name]]
     while (base := at(found[0].tree, ("spec", "extends"))) is not None:
         tree = found[0].tree
         if base not in known:
-            raise SpecError([problem_at(tree, ("spec", "extends"), "unknown-reference", f"there is no Environment `{base}`", hint=did_you_mean(str(base), known, noun="environments"))])
+            raise SpecError(
+                [
+                    problem_at(
+                        tree,
+                        ("spec", "extends"),
+                        "unknown-reference",
+                        f"there is no Environment `{base}`",
+                        hint=did_you_mean(str(base), known, noun="environments"),
+                    )
+                ]
+            )
         if known[base] in found:
             trail = " → ".join(document.name for document in reversed(found))
-            raise SpecError([problem_at(tree, ("spec", "extends"), "environment-cycle", f"environments extend each other: {trail} → {base}", hint="break the circle")])
+            raise SpecError(
+                [
+                    problem_at(
+                        tree,
+                        ("spec", "extends"),
+                        "environment-cycle",
+                        f"environments extend each other: {trail} → {base}",
+                        hint="break the circle",
+                    )
+                ]
+            )
         found.insert(0, known[base])
     return found
 

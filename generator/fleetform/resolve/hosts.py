@@ -93,7 +93,11 @@ def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
     names = {service, service.removesuffix("-headless")}
     for kind in ("Agent", "MCPServer", "MemoryStore"):
         for (space, name), found in fleet.specs.get(kind, {}).items():
-            if name in names and namespace in (space, fleet.target_namespace(space)) and is_deployed(found):
+            if (
+                name in names
+                and namespace in (space, fleet.target_namespace(space))
+                and is_deployed(found)
+            ):
                 return found
     return None
 
@@ -104,7 +108,11 @@ def is_deployed(resolved: Resolved) -> bool:
         return True
     if resolved.kind == "MCPServer":
         return resolved.spec.container is not None
-    return resolved.kind == "MemoryStore" and resolved.spec.provision is not None and resolved.spec.provision.enabled
+    return (
+        resolved.kind == "MemoryStore"
+        and resolved.spec.provision is not None
+        and resolved.spec.provision.enabled
+    )
 
 
 def _is_address(host: str) -> bool:

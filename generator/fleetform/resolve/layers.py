@@ -56,13 +56,28 @@ def _templates(
     for path, name in _extends(document.tree):
         base = _base(catalog, document, name)
         if base is None:
-            problem = unknown(catalog, document.tree, path, ("AgentTemplate", "Agent"), namespace_of(document), name)
+            problem = unknown(
+                catalog,
+                document.tree,
+                path,
+                ("AgentTemplate", "Agent"),
+                namespace_of(document),
+                name,
+            )
             problems += [problem] if problem else []
             continue
         step = f"{base.kind} {base.name}"
         if step in trail or base is document:
             chain = " → ".join((*trail, step))
-            problems.append(problem_at(document.tree, path, "template-cycle", f"`{name}` extends itself: {chain}", hint="break the circle"))
+            problems.append(
+                problem_at(
+                    document.tree,
+                    path,
+                    "template-cycle",
+                    f"`{name}` extends itself: {chain}",
+                    hint="break the circle",
+                )
+            )
             continue
         found += _templates(catalog, base, (*trail, step), problems)
         spec = base.tree.get("spec")

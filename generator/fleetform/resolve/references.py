@@ -54,7 +54,13 @@ def uses(fleet: Fleet, agent: Resolved) -> Uses:
 
 
 def lookup(  # noqa: PLR0913
-    fleet: Fleet, owner: Resolved, path: Path, kinds: tuple[str, ...], name: str, problems: list[Problem], namespace: str = ""
+    fleet: Fleet,
+    owner: Resolved,
+    path: Path,
+    kinds: tuple[str, ...],
+    name: str,
+    problems: list[Problem],
+    namespace: str = "",
 ) -> Resolved | None:
     """Return what a name of a spec stands for (`name` or `namespace/name`), or say that nothing has it."""
     space, slash, short = name.rpartition("/")
@@ -77,12 +83,25 @@ def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
     spec = agent.spec
     base = None
     if spec.model_config_ref:
-        base = lookup(fleet, agent, ("spec", "modelConfig"), ("ModelConfig",), spec.model_config_ref, found.problems)
+        base = lookup(
+            fleet,
+            agent,
+            ("spec", "modelConfig"),
+            ("ModelConfig",),
+            spec.model_config_ref,
+            found.problems,
+        )
         if base is None and spec.model is None:
             return
     if base is None and spec.model is None:
         found.problems.append(
-            agent.problem(("spec",), "no-model", "the agent has no model", hint="set `modelConfig`, or `model` with provider and name", key=True)
+            agent.problem(
+                ("spec",),
+                "no-model",
+                "the agent has no model",
+                hint="set `modelConfig`, or `model` with provider and name",
+                key=True,
+            )
         )
         return
     path: Path = ("spec", "model") if spec.model is not None else ("spec", "modelConfig")
@@ -97,20 +116,36 @@ def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
 
 
 def _effective(  # noqa: PLR0913
-    fleet: Fleet, agent: Resolved, path: Path, base: ModelSettings | None, own: ModelSettings | None, found: Uses
+    fleet: Fleet,
+    agent: Resolved,
+    path: Path,
+    base: ModelSettings | None,
+    own: ModelSettings | None,
+    found: Uses,
 ) -> ModelSettings | None:
     model: Any = overlay(base, own)
     if model.endpoint == "":
         model = model.model_copy(update={"endpoint": None})
     if not model.provider or not model.name:
         missing = "provider" if not model.provider else "name"
-        found.problems.append(agent.problem(path, "no-model", f"the model has no `{missing}`", hint=f"add `{missing}:`, or extend what has it", key=True))
+        found.problems.append(
+            agent.problem(
+                path,
+                "no-model",
+                f"the model has no `{missing}`",
+                hint=f"add `{missing}:`, or extend what has it",
+                key=True,
+            )
+        )
         return None
     defaults = fleet.environment.providers.get(model.provider)
     if defaults is not None:
         update = {
             name: value
-            for name, value in (("api_key_secret_ref", defaults.api_key_secret_ref), ("endpoint", defaults.endpoint))
+            for name, value in (
+                ("api_key_secret_ref", defaults.api_key_secret_ref),
+                ("endpoint", defaults.endpoint),
+            )
             if value is not None and getattr(model, name) is None
         }
         model = model.model_copy(update=update)
@@ -120,10 +155,29 @@ def _effective(  # noqa: PLR0913
 
 def _complete(agent: Resolved, path: Path, model: ModelSettings) -> Iterator[Problem]:
     provider = model.provider
-    if provider in ("azure", "vllm", "ollama", "gpustack", "openai-compatible") and not model.endpoint:
-        yield agent.problem(path, "no-endpoint", f"the provider `{provider}` has no public endpoint", hint=f"set `endpoint`, or the environment's `providers.{provider}.endpoint`", key=True)
-    if provider not in KEYLESS and provider != "openai-compatible" and model.api_key_secret_ref is None:
-        yield agent.problem(path, "no-api-key", f"the model of provider `{provider}` has no API key", hint=f"set `apiKeySecretRef`, or the environment's `providers.{provider}.apiKeySecretRef`", key=True)
+    if (
+        provider in ("azure", "vllm", "ollama", "gpustack", "openai-compatible")
+        and not model.endpoint
+    ):
+        yield agent.problem(
+            path,
+            "no-endpoint",
+            f"the provider `{provider}` has no public endpoint",
+            hint=f"set `endpoint`, or the environment's `providers.{provider}.endpoint`",
+            key=True,
+        )
+    if (
+        provider not in KEYLESS
+        and provider != "openai-compatible"
+        and model.api_key_secret_ref is None
+    ):
+        yield agent.problem(
+            path,
+            "no-api-key",
+            f"the model of provider `{provider}` has no API key",
+            hint=f"set `apiKeySecretRef`, or the environment's `providers.{provider}.apiKeySecretRef`",
+            key=True,
+        )
 
 
 def overlay(base: Any, own: Any) -> Any:  # noqa: ANN401 - two models of one type
@@ -154,11 +208,15 @@ def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
             continue
         if not use.kind:
             found.problems += _ambiguous(fleet, agent, path, use.name, other)
-        target = {"Tool": found.tools, "MCPServer": found.servers, "Agent": found.agents}[other.kind]
+        target = {"Tool": found.tools, "MCPServer": found.servers, "Agent": found.agents}[
+            other.kind
+        ]
         target.append((use, other))
 
 
-def _ambiguous(fleet: Fleet, agent: Resolved, path: Path, name: str, chosen: Resolved) -> Iterator[Problem]:
+def _ambiguous(
+    fleet: Fleet, agent: Resolved, path: Path, name: str, chosen: Resolved
+) -> Iterator[Problem]:
     others = [
         kind
         for kind in ("Tool", "MCPServer", "Agent")
@@ -166,7 +224,12 @@ def _ambiguous(fleet: Fleet, agent: Resolved, path: Path, name: str, chosen: Res
     ]
     if others:
         kinds = ", ".join([chosen.kind, *others])
-        yield agent.problem(path, "ambiguous-reference", f"`{name}` is the name of several kinds: {kinds}", hint=f"add `kind: {chosen.kind}`")
+        yield agent.problem(
+            path,
+            "ambiguous-reference",
+            f"`{name}` is the name of several kinds: {kinds}",
+            hint=f"add `kind: {chosen.kind}`",
+        )
 
 
 # -- memory -------------------------------------------------------------------------------------
@@ -178,12 +241,17 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
         return
     store: Any = own
     if own.store:
-        found.store = lookup(fleet, agent, ("spec", "memory", "store"), ("MemoryStore",), own.store, found.problems)
+        found.store = lookup(
+            fleet, agent, ("spec", "memory", "store"), ("MemoryStore",), own.store, found.problems
+        )
         if found.store is None:
             return
         base = reachable(fleet, found.store)
         names = {"type", "redis", "postgres", "filesystem", "policy"}
-        update = {name: overlay(getattr(base, name), getattr(own, name)) for name in names & own.model_fields_set}
+        update = {
+            name: overlay(getattr(base, name), getattr(own, name))
+            for name in names & own.model_fields_set
+        }
         store = base.model_copy(update=update)
     found.memory = store
     found.problems += _usable(agent, store, own.store)
@@ -192,7 +260,11 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
 def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store's spec
     """Return a store's spec with the host of the server that the environment provisions for it."""
     spec = store.spec
-    if spec.provision is None or not spec.provision.enabled or spec.type not in ("redis", "postgres"):
+    if (
+        spec.provision is None
+        or not spec.provision.enabled
+        or spec.type not in ("redis", "postgres")
+    ):
         return spec
     from fleetform.models.memory_store import Postgres, Redis  # noqa: PLC0415
 
@@ -204,12 +276,24 @@ def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store
 def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:  # noqa: ANN401
     path: Path = ("spec", "memory")
     if store.type is None:
-        yield agent.problem(path, "no-store-type", "the memory has no `type`", hint="add `type:` (redis, postgres, filesystem, in-memory), or `store:` with the name of a MemoryStore", key=True)
+        yield agent.problem(
+            path,
+            "no-store-type",
+            "the memory has no `type`",
+            hint="add `type:` (redis, postgres, filesystem, in-memory), or `store:` with the name of a MemoryStore",
+            key=True,
+        )
     if store.type in ("redis", "postgres"):
         server = getattr(store, store.type)
         if server is None or not server.host:
             whose = f"MemoryStore `{name}`" if name else "memory"
-            yield agent.problem(path, "no-host", f"the {whose} has no `{store.type}.host`", hint="set it, or let the environment provision the store", key=True)
+            yield agent.problem(
+                path,
+                "no-host",
+                f"the {whose} has no `{store.type}.host`",
+                hint="set it, or let the environment provision the store",
+                key=True,
+            )
 
 
 def is_set(resolved: Resolved, path: Path) -> bool:

@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.resolve.references import Uses
-from fleetform.rules import agents, credentials, environments, graphs, metadata, rbac, resources, scaling, tools, volumes, workflows
+from fleetform.rules import (
+    agents,
+    credentials,
+    environments,
+    graphs,
+    metadata,
+    rbac,
+    resources,
+    scaling,
+    tools,
+    volumes,
+    workflows,
+)
 
 AgentUses = dict[tuple[str, str], Uses]
 

@@ -28,9 +28,21 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
     spec = agent.spec
     if not (spec.system_prompt or "").strip():
-        yield agent.problem(("spec",), "no-prompt", "the agent has no `systemPrompt`", hint="write one, or name in `extends` the template or agent that has it", key=True)
+        yield agent.problem(
+            ("spec",),
+            "no-prompt",
+            "the agent has no `systemPrompt`",
+            hint="write one, or name in `extends` the template or agent that has it",
+            key=True,
+        )
     if spec.auth is None:
-        yield agent.problem(("spec",), "no-auth", "nobody has decided how callers sign in", hint="set `auth.type` (apiKey, oidc, or none) in the spec, a template or the environment's defaults", key=True)
+        yield agent.problem(
+            ("spec",),
+            "no-auth",
+            "nobody has decided how callers sign in",
+            hint="set `auth.type` (apiKey, oidc, or none) in the spec, a template or the environment's defaults",
+            key=True,
+        )
     else:
         yield from _auth(agent)
     yield from _memory(agent, uses)
@@ -38,8 +50,17 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
     yield from _unserved(agent, uses)
     limits = spec.rate_limits
     priced = uses.model is None or uses.model.pricing is not None
-    if not priced and (limits.daily_cost_usd or (limits.per_user and limits.per_user.daily_cost_usd)):
-        yield agent.problem(("spec", "rateLimits"), "no-prices", "a daily cost limit needs prices, and the model has none", hint="set the model's `pricing`", severity="warning", key=True)
+    if not priced and (
+        limits.daily_cost_usd or (limits.per_user and limits.per_user.daily_cost_usd)
+    ):
+        yield agent.problem(
+            ("spec", "rateLimits"),
+            "no-prices",
+            "a daily cost limit needs prices, and the model has none",
+            hint="set the model's `pricing`",
+            severity="warning",
+            key=True,
+        )
 
 
 def _auth(agent: Resolved) -> Iterator[Problem]:
@@ -47,12 +68,30 @@ def _auth(agent: Resolved) -> Iterator[Problem]:
     path: Path = ("spec", "auth")
     for kind, value, name in (("apiKey", auth.api_key, "apiKey"), ("oidc", auth.oidc, "oidc")):
         if auth.type == kind and value is None:
-            yield agent.problem(path, "missing-field", f"`{name}` is missing", hint=f"add `{name}:`, as the type says", key=True)
+            yield agent.problem(
+                path,
+                "missing-field",
+                f"`{name}` is missing",
+                hint=f"add `{name}:`, as the type says",
+                key=True,
+            )
         if auth.type != kind and value is not None:
-            yield agent.problem((*path, name), "contradiction", f"`{name}` is set, but the type is `{auth.type}`", hint="remove one of them", key=True)
+            yield agent.problem(
+                (*path, name),
+                "contradiction",
+                f"`{name}` is set, but the type is `{auth.type}`",
+                hint="remove one of them",
+                key=True,
+            )
     exposed = agent.spec.expose is not None
     if auth.type == "none" and exposed:
-        yield agent.problem((*path, "type"), "open-to-all", "the agent is exposed outside the cluster and lets everybody in", hint="set `auth.type` to apiKey or oidc", severity="warning")
+        yield agent.problem(
+            (*path, "type"),
+            "open-to-all",
+            "the agent is exposed outside the cluster and lets everybody in",
+            hint="set `auth.type` to apiKey or oidc",
+            severity="warning",
+        )
 
 
 def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
@@ -63,7 +102,13 @@ def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
         return
     if most > 1 and kind in ("in-memory", "filesystem"):
         path: Path = ("spec", "memory") if agent.spec.memory else ("spec", "scaling")
-        yield agent.problem(path, "memory-not-shared", f"{most} replicas cannot share {kind} memory: a conversation would be lost when the next pod answers", hint="use a redis or postgres MemoryStore, or one replica", key=True)
+        yield agent.problem(
+            path,
+            "memory-not-shared",
+            f"{most} replicas cannot share {kind} memory: a conversation would be lost when the next pod answers",
+            hint="use a redis or postgres MemoryStore, or one replica",
+            key=True,
+        )
 
 
 def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
@@ -72,15 +117,31 @@ def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
     if not tracing.enabled:
         return
     if not tracing.endpoint and not fleet.environment.monitoring.otlp_endpoint:
-        yield agent.problem(path, "no-endpoint", "tracing is on and has no `endpoint`", hint="set it, or the environment's `monitoring.otlpEndpoint`", key=True)
+        yield agent.problem(
+            path,
+            "no-endpoint",
+            "tracing is on and has no `endpoint`",
+            hint="set it, or the environment's `monitoring.otlpEndpoint`",
+            key=True,
+        )
     if tracing.provider == "langfuse":
         missing = [
             name
-            for name, value in (("publicKeySecretRef", tracing.public_key_secret_ref), ("secretKeySecretRef", tracing.secret_key_secret_ref))
+            for name, value in (
+                ("publicKeySecretRef", tracing.public_key_secret_ref),
+                ("secretKeySecretRef", tracing.secret_key_secret_ref),
+            )
             if value is None
         ]
         if missing:
-            yield agent.problem(path, "no-langfuse-keys", f"Langfuse refuses traces without keys: {', '.join(missing)} missing", hint="add them under `observability.tracing`, each a Secret's name and key", severity="warning", key=True)
+            yield agent.problem(
+                path,
+                "no-langfuse-keys",
+                f"Langfuse refuses traces without keys: {', '.join(missing)} missing",
+                hint="add them under `observability.tracing`, each a Secret's name and key",
+                severity="warning",
+                key=True,
+            )
 
 
 def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
@@ -88,7 +149,13 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
     for use, tool in uses.tools:
         if tool.spec.type in ("retrieval", "code"):
             number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
-            yield agent.problem(("spec", "tools", number, "name"), "not-served", f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json", hint="offer it as an MCPServer or an api Tool meanwhile", severity="warning")
+            yield agent.problem(
+                ("spec", "tools", number, "name"),
+                "not-served",
+                f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
+                hint="offer it as an MCPServer or an api Tool meanwhile",
+                severity="warning",
+            )
     if uses.memory is None:
         return
     policy = uses.memory.policy
@@ -100,10 +167,24 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
             path: Path = ("spec", "memory")
             if agent.tree["spec"].get("memory", {}).get("policy", {}).get(field) is not None:
                 path = ("spec", "memory", "policy", field)
-            yield agent.problem(path, "not-served", f"the runtime does not serve {words} yet: it is left out of agent.json", hint="nothing to do: it takes effect once the runtime serves it", severity="warning", key=True)
+            yield agent.problem(
+                path,
+                "not-served",
+                f"the runtime does not serve {words} yet: it is left out of agent.json",
+                hint="nothing to do: it takes effect once the runtime serves it",
+                severity="warning",
+                key=True,
+            )
 
 
 def _own_image(agent: Resolved) -> Iterator[Problem]:
     for field in ("systemPrompt", "model", "modelConfig", "memory", "rateLimits"):
         if field in agent.tree["spec"]:
-            yield agent.problem(("spec", field), "not-used", f"`{field}` is for the generic runtime; this agent runs its own image", hint="pass it as `env` or `container.configFiles`, or remove `container`", severity="warning", key=True)
+            yield agent.problem(
+                ("spec", field),
+                "not-used",
+                f"`{field}` is for the generic runtime; this agent runs its own image",
+                hint="pass it as `env` or `container.configFiles`, or remove `container`",
+                severity="warning",
+                key=True,
+            )

@@ -15,12 +15,21 @@ if TYPE_CHECKING:
 
 # Tokens whose form gives them away, each with the prefix or shape that its issuer documents.
 _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("an OpenAI or Anthropic key", re.compile(r"\bsk-(?:ant-|proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}")),
+    (
+        "an OpenAI or Anthropic key",
+        re.compile(r"\bsk-(?:ant-|proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}"),
+    ),
     ("an AWS access key", re.compile(r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})")),
+    (
+        "a GitHub token",
+        re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
+    ),
     ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
     ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
-    ("a Slack webhook", re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}")),
+    (
+        "a Slack webhook",
+        re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}"),
+    ),
     ("a Google API key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}")),
     ("a Google OAuth token", re.compile(r"\bya29\.[A-Za-z0-9_-]{20,}")),
     ("a Stripe key", re.compile(r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}")),
@@ -33,13 +42,31 @@ _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("a private key", re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY")),
     ("a Vault token", re.compile(r"\bhvs\.[A-Za-z0-9_-]{20,}")),
     ("an Azure storage key", re.compile(r"AccountKey=[A-Za-z0-9+/]{40,}={0,2}")),
-    ("a password in a URL", re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}$]*:(?!\$[({])[^/\s:@{}]+@[^\s/]+")),
-    ("a bearer token", re.compile(r"(?i)\bbearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{24,}=*")),
+    (
+        "a password in a URL",
+        re.compile(r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}$]*:(?!\$[({])[^/\s:@{}]+@[^\s/]+"),
+    ),
+    (
+        "a bearer token",
+        re.compile(r"(?i)\bbearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{24,}=*"),
+    ),
 )
 _SECRET_NAME = re.compile(
     r"(?i)(?:^|[_-])(?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credentials?|auth[_-]?key|client[_-]?secret|connection[_-]?string|dsn|webhook[_-]?url)(?:$|[_-]?(?:value|base64|b64)?$)"
 )
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "x-auth-token", "cookie", "x-access-token", "private-token", "x-vault-token"})
+_SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-auth-token",
+        "cookie",
+        "x-access-token",
+        "private-token",
+        "x-vault-token",
+    }
+)
 _HINT = "put it in a Secret and refer to it; then change it, since it has been in a file"
 
 
@@ -57,14 +84,25 @@ def _document(resolved: Resolved) -> Iterator[Problem]:
             continue
         kind = _kind(resolved.tree, path, value)
         if kind:
-            yield resolved.problem(path, "plaintext-credential", f"this looks like {kind} in clear text (value not shown)", hint=_HINT)
+            yield resolved.problem(
+                path,
+                "plaintext-credential",
+                f"this looks like {kind} in clear text (value not shown)",
+                hint=_HINT,
+            )
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:  # noqa: ANN401
     for kind, pattern in _TOKENS:
         if pattern.search(value):
             return kind
-    if path[-1] == "value" and "env" in path and value and _is_named(tree, path) and not _is_reference(value):
+    if (
+        path[-1] == "value"
+        and "env" in path
+        and value
+        and _is_named(tree, path)
+        and not _is_reference(value)
+    ):
         return "a credential"
     if len(path) >= 2 and path[-2] == "headers" and str(path[-1]).lower() in _SECRET_HEADERS:
         return "a credential"
@@ -79,9 +117,16 @@ def _is_named(tree: Any, path: Path) -> bool:  # noqa: ANN401
     for step in path[:-1]:
         node = node[step]
     name = node.get("name", "")
-    return bool(_SECRET_NAME.search(name)) and not name.upper().endswith(("_FILE", "_PATH", "_NAME"))
+    return bool(_SECRET_NAME.search(name)) and not name.upper().endswith(
+        ("_FILE", "_PATH", "_NAME")
+    )
 
 
 def _is_reference(value: str) -> bool:
     """Whether a value names where a secret is, rather than being one."""
-    return value.startswith(("$(", "${", "/", "file:", "vault:", "arn:")) or value.lower() in ("true", "false", "none", "")
+    return value.startswith(("$(", "${", "/", "file:", "vault:", "arn:")) or value.lower() in (
+        "true",
+        "false",
+        "none",
+        "",
+    )

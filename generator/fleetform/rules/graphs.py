@@ -20,9 +20,22 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         agent = fleet.specs["Agent"][circle[0]]
         trail = " → ".join(name for _, name in (*circle, circle[0]))
         number = next(
-            (n for n, use in enumerate(agent.spec.tools) if any(use is tool and other.key == circle[1 % len(circle)] for tool, other in uses[circle[0]].agents)), 0
+            (
+                n
+                for n, use in enumerate(agent.spec.tools)
+                if any(
+                    use is tool and other.key == circle[1 % len(circle)]
+                    for tool, other in uses[circle[0]].agents
+                )
+            ),
+            0,
         )
-        yield agent.problem(("spec", "tools", number, "name"), "agent-cycle", f"agents use each other in a circle: {trail}", hint="break the circle: a run would never end")
+        yield agent.problem(
+            ("spec", "tools", number, "name"),
+            "agent-cycle",
+            f"agents use each other in a circle: {trail}",
+            hint="break the circle: a run would never end",
+        )
 
 
 def _circles(edges: dict[Key, list[Key]]) -> list[list[Key]]:

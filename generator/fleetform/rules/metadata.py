@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
-RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file", "namespaces": "namespaces.yaml is a file of its own"}
+RESERVED_NAMES = {
+    "kustomization": "kustomization.yaml is Flux's and Kustomize's own file",
+    "namespaces": "namespaces.yaml is a file of its own",
+}
 # Keys that look like scalars fail in or are lost by Kustomize 5.8.
-_SCALAR_KEY = re.compile(r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z")
+_SCALAR_KEY = re.compile(
+    r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"
+)
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -44,9 +49,21 @@ def _labels(resolved: Resolved) -> Iterator[Problem]:
     for path, entries, is_labels in maps:
         for key in entries:
             if _SCALAR_KEY.match(key):
-                yield resolved.problem((*path, key), "scalar-key", f"the key `{key}` looks like a scalar: Kustomize loses it", hint="use a key with a letter and a dash or a domain", key=True)
+                yield resolved.problem(
+                    (*path, key),
+                    "scalar-key",
+                    f"the key `{key}` looks like a scalar: Kustomize loses it",
+                    hint="use a key with a letter and a dash or a domain",
+                    key=True,
+                )
             elif is_labels and (key == "app" or key.startswith(RESERVED_PREFIXES)):
-                yield resolved.problem((*path, key), "reserved-label", f"the label `{key}` is Fleetform's own", hint="choose another key, such as `example.com/tier`", key=True)
+                yield resolved.problem(
+                    (*path, key),
+                    "reserved-label",
+                    f"the label `{key}` is Fleetform's own",
+                    hint="choose another key, such as `example.com/tier`",
+                    key=True,
+                )
 
 
 def _one_name(fleet: Fleet) -> Iterator[Problem]:
@@ -56,9 +73,28 @@ def _one_name(fleet: Fleet) -> Iterator[Problem]:
             if not is_deployed(resolved):
                 continue
             if resolved.name in RESERVED_NAMES:
-                yield resolved.problem(("metadata", "name"), "reserved-name", f"the name `{resolved.name}` is reserved: {RESERVED_NAMES[resolved.name]}", hint="choose another name")
-            if resolved.spec.__class__.__name__ != "MemoryStoreSpec" and resolved.spec.stateful and len(resolved.name) > 52:
-                yield resolved.problem(("metadata", "name"), "name-too-long", f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}", hint="its pods carry the name and a hash in a label of 63: choose a shorter name")
+                yield resolved.problem(
+                    ("metadata", "name"),
+                    "reserved-name",
+                    f"the name `{resolved.name}` is reserved: {RESERVED_NAMES[resolved.name]}",
+                    hint="choose another name",
+                )
+            if (
+                resolved.spec.__class__.__name__ != "MemoryStoreSpec"
+                and resolved.spec.stateful
+                and len(resolved.name) > 52
+            ):
+                yield resolved.problem(
+                    ("metadata", "name"),
+                    "name-too-long",
+                    f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}",
+                    hint="its pods carry the name and a hash in a label of 63: choose a shorter name",
+                )
             first = seen.setdefault(resolved.key, resolved)
             if first is not resolved:
-                yield resolved.problem(("metadata", "name"), "duplicate-name", f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload", hint=f"the first stands in {first.file}: rename one")
+                yield resolved.problem(
+                    ("metadata", "name"),
+                    "duplicate-name",
+                    f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload",
+                    hint=f"the first stands in {first.file}: rename one",
+                )

@@ -35,7 +35,12 @@ def _resources(resolved: Resolved) -> Iterator[Problem]:
         low, high = getattr(requests, name), getattr(limits, name)
         if low and high and parse(low) > parse(high):
             path: Path = ("spec", "resources", "requests", name)
-            yield resolved.problem(path, "request-above-limit", f"the request {low} is more than the limit {high}", hint="lower the one or raise the other")
+            yield resolved.problem(
+                path,
+                "request-above-limit",
+                f"the request {low} is more than the limit {high}",
+                hint="lower the one or raise the other",
+            )
 
 
 def _grace(agent: Resolved) -> Iterator[Problem]:
@@ -43,5 +48,8 @@ def _grace(agent: Resolved) -> Iterator[Problem]:
     needed = PRE_STOP + agent.spec.limits.turn_timeout_seconds + MARGIN
     if given is not None and agent.spec.container is None and given < needed:
         yield agent.problem(
-            ("spec", "podTemplate", "terminationGracePeriodSeconds"), "grace-too-short", f"{given} seconds would cut a turn that may take {agent.spec.limits.turn_timeout_seconds}", hint=f"at least {needed}, or lower `limits.turnTimeoutSeconds`"
+            ("spec", "podTemplate", "terminationGracePeriodSeconds"),
+            "grace-too-short",
+            f"{given} seconds would cut a turn that may take {agent.spec.limits.turn_timeout_seconds}",
+            hint=f"at least {needed}, or lower `limits.turnTimeoutSeconds`",
         )

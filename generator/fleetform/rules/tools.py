@@ -14,7 +14,14 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-_TYPES = {"string": str, "number": (int, float), "integer": int, "boolean": bool, "array": list, "object": dict}
+_TYPES = {
+    "string": str,
+    "number": (int, float),
+    "integer": int,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -26,18 +33,40 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     for agent in fleet.of("Agent"):
         for number, use in enumerate(agent.spec.tools):
             if use.endpoint and use.kind in ("Tool", "Agent"):
-                yield agent.problem(("spec", "tools", number, "kind"), "contradiction", f"a tool with an `endpoint` is an MCP server, not a {use.kind}", hint="remove `kind` or `endpoint`")
+                yield agent.problem(
+                    ("spec", "tools", number, "kind"),
+                    "contradiction",
+                    f"a tool with an `endpoint` is an MCP server, not a {use.kind}",
+                    hint="remove `kind` or `endpoint`",
+                )
             if use.endpoint and not split(use.endpoint)[0]:
-                yield agent.problem(("spec", "tools", number, "endpoint"), "bad-url", f"`{use.endpoint[:80]}` has no host", hint="write http://host:port/path")
+                yield agent.problem(
+                    ("spec", "tools", number, "endpoint"),
+                    "bad-url",
+                    f"`{use.endpoint[:80]}` has no host",
+                    hint="write http://host:port/path",
+                )
 
 
 def _tool(tool: Resolved) -> Iterator[Problem]:
     spec = tool.spec
     for name in ("api", "retrieval", "code", "human"):
         if getattr(spec, name) is not None and name != spec.type:
-            yield tool.problem(("spec", name), "contradiction", f"`{name}` is set, but the type is `{spec.type}`", hint="remove one of them", key=True)
+            yield tool.problem(
+                ("spec", name),
+                "contradiction",
+                f"`{name}` is set, but the type is `{spec.type}`",
+                hint="remove one of them",
+                key=True,
+            )
     if spec.type in ("api", "retrieval") and getattr(spec, spec.type) is None:
-        yield tool.problem(("spec",), "missing-field", f"`{spec.type}` is missing", hint=f"add `{spec.type}:`, as the type says", key=True)
+        yield tool.problem(
+            ("spec",),
+            "missing-field",
+            f"`{spec.type}` is missing",
+            hint=f"add `{spec.type}:`, as the type says",
+            key=True,
+        )
     yield from _parameters(tool)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool)
@@ -50,12 +79,27 @@ def _parameters(tool: Resolved) -> Iterator[Problem]:
     for number, item in enumerate(tool.spec.parameters):
         path: Path = ("spec", "parameters", number)
         if item.name in seen:
-            yield tool.problem((*path, "name"), "duplicate-name", f"two parameters are called `{item.name}`", hint="rename or remove one")
+            yield tool.problem(
+                (*path, "name"),
+                "duplicate-name",
+                f"two parameters are called `{item.name}`",
+                hint="rename or remove one",
+            )
         seen.add(item.name)
         if item.enum is not None and item.default is not None and item.default not in item.enum:
-            yield tool.problem((*path, "default"), "bad-default", "the default is not one of `enum`", hint="add it there, or choose another default")
+            yield tool.problem(
+                (*path, "default"),
+                "bad-default",
+                "the default is not one of `enum`",
+                hint="add it there, or choose another default",
+            )
         if item.default is not None and not _fits(item.type, item.default):
-            yield tool.problem((*path, "default"), "bad-default", f"the default is not of type {item.type}", hint="write it as that type")
+            yield tool.problem(
+                (*path, "default"),
+                "bad-default",
+                f"the default is not of type {item.type}",
+                hint="write it as that type",
+            )
         if item.pattern is not None:
             yield from _pattern(tool, (*path, "pattern"), item.pattern)
 
@@ -69,13 +113,26 @@ def _fits(kind: str, value: Any) -> bool:  # noqa: ANN401
 
 def _pattern(tool: Resolved, path: Path, pattern: str) -> Iterator[Problem]:
     """Refuse what RE2 refuses: look-around, back-references, possessive and atomic groups."""
-    if re.search(r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+", re.sub(r"\\\\|\[(?:\\.|[^\]])*\]", "", pattern)):
-        yield tool.problem(path, "bad-pattern", "the pattern uses look-around or back-references, which can run for ever", hint="stay with RE2's syntax")
+    if re.search(
+        r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+",
+        re.sub(r"\\\\|\[(?:\\.|[^\]])*\]", "", pattern),
+    ):
+        yield tool.problem(
+            path,
+            "bad-pattern",
+            "the pattern uses look-around or back-references, which can run for ever",
+            hint="stay with RE2's syntax",
+        )
         return
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        yield tool.problem(path, "bad-pattern", f"the pattern is not a regular expression: {str(error)[:80]}", hint="mend it at that place")
+        yield tool.problem(
+            path,
+            "bad-pattern",
+            f"the pattern is not a regular expression: {str(error)[:80]}",
+            hint="mend it at that place",
+        )
 
 
 def _api(tool: Resolved) -> Iterator[Problem]:
@@ -84,19 +141,51 @@ def _api(tool: Resolved) -> Iterator[Problem]:
     holes = re.findall(r"\{([^{}]*)\}", api.endpoint)
     for hole in holes:
         if hole not in names:
-            yield tool.problem(("spec", "api", "endpoint"), "unknown-parameter", f"`{{{hole}}}` is no parameter of the tool", hint=did_you_mean(hole, names, noun="parameters"))
+            yield tool.problem(
+                ("spec", "api", "endpoint"),
+                "unknown-parameter",
+                f"`{{{hole}}}` is no parameter of the tool",
+                hint=did_you_mean(hole, names, noun="parameters"),
+            )
     for number, item in enumerate(spec.parameters):
         place: Path = ("spec", "parameters", number, "in")
         if item.location == "path" and item.name not in holes:
-            yield tool.problem(place, "contradiction", f"`{{{item.name}}}` does not stand in the endpoint's path", hint="add it to the path, or send it elsewhere")
+            yield tool.problem(
+                place,
+                "contradiction",
+                f"`{{{item.name}}}` does not stand in the endpoint's path",
+                hint="add it to the path, or send it elsewhere",
+            )
         if item.location not in (None, "path") and item.name in holes:
-            yield tool.problem(place, "contradiction", f"`{{{item.name}}}` stands in the endpoint's path", hint="say `in: path`")
+            yield tool.problem(
+                place,
+                "contradiction",
+                f"`{{{item.name}}}` stands in the endpoint's path",
+                hint="say `in: path`",
+            )
         if item.name in holes and not item.required and item.default is None:
-            yield tool.problem(("spec", "parameters", number), "optional-in-path", f"`{item.name}` is part of the path and may be absent", hint="say `required: true`, or give a default", key=True)
+            yield tool.problem(
+                ("spec", "parameters", number),
+                "optional-in-path",
+                f"`{item.name}` is part of the path and may be absent",
+                hint="say `required: true`, or give a default",
+                key=True,
+            )
     if not split(re.sub(r"\{[^{}]*\}", "x", api.endpoint))[0]:
-        yield tool.problem(("spec", "api", "endpoint"), "bad-url", f"`{api.endpoint[:80]}` has no host or a bad port", hint="write http://host:port/path")
+        yield tool.problem(
+            ("spec", "api", "endpoint"),
+            "bad-url",
+            f"`{api.endpoint[:80]}` has no host or a bad port",
+            hint="write http://host:port/path",
+        )
     if api.retries and api.method in ("POST", "PATCH") and not api.idempotency_key:
-        yield tool.problem(("spec", "api", "retries"), "unsafe-retry", f"{api.method} is never retried without an Idempotency-Key", hint="remove `retries`, or let `idempotencyKey` be true", severity="warning")
+        yield tool.problem(
+            ("spec", "api", "retries"),
+            "unsafe-retry",
+            f"{api.method} is never retried without an Idempotency-Key",
+            hint="remove `retries`, or let `idempotencyKey` be true",
+            severity="warning",
+        )
     yield from authentication(tool, ("spec", "api", "authentication"), api.authentication)
 
 
@@ -105,24 +194,64 @@ def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
     if auth is None or auth.type == "none":
         return
     if auth.secret_ref is None:
-        yield owner.problem(path, "missing-field", "`secretRef` is missing", hint="add `secretRef:` with the Secret's name and key", key=True)
-    for kind, field, value in (("basic", "username", auth.username), ("header", "header", auth.header), ("oauth2", "oauth2", auth.oauth2)):
+        yield owner.problem(
+            path,
+            "missing-field",
+            "`secretRef` is missing",
+            hint="add `secretRef:` with the Secret's name and key",
+            key=True,
+        )
+    for kind, field, value in (
+        ("basic", "username", auth.username),
+        ("header", "header", auth.header),
+        ("oauth2", "oauth2", auth.oauth2),
+    ):
         if auth.type == kind and value is None:
-            yield owner.problem(path, "missing-field", f"`{field}` is missing", hint=f"add `{field}:`, as the type says", key=True)
+            yield owner.problem(
+                path,
+                "missing-field",
+                f"`{field}` is missing",
+                hint=f"add `{field}:`, as the type says",
+                key=True,
+            )
 
 
 def _store(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:  # noqa: ANN401
     if store.type == "milvus" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)
-        yield owner.problem((*path, "collection"), "collection-name", f"Milvus allows letters, digits and underscores only in a collection's name, not `{store.collection}`", hint=f"did you mean `{better}`?", severity="warning")
+        yield owner.problem(
+            (*path, "collection"),
+            "collection-name",
+            f"Milvus allows letters, digits and underscores only in a collection's name, not `{store.collection}`",
+            hint=f"did you mean `{better}`?",
+            severity="warning",
+        )
 
 
 def _server(server: Resolved) -> Iterator[Problem]:
     spec = server.spec
     if spec.url is None and spec.container is None:
-        yield server.problem(("spec",), "missing-field", "`url` or `container` is missing", hint="say where the server is, or which image to deploy", key=True)
+        yield server.problem(
+            ("spec",),
+            "missing-field",
+            "`url` or `container` is missing",
+            hint="say where the server is, or which image to deploy",
+            key=True,
+        )
     if spec.url is not None and spec.container is not None:
-        yield server.problem(("spec", "url"), "contradiction", "the server has a `url` and a `container`", hint="remove `url`: the Service of the container is used", key=True)
+        yield server.problem(
+            ("spec", "url"),
+            "contradiction",
+            "the server has a `url` and a `container`",
+            hint="remove `url`: the Service of the container is used",
+            key=True,
+        )
     if spec.container is not None and not spec.container.ports:
-        yield server.problem(("spec", "container"), "missing-field", "`ports` is missing", hint="add the port that the server listens on", key=True)
+        yield server.problem(
+            ("spec", "container"),
+            "missing-field",
+            "`ports` is missing",
+            hint="add the port that the server listens on",
+            key=True,
+        )
     yield from authentication(server, ("spec", "authentication"), spec.authentication)

@@ -26,22 +26,54 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 path: Path = ("spec", "volumes", number)
                 yield from _volume(resolved, path, volume)
                 if volume.claim is not None and not resolved.spec.stateful:
-                    first = claims.setdefault((resolved.namespace, volume.name), (resolved, volume.claim))
+                    first = claims.setdefault(
+                        (resolved.namespace, volume.name), (resolved, volume.claim)
+                    )
                     if first[1] != volume.claim:
-                        yield resolved.problem((*path, "claim"), "claim-clash", f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`", hint="agents that name the same volume share it: make both the same, or rename one", key=True)
+                        yield resolved.problem(
+                            (*path, "claim"),
+                            "claim-clash",
+                            f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`",
+                            hint="agents that name the same volume share it: make both the same, or rename one",
+                            key=True,
+                        )
 
 
 def _volume(resolved: Resolved, path: Path, volume: object) -> Iterator[Problem]:
     sources = [
         name
-        for name, field in (("claim", "claim"), ("emptyDir", "empty_dir"), ("configMap", "config_map"), ("secret", "secret"))
+        for name, field in (
+            ("claim", "claim"),
+            ("emptyDir", "empty_dir"),
+            ("configMap", "config_map"),
+            ("secret", "secret"),
+        )
         if getattr(volume, field) is not None
     ]
     name, mount = volume.name, volume.mount_path  # type: ignore[attr-defined]
     if len(sources) != 1:
         said = "no source" if not sources else f"{len(sources)} sources ({', '.join(sources)})"
-        yield resolved.problem(path, "volume-source", f"the volume `{name}` has {said}", hint="give it one of claim, emptyDir, configMap, secret", key=True)
+        yield resolved.problem(
+            path,
+            "volume-source",
+            f"the volume `{name}` has {said}",
+            hint="give it one of claim, emptyDir, configMap, secret",
+            key=True,
+        )
     if name in RESERVED_NAMES or name.startswith("fleetform-"):
-        yield resolved.problem((*path, "name"), "reserved-name", f"the volume name `{name}` is Fleetform's own", hint="choose another name")
-    if any(mount.rstrip("/") == place or mount.startswith(place + "/") for place in RESERVED_PATHS) or mount == "/":
-        yield resolved.problem((*path, "mountPath"), "reserved-path", f"`{mount}` is taken", hint="mount it somewhere else")
+        yield resolved.problem(
+            (*path, "name"),
+            "reserved-name",
+            f"the volume name `{name}` is Fleetform's own",
+            hint="choose another name",
+        )
+    if (
+        any(mount.rstrip("/") == place or mount.startswith(place + "/") for place in RESERVED_PATHS)
+        or mount == "/"
+    ):
+        yield resolved.problem(
+            (*path, "mountPath"),
+            "reserved-path",
+            f"`{mount}` is taken",
+            hint="mount it somewhere else",
+        )

@@ -36,18 +36,45 @@ def _workflow(fleet: Fleet, workflow: Resolved) -> Iterator[Problem]:
         path: Path = ("spec", "steps", number)
         lookup(fleet, workflow, (*path, "agent"), ("Agent",), step.agent, problems)
         if names.index(step.name) != number:
-            problems.append(workflow.problem((*path, "name"), "duplicate-name", f"two steps are called `{step.name}`", hint="rename one"))
+            problems.append(
+                workflow.problem(
+                    (*path, "name"),
+                    "duplicate-name",
+                    f"two steps are called `{step.name}`",
+                    hint="rename one",
+                )
+            )
         for place, name in enumerate(step.depends_on):
             if name not in names:
-                problems.append(workflow.problem((*path, "dependsOn", place), "unknown-step", f"there is no step `{name}`", hint=did_you_mean(name, names, noun="steps")))
+                problems.append(
+                    workflow.problem(
+                        (*path, "dependsOn", place),
+                        "unknown-step",
+                        f"there is no step `{name}`",
+                        hint=did_you_mean(name, names, noun="steps"),
+                    )
+                )
     yield from problems
     yield from _order(workflow)
     yield from _data(workflow)
     handling = workflow.spec.error_handling
     if handling.on_workflow_failure == "notify" and handling.notification_channel is None:
-        yield workflow.problem(("spec", "errorHandling"), "missing-field", "`notificationChannel` is missing", hint="say whom to notify, or drop `onWorkflowFailure: notify`", key=True)
+        yield workflow.problem(
+            ("spec", "errorHandling"),
+            "missing-field",
+            "`notificationChannel` is missing",
+            hint="say whom to notify, or drop `onWorkflowFailure: notify`",
+            key=True,
+        )
     if handling.max_retries and handling.on_step_failure != "retry":
-        yield workflow.problem(("spec", "errorHandling", "maxRetries"), "not-used", f"`maxRetries` is not used: a failed step is `{handling.on_step_failure}`", hint="say `onStepFailure: retry`", severity="warning", key=True)
+        yield workflow.problem(
+            ("spec", "errorHandling", "maxRetries"),
+            "not-used",
+            f"`maxRetries` is not used: a failed step is `{handling.on_step_failure}`",
+            hint="say `onStepFailure: retry`",
+            severity="warning",
+            key=True,
+        )
 
 
 def _order(workflow: Resolved) -> Iterator[Problem]:
@@ -56,8 +83,17 @@ def _order(workflow: Resolved) -> Iterator[Problem]:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         circle = error.args[1]
-        first = min(range(len(workflow.spec.steps)), key=lambda n: (workflow.spec.steps[n].name not in circle, n))
-        yield workflow.problem(("spec", "steps", first, "dependsOn"), "step-cycle", f"steps wait for each other: {' → '.join(sorted(set(circle)))}", hint="break the circle", key=True)
+        first = min(
+            range(len(workflow.spec.steps)),
+            key=lambda n: (workflow.spec.steps[n].name not in circle, n),
+        )
+        yield workflow.problem(
+            ("spec", "steps", first, "dependsOn"),
+            "step-cycle",
+            f"steps wait for each other: {' → '.join(sorted(set(circle)))}",
+            hint="break the circle",
+            key=True,
+        )
 
 
 def _before(workflow: Resolved) -> dict[str, set[str]]:
@@ -79,7 +115,9 @@ def _before(workflow: Resolved) -> dict[str, set[str]]:
 def _data(workflow: Resolved) -> Iterator[Problem]:
     before = _before(workflow)
     for number, step in enumerate(workflow.spec.steps):
-        yield from _holes(workflow, ("spec", "steps", number, "input"), step.input, before[step.name])
+        yield from _holes(
+            workflow, ("spec", "steps", number, "input"), step.input, before[step.name]
+        )
     yield from _holes(workflow, ("spec", "output"), workflow.spec.output, set(before))
 
 
@@ -94,36 +132,90 @@ def _hole(workflow: Resolved, path: Path, expression: str, done: set[str]) -> It
     inputs = [item.name for item in workflow.spec.input]
     steps = {step.name: [item.name for item in step.output] for step in workflow.spec.steps}
     if not _PATH.match(expression):
-        yield workflow.problem(path, "bad-expression", f"`{expression[:80]}` is not a path", hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`")
+        yield workflow.problem(
+            path,
+            "bad-expression",
+            f"`{expression[:80]}` is not a path",
+            hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`",
+        )
         return
     parts = expression[1:].split(".")
     if parts[0] == "input" and len(parts) > 1:
         if parts[1] not in inputs:
-            yield workflow.problem(path, "unknown-input", f"there is no input `{parts[1]}`", hint=did_you_mean(parts[1], inputs, noun="inputs"))
+            yield workflow.problem(
+                path,
+                "unknown-input",
+                f"there is no input `{parts[1]}`",
+                hint=did_you_mean(parts[1], inputs, noun="inputs"),
+            )
     elif parts[0] == "steps" and len(parts) > 3 and parts[2] == "output":
         name, output = parts[1], parts[3]
         if name not in steps:
-            yield workflow.problem(path, "unknown-step", f"there is no step `{name}`", hint=did_you_mean(name, steps, noun="steps"))
+            yield workflow.problem(
+                path,
+                "unknown-step",
+                f"there is no step `{name}`",
+                hint=did_you_mean(name, steps, noun="steps"),
+            )
         elif output not in steps[name]:
-            yield workflow.problem(path, "unknown-output", f"the step `{name}` has no output `{output}`", hint=did_you_mean(output, steps[name], noun="its outputs"))
+            yield workflow.problem(
+                path,
+                "unknown-output",
+                f"the step `{name}` has no output `{output}`",
+                hint=did_you_mean(output, steps[name], noun="its outputs"),
+            )
         elif name not in done:
-            yield workflow.problem(path, "not-done-yet", f"the step `{name}` may not be done yet", hint=f"add `{name}` to `dependsOn`")
+            yield workflow.problem(
+                path,
+                "not-done-yet",
+                f"the step `{name}` may not be done yet",
+                hint=f"add `{name}` to `dependsOn`",
+            )
     else:
-        yield workflow.problem(path, "bad-expression", f"`{expression[:80]}` leads nowhere", hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`")
+        yield workflow.problem(
+            path,
+            "bad-expression",
+            f"`{expression[:80]}` leads nowhere",
+            hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`",
+        )
 
 
 def _run(fleet: Fleet, run: Resolved) -> Iterator[Problem]:
     problems: list[Problem] = []
-    workflow = lookup(fleet, run, ("spec", "workflowRef", "name"), ("Workflow",), run.spec.workflow_ref.name, problems)
+    workflow = lookup(
+        fleet,
+        run,
+        ("spec", "workflowRef", "name"),
+        ("Workflow",),
+        run.spec.workflow_ref.name,
+        problems,
+    )
     yield from problems
     if workflow is None:
         return
     known = {item.name: item for item in workflow.spec.input}
     for name, value in run.spec.input.items():
         if name not in known:
-            yield run.problem(("spec", "input", name), "unknown-input", f"the workflow has no input `{name}`", hint=did_you_mean(name, known, noun="inputs"), key=True)
+            yield run.problem(
+                ("spec", "input", name),
+                "unknown-input",
+                f"the workflow has no input `{name}`",
+                hint=did_you_mean(name, known, noun="inputs"),
+                key=True,
+            )
         elif known[name].enum is not None and value not in known[name].enum:
-            yield run.problem(("spec", "input", name), "bad-input", f"`{str(value)[:40]}` is not allowed", hint=did_you_mean(str(value), map(str, known[name].enum or ()), noun="allowed"))
+            yield run.problem(
+                ("spec", "input", name),
+                "bad-input",
+                f"`{str(value)[:40]}` is not allowed",
+                hint=did_you_mean(str(value), map(str, known[name].enum or ()), noun="allowed"),
+            )
     for name, item in known.items():
         if item.required and item.default is None and name not in run.spec.input:
-            yield run.problem(("spec", "input"), "missing-input", f"the input `{name}` is missing", hint=f"add `{name}:`", key=True)
+            yield run.problem(
+                ("spec", "input"),
+                "missing-input",
+                f"the input `{name}` is missing",
+                hint=f"add `{name}:`",
+                key=True,
+            )

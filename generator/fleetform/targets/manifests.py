@@ -28,7 +28,10 @@ def files(plan: FleetPlan) -> Files:
         if shared:
             found[f"{space.name}/{SHARED}"] = (_header(f"environment {plan.environment}"), shared)
     for workload in plan.workloads:
-        found[f"{workload.namespace}/{workload.name}.yaml"] = (_header(workload.source), objects.workload_objects(workload))
+        found[f"{workload.namespace}/{workload.name}.yaml"] = (
+            _header(workload.source),
+            objects.workload_objects(workload),
+        )
     if plan.kustomization:
         found |= _kustomizations(plan.namespaces, found)
     return dict(sorted(found.items()))
@@ -48,13 +51,22 @@ def _kustomizations(spaces: tuple[NamespacePlan, ...], found: Mapping[str, Any])
     result: Files = {}
     top = [NAMESPACES] if NAMESPACES in found else []
     for space in spaces:
-        names = sorted(path.partition("/")[2] for path in found if path.startswith(f"{space.name}/"))
+        names = sorted(
+            path.partition("/")[2] for path in found if path.startswith(f"{space.name}/")
+        )
         if names:
-            result[f"{space.name}/{KUSTOMIZATION}"] = (_header("the files beside it"), [_kustomization(names)])
+            result[f"{space.name}/{KUSTOMIZATION}"] = (
+                _header("the files beside it"),
+                [_kustomization(names)],
+            )
             top.append(space.name)
     result[KUSTOMIZATION] = (_header("the folders beside it"), [_kustomization(top)])
     return result
 
 
 def _kustomization(resources: list[str]) -> dict[str, Any]:
-    return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": resources}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": resources,
+    }
