@@ -145,9 +145,8 @@ def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[s
     if name in ("anyOf", "oneOf", "oneOfNotValid"):
         return _best_match(error)
     if name == "propertyNames":
-        return "a key of this map does not have the right form", str(
-            detail.get("error", error.message)
-        )[:200]
+        inner = str(detail.get("error") or error.message).split("\n", 1)[0]
+        return "a key of this map does not have the right form", inner[:200]
     limit = detail.get("limit")
     if limit is not None:
         side = "at least" if "in" in name.lower().replace("exclusive", "")[1:3] else "at most"

@@ -11,10 +11,14 @@ DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
 
+LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+"""A label's value."""
+
 WORDS = {
     QUANTITY: "write a quantity such as `250m`, `1.5`, `512Mi` or `10Gi` (`k` is small, `Ki` is not)",
     DURATION: "write a duration such as `30s`, `5m` or `1h30m`",
     LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
+    LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     r"^/": "write an absolute path, such as `/data`",
 }
 """What to write instead, by pattern."""

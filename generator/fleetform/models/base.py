@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import WithJsonSchema
 
-from fleetform.patterns import DURATION, LABEL_NAME, QUANTITY
+from fleetform.patterns import DURATION, LABEL_NAME, LABEL_VALUE, QUANTITY
 
 
 class Spec(BaseModel):
@@ -65,10 +65,7 @@ LabelKey = Annotated[
         max_length=317,
     ),
 ]
-LabelValue = Annotated[
-    str,
-    StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63),
-]
+LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/", max_length=1024)]
 Json = Any
 """A value of any JSON type: what another system defines and we pass on."""

@@ -7,17 +7,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
 from fleetform.models import KINDS, model
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 BASE = "https://fleetform.dev/schemas/v1alpha1"
 
 
+class _WithDefaults(GenerateJsonSchema):
+    """Say the defaults that a factory makes as well: editors show them, views need them."""
+
+    def get_default_value(self, schema: Any) -> Any:  # noqa: ANN401 - a core schema
+        """Return the default as plain data, the factory's when there is one."""
+        if "default_factory" in schema:
+            value = schema["default_factory"]()
+            return value.model_dump(by_alias=True, exclude_defaults=True) if isinstance(value, BaseModel) else value
+        return super().get_default_value(schema)
+
+
+def _generated(kind: str) -> dict[str, Any]:
+    body = model(kind).model_json_schema(by_alias=True, mode="validation", schema_generator=_WithDefaults)
+    tidy: dict[str, Any] = _tidy(body)
+    return tidy
+
+
 def schema(kind: str) -> dict[str, Any]:
     """Return the self-contained JSON Schema of a kind."""
-    body = model(kind).model_json_schema(by_alias=True, mode="validation")
-    body = _tidy(body)
-    return {"$schema": DRAFT, "$id": f"{BASE}/{kind.lower()}.json", **body}
+    return {"$schema": DRAFT, "$id": f"{BASE}/{kind.lower()}.json", **_generated(kind)}
 
 
 def any_kind() -> dict[str, Any]:
@@ -25,7 +43,7 @@ def any_kind() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     rules = []
     for kind in KINDS:
-        body = _tidy(model(kind).model_json_schema(by_alias=True, mode="validation"))
+        body = _generated(kind)
         definitions |= body.pop("$defs", {})
         definitions[kind] = body
         rules.append(
@@ -78,6 +96,10 @@ def _tidy(node: Any) -> Any:  # noqa: ANN401 - any JSON value
                 del tidy["default"]
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
+    if "patternProperties" in tidy:  # which lets keys of any other form pass
+        ((pattern, value),) = tidy.pop("patternProperties").items()
+        tidy["propertyNames"] = {"pattern": pattern, **tidy.get("propertyNames", {})}
+        tidy["additionalProperties"] = value
     return tidy
 
 

@@ -70,10 +70,11 @@ def workload_object(
     return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
 
 
-def data(value: Any) -> Any:
+def data(value: Any) -> Any:  # noqa: ANN401 - any piece of a plan
     """Return a plan's mapping as plain dicts and lists, which is what the emitter writes."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is dict:
         return {key: data(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return [data(item) for item in value]
     return value

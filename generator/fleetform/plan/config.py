@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import canonical
+from fleetform import canonical, view
 from fleetform.durations import seconds
 from fleetform.resolve import hosts
 from fleetform.plan.names import fit
@@ -106,7 +106,7 @@ def _model(  # noqa: PLR0913
         frequencyPenalty=model.frequency_penalty,
         presencePenalty=model.presence_penalty,
         contextTokens=model.context_tokens,
-        pricing=model.pricing.model_dump(by_alias=True) if model.pricing else None,
+        pricing=view.dump(model.pricing) if model.pricing else None,
         timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
         tls=_tls(model.tls, secrets),
     )
@@ -196,7 +196,8 @@ def default_location(name: str, endpoint: str, method: str) -> str:
 
 
 def _parameter(item: Parameter) -> dict[str, Any]:
-    body = item.model_dump(by_alias=True, exclude_none=True, exclude={"location"})
+    body = view.dump(item)
+    body.pop("in", None)
     if not item.required:
         body.pop("required", None)
     return body

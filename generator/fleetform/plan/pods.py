@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
 from fleetform.plan import images
 from fleetform.plan.model import Claim, Probe
 from fleetform.problems import Problem
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
         ExtraContainer,
         HealthCheck,
         Image,
+        Mount,
         PodTemplate,
         Resources,
         Volume,
@@ -61,8 +63,8 @@ def image(
 
 def resources(given: Resources, requests: dict[str, str], limits: dict[str, str]) -> dict[str, Any]:
     """Return requests and limits with every gap filled, a limit never below its request."""
-    own_requests = given.requests.model_dump(by_alias=True, exclude_none=True)
-    own_limits = given.limits.model_dump(by_alias=True, exclude_none=True)
+    own_requests = view.dump(given.requests)
+    own_limits = view.dump(given.limits)
     low = {**requests, **own_requests}
     high = {**limits, **own_limits}
     for name, value in low.items():
@@ -198,10 +200,15 @@ def extra_containers(  # noqa: PLR0913
         body["securityContext"] = security(read_only_root=not template.writable_root_filesystem)
         if item.volume_mounts:
             body["volumeMounts"] = [
-                m.model_dump(by_alias=True, exclude_defaults=True) for m in item.volume_mounts
+                _mount(mount) for mount in item.volume_mounts
             ]
         found.append(body)
     return tuple(found)
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    body: dict[str, Any] = {"name": mount.name, "mountPath": mount.mount_path}
+    return {**body, "readOnly": True} if mount.read_only else body
 
 
 def extra_volumes(template: PodTemplate) -> list[dict[str, Any]]:
@@ -220,7 +227,7 @@ def security(*, read_only_root: bool) -> dict[str, Any]:
 
 def tolerations(template: PodTemplate) -> tuple[dict[str, Any], ...]:
     """Return tolerations in Kubernetes' form."""
-    return tuple(item.model_dump(by_alias=True, exclude_none=True) for item in template.tolerations)
+    return tuple(view.dump(item) for item in template.tolerations)
 
 
 def spread(

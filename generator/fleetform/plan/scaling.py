@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
 from fleetform.plan.model import Autoscaler, Keda, KedaTrigger
 from fleetform.plan.names import fit
 
@@ -56,12 +57,12 @@ def decide(name: str, scaling: Scaling) -> Scale:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    return metric.model_dump(by_alias=True, exclude_none=True)
+    return view.dump(metric)
 
 
 def behavior(given: Behavior | None) -> dict[str, Any]:
     """Return the behavior with every direction filled in, in Kubernetes' order of fields."""
-    own = given.model_dump(by_alias=True, exclude_none=True) if given else {}
+    own = view.dump(given) if given else {}
     filled = {}
     for direction, default in BEHAVIOR.items():
         mixed = {**default, **own.get(direction, {})}

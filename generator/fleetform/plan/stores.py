@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform.models.workload import Claim, Container, ContainerPort, Image, Volume, Workload
+from fleetform import view
 
 if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
+    from fleetform.models.workload import Container, Workload
     from fleetform.resolve import Resolved
 
 IMAGES = {
-    "redis": Image(repository="docker.io/library/redis", tag="8.2.3-alpine"),
-    "postgres": Image(repository="docker.io/library/postgres", tag="18.1-alpine"),
+    "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
+    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-alpine"},
 }
 DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
 PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
@@ -21,42 +22,43 @@ PORTS = {"redis": 6379, "postgres": 5432}
 
 
 def container(resolved: Resolved) -> Container:
-    """Return the stock image of a store's type."""
-    kind = resolved.spec.type
-    port = ContainerPort(name=kind, container_port=PORTS[kind])
-    return Container(image=IMAGES[kind], ports=[port])
+    """Return the container of a store's server: the spec's own, else the stock image of its type."""
+    spec = resolved.spec
+    own: Container | None = spec.provision.container
+    if own is not None:
+        return own
+    kind = spec.type
+    ports = [{"name": kind, "containerPort": PORTS[kind]}]
+    stock: Container = view.make("MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports})
+    return stock
 
 
 def workload(resolved: Resolved) -> Workload:
     """Return a store's server as a workload: its provision, with a volume for the data."""
     spec = resolved.spec
     provision, kind = spec.provision, spec.type
-    name = f"{resolved.name}-data"
-    claim = (
-        Claim(size=provision.storage, access_mode="ReadWriteOnce") if provision.storage else None
+    source = (
+        {"claim": {"size": provision.storage, "accessMode": "ReadWriteOnce"}}
+        if provision.storage
+        else {"emptyDir": "1Gi"}
     )
-    data = Volume(name=name, mount_path=DATA[kind], claim=claim, empty_dir=None if claim else "1Gi")
-    volumes = [data, *provision.volumes]
+    added = [{"name": f"{resolved.name}-data", "mountPath": DATA[kind], **source}]
     if kind == "postgres":
-        volumes.insert(1, Volume(name="run", mount_path="/var/run/postgresql", empty_dir="16Mi"))
-    fields = {field: getattr(provision, field) for field in Workload.model_fields}
-    return Workload(
-        **{**fields, "volumes": volumes, "container": provision.container or container(resolved)}
+        added.append({"name": "run", "mountPath": "/var/run/postgresql", "emptyDir": "16Mi"})
+    volumes = [view.make("MemoryStore", "Volume", volume) for volume in added]
+    whole: Workload = view.replace(
+        provision, volumes=[*volumes, *provision.volumes], container=container(resolved)
     )
+    return whole
 
 
 def args(resolved: Resolved) -> Iterator[str]:
     """Yield the server's arguments."""
     given = resolved.spec.provision.container
-    if given is not None and given.args:
-        yield from given.args
+    if given is not None:
+        yield from given.args or ()
     elif resolved.spec.type == "redis":
-        yield from (
-            "--dir",
-            "/data",
-            "--appendonly",
-            "yes" if resolved.spec.provision.storage else "no",
-        )
+        yield from ("--dir", "/data", "--appendonly", "yes" if resolved.spec.provision.storage else "no")
         if _password(resolved) is not None:
             yield from ("--requirepass", f"$({PASSWORD['redis']})")
 
@@ -76,7 +78,9 @@ def env(resolved: Resolved) -> Iterator[dict[str, Any]]:
 
 def _password(resolved: Resolved) -> SecretKey | None:
     spec = resolved.spec
-    if spec.type == "redis":
-        return spec.redis.auth.secret_ref if spec.redis else None
-    found: SecretKey | None = spec.postgres.password_secret_ref if spec.postgres else None
+    found: SecretKey | None = None
+    if spec.type == "redis" and spec.redis is not None:
+        found = spec.redis.auth.secret_ref
+    elif spec.postgres is not None:
+        found = spec.postgres.password_secret_ref
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
 from fleetform.plan import config, delivery, network, pods
 from fleetform.plan.config import HTTP_PORT, METRICS_PORT
 from fleetform.plan.model import (
@@ -110,7 +111,7 @@ def workload_plan(
         read_only_root=not template.writable_root_filesystem,
         node_selector=dict(template.node_selector),
         tolerations=pods.tolerations(template),
-        affinity=template.affinity.model_dump(by_alias=True, exclude_none=True)
+        affinity=view.dump(template.affinity)
         if template.affinity
         else {},
         spread=pods.spread(template, selector(name), scale.most),
@@ -176,7 +177,7 @@ def store(fleet: Fleet, resolved: Resolved, problems: list[Problem]) -> Draft:
     _own_image(
         fleet,
         draft,
-        draft.workload.container or stores.container(resolved),
+        stores.container(resolved),
         problems,
         provision=True,
     )
@@ -190,11 +191,9 @@ def store(fleet: Fleet, resolved: Resolved, problems: list[Problem]) -> Draft:
 
 
 def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
-    from fleetform.models.workload import Image  # noqa: PLC0415
-
     resolved, spec = draft.resolved, draft.resolved.spec
     draft.image = pods.image(
-        fleet, resolved, Image(repository=fleet.environment.images.runtime), ("spec",), problems
+        fleet, resolved, view.make("Agent", "Image", {"repository": fleet.environment.images.runtime}), ("spec",), problems
     )
     metrics_port = spec.observability.metrics.port or METRICS_PORT
     draft.ports = (
@@ -479,7 +478,7 @@ def _rbac(fleet: Fleet, draft: Draft) -> Rbac | None:
     name = draft.resolved.name
     if cluster:  # one name for the whole cluster: say whose it is
         name = fit(f"{fleet.target_namespace(draft.resolved.namespace)}-{name}")
-    rules = tuple(rule.model_dump(by_alias=True, exclude_none=True) for rule in rbac.rules)
+    rules = tuple(view.dump(rule) for rule in rbac.rules)
     return Rbac(cluster, name, rules)
 
 
@@ -523,9 +522,9 @@ def _expose(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Expose | Non
         return None
     kind = given.type or defaults.type
     gateway = (
-        defaults.gateway.model_dump(by_alias=True, exclude_none=True) if defaults.gateway else {}
+        view.dump(defaults.gateway) if defaults.gateway else {}
     )
-    issuer = defaults.issuer.model_dump(by_alias=True) if defaults.issuer else {}
+    issuer = view.dump(defaults.issuer) if defaults.issuer else {}
     certificate = (
         kind == "Ingress"
         and given.tls

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
+from fleetform.check import check
 from fleetform.dialects import SpecDocument
-from fleetform.models import model
 from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MERGED = ("Agent", "MCPServer", "MemoryStore", "ModelConfig")
 """Kinds with layers; Tool, Workflow and WorkflowRun are what their document says."""
+WORKLOADS = ("Agent", "MCPServer", "MemoryStore")
 PLAIN = ("Tool", "Workflow", "WorkflowRun")
 
 
@@ -60,6 +62,10 @@ class Fleet:
     environment_tree: Map
     catalog: Catalog
     specs: dict[str, dict[Key, Resolved]] = field(default_factory=dict)
+    spaces: frozenset[str] = frozenset()
+    """Namespaces of the specs that hold workloads."""
+    sources: dict[str, list[str]] = field(default_factory=dict)
+    """Namespaces of the specs by the namespace in the cluster that they become."""
 
     def find(self, kind: str, namespace: str, name: str) -> Resolved | None:
         """Return the spec of that name in a namespace, else the fleet-wide one."""
@@ -91,6 +97,9 @@ def resolve(
     for kind in (*MERGED, *PLAIN):
         for key, document in catalog.of(kind):
             _add(fleet, kind, key, document, used, problems)
+    fleet.spaces = frozenset(space for kind in WORKLOADS for space, _ in fleet.specs.get(kind, {}))
+    for space in sorted(fleet.spaces):
+        fleet.sources.setdefault(fleet.target_namespace(space), []).append(space)
     problems += _idle_patches(tree, fleet, used)
     return fleet, problems
 
@@ -127,23 +136,12 @@ def _add(  # noqa: PLR0913
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN401
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    try:
-        return model(kind).model_validate(plain(tree))
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            path = tuple(step for step in detail["loc"] if isinstance(step, str | int))
-            problems.append(
-                problem_at(
-                    tree,
-                    path,
-                    "invalid",
-                    detail["msg"][:200],
-                    hint="the layers of this spec together are not valid: see `fleetform explain`",
-                )
-            )
+    """Return the typed document; layers that are valid one by one may not be so together."""
+    found = [*check(kind, tree)]
+    if found:
+        problems += found
         return None
+    return view.read(kind, plain(tree))
 
 
 def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterator[Problem]:

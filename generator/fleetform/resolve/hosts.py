@@ -7,6 +7,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from fleetform.resolve import WORKLOADS
+
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
 
@@ -81,24 +83,17 @@ def _is_namespace(fleet: Fleet, host: str, label: str) -> bool:
 
 
 def _is_ours(fleet: Fleet, namespace: str) -> bool:
-    return any(
-        space == namespace
-        for kind in ("Agent", "MCPServer", "MemoryStore")
-        for space, _ in fleet.specs.get(kind, {})
-    )
+    return namespace in fleet.spaces
 
 
 def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
     """Return the fleet's workload behind a Service; the namespace is one of the specs or of the cluster."""
-    names = {service, service.removesuffix("-headless")}
-    for kind in ("Agent", "MCPServer", "MemoryStore"):
-        for (space, name), found in fleet.specs.get(kind, {}).items():
-            if (
-                name in names
-                and namespace in (space, fleet.target_namespace(space))
-                and is_deployed(found)
-            ):
-                return found
+    for name in (service, service.removesuffix("-headless")):
+        for space in (namespace, *fleet.sources.get(namespace, ())):
+            for kind in WORKLOADS:
+                found = fleet.specs.get(kind, {}).get((space, name))
+                if found is not None and is_deployed(found):
+                    return found
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
@@ -123,9 +124,9 @@ def _effective(  # noqa: PLR0913
     own: ModelSettings | None,
     found: Uses,
 ) -> ModelSettings | None:
-    model: Any = overlay(base, own)
+    model: Any = view.overlay(base, own)
     if model.endpoint == "":
-        model = model.model_copy(update={"endpoint": None})
+        model = view.replace(model, endpoint=None)
     if not model.provider or not model.name:
         missing = "provider" if not model.provider else "name"
         found.problems.append(
@@ -148,7 +149,7 @@ def _effective(  # noqa: PLR0913
             )
             if value is not None and getattr(model, name) is None
         }
-        model = model.model_copy(update=update)
+        model = view.replace(model, **update)
     found.problems += _complete(agent, path, model)
     return model  # type: ignore[no-any-return]
 
@@ -178,19 +179,6 @@ def _complete(agent: Resolved, path: Path, model: ModelSettings) -> Iterator[Pro
             hint=f"set `apiKeySecretRef`, or the environment's `providers.{provider}.apiKeySecretRef`",
             key=True,
         )
-
-
-def overlay(base: Any, own: Any) -> Any:  # noqa: ANN401 - two models of one type
-    """Return `base` with the fields that `own` sets; nested models field by field."""
-    if base is None or own is None:
-        return own if base is None else base
-    update = {}
-    for name in own.model_fields_set:
-        value = getattr(own, name)
-        below = getattr(base, name, None)
-        nested = hasattr(value, "model_fields_set") and type(value) is type(below)
-        update[name] = overlay(below, value) if nested else value
-    return base.model_copy(update=update)
 
 
 # -- tools --------------------------------------------------------------------------------------
@@ -249,10 +237,10 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
         base = reachable(fleet, found.store)
         names = {"type", "redis", "postgres", "filesystem", "policy"}
         update = {
-            name: overlay(getattr(base, name), getattr(own, name))
-            for name in names & own.model_fields_set
+            name: view.overlay(getattr(base, name), getattr(own, name))
+            for name in names & view.given(own)
         }
-        store = base.model_copy(update=update)
+        store = view.replace(base, **update)
     found.memory = store
     found.problems += _usable(agent, store, own.store)
 
@@ -266,11 +254,9 @@ def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store
         or spec.type not in ("redis", "postgres")
     ):
         return spec
-    from fleetform.models.memory_store import Postgres, Redis  # noqa: PLC0415
-
     host = f"{store.name}.{fleet.target_namespace(store.namespace)}.svc.cluster.local"
-    server = getattr(spec, spec.type) or (Redis() if spec.type == "redis" else Postgres())
-    return spec.model_copy(update={spec.type: server.model_copy(update={"host": host})})
+    server = getattr(spec, spec.type) or view.make("MemoryStore", spec.type.title(), {})
+    return view.replace(spec, **{spec.type: view.replace(server, host=host)})
 
 
 def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:  # noqa: ANN401

@@ -80,7 +80,7 @@ def _one_name(fleet: Fleet) -> Iterator[Problem]:
                     hint="choose another name",
                 )
             if (
-                resolved.spec.__class__.__name__ != "MemoryStoreSpec"
+                resolved.kind != "MemoryStore"
                 and resolved.spec.stateful
                 and len(resolved.name) > 52
             ):

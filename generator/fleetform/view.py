@@ -1,0 +1,170 @@
+"""Checked trees → frozen, typed pieces of specs, read by the packaged schemas.
+
+The models in `fleetform.models` define every field; their schemas carry types and defaults here.
+Importing and building the models takes longer than rendering an agent, so the way from spec to
+manifest does without them (docs/adr/0003-views.md); a test holds views and models equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, cast
+
+from fleetform.check import schema
+
+_RENAMED = {"in": "location", "ModelConfig": "model_config_", "modelConfig": "model_config_ref"}
+"""Fields whose names Python or pydantic keeps for itself."""
+
+Read = Callable[[Any], Any]
+
+
+class View:
+    """A piece of a spec: attributes in snake_case, defaults filled in, never changed."""
+
+    def __init__(self, fields: dict[str, Field], values: dict[str, Any], given: frozenset[str]) -> None:
+        self.__dict__.update(values)
+        self.__dict__["_fields"] = fields
+        self.__dict__["_given"] = given
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name}: a view is frozen")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, View):
+            return NotImplemented
+        return dump(self) == dump(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(dump(self)))
+
+    def __repr__(self) -> str:
+        return f"View({dump(self)!r})"
+
+
+class Field:
+    """How one property of a definition is read."""
+
+    __slots__ = ("alias", "default", "read")
+
+    def __init__(self, alias: str, read: Read | None, default: Any) -> None:  # noqa: ANN401
+        self.alias = alias
+        self.read = read
+        self.default = default
+
+
+def read(kind: str, tree: Mapping[str, Any]) -> Any:  # noqa: ANN401 - typed as the kind's model
+    """Return a whole document of a kind; the tree must have passed the kind's schema."""
+    return _reader(kind, "")(tree)
+
+
+def make(kind: str, definition: str, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - typed as the definition's model
+    """Return a piece of a kind by its name in the schema's `$defs`; `data` has the schema's own keys."""
+    return _reader(kind, definition)(data)
+
+
+def given(piece: object) -> frozenset[str]:
+    """Return the attributes that the spec sets, without defaults."""
+    return cast("frozenset[str]", piece.__dict__["_given"])
+
+
+def replace(piece: Any, **values: Any) -> Any:  # noqa: ANN401
+    """Return a copy with other attributes."""
+    own = piece.__dict__
+    mixed = {name: values.get(name, own[name]) for name in own["_fields"]}
+    return View(own["_fields"], mixed, own["_given"] | values.keys())
+
+
+def overlay(lower: Any, upper: Any) -> Any:  # noqa: ANN401 - two views of one kind, or None
+    """Return `lower` with what `upper` sets; views in views field by field."""
+    if lower is None or upper is None:
+        return upper if lower is None else lower
+    update = {}
+    for name in given(upper):
+        value, below = getattr(upper, name), getattr(lower, name, None)
+        both = isinstance(value, View) and isinstance(below, View)
+        update[name] = overlay(below, value) if both else value
+    return replace(lower, **update)
+
+
+def dump(piece: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a piece as plain data with the schema's keys, defaults included, unset fields left out."""
+    own = piece.__dict__
+    return {
+        field.alias: _plain(own[name]) for name, field in own["_fields"].items() if own[name] is not None
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, View):
+        return dump(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+# -- readers, made from a schema once ------------------------------------------------------------
+
+
+@cache
+def _reader(kind: str, definition: str) -> Read:
+    body = schema(kind)
+    return _object(kind, body["$defs"][definition] if definition else body)
+
+
+def _object(kind: str, body: dict[str, Any]) -> Read:
+    fields: dict[str, Field] = {}
+
+    def build(tree: Mapping[str, Any]) -> View:
+        if not fields:  # filled when first used: definitions refer to each other
+            fields.update(_fields(kind, body))
+        values = {}
+        for name, field in fields.items():
+            value = tree.get(field.alias)
+            if value is None:
+                values[name] = field.default
+            else:
+                values[name] = value if field.read is None else field.read(value)
+        keys = frozenset(name for name, field in fields.items() if tree.get(field.alias) is not None)
+        return View(fields, values, keys)
+
+    return build
+
+
+def _fields(kind: str, body: dict[str, Any]) -> dict[str, Field]:
+    found = {}
+    for alias, rule in body.get("properties", {}).items():
+        reader = _value(kind, rule)
+        default = rule.get("default")
+        if default is not None and reader is not None:
+            default = reader(default)
+        found[_attribute(alias)] = Field(alias, reader, default)
+    return found
+
+
+def _attribute(alias: str) -> str:
+    if alias in _RENAMED:
+        return _RENAMED[alias]
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|-", "_", alias)
+    return words.lower()
+
+
+def _value(kind: str, rule: dict[str, Any]) -> Read | None:
+    """Return how a value is read, None when it is taken as it is."""
+    if "$ref" in rule:
+        return _reader(kind, rule["$ref"].removeprefix("#/$defs/"))
+    types = rule.get("type")
+    if types == ["string", "array"]:
+        return lambda value: [value] if isinstance(value, str) else value
+    if types == ["string", "number"]:
+        return str
+    inner = rule.get("items") if types == "array" else rule.get("additionalProperties")
+    each = _value(kind, inner) if isinstance(inner, dict) else None
+    if each is None:
+        return None
+    if types == "array":
+        return lambda value: [each(item) for item in value]
+    return lambda value: {key: each(item) for key, item in value.items()}
