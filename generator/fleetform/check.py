@@ -34,7 +34,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 @cache
-def _validator(kind: str, definition: str) -> Any:  # noqa: ANN401 - jsonschema_rs has no stubs for it
+def _validator(kind: str, definition: str) -> Any:
     body = schema(kind)
     if definition:
         body = {"$schema": body["$schema"], "$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
@@ -42,7 +42,7 @@ def _validator(kind: str, definition: str) -> Any:  # noqa: ANN401 - jsonschema_
 
 
 def check(
-    kind: str, tree: Map, *, definition: str = "", prefix: tuple[str, ...] = ()
+    kind: str, tree: Map, *, definition: str = "", prefix: tuple[str | int, ...] = ()
 ) -> Iterator[Problem]:
     """Yield what a kind's schema refuses in a tree.
 
@@ -66,13 +66,13 @@ def check(
             yield problem
 
 
-def _explain(  # noqa: PLR0913
+def _explain(
     tree: Map,
     path: tuple[Any, ...],
     error: Any,
     kind: str,
     definition: str,
-    prefix: tuple[str, ...],  # noqa: ANN401
+    prefix: tuple[str | int, ...],
 ) -> Iterator[Problem]:
     detail = error.kind.as_dict()
     name = error.kind.name
@@ -105,10 +105,10 @@ def _explain(  # noqa: PLR0913
     yield _problem(tree, path, prefix, f"schema-{name}", message, hint)
 
 
-def _problem(  # noqa: PLR0913
+def _problem(
     tree: Map,
     path: tuple[Any, ...],
-    prefix: tuple[str, ...],
+    prefix: tuple[str | int, ...],
     code: str,
     message: str,
     hint: str,
@@ -121,7 +121,7 @@ def _problem(  # noqa: PLR0913
     )
 
 
-def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[str, str]:  # noqa: ANN401, PLR0911
+def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[str, str]:  # noqa: PLR0911
     shown = _shown(value)
     if name == "type":
         wanted = " or ".join(_TYPES[kind] for kind in detail["types"])
@@ -156,7 +156,7 @@ def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[s
     return str(error.message)[:200], "see `fleetform schema`"
 
 
-def _best_match(error: Any) -> tuple[str, str]:  # noqa: ANN401
+def _best_match(error: Any) -> tuple[str, str]:
     """Explain a choice of shapes by the branch that came nearest; `jsonschema` knows how."""
     import jsonschema  # noqa: PLC0415 - costs 65 ms, and only a wrong spec pays for it
 
@@ -172,7 +172,7 @@ def _number(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return "a map"
     if isinstance(value, list):
@@ -183,7 +183,7 @@ def _shown(value: Any) -> str:  # noqa: ANN401
     return f"`{text[:60]}{'…' if len(text) > 60 else ''}`"
 
 
-def _known_fields(error: Any, kind: str, definition: str) -> list[str]:  # noqa: ANN401
+def _known_fields(error: Any, kind: str, definition: str) -> list[str]:
     """Return the fields that the schema at the error's place knows."""
     body: Any = schema(kind)
     if definition:
@@ -200,7 +200,7 @@ def _known_fields(error: Any, kind: str, definition: str) -> list[str]:  # noqa:
     return list(_follow(body, root).get("properties", {}))
 
 
-def _follow(body: Any, root: Any) -> Any:  # noqa: ANN401
+def _follow(body: Any, root: Any) -> Any:
     while isinstance(body, dict) and "$ref" in body:
         target = body["$ref"].removeprefix("#/$defs/")
         body = root["$defs"][target]

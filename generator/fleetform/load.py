@@ -427,7 +427,7 @@ class _Reader:
             )
         parent = self._stack[-1][0]
         if text in parent:
-            first = parent.marks[text]  # type: ignore[call-overload]
+            first = parent.marks[text]
             self.problem(
                 event,
                 "duplicate-key",

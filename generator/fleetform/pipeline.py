@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
-from fleetform.problems import Problem, SpecError, errors
-from fleetform.tree import Map, Seq
+from fleetform.problems import Problem, SpecError, errors, refuse
+from fleetform.tree import Map, Seq, plain, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
-    from fleetform.resolve import Fleet
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.resolve.layers import Layer
 
 
 @dataclass(slots=True)
@@ -137,3 +138,22 @@ def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
     if plan is None or errors(problems):
         raise SpecError(problems)
     return Rendering(texts_of(plan), SpecError(problems).problems)
+
+
+def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[Layer]]:
+    """Return an environment, typed, and its layers, the root first."""
+    from fleetform import view  # noqa: PLC0415
+    from fleetform.resolve import environment as chains  # noqa: PLC0415
+
+    refuse(spaces.problems)
+    found = chains.chain(spaces.documents, name, folder)
+    return view.read("Environment", plain(without_nulls(chains.merged(found)))), chains.layers(
+        found
+    )
+
+
+def own_layer(resolved: Resolved) -> list[Layer]:
+    """Return the one layer of a kind that is what its document says."""
+    from fleetform.resolve.layers import Layer  # noqa: PLC0415
+
+    return [Layer(f"{resolved.kind} {resolved.name}", resolved.tree["spec"])]

@@ -19,6 +19,6 @@ def parse(text: str) -> Fraction:
     whole, _, part = number.partition(".")
     value = Fraction(int((whole + part) or "0"), 10 ** len(part))
     if suffix in _BINARY:
-        return value * 2 ** _BINARY[suffix]
+        return value * (1 << _BINARY[suffix])
     power = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
-    return value * Fraction(10) ** power
+    return value * Fraction(10**power) if power >= 0 else value / 10**-power

@@ -76,7 +76,7 @@ def locate(tree: Map | Seq, path: Sequence[str | int]) -> tuple[Mark, bool]:
         if found is None:
             return mark, False
         mark = found
-        node = node[step]  # type: ignore[index,call-overload]
+        node = node[step]  # type: ignore[index]
     return mark, True
 
 

@@ -23,7 +23,9 @@ Read = Callable[[Any], Any]
 class View:
     """A piece of a spec: attributes in snake_case, defaults filled in, never changed."""
 
-    def __init__(self, fields: dict[str, Field], values: dict[str, Any], given: frozenset[str]) -> None:
+    def __init__(
+        self, fields: dict[str, Field], values: dict[str, Any], given: frozenset[str]
+    ) -> None:
         self.__dict__.update(values)
         self.__dict__["_fields"] = fields
         self.__dict__["_given"] = given
@@ -48,18 +50,18 @@ class Field:
 
     __slots__ = ("alias", "default", "read")
 
-    def __init__(self, alias: str, read: Read | None, default: Any) -> None:  # noqa: ANN401
+    def __init__(self, alias: str, read: Read | None, default: Any) -> None:
         self.alias = alias
         self.read = read
         self.default = default
 
 
-def read(kind: str, tree: Mapping[str, Any]) -> Any:  # noqa: ANN401 - typed as the kind's model
+def read(kind: str, tree: Mapping[str, Any]) -> Any:
     """Return a whole document of a kind; the tree must have passed the kind's schema."""
     return _reader(kind, "")(tree)
 
 
-def make(kind: str, definition: str, data: Mapping[str, Any]) -> Any:  # noqa: ANN401 - typed as the definition's model
+def make(kind: str, definition: str, data: Mapping[str, Any]) -> Any:
     """Return a piece of a kind by its name in the schema's `$defs`; `data` has the schema's own keys."""
     return _reader(kind, definition)(data)
 
@@ -69,14 +71,14 @@ def given(piece: object) -> frozenset[str]:
     return cast("frozenset[str]", piece.__dict__["_given"])
 
 
-def replace(piece: Any, **values: Any) -> Any:  # noqa: ANN401
+def replace(piece: Any, **values: Any) -> Any:
     """Return a copy with other attributes."""
     own = piece.__dict__
     mixed = {name: values.get(name, own[name]) for name in own["_fields"]}
     return View(own["_fields"], mixed, own["_given"] | values.keys())
 
 
-def overlay(lower: Any, upper: Any) -> Any:  # noqa: ANN401 - two views of one kind, or None
+def overlay(lower: Any, upper: Any) -> Any:
     """Return `lower` with what `upper` sets; views in views field by field."""
     if lower is None or upper is None:
         return upper if lower is None else lower
@@ -88,15 +90,17 @@ def overlay(lower: Any, upper: Any) -> Any:  # noqa: ANN401 - two views of one k
     return replace(lower, **update)
 
 
-def dump(piece: Any) -> dict[str, Any]:  # noqa: ANN401
+def dump(piece: Any) -> dict[str, Any]:
     """Return a piece as plain data with the schema's keys, defaults included, unset fields left out."""
     own = piece.__dict__
     return {
-        field.alias: _plain(own[name]) for name, field in own["_fields"].items() if own[name] is not None
+        field.alias: _plain(own[name])
+        for name, field in own["_fields"].items()
+        if own[name] is not None
     }
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     if isinstance(value, View):
         return dump(value)
     if isinstance(value, list):
@@ -128,7 +132,9 @@ def _object(kind: str, body: dict[str, Any]) -> Read:
                 values[name] = field.default
             else:
                 values[name] = value if field.read is None else field.read(value)
-        keys = frozenset(name for name, field in fields.items() if tree.get(field.alias) is not None)
+        keys = frozenset(
+            name for name, field in fields.items() if tree.get(field.alias) is not None
+        )
         return View(fields, values, keys)
 
     return build

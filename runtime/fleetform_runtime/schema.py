@@ -34,7 +34,7 @@ class _ContractSchema(GenerateJsonSchema):
         written.pop("discriminator", None)
         return written
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401
+    def field_title_should_be_set(self, schema: Any) -> bool:
         """Leave out titles that only repeat the field's name."""
         return False
 

@@ -47,7 +47,7 @@ def app(only: str = "") -> typer.Typer:
     return cli
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - the signature of an option's callback
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(fleetform.__version__)
         raise typer.Exit
@@ -59,7 +59,7 @@ def _main(
         typer.Option(
             "--version", callback=_version, is_eager=True, help="Print the version and leave."
         ),
-    ] = False,  # noqa: FBT002
+    ] = False,
 ) -> None:
     del version
 

@@ -1,2 +1,140 @@
-def command() -> None:
-    """x."""
+"""`fleetform explain`: each final value of a spec, who set it, and what it overrode."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from fleetform import pipeline
+from fleetform.cli import options
+from fleetform.cli.report import PROBLEMS, USAGE, Format, reported, stop
+from fleetform.dialects import KINDS
+from fleetform.explain import Entry, Setting, entries, matches
+from fleetform.problems import did_you_mean
+from fleetform.tree import plain
+
+
+@reported
+def command(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND/NAME",
+            help="Kind and name, such as Agent/support or Agent/ai-agents/support.",
+        ),
+    ],
+    field: Annotated[
+        str,
+        typer.Argument(
+            metavar="[FIELD.PATH]",
+            help="Only this field and what is below it, such as spec.scaling or tools[search].",
+            show_default=False,
+        ),
+    ] = "",
+    env: options.Env = "prod",
+    agents: options.Agents = options.AGENTS,
+    environments: options.Environments = options.ENVIRONMENTS,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list in place of text.")
+    ] = False,
+    form: options.Form = Format.TEXT,
+) -> None:
+    """Explain the final values of a spec in an environment.
+
+    Each value is shown with the file and line that set it, and below it what it overrode: built-in
+    defaults < the environment's defaults < templates in order of `extends` < the spec < the
+    environment's patches.
+
+    Examples:
+
+      fleetform explain Agent/customer-support-agent --env prod
+
+      fleetform explain Agent/customer-support-agent scaling.maxReplicas --env staging
+
+      fleetform explain Environment/prod spec.images --env prod
+    """
+    specs, spaces = pipeline.read(agents), pipeline.read([environments])
+    found = [*_entries(what, env, specs, spaces, str(environments), form)]
+    chosen = [entry for entry in found if not field or matches(entry.path, field)]
+    if not chosen:
+        paths = [part for entry in found for part in _prefixes(entry.path)]
+        wanted = field if field.startswith("spec") else f"spec.{field}"
+        _refuse(
+            f"{what} has no field `{field}` in {env}",
+            did_you_mean(wanted, paths, noun="fields"),
+            PROBLEMS,
+        )
+    if as_json:
+        typer.echo(
+            json.dumps(
+                [asdict(entry) for entry in chosen], indent=2, ensure_ascii=False, default=plain
+            )
+        )
+    else:
+        for entry in chosen:
+            typer.echo(_text(entry))
+
+
+def _entries(
+    what: str,
+    env: str,
+    specs: pipeline.Sources,
+    spaces: pipeline.Sources,
+    folder: str,
+    form: Format,
+) -> Any:
+    kind, _, name = what.partition("/")
+    kind = next((known for known in KINDS if known.lower() == kind.lower()), kind)
+    if kind not in KINDS or not name:
+        _refuse(f"`{what}` is not KIND/NAME", did_you_mean(kind, KINDS, noun="kinds"), USAGE)
+    if kind == "Environment":
+        typed, layers = pipeline.environment_of(spaces, name, folder)
+        return entries(typed, layers)
+    fleet, problems = pipeline.fleet_of(specs, spaces, env, folder)
+    space, slash, short = name.rpartition("/")
+    known = fleet.specs.get(kind, {}) if fleet else {}
+    found = [
+        item
+        for key, item in sorted(known.items())
+        if key[1] == short and (not slash or key[0] == space)
+    ]
+    if len(found) == 1:
+        return entries(found[0].typed, found[0].layers or pipeline.own_layer(found[0]))
+    if problems and not found:
+        stop(problems, form)
+    if found:
+        names = ", ".join(f"{kind}/{item.namespace}/{item.name}" for item in found)
+        _refuse(f"several {kind}s are called `{short}`", f"say which: {names}", USAGE)
+    return _refuse(
+        f"there is no {kind} `{name}` in {env}",
+        did_you_mean(short, (key[1] for key in known), noun=f"{kind}s"),
+        PROBLEMS,
+    )
+
+
+def _refuse(message: str, hint: str, code: int) -> NoReturn:
+    typer.echo(f"error: {message}\n  hint: {hint}", err=True)
+    raise typer.Exit(code)
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def _text(entry: Entry) -> str:
+    lines = [f"{entry.path}: {_shown(entry.final.value)}", f"  {_where(entry.final)}"]
+    lines += [f"  over {_shown(setting.value)}, {_where(setting)}" for setting in entry.overridden]
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(plain(value), ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _where(setting: Setting) -> str:
+    return f"{setting.file}:{setting.line} ({setting.layer})" if setting.file else setting.layer

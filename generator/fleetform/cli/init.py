@@ -1,2 +1,2 @@
 def command() -> None:
-    """x."""
+    """X."""

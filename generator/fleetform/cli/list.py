@@ -21,7 +21,7 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list in place of a table.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
     """List every spec by kind, namespace and name, with the file that holds it.

@@ -15,7 +15,7 @@ from fleetform.write import Changes, Output, diff
 
 
 @reported
-def command(  # noqa: PLR0913 - one parameter per option
+def command(
     env: options.Env = "prod",
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
@@ -31,10 +31,10 @@ def command(  # noqa: PLR0913 - one parameter per option
             "--check",
             help="Write nothing; print what differs and leave with 3 when something does.",
         ),
-    ] = False,  # noqa: FBT002
+    ] = False,
     show_diff: Annotated[
         bool, typer.Option("--diff", help="Print what changes, as a unified diff, while writing.")
-    ] = False,  # noqa: FBT002
+    ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
     """Render an environment's manifests.

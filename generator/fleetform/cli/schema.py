@@ -35,13 +35,13 @@ def command(
             typer.echo(name)
         return
     names = {name.lower(): name.lower() for name in KINDS} | {"any": "fleetform"}
-    name = names.get(kind.lower())
-    if name is None:
+    chosen = names.get(kind.lower())
+    if chosen is None:
         typer.echo(
             f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*KINDS, 'any'), noun='kinds')}",
             err=True,
         )
         raise typer.Exit(USAGE)
     typer.echo(
-        (files("fleetform") / "schemas" / f"{name}.json").read_text(encoding="utf-8"), nl=False
+        (files("fleetform") / "schemas" / f"{chosen}.json").read_text(encoding="utf-8"), nl=False
     )

@@ -67,7 +67,7 @@ def translate(kind: str, tree: Map) -> tuple[Map | None, list[Problem]]:
     return rewrite.tree, rewrite.problems
 
 
-def _clone(node: Any) -> Any:  # noqa: ANN401 - any node of a tree
+def _clone(node: Any) -> Any:
     if isinstance(node, Map):
         copy = node.clone()
         for key, value in copy.items():

@@ -24,7 +24,7 @@ class Spec(BaseModel):
     )
 
 
-def optional(description: str, **rules: Any) -> Any:  # noqa: ANN401 - a pydantic field of any type
+def optional(description: str, **rules: Any) -> Any:
     """Declare a field that may be absent; the description says what then happens."""
     return Field(default=None, description=description, **rules)
 

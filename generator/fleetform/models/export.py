@@ -19,16 +19,22 @@ BASE = "https://fleetform.dev/schemas/v1alpha1"
 class _WithDefaults(GenerateJsonSchema):
     """Say the defaults that a factory makes as well: editors show them, views need them."""
 
-    def get_default_value(self, schema: Any) -> Any:  # noqa: ANN401 - a core schema
+    def get_default_value(self, schema: Any) -> Any:
         """Return the default as plain data, the factory's when there is one."""
         if "default_factory" in schema:
             value = schema["default_factory"]()
-            return value.model_dump(by_alias=True, exclude_defaults=True) if isinstance(value, BaseModel) else value
+            return (
+                value.model_dump(by_alias=True, exclude_defaults=True)
+                if isinstance(value, BaseModel)
+                else value
+            )
         return super().get_default_value(schema)
 
 
 def _generated(kind: str) -> dict[str, Any]:
-    body = model(kind).model_json_schema(by_alias=True, mode="validation", schema_generator=_WithDefaults)
+    body = model(kind).model_json_schema(
+        by_alias=True, mode="validation", schema_generator=_WithDefaults
+    )
     tidy: dict[str, Any] = _tidy(body)
     return tidy
 
@@ -75,7 +81,7 @@ def files() -> dict[str, str]:
     }
 
 
-def _tidy(node: Any) -> Any:  # noqa: ANN401 - any JSON value
+def _tidy(node: Any) -> Any:
     """Drop what pydantic adds and nobody needs: titles of fields, `null` beside optional types."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]

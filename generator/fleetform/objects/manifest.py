@@ -39,7 +39,7 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
     return {**plan.labels, **own}
 
 
-def manifest(  # noqa: PLR0913
+def manifest(
     api: str,
     kind: str,
     name: str,
@@ -65,12 +65,12 @@ def workload_object(
     name: str = "",
     annotations: Mapping[str, str] | None = None,
     **body: Any,
-) -> Manifest:  # noqa: PLR0913
+) -> Manifest:
     """Return an object of a workload, named like it unless said otherwise."""
     return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
 
 
-def data(value: Any) -> Any:  # noqa: ANN401 - any piece of a plan
+def data(value: Any) -> Any:
     """Return a plan's mapping as plain dicts and lists, which is what the emitter writes."""
     kind = type(value)
     if kind is dict:

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleetform import rules
-from fleetform.plan import namespaces, network, workload
+from fleetform.plan import kinds, namespaces, network, workload
+from fleetform.plan.draft import Draft
 from fleetform.plan.model import FleetPlan, WorkloadPlan
-from fleetform.plan.workload import Draft
 from fleetform.problems import Problem, errors
 from fleetform.resolve.catalog import Key
 from fleetform.resolve.hosts import is_deployed
@@ -53,17 +53,13 @@ def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
 
 def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:
     drafts = [
-        workload.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")
+        kinds.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")
     ]
     drafts += [
-        workload.server(fleet, item, problems)
-        for item in fleet.of("MCPServer")
-        if is_deployed(item)
+        kinds.server(fleet, item, problems) for item in fleet.of("MCPServer") if is_deployed(item)
     ]
     drafts += [
-        workload.store(fleet, item, problems)
-        for item in fleet.of("MemoryStore")
-        if is_deployed(item)
+        kinds.store(fleet, item, problems) for item in fleet.of("MemoryStore") if is_deployed(item)
     ]
     return drafts
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import canonical, view
 from fleetform.durations import seconds
-from fleetform.resolve import hosts
-from fleetform.plan.names import fit
 from fleetform.plan.model import Config
+from fleetform.plan.names import fit
 from fleetform.plan.secrets import SecretFiles
+from fleetform.resolve import hosts
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
@@ -78,14 +78,14 @@ def settings(
     )
 
 
-def _present(**members: Any) -> dict[str, Any]:  # noqa: ANN401
+def _present(**members: Any) -> dict[str, Any]:
     """Return the members that are set: empty lists and maps say nothing that absence does not."""
     return {
         key: value for key, value in members.items() if value is not None and value not in ([], {})
     }
 
 
-def _model(  # noqa: PLR0913
+def _model(
     fleet: Fleet,
     agent: Resolved,
     model: ModelSettings,

@@ -11,7 +11,7 @@ from fleetform.plan import delivery, pods
 from fleetform.plan.model import Claim, ExternalSecret, NamespacePlan, WorkloadPlan
 
 if TYPE_CHECKING:
-    from fleetform.plan.workload import Draft
+    from fleetform.plan.draft import Draft
     from fleetform.resolve import Fleet
 
 POD_SECURITY = {
@@ -36,13 +36,13 @@ def needs(drafts: Iterable[Draft], plans: Iterable[WorkloadPlan], shared: set[st
             found.secrets.setdefault(name, set()).update(keys)
         for name, key in _environment_secrets(plan):
             found.secrets.setdefault(name, set()).add(key)
-        for volume in [*plan.volumes]:
+        for volume in plan.volumes:
             if "secret" in volume:
                 found.whole.add(volume["secret"]["secretName"])
         if not draft.workload.stateful:
-            for volume in draft.workload.volumes:
-                if volume.claim is not None:
-                    found.claims[volume.name] = pods.claim(volume, shared=volume.name in shared)
+            for item in draft.workload.volumes:
+                if item.claim is not None:
+                    found.claims[item.name] = pods.claim(item, shared=item.name in shared)
     return found
 
 
@@ -151,7 +151,7 @@ def _provider(fleet: Fleet) -> dict[str, Any]:
     return {}
 
 
-def _limits(quota: Any) -> dict[str, Any]:  # noqa: ANN401 - models.environment.Quota
+def _limits(quota: Any) -> dict[str, Any]:
     rows = (
         ("default", quota.default_limit),
         ("defaultRequest", quota.default_request),

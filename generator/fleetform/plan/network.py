@@ -99,7 +99,7 @@ def to_url(
         yield from to_host(fleet, owner, host, port, path, traffic)
 
 
-def to_host(  # noqa: PLR0913
+def to_host(
     fleet: Fleet, owner: Resolved, host: str, port: int, path: Path, traffic: Traffic
 ) -> Iterator[Problem]:
     """Allow a host and the port that its URL names; yields a warning where the pod port is a guess."""
@@ -180,7 +180,7 @@ def to_peer(
     )
 
 
-def from_peer(  # noqa: PLR0913
+def from_peer(
     fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic, default: Ports
 ) -> Iterator[Problem]:
     """Allow a caller that `network.allowFrom` names."""
@@ -197,7 +197,7 @@ def from_peer(  # noqa: PLR0913
     yield from _named(fleet, owner, peer, path, traffic, ports)
 
 
-def _named(  # noqa: PLR0913
+def _named(
     fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic, ports: Ports
 ) -> Iterator[Problem]:
     from fleetform.resolve.references import lookup  # noqa: PLC0415
@@ -237,7 +237,7 @@ def _range(owner: Resolved, path: Path, cidr: str) -> Iterator[Problem]:
         )
 
 
-def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:  # noqa: ANN401 - the spec's identity or None
+def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:
     """Allow the metadata addresses that the platform's workload identity needs, and no others."""
     if identity is None:
         return

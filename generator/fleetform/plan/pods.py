@@ -105,7 +105,7 @@ def env(variables: list[EnvVar]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _key(reference: Any) -> dict[str, str]:  # noqa: ANN401
+def _key(reference: Any) -> dict[str, str]:
     return {"name": reference.name, "key": reference.key}
 
 
@@ -150,7 +150,7 @@ def volumes(
     return found, mounts
 
 
-def _source(volume: Any) -> dict[str, Any]:  # noqa: ANN401 - Volume or ExtraVolume
+def _source(volume: Any) -> dict[str, Any]:
     if getattr(volume, "claim", None) is not None:
         return {"persistentVolumeClaim": {"claimName": volume.name}}
     if volume.config_map:
@@ -169,7 +169,7 @@ def claim(volume: Volume, *, shared: bool) -> Claim:
     return Claim(volume.name, given.size, mode, given.storage_class or "")
 
 
-def extra_containers(  # noqa: PLR0913
+def extra_containers(
     fleet: Fleet,
     owner: Resolved,
     given: list[ExtraContainer],
@@ -199,9 +199,7 @@ def extra_containers(  # noqa: PLR0913
         body["resources"] = resources(item.resources, EXTRA_REQUESTS, EXTRA_LIMITS)
         body["securityContext"] = security(read_only_root=not template.writable_root_filesystem)
         if item.volume_mounts:
-            body["volumeMounts"] = [
-                _mount(mount) for mount in item.volume_mounts
-            ]
+            body["volumeMounts"] = [_mount(mount) for mount in item.volume_mounts]
         found.append(body)
     return tuple(found)
 

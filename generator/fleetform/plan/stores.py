@@ -29,7 +29,9 @@ def container(resolved: Resolved) -> Container:
         return own
     kind = spec.type
     ports = [{"name": kind, "containerPort": PORTS[kind]}]
-    stock: Container = view.make("MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports})
+    stock: Container = view.make(
+        "MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports}
+    )
     return stock
 
 
@@ -58,7 +60,12 @@ def args(resolved: Resolved) -> Iterator[str]:
     if given is not None:
         yield from given.args or ()
     elif resolved.spec.type == "redis":
-        yield from ("--dir", "/data", "--appendonly", "yes" if resolved.spec.provision.storage else "no")
+        yield from (
+            "--dir",
+            "/data",
+            "--appendonly",
+            "yes" if resolved.spec.provision.storage else "no",
+        )
         if _password(resolved) is not None:
             yield from ("--requirepass", f"$({PASSWORD['redis']})")
 

@@ -39,7 +39,7 @@ class Resolved:
     origin: str
 
     @property
-    def spec(self) -> Any:  # noqa: ANN401 - the model of the kind
+    def spec(self) -> Any:
         """Return the typed spec."""
         return self.typed.spec
 
@@ -48,7 +48,7 @@ class Resolved:
         """Return namespace and name as in the specs."""
         return self.namespace, self.name
 
-    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:  # noqa: ANN401
+    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem that stands where a value of this document was set."""
         return problem_at(self.tree, path, code, message, **more)
 
@@ -104,7 +104,7 @@ def resolve(
     return fleet, problems
 
 
-def _add(  # noqa: PLR0913
+def _add(
     fleet: Fleet,
     kind: str,
     key: Key,
@@ -135,7 +135,7 @@ def _add(  # noqa: PLR0913
         )
 
 
-def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:  # noqa: ANN401
+def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
     """Return the typed document; layers that are valid one by one may not be so together."""
     found = [*check(kind, tree)]
     if found:

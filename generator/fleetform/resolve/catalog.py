@@ -73,7 +73,7 @@ def namespace_of(document: SpecDocument) -> str:
     return DEFAULT_NAMESPACE if document.kind in DEPLOYED else ""
 
 
-def unknown(  # noqa: PLR0913
+def unknown(
     catalog: Catalog, tree: Map, path: Path, kinds: tuple[str, ...], namespace: str, name: str
 ) -> Problem | None:
     """Return the Problem of a name that nothing has; None while part of the input is unreadable."""

@@ -54,7 +54,7 @@ def uses(fleet: Fleet, agent: Resolved) -> Uses:
     return found
 
 
-def lookup(  # noqa: PLR0913
+def lookup(
     fleet: Fleet,
     owner: Resolved,
     path: Path,
@@ -116,7 +116,7 @@ def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
                 target.append((name, model))
 
 
-def _effective(  # noqa: PLR0913
+def _effective(
     fleet: Fleet,
     agent: Resolved,
     path: Path,
@@ -245,7 +245,7 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
     found.problems += _usable(agent, store, own.store)
 
 
-def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store's spec
+def reachable(fleet: Fleet, store: Resolved) -> Any:
     """Return a store's spec with the host of the server that the environment provisions for it."""
     spec = store.spec
     if (
@@ -259,7 +259,7 @@ def reachable(fleet: Fleet, store: Resolved) -> Any:  # noqa: ANN401 - the store
     return view.replace(spec, **{spec.type: view.replace(server, host=host)})
 
 
-def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:  # noqa: ANN401
+def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:
     path: Path = ("spec", "memory")
     if store.type is None:
         yield agent.problem(

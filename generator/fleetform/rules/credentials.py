@@ -80,7 +80,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 def _document(resolved: Resolved) -> Iterator[Problem]:
     for path, value in leaves(resolved.tree):
-        if not isinstance(value, str) or len(value) < 8 and not _is_named(resolved.tree, path):
+        if not isinstance(value, str) or (len(value) < 8 and not _is_named(resolved.tree, path)):
             continue
         kind = _kind(resolved.tree, path, value)
         if kind:
@@ -92,7 +92,7 @@ def _document(resolved: Resolved) -> Iterator[Problem]:
             )
 
 
-def _kind(tree: Any, path: Path, value: str) -> str:  # noqa: ANN401
+def _kind(tree: Any, path: Path, value: str) -> str:
     for kind, pattern in _TOKENS:
         if pattern.search(value):
             return kind
@@ -109,7 +109,7 @@ def _kind(tree: Any, path: Path, value: str) -> str:  # noqa: ANN401
     return ""
 
 
-def _is_named(tree: Any, path: Path) -> bool:  # noqa: ANN401
+def _is_named(tree: Any, path: Path) -> bool:
     """Whether the value belongs to a variable that is named like a secret."""
     if path[-1] != "value" or "env" not in path:
         return False

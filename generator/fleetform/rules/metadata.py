@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform.resolve.hosts import is_deployed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_deployed
 from fleetform.tree import Path
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform.resolve.hosts import split
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import split
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _parameters(tool: Resolved) -> Iterator[Problem]:
             yield from _pattern(tool, (*path, "pattern"), item.pattern)
 
 
-def _fits(kind: str, value: Any) -> bool:  # noqa: ANN401
+def _fits(kind: str, value: Any) -> bool:
     wanted = _TYPES[kind]
     if isinstance(value, bool) and kind in ("number", "integer"):
         return False
@@ -189,7 +189,7 @@ def _api(tool: Resolved) -> Iterator[Problem]:
     yield from authentication(tool, ("spec", "api", "authentication"), api.authentication)
 
 
-def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:  # noqa: ANN401
+def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
     """Yield what a sign-in lacks."""
     if auth is None or auth.type == "none":
         return
@@ -216,7 +216,7 @@ def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
             )
 
 
-def _store(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:  # noqa: ANN401
+def _store(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:
     if store.type == "milvus" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)
         yield owner.problem(

@@ -100,9 +100,9 @@ def _before(workflow: Resolved) -> dict[str, set[str]]:
     """Return for each step the steps that are done before it."""
     direct = {step.name: set(step.depends_on) for step in workflow.spec.steps}
     before: dict[str, set[str]] = {}
-    for name in direct:
+    for name, needed in direct.items():
         seen: set[str] = set()
-        todo = list(direct[name])
+        todo = list(needed)
         while todo:
             step = todo.pop()
             if step not in seen:
@@ -121,7 +121,7 @@ def _data(workflow: Resolved) -> Iterator[Problem]:
     yield from _holes(workflow, ("spec", "output"), workflow.spec.output, set(before))
 
 
-def _holes(workflow: Resolved, path: Path, data: Any, done: set[str]) -> Iterator[Problem]:  # noqa: ANN401
+def _holes(workflow: Resolved, path: Path, data: Any, done: set[str]) -> Iterator[Problem]:
     for place, value in leaves(data):
         if isinstance(value, str):
             for expression in _HOLE.findall(value):

@@ -1,0 +1,104 @@
+"""Final values of a spec, who set each, and what it overrode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fleetform import view
+from fleetform.problems import Mark
+from fleetform.tree import KEYED_LISTS, Map, Seq, identity, mark_at
+
+if TYPE_CHECKING:
+    from fleetform.resolve.layers import Layer
+
+DEFAULT = "built-in default"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value that one layer gives; `file` is empty and `line` 0 for a built-in default."""
+
+    value: Any
+    layer: str
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A leaf of a spec: what holds in the end, and what lies below it, the nearest first."""
+
+    path: str
+    final: Setting
+    overridden: tuple[Setting, ...] = field(default=())
+
+
+_Node = tuple["Layer", Any, Mark]
+
+
+def entries(typed: Any, layers: Sequence[Layer]) -> Iterator[Entry]:
+    """Yield every leaf below `spec` in order of the schema; `typed` is the whole document."""
+    nodes = [(layer, layer.tree, layer.tree.mark) for layer in layers]
+    yield from _walk(view.dump(typed.spec), nodes, "spec", "")
+
+
+def matches(path: str, wanted: str) -> bool:
+    """Whether a leaf is the wanted field or lies below it; `spec.` may be left out."""
+    whole = wanted if wanted == "spec" or wanted.startswith("spec.") else f"spec.{wanted}"
+    return path == whole or path.startswith((f"{whole}.", f"{whole}["))
+
+
+def _walk(final: Any, nodes: list[_Node], path: str, key: str) -> Iterator[Entry]:
+    if isinstance(final, dict) and final:
+        for name, value in final.items():
+            yield from _walk(value, _children(nodes, name), f"{path}.{name}", name)
+        yield from _deleted(final, nodes, path)
+    elif isinstance(final, list) and final and key in KEYED_LISTS:
+        for number, item in enumerate(final):
+            ident = identity(item, KEYED_LISTS[key])
+            label = ident[1] if ident else number
+            yield from _walk(item, _items(nodes, ident, key), f"{path}[{label}]", "")
+    elif nodes or final not in ({}, []):
+        yield _leaf(final, nodes, path)
+
+
+def _children(nodes: list[_Node], name: str) -> list[_Node]:
+    """Return what each layer says under a key; a null wipes out the layers below it."""
+    found: list[_Node] = []
+    wiped = max((number for number, (_, node, _) in enumerate(nodes) if node is None), default=-1)
+    for layer, node, _ in nodes[wiped + 1 :]:
+        mark = mark_at(node, name)
+        if isinstance(node, Map) and mark is not None:
+            found.append((layer, node[name], mark))
+    return found
+
+
+def _deleted(final: dict[str, Any], nodes: list[_Node], path: str) -> Iterator[Entry]:
+    """Yield what a null took away, and what it would have been."""
+    names = {name for _, node, _ in nodes if isinstance(node, Map) for name in node}
+    for name in sorted(names - final.keys()):
+        below = _children(nodes, name)
+        if below and below[-1][1] is None:
+            yield _leaf(None, below, f"{path}.{name}")
+
+
+def _items(nodes: list[_Node], ident: tuple[str, Any] | None, key: str) -> list[_Node]:
+    return [
+        (layer, item, mark)
+        for layer, node, _ in nodes
+        if isinstance(node, Seq)
+        for item, mark in zip(node, node.marks, strict=True)
+        if ident is not None and identity(item, KEYED_LISTS[key]) == ident
+    ]
+
+
+def _leaf(final: Any, nodes: list[_Node], path: str) -> Entry:
+    settings = [
+        Setting(value, layer.name, mark.file, mark.line) for layer, value, mark in reversed(nodes)
+    ]
+    if settings and settings[0].value is not None:
+        first = settings[0]
+        return Entry(path, Setting(final, first.layer, first.file, first.line), tuple(settings[1:]))
+    return Entry(path, Setting(final, "not set" if final is None else DEFAULT), tuple(settings))

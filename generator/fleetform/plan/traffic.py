@@ -1,0 +1,122 @@
+"""Who a workload talks to and who may call it, gathered from everything that its spec uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleetform.plan import config, network
+from fleetform.plan.config import HTTP_PORT
+from fleetform.plan.draft import Draft
+from fleetform.problems import Problem
+from fleetform.resolve.references import Uses, is_set
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.tree import Path
+
+
+def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    """Gather an agent's traffic: models, tools, servers, agents, peers, memory."""
+    common(fleet, draft, problems)
+    _models(fleet, draft, uses, problems)
+    _tools(fleet, draft, uses, problems)
+    _servers(fleet, draft, uses, problems)
+    for _, other in uses.agents:
+        draft.traffic.call(fleet, other, (("TCP", HTTP_PORT),))
+    for peer in uses.peers:
+        draft.traffic.call(fleet, peer, _all_ports(peer))
+        own = sorted((port.protocol, port.container_port) for port in draft.ports)
+        draft.callers.call(fleet, peer, tuple(own))
+    _memory(fleet, draft, uses, problems)
+
+
+def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    own = is_set(draft.resolved, ("spec", "model", "endpoint"))
+    path: Path = ("spec", "model") if own else ("spec", "modelConfig")
+    for _, model in (("", uses.model), *uses.models, *uses.fallbacks):
+        if model is not None:
+            url = model.endpoint or "https://provider.example"
+            problems += network.to_url(fleet, draft.resolved, url, path, draft.traffic)
+
+
+def _tools(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    for _, tool in uses.tools:
+        api = tool.spec.api
+        if api is None:
+            continue
+        # A fleet-wide tool's short hosts are relative to the agent that uses it.
+        owner = tool if tool.namespace else draft.resolved
+        url = api.endpoint.replace("{", "").replace("}", "")
+        problems += network.to_url(fleet, owner, url, ("spec", "api", "endpoint"), draft.traffic)
+        auth = api.authentication
+        if auth is not None and auth.oauth2 is not None:
+            place: Path = ("spec", "api", "authentication")
+            problems += network.to_url(fleet, owner, auth.oauth2.token_url, place, draft.traffic)
+
+
+def _servers(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    for _, other in uses.servers:
+        if other.spec.url:
+            problems += network.to_url(fleet, other, other.spec.url, ("spec", "url"), draft.traffic)
+        else:
+            service_port = config.http_port(other.spec.container.ports)
+            ports = network.pod_ports(other, service_port)
+            draft.traffic.call(fleet, other, tuple(("TCP", port) for port in ports))
+    for number, use in enumerate(draft.resolved.spec.tools):
+        if use.endpoint:
+            path: Path = ("spec", "tools", number, "endpoint")
+            problems += network.to_url(fleet, draft.resolved, use.endpoint, path, draft.traffic)
+
+
+def _all_ports(peer: Resolved) -> network.Ports:
+    container = peer.spec.container
+    if container is None:
+        return (("TCP", HTTP_PORT),)
+    return tuple(sorted((port.protocol, port.container_port) for port in container.ports))
+
+
+def _memory(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    memory = uses.memory
+    if memory is None or memory.type not in ("redis", "postgres"):
+        return
+    endpoint = getattr(memory, memory.type)
+    if endpoint is not None and endpoint.host:
+        owner = uses.store or draft.resolved
+        path: Path = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
+        problems += network.to_host(fleet, owner, endpoint.host, endpoint.port, path, draft.traffic)
+
+
+def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
+    """Gather what every workload has: names, identity, the Kubernetes API, traces, and what is extra."""
+    resolved, spec, traffic = draft.resolved, draft.workload, draft.traffic
+    network.dns(fleet, traffic)
+    network.platform(fleet, spec.identity, traffic)
+    if spec.rbac is not None and spec.rbac.rules:
+        network.api_server(fleet, traffic)
+    tracing = spec.observability.tracing
+    if tracing.enabled:
+        url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
+        place: Path = ("spec", "observability", "tracing", "endpoint")
+        problems += network.to_url(fleet, resolved, url, place, traffic)
+    for number, peer in enumerate(spec.network.allow_to):
+        place = ("spec", "network", "allowTo", number)
+        problems += network.to_peer(fleet, resolved, peer, place, traffic)
+    _callers(fleet, draft, problems)
+
+
+def _callers(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
+    spec, environment = draft.workload, fleet.environment
+    scraped = draft.metrics_port(fleet)
+    if scraped is not None:
+        prometheus = network.everything_in(environment.network.prometheus_namespace)
+        draft.callers.allow(prometheus, (("TCP", scraped.container_port),))
+    gateway = environment.expose.gateway
+    space = environment.network.gateway_namespace or (gateway.namespace if gateway else "")
+    exposed = draft.exposed_port()
+    if spec.expose is not None and exposed is not None and space:
+        draft.callers.allow(network.everything_in(space), (("TCP", exposed.container_port),))
+    main = draft.main_port()
+    default = (("TCP", main.container_port),) if main else ()
+    for number, peer in enumerate(spec.network.allow_from):
+        place: Path = ("spec", "network", "allowFrom", number)
+        problems += network.from_peer(fleet, draft.resolved, peer, place, draft.callers, default)
