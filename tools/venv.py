@@ -29,7 +29,9 @@ def main(folder: str, lock: str, *packages: str) -> int:
     print(f"installing {lock} into {folder}", file=sys.stderr)
     subprocess.run([*pip, "--require-hashes", "--requirement", lock], check=True)
     own = [word for package in (".", *packages) for word in ("--editable", package)]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", *own], check=True)
+    # Plain path files: the import hooks that setuptools prefers cost 12 ms at every start.
+    compat = ["--config-settings", "editable_mode=compat"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", *compat, *own], check=True)
     subprocess.run(
         [str(python), "-m", "compileall", "-q", "generator", "runtime/fleetform_runtime"],
         check=True,

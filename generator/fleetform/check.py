@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
 from fleetform.patterns import WORDS
-from fleetform.problems import Problem, did_you_mean
+from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
 from fleetform.tree import Map, at, dotted, problem_at, without_nulls
 
 _TYPES = {
@@ -53,11 +54,12 @@ def check(
     clean = without_nulls(tree)
     if validator.is_valid(clean):
         return
-    found = [
+    explained = (
         problem
         for error in validator.iter_errors(clean)
         for problem in _explain(tree, tuple(error.instance_path), error, kind, definition, prefix)
-    ]
+    )
+    found = [*islice(explained, MAX_PER_FILE + 1)]
     # A misspelt field is also a missing one: that is one cause.
     meant = {problem.hint for problem in found if problem.code == "unknown-field"}
     for problem in found:

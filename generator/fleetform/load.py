@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fleetform.problems import Mark, Problem
+from fleetform.problems import MAX_PER_FILE, Mark, Problem, printable
 from fleetform.tree import Map, Seq
 
 MAX_BYTES = 1 << 20
@@ -41,7 +41,11 @@ _AMBIGUOUS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 # Tab, newline and printable text; CR is refused by itself, with its own words.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff"
+_UNPRINTABLE = re.compile(f"[{_CONTROL}]")
+# Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
+_UNREADABLE = re.compile(rf"[{_CONTROL}\x80-\x9f\u2028\u2029\ufeff]")
+_NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,10 @@ def load(paths: Sequence[Path]) -> Loaded:
     seen: set[str] = set()
     for path in paths:
         root = os.path.dirname(os.path.abspath(path))
-        for file in _files(path, problems):
+        files = [*_files(os.fspath(path), problems, set())]
+        if not files and not problems:
+            problems.append(_empty_folder(os.fspath(path)))
+        for file in files:
             identity = os.path.realpath(file)
             if identity in seen:
                 continue
@@ -85,11 +92,15 @@ def load(paths: Sequence[Path]) -> Loaded:
     return Loaded(tuple(documents), tuple(problems))
 
 
-def _files(path: Path, problems: list[Problem]) -> Iterator[str]:
-    name = os.fspath(path)
+def _files(name: str, problems: list[Problem], trail: set[str]) -> Iterator[str]:
+    """Yield a file, or those of a folder; links are followed, each folder is read once."""
     if not os.path.isdir(name):
         yield name
         return
+    identity = os.path.realpath(name)
+    if identity in trail:
+        return
+    trail.add(identity)
     try:
         entries = sorted(os.scandir(name), key=lambda entry: entry.name)
     except OSError as error:
@@ -98,10 +109,9 @@ def _files(path: Path, problems: list[Problem]) -> Iterator[str]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path), problems)
-        elif entry.name.endswith((".yaml", ".yml")):
-            yield entry.path
+        is_lost = entry.is_symlink() and not os.path.exists(entry.path)
+        if is_lost or entry.is_dir() or entry.name.endswith((".yaml", ".yml")):
+            yield from _files(entry.path, problems, trail)
 
 
 def _read(file: str, problems: list[Problem]) -> bytes | None:
@@ -156,13 +166,13 @@ def _too_big(file: str, size: int) -> Problem:
     )
 
 
+def _empty_folder(folder: str) -> Problem:
+    hint = "write a spec into it, or name the folder that has them"
+    return Problem("error", "empty", "the folder holds no YAML file", printable(folder), hint=hint)
+
+
 def _whole_file(file: str, code: str, message: str, hint: str) -> Problem:
     return Problem("error", code, f"the file {message}", printable(file), 0, 0, "", hint)
-
-
-def printable(name: str) -> str:
-    """Return a file's name as it can be printed anywhere, whatever bytes it has on disk."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def parse(data: bytes, file: str, origin: str = "") -> Loaded:
@@ -172,12 +182,7 @@ def parse(data: bytes, file: str, origin: str = "") -> Loaded:
     if problem is not None:
         return Loaded((), (problem,))
     reader = _Reader(name, printable(origin) or name)
-    try:
-        reader.read(text)
-    except yaml.YAMLError as error:
-        reader.problems.append(_syntax(error, name, text))
-    except RecursionError:  # pragma: no cover - the depth bound stands before it
-        reader.problems.append(_whole_file(file, "too-deep", "is nested too deeply", "flatten it"))
+    reader.read(text)
     if not reader.documents and not reader.problems:
         reader.problems.append(
             _whole_file(file, "empty", "holds no document", "write a spec into it or delete it")
@@ -214,14 +219,16 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
             line,
             1,
         )
-    bad = _UNPRINTABLE.search(text)
+    bad = _UNREADABLE.search(text)
     if bad:
         line = text.count("\n", 0, bad.start()) + 1
         column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
         return "", problem(
             "control-character",
             f"the control character U+{ord(bad[0]):04X} is not text",
-            "remove it",
+            f'remove it, or write it in double quotes as "\\u{ord(bad[0]):04x}"'
+            if ord(bad[0]) > 0x7F
+            else "remove it",
             line,
             column,
         )
@@ -241,7 +248,16 @@ def _syntax(error: yaml.YAMLError, name: str, text: str) -> Problem:
     return Problem("error", "yaml-syntax", message, name, line, column, "", hint)
 
 
-class _Stop(Exception):  # noqa: N818 - not an error: the file is not read further
+def _from(text: str, line: int) -> str:
+    """Return what starts with the first document mark from a line on, blank lines in place of the rest."""
+    start = 0
+    for _ in range(line):
+        start = text.find("\n", start) + 1 or len(text)
+    found = _NEXT_DOCUMENT.search(text, start)
+    return "\n" * text.count("\n", 0, found.start()) + text[found.start() :] if found else ""
+
+
+class _Stop(Exception):  # noqa: N818 - not an error: the document is not read further
     """A bound is passed."""
 
 
@@ -254,6 +270,8 @@ class _Reader:
         self.documents: list[Document] = []
         self.problems: list[Problem] = []
         self.nodes = 0
+        self._first = 0
+        self._complete = 0
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._stack: list[tuple[Map | Seq, str | None, int]] = []
         self._names: list[str | None] = []
@@ -261,14 +279,25 @@ class _Reader:
         self._key_mark = Mark(file, 0, 0, 0, 0)
 
     def read(self, text: str) -> None:
-        """Fill `documents` and `problems`."""
-        try:
-            for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-                handle = _HANDLERS.get(type(event))
-                if handle is not None:
-                    handle(self, event)
-        except _Stop:
-            pass
+        """Fill `documents` and `problems`; a document that breaks off is left out, those behind it are read."""
+        while text:
+            try:
+                for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+                    handle = _HANDLERS.get(type(event))
+                    if handle is not None:
+                        handle(self, event)
+            except _Stop:
+                pass
+            except yaml.YAMLError as error:
+                self.problems.append(_syntax(error, self.file, text))
+            else:
+                return
+            del self.documents[self._complete :]
+            self._first = max(self._first + 1, self.problems[-1].line - 1)
+            text = "" if self._is_full() else _from(text, self._first)
+
+    def _is_full(self) -> bool:
+        return self.nodes > MAX_NODES or len(self.problems) > MAX_PER_FILE
 
     def problem(self, event: Any, code: str, message: str, hint: str) -> None:
         mark = event.start_mark
@@ -276,6 +305,8 @@ class _Reader:
         self.problems.append(
             Problem("error", code, message, self.file, mark.line + 1, mark.column + 1, path, hint)
         )
+        if self._is_full():
+            raise _Stop
 
     def _path(self) -> str:
         text = ""
@@ -295,10 +326,12 @@ class _Reader:
     # -- events ------------------------------------------------------------------------------
 
     def document_start(self, event: Any) -> None:
-        del event
+        self._first = event.start_mark.line
         self._anchors = {}
         self._stack = []
+        self._names = []
         self._key = None
+        self._complete = len(self.documents)
 
     def scalar(self, event: Any) -> None:
         self._count(event)

@@ -34,14 +34,20 @@ def read(paths: Sequence[Path]) -> Sources:
     documents, said = translate(loaded.documents)
     sources = Sources(problems=[*loaded.problems, *said])
     sources.complete = not loaded.problems
+    places = {_place(problem) for problem in loaded.problems}
     for document in documents:
         found = [*_checked(document)]
-        sources.problems += found
+        # What could not be read as YAML has no right type either: that is one cause.
+        sources.problems += [problem for problem in found if _place(problem) not in places]
         if not errors(found):
             sources.documents.append(document)
         else:
             sources.complete = False
     return sources
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _checked(document: SpecDocument) -> Iterable[Problem]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 _RANK = {"error": 0, "warning": 1, "note": 2}
+MAX_PER_FILE = 100
+"""Problems of one file that are shown: nobody reads more before the next run."""
+# What would break a line, colour a terminal, or show a reader other text than there is.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 class Mark(NamedTuple):
@@ -62,6 +70,43 @@ def tidy(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Return those that stop a run."""
     return tuple(problem for problem in problems if problem.severity == "error")
+
+
+def shown(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems as they can be printed: a file's first ones, errors before all others."""
+    kept: list[Problem] = []
+    said: Counter[str] = Counter()
+    for problem in sorted(tidy(problems), key=lambda item: _RANK[item.severity]):
+        said[problem.file] += 1
+        if said[problem.file] <= MAX_PER_FILE:
+            kept.append(_printable(problem))
+        elif said[problem.file] == MAX_PER_FILE + 1:
+            message = f"the file has more than {MAX_PER_FILE} problems: the rest is not shown"
+            more = replace(problem, code="more-problems", message=message, line=0, column=0)
+            kept.append(_printable(replace(more, path="", hint="mend these first")))
+    return tidy(kept)
+
+
+def _printable(problem: Problem) -> Problem:
+    return replace(
+        problem,
+        file=printable(problem.file),
+        path=printable(problem.path),
+        message=printable(problem.message),
+        hint=printable(problem.hint),
+    )
+
+
+def printable(text: str) -> str:
+    """Return text as one line that shows what is there, whatever bytes a file's name has on disk."""
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    if 0xDC80 <= point <= 0xDCFF:  # a byte of a name that is not UTF-8
+        return f"\\x{point - 0xDC00:02x}"
+    return match[0].encode("unicode_escape").decode()
 
 
 def refuse(problems: Iterable[Problem]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, ParamSpec
 import typer
 
 import fleetform
-from fleetform.problems import Problem, SpecError, errors, tidy
+from fleetform.problems import Problem, SpecError, errors, shown, tidy
 
 OK, PROBLEMS, USAGE, DRIFT = 0, 1, 2, 3
 
@@ -113,7 +113,8 @@ def _escape(value: str, more: str = "") -> str:
 
 def show(problems: Iterable[Problem], form: Format) -> None:
     """Print problems: for people to stderr, for machines to stdout."""
-    found = tidy(problems)
+    everything = tidy(problems)
+    found = shown(everything)
     if form is Format.JSON:
         typer.echo(as_json(found))
     elif form is Format.SARIF:
@@ -125,7 +126,7 @@ def show(problems: Iterable[Problem], form: Format) -> None:
         for problem in found:
             typer.echo(_coloured(problem), err=True)
         if found:
-            typer.echo(_summary(found), err=True)
+            typer.echo(_summary(everything), err=True)
 
 
 _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW, "note": typer.colors.CYAN}

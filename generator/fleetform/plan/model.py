@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
 """A piece of an object in Kubernetes' own keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
+class Port(NamedTuple):
     """A port of the main container and of its Service."""
 
     name: str
@@ -21,8 +19,7 @@ class Port:
     app_protocol: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """An HTTP probe (or TCP, when it has no path); times in seconds."""
 
     path: str
@@ -33,8 +30,7 @@ class Probe:
     initial_delay: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """An immutable revision of a workload's configuration."""
 
     name: str
@@ -42,8 +38,7 @@ class Config:
     directory: str
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """The ServiceAccount of a workload."""
 
     name: str
@@ -52,8 +47,7 @@ class Account:
     token: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Rbac:
+class Rbac(NamedTuple):
     """Rights at the Kubernetes API."""
 
     cluster: bool
@@ -61,8 +55,7 @@ class Rbac:
     rules: tuple[Json, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Autoscaler:
+class Autoscaler(NamedTuple):
     """A HorizontalPodAutoscaler."""
 
     minimum: int
@@ -71,8 +64,7 @@ class Autoscaler:
     behavior: Json
 
 
-@dataclass(frozen=True, slots=True)
-class KedaTrigger:
+class KedaTrigger(NamedTuple):
     """One trigger and the secrets that it signs in with: (parameter, secret, key)."""
 
     type: str
@@ -83,8 +75,7 @@ class KedaTrigger:
     authentication: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Keda:
+class Keda(NamedTuple):
     """A ScaledObject."""
 
     minimum: int
@@ -96,16 +87,14 @@ class Keda:
     fallback_replicas: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkRule:
+class NetworkRule(NamedTuple):
     """Peers in NetworkPolicy's own form, and the pod ports (protocol, port) between them."""
 
     peers: tuple[Json, ...]
     ports: tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(NamedTuple):
     """What Prometheus scrapes."""
 
     port: str
@@ -114,8 +103,7 @@ class Metrics:
     labels: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Expose:
+class Expose(NamedTuple):
     """Access from outside the cluster; times in seconds."""
 
     kind: str
@@ -123,14 +111,13 @@ class Expose:
     path: str
     port: int
     timeout: int
-    gateway: Json = field(default_factory=dict)
-    ingress_class: str = ""
-    tls_secret: str = ""
-    issuer: Json = field(default_factory=dict)
+    gateway: Json
+    ingress_class: str
+    tls_secret: str
+    issuer: Json
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A PersistentVolumeClaim, shared by all who name it."""
 
     name: str
@@ -139,8 +126,7 @@ class Claim:
     storage_class: str
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadPlan:
+class WorkloadPlan(NamedTuple):
     """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
 
     name: str
@@ -209,8 +195,7 @@ def selector(name: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
 
 
-@dataclass(frozen=True, slots=True)
-class ExternalSecret:
+class ExternalSecret(NamedTuple):
     """A Secret that the secrets operator makes: single keys, or all of the remote one."""
 
     name: str
@@ -218,8 +203,7 @@ class ExternalSecret:
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NamespacePlan:
+class NamespacePlan(NamedTuple):
     """What a namespace has once: claims, secrets, quotas, alerts."""
 
     name: str
@@ -240,8 +224,7 @@ class NamespacePlan:
     verbatim: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class FleetPlan:
+class FleetPlan(NamedTuple):
     """One environment, decided: workloads and namespaces in order of their names."""
 
     environment: str
