@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +47,7 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Return the content of every file below a folder, links as where they lead."""
     return {
-        str(path.relative_to(folder)): os.readlink(path).encode()
+        str(path.relative_to(folder)): str(path.readlink()).encode()
         if path.is_symlink()
         else path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -47,8 +47,8 @@ def check(
 ) -> Iterator[Problem]:
     """Yield what a kind's schema refuses in a tree.
 
-    `definition` names a `$defs` entry to check against in place of the whole document, and
-    `prefix` the path of `tree` in its document, for messages.
+    `definition` names a `$defs` entry to check a layer of a spec against in place of the whole
+    document, and `prefix` the path of `tree` in its document, for messages.
     """
     validator = _validator(kind, definition)
     clean = without_nulls(tree)
@@ -60,11 +60,18 @@ def check(
         for problem in _explain(tree, tuple(error.instance_path), error, kind, definition, prefix)
     )
     found = [*islice(explained, MAX_PER_FILE + 1)]
-    # A misspelt field is also a missing one: that is one cause.
+    yield from _one_per_cause(found)
+
+
+def _one_per_cause(found: list[Problem]) -> Iterator[Problem]:
+    """Leave out what follows: a misspelt field is also a missing one, a wrong type has a wrong form too."""
     meant = {problem.hint for problem in found if problem.code == "unknown-field"}
+    mistyped = {problem.path for problem in found if problem.code == "schema-type"}
     for problem in found:
         field = problem.message.split("`")[1] if problem.code == "missing-field" else ""
-        if not field or f"did you mean `{field}`?" not in meant:
+        if field and f"did you mean `{field}`?" in meant:
+            continue
+        if problem.code in ("schema-type", "missing-field") or problem.path not in mistyped:
             yield problem
 
 
@@ -92,6 +99,8 @@ def _explain(
             )
         return
     if name == "required":
+        if definition or _is_layer(kind, tree, path):
+            return
         field = detail["property"]
         yield _problem(
             tree,
@@ -103,8 +112,24 @@ def _explain(
             key=True,
         )
         return
-    message, hint = _words(name, detail, error, at(tree, path))
+    if name == "propertyNames":
+        found = detail["error"]
+        words, rule = found.kind.as_dict(), found.kind.name
+        _, hint = _words(kind, rule, words, found.instance)
+        message = f"the key {_shown(found.instance)} does not have the right form"
+        where = (*path, found.instance)
+        yield _problem(tree, where, prefix, "schema-propertyNames", message, hint, key=True)
+        return
+    message, hint = _words(kind, name, detail, at(tree, path))
     yield _problem(tree, path, prefix, f"schema-{name}", message, hint)
+
+
+def _is_layer(kind: str, tree: Map, path: tuple[Any, ...]) -> bool:
+    """Whether a place is one layer of a spec: what it lacks another may have, and the whole is checked."""
+    if kind == "Environment":
+        return path[:2] == ("spec", "defaults")
+    extends = kind == "Agent" and at(tree, ("spec", "extends")) is not None
+    return path[:1] == ("spec",) and (extends or kind == "AgentTemplate")
 
 
 def _problem(
@@ -123,51 +148,47 @@ def _problem(
     )
 
 
-def _words(name: str, detail: dict[str, Any], error: Any, value: Any) -> tuple[str, str]:  # noqa: PLR0911
-    shown = _shown(value)
+def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[str, str]:
+    """Return what is wrong with a value by one rule of the schema, and what to write instead."""
+    shown, look = _shown(value), f"see `fleetform schema {kind}`"
     if name == "type":
-        wanted = " or ".join(_TYPES[kind] for kind in detail["types"])
-        hint = (
-            f'quote it: "{value}"'
-            if detail["types"] == ["string"] and isinstance(value, int | float)
-            else "see `fleetform schema`"
-        )
-        if isinstance(value, bool) and detail["types"] == ["string"]:
-            hint = f'quote it: "{str(value).lower()}"'
-        return f"{shown} is not {wanted}", hint
+        wanted = " or ".join(_TYPES[word] for word in detail["types"])
+        is_scalar = isinstance(value, int | float) and detail["types"] == ["string"]
+        return f"{shown} is not {wanted}", f'quote it: "{shown.strip("`")}"' if is_scalar else look
     if name == "enum":
         options = [str(option) for option in detail["options"]]
         return f"{shown} is not allowed", did_you_mean(str(value), options, noun="allowed")
-    if name == "constant":
-        return f"{shown} is not `{detail.get('expected_value', '')}`", "write exactly that"
     if name == "pattern":
-        return f"{shown} does not have the right form", WORDS.get(
-            detail["pattern"], f"it must match {detail['pattern']}"
-        )
-    if name in ("anyOf", "oneOf", "oneOfNotValid"):
-        return _best_match(error)
-    if name == "propertyNames":
-        inner = str(detail.get("error") or error.message).split("\n", 1)[0]
-        return "a key of this map does not have the right form", inner[:200]
-    limit = detail.get("limit")
-    if limit is not None:
-        side = "at least" if "in" in name.lower().replace("exclusive", "")[1:3] else "at most"
-        unit = {"Length": " characters", "Items": " items", "Properties": " keys"}
-        suffix = next((text for key, text in unit.items() if name.endswith(key)), "")
-        return f"{shown} is out of range", f"{side} {_number(limit)}{suffix}"
-    return str(error.message)[:200], "see `fleetform schema`"
+        hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
+        return f"{shown} does not have the right form", hint
+    if name in _LIMITS:
+        return _out_of_range(name, detail["limit"], value)
+    return f"{shown} breaks the rule `{name}` of its schema", look
 
 
-def _best_match(error: Any) -> tuple[str, str]:
-    """Explain a choice of shapes by the branch that came nearest; `jsonschema` knows how."""
-    import jsonschema  # noqa: PLC0415 - costs 65 ms, and only a wrong spec pays for it
+_LIMITS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+    "minLength": "at least",
+    "maxLength": "at most",
+    "minItems": "at least",
+    "maxItems": "at most",
+}
 
-    found = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(
-            {"anyOf": error.kind.as_dict().get("value") or [{}]}
-        ).iter_errors(error.instance)
-    )
-    return (found.message if found else str(error.message))[:200], "see `fleetform schema`"
+
+def _out_of_range(name: str, limit: float, value: Any) -> tuple[str, str]:
+    units = {"Length": "character", "Items": "item"}
+    unit = next((word for ending, word in units.items() if name.endswith(ending)), "")
+    hint = f"{_LIMITS[name]} {_counted(limit, unit)}"
+    if unit:
+        return f"{_shown(value)} has {_counted(len(value), unit)}", hint
+    return f"{_shown(value)} is out of range", hint
+
+
+def _counted(number: float, unit: str) -> str:
+    return f"{_number(number)} {unit}{'s' if unit and number != 1 else ''}".rstrip()
 
 
 def _number(value: object) -> str:

@@ -432,8 +432,20 @@ class _Reader:
                 )
             self._key = None
             return key
-        parent.add(value, self._own_mark(event))
+        if value is None:
+            self._refuse_empty(event)
+        else:
+            parent.add(value, self._own_mark(event))
         return f"\0{len(parent) - 1}"
+
+    def _refuse_empty(self, event: Any) -> None:
+        if not self._said_at(event):
+            self.problem(
+                event,
+                "empty-item",
+                "the list has an empty item",
+                "remove the dash, or write a value behind it",
+            )
 
     def _root(self, value: Any, event: Any) -> None:
         if isinstance(value, Map):

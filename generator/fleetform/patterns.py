@@ -14,11 +14,26 @@ LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
+HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""A host name in lower case."""
+URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
+"""A URL without user and password; what the runtime's contract accepts."""
+OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
+"""The same, or nothing."""
+URL_PATH = r"^/[A-Za-z0-9._~/-]*$"
+"""The path of a URL."""
+ABSOLUTE_PATH = r"^/\S*$"
+"""An absolute path of a file system, without white space."""
+
 WORDS = {
     QUANTITY: "write a quantity such as `250m`, `1.5`, `512Mi` or `10Gi` (`k` is small, `Ki` is not)",
     DURATION: "write a duration such as `30s`, `5m` or `1h30m`",
     LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
     LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
-    r"^/": "write an absolute path, such as `/data`",
+    HOST: "write a host name in lower case, such as `redis.data.svc`",
+    URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
+    OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
+    URL_PATH: "write a path such as `/health`",
+    ABSOLUTE_PATH: "write an absolute path, such as `/data`",
 }
 """What to write instead, by pattern."""

@@ -73,7 +73,7 @@ def _patches(tree: Map) -> Iterable[Problem]:
             (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
         )
         kind = target.get("kind") if isinstance(target, Map) else None
-        if isinstance(body, Map) and kind in _PATCHED:
+        if isinstance(body, Map) and isinstance(kind, str) and kind in _PATCHED:
             yield from check(
                 kind, body, definition=_PATCHED[kind], prefix=("spec", "patches", number, "spec")
             )

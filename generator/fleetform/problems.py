@@ -123,6 +123,6 @@ def did_you_mean(word: str, known: Iterable[str], *, noun: str = "known") -> str
     if near:
         return f"did you mean `{near[0]}`?"
     if not names:
-        return f"there are none ({noun})"
+        return f"{noun}: none"
     shown = ", ".join(f"`{name}`" for name in names[:20])
     return f"{noun}: {shown}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -176,19 +176,36 @@ def identity(item: object, names: tuple[str, ...] = NATURAL_KEYS) -> tuple[str, 
     return None
 
 
+def has_nulls(node: Any) -> bool:
+    """Whether a null stands anywhere in the tree."""
+    todo = [node]
+    while todo:
+        item = todo.pop()
+        for value in item.values() if isinstance(item, dict) else item:
+            if value is None:
+                return True
+            if isinstance(value, dict | list):
+                todo.append(value)
+    return False
+
+
 def without_nulls(node: Any) -> Any:
     """Return the tree without null members: what `null` says in a spec is `not set`."""
+    return _stripped(node) if has_nulls(node) else node
+
+
+def _stripped(node: Any) -> Any:
     if isinstance(node, Map):
         kept = Map(node.mark)
         for key, value in node.items():
             if value is not None:
-                kept.put(key, without_nulls(value), node.marks[key])
+                kept.put(key, _stripped(value), node.marks[key])
         return kept
     if isinstance(node, Seq):
         seq = Seq(node.mark)
         for item, mark in zip(node, node.marks, strict=True):
             if item is not None:
-                seq.add(without_nulls(item), mark)
+                seq.add(_stripped(item), mark)
         return seq
     return node
 

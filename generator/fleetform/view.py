@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, cast
 
 from fleetform.check import schema
+from fleetform.tree import plain
 
 _RENAMED = {"in": "location", "ModelConfig": "model_config_", "modelConfig": "model_config_ref"}
 """Fields whose names Python or pydantic keeps for itself."""
@@ -169,8 +170,9 @@ def _value(kind: str, rule: dict[str, Any]) -> Read | None:
         return str
     inner = rule.get("items") if types == "array" else rule.get("additionalProperties")
     each = _value(kind, inner) if isinstance(inner, dict) else None
-    if each is None:
-        return None
+    if each is None or each is plain:
+        # Free-form data leaves the tree here: below, everything is plain dicts and lists.
+        return None if types in ("string", "integer", "number", "boolean") else plain
     if types == "array":
         return lambda value: [each(item) for item in value]
     return lambda value: {key: each(item) for key, item in value.items()}

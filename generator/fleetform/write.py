@@ -27,11 +27,12 @@ TEMPORARY = ".fleetform-new"
 
 @dataclass(slots=True)
 class Changes:
-    """What a rendering changes on disk, by path below the output folder."""
+    """What a rendering changes on disk, by path below the output folder; `digests` of all its files."""
 
     new: dict[str, str] = field(default_factory=dict)
     changed: dict[str, tuple[str, str]] = field(default_factory=dict)
     stale: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     same: int = 0
     record: bool = False
 
@@ -51,7 +52,8 @@ class Output:
     def compare(self, texts: Mapping[str, str]) -> Changes:
         """Return what differs between the disk and `texts`; reads only."""
         self._refuse_links(texts)
-        changes = Changes(record=self._record_text(texts) != self._record)
+        digests = {path: sha256(text.encode()).hexdigest() for path, text in texts.items()}
+        changes = Changes(digests=digests, record=self._record_text(digests) != self._record)
         for path, text in texts.items():
             there = self._read(path)
             if there is None:
@@ -74,29 +76,34 @@ class Output:
             changes = self.compare(texts)
             self._refuse_foreign(changes)
             if not changes:
-                self._sweep(texts)
                 return changes
             owned = sorted({*self._owned(), *texts})
-            self._put(RECORD, self._record_text(texts, owned))
+            if self._is_unfinished():
+                self._sweep(owned)
+            self._put(RECORD, self._record_text(changes.digests, owned))
             for path, text in changes.new.items():
                 self._put(path, text)
             for path, (_, text) in changes.changed.items():
                 self._put(path, text)
             for path in changes.stale:
                 self._remove(path)
-            self._put(RECORD, self._record_text(texts))
-            self._sweep(texts)
+            self._put(RECORD, self._record_text(changes.digests))
         return changes
 
     # -- the record ----------------------------------------------------------------------------
 
-    def _record_text(self, texts: Mapping[str, str], owned: list[str] | None = None) -> str:
+    def _record_text(self, digests: Mapping[str, str], owned: list[str] | None = None) -> str:
         """Return the record's text; `owned` are the files of a run that is under way."""
-        files = {path: sha256(text.encode()).hexdigest() for path, text in sorted(texts.items())}
-        body: dict[str, object] = {"fleetform": self.version, "files": files}
+        body: dict[str, object] = {
+            "fleetform": self.version,
+            "files": dict(sorted(digests.items())),
+        }
         if owned is not None:
-            body["unfinished"] = [path for path in owned if path not in files]
+            body["unfinished"] = [path for path in owned if path not in digests]
         return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+    def _is_unfinished(self) -> bool:
+        return '"unfinished"' in self._record
 
     def _read_record(self) -> str:
         return self._read(RECORD) or ""
@@ -157,11 +164,12 @@ class Output:
 
     @staticmethod
     def _create(name: str) -> int:
-        with suppress(FileNotFoundError):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(name, flags, 0o644)
+        except FileExistsError:  # of a run that died
             os.unlink(name)
-        return os.open(
-            name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
+            return os.open(name, flags, 0o644)
 
     def _remove(self, path: str) -> None:
         name = os.path.join(self.folder, path)
@@ -176,9 +184,9 @@ class Output:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY):
                 raise self._failed(path, error) from None
 
-    def _sweep(self, texts: Mapping[str, str]) -> None:
+    def _sweep(self, owned: list[str]) -> None:
         """Remove what a dead run left on its way: only beside files that are ours."""
-        for path in (RECORD, *texts):
+        for path in owned:
             with suppress(OSError):
                 os.unlink(os.path.join(self.folder, path) + TEMPORARY)
 

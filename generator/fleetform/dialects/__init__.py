@@ -106,7 +106,9 @@ def _refuse(document: Document) -> Problem | None:
                 (missing,),
                 "not-a-spec",
                 f"`{missing}` is not text",
-                hint=f"apiVersion: {OWN_API}",
+                hint=f"write `apiVersion: {OWN_API}`"
+                if missing == "apiVersion"
+                else did_you_mean("", KINDS, noun="kinds"),
             )
         return problem_at(
             tree,

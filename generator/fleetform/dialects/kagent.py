@@ -273,9 +273,27 @@ def _redis_auth(store: Map) -> None:
         secret.move("passwordKey", "key")
 
 
+# -- Environment --------------------------------------------------------------------------------
+
+
+def _environment_kind(rewrite: _Rewrite, spec: Map) -> None:
+    """Read the providers of a chart's values: a Secret, and the variable that is its key."""
+    providers = spec.get("providers")
+    for name, provider in providers.items() if isinstance(providers, Map) else ():
+        if not isinstance(provider, Map) or "existingSecret" not in provider:
+            continue
+        mark = provider.marks["existingSecret"]
+        secret = Map(mark)
+        secret.put("name", provider.pop("existingSecret"), provider.marks.pop("existingSecret"))
+        key = provider.pop("existingSecretKey", f"{name.upper()}_API_KEY")
+        secret.put("key", key, provider.marks.pop("existingSecretKey", mark))
+        provider.put("apiKeySecretRef", secret, mark)
+
+
 _KINDS = {
     "Agent": _agent,
     "AgentTemplate": _agent,
     "ModelConfig": _model_config,
     "MemoryStore": _memory_store,
+    "Environment": _environment_kind,
 }

@@ -8,7 +8,7 @@ from fleetform.check import check
 from fleetform.dialects import DIALECTS, translate
 from fleetform.load import Document, parse
 from fleetform.migrate.origins import Origins, same
-from fleetform.migrate.syntax import Node, attach, layout
+from fleetform.migrate.syntax import Node, attach, closed, layout
 from fleetform.migrate.writer import Writer
 from fleetform.problems import Problem, errors
 from fleetform.tree import Map
@@ -68,7 +68,7 @@ def _translated(documents: tuple[Document, ...]) -> tuple[list[Map | None], list
 
 
 def _rewritten(old: str, documents: tuple[Document, ...], trees: list[Map | None]) -> str:
-    found = layout(old)
+    found = layout(closed(old))
     todo = iter(zip(documents, trees, strict=True))
     lines: list[str] = []
     for root, own in zip(found.roots, found.ranges, strict=True):

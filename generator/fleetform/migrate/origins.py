@@ -37,7 +37,7 @@ class Origins:
     def __init__(self, root: Node, tree: Map) -> None:
         self.root = root
         self._by_slot: dict[Slot, Entry] = {}
-        self._taken: dict[Entry, Slot] = {}
+        self._taken: set[Entry] = set()
         self._pair(root, tree)
         marks = {entry.mark: entry for entry in entries(root) if entry not in self._taken}
         for exactly in (True, False):
@@ -50,14 +50,13 @@ class Origins:
         """Return the entry that a place comes from, None when it is new."""
         return self._by_slot.get((id(container), step))
 
-    def is_taken(self, entry: Entry, container: Map | Seq | None = None) -> bool:
-        """Whether a place, or one of a given container, comes from an entry."""
-        slot = self._taken.get(entry)
-        return slot is not None and (container is None or slot[0] == id(container))
+    def is_taken(self, entry: Entry) -> bool:
+        """Whether a place comes from an entry."""
+        return entry in self._taken
 
     def _take(self, place: _Place, entry: Entry) -> None:
         self._by_slot[place.slot] = entry
-        self._taken[entry] = place.slot
+        self._taken.add(entry)
         if _kind(place.value) == entry.node.kind != "scalar":
             self._pair(entry.node, place.value)
 
@@ -78,7 +77,16 @@ class Origins:
     def _try(self, place: _Place, entry: Entry, *, exactly: bool) -> None:
         if place.slot in self._by_slot:
             return
-        if same(place.value, entry.value) if exactly else _kind(place.value) == entry.node.kind:
+        if not exactly:
+            kind = _kind(place.value)
+            if kind == entry.node.kind and (kind == "scalar" or _share(place.value, entry.node)):
+                self._take(place, entry)
+            return
+        while not same(place.value, entry.value):
+            if len(entry.node.entries) != 1:
+                return
+            entry = entry.node.entries[0]
+        if entry not in self._taken:
             self._take(place, entry)
 
     def _open(self, tree: Map | Seq) -> Iterator[_Place]:
@@ -90,6 +98,12 @@ class Origins:
                 yield place
             if isinstance(place.value, Map | Seq) and (entry is None or entry.node.kind != "alias"):
                 yield from self._open(place.value)
+
+
+def _share(tree: Map | Seq, node: Node) -> bool:
+    """Whether a member of a container comes from an entry of a node."""
+    marks = tree.marks.values() if isinstance(tree, Map) else tree.marks
+    return not {entry.mark for entry in node.entries}.isdisjoint(marks)
 
 
 def _kind(value: object) -> str:

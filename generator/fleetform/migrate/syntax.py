@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -79,7 +79,7 @@ class Layout:
         """Return the number of the line, from 0, on which an offset lies."""
         return bisect_right(self.starts, offset) - 1
 
-    def comments(self, lines: range, without: tuple[range, ...] = ()) -> list[str]:
+    def comments(self, lines: Iterable[int], without: tuple[range, ...] = ()) -> list[str]:
         """Return the comments on some lines, each without indentation."""
         found = []
         for line in lines:
@@ -221,6 +221,28 @@ def _indent(line: str) -> int:
     """Return the column of a line's first character, -1 when it is blank."""
     text = line.lstrip(" ")
     return len(line) - len(text) if text else -1
+
+
+def closed(text: str) -> str:
+    """Return a text whose last line is whole, as lines may soon stand below it.
+
+    A block scalar that ends with its file, but not with a line, says so by `-` from now on.
+    """
+    if text.endswith("\n"):
+        return text
+    scalars = [
+        _span(token)
+        for token in yaml.scan(text, Loader=yaml.CSafeLoader)
+        if isinstance(token, yaml.ScalarToken) and token.style in ("|", ">")
+    ]
+    if scalars and scalars[-1][1] == len(text):
+        start = scalars[-1][0]
+        header, rest = text[start:].split("\n", 1)
+        stripped = header.replace("+", "")
+        if "-" not in stripped.split("#")[0]:
+            stripped = f"{stripped[0]}-{stripped[1:]}"
+        text = f"{text[:start]}{stripped}\n{rest}"
+    return text + "\n"
 
 
 def attach(node: Node, tree: Map | Seq) -> None:

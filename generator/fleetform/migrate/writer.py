@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fleetform.emit import emit
@@ -28,6 +28,7 @@ class Writer:
         self.found = found
         self.origins = origins
         self._anchors: dict[str, Any] = {}
+        self._hoisted: set[int] = set()
         self._orphans = dict(self._comments_of_lost_items())
 
     def write(self, tree: Map, lines: range) -> Lines:
@@ -49,18 +50,21 @@ class Writer:
         """Return the lead of the first member, and all the other lines of a block."""
         first: Lines | None = None
         lines: Lines = []
+        is_gap = False
         for item in self._order(tree, source):
             if isinstance(item, Entry):
                 lines += self._left_behind(item, column - item.column)
+                is_gap = True
                 continue
             lead, body = self._member(tree, item, column, source)
+            lead = _joined(lines, lead) if is_gap else lead
+            is_gap = False
             if first is None:
-                first, lead = [*lines, *lead], []
-                lines = []
+                first, lead, lines = lines + lead, [], []
             lines += lead + body
         if source is not None:
-            shift = column - source.entries[0].column
-            lines += self._shifted(source.tail, shift)
+            tail = self._shifted(source.tail, column - source.entries[0].column)
+            lines += _joined(lines, tail) if is_gap else tail
         return first or [], lines
 
     def _order(self, tree: Map | Seq, source: Node | None) -> Iterator[Entry | str | int]:
@@ -80,8 +84,6 @@ class Writer:
             if entry is not None:
                 yield from source.entries[done : place[entry]]
                 done = max(done, place[entry] + 1)
-                if self.origins.of(tree, step) is not entry:
-                    yield entry
             elif isinstance(tree, Map):
                 yield from source.entries[done:]
                 done = len(place)
@@ -101,17 +103,15 @@ class Writer:
     def _left_behind(self, entry: Entry, shift: int) -> Lines:
         """Return the comments near a lost entry that do not speak of it."""
         above, _ = self._lead(entry)
-        return self._shifted(above, shift)
+        lines = self._shifted(above, shift)
+        return lines if any(line.strip() for line in lines) else []
 
     def _lead(self, entry: Entry) -> tuple[range, range]:
         """Return the lines above an entry: those before its own comment, and that comment."""
         own = entry.line
         while own > entry.top and self.found.lines[own - 1].strip():
             own -= 1
-        above = range(entry.top, own)
-        if not any(self.found.lines[line].strip() for line in above):
-            above = range(0)
-        return above, range(own, entry.line)
+        return range(entry.top, own), range(own, entry.line)
 
     def _member(
         self, tree: Map | Seq, step: str | int, column: int, source: Node | None
@@ -119,12 +119,16 @@ class Writer:
         value = tree[step]  # type: ignore[index]
         entry = self.origins.of(tree, step)
         if entry is None:
-            return self._new(step, value, column)
+            lead, body = self._new(step, value, column)
+            place = self._whence(tree, step, source) if source else None
+            above = self._shifted(self._lead(place)[0], column - place.column) if place else []
+            return above + lead, body
         shift = column - entry.column
         own = range(entry.top, entry.line) if entry.parent is source else self._lead(entry)[1]
-        lead = self._shifted(own, shift) if not entry.parent.flow else []
-        lead += [" " * column + comment for comment in self._orphans.get(entry, ())]
-        if self._can_copy(value, entry) and (entry.key is None) == isinstance(step, int):
+        lead = [" " * column + comment for comment in self._orphans.get(entry, ())]
+        lead += self._shifted(own, shift) if not entry.parent.flow else []
+        alike = not entry.parent.flow and (entry.key is None) == isinstance(step, int)
+        if alike and self._can_copy(value, entry):
             body = self._copied(entry, step, column)
             return lead, body + self._shifted(range(entry.last + 1, entry.bottom), shift)
         more, body = self._changed(step, value, column, entry)
@@ -135,22 +139,35 @@ class Writer:
     ) -> tuple[Lines, Lines]:
         """Return an entry of which something is no longer what it was."""
         node = entry.node
+        if entry.parent.flow:
+            return self._unfolded(step, value, column, entry)
         if isinstance(value, Map | Seq) and value and node.is_block:
             return self._changed_block(step, value, column, entry)
         below = self._shifted(range(entry.last + 1, entry.bottom), column - entry.column)
         if node.kind == "alias" or node.is_block:
-            header = range(entry.line, node.entries[0].line if node.entries else entry.last + 1)
+            header = range(entry.line, node.entries[0].top if node.entries else entry.last + 1)
             lead, body = self._new(step, value, column)
             return self._comments(header, column) + lead, body + below
-        text, comments = self.found.text[node.start : node.end], range(0)
+        text, comments = self.found.text[node.start : node.end], list[int]()
         if isinstance(value, Map | Seq):
-            text, comments = self._flow(value, node), range(node.line, node.last)
+            self._hoisted = {*range(node.line, node.last)}
+            text, comments = self._flow(value, node), sorted(self._hoisted)
         elif not self._can_copy(value, entry):
-            text = _scalar(value)
+            text = _scalar(value, text)
         body = self._line(step, entry, text + self._rest_of_line(node.end), column)
         return self._comments(comments, column), body + below
 
-    def _comments(self, lines: range, column: int) -> Lines:
+    def _unfolded(
+        self, step: str | int, value: Any, column: int, entry: Entry
+    ) -> tuple[Lines, Lines]:
+        """Return an entry that stood between brackets and now has a line of its own."""
+        text = self.found.text[entry.node.start : entry.node.end]
+        if "\n" in text or not self._can_copy(value, entry):
+            return self._new(step, value, column)
+        head = "- " if isinstance(step, int) else f"{_scalar(step)}: "
+        return [], [" " * column + head + text]
+
+    def _comments(self, lines: Iterable[int], column: int) -> Lines:
         return [" " * column + comment for comment in self.found.comments(lines)]
 
     def _changed_block(
@@ -159,7 +176,7 @@ class Writer:
         node = entry.node
         inner = column + node.entries[0].column - entry.column
         if isinstance(step, int) or entry.key is None:
-            header = range(entry.line, node.entries[0].line)
+            header = range(entry.line, node.entries[0].top)
             lead, body = self._block(value, node, max(inner, column + STEP))
             lead, body = self._nested(step, lead, body, column)
             return self._comments(header, column) + lead, body
@@ -247,7 +264,7 @@ class Writer:
         """Return a key as its author wrote it, unless it is renamed."""
         if entry.key is not None and entry.name == step:
             return self.found.text[entry.key.start : entry.key.end]
-        return _scalar(step)
+        return _scalar(step, self.found.text[entry.key.start] if entry.key else "")
 
     def _rest_of_line(self, offset: int) -> str:
         return self.found.text[offset : self._end_of_line(self.found.line_of(offset))]
@@ -260,19 +277,34 @@ class Writer:
     def _flow(self, value: Any, source: Node | None) -> str:
         """Return a value as it stands between brackets, on lines of its own if the source does so."""
         if not isinstance(value, Map | Seq):
-            return _scalar(value)
-        parts = [self._part(value, step) for step in self._flow_order(value, source)]
+            return _scalar(value, self.found.text[source.start] if source else "")
         left, right = "{}" if isinstance(value, Map) else "[]"
-        gap, comma, end = "", ", ", ""
-        if source is not None and source.entries:
-            inner = source.entries[0]
-            opened = self.found.text.index(left, source.start)
-            gap = end = " " * (self.found.text[opened + 1] == " ")
-            if inner.line > source.line:
-                gap, comma = f"\n{' ' * inner.column}", f",\n{' ' * inner.column}"
-                line = self.found.lines[source.last]
-                end = "\n" + " " * (len(line) - len(line.lstrip(" ")))
-        return f"{left}{gap}{comma.join(parts)}{end}{right}" if parts else left + right
+        text = left
+        for number, step in enumerate(self._flow_order(value, source)):
+            entry = self.origins.of(value, step)
+            if not number and source is not None and source.entries:
+                entry = source.entries[0]  # whatever is first now stands where the first one stood
+            space = self._space_before(entry, source)
+            text += ("," if number else "") + (space or " " * bool(number))
+            text += self._part(value, step)
+        return text + self._space_at_end(source) * bool(value) + right
+
+    def _space_before(self, entry: Entry | None, source: Node | None) -> str:
+        """Return a line break and indentation, or what else stands before an entry."""
+        if entry is None or entry.parent is not source:
+            return ""
+        number = source.entries.index(entry)
+        if entry.line > (source.entries[number - 1].last if number else source.line):
+            return "\n" + " " * entry.column
+        return " " * (self.found.text[entry.start - 1] == " ")
+
+    def _space_at_end(self, source: Node | None) -> str:
+        if source is None or not source.entries:
+            return ""
+        line = self.found.lines[source.last]
+        if source.last > source.entries[-1].last:
+            return "\n" + " " * (len(line) - len(line.lstrip(" ")))
+        return " " * (self.found.text[source.end - 2] == " ")
 
     def _flow_order(self, tree: Map | Seq, source: Node | None) -> Iterator[str | int]:
         for item in self._order(tree, source):
@@ -282,6 +314,9 @@ class Writer:
     def _part(self, tree: Map | Seq, step: str | int) -> str:
         value = tree[step]  # type: ignore[index]
         entry = self.origins.of(tree, step)
+        if entry is not None and not entry.parent.flow:
+            lines = range(self._lead(entry)[1].start, entry.bottom)
+            self._hoisted.update(lines)
         node = entry.node if entry is not None and entry.node.flow else None
         text = self._flow(value, node)
         if entry is not None and node is not None and entry.parent.flow:
@@ -301,8 +336,11 @@ class Writer:
                 continue
             kept = [part for part in entries(item.node) if self.origins.is_taken(part)]
             if kept:
-                lines = range(self._lead(item)[1].start, item.last + 1)
-                others = tuple(range(part.line, part.last + 1) for part in kept)
+                lines = range(self._lead(item)[1].start, item.bottom)
+                others = tuple(
+                    range(self._lead(part)[1].start, max(part.last + 1, part.bottom))
+                    for part in kept
+                )
                 yield kept[0], self.found.comments(lines, others)
 
 
@@ -319,6 +357,14 @@ def _steps(tree: Map | Seq) -> list[str | int]:
     return [*tree] if isinstance(tree, Map) else [*range(len(tree))]
 
 
+def _joined(lines: Lines, more: Lines) -> Lines:
+    """Return lines that follow others, without a second gap between them."""
+    start = 0
+    while lines and not lines[-1].strip() and start < len(more) and not more[start].strip():
+        start += 1
+    return more[start:]
+
+
 def _shift(line: str, shift: int) -> str:
     if shift >= 0:
         return " " * shift + line if line else line
@@ -326,8 +372,9 @@ def _shift(line: str, shift: int) -> str:
     return line[cut:]
 
 
-def _scalar(value: Any) -> str:
-    """Return a value on one line, as it may also stand between brackets."""
-    if isinstance(value, str) and "\n" in value:
+def _scalar(value: Any, before: str = "") -> str:
+    """Return a value on one line, as it may also stand between brackets; in the quotes that it had."""
+    if isinstance(value, str) and ("\n" in value or before.startswith('"')):
         return json.dumps(value, ensure_ascii=False)
-    return emit(plain(value)).removesuffix("\n")
+    text = emit(plain(value)).removesuffix("\n")
+    return f"'{text}'" if before.startswith("'") and text == value else text

@@ -32,7 +32,7 @@ Names = Annotated[
 class ToolUse(Spec):
     """A tool that the agent uses: a Tool, an MCPServer or another agent by name, or an MCP server in place."""
 
-    name: ReferenceName = Field(
+    name: Name = Field(
         description="Name of the Tool, MCPServer or Agent; with `endpoint`, a name of your own."
     )
     kind: Literal["Tool", "MCPServer", "Agent"] | None = optional(
@@ -106,7 +106,7 @@ class Quota(Spec):
     requests_per_minute: int | None = optional("Requests a minute. Default: no limit.", ge=1)
     tokens_per_minute: int | None = optional("Model tokens a minute. Default: no limit.", ge=1)
     daily_cost_usd: float | None = optional(
-        "US dollars a day, UTC; needs prices. Default: no limit.", gt=0
+        "US dollars a day, UTC; needs prices. Default: no limit.", gt=0, le=1000000000
     )
 
 
@@ -152,7 +152,7 @@ class AgentSpec(Workload):
 
     display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
     description: str | None = optional(
-        "What it does; other agents read it. Default: none.", max_length=16384
+        "What it does; other agents read it. Default: none.", max_length=4096
     )
     extends: Names | None = optional(
         "Templates (or agents) to build on, later ones win. Default: none."

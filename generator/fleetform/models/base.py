@@ -8,7 +8,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import WithJsonSchema
 
-from fleetform.patterns import DURATION, LABEL_NAME, LABEL_VALUE, QUANTITY
+from fleetform.patterns import (
+    ABSOLUTE_PATH,
+    DURATION,
+    HOST,
+    LABEL_NAME,
+    LABEL_VALUE,
+    QUANTITY,
+    URL,
+    URL_PATH,
+)
 
 
 class Spec(BaseModel):
@@ -49,14 +58,9 @@ PortName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=15)
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Host = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-        max_length=253,
-    ),
-]
-Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$", max_length=2048)]
+Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
+Url = Annotated[str, StringConstraints(pattern=URL, max_length=2048)]
+UrlPath = Annotated[str, StringConstraints(pattern=URL_PATH, max_length=256)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
 LabelKey = Annotated[
     str,
@@ -66,7 +70,7 @@ LabelKey = Annotated[
     ),
 ]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/", max_length=1024)]
+AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1024)]
 Json = Any
 """A value of any JSON type: what another system defines and we pass on."""
 

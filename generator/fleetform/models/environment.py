@@ -17,6 +17,7 @@ from fleetform.models.base import (
     ReferenceName,
     SecretKey,
     Spec,
+    Url,
     optional,
 )
 from fleetform.models.mcp_server import McpServerSpec
@@ -164,9 +165,7 @@ class ProviderDefaults(Spec):
     """What ModelConfigs of one provider share."""
 
     api_key_secret_ref: SecretKey | None = optional("API key. Default: none.")
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = (
-        optional("Base URL. Default: the provider's own.")
-    )
+    endpoint: Url | None = optional("Base URL. Default: the provider's own.")
 
 
 class Gateway(Spec):
@@ -250,9 +249,7 @@ class MonitoringDefaults(Spec):
         default_factory=dict,
         description="Labels put on ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
     )
-    otlp_endpoint: (
-        Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None
-    ) = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
 
 
 class Quota(Spec):

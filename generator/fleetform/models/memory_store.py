@@ -68,7 +68,9 @@ class Postgres(Spec):
     database: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
     ] = Field(default="fleetform", description="Database name.")
-    username: str = Field(default="fleetform", description="User name.", max_length=63)
+    username: str = Field(
+        default="fleetform", description="User name.", min_length=1, max_length=63
+    )
     password_secret_ref: SecretKey | None = optional("Password. Default: none.")
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
 
@@ -110,7 +112,10 @@ class Policy(Spec):
     """How much is kept, and for how long."""
 
     session_ttl: int | None = optional(
-        "Seconds until an idle session is forgotten. Default: never.", alias="sessionTTL", ge=1
+        "Seconds until an idle session is forgotten. Default: never.",
+        alias="sessionTTL",
+        ge=1,
+        le=315360000,
     )
     max_conversation_history: int | None = optional(
         "Messages loaded into a turn. Default: 100.", ge=1, le=100000

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.models.base import Metadata, SecretKey, Spec, optional
+from fleetform.patterns import OPTIONAL_URL
 
 Provider = Literal[
     "openai",
@@ -45,11 +46,10 @@ class ModelSettings(Spec):
     name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = optional(
         "The provider's name of the model. No default: a model needs one."
     )
-    endpoint: (
-        Annotated[str, StringConstraints(pattern=r"^(https?://[^\s/?#]+[^\s]*)?$", max_length=2048)]
-        | None
-    ) = optional(
-        "Base URL of the API. Default: the provider's; vLLM, Ollama, GPUStack, Azure and openai-compatible need one. Empty means unset."
+    endpoint: Annotated[str, StringConstraints(pattern=OPTIONAL_URL, max_length=2048)] | None = (
+        optional(
+            "Base URL of the API. Default: the provider's; vLLM, Ollama, GPUStack, Azure and openai-compatible need one. Empty means unset."
+        )
     )
     temperature: float | None = optional(
         "Sampling temperature, 0 to 2. Default: the provider's.", ge=0, le=2

@@ -42,9 +42,7 @@ class Authentication(Spec):
 class Api(Spec):
     """An HTTP call."""
 
-    endpoint: Annotated[
-        str, StringConstraints(pattern=r"^https?://[^\s/?#{}]+[^\s]*$", max_length=2048)
-    ] = Field(description="URL; `{name}` in its path is a parameter.")
+    endpoint: Url = Field(description="URL; `{name}` in its path is a parameter.")
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
         default="GET", description="HTTP method."
     )
@@ -121,7 +119,7 @@ class Parameter(Spec):
         "Where an api tool sends it. Default: the path when the endpoint names it, else the query on GET and DELETE, else the JSON body.",
         alias="in",
     )
-    enum: list[Json] | None = optional("Allowed values. Default: all.")
+    enum: list[Json] | None = optional("Allowed values. Default: all.", min_length=1)
     default: Json | None = optional("Value when absent. Default: none.")
     pattern: str | None = optional(
         "Regular expression (RE2 syntax) for strings. Default: none.", max_length=1024

@@ -20,6 +20,8 @@ from fleetform.models.base import (
     ReferenceName,
     SecretKey,
     Spec,
+    Url,
+    UrlPath,
     optional,
 )
 
@@ -292,13 +294,13 @@ class HealthCheck(Spec):
     """Probes of the main container. The generic runtime has its own paths for each."""
 
     enabled: bool = Field(default=True, description="Whether probes are set.")
-    path: AbsolutePath | None = optional(
+    path: UrlPath | None = optional(
         "Liveness path. Default: `/health` on the generic runtime; none on your own image."
     )
-    readiness_path: AbsolutePath | None = optional(
+    readiness_path: UrlPath | None = optional(
         "Readiness path. Default: `/health/ready` on the generic runtime, else `path`."
     )
-    startup_path: AbsolutePath | None = optional(
+    startup_path: UrlPath | None = optional(
         "Start-up path. Default: `/health/startup` on the generic runtime, else `path`."
     )
     port: Port | None = optional(
@@ -550,7 +552,7 @@ class Expose(Spec):
     """How callers from outside the cluster reach the workload."""
 
     host: Host | None = optional("Host name. Default: the environment's `expose.host`.")
-    path: AbsolutePath | None = optional(
+    path: UrlPath | None = optional(
         "Path prefix, stripped before it reaches the workload. Default: `/` with an own host, `/agents/<name>` on the environment's."
     )
     type: Literal["HTTPRoute", "Ingress"] | None = optional(
@@ -570,7 +572,7 @@ class Metrics(Spec):
         "Whether they are scraped. Default: true on the generic runtime, false on your own image."
     )
     port: Port | None = optional("Port number of `/metrics`. Default: 9090.")
-    path: AbsolutePath = Field(default="/metrics", description="Path of the metrics.")
+    path: UrlPath = Field(default="/metrics", description="Path of the metrics.")
     interval_seconds: int = Field(default=30, description="Seconds between scrapes.", ge=5, le=3600)
 
 
@@ -581,8 +583,8 @@ class Tracing(Spec):
     provider: Literal["otlp", "langfuse"] = Field(
         default="otlp", description="Where they go: any OTLP endpoint, or Langfuse."
     )
-    endpoint: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#]+[^\s]*$")] | None = (
-        optional("Base URL of the collector or of Langfuse. Default: the environment's.")
+    endpoint: Url | None = optional(
+        "Base URL of the collector or of Langfuse. Default: the environment's."
     )
     sample_rate: float = Field(
         default=1.0, description="Fraction of traces that are kept, 0 to 1.", ge=0, le=1

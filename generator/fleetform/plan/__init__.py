@@ -24,8 +24,7 @@ def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
     """Return the plan of an environment, None when an error stands in its way, and all problems."""
     references = {agent.key: uses(fleet, agent) for agent in fleet.of("Agent")}
     problems = [*rules.problems(fleet, references)]
-    if errors(problems):
-        return None, problems
+    # Errors do not end it here: what planning finds is said in the same run.
     drafts = _drafts(fleet, references, problems)
     _link(fleet, drafts)
     spaces: dict[str, list[Draft]] = {}

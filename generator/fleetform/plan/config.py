@@ -11,6 +11,7 @@ from fleetform.plan.model import Config
 from fleetform.plan.names import fit
 from fleetform.plan.secrets import SecretFiles
 from fleetform.resolve import hosts
+from fleetform.rules.agents import HTTP_PORT
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 CONTRACT = 1
 DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
-HTTP_PORT = 8080
 METRICS_PORT = 9090
 
 
@@ -56,7 +56,9 @@ def settings(
             description=spec.description,
         ),
         prompt={"system": {"file": PROMPT}},
-        model=_model(fleet, agent, uses.model, secrets) if uses.model else None,
+        model=_model(fleet, agent, uses.model, secrets, spec.model_config_ref)
+        if uses.model
+        else None,
         models=[_model(fleet, agent, model, secrets, ref) for ref, model in uses.models],
         fallbacks=[_model(fleet, agent, model, secrets, ref) for ref, model in uses.fallbacks],
         tools=[*_tools(fleet, agent, uses, secrets)],

@@ -96,13 +96,23 @@ def _secrets(fleet: Fleet, space: str, need: Needs) -> tuple[ExternalSecret, ...
     return tuple(
         ExternalSecret(
             name,
-            fleet.environment.secrets.remote_key.format(
-                environment=fleet.environment_name, namespace=space, name=name
-            ),
+            _remote_key(fleet, space, name),
             () if name in need.whole else tuple(sorted(need.secrets[name])),
         )
         for name in names
     )
+
+
+def _remote_key(fleet: Fleet, space: str, name: str) -> str:
+    """Return the name of a secret in the provider's store; only the known placeholders are filled in."""
+    text = fleet.environment.secrets.remote_key
+    for placeholder, value in (
+        ("environment", fleet.environment_name),
+        ("namespace", space),
+        ("name", name),
+    ):
+        text = text.replace(f"{{{placeholder}}}", value)
+    return text
 
 
 def _provider(fleet: Fleet) -> dict[str, Any]:

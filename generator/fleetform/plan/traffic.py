@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform.plan import config, network
-from fleetform.plan.config import HTTP_PORT
 from fleetform.plan.draft import Draft
 from fleetform.problems import Problem
 from fleetform.resolve.references import Uses, is_set
+from fleetform.rules.agents import HTTP_PORT
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved

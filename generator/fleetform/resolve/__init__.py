@@ -14,7 +14,7 @@ from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key, namespace_of
 from fleetform.resolve.layers import Layer, flatten, layers
-from fleetform.tree import Map, Path, plain, problem_at, without_nulls
+from fleetform.tree import Map, Path, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
@@ -89,7 +89,7 @@ def resolve(
     """Return the fleet of an environment and what is wrong with it."""
     catalog, problems = catalogs.build(documents, complete=complete)
     tree = environments.merged(chain)
-    typed = _typed("Environment", tree, problems)
+    typed = _typed("Environment", without_nulls(tree), problems)
     if typed is None:
         return None, problems
     fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
@@ -141,7 +141,7 @@ def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
     if found:
         problems += found
         return None
-    return view.read(kind, plain(tree))
+    return view.read(kind, tree)
 
 
 def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterator[Problem]:

@@ -99,15 +99,13 @@ def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
 
 def is_deployed(resolved: Resolved) -> bool:
     """Whether a spec becomes pods: every agent, servers with a container, stores that are provisioned."""
+    spec = resolved.spec
     if resolved.kind == "Agent":
         return True
     if resolved.kind == "MCPServer":
-        return resolved.spec.container is not None
-    return (
-        resolved.kind == "MemoryStore"
-        and resolved.spec.provision is not None
-        and resolved.spec.provision.enabled
-    )
+        return spec.container is not None
+    provision = spec.provision
+    return provision is not None and provision.enabled and spec.type in ("redis", "postgres")
 
 
 def _is_address(host: str) -> bool:

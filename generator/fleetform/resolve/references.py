@@ -192,7 +192,7 @@ def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
         kinds = (use.kind,) if use.kind else ("Tool", "MCPServer", "Agent")
         path: Path = ("spec", "tools", number, "name")
         other = lookup(fleet, agent, path, kinds, use.name, found.problems, use.namespace or "")
-        if other is None:
+        if other is None or not _is_somewhere(other):
             continue
         if not use.kind:
             found.problems += _ambiguous(fleet, agent, path, use.name, other)
@@ -200,6 +200,11 @@ def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
             other.kind
         ]
         target.append((use, other))
+
+
+def _is_somewhere(other: Resolved) -> bool:
+    """Whether it can be reached: a server with neither URL nor container has said so itself."""
+    return other.kind != "MCPServer" or bool(other.spec.url or other.spec.container)
 
 
 def _ambiguous(

@@ -16,7 +16,9 @@ from fleetform.rules import (
     rbac,
     resources,
     scaling,
+    stores,
     tools,
+    urls,
     volumes,
     workflows,
 )
@@ -33,6 +35,8 @@ RULES = (
     rbac.rules,
     volumes.rules,
     tools.rules,
+    stores.rules,
+    urls.rules,
     graphs.rules,
     workflows.rules,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform.features import TOOL_TYPES, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
@@ -13,7 +14,8 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-MAX_CONFIG_BYTES = 1 << 20
+HTTP_PORT = 8080
+"""Where the generic runtime listens."""
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -46,6 +48,14 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
     else:
         yield from _auth(agent)
     yield from _memory(agent, uses)
+    yield from _models(agent)
+    if spec.observability.metrics.port == HTTP_PORT:
+        yield agent.problem(
+            ("spec", "observability", "metrics", "port"),
+            "port-taken",
+            f"{HTTP_PORT} is the port of the agent's own API",
+            hint="choose another port; 9090 is the default",
+        )
     yield from _tracing(fleet, agent)
     yield from _unserved(agent, uses)
     limits = spec.rate_limits
@@ -111,6 +121,22 @@ def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
         )
 
 
+def _models(agent: Resolved) -> Iterator[Problem]:
+    """Sessions choose a model by its name: two of one name cannot be told apart."""
+    spec = agent.spec
+    first = spec.model_config_ref or (spec.model.name if spec.model else None)
+    seen = {first}
+    for number, name in enumerate(spec.models or []):
+        if name in seen:
+            yield agent.problem(
+                ("spec", "models", number),
+                "duplicate-name",
+                f"the model `{name}` is listed already",
+                hint="remove it: `modelConfig` is always one of them",
+            )
+        seen.add(name)
+
+
 def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
     tracing = agent.spec.observability.tracing
     path: Path = ("spec", "observability", "tracing")
@@ -147,7 +173,7 @@ def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
 def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
     """Say what is asked of the runtime and left out of agent.json."""
     for use, tool in uses.tools:
-        if tool.spec.type in ("retrieval", "code"):
+        if not is_served(TOOL_TYPES[tool.spec.type]):
             number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
             yield agent.problem(
                 ("spec", "tools", number, "name"),
@@ -155,25 +181,6 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
                 f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
                 hint="offer it as an MCPServer or an api Tool meanwhile",
                 severity="warning",
-            )
-    if uses.memory is None:
-        return
-    policy = uses.memory.policy
-    for wanted, field, words in (
-        (policy.long_term_memory, "longTermMemory", "long-term memory"),
-        (policy.compression, "compression", "summaries of long conversations"),
-    ):
-        if wanted is not None and wanted.enabled:
-            path: Path = ("spec", "memory")
-            if agent.tree["spec"].get("memory", {}).get("policy", {}).get(field) is not None:
-                path = ("spec", "memory", "policy", field)
-            yield agent.problem(
-                path,
-                "not-served",
-                f"the runtime does not serve {words} yet: it is left out of agent.json",
-                hint="nothing to do: it takes effect once the runtime serves it",
-                severity="warning",
-                key=True,
             )
 
 

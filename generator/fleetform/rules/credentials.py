@@ -13,29 +13,33 @@ from fleetform.tree import Path, leaves
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-# Tokens whose form gives them away: what to call them, text that each of them has, its whole form.
-# The text is looked for first: patterns are slow to build and most values have none of it.
-_TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("an OpenAI or Anthropic key", ("sk-",), r"\bsk-(?:ant-|proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}"),
-    ("an AWS access key", ("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    ("a GitHub token", ("gh", "github_pat_"), r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
-    ("a GitLab token", ("glpat-",), r"\bglpat-[A-Za-z0-9_-]{20,}"),
-    ("a Slack token", ("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    ("a Slack webhook", ("hooks.slack.com",), r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}"),
-    ("a Google API key", ("AIza",), r"\bAIza[A-Za-z0-9_-]{35}"),
-    ("a Google OAuth token", ("ya29.",), r"\bya29\.[A-Za-z0-9_-]{20,}"),
-    ("a Stripe key", ("k_live_", "k_test_"), r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
-    ("a Hugging Face token", ("hf_",), r"\bhf_[A-Za-z0-9]{30,}"),
-    ("a Langfuse key", ("k-lf-",), r"\b[sp]k-lf-[0-9a-f-]{36}"),
-    ("a SendGrid key", ("SG.",), r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
-    ("an npm token", ("npm_",), r"\bnpm_[A-Za-z0-9]{36}"),
-    ("a PyPI token", ("pypi-",), r"\bpypi-[A-Za-z0-9_-]{50,}"),
-    ("a JWT", ("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
-    ("a private key", ("PRIVATE KEY",), r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY"),
-    ("a Vault token", ("hvs.",), r"\bhvs\.[A-Za-z0-9_-]{20,}"),
-    ("an Azure storage key", ("AccountKey=",), r"AccountKey=[A-Za-z0-9+/]{40,}={0,2}"),
-    ("a password in a URL", ("@",), r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}$]*:(?!\$[({])[^/\s:@{}]+@[^\s/]+"),
-    ("a bearer token", ("earer", "EARER"), r"(?i)\bbearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{24,}=*"),
+# Tokens whose form gives them away. Most values have none of the text that they begin with or hold:
+# that is looked for first, since these patterns are slow to build and to try one by one.
+_HINT_OF_TOKEN = re.compile(
+    r"sk-|A[KS]IA|gh[pousr]_|github_pat_|glpat-|xox|hooks\.slack\.com|AIza|ya29\.|k_live_|k_test_|hf_"
+    r"|k-lf-|SG\.|npm_|pypi-|eyJ|PRIVATE KEY|hvs\.|AccountKey=|@|earer|EARER"
+)
+_TOKENS: tuple[tuple[str, str], ...] = (
+    ("an OpenAI or Anthropic key", r"\bsk-(?:ant-|proj-|svcacct-|or-v1-)?[A-Za-z0-9_-]{20,}"),
+    ("an AWS access key", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+    ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})"),
+    ("a GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
+    ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    ("a Slack webhook", r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/]{20,}"),
+    ("a Google API key", r"\bAIza[A-Za-z0-9_-]{35}"),
+    ("a Google OAuth token", r"\bya29\.[A-Za-z0-9_-]{20,}"),
+    ("a Stripe key", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}"),
+    ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
+    ("a Langfuse key", r"\b[sp]k-lf-[0-9a-f-]{36}"),
+    ("a SendGrid key", r"\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}"),
+    ("an npm token", r"\bnpm_[A-Za-z0-9]{36}"),
+    ("a PyPI token", r"\bpypi-[A-Za-z0-9_-]{50,}"),
+    ("a JWT", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"),
+    ("a private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY"),
+    ("a Vault token", r"\bhvs\.[A-Za-z0-9_-]{20,}"),
+    ("an Azure storage key", r"AccountKey=[A-Za-z0-9+/]{40,}={0,2}"),
+    ("a password in a URL", r"\b[a-z][a-z0-9+.-]*://[^/\s:@{}$]*:(?!\$[({])[^/\s:@{}]+@[^\s/]+"),
+    ("a bearer token", r"(?i)\bbearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{24,}=*"),
 )
 _SECRET_NAME = re.compile(
     r"(?i)(?:^|[_-])(?:password|passwd|pwd|passphrase|secret|token|api[_-]?key|apikey|access[_-]?key|private[_-]?key|credentials?|auth[_-]?key|client[_-]?secret|connection[_-]?string|dsn|webhook[_-]?url)(?:$|[_-]?(?:value|base64|b64)?$)"
@@ -66,31 +70,26 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 def _document(resolved: Resolved) -> Iterator[Problem]:
     for path, value in leaves(resolved.tree):
-        if not isinstance(value, str) or (len(value) < 8 and not _is_named(resolved.tree, path)):
-            continue
-        kind = _kind(resolved.tree, path, value)
-        if kind:
-            yield resolved.problem(
-                path,
-                "plaintext-credential",
-                f"this looks like {kind} in clear text (value not shown)",
-                hint=_HINT,
-            )
+        if isinstance(value, str) and value:
+            kind = _kind(resolved.tree, path, value)
+            if kind:
+                yield resolved.problem(
+                    path,
+                    "plaintext-credential",
+                    f"this looks like {kind} in clear text (value not shown)",
+                    hint=_HINT,
+                )
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:
-    for kind, hints, pattern in _TOKENS:
-        if any(hint in value for hint in hints) and re.search(pattern, value):
-            return kind
-    if (
-        path[-1] == "value"
-        and "env" in path
-        and value
-        and _is_named(tree, path)
-        and not _is_reference(value)
-    ):
+    """Return what kind of credential a value is, empty when it is none."""
+    if _HINT_OF_TOKEN.search(value):
+        for kind, pattern in _TOKENS:
+            if re.search(pattern, value):
+                return kind
+    if path[-1] == "value" and _is_named(tree, path) and not _is_reference(value):
         return "a credential"
-    if len(path) >= 2 and path[-2] == "headers" and str(path[-1]).lower() in _SECRET_HEADERS:
+    if len(path) > 1 and path[-2] == "headers" and str(path[-1]).lower() in _SECRET_HEADERS:
         return "a credential"
     return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from fleetform.tree import Path, problem_at
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-_PLACEHOLDERS = {"environment": "e", "namespace": "n", "name": "s"}
+_PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -57,14 +58,17 @@ def _secrets(fleet: Fleet) -> Iterator[Problem]:
             hint=f"add `{secrets.provider}:`, or `create: false` when the store exists",
             key=True,
         )
-    try:
-        secrets.remote_key.format(**_PLACEHOLDERS)
-    except (KeyError, ValueError, IndexError, AttributeError):
+    unknown = [
+        name
+        for name in re.findall(r"\{([^{}]*)\}", secrets.remote_key)
+        if name not in _PLACEHOLDERS
+    ]
+    if unknown or secrets.remote_key.count("{") != secrets.remote_key.count("}"):
         yield problem_at(
             tree,
             ("spec", "secrets", "remoteKey"),
             "bad-template",
-            f"`{secrets.remote_key}` has an unknown placeholder",
+            f"`{secrets.remote_key[:80]}` has an unknown placeholder",
             hint="known: {environment}, {namespace}, {name}",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
@@ -232,14 +232,16 @@ def _keda(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
 def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Problem]:
     known = KEDA_FIELDS.get(trigger.type)
     if known is None:
-        near = did_you_mean(trigger.type, KEDA_FIELDS, noun="checked types")
-        severity: Any = "error" if near.startswith("did you mean") else "warning"
+        hint = did_you_mean(trigger.type, KEDA_FIELDS, noun="checked types")
+        is_slip = hint.startswith("did you mean")
         yield resolved.problem(
             (*path, "type"),
             "unknown-trigger",
-            f"the parameters of KEDA's `{trigger.type}` are not checked",
-            hint=near,
-            severity=severity,
+            f"KEDA has no trigger `{trigger.type}`"
+            if is_slip
+            else f"the parameters of KEDA's `{trigger.type}` are not checked",
+            hint=hint,
+            severity="error" if is_slip else "warning",
         )
         return
     signed_in = {item.parameter for item in trigger.authentication or []}

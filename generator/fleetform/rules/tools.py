@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.hosts import split
+from fleetform.rules.stores import collection
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -39,13 +39,6 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     f"a tool with an `endpoint` is an MCP server, not a {use.kind}",
                     hint="remove `kind` or `endpoint`",
                 )
-            if use.endpoint and not split(use.endpoint)[0]:
-                yield agent.problem(
-                    ("spec", "tools", number, "endpoint"),
-                    "bad-url",
-                    f"`{use.endpoint[:80]}` has no host",
-                    hint="write http://host:port/path",
-                )
 
 
 def _tool(tool: Resolved) -> Iterator[Problem]:
@@ -71,7 +64,9 @@ def _tool(tool: Resolved) -> Iterator[Problem]:
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool)
     if spec.type == "retrieval" and spec.retrieval is not None:
-        yield from _store(tool, ("spec", "retrieval", "vectorStore"), spec.retrieval.vector_store)
+        yield from collection(
+            tool, ("spec", "retrieval", "vectorStore"), spec.retrieval.vector_store
+        )
 
 
 def _parameters(tool: Resolved) -> Iterator[Problem]:
@@ -171,13 +166,6 @@ def _api(tool: Resolved) -> Iterator[Problem]:
                 hint="say `required: true`, or give a default",
                 key=True,
             )
-    if not split(re.sub(r"\{[^{}]*\}", "x", api.endpoint))[0]:
-        yield tool.problem(
-            ("spec", "api", "endpoint"),
-            "bad-url",
-            f"`{api.endpoint[:80]}` has no host or a bad port",
-            hint="write http://host:port/path",
-        )
     if api.retries and api.method in ("POST", "PATCH") and not api.idempotency_key:
         yield tool.problem(
             ("spec", "api", "retries"),
@@ -214,18 +202,6 @@ def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
                 hint=f"add `{field}:`, as the type says",
                 key=True,
             )
-
-
-def _store(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:
-    if store.type == "milvus" and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
-        better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)
-        yield owner.problem(
-            (*path, "collection"),
-            "collection-name",
-            f"Milvus allows letters, digits and underscores only in a collection's name, not `{store.collection}`",
-            hint=f"did you mean `{better}`?",
-            severity="warning",
-        )
 
 
 def _server(server: Resolved) -> Iterator[Problem]:

@@ -1,0 +1,102 @@
+"""Memory stores and policies: what the runtime keeps, and what their servers will refuse."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform.features import LONG_TERM_MEMORY, SUMMARISATION, is_served
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.references import is_set
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield what is wrong with stores, whether a MemoryStore or an agent's own."""
+    del uses
+    for store in fleet.of("MemoryStore"):
+        yield from _policy(store, ("spec",), store.spec.policy)
+        yield from _provision(store)
+    for agent in fleet.of("Agent"):
+        if agent.spec.memory is not None and agent.spec.container is None:
+            yield from _policy(agent, ("spec", "memory"), agent.spec.memory.policy)
+
+
+def _policy(owner: Resolved, path: Path, policy: Any) -> Iterator[Problem]:
+    memory, summaries = policy.long_term_memory, policy.compression
+    if memory is not None and memory.enabled:
+        place = (*path, "policy", "longTermMemory")
+        if not is_served(LONG_TERM_MEMORY):
+            yield _unserved(owner, place, "long-term memory")
+        if memory.vector_store is not None:
+            yield from collection(owner, (*place, "vectorStore"), memory.vector_store)
+    if summaries is not None and summaries.enabled and not is_served(SUMMARISATION):
+        yield _unserved(owner, (*path, "policy", "compression"), "summaries of long conversations")
+
+
+def _unserved(owner: Resolved, path: Path, words: str) -> Problem:
+    return owner.problem(
+        path,
+        "not-served",
+        f"the runtime does not serve {words} yet: left out of agent.json",
+        hint="nothing to do: it takes effect once the runtime serves it",
+        severity="warning",
+        key=True,
+    )
+
+
+def _provision(store: Resolved) -> Iterator[Problem]:
+    spec = store.spec
+    if spec.provision is None or not spec.provision.enabled:
+        return
+    path: Path = ("spec", "provision")
+    if spec.type not in ("redis", "postgres"):
+        yield store.problem(
+            path,
+            "cannot-provision",
+            f"a store of type `{spec.type}` needs no server",
+            hint="remove `provision`, or set `type` to redis or postgres",
+            key=True,
+        )
+    elif spec.type == "postgres" and (
+        spec.postgres is None or spec.postgres.password_secret_ref is None
+    ):
+        yield store.problem(
+            path,
+            "missing-field",
+            "a PostgreSQL server does not start without a password",
+            hint="set `postgres.passwordSecretRef`",
+            key=True,
+        )
+    elif (
+        spec.type == "redis"
+        and spec.redis is not None
+        and spec.redis.tls.enabled
+        and is_set(store, path)
+    ):
+        yield store.problem(
+            ("spec", "redis", "tls"),
+            "contradiction",
+            "the provisioned Redis speaks no TLS",
+            hint="set `redis.tls: null` in the patch that provisions it",
+            key=True,
+        )
+
+
+def collection(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:
+    """Yield a collection's name that its vector store refuses."""
+    if store.type != "milvus" or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
+        return
+    better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)
+    yield owner.problem(
+        (*path, "collection"),
+        "collection-name",
+        f"Milvus allows letters, digits and underscores only in a collection's name, not `{store.collection}`",
+        hint=f"did you mean `{better}`?",
+        severity="warning",
+    )

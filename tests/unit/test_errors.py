@@ -1,0 +1,87 @@
+"""Every message: the exact text, at the exact place, once, with what to do next."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.errors.cases import CASES, REWRITE, validate
+from tests.fleet import AGENT, GOOD, fleetform, write
+
+import fleetform as package
+
+SOURCE = Path(package.__file__).parent
+STAGES = ("load.py", "dialects", "check.py", "resolve", "rules", "plan", "pipeline.py")
+SAYS = frozenset(
+    ("Problem", "problem", "_problem", "problem_at", "say", "_whole_file", "_missing_field")
+)
+CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|tag")
+
+# What stands in no spec but on the disk or the command line: test_load.py and test_bad_input.py.
+ELSEWHERE = {
+    "abstract-environment",
+    "bom",
+    "crlf",
+    "not-a-file",
+    "not-utf8",
+    "too-big",
+    "unreadable",
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_message_is_exactly(case):
+    expected = case / "expected.txt"
+    assert expected.exists(), f"{expected} is missing: {REWRITE}"
+    assert validate(case).err == expected.read_text("utf-8")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_case_says_what_its_name_promises_and_no_other_error(case):
+    problems = json.loads(validate(case, "json").out)
+    promised = case.name.partition(".")[0]
+    assert promised in {problem["code"] for problem in problems}
+    assert len([problem for problem in problems if problem["severity"] == "error"]) <= 1
+    assert all(problem["hint"] for problem in problems)
+
+
+def _calls(file: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func
+            name = name.id if isinstance(name, ast.Name) else name
+            if name in SAYS:
+                yield node
+
+
+def codes() -> set[str]:
+    """Return every code of a Problem that the stages before writing may say."""
+    files = [SOURCE / stage for stage in STAGES]
+    files = [file for path in files for file in ([path] if path.is_file() else path.rglob("*.py"))]
+    found = set()
+    for file in files:
+        for call in _calls(file):
+            words = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+            named = [word for word in words if isinstance(word, str) and CODE.fullmatch(word)]
+            found.update(named[:1])
+    return found
+
+
+def test_every_code_in_the_source_is_said_by_a_case():
+    said = {item["code"] for case in CASES for item in json.loads(validate(case, "json").out)}
+    assert len(codes()) > 90
+    assert codes() - said - ELSEWHERE == set()
+
+
+def test_a_configuration_that_no_config_map_holds_is_refused(tmp_path):
+    text = f"{AGENT}  container:\n    image: {{repository: example/own, tag: '1'}}\n"
+    files = f'    configFiles: {{a: &half "{"x" * 600_000}", b: *half}}\n'
+    write(tmp_path, {**GOOD, "agents/a.yaml": text + files})
+    outcome = fleetform("render", cwd=tmp_path)
+    assert outcome.code == 1
+    assert (
+        "agents/a.yaml:4:1: error: spec: the configuration has 1200002 bytes, a ConfigMap holds "
+        "1 MiB\n  hint: shorten the prompt, or move reference text into a tool\n"
+    ) in outcome.err
