@@ -88,7 +88,7 @@ def fleet(folder: Path, environment: str = "prod") -> tuple[Fleet, tuple[Problem
     """Resolve the fleet in a folder's agents/ and environments/; errors fail the test."""
     specs, spaces = pipeline.read([folder / "agents"]), pipeline.read([folder / "environments"])
     found, problems = pipeline.fleet_of(specs, spaces, environment, "environments")
-    assert errors(problems) == ()
+    assert errors(problems) == (), problems
     assert found is not None
     return found, tuple(problems)
 

@@ -10,7 +10,10 @@ DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """A duration as Go reads it, without a sign and without micro- and nanoseconds."""
 LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
-
+REFERENCE_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+"""The name of something that is referred to: a Secret, a ConfigMap, a Tool."""
+LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+"""A label's or annotation's key."""
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
@@ -30,6 +33,8 @@ WORDS = {
     DURATION: "write a duration such as `30s`, `5m` or `1h30m`",
     LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
     LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    LABEL_KEY: "write a key such as `team` or `example.com/team`",
     HOST: "write a host name in lower case, such as `redis.data.svc`",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",

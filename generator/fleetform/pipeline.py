@@ -11,7 +11,7 @@ from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.problems import Problem, SpecError, errors, refuse
-from fleetform.tree import Map, Seq, plain, without_nulls
+from fleetform.tree import Map, Seq, plain, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
@@ -128,22 +128,33 @@ def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
     fleet, problems = fleet_of(specs, spaces, name, str(environments))
     plan = None
     if fleet is not None:
-        abstract = fleet.environment.abstract
-        if abstract:
-            problems.append(
-                Problem(
-                    "error",
-                    "abstract-environment",
-                    f"the environment `{name}` is abstract: others extend it",
-                    fleet.environment_tree.mark.file,
-                    hint="render one that extends it",
-                )
-            )
         plan, said = plan_of(fleet)
-        problems += said
+        problems += [*said, *_unwanted(fleet, agents)]
     if plan is None or errors(problems):
         raise SpecError(problems)
     return Rendering(texts_of(plan), SpecError(problems).problems)
+
+
+def _unwanted(fleet: Fleet, agents: Sequence[Path]) -> Iterable[Problem]:
+    """Yield why an environment is not to be written, although nothing in it is wrong."""
+    from fleetform.resolve import WORKLOADS  # noqa: PLC0415
+
+    if fleet.environment.abstract:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "abstract"),
+            "abstract-environment",
+            f"the environment `{fleet.environment_name}` is abstract",
+            hint="render one that extends it",
+        )
+    if fleet.catalog.complete and not any(map(fleet.catalog.documents.get, WORKLOADS)):
+        yield Problem(
+            "error",
+            "nothing-to-render",
+            "these specs deploy nothing, and rendering would remove what was there",
+            ", ".join(map(str, agents)),
+            hint="check --agents; to remove an environment for good, delete its folder",
+        )
 
 
 def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[Layer]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 _FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
@@ -22,3 +23,8 @@ def parse(text: str) -> Fraction:
         return value * (1 << _BINARY[suffix])
     power = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
     return value * Fraction(10**power) if power >= 0 else value / 10**-power
+
+
+def text(value: str | float) -> str:
+    """Return a quantity as text; a number is written out, since an exponent may be too long for the form."""
+    return value if isinstance(value, str) else format(Decimal(repr(value)), "f")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
+from fleetform import quantity
 from fleetform.check import schema
 from fleetform.tree import plain
 
@@ -167,7 +168,7 @@ def _value(kind: str, rule: dict[str, Any]) -> Read | None:
     if types == ["string", "array"]:
         return lambda value: [value] if isinstance(value, str) else value
     if types == ["string", "number"]:
-        return str
+        return quantity.text
     inner = rule.get("items") if types == "array" else rule.get("additionalProperties")
     each = _value(kind, inner) if isinstance(inner, dict) else None
     if each is None or each is plain:

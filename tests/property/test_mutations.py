@@ -9,7 +9,7 @@ import yaml
 from tests.tools import ROOT
 
 from fleetform.pipeline import render
-from fleetform.problems import SpecError, errors
+from fleetform.problems import Problem, SpecError, errors
 from fleetform_runtime.settings import Settings
 
 ODD = [
@@ -84,16 +84,21 @@ def configurations(texts: dict[str, str]) -> list[str]:
     ]
 
 
+def outcome(folder: Path, name: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Render; return the texts, or the problems that stand in the way."""
+    try:
+        return render([folder / "agents"], folder / "environments", name).texts, ()
+    except SpecError as error:
+        return {}, error.problems
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_broken_fleet_ends_in_problems_or_keeps_the_contract(batch, tmp_path):
     for number in range(PER_BATCH):
         folder = tmp_path / str(number)
         name = broken_fleet(random.Random(1000 * batch + number), folder)
-        try:
-            rendering = render([folder / "agents"], folder / "environments", name)
-        except SpecError as error:
-            assert errors(error.problems)
-            assert all(problem.hint for problem in error.problems)
-        else:
-            for text in configurations(rendering.texts):
-                Settings.model_validate_json(text)
+        texts, problems = outcome(folder, name)
+        assert texts or errors(problems)
+        assert all(problem.hint for problem in problems)
+        for text in configurations(texts):
+            Settings.model_validate_json(text)

@@ -440,3 +440,13 @@ def test_an_output_that_is_no_folder_is_a_problem(out, reason, tmp_path):
     outcome = fleetform("render", "--out", out, cwd=tmp_path)
     assert outcome.code == 1
     assert f"{out}/prod: error: cannot be written: {reason}" in outcome.err
+
+
+def test_specs_that_deploy_nothing_do_not_remove_what_is_there(tmp_path):
+    assert fleetform("render", cwd=write(tmp_path, GOOD)).code == 0
+    before = snapshot(tmp_path / "rendered")
+    template = f"{API}\nkind: AgentTemplate\nmetadata: {{name: t}}\nspec: {{}}\n"
+    outcome = fleetform("render", cwd=write(tmp_path, {"agents/a.yaml": template}))
+    assert outcome.code == 1
+    assert outcome.err.startswith("agents: error: these specs deploy nothing")
+    assert snapshot(tmp_path / "rendered") == before

@@ -21,13 +21,8 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|tag")
 
 # What stands in no spec but on the disk or the command line: test_load.py and test_bad_input.py.
 ELSEWHERE = {
-    "abstract-environment",
-    "bom",
-    "crlf",
-    "not-a-file",
-    "not-utf8",
-    "too-big",
-    "unreadable",
+    *("abstract-environment", "config-too-big", "nothing-to-render"),
+    *("bom", "crlf", "not-a-file", "not-utf8", "too-big", "unreadable"),
 }
 
 

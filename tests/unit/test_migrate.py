@@ -388,10 +388,21 @@ def test_text_that_keeps_its_last_line_breaks_keeps_them():
     )
 
 
+def test_keys_with_question_marks_are_renamed_too():
+    old = f"apiVersion: {THEIRS}\nkind: ModelConfig\nmetadata: {{name: m}}\nspec:\n  ? model\n  : gpt-4\n"
+    assert migrated(old) == old.replace(THEIRS, OURS).replace("? model", "? name")
+
+
 def test_what_cannot_be_rewritten_is_refused_and_left_alone():
-    text = f"apiVersion: {THEIRS}\nkind: ModelConfig\nmetadata: {{name: m}}\nspec:\n  ? model\n  : gpt-4\n  ? provider\n  : openai\n"
+    # The blank line below `env` would become one more of the prompt.
+    text = (
+        f"apiVersion: {THEIRS}\nkind: Agent\nspec:\n  observability: {{logging: {{level: info}}}}\n"
+        "  systemMessage: |+\n    one\n\n  env: [{name: LOG_LEVEL, value: info}]\n\n"
+        "metadata: {name: a}\n"
+    )
     found = migrate(text.encode(), "x.yaml")
-    assert found.new in (text, text.replace(THEIRS, OURS).replace("? model", "? name"))
+    assert found.new == text
+    assert [item.code for item in errors(found.problems)] == ["not-migrated"]
 
 
 @pytest.mark.parametrize(

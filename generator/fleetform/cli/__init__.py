@@ -16,15 +16,12 @@ COMMANDS = ("init", "validate", "render", "explain", "diff", "list", "schema", "
 HELP = """Turn declarative specs of AI agents into reviewed Kubernetes objects.
 
 Specs stand in agents/, environments in environments/, and what Flux applies in rendered/<env>/.
-Typical week:
 
-  fleetform validate agents                       every problem, with file, line and hint
-
-  fleetform render --env prod                     write rendered/prod
-
-  fleetform render --env prod --check             CI: fail (exit 3) when rendered/prod is stale
-
-  fleetform explain Agent/support spec.scaling --env prod      who set which value, and where
+\b
+  fleetform validate agents --env prod             every problem, with file, line and hint
+  fleetform render --env prod                      write rendered/prod
+  fleetform render --env prod --check              CI: exit 3 when rendered/prod is stale
+  fleetform explain Agent/support scaling -e prod  who set which value, and where
 
 Exit codes: 0 fine, 1 problems in the input, 2 wrong usage, 3 differences found.
 """

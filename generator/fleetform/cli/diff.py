@@ -21,7 +21,9 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Render two environments in memory and print what differs; leaves with 3 when something does.
+    """Show what differs between two environments.
+
+    Both are rendered in memory; leaves with 3 when something differs.
 
     Examples:
 

@@ -42,7 +42,7 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Explain the final values of a spec in an environment.
+    """Explain who set the values of a spec.
 
     Each value is shown with the file and line that set it, and below it what it overrode: built-in
     defaults < the environment's defaults < templates in order of `extends` < the spec < the

@@ -1,2 +1,63 @@
-def command() -> None:
-    """X."""
+"""`fleetform init`: a new repository to start from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fleetform
+from fleetform import scaffold
+from fleetform.cli.report import reported
+from fleetform.patterns import LABEL_NAME
+
+
+def _name(value: str | None) -> str | None:
+    """Check the name.
+
+    Raises:
+        BadParameter: it cannot be that of a namespace.
+    """
+    if value is None or (re.fullmatch(LABEL_NAME, value) and len(value) <= scaffold.LONGEST_NAME):
+        return value
+    raise typer.BadParameter(
+        f"`{value}` must be lower-case letters, digits and hyphens, "
+        f"at most {scaffold.LONGEST_NAME}: it is a namespace"
+    )
+
+
+@reported
+def command(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder; made when it is not there.")
+    ] = Path(),
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            callback=_name,
+            help="Name of the fleet and its namespace. Default: the folder's name.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Start a repository: an agent, a template, a model, environments, schemas and a Makefile.
+
+    What it writes renders without a problem. It never overwrites: when a file is in the way, it
+    says so and writes nothing.
+
+    Examples:
+
+      fleetform init
+
+      fleetform init my-agents --name support
+    """
+    found = scaffold.texts(name or scaffold.name_for(folder), fleetform.__version__)
+    scaffold.write(folder, found)
+    for path in found:
+        typer.echo(str(folder / path))
+    typer.echo(
+        f"\nnext: cd {folder} && fleetform validate agents environments --env prod", err=True
+    )

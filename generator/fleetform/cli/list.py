@@ -24,7 +24,9 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """List every spec by kind, namespace and name, with the file that holds it.
+    """List every spec and its file.
+
+    In order of kind, namespace and name.
 
     Examples:
 

@@ -22,7 +22,9 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Print the JSON Schema (2020-12) of a kind; without a kind, list the kinds.
+    """Print the JSON Schema of a kind.
+
+    Draft 2020-12, self-contained; without a kind, the kinds are listed.
 
     Examples:
 

@@ -33,7 +33,9 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Check specs: YAML, fields, types and values; with --env, everything that rendering checks.
+    """Check specs and say every problem.
+
+    YAML, fields, types and values; with --env, everything that rendering checks.
 
     Without --env each document is judged alone: whether a name that it refers to exists depends on
     the fleet and the environment.

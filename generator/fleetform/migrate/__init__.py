@@ -99,5 +99,5 @@ def _beyond_us(file: str) -> Problem:
         "not-migrated",
         "the file is written in a way that cannot be rewritten without changing what it says",
         file,
-        hint="write maps and lists in the usual block style, without anchors and `? ` keys, and try again",
+        hint="write it more plainly (no anchors, no `? ` keys, `|` in place of `|+`) and try again",
     )

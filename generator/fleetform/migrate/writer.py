@@ -338,8 +338,9 @@ class Writer:
             if kept:
                 lines = range(self._lead(item)[1].start, item.bottom)
                 others = tuple(
-                    range(self._lead(part)[1].start, max(part.last + 1, part.bottom))
+                    range(self._lead(part)[1].start, part.bottom)
                     for part in kept
+                    if not part.parent.flow
                 )
                 yield kept[0], self.found.comments(lines, others)
 

@@ -13,6 +13,9 @@ from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.tool import Authentication
 from fleetform.models.workload import Workload
+from fleetform.patterns import REFERENCE_NAME
+
+_REFERENCE = {"pattern": REFERENCE_NAME, "maxLength": 253}
 
 
 def _as_list(value: object) -> object:
@@ -23,7 +26,7 @@ Names = Annotated[
     list[ReferenceName],
     BeforeValidator(_as_list),
     WithJsonSchema(
-        {"type": ["string", "array"], "items": {"type": "string", "minLength": 1, "maxLength": 253}}
+        {"type": ["string", "array"], **_REFERENCE, "items": {"type": "string", **_REFERENCE}}
     ),
 ]
 """One name or a list of names."""

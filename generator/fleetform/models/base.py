@@ -12,12 +12,15 @@ from fleetform.patterns import (
     ABSOLUTE_PATH,
     DURATION,
     HOST,
+    LABEL_KEY,
     LABEL_NAME,
     LABEL_VALUE,
     QUANTITY,
+    REFERENCE_NAME,
     URL,
     URL_PATH,
 )
+from fleetform.quantity import text
 
 
 class Spec(BaseModel):
@@ -39,7 +42,7 @@ def optional(description: str, **rules: Any) -> Any:
 
 
 def _text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return value if isinstance(value, bool) or not isinstance(value, int | float) else text(value)
 
 
 Quantity = Annotated[
@@ -50,9 +53,7 @@ Quantity = Annotated[
 ]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
-ReferenceName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=253)
-]
+ReferenceName = Annotated[str, StringConstraints(pattern=REFERENCE_NAME, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=15)
@@ -65,7 +66,7 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", 
 LabelKey = Annotated[
     str,
     StringConstraints(
-        pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        pattern=LABEL_KEY,
         max_length=317,
     ),
 ]

@@ -1,0 +1,92 @@
+"""A new repository for a fleet: the files that `fleetform init` starts it with."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from fleetform.dialects import KINDS
+from fleetform.emit import emit
+from fleetform.problems import Problem, SpecError
+
+TEMPLATES = {
+    ".gitattributes": "gitattributes.jinja",
+    "Makefile": "Makefile.jinja",
+    "README.md": "README.md.jinja",
+    "agents/hello/agent.yaml": "agent.yaml.jinja",
+    "agents/shared/model.yaml": "model.yaml.jinja",
+    "agents/shared/template.yaml": "template.yaml.jinja",
+    "environments/base.yaml": "base.yaml.jinja",
+    "environments/dev.yaml": "dev.yaml.jinja",
+    "environments/prod.yaml": "prod.yaml.jinja",
+}
+"""Template of each file; the schemas of the kinds come beside them, as they are."""
+
+LONGEST_NAME = 40
+"""Characters of a name: environments put a suffix behind it, and it stays a namespace."""
+
+
+def name_for(folder: Path) -> str:
+    """Return the name that a folder suggests, in the form of a namespace."""
+    words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower())
+    return words.strip("-")[:LONGEST_NAME].rstrip("-") or "agents"
+
+
+def texts(name: str, version: str) -> dict[str, str]:
+    """Return every file of a new repository by its path."""
+    jinja = Environment(
+        loader=PackageLoader("fleetform.scaffold"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML and Markdown, of two words that are checked before
+        keep_trailing_newline=True,
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+    )
+    jinja.filters["yaml"] = lambda text: emit(text).strip()
+    values = {"name": name, "version": version}
+    found = {path: jinja.get_template(file).render(values) for path, file in TEMPLATES.items()}
+    for schema in sorted(("fleetform", *map(str.lower, KINDS))):
+        path = f"schemas/{schema}.json"
+        found[path] = (files("fleetform") / path).read_text(encoding="utf-8")
+    return found
+
+
+def write(folder: Path, found: dict[str, str]) -> None:
+    """Write new files below a folder, all or none.
+
+    Raises:
+        SpecError: something is in the way, or the disk refuses.
+    """
+    problems = [problem for path in found for problem in _in_the_way(folder, path)]
+    if problems:
+        raise SpecError(problems)
+    for path, text in found.items():
+        target = folder / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("x", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+        except OSError as error:
+            message = f"the file cannot be written: {error.strerror or error}"
+            hint = "check space and permissions, remove what was written, and run it again"
+            raise SpecError(
+                [Problem("error", "not-written", message, str(target), hint=hint)]
+            ) from None
+
+
+def _in_the_way(folder: Path, path: str) -> list[Problem]:
+    """Return what stands where a file is to be, or where one of its folders is."""
+    steps = [folder, *(folder / parent for parent in reversed(Path(path).parents[:-1]))]
+    taken = [step for step in steps if (step.exists() or step.is_symlink()) and not step.is_dir()]
+    target = folder / path
+    if not taken and (target.exists() or target.is_symlink()):
+        taken = [target]
+    hint = "move it away, or choose another folder: nothing was written"
+    return [Problem("error", "exists", "is there already", str(step), hint=hint) for step in taken]
