@@ -141,12 +141,32 @@ class SecretStore(Spec):
     vault: VaultStore | None = optional("For provider vault.")
 
 
+class ModelKeys(Spec):
+    """Which Secret holds the API key of a model that names none; Ollama, GPUStack, vLLM and Bedrock need none."""
+
+    name: str = Field(
+        default="{provider}-api-key",
+        description="Name of the Secret; `{provider}` and `{namespace}` (as in the specs) are filled in.",
+        pattern=r"^[a-z0-9{]([-a-z0-9.{}]*[a-z0-9}])?$",
+        max_length=253,
+    )
+    key: str = Field(
+        default="api-key",
+        description="Key in the Secret.",
+        pattern=r"^[-._a-zA-Z0-9]+$",
+        max_length=253,
+    )
+
+
 class Secrets(Spec):
     """Where secrets come from. Specs only ever name a Secret and a key."""
 
     provider: Literal["kubernetes", "aws", "gcp", "azure", "vault"] = Field(
         default="kubernetes",
         description="`kubernetes`: the Secrets exist. Else ExternalSecrets make them.",
+    )
+    model_keys: ModelKeys = Field(
+        default_factory=ModelKeys, description="Where API keys of models are that name none."
     )
     store: SecretStore | None = optional("The store. Needed unless the provider is kubernetes.")
     remote_key: str = Field(

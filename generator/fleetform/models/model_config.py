@@ -66,7 +66,7 @@ class ModelSettings(Spec):
         "Size of the context window in tokens. Default: unknown.", ge=1
     )
     api_key_secret_ref: SecretKey | None = optional(
-        "API key. Default: the environment's secret for the provider; none for Ollama, vLLM and Bedrock."
+        "API key. Default: what the environment says of the provider, then its `secrets.modelKeys` rule; none for Ollama, GPUStack, vLLM and Bedrock."
     )
     timeout_seconds: float | None = optional(
         "Seconds that one answer may take. Default: 120.", gt=0, le=3600

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from fleetform.models.memory_store import Storage
     from fleetform.models.model_config import ModelSettings
 
-KEYLESS = frozenset({"ollama", "gpustack", "vllm", "bedrock"})
+KEYLESS = frozenset({"ollama", "gpustack", "vllm", "bedrock", "openai-compatible"})
 """Model providers that may be used without an API key."""
+ENDPOINT_NEEDED = frozenset({"azure", "vllm", "ollama", "gpustack", "openai-compatible"})
+"""Model providers without a public address."""
 
 
 @dataclass(slots=True)
@@ -124,9 +126,7 @@ def _effective(
     own: ModelSettings | None,
     found: Uses,
 ) -> ModelSettings | None:
-    model: Any = view.overlay(base, own)
-    if model.endpoint == "":
-        model = view.replace(model, endpoint=None)
+    model = _combined(base, own)
     if not model.provider or not model.name:
         missing = "provider" if not model.provider else "name"
         found.problems.append(
@@ -139,46 +139,40 @@ def _effective(
             )
         )
         return None
-    defaults = fleet.environment.providers.get(model.provider)
-    if defaults is not None:
-        update = {
-            name: value
-            for name, value in (
-                ("api_key_secret_ref", defaults.api_key_secret_ref),
-                ("endpoint", defaults.endpoint),
+    model = _with_defaults(fleet, agent, model)
+    if not model.endpoint and model.provider in ENDPOINT_NEEDED:
+        found.problems.append(
+            agent.problem(
+                path,
+                "no-endpoint",
+                f"the provider `{model.provider}` has no public endpoint",
+                hint=f"set `endpoint`, or the environment's `providers.{model.provider}.endpoint`",
+                key=True,
             )
-            if value is not None and getattr(model, name) is None
-        }
-        model = view.replace(model, **update)
-    found.problems += _complete(agent, path, model)
+        )
     return model  # type: ignore[no-any-return]
 
 
-def _complete(agent: Resolved, path: Path, model: ModelSettings) -> Iterator[Problem]:
-    provider = model.provider
-    if (
-        provider in ("azure", "vllm", "ollama", "gpustack", "openai-compatible")
-        and not model.endpoint
-    ):
-        yield agent.problem(
-            path,
-            "no-endpoint",
-            f"the provider `{provider}` has no public endpoint",
-            hint=f"set `endpoint`, or the environment's `providers.{provider}.endpoint`",
-            key=True,
+def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
+    """Lay an agent's own settings over its ModelConfig; another provider takes no key or address along."""
+    if base is not None and own is not None and own.provider not in (None, base.provider):
+        base = view.replace(base, api_key_secret_ref=None, endpoint=None, tls=None, pricing=None)
+    model = view.overlay(base, own)
+    return view.replace(model, endpoint=None) if model.endpoint == "" else model
+
+
+def _with_defaults(fleet: Fleet, agent: Resolved, model: Any) -> Any:
+    """Return a model with what the environment says of its provider: address, and where the key is."""
+    defaults = fleet.environment.providers.get(model.provider)
+    endpoint = model.endpoint or (defaults.endpoint if defaults else None)
+    key = model.api_key_secret_ref or (defaults.api_key_secret_ref if defaults else None)
+    if key is None and model.provider not in KEYLESS:
+        rule = fleet.environment.secrets.model_keys
+        name = rule.name.replace("{provider}", model.provider).replace(
+            "{namespace}", agent.namespace
         )
-    if (
-        provider not in KEYLESS
-        and provider != "openai-compatible"
-        and model.api_key_secret_ref is None
-    ):
-        yield agent.problem(
-            path,
-            "no-api-key",
-            f"the model of provider `{provider}` has no API key",
-            hint=f"set `apiKeySecretRef`, or the environment's `providers.{provider}.apiKeySecretRef`",
-            key=True,
-        )
+        key = view.make("Agent", "SecretKey", {"name": name, "key": rule.key})
+    return view.replace(model, endpoint=endpoint, api_key_secret_ref=key)
 
 
 # -- tools --------------------------------------------------------------------------------------

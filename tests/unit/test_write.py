@@ -1,0 +1,313 @@
+"""Texts on disk: only what differs, only what is ours, each file old or new and never half."""
+
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
+
+from fleetform import write as writing
+from fleetform.problems import SpecError
+from fleetform.write import RECORD, TEMPORARY, Output
+
+OLD = {"a.yaml": "a: 1\n", "team/b.yaml": "b: 1\n", "team/c.yaml": "c: 1\n"}
+NEW = {"a.yaml": "a: 2\n", "team/c.yaml": "c: 1\n", "other/d.yaml": "d: 1\n"}
+
+
+def put(folder: Path, texts: dict[str, str]) -> writing.Changes:
+    return Output(folder, "1").write(texts)
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {name: data.decode() for name, data in snapshot(folder).items() if name != RECORD}
+
+
+def identities(folder: Path) -> dict[str, tuple[int, int]]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(file): (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
+
+
+def refused(folder: Path, texts: dict[str, str]) -> list[tuple[str, str]]:
+    """Return path and code of each problem; the folder must stay as it was."""
+    before = snapshot(folder)
+    with pytest.raises(SpecError) as caught:
+        put(folder, texts)
+    assert snapshot(folder) == before
+    return [(os.path.relpath(item.file, folder), item.code) for item in caught.value.problems]
+
+
+def test_texts_are_written_and_counted(tmp_path):
+    changes = put(tmp_path / "out", OLD)
+    assert content(tmp_path / "out") == OLD
+    assert (sorted(changes.new), changes.changed, changes.stale) == (sorted(OLD), {}, {})
+
+
+def test_a_second_run_touches_nothing(tmp_path):
+    put(tmp_path, OLD)
+    before = identities(tmp_path)
+    changes = put(tmp_path, OLD)
+    assert not changes
+    assert changes.same == 3
+    assert identities(tmp_path) == before
+
+
+def test_only_what_differs_is_written(tmp_path):
+    put(tmp_path, OLD)
+    before = identities(tmp_path)
+    put(tmp_path, NEW)
+    after = identities(tmp_path)
+    same = {name for name in before if before[name] == after.get(name)}
+    assert same == {str(tmp_path / "team/c.yaml")}
+
+
+def test_stale_files_and_their_empty_folders_are_removed(tmp_path):
+    put(tmp_path, OLD)
+    changes = put(tmp_path, {"a.yaml": "a: 1\n"})
+    assert sorted(changes.stale) == ["team/b.yaml", "team/c.yaml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [RECORD, "a.yaml"]
+
+
+def test_files_of_others_and_their_folders_stay(tmp_path):
+    put(tmp_path, OLD)
+    write(tmp_path, {"team/mine.txt": "mine", "mine.yaml": "mine", "team/deep/mine": "mine"})
+    put(tmp_path, {"a.yaml": "a: 1\n"})
+    expected = {"team/mine.txt": "mine", "mine.yaml": "mine", "team/deep/mine": "mine"}
+    assert content(tmp_path) == {"a.yaml": "a: 1\n", **expected}
+
+
+def test_a_file_of_others_in_the_way_is_a_problem(tmp_path):
+    write(tmp_path, {"team/b.yaml": "mine"})
+    assert refused(tmp_path, OLD) == [("team/b.yaml", "foreign-file")]
+
+
+def test_a_file_of_others_that_says_the_same_is_adopted(tmp_path):
+    write(tmp_path, {"a.yaml": OLD["a.yaml"]})
+    put(tmp_path, OLD)
+    put(tmp_path, {})
+    assert content(tmp_path) == {}
+
+
+def test_a_file_where_a_folder_belongs_is_a_problem(tmp_path):
+    write(tmp_path, {"team": "mine"})
+    assert refused(tmp_path, OLD) == [("team", "foreign-file")]
+
+
+def test_a_folder_where_a_file_belongs_is_a_problem(tmp_path):
+    (tmp_path / "a.yaml").mkdir()
+    assert refused(tmp_path, OLD) == [("a.yaml", "not-written")]
+
+
+def test_an_edited_file_of_ours_is_written_again(tmp_path):
+    put(tmp_path, OLD)
+    (tmp_path / "a.yaml").write_bytes(b"\xff\x00edited")
+    assert sorted(put(tmp_path, OLD).changed) == ["a.yaml"]
+    assert content(tmp_path) == OLD
+
+
+def test_a_deleted_file_of_ours_is_written_again(tmp_path):
+    put(tmp_path, OLD)
+    (tmp_path / "team/b.yaml").unlink()
+    put(tmp_path, OLD)
+    assert content(tmp_path) == OLD
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("link", "target", "code"),
+    [
+        ("a.yaml", "victim", "symlink"),
+        ("a.yaml", "nowhere", "symlink"),
+        ("team", "victims", "symlink"),
+        (RECORD, "victim", "symlink"),
+        ("a.yaml", "a.yaml", "symlink"),
+    ],
+    ids=["a file", "to nothing", "a folder", "the record", "a loop"],
+)
+def test_a_link_in_the_output_is_never_followed(link, target, code, tmp_path):
+    write(tmp_path, {"victim": "precious", "victims/b.yaml": "precious"})
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / link).symlink_to(tmp_path / target if target != link else out / link)
+    with pytest.raises(SpecError) as caught:
+        put(out, OLD)
+    assert [item.code for item in caught.value.problems] == [code]
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert (tmp_path / "victims/b.yaml").read_text() == "precious"
+    assert [path.name for path in out.iterdir()] == [link]
+
+
+def test_the_folder_of_an_environment_is_no_link(tmp_path):
+    (tmp_path / "victims").mkdir()
+    (tmp_path / "out").symlink_to("victims")
+    with pytest.raises(SpecError):
+        put(tmp_path / "out", OLD)
+    assert snapshot(tmp_path / "victims") == {}
+
+
+def test_a_record_does_not_lead_out_of_the_folder(tmp_path):
+    write(tmp_path, {"victim.yaml": "precious", "deep/er/victim.yaml": "precious"})
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "chain").symlink_to(tmp_path / "deep")
+    names = ["../victim.yaml", "/etc/passwd", "a/../../victim.yaml", "", "x\0y", ".", RECORD]
+    body = {"fleetform": "1", "files": dict.fromkeys(names, "")}
+    (out / RECORD).write_text(json.dumps(body))
+    put(out, {})
+    assert (tmp_path / "victim.yaml").exists()
+    body["files"] = {"chain/er/victim.yaml": ""}
+    (out / RECORD).write_text(json.dumps(body))
+    with pytest.raises(SpecError):
+        put(out, OLD)
+    assert (tmp_path / "deep/er/victim.yaml").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"files": 1}', '{"files": null}', "[" * 100_000, '{"files": {"a": 1}'],
+    ids=range(8),
+)
+def test_a_record_that_cannot_be_read_is_a_problem_or_none(text, tmp_path):
+    put(tmp_path, OLD)
+    (tmp_path / RECORD).write_text(text)
+    if text:
+        assert refused(tmp_path, NEW) == [(RECORD, "bad-record")]
+    else:
+        assert refused(tmp_path, NEW) == [("a.yaml", "foreign-file")]
+
+
+# -- runs that die -------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """Ends a run as SIGKILL would: nothing of it is caught."""
+
+
+def deaths(monkeypatch, count: int) -> None:
+    """Let the run die at its n-th change of the disk."""
+    left = iter(range(count))
+
+    def dying(real):
+        def call(*arguments, **keywords):
+            if next(left, None) is None:
+                raise Killed
+            return real(*arguments, **keywords)
+
+        return call
+
+    for name in ("open", "replace", "unlink", "rmdir", "makedirs"):
+        monkeypatch.setattr(writing.os, name, dying(getattr(os, name)))
+
+
+@pytest.mark.parametrize("count", range(45))
+def test_a_run_that_dies_leaves_files_old_or_new_and_the_next_one_heals(
+    count, tmp_path, monkeypatch
+):
+    put(tmp_path, OLD)
+    write(tmp_path, {"team/mine.txt": "mine"})
+    with monkeypatch.context() as patched:
+        deaths(patched, count)
+        try:
+            put(tmp_path, NEW)
+            died = False
+        except Killed:
+            died = True
+    for name, text in content(tmp_path).items():
+        assert name.endswith((TEMPORARY, "mine.txt")) or text in (OLD.get(name), NEW.get(name))
+    if not died:
+        assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
+    record = json.loads((tmp_path / RECORD).read_text())
+    assert set(OLD) <= {*record["files"], *record.get("unfinished", [])} or not died
+    put(tmp_path, NEW)
+    assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
+    assert json.loads((tmp_path / RECORD).read_text())["files"].keys() == NEW.keys()
+
+
+@pytest.mark.parametrize("count", range(0, 45, 4))
+def test_the_next_run_may_want_something_else(count, tmp_path, monkeypatch):
+    put(tmp_path, OLD)
+    with monkeypatch.context() as patched, pytest.MonkeyPatch.context():
+        deaths(patched, count)
+        try:
+            put(tmp_path, NEW)
+        except Killed:
+            pass
+    put(tmp_path, {"e.yaml": "e: 1\n"})
+    assert content(tmp_path) == {"e.yaml": "e: 1\n"}
+
+
+def test_the_record_is_the_last_file_that_is_written(tmp_path, monkeypatch):
+    names = []
+
+    def replace(source, target, real=os.replace):
+        names.append(Path(target).name)
+        real(source, target)
+
+    monkeypatch.setattr(writing.os, "replace", replace)
+    put(tmp_path, OLD)
+    assert (names[0], names[-1]) == (RECORD, RECORD)
+    assert sorted(names[1:-1]) == ["a.yaml", "b.yaml", "c.yaml"]
+
+
+def test_runs_at_the_same_time_wait_for_each_other(tmp_path):
+    texts = [{f"{n}/{k}.yaml": f"n: {n}\n" for k in range(20)} for n in range(4)]
+    threads = [threading.Thread(target=put, args=(tmp_path, text)) for text in texts * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert content(tmp_path) in texts
+    assert json.loads((tmp_path / RECORD).read_text())["files"].keys() == content(tmp_path).keys()
+
+
+# -- through the command -------------------------------------------------------------------------
+
+
+def test_check_writes_nothing_prints_the_diff_and_leaves_with_3(tmp_path):
+    write(tmp_path, GOOD)
+    outcome = fleetform("render", "--check", cwd=tmp_path)
+    assert outcome.code == 3
+    assert not (tmp_path / "rendered").exists()
+    assert "+++ b/rendered/prod/default/helper.yaml" in outcome.out
+    assert fleetform("render", cwd=tmp_path).code == 0
+    before = identities(tmp_path)
+    assert fleetform("render", "--check", cwd=tmp_path).code == 0
+    write(tmp_path, {"agents/a.yaml": AGENT.replace("You help.", "You advise.")})
+    outcome = fleetform("render", "--check", cwd=tmp_path)
+    assert outcome.code == 3
+    assert "-  system-prompt.md: You help." in outcome.out
+    assert "+  system-prompt.md: You advise." in outcome.out
+    rendered = {name: mark for name, mark in before.items() if "/rendered/" in name}
+    assert {k: v for k, v in identities(tmp_path).items() if "/rendered/" in k} == rendered
+
+
+def test_check_sees_stale_and_edited_files(tmp_path):
+    write(tmp_path, GOOD)
+    fleetform("render", cwd=tmp_path)
+    (tmp_path / "rendered/prod/default/helper.yaml").write_text("edited")
+    assert fleetform("render", "--check", cwd=tmp_path).code == 3
+    fleetform("render", cwd=tmp_path)
+    write(tmp_path, {"agents/a.yaml": AGENT.replace("name: helper", "name: other")})
+    outcome = fleetform("render", "--check", cwd=tmp_path)
+    assert outcome.code == 3
+    assert "--- a/rendered/prod/default/helper.yaml\n+++ /dev/null" in outcome.out
+
+
+def test_a_renamed_agent_leaves_no_old_file(tmp_path):
+    write(tmp_path, GOOD)
+    fleetform("render", cwd=tmp_path)
+    write(tmp_path, {"agents/a.yaml": AGENT.replace("name: helper", "name: other")})
+    fleetform("render", cwd=tmp_path)
+    names = {path.name for path in (tmp_path / "rendered/prod/default").iterdir()}
+    assert names == {"other.yaml", "kustomization.yaml"}
+
+
+def test_a_new_version_changes_the_record_alone(tmp_path):
+    put(tmp_path, OLD)
+    before = identities(tmp_path)
+    Output(tmp_path, "2").write(OLD)
+    after = identities(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {str(tmp_path / RECORD)}
