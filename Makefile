@@ -57,7 +57,7 @@ tools: ## Build the pinned tools that the tests use
 	@$(PYTHON) tools/install.py checkov kubeconform promtool schemas yaml2json
 
 .PHONY: lint
-lint: $(DEV) ## Style, imports between layers, schema and render drift
+lint: $(DEV) check ## Style, imports between layers, drift of schemas and rendered files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/lint-imports

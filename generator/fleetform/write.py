@@ -12,11 +12,12 @@ import errno
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from stat import S_ISDIR, S_ISLNK
 
 from fleetform.problems import Problem, SpecError
 
@@ -207,32 +208,36 @@ class Output:
     # -- what must not be touched ----------------------------------------------------------------
 
     def _refuse_links(self, texts: Mapping[str, str]) -> None:
-        """Refuse to go through a symbolic link: it may lead out of the folder."""
-        folders = {os.path.dirname(path) for path in (*texts, *self._owned())}
-        found = [
-            self._link(path)
-            for path in sorted(folders)
-            if path and os.path.islink(os.path.join(self.folder, path))
-        ]
-        if os.path.islink(self.folder):
-            found.append(self._link(""))
+        """Refuse to go through what is no real folder: a symbolic link may lead out of the output."""
+        found = [self._link("")] if os.path.islink(self.folder) else []
+        found += filter(None, map(self._obstacle, sorted(_folders((*texts, *self._owned())))))
         if found:
             raise SpecError(found)
 
+    def _obstacle(self, folder: str) -> Problem | None:
+        try:
+            mode = os.lstat(os.path.join(self.folder, folder)).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._failed(folder, error) from None
+        if S_ISLNK(mode):
+            return self._link(folder)
+        return None if S_ISDIR(mode) else self._foreign(folder)
+
     def _refuse_foreign(self, changes: Changes) -> None:
         owned = {*self._owned()}
-        found = [
-            self._problem(
-                path,
-                "foreign-file",
-                "a file stands where the output belongs, and Fleetform did not write it",
-                "move it away, or choose another --out",
-            )
-            for path in changes.changed
-            if path not in owned
-        ]
+        found = [self._foreign(path) for path in changes.changed if path not in owned]
         if found:
             raise SpecError(found)
+
+    def _foreign(self, path: str) -> Problem:
+        return self._problem(
+            path,
+            "foreign-file",
+            "a file stands where the output belongs, and Fleetform did not write it",
+            "move it away, or choose another --out",
+        )
 
     def _link(self, path: str) -> Problem:
         return self._problem(
@@ -266,14 +271,16 @@ class Output:
 
 
 def _is_inside(path: str) -> bool:
-    parts = path.split("/")
-    return (
-        bool(path)
-        and not path.startswith("/")
-        and ".." not in parts
-        and "" not in parts
-        and "\0" not in path
-    )
+    return "\0" not in path and not {"", ".", ".."} & {*path.split("/")}
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
+    """Return the folders above some paths, each with those above it."""
+    found: set[str] = set()
+    for path in paths:
+        while (path := os.path.dirname(path)) and path not in found:
+            found.add(path)
+    return found
 
 
 def diff(changes: Changes, folder: str) -> Iterator[str]:

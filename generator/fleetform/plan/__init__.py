@@ -9,6 +9,7 @@ from fleetform import rules
 from fleetform.plan import kinds, namespaces, network, workload
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import FleetPlan, WorkloadPlan
+from fleetform.plan.scaling import decide
 from fleetform.problems import Problem, errors
 from fleetform.resolve.catalog import Key
 from fleetform.resolve.hosts import is_deployed
@@ -81,11 +82,9 @@ def _link(fleet: Fleet, drafts: list[Draft]) -> None:
 
 def _shared_claims(drafts: list[Draft]) -> set[str]:
     """Return the names of claims that more than one pod of a namespace may mount."""
-    users = Counter(
-        volume.name
-        for draft in drafts
-        if not draft.workload.stateful
-        for volume in draft.workload.volumes
-        if volume.claim is not None
-    )
-    return {name for name, count in users.items() if count > 1}
+    pods: Counter[str] = Counter()
+    for draft in drafts:
+        if not draft.workload.stateful:
+            most = decide(draft.resolved.name, draft.workload.scaling).most if draft.scalable else 1
+            pods.update({item.name: most for item in draft.workload.volumes if item.claim is not None})
+    return {name for name, count in pods.items() if count > 1}

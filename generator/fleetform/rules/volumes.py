@@ -12,6 +12,7 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
+ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 RESERVED_NAMES = frozenset({"tmp", "config", "secrets"})
 RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets")  # noqa: S108 - the pod's own
 
@@ -36,6 +37,13 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                             f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`",
                             hint="agents that name the same volume share it: make both the same, or rename one",
                             key=True,
+                        )
+                    elif first[0] is not resolved and volume.claim.access_mode in ONE_NODE:
+                        yield resolved.problem(
+                            (*path, "claim", "accessMode"),
+                            "single-writer",
+                            f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, and only one node may write it",
+                            hint="set `accessMode: ReadWriteMany`, or rename one of the volumes",
                         )
 
 
