@@ -17,6 +17,8 @@ LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Z
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
+PORT_NAME = r"^([0-9]+-?)*[a-z](-?[a-z0-9])*$"
+"""The name of a port: at least one letter, no two dashes in a row."""
 HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A host name in lower case."""
 URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
@@ -35,6 +37,7 @@ WORDS = {
     LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
+    PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
     HOST: "write a host name in lower case, such as `redis.data.svc`",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 
 _FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
 _DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
+@cache
 def parse(text: str) -> Fraction:
     """Return the exact value of a quantity that has passed the schema; ValueError for anything else."""
     match = _FORM.match(text)

@@ -220,12 +220,13 @@ def plain(node: Any) -> Any:
 
 
 def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield every leaf with its path; empty maps and lists are leaves."""
-    if isinstance(node, dict) and node:
-        for key, value in node.items():
-            yield from leaves(value, (*path, key))
-    elif isinstance(node, list) and node:
-        for number, item in enumerate(node):
-            yield from leaves(item, (*path, number))
-    else:
-        yield path, node
+    """Yield every leaf with its path, in order; empty maps and lists are leaves."""
+    todo = [(path, node)]
+    while todo:
+        at, item = todo.pop()
+        if isinstance(item, dict) and item:
+            todo += [((*at, key), item[key]) for key in reversed(item)]
+        elif isinstance(item, list) and item:
+            todo += [((*at, n), item[n]) for n in range(len(item) - 1, -1, -1)]
+        else:
+            yield at, item

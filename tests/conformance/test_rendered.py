@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.golden.cases import CASES
 
 from . import checkov, kubeconform, models, promtool, readers, rendered
 
@@ -115,3 +116,13 @@ def _pods(objects):
         for item in objects
         if item["kind"] in ("Deployment", "StatefulSet")
     ]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_object_of_a_golden_tree_is_valid(case):
+    files = rendered.object_files(case / "expected")
+    verdict = kubeconform.judge(files)
+    assert verdict.refused == []
+    found = rendered.objects(files)
+    assert verdict.scanned == len(found) > 0
+    assert all(models.load(item) for item in found if models.is_built_in(item))

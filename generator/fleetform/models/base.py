@@ -15,6 +15,7 @@ from fleetform.patterns import (
     LABEL_KEY,
     LABEL_NAME,
     LABEL_VALUE,
+    PORT_NAME,
     QUANTITY,
     REFERENCE_NAME,
     URL,
@@ -55,9 +56,7 @@ Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
 ReferenceName = Annotated[str, StringConstraints(pattern=REFERENCE_NAME, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-PortName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=15)
-]
+PortName = Annotated[str, StringConstraints(pattern=PORT_NAME, max_length=15)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
 Url = Annotated[str, StringConstraints(pattern=URL, max_length=2048)]

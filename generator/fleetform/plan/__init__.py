@@ -86,5 +86,7 @@ def _shared_claims(drafts: list[Draft]) -> set[str]:
     for draft in drafts:
         if not draft.workload.stateful:
             most = decide(draft.resolved.name, draft.workload.scaling).most if draft.scalable else 1
-            pods.update({item.name: most for item in draft.workload.volumes if item.claim is not None})
+            pods.update(
+                {item.name: most for item in draft.workload.volumes if item.claim is not None}
+            )
     return {name for name, count in pods.items() if count > 1}

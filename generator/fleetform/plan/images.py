@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fleetform.plan.names import LABEL
+
 if TYPE_CHECKING:
     from fleetform.models.environment import Images
     from fleetform.models.workload import Image
 
 
 def reference(images: Images, image: Image) -> tuple[str, str]:
-    """Return the full reference and its version (tag, or 12 hex of the digest); both empty when unpinned."""
+    """Return the full reference and its version (tag, or 12 hex of the digest, fit for a label); both empty when unpinned."""
     pin = images.pins.get(image.repository)
     tag = (pin.tag if pin else None) or image.tag or ""
     digest = (pin.digest if pin else None) or image.digest or ""
@@ -22,7 +24,8 @@ def reference(images: Images, image: Image) -> tuple[str, str]:
         else f"{images.registry}/{image.repository}"
     )
     text = f"{name}:{tag}" if tag else name
-    return (f"{text}@{digest}" if digest else text), (tag or digest.removeprefix("sha256:")[:12])
+    version = tag or digest.removeprefix("sha256:")[:12]
+    return (f"{text}@{digest}" if digest else text), version[:LABEL].strip("._-")
 
 
 def _has_registry(repository: str) -> bool:

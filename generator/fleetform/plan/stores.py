@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Container, Workload
     from fleetform.resolve import Resolved
 
+# PostgreSQL of Debian: initdb wants its user in /etc/passwd, and only there the image sees to it
+# for a user id that is not its own.
 IMAGES = {
     "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
-    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-alpine"},
+    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
 }
 DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
 PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}

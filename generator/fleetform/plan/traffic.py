@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform.plan import config, network
@@ -11,6 +12,7 @@ from fleetform.resolve.references import Uses, is_set
 from fleetform.rules.agents import HTTP_PORT
 
 if TYPE_CHECKING:
+    from fleetform.models.tool import Authentication
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import Path
 
@@ -28,6 +30,10 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
         own = sorted((port.protocol, port.container_port) for port in draft.ports)
         draft.callers.call(fleet, peer, tuple(own))
     _memory(fleet, draft, uses, problems)
+    auth = draft.resolved.spec.auth
+    if draft.workload.container is None and auth is not None and auth.oidc is not None:
+        place: Path = ("spec", "auth", "oidc", "issuer")
+        problems += network.to_url(fleet, draft.resolved, auth.oidc.issuer, place, draft.traffic)
 
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -48,10 +54,8 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> N
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
         problems += network.to_url(fleet, owner, url, ("spec", "api", "endpoint"), draft.traffic)
-        auth = api.authentication
-        if auth is not None and auth.oauth2 is not None:
-            place: Path = ("spec", "api", "authentication")
-            problems += network.to_url(fleet, owner, auth.oauth2.token_url, place, draft.traffic)
+        place: Path = ("spec", "api", "authentication")
+        problems += _token(fleet, draft, owner, api.authentication, place)
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -62,10 +66,23 @@ def _servers(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
             service_port = config.http_port(other.spec.container.ports)
             ports = network.pod_ports(other, service_port)
             draft.traffic.call(fleet, other, tuple(("TCP", port) for port in ports))
+        place: Path = ("spec", "authentication")
+        problems += _token(fleet, draft, other, other.spec.authentication, place)
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
             path: Path = ("spec", "tools", number, "endpoint")
             problems += network.to_url(fleet, draft.resolved, use.endpoint, path, draft.traffic)
+        place = ("spec", "tools", number, "authentication")
+        problems += _token(fleet, draft, draft.resolved, use.authentication, place)
+
+
+def _token(
+    fleet: Fleet, draft: Draft, owner: Resolved, auth: Authentication | None, path: Path
+) -> Iterator[Problem]:
+    """Allow the server that gives out the tokens of a sign-in."""
+    if auth is not None and auth.oauth2 is not None:
+        url = auth.oauth2.token_url
+        yield from network.to_url(fleet, owner, url, (*path, "oauth2", "tokenUrl"), draft.traffic)
 
 
 def _all_ports(peer: Resolved) -> network.Ports:

@@ -125,7 +125,7 @@ def _rbac(fleet: Fleet, draft: Draft) -> Rbac | None:
     cluster = rbac.scope == "cluster"
     name = draft.resolved.name
     if cluster:  # one name for the whole cluster: say whose it is
-        name = fit(f"{fleet.target_namespace(draft.resolved.namespace)}-{name}")
+        name = f"{fleet.target_namespace(draft.resolved.namespace)}.{name}"
     rules = tuple(view.dump(rule) for rule in rbac.rules)
     return Rbac(cluster, name, rules)
 

@@ -136,6 +136,14 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             hint="set the environment's `expose.gateway`",
             key=True,
         )
+    elif kind == "Ingress" and not fleet.environment.network.gateway_namespace:
+        yield resolved.problem(
+            path,
+            "no-gateway",
+            "the environment does not say where its ingress controller runs: nobody would get in",
+            hint="set the environment's `network.gatewayNamespace`",
+            key=True,
+        )
     if not (expose.host or defaults.host):
         yield resolved.problem(
             path,

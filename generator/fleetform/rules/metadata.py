@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.tree import Path
+from fleetform.tree import Path, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -28,10 +28,29 @@ _SCALAR_KEY = re.compile(
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield reserved labels, keys that look like scalars, and names of which two would be one."""
     del uses
+    yield from _environment_labels(fleet)
     for kind in ("Agent", "MCPServer", "MemoryStore"):
         for resolved in fleet.of(kind):
             yield from _labels(resolved)
     yield from _one_name(fleet)
+
+
+def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
+    environment = fleet.environment
+    for path, entries in (
+        (("spec", "labels"), environment.labels),
+        (("spec", "namespaces", "labels"), environment.namespaces.labels),
+    ):
+        for key in entries:
+            if key == "app" or key.startswith(RESERVED_PREFIXES):
+                yield problem_at(
+                    fleet.environment_tree,
+                    (*path, key),
+                    "reserved-label",
+                    f"the label `{key}` is Fleetform's own",
+                    hint="choose another key, such as `example.com/tier`",
+                    key=True,
+                )
 
 
 def _labels(resolved: Resolved) -> Iterator[Problem]:
@@ -98,3 +117,18 @@ def _one_name(fleet: Fleet) -> Iterator[Problem]:
                     f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload",
                     hint=f"the first stands in {first.file}: rename one",
                 )
+            if resolved.name[0].isdigit():
+                yield resolved.problem(
+                    ("metadata", "name"),
+                    "bad-name",
+                    f"`{resolved.name}` cannot be the name of a Service",
+                    hint="start it with a letter",
+                )
+    for space, name in seen:
+        if (space, f"{name}-headless") in seen:
+            yield seen[space, f"{name}-headless"].problem(
+                ("metadata", "name"),
+                "reserved-name",
+                f"`{name}-headless` is the name of the headless Service of `{name}`",
+                hint="choose another name",
+            )

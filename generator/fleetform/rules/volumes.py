@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.rules.pods import workloads
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -21,67 +22,78 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield volumes without a source, with two, in our places, or shared in two shapes."""
     del uses
     claims: dict[tuple[str, str], tuple[Resolved, object]] = {}
-    for kind in ("Agent", "MCPServer"):
-        for resolved in fleet.of(kind):
-            for number, volume in enumerate(resolved.spec.volumes):
-                path: Path = ("spec", "volumes", number)
-                yield from _volume(resolved, path, volume)
-                if volume.claim is not None and not resolved.spec.stateful:
-                    first = claims.setdefault(
-                        (resolved.namespace, volume.name), (resolved, volume.claim)
+    for resolved, spec, _ in workloads(fleet):
+        if resolved.kind == "MemoryStore" and spec.storage:
+            claims[resolved.namespace, f"{resolved.name}-data"] = (resolved, None)
+    for resolved, spec, root in workloads(fleet):
+        for number, volume in enumerate(spec.pod_template.volumes):
+            yield from _source(resolved, (*root, "podTemplate", "volumes", number), volume)
+        if spec.container is not None and spec.container.config_files:
+            folder = spec.container.config_dir
+            yield from _place(resolved, (*root, "container", "configDir"), folder, "/etc/fleetform")
+        for number, volume in enumerate(spec.volumes):
+            path: Path = (*root, "volumes", number)
+            yield from _volume(resolved, path, volume)
+            if volume.claim is not None and not spec.stateful:
+                first = claims.setdefault(
+                    (resolved.namespace, volume.name), (resolved, volume.claim)
+                )
+                if first[1] != volume.claim:
+                    yield resolved.problem(
+                        (*path, "claim"),
+                        "claim-clash",
+                        f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`",
+                        hint="agents that name the same volume share it: make both the same, or rename one",
+                        key=True,
                     )
-                    if first[1] != volume.claim:
-                        yield resolved.problem(
-                            (*path, "claim"),
-                            "claim-clash",
-                            f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`",
-                            hint="agents that name the same volume share it: make both the same, or rename one",
-                            key=True,
-                        )
-                    elif first[0] is not resolved and volume.claim.access_mode in ONE_NODE:
-                        yield resolved.problem(
-                            (*path, "claim", "accessMode"),
-                            "single-writer",
-                            f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, and only one node may write it",
-                            hint="set `accessMode: ReadWriteMany`, or rename one of the volumes",
-                        )
+                elif first[0] is not resolved and volume.claim.access_mode in ONE_NODE:
+                    yield resolved.problem(
+                        (*path, "claim", "accessMode"),
+                        "single-writer",
+                        f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, and only one node may write it",
+                        hint="set `accessMode: ReadWriteMany`, or rename one of the volumes",
+                    )
 
 
-def _volume(resolved: Resolved, path: Path, volume: object) -> Iterator[Problem]:
-    sources = [
-        name
-        for name, field in (
-            ("claim", "claim"),
-            ("emptyDir", "empty_dir"),
-            ("configMap", "config_map"),
-            ("secret", "secret"),
-        )
-        if getattr(volume, field) is not None
-    ]
-    name, mount = volume.name, volume.mount_path  # type: ignore[attr-defined]
+def _source(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
+    fields = {"emptyDir": "empty_dir", "configMap": "config_map", "secret": "secret"}
+    if hasattr(volume, "claim"):
+        fields = {"claim": "claim", **fields}
+    sources = [name for name, field in fields.items() if getattr(volume, field) is not None]
     if len(sources) != 1:
         said = "no source" if not sources else f"{len(sources)} sources ({', '.join(sources)})"
         yield resolved.problem(
             path,
             "volume-source",
-            f"the volume `{name}` has {said}",
-            hint="give it one of claim, emptyDir, configMap, secret",
+            f"the volume `{volume.name}` has {said}",
+            hint=f"give it one of {', '.join(fields)}",
             key=True,
         )
-    if name in RESERVED_NAMES or name.startswith("fleetform-"):
+    if volume.name in RESERVED_NAMES or volume.name.startswith("fleetform-"):
         yield resolved.problem(
             (*path, "name"),
             "reserved-name",
-            f"the volume name `{name}` is Fleetform's own",
+            f"the volume name `{volume.name}` is Fleetform's own",
             hint="choose another name",
         )
-    if (
-        any(mount.rstrip("/") == place or mount.startswith(place + "/") for place in RESERVED_PATHS)
-        or mount == "/"
-    ):
+
+
+def _volume(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
+    yield from _source(resolved, path, volume)
+    if ".." in (volume.sub_path or "").split("/"):
         yield resolved.problem(
-            (*path, "mountPath"),
-            "reserved-path",
-            f"`{mount}` is taken",
-            hint="mount it somewhere else",
+            (*path, "subPath"),
+            "bad-path",
+            f"`{volume.sub_path}` leads out of the volume",
+            hint="name a folder inside it",
+        )
+    yield from _place(resolved, (*path, "mountPath"), volume.mount_path)
+
+
+def _place(resolved: Resolved, path: Path, mount: str, allowed: str = "") -> Iterator[Problem]:
+    places = [place for place in RESERVED_PATHS if place != allowed]
+    taken = any(f"{mount.rstrip('/')}/".startswith(f"{place}/") for place in places)
+    if taken or mount == "/":
+        yield resolved.problem(
+            path, "reserved-path", f"`{mount}` is taken", hint="mount it somewhere else"
         )

@@ -6,8 +6,6 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from fleetform.dialects import KINDS
 from fleetform.emit import emit
 from fleetform.problems import Problem, SpecError
@@ -37,6 +35,8 @@ def name_for(folder: Path) -> str:
 
 def texts(name: str, version: str) -> dict[str, str]:
     """Return every file of a new repository by its path."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - slow, and only here
+
     jinja = Environment(
         loader=PackageLoader("fleetform.scaffold"),
         undefined=StrictUndefined,

@@ -1,0 +1,165 @@
+"""What an API server refuses in a pod: two things of one name, mounts of nothing, variables of two minds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform.problems import Problem, did_you_mean
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_deployed
+from fleetform.rules.agents import HTTP_PORT
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+MAIN = {"Agent": "agent", "MCPServer": "mcp-server", "MemoryStore": "memory-store"}
+"""Name of the main container by kind."""
+SCRATCH = "tmp"
+"""The volume that every pod has."""
+
+Row = tuple[Path, Any]
+
+
+def workloads(fleet: Fleet) -> Iterator[tuple[Resolved, Any, Path]]:
+    """Yield every spec that becomes pods: its document, the part that describes them, and where it stands."""
+    for kind in MAIN:
+        for resolved in filter(is_deployed, fleet.of(kind)):
+            if kind == "MemoryStore":
+                yield resolved, resolved.spec.provision, ("spec", "provision")
+            else:
+                yield resolved, resolved.spec, ("spec",)
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield names that stand twice in a pod, and what refers to nothing in it."""
+    del uses
+    for resolved, spec, root in workloads(fleet):
+        extra = [*_extra(spec, root)]
+        for what, rows, taken in _groups(resolved, spec, root, extra):
+            yield from _twice(resolved, what, rows, taken)
+        for path, variable in _variables(spec, root, extra):
+            yield from _variable(resolved, path, variable)
+        yield from _mounts(resolved, spec, extra)
+
+
+def _extra(spec: Any, root: Path) -> Iterator[Row]:
+    for field, containers in (
+        ("initContainers", spec.pod_template.init_containers),
+        ("sidecars", spec.pod_template.sidecars),
+    ):
+        for number, container in enumerate(containers):
+            yield (*root, "podTemplate", field, number), container
+
+
+def _groups(
+    resolved: Resolved, spec: Any, root: Path, extra: list[Row]
+) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
+    """Yield what must be unique: in which words, its rows, and what Fleetform itself puts there."""
+    yield "containers", _named(extra), (MAIN[resolved.kind],)
+    yield "variables", _named(_listed((*root, "env"), spec.env)), ()
+    for path, container in extra:
+        yield "variables", _named(_listed((*path, "env"), container.env)), ()
+        mounts = _listed((*path, "volumeMounts"), container.volume_mounts)
+        yield "mount paths", [((*at, "mountPath"), item.mount_path) for at, item in mounts], ()
+    volumes = _listed((*root, "volumes"), spec.volumes)
+    more = _listed((*root, "podTemplate", "volumes"), spec.pod_template.volumes)
+    yield "volumes", _named([*volumes, *more]), ()
+    paths = [((*path, "mountPath"), item.mount_path) for path, item in volumes]
+    yield "mount paths", [*_config_folder(spec, root), *paths], ()
+    yield from _ports(resolved, spec, root, extra)
+    if resolved.kind == "Agent":
+        yield "tools", _named(_listed((*root, "tools"), spec.tools)), ()
+
+
+def _config_folder(spec: Any, root: Path) -> Iterator[Row]:
+    if spec.container is not None and spec.container.config_files:
+        yield (*root, "container", "configDir"), spec.container.config_dir
+
+
+def _ports(
+    resolved: Resolved, spec: Any, root: Path, extra: list[Row]
+) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
+    own = spec.container.ports if spec.container is not None else []
+    main = _listed((*root, "container", "ports"), own)
+    ports = [*main]
+    for path, container in extra:
+        if "sidecars" in path:
+            ports += _listed((*path, "ports"), container.ports)
+    is_generic = resolved.kind == "Agent" and spec.container is None
+    yield "ports", _named(ports), ("http", "metrics") if is_generic else ()
+    numbers = [
+        ((*path, "containerPort"), _number(port.container_port, port)) for path, port in ports
+    ]
+    yield "ports", numbers, (f"{HTTP_PORT}/TCP",) if is_generic else ()
+    # The same port twice has been said; its Service port would be the same cause.
+    first = {_number(port.container_port, port): (path, port) for path, port in reversed(main)}
+    service = [
+        ((*path, "servicePort"), _number(port.service_port or port.container_port, port))
+        for path, port in reversed(first.values())
+    ]
+    yield "Service ports", service, ()
+
+
+def _number(number: int, port: Any) -> str:
+    return f"{number}/{port.protocol}"
+
+
+def _listed(path: Path, items: Iterable[Any]) -> list[Row]:
+    return [((*path, number), item) for number, item in enumerate(items)]
+
+
+def _named(rows: Iterable[Row]) -> list[Row]:
+    return [((*path, "name"), item.name) for path, item in rows]
+
+
+def _twice(
+    resolved: Resolved, what: str, rows: Iterable[Row], taken: Iterable[Any]
+) -> Iterator[Problem]:
+    seen = {*taken}
+    for path, name in rows:
+        if name in seen:
+            yield resolved.problem(
+                path,
+                "duplicate-name",
+                f"`{name}` stands twice among the {what} of the {resolved.kind}",
+                hint="rename or remove one",
+            )
+        seen.add(name)
+
+
+def _variables(spec: Any, root: Path, extra: list[Row]) -> Iterator[Row]:
+    yield from _listed((*root, "env"), spec.env)
+    for path, container in extra:
+        yield from _listed((*path, "env"), container.env)
+
+
+def _variable(resolved: Resolved, path: Path, variable: Any) -> Iterator[Problem]:
+    source = variable.value_from
+    if source is None:
+        return
+    given = [source.secret_key_ref, source.config_map_key_ref, source.field_ref]
+    count = sum(item is not None for item in given) + (variable.value is not None)
+    if count != 1:
+        yield resolved.problem(
+            path,
+            "variable-source",
+            f"the variable `{variable.name}` has {count or 'no'} source{'s' if count > 1 else ''}",
+            hint="give it one of value, secretKeyRef, configMapKeyRef, fieldRef",
+            key=True,
+        )
+
+
+def _mounts(resolved: Resolved, spec: Any, extra: list[Row]) -> Iterator[Problem]:
+    volumes = [*spec.volumes, *spec.pod_template.volumes]
+    known = {SCRATCH, *(volume.name for volume in volumes)}
+    for path, container in extra:
+        for number, mount in enumerate(container.volume_mounts):
+            if mount.name not in known:
+                yield resolved.problem(
+                    (*path, "volumeMounts", number, "name"),
+                    "unknown-volume",
+                    f"the pod has no volume `{mount.name}`",
+                    hint=did_you_mean(mount.name, known, noun="volumes"),
+                )

@@ -1,0 +1,187 @@
+"""Fleets made by chance from a seed: many workloads with every option on or off, in three namespaces."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+from tests.fleet import API
+
+NAMESPACES = ("one", "two", "a-rather-long-namespace-name")
+CAPABILITIES = ["cert-manager", "external-secrets", "gateway-api", "keda", "prometheus-operator"]
+
+Json = Any
+
+
+def fleet(seed: int, count: int = 24) -> dict[str, str]:
+    """Return the files of a fleet; the same seed makes the same fleet."""
+    chance = random.Random(seed)
+    names = _names(chance, count)
+    documents = [_environment(chance)]
+    for number, name in enumerate(names):
+        space = chance.choice(NAMESPACES)
+        kind = chance.choice(["Agent", "Agent", "Agent", "MCPServer", "MemoryStore"])
+        spec = {"Agent": _agent, "MCPServer": _server, "MemoryStore": _store}[kind](chance, name)
+        documents.append(_document(kind, name, space, spec, number))
+    _connect(chance, documents)
+    environment, *others = documents
+    text = "---\n".join(json.dumps(document) + "\n" for document in others)
+    return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
+
+
+def _document(kind: str, name: str, namespace: str, spec: Json, number: int) -> Json:
+    metadata = {"name": name, "namespace": namespace, "labels": {"example.com/row": f"r{number}"}}
+    return {"apiVersion": API.split()[1], "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _names(chance: random.Random, count: int) -> list[str]:
+    """Names that begin alike, end like our own suffixes, and are as long as they may be."""
+    stems = ["a", "ab", "a-b", "support", "s" * 40, "s" * 63, "x" * 62 + "y"]
+    ends = ["", "-b", "-config", "-tls", "-trigger-0", "-data", "-1"]
+    names = {(stem + end)[:63].strip("-") for stem in stems for end in ends}
+    return chance.sample(sorted(names), min(count, len(names)))
+
+
+def _environment(chance: random.Random) -> Json:
+    provider = chance.choice(["kubernetes", "aws", "gcp", "azure", "vault"])
+    stores = {
+        "aws": {"region": "eu-central-1"},
+        "gcp": {"projectId": "acme"},
+        "azure": {"vaultUrl": "https://acme.vault.example"},
+        "vault": {"server": "https://vault.example", "role": "agents"},
+    }
+    spec: Json = {
+        "platform": chance.choice(["eks", "gke", "generic"]),
+        "capabilities": CAPABILITIES,
+        "images": {"pins": {"fleetform/agent-runtime": {"tag": "1.0.0"}}},
+        "namespaces": {"create": True, "suffix": chance.choice(["", "-prod"])},
+        "expose": {
+            "host": "agents.example.com",
+            "gateway": {"name": "public", "namespace": "gateways"},
+            "issuer": {"name": "letsencrypt"},
+        },
+        "network": {"gatewayNamespace": "gateways", "nodeLocalDns": chance.random() < 0.5},
+        "gitops": {"tool": chance.choice(["none", "flux", "argocd"])},
+        "monitoring": {"otlpEndpoint": "https://otlp.example:4318"},
+    }
+    if provider != "kubernetes":
+        spec["secrets"] = {"provider": provider, "store": {provider: stores[provider]}}
+    metadata = {"name": "prod"}
+    return {
+        "apiVersion": API.split()[1],
+        "kind": "Environment",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def _secret(chance: random.Random) -> Json:
+    return {"name": chance.choice(["alpha", "beta", "gamma.x"]), "key": chance.choice(["k", "l.m"])}
+
+
+def _container(chance: random.Random) -> Json:
+    numbers = chance.sample(range(1024, 9999), 3)
+    ports = [{"name": f"p{n}", "containerPort": n} for n in numbers[: chance.randint(1, 3)]]
+    ports[0]["name"] = "http"
+    if chance.random() < 0.5:
+        ports[0]["servicePort"] = 80
+    if len(ports) > 1:
+        ports[1]["protocol"] = "UDP"
+    body: Json = {"image": {"repository": "example/own", "tag": "1.2.3"}, "ports": ports}
+    if chance.random() < 0.4:
+        body["configFiles"] = {"app.yaml": "x: ${Y} {{ z }}\n"}
+    return body
+
+
+def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
+    if chance.random() < 0.5:
+        yield "scaling", _scaling(chance)
+    if chance.random() < 0.4:
+        rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+        yield "rbac", {"scope": chance.choice(["cluster", "namespace"]), "rules": [rule]}
+    if chance.random() < 0.3:
+        mode = {"accessMode": "ReadWriteMany"}
+        claim = {"name": "shared", "mountPath": "/shared", "claim": {"size": "1Gi", **mode}}
+        yield "volumes", [claim, {"name": "scratch", "mountPath": "/scratch", "emptyDir": "1Gi"}]
+    if chance.random() < 0.3:
+        yield "expose", {"host": f"{name[:20]}.example.com", "type": chance.choice(TYPES)}
+    if chance.random() < 0.3:
+        yield "identity", IDENTITY
+    if chance.random() < 0.2 and len(name) <= 52:
+        yield "stateful", True
+    if chance.random() < 0.3:
+        side = {"name": "side", "image": {"repository": "example/side", "tag": "1"}}
+        yield "podTemplate", {"sidecars": [side], "initContainers": [{**side, "name": "init"}]}
+
+
+TYPES = ["HTTPRoute", "Ingress"]
+IDENTITY = {
+    "awsRoleArn": "arn:aws:iam::123456789012:role/x",
+    "gcpServiceAccount": "x@acme.iam.gserviceaccount.com",
+}
+
+
+def _scaling(chance: random.Random) -> Json:
+    body: Json = {"minReplicas": chance.randint(1, 3), "maxReplicas": chance.randint(3, 9)}
+    if chance.random() < 0.4:
+        metadata = {"address": "redis.example:6379", "listName": "jobs", "listLength": "5"}
+        sign_in = [{"parameter": "password", "secretRef": _secret(chance)}]
+        trigger = {"type": "redis", "metadata": metadata, "authentication": sign_in}
+        body["keda"] = {"enabled": True, "triggers": [trigger]}
+    return body
+
+
+def _agent(chance: random.Random, name: str) -> Json:
+    spec = dict(_workload(chance, name))
+    if chance.random() < 0.3:
+        return {**spec, "container": _container(chance)}
+    oidc = {"type": "oidc", "oidc": {"issuer": "https://id.example:8443", "audience": "x"}}
+    key = {"type": "apiKey", "apiKey": {"keys": [{"name": "k", "secretRef": _secret(chance)}]}}
+    model = {"provider": "openai", "name": "gpt", "apiKeySecretRef": _secret(chance)}
+    redis = {"host": "10.1.2.3", "port": 6380, "auth": {"secretRef": _secret(chance)}}
+    return {
+        **spec,
+        "systemPrompt": "You help. ${X} {{ y }}",
+        "model": {**model, "endpoint": chance.choice(["https://api.example/v1", "http://9.9.9.9"])},
+        "auth": chance.choice([oidc, key]),
+        "memory": {"type": "redis", "redis": redis},
+        "observability": {"tracing": {"enabled": chance.random() < 0.5}},
+    }
+
+
+def _server(chance: random.Random, name: str) -> Json:
+    return {**dict(_workload(chance, name)), "container": _container(chance)}
+
+
+def _store(chance: random.Random, name: str) -> Json:
+    del name
+    storage = {"storage": "1Gi"} if chance.random() < 0.5 else {}
+    if chance.random() < 0.5:
+        redis = {"auth": {"secretRef": _secret(chance)}}
+        return {"type": "redis", "redis": redis, "provision": storage}
+    postgres = {"passwordSecretRef": _secret(chance)}
+    return {"type": "postgres", "postgres": postgres, "provision": storage}
+
+
+def _connect(chance: random.Random, documents: list[Json]) -> None:
+    """Let agents use servers, stores and agents of their namespace; agents only ones that come later."""
+    agents = [item for item in documents if item["kind"] == "Agent"]
+    for number, agent in enumerate(agents):
+        space = agent["metadata"]["namespace"]
+        near = [item for item in documents if item["metadata"].get("namespace") == space]
+        names = {
+            kind: [item["metadata"]["name"] for item in near if item["kind"] == kind]
+            for kind in ("MCPServer", "MemoryStore")
+        }
+        later = [
+            item["metadata"]["name"]
+            for item in agents[number + 1 :]
+            if item["metadata"]["namespace"] == space
+        ]
+        used = chance.sample(names["MCPServer"], min(2, len(names["MCPServer"])))
+        used += chance.sample(later, min(1, len(later)))
+        agent["spec"]["tools"] = [{"name": name} for name in used]
+        if names["MemoryStore"] and "container" not in agent["spec"]:
+            agent["spec"]["memory"] = {"store": chance.choice(names["MemoryStore"])}
+        if later and chance.random() < 0.3:
+            agent["spec"]["peers"] = [chance.choice(later)]

@@ -1,0 +1,241 @@
+"""What the generic runtime is given: by its contract, in canonical form, prompts to the byte."""
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, write
+from tests.tools import ROOT
+
+from fleetform import canonical
+from fleetform.pipeline import render
+from fleetform.problems import Problem
+from fleetform_runtime.settings import load
+
+CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
+TREES = [*(ROOT / "rendered").iterdir(), *(ROOT / "tests/golden").glob("*/expected")]
+
+
+def manifests(text: str) -> list[dict]:
+    return list(yaml.safe_load_all(text))
+
+
+def config_maps(tree: Path) -> list[dict]:
+    texts = [file.read_text("utf-8") for file in sorted(tree.rglob("*.yaml"))]
+    return [item for text in texts for item in manifests(text) if item["kind"] == "ConfigMap"]
+
+
+COMMITTED = [
+    pytest.param(item, id=f"{tree.relative_to(ROOT)}/{item['metadata']['name']}")
+    for tree in sorted(TREES)
+    for item in config_maps(tree)
+]
+each = pytest.mark.parametrize("config_map", COMMITTED)
+each_agent = pytest.mark.parametrize(
+    "config_map", [item for item in COMMITTED if "agent.json" in item.values[0]["data"]]
+)
+
+
+@each_agent
+def test_agent_json_is_what_the_contract_says_and_the_runtime_loads(config_map, tmp_path):
+    document = json.loads(config_map["data"]["agent.json"])
+    jsonschema.Draft202012Validator(CONTRACT).validate(document)
+    write(tmp_path, config_map["data"])
+    settings = load(tmp_path / "agent.json")
+    assert settings.agent.name == document["agent"]["name"]
+
+
+@each_agent
+def test_agent_json_is_in_canonical_form(config_map):
+    text = config_map["data"]["agent.json"]
+    assert canonical.dumps(json.loads(text)) + "\n" == text
+    assert "null" not in text
+
+
+@each_agent
+def test_every_prompt_file_is_a_key_beside_it(config_map):
+    document = json.loads(config_map["data"]["agent.json"])
+    assert document["prompt"]["system"]["file"] in config_map["data"]
+
+
+@each
+def test_a_config_map_is_named_by_the_digest_of_its_content(config_map):
+    agent = config_map["metadata"]["labels"]["app.kubernetes.io/name"]
+    digest = canonical.digest(config_map["data"])
+    assert config_map["metadata"]["name"] == f"{agent}-config-{digest[:8]}"
+    assert config_map["immutable"] is True
+
+
+# -- prompts -------------------------------------------------------------------------------------
+
+
+def agent(name: str = "a", **spec: object) -> str:
+    whole = {
+        "systemPrompt": "You help.",
+        "auth": {"type": "none"},
+        "model": {"provider": "ollama", "name": "m", "endpoint": "https://models.example"},
+        **spec,
+    }
+    return document("Agent", name, whole)
+
+
+def document(kind: str, name: str, spec: dict) -> str:
+    body = {"apiVersion": API.split()[1], "kind": kind, "metadata": {"name": name}, "spec": spec}
+    text = json.dumps(body, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", _escaped, text) + "\n---\n"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
+
+
+def made(folder: Path, text: str) -> tuple[dict[str, str], dict, tuple[Problem, ...]]:
+    """Return the data of agent a's ConfigMap, its agent.json, and what was said."""
+    write(folder, {**GOOD, "agents/a.yaml": text})
+    rendering = render([folder / "agents"], folder / "environments", "prod")
+    (data,) = [
+        item["data"]
+        for item in manifests(rendering.texts["default/a.yaml"])
+        if item["kind"] == "ConfigMap"
+    ]
+    return data, json.loads(data["agent.json"]), rendering.problems
+
+
+PROMPTS = {
+    "Helm": '{{ .Values.x }} {{- include "y" . }} {{`z`}} {{/* c */}}',
+    "Flux": "${NAME} $${NAME} ${NAME:-x}",
+    "kubelet": "$(NAME) $$(NAME)",
+    "Jinja": "{% for x in y %}{{ x }}{# z #}",
+    "shell": '`rm -rf /` && $HOME; echo "\'" \\',
+    "PromQL": "{{ $labels.agent }} {{ .steps.x.output }}",
+    "trailing spaces": "a  \nb\t\n c \n",
+    "trailing lines": "a\n\n\n",
+    "no last line break": "a\nb",
+    "leading lines": "\n\n\na\n",
+    "leading spaces": "   a\n b\n",
+    "leading tab": "\ta\n\tb\n",
+    "white space around": " \n\t\na\n \n",
+    "YAML": "- a: b\n? c\n# d\n--- e\n...\n%F\n!g &h *i\n",
+    "a word": "yes",
+    "a number": "1e3",
+    "null": "~",
+    "unicode": "Größe 日本語 🦜 e\u0301 \u00a0 \u200b",
+    "line separators": "a\x85b\u2028c\u2029d",
+    "bidirectional": "a\u202eb\u2066c",
+    "a byte order mark": "\ufeffa\ufeff",
+    "HTML": "<script>&amp;</script>",
+    "quotes": "\"'`“”",
+    "backslashes": "\\n \\u0041 \\\\",
+    "a long line": "word " * 700,
+    "many lines": "line\n" * 700,
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_a_prompt_arrives_to_the_byte(prompt, tmp_path):
+    data, _, _ = made(tmp_path, agent(systemPrompt=prompt))
+    assert data["system-prompt.md"] == prompt
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS)
+def test_a_description_arrives_to_the_byte(prompt, tmp_path):
+    _, settings, _ = made(tmp_path, agent(description=prompt))
+    assert settings["agent"]["description"] == prompt
+
+
+def test_a_prompt_in_a_block_arrives_as_yaml_reads_it(tmp_path):
+    lines = "    first\n\n      second  \n    {{ x }}\n\n"
+    for style, expected in (
+        ("|", "first\n\n  second  \n{{ x }}\n"),
+        ("|-", "first\n\n  second  \n{{ x }}"),
+        ("|+", "first\n\n  second  \n{{ x }}\n\n"),
+    ):
+        text = f"{API}\nkind: Agent\nmetadata: {{name: a}}\nspec:\n  systemPrompt: {style}\n{lines}"
+        rest = (
+            "  auth: {type: none}\n  model: {provider: ollama, name: m, endpoint: 'https://m.x'}\n"
+        )
+        data, _, _ = made(tmp_path, text + rest)
+        assert data["system-prompt.md"] == expected
+
+
+def test_a_changed_prompt_makes_a_new_config_map_and_rolls_the_pods(tmp_path):
+    def names() -> tuple[str, str]:
+        file = tmp_path / "rendered/prod/default/a.yaml"
+        kinds = {item["kind"]: item for item in manifests(file.read_text("utf-8"))}
+        pod = kinds["Deployment"]["spec"]["template"]["spec"]
+        mounted = next(v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v)
+        return kinds["ConfigMap"]["metadata"]["name"], mounted
+
+    write(tmp_path, {"environments/prod.yaml": ENVIRONMENT})
+    seen = set()
+    for prompt in ("One.", "Two.", "One."):
+        write(tmp_path, {"agents/a.yaml": agent(systemPrompt=prompt)})
+        assert fleetform("render", cwd=tmp_path).code == 0
+        name, mounted = names()
+        assert name == mounted
+        seen.add(name)
+    assert len(seen) == 2
+
+
+# -- what the runtime does not serve -------------------------------------------------------------
+
+
+def warned(problems: tuple[Problem, ...]) -> list[str]:
+    return [item.path for item in problems if item.code == "not-served"]
+
+
+def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
+    store = {"type": "qdrant", "host": "qdrant.example", "collection": "docs"}
+    retrieval = {
+        "vectorStore": store,
+        "embedding": {"provider": "openai", "model": "text-embedding-3-small"},
+    }
+    text = (
+        agent(tools=[{"name": "docs"}, {"name": "run"}, {"name": "ask"}])
+        + document("Tool", "docs", {"type": "retrieval", "retrieval": retrieval})
+        + document("Tool", "run", {"type": "code"})
+        + document("Tool", "ask", {"type": "human"})
+    )
+    _, settings, problems = made(tmp_path, text)
+    assert [tool["name"] for tool in settings["tools"]] == ["ask"]
+    assert warned(problems) == ["spec.tools[0].name", "spec.tools[1].name"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("longTermMemory", {"enabled": True}), ("compression", {"enabled": True, "threshold": 9})],
+)
+def test_memory_features_that_are_not_served_are_warned_about_and_left_out(field, value, tmp_path):
+    policy = {field: value, "maxConversationHistory": 7}
+    _, settings, problems = made(tmp_path, agent(memory={"type": "in-memory", "policy": policy}))
+    assert settings["memory"] == {"policy": {"maxConversationHistory": 7}, "type": "in-memory"}
+    assert warned(problems) == [f"spec.memory.policy.{field}"]
+
+
+def test_what_is_served_is_not_warned_about(tmp_path):
+    policy = {"compression": {"enabled": False}, "longTermMemory": {"enabled": False}}
+    _, _, problems = made(tmp_path, agent(memory={"type": "in-memory", "policy": policy}))
+    assert problems == ()
+
+
+# -- secrets -------------------------------------------------------------------------------------
+
+
+@each_agent
+def test_agent_json_names_secrets_and_never_holds_one(config_map):
+    def secrets(node: object):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in ("apiKey", "password", "token", "secret", "value", "clientSecret"):
+                    yield value
+                yield from secrets(value)
+        elif isinstance(node, list):
+            for item in node:
+                yield from secrets(item)
+
+    for value in secrets(json.loads(config_map["data"]["agent.json"])):
+        assert value.keys() == {"file"}
+        assert value["file"].startswith("/var/run/secrets/fleetform/")

@@ -1,0 +1,30 @@
+"""Small fleets and the whole tree that each becomes, side by side."""
+
+import pytest
+import yaml
+from tests.golden.cases import CASES, REWRITE, expected, rendered
+
+from fleetform import objects
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@each_case
+def test_a_fleet_becomes_exactly_its_expected_tree(case):
+    texts = expected(case)
+    assert texts, f"{case.name} has no expected tree: {REWRITE}"
+    assert rendered(case) == texts
+
+
+def test_the_cases_have_every_kind_that_a_builder_makes():
+    texts = [text for case in CASES for text in expected(case).values()]
+    kinds = {item["kind"] for text in texts for item in yaml.safe_load_all(text)}
+    builders = {
+        build.__module__.rpartition(".")[2] for build in objects.WORKLOAD + objects.NAMESPACE
+    }
+    made = {kind.lower() for kind in kinds}
+    assert builders <= made
+    assert {
+        *("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "TriggerAuthentication"),
+        *("SecretStore", "Namespace", "Kustomization"),
+    } <= kinds

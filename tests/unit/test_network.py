@@ -1,0 +1,171 @@
+"""Who may talk to whom: nothing that a spec does not use, and everything that it does."""
+
+import json
+from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
+
+import pytest
+from tests.manifests import WORKLOADS, identity, pod, trees
+
+each_tree = pytest.mark.parametrize("tree", trees(), ids=lambda tree: tree.name)
+
+METADATA = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.169.252")
+NAMESPACE = "kubernetes.io/metadata.name"
+
+
+def rules(policy, side):
+    """Yield every (peer, protocol, port) of a policy; `None` stands for all ports."""
+    peers = {"ingress": "from", "egress": "to"}[side]
+    for rule in policy["spec"].get(side, ()):
+        for peer in rule[peers]:
+            for port in rule.get("ports", [{"protocol": None, "port": None}]):
+                yield peer, port["protocol"], port["port"]
+
+
+def name_of(peer) -> tuple[str, str] | None:
+    """Return namespace and name of a peer that is one workload of the fleet."""
+    labels = peer.get("podSelector", {}).get("matchLabels", {})
+    if "app.kubernetes.io/instance" not in labels:
+        return None
+    space = peer["namespaceSelector"]["matchLabels"][NAMESPACE]
+    return space, labels["app.kubernetes.io/name"]
+
+
+def admits(peer, address: str) -> bool:
+    block = peer.get("ipBlock")
+    if block is None or ip_address(address) not in ip_network(block["cidr"]):
+        return False
+    return all(ip_address(address) not in ip_network(part) for part in block.get("except", ()))
+
+
+@each_tree
+def test_every_workload_is_closed_both_ways(tree):
+    for policy in tree.of("NetworkPolicy"):
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        for side in ("ingress", "egress"):
+            for peer, _, port in rules(policy, side):
+                assert peer
+                assert port is not None
+
+
+@each_tree
+def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
+    policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
+    links = {"egress": set(), "ingress": set()}
+    for key, policy in policies.items():
+        for side in links:
+            for peer, protocol, port in rules(policy, side):
+                other = name_of(peer)
+                if other is not None:
+                    pair = (key, other) if side == "egress" else (other, key)
+                    links[side].add((*pair, protocol, port))
+    assert links["egress"] == links["ingress"]
+
+
+@each_tree
+def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
+    ports = {
+        identity(item)[2:]: {
+            (port["protocol"], port["containerPort"])
+            for container in pod(item)["containers"]
+            for port in container.get("ports", ())
+        }
+        for item in tree.of(*WORKLOADS)
+    }
+    for policy in tree.of("NetworkPolicy"):
+        own = ports[identity(policy)[2:]]
+        for _, protocol, port in rules(policy, "ingress"):
+            assert (protocol, port) in own
+        for peer, protocol, port in rules(policy, "egress"):
+            other = name_of(peer)
+            assert other is None or (protocol, port) in ports[other]
+
+
+@each_tree
+def test_metadata_addresses_are_closed_but_for_the_platforms_own(tree):
+    accounts = {identity(item)[2:]: item for item in tree.of("ServiceAccount")}
+    for policy in tree.of("NetworkPolicy"):
+        account = accounts[identity(policy)[2:]]
+        annotations = account["metadata"].get("annotations", {})
+        allowed = set()
+        if "eks.amazonaws.com/role-arn" in annotations:
+            allowed = {("169.254.170.23", 80)}
+        if "iam.gke.io/gcp-service-account" in annotations:
+            allowed = {("169.254.169.254", 80), ("169.254.169.252", 988)}
+        open_ = {
+            (address, port)
+            for address in METADATA
+            for peer, _, port in rules(policy, "egress")
+            if admits(peer, address)
+        }
+        assert open_ == allowed
+
+
+@each_tree
+def test_private_addresses_are_closed_unless_they_are_named(tree):
+    for policy in tree.of("NetworkPolicy"):
+        for peer, _, _ in rules(policy, "egress"):
+            block = peer.get("ipBlock", {})
+            if block.get("cidr") == "0.0.0.0/0":
+                assert block["except"]
+                assert not admits(peer, "169.254.1.1")
+
+
+@each_tree
+def test_everything_that_agent_json_names_is_within_reach(tree):
+    policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
+    seen = 0
+    for item in tree.of("ConfigMap"):
+        if "agent.json" not in item["data"]:
+            continue
+        key = item["metadata"]["namespace"], item["metadata"]["labels"]["app.kubernetes.io/name"]
+        egress = [*rules(policies[key], "egress")]
+        for host, port in destinations(json.loads(item["data"]["agent.json"])):
+            seen += 1
+            assert any(reaches(peer, open_, host, port) for peer, _, open_ in egress), (host, port)
+    assert seen
+
+
+def destinations(settings):
+    """Yield host and port of every URL and server that the runtime will call."""
+    memory = settings.get("memory", {})
+    if "host" in memory:
+        yield memory["host"], memory["port"]
+    for url in urls(settings):
+        parts = urlsplit(url)
+        yield parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def urls(node):
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("endpoint", "url", "issuer", "tokenUrl") and isinstance(value, str):
+                yield value
+            else:
+                yield from urls(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from urls(value)
+
+
+def reaches(peer, open_, host, port) -> bool:
+    """Tell whether a rule leads to a host; a Service's port may be another one than the pod's."""
+    labels = host.split(".")
+    if len(labels) >= 3 and labels[2] == "svc":
+        space = peer.get("namespaceSelector", {}).get("matchLabels", {}).get(NAMESPACE)
+        other = name_of(peer)
+        return space == labels[1] and (other is None or other[1] == labels[0])
+    try:
+        address = str(ip_address(host))
+    except ValueError:
+        address = "93.184.216.34"
+    return admits(peer, address) and open_ == port
+
+
+@each_tree
+def test_names_can_be_resolved(tree):
+    for policy in tree.of("NetworkPolicy"):
+        assert {(protocol, port) for _, protocol, port in rules(policy, "egress")} >= {
+            ("UDP", 53),
+            ("TCP", 53),
+        }

@@ -1,0 +1,85 @@
+"""Replicas have one owner: the manifest, a HorizontalPodAutoscaler, or KEDA."""
+
+import pytest
+from tests.manifests import WORKLOADS, identity, trees
+
+each_tree = pytest.mark.parametrize("tree", trees(), ids=lambda tree: tree.name)
+
+SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
+
+
+def targets(tree) -> list[tuple[str, str, str]]:
+    return [
+        (
+            item["spec"]["scaleTargetRef"]["kind"],
+            item["metadata"]["namespace"],
+            item["spec"]["scaleTargetRef"]["name"],
+        )
+        for item in tree.of(*SCALERS)
+    ]
+
+
+@each_tree
+def test_a_workload_has_at_most_one_scaler(tree):
+    assert len(targets(tree)) == len(set(targets(tree)))
+
+
+@each_tree
+def test_a_scaler_has_its_workload(tree):
+    assert set(targets(tree)) <= {identity(item)[1:] for item in tree.of(*WORKLOADS)}
+
+
+@each_tree
+def test_replicas_are_written_exactly_where_nobody_scales(tree):
+    scaled = set(targets(tree))
+    for item in tree.of(*WORKLOADS):
+        assert ("replicas" in item["spec"]) == (identity(item)[1:] not in scaled)
+
+
+@each_tree
+def test_bounds_and_windows_are_what_kubernetes_allows(tree):
+    for item in tree.of("HorizontalPodAutoscaler"):
+        assert 1 <= item["spec"]["minReplicas"] <= item["spec"]["maxReplicas"]
+        assert item["spec"]["metrics"]
+    for item in tree.of("ScaledObject"):
+        assert 0 <= item["spec"]["minReplicaCount"] <= item["spec"]["maxReplicaCount"]
+        assert item["spec"]["triggers"]
+    for item in tree.of(*SCALERS):
+        spec = item["spec"]
+        advanced = spec.get("advanced", {}).get("horizontalPodAutoscalerConfig", {})
+        behavior = spec.get("behavior") or advanced["behavior"]
+        assert behavior.keys() == {"scaleUp", "scaleDown"}
+        for rules in behavior.values():
+            assert 0 <= rules["stabilizationWindowSeconds"] <= 3600
+
+
+@each_tree
+def test_parameters_of_triggers_are_text(tree):
+    for item in tree.of("ScaledObject"):
+        for trigger in item["spec"]["triggers"]:
+            assert all(isinstance(value, str) for value in trigger["metadata"].values())
+
+
+@each_tree
+def test_every_trigger_that_signs_in_has_its_secrets(tree):
+    known = {identity(item)[2:] for item in tree.of("TriggerAuthentication")}
+    used = {
+        (item["metadata"]["namespace"], trigger["authenticationRef"]["name"])
+        for item in tree.of("ScaledObject")
+        for trigger in item["spec"]["triggers"]
+        if "authenticationRef" in trigger
+    }
+    assert used == known
+
+
+@each_tree
+def test_a_budget_stands_where_there_can_be_two_pods(tree):
+    budgets = {identity(item)[2:] for item in tree.of("PodDisruptionBudget")}
+    most = {
+        key[1:]: item["spec"].get("maxReplicas") or item["spec"].get("maxReplicaCount")
+        for key, item in zip(targets(tree), tree.of(*SCALERS), strict=True)
+    }
+    for item in tree.of(*WORKLOADS):
+        key = identity(item)[2:]
+        assert (key in budgets) == (most.get(key, item["spec"].get("replicas")) > 1)
+    assert all(item["spec"]["maxUnavailable"] == 1 for item in tree.of("PodDisruptionBudget"))
