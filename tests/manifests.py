@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from tests import generated
 from tests.fleet import write
 from tests.tools import ROOT
 
 from fleetform.pipeline import render
+from tests import generated
 
 Object = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet")

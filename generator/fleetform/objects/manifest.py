@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetform.plan.model import NamespacePlan, WorkloadPlan
+from fleetform.plan.names import fit
 
 Manifest = dict[str, Any]
 """An object in Kubernetes' own keys, in the order in which people read it."""
@@ -31,7 +32,7 @@ def labels(plan: WorkloadPlan) -> dict[str, str]:
 def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
     """Return the labels of a namespace-wide object."""
     own = {
-        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/component": "namespace",
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,

@@ -1,4 +1,4 @@
-"""Namespace: Pod Security `restricted` enforced; applied before everything else."""
+"""Namespace: Pod Security `restricted` enforced; applied first, never pruned with what lives in it."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     if not plan.create:
         return ()
     labels = {**namespace_labels(plan, plan.name), **plan.namespace_labels}
-    return (manifest("v1", "Namespace", plan.name, "", labels),)
+    return (manifest("v1", "Namespace", plan.name, "", labels, plan.retained),)

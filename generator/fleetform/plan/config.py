@@ -11,7 +11,7 @@ from fleetform.plan.model import Config
 from fleetform.plan.names import fit
 from fleetform.plan.secrets import SecretFiles
 from fleetform.resolve import hosts
-from fleetform.rules.agents import HTTP_PORT
+from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT, http_port
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 CONTRACT = 1
 DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
-METRICS_PORT = 9090
 
 
 def revision(name: str, data: dict[str, str], directory: str) -> Config:
@@ -151,7 +150,7 @@ def _tools(
             or other.spec.description
             or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
-            url=f"http://{other.name}.{fleet.target_namespace(other.namespace)}.svc.cluster.local:{HTTP_PORT}",
+            url=service_url(fleet, other),
             auth=_agent_auth(agent, use, other, secrets),
         )
 
@@ -275,14 +274,14 @@ def server_url(fleet: Fleet, server: Resolved) -> str:
     spec = server.spec
     if spec.url:
         return with_path(hosts.rewritten(fleet, server.namespace, spec.url), spec.path)
-    port = http_port(spec.container.ports)
-    return f"http://{server.name}.{fleet.target_namespace(server.namespace)}.svc.cluster.local:{port}{spec.path}"
+    return f"{service_url(fleet, server)}{spec.path}"
 
 
-def http_port(ports: list[Any]) -> int:
-    """Return the Service port of a container's HTTP port: the one named http, else the first."""
-    named = [port for port in ports if port.name in ("http", "mcp")] or list(ports)
-    return (named[0].service_port or named[0].container_port) if named else 80
+def service_url(fleet: Fleet, workload: Resolved) -> str:
+    """Return the URL of a fleet workload's Service, without a path."""
+    host = f"{workload.name}.{fleet.target_namespace(workload.namespace)}.svc.cluster.local"
+    port = http_port(workload)
+    return f"http://{host}:{port.service_port}" if port else f"http://{host}"
 
 
 def with_path(url: str, path: str) -> str:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from fleetform import view
 from fleetform.plan import config, pods, stores, traffic
-from fleetform.plan.config import METRICS_PORT
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Port
 from fleetform.problems import Problem
+from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
 from fleetform.resolve.references import Uses
-from fleetform.rules.agents import HTTP_PORT
 from fleetform.rules.resources import MARGIN, PRE_STOP
 
 if TYPE_CHECKING:

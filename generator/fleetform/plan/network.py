@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.plan.model import NetworkRule, selector
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import Destination, destination, split
+from fleetform.resolve.ports import ports
 
 if TYPE_CHECKING:
     from fleetform.models.workload import Peer
@@ -21,7 +22,6 @@ EKS_POD_IDENTITY = "169.254.170.23/32"
 GKE_METADATA = "169.254.169.254/32"
 GKE_METADATA_SERVER = "169.254.169.252/32"
 NODE_LOCAL_DNS = "169.254.20.10/32"
-DEFAULT_PORTS = {"redis": 6379, "postgres": 5432}
 
 
 @dataclass(slots=True)
@@ -43,11 +43,11 @@ class Traffic:
     def grouped(self) -> tuple[NetworkRule, ...]:
         """Return one rule per set of ports, in order of ports, its peers in a stable order."""
         by_ports: dict[Ports, list[tuple[str, dict[str, Any]]]] = {}
-        for (text, ports), peer in self.rules.items():
-            by_ports.setdefault(ports, []).append((text, peer))
+        for (text, numbers), peer in self.rules.items():
+            by_ports.setdefault(numbers, []).append((text, peer))
         return tuple(
-            NetworkRule(tuple(peer for _, peer in sorted(peers, key=lambda item: item[0])), ports)
-            for ports, peers in sorted(by_ports.items())
+            NetworkRule(tuple(peer for _, peer in sorted(peers, key=lambda item: item[0])), numbers)
+            for numbers, peers in sorted(by_ports.items())
         )
 
 
@@ -105,8 +105,7 @@ def to_host(
     """Allow a host and the port that its URL names; yields a warning where the pod port is a guess."""
     found = destination(fleet, owner.namespace, host, port)
     if found.workload is not None:
-        for target in pod_ports(found.workload, port):
-            traffic.call(fleet, found.workload, (("TCP", target),))
+        yield from _to_workload(fleet, owner, found.workload, port, path, traffic)
     elif found.namespace:
         known = _known_port(fleet, found)
         if known is None:
@@ -122,6 +121,23 @@ def to_host(
         return
     else:
         traffic.allow(_address(fleet, host), (("TCP", port),))
+
+
+def _to_workload(
+    fleet: Fleet, owner: Resolved, workload: Resolved, port: int, path: Path, traffic: Traffic
+) -> Iterator[Problem]:
+    known = [item for item in ports(workload) if item.protocol == "TCP"]
+    for item in known:
+        if item.service_port == port:
+            traffic.call(fleet, workload, (("TCP", item.pod_port),))
+            return
+    names = ", ".join(f"{item.service_port} ({item.name})" for item in known) or "none"
+    yield owner.problem(
+        path,
+        "unknown-port",
+        f"{workload.kind} `{workload.name}` has no port {port}",
+        hint=f"its ports: {names}",
+    )
 
 
 def _address(fleet: Fleet, host: str) -> dict[str, Any]:
@@ -141,30 +157,6 @@ def _known_port(fleet: Fleet, found: Destination) -> int | None:
         ),
     )
     return next((services[name] for name in names if name in services), None)
-
-
-def pod_ports(workload: Resolved, service_port: int | None = None) -> list[int]:
-    """Return a fleet workload's pod ports: the one behind a Service port, else all of them."""
-    ports = _ports(workload)
-    behind = [pod for service, pod in ports if service == service_port]
-    return behind or [pod for _, pod in ports]
-
-
-def _ports(workload: Resolved) -> list[tuple[int, int]]:
-    """Return (Service port, pod port) pairs of a fleet workload."""
-    spec = workload.spec
-    if workload.kind == "MemoryStore":
-        server = spec.provision.container
-        if server is None or not server.ports:
-            port = DEFAULT_PORTS.get(spec.type or "", 6379)
-            return [(port, port)]
-    else:
-        server = spec.container
-        if server is None:
-            return [(8080, 8080)]
-    return [
-        (port.service_port or port.container_port, port.container_port) for port in server.ports
-    ]
 
 
 def to_peer(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,8 @@ def _key(reference: Any) -> dict[str, str]:
 
 
 def escape(text: str) -> str:
-    """Return text that the kubelet, which expands `$(NAME)` in env, command and args, gives back unchanged."""
-    return text.replace("$(", "$$(")
+    """Return text that the kubelet gives back unchanged, which expands `$(NAME)` and turns `$$` into `$`."""
+    return re.sub(r"\$(?=[$(])", "$$", text)
 
 
 def probes(

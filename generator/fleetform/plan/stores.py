@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.resolve.ports import STORE_PORTS
 
 if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
@@ -20,7 +21,6 @@ IMAGES = {
 }
 DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
 PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
-PORTS = {"redis": 6379, "postgres": 5432}
 
 
 def container(resolved: Resolved) -> Container:
@@ -30,7 +30,7 @@ def container(resolved: Resolved) -> Container:
     if own is not None:
         return own
     kind = spec.type
-    ports = [{"name": kind, "containerPort": PORTS[kind]}]
+    ports = [{"name": kind, "containerPort": STORE_PORTS[kind]}]
     stock: Container = view.make(
         "MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports}
     )

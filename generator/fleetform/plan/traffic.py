@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform.plan import config, network
+from fleetform.plan import network
 from fleetform.plan.draft import Draft
 from fleetform.problems import Problem
+from fleetform.resolve.ports import http_port, ports
 from fleetform.resolve.references import Uses, is_set
-from fleetform.rules.agents import HTTP_PORT
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Authentication
@@ -24,16 +24,24 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     _tools(fleet, draft, uses, problems)
     _servers(fleet, draft, uses, problems)
     for _, other in uses.agents:
-        draft.traffic.call(fleet, other, (("TCP", HTTP_PORT),))
+        _call_http(fleet, draft, other)
     for peer in uses.peers:
-        draft.traffic.call(fleet, peer, _all_ports(peer))
-        own = sorted((port.protocol, port.container_port) for port in draft.ports)
-        draft.callers.call(fleet, peer, tuple(own))
+        _peer(fleet, draft, peer)
     _memory(fleet, draft, uses, problems)
     auth = draft.resolved.spec.auth
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
         place: Path = ("spec", "auth", "oidc", "issuer")
         problems += network.to_url(fleet, draft.resolved, auth.oidc.issuer, place, draft.traffic)
+
+
+def _peer(fleet: Fleet, draft: Draft, peer: Resolved) -> None:
+    """Allow both ways; a side without ports cannot be called, and no ports would mean all of them."""
+    theirs = _all_ports(peer)
+    own = tuple(sorted((port.protocol, port.container_port) for port in draft.ports))
+    if theirs:
+        draft.traffic.call(fleet, peer, theirs)
+    if own:
+        draft.callers.call(fleet, peer, own)
 
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -63,11 +71,7 @@ def _servers(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
         if other.spec.url:
             problems += network.to_url(fleet, other, other.spec.url, ("spec", "url"), draft.traffic)
         else:
-            service_port = config.http_port(other.spec.container.ports)
-            ports = network.pod_ports(other, service_port)
-            draft.traffic.call(fleet, other, tuple(("TCP", port) for port in ports))
-        place: Path = ("spec", "authentication")
-        problems += _token(fleet, draft, other, other.spec.authentication, place)
+            _call_http(fleet, draft, other)
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
             path: Path = ("spec", "tools", number, "endpoint")
@@ -85,11 +89,14 @@ def _token(
         yield from network.to_url(fleet, owner, url, (*path, "oauth2", "tokenUrl"), draft.traffic)
 
 
+def _call_http(fleet: Fleet, draft: Draft, other: Resolved) -> None:
+    port = http_port(other)
+    if port is not None:
+        draft.traffic.call(fleet, other, (("TCP", port.pod_port),))
+
+
 def _all_ports(peer: Resolved) -> network.Ports:
-    container = peer.spec.container
-    if container is None:
-        return (("TCP", HTTP_PORT),)
-    return tuple(sorted((port.protocol, port.container_port) for port in container.ports))
+    return tuple(sorted((port.protocol, port.pod_port) for port in ports(peer)))
 
 
 def _memory(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:

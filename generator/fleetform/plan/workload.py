@@ -124,8 +124,8 @@ def _rbac(fleet: Fleet, draft: Draft) -> Rbac | None:
         return None
     cluster = rbac.scope == "cluster"
     name = draft.resolved.name
-    if cluster:  # one name for the whole cluster: say whose it is
-        name = f"{fleet.target_namespace(draft.resolved.namespace)}.{name}"
+    if cluster:  # one name for the whole cluster; no namespace or workload has a colon in its name
+        name = f"{fleet.target_namespace(draft.resolved.namespace)}:{name}"
     rules = tuple(view.dump(rule) for rule in rbac.rules)
     return Rbac(cluster, name, rules)
 

@@ -253,9 +253,13 @@ def reachable(fleet: Fleet, store: Resolved) -> Any:
         or spec.type not in ("redis", "postgres")
     ):
         return spec
+    from fleetform.resolve.ports import http_port  # noqa: PLC0415 - it needs Resolved, as we do
+
     host = f"{store.name}.{fleet.target_namespace(store.namespace)}.svc.cluster.local"
     server = getattr(spec, spec.type) or view.make("MemoryStore", spec.type.title(), {})
-    return view.replace(spec, **{spec.type: view.replace(server, host=host)})
+    port = http_port(store)
+    number = port.service_port if port else server.port
+    return view.replace(spec, **{spec.type: view.replace(server, host=host, port=number)})
 
 
 def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:

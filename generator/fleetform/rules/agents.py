@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 from fleetform.features import TOOL_TYPES, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.ports import HTTP_PORT
 from fleetform.resolve.references import Uses
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
-
-HTTP_PORT = 8080
-"""Where the generic runtime listens."""
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.rules.agents import HTTP_PORT
+from fleetform.resolve.ports import HTTP_PORT
 from fleetform.tree import Path
 
 if TYPE_CHECKING:

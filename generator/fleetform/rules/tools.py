@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.references import Uses
 from fleetform.rules.stores import collection
 from fleetform.tree import Path
 
@@ -39,6 +40,20 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     f"a tool with an `endpoint` is an MCP server, not a {use.kind}",
                     hint="remove `kind` or `endpoint`",
                 )
+        yield from _askable(agent, uses[agent.key])
+
+
+def _askable(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+    for use, other in uses.agents:
+        container = other.spec.container
+        if container is not None and not container.ports:
+            number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+            yield agent.problem(
+                ("spec", "tools", number, "name"),
+                "no-port",
+                f"the agent `{other.name}` has no port at which it could be asked",
+                hint="add `ports` to its container",
+            )
 
 
 def _tool(tool: Resolved) -> Iterator[Problem]:
