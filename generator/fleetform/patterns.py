@@ -19,6 +19,8 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
 PORT_NAME = r"^([0-9]+-?)*[a-z](-?[a-z0-9])*$"
 """The name of a port: at least one letter, no two dashes in a row."""
+REPOSITORY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+"""An image's repository, with or without a registry."""
 HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A host name in lower case."""
 URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
@@ -38,6 +40,7 @@ WORDS = {
     REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
+    REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have fields of their own",
     HOST: "write a host name in lower case, such as `redis.data.svc`",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",

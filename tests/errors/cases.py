@@ -1,5 +1,6 @@
 """One folder per message: a bad spec.yaml, at times its environment.yaml, and expected.txt."""
 
+from functools import cache
 from pathlib import Path
 
 from tests.fleet import Outcome, fleetform
@@ -9,6 +10,7 @@ CASES = sorted(path.parent for path in HERE.glob("*/spec.yaml"))
 REWRITE = "make golden"
 
 
+@cache
 def validate(case: Path, form: str = "text") -> Outcome:
     """Judge a case's spec in its environment, or in the one that most cases share."""
     own = (case / "environment.yaml").exists()

@@ -119,9 +119,15 @@ FLOODS = {
 
 @pytest.mark.parametrize("text", FLOODS.values(), ids=FLOODS)
 def test_a_flood_is_refused_at_once_and_in_few_words(text, tmp_path):
-    said = refused(with_spec(tmp_path, text))
-    assert said.count(": error: ") == 101
-    assert "the file has more than 100 problems: the rest is not shown" in said
+    with_spec(tmp_path, text)
+    outcome = fleetform("validate", "agents", cwd=tmp_path)
+    assert outcome.code == 1
+    assert outcome.err.count(": error: ") == 101
+    assert "the file has more than 100 problems: the rest is not shown" in outcome.err
+    assert len(outcome.err) < 100_000
+    if outcome.seconds >= LIMIT:  # something else may have had the processor's caches
+        outcome = fleetform("validate", "agents", cwd=tmp_path)
+    assert outcome.seconds < LIMIT
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)

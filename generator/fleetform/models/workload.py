@@ -24,6 +24,7 @@ from fleetform.models.base import (
     UrlPath,
     optional,
 )
+from fleetform.patterns import REPOSITORY
 
 
 class Image(Spec):
@@ -31,7 +32,7 @@ class Image(Spec):
 
     repository: str = Field(
         description="Repository without tag; without a registry host the environment's registry is put before it.",
-        pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$",
+        pattern=REPOSITORY,
         max_length=255,
     )
     tag: str | None = optional(
@@ -211,7 +212,9 @@ class ScalingRules(Spec):
     select_policy: Literal["Max", "Min", "Disabled"] | None = optional(
         "Which policy wins. Default: Max."
     )
-    policies: list[ScalingPolicy] | None = optional("Rates. Default: Kubernetes' own.")
+    policies: list[ScalingPolicy] | None = optional(
+        "Rates. Default: Kubernetes' own.", min_length=1
+    )
     tolerance: Quantity | None = optional(
         "Relative change that is ignored, such as `0.1`. Default: the cluster's."
     )

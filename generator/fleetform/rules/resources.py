@@ -25,8 +25,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     for kind in ("Agent", "MCPServer"):
         for resolved in fleet.of(kind):
             yield from _resources(resolved)
-    for agent in fleet.of("Agent"):
-        yield from _grace(agent)
+            yield from _grace(resolved)
 
 
 def _resources(resolved: Resolved) -> Iterator[Problem]:
@@ -43,13 +42,22 @@ def _resources(resolved: Resolved) -> Iterator[Problem]:
             )
 
 
-def _grace(agent: Resolved) -> Iterator[Problem]:
-    given = agent.spec.pod_template.termination_grace_period_seconds
-    needed = PRE_STOP + agent.spec.limits.turn_timeout_seconds + MARGIN
-    if given is not None and agent.spec.container is None and given < needed:
-        yield agent.problem(
+def _grace(resolved: Resolved) -> Iterator[Problem]:
+    spec = resolved.spec
+    given = spec.pod_template.termination_grace_period_seconds
+    generic = resolved.kind == "Agent" and spec.container is None
+    turn = spec.limits.turn_timeout_seconds if generic else 0
+    needed = PRE_STOP + turn + (MARGIN if generic else 1)
+    if given is not None and given < needed:
+        cut = (
+            f"a turn that may take {turn}"
+            if generic
+            else f"the {PRE_STOP} that it waits for traffic to end"
+        )
+        yield resolved.problem(
             ("spec", "podTemplate", "terminationGracePeriodSeconds"),
             "grace-too-short",
-            f"{given} seconds would cut a turn that may take {agent.spec.limits.turn_timeout_seconds}",
-            hint=f"at least {needed}, or lower `limits.turnTimeoutSeconds`",
+            f"{given} seconds would cut {cut}",
+            hint=f"at least {needed}"
+            + (", or lower `limits.turnTimeoutSeconds`" if generic else ""),
         )

@@ -1,0 +1,266 @@
+"""KEDA's triggers: parameters per scaler, which its own schema does not know, and our metrics in its queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from fleetform.problems import Problem, did_you_mean
+from fleetform.resolve import Fleet, Resolved
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.models.workload import Trigger
+    from fleetform.rules import AgentUses
+
+CANNOT_WAKE = frozenset({"cpu", "memory"})
+"""KEDA triggers that see nothing while no pod runs."""
+
+
+class Fields(NamedTuple):
+    """Parameters of a KEDA scaler: all of one group must be set for each `required` group's any."""
+
+    required: tuple[tuple[str, ...], ...]
+    optional: tuple[str, ...]
+
+
+_NUMBER = re.compile(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
+_CRON = re.compile(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
+
+
+def _fields(required: str, optional: str = "") -> Fields:
+    return Fields(
+        tuple(tuple(group.split("|")) for group in required.split()), tuple(optional.split())
+    )
+
+
+# Parameters of KEDA 2.x scalers; `a|b` means one of them, possibly through authentication.
+KEDA_FIELDS: dict[str, Fields] = {
+    "cpu": _fields("value", "containerName"),
+    "memory": _fields("value", "containerName"),
+    "cron": _fields("timezone start end desiredReplicas"),
+    "prometheus": _fields(
+        "serverAddress query threshold",
+        "activationThreshold namespace customHeaders queryParameters ignoreNullValues unsafeSsl timeout authModes cortexOrgID awsRegion",
+    ),
+    "redis": _fields(
+        "address|host|addressFromEnv|hostFromEnv listName",
+        "listLength activationListLength databaseIndex enableTLS unsafeSsl port portFromEnv username usernameFromEnv passwordFromEnv",
+    ),
+    "redis-streams": _fields(
+        "address|host|addressFromEnv|hostFromEnv stream",
+        "consumerGroup pendingEntriesCount streamLength lagCount activationLagCount activationValue databaseIndex enableTLS unsafeSsl port portFromEnv usernameFromEnv passwordFromEnv",
+    ),
+    "kafka": _fields(
+        "bootstrapServers|bootstrapServersFromEnv consumerGroup|consumerGroupFromEnv",
+        "topic topicFromEnv lagThreshold activationLagThreshold offsetResetPolicy allowIdleConsumers scaleToZeroOnInvalidOffset excludePersistentLag limitToPartitionsWithLag partitionLimitation version sasl tls unsafeSsl ensureEvenDistributionOfPartitions",
+    ),
+    "rabbitmq": _fields(
+        "queueName mode value",
+        "host hostFromEnv protocol activationValue vhostName useRegex operation pageSize excludeUnacknowledged unsafeSsl workloadIdentityResource username password usernameFromEnv passwordFromEnv timeout",
+    ),
+    "aws-sqs-queue": _fields(
+        "queueURL|queueURLFromEnv awsRegion",
+        "queueLength activationQueueLength scaleOnInFlight scaleOnDelayed awsEndpoint identityOwner",
+    ),
+    "gcp-pubsub": _fields(
+        "subscriptionName|subscriptionNameFromEnv|topicName|topicNameFromEnv",
+        "mode value valueIfNull activationValue aggregation timeHorizon credentialsFromEnv",
+    ),
+    "postgresql": _fields(
+        "query targetQueryValue",
+        "activationTargetQueryValue host port userName dbName sslmode connection connectionFromEnv passwordFromEnv",
+    ),
+    "metrics-api": _fields(
+        "targetValue url valueLocation",
+        "activationTargetValue format unsafeSsl authMode method keyParamName aggregateFromKubeServiceEndpoints aggregationType",
+    ),
+    "nats-jetstream": _fields(
+        "natsServerMonitoringEndpoint account stream consumer",
+        "lagThreshold activationLagThreshold useHttps",
+    ),
+    "kubernetes-workload": _fields("podSelector value", "activationValue"),
+}
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield what is wrong with the triggers of agents and MCP servers."""
+    del uses
+    for kind in ("Agent", "MCPServer"):
+        for resolved in fleet.of(kind):
+            keda = resolved.spec.scaling.keda
+            if keda is not None and keda.enabled:
+                yield from _keda(fleet, resolved)
+
+
+def _keda(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+    scaling = resolved.spec.scaling
+    keda = scaling.keda
+    path: Path = ("spec", "scaling", "keda")
+    if not keda.triggers and not scaling.metrics:
+        yield resolved.problem(
+            path,
+            "no-trigger",
+            "KEDA has nothing to scale by",
+            hint="add `triggers`, or cpu/memory metrics",
+            key=True,
+        )
+    for number, metric in enumerate(scaling.metrics or []):
+        if metric.type != "Resource":
+            yield resolved.problem(
+                ("spec", "scaling", "metrics", number, "type"),
+                "hpa-and-keda",
+                f"a {metric.type} metric cannot stand beside KEDA: two autoscalers would fight over the replicas",
+                hint="write it as a KEDA trigger; cpu and memory are turned into triggers by themselves",
+            )
+    yield from _together(resolved, path)
+    names: set[str] = set()
+    for number, trigger in enumerate(keda.triggers):
+        place: Path = (*path, "triggers", number)
+        if trigger.name and trigger.name in names:
+            yield resolved.problem(
+                (*place, "name"),
+                "duplicate-name",
+                f"two triggers are called `{trigger.name}`",
+                hint="rename one",
+            )
+        names.add(trigger.name or "")
+        yield from _trigger(resolved, place, trigger)
+        yield from _own_labels(fleet, resolved, place, trigger)
+
+
+def _together(resolved: Resolved, path: Path) -> Iterator[Problem]:
+    """Yield what is wrong with triggers as a whole: two of one resource, a fallback that KEDA refuses."""
+    scaling = resolved.spec.scaling
+    keda = scaling.keda
+    kinds = [metric.resource.name for metric in scaling.metrics or [] if metric.resource]
+    for number, trigger in enumerate(keda.triggers):
+        if trigger.type in CANNOT_WAKE and trigger.type in kinds:
+            yield resolved.problem(
+                (*path, "triggers", number),
+                "duplicate-name",
+                f"{trigger.type} drives the scaling twice",
+                hint=f"remove this trigger, or the {trigger.type} metric",
+            )
+        kinds.append(trigger.type)
+    if keda.fallback_replicas is None:
+        return
+    if all(kind in CANNOT_WAKE for kind in kinds):
+        yield resolved.problem(
+            (*path, "fallbackReplicas"),
+            "not-used",
+            "KEDA has no fallback for cpu and memory alone",
+            hint="remove it, or add a trigger that can fail",
+        )
+    if keda.fallback_replicas > (scaling.max_replicas or scaling.min_replicas or 1):
+        yield resolved.problem(
+            (*path, "fallbackReplicas"),
+            "min-above-max",
+            f"{keda.fallback_replicas} is more than maxReplicas",
+            hint="lower it",
+        )
+
+
+def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Problem]:
+    known = KEDA_FIELDS.get(trigger.type)
+    if known is None:
+        hint = did_you_mean(trigger.type, KEDA_FIELDS, noun="checked types")
+        is_slip = hint.startswith("did you mean")
+        yield resolved.problem(
+            (*path, "type"),
+            "unknown-trigger",
+            f"KEDA has no trigger `{trigger.type}`"
+            if is_slip
+            else f"the parameters of KEDA's `{trigger.type}` are not checked",
+            hint=hint,
+            severity="error" if is_slip else "warning",
+        )
+        return
+    signed_in = {item.parameter for item in trigger.authentication or []}
+    given = {*trigger.metadata, *signed_in}
+    fields = [name for group in known.required for name in group] + list(known.optional)
+    unknown = [name for name in trigger.metadata if name not in fields]
+    meant = set()
+    for name in unknown:
+        hint = did_you_mean(name, fields, noun="parameters")
+        meant.add(hint)
+        if name == "metricName":
+            hint = "remove it: KEDA has ignored it since 2.12"
+        yield resolved.problem(
+            (*path, "metadata", name),
+            "unknown-field",
+            f"KEDA's `{trigger.type}` has no parameter `{name}`",
+            hint=hint,
+            key=True,
+        )
+    for group in known.required:
+        if not given & set(group) and not any(f"did you mean `{name}`?" in meant for name in group):
+            yield resolved.problem(
+                (*path, "metadata"),
+                "missing-field",
+                f"KEDA's `{trigger.type}` needs `{'` or `'.join(group)}`",
+                hint=f"add `{group[0]}:` to its metadata",
+                key=True,
+            )
+    if trigger.type in CANNOT_WAKE and not trigger.metric_type:
+        yield resolved.problem(
+            path,
+            "missing-field",
+            f"KEDA's `{trigger.type}` needs `metricType`",
+            hint="add `metricType: Utilization` or `AverageValue`",
+            key=True,
+        )
+    for name in (
+        "threshold",
+        "targetValue",
+        "value",
+        "listLength",
+        "lagThreshold",
+        "targetQueryValue",
+        "desiredReplicas",
+    ):
+        value = trigger.metadata.get(name)
+        if value is not None and not _NUMBER.fullmatch(value) and name in fields:
+            yield resolved.problem(
+                (*path, "metadata", name),
+                "not-a-number",
+                f"`{value[:40]}` is not a number above zero",
+                hint='write a number in quotes, such as "50"',
+            )
+    for name in ("start", "end") if trigger.type == "cron" else ():
+        value = trigger.metadata.get(name)
+        if value is not None and not _CRON.fullmatch(value):
+            yield resolved.problem(
+                (*path, "metadata", name),
+                "bad-cron",
+                f"`{value[:40]}` is not a time of cron",
+                hint='write minute, hour, day, month and weekday, such as "0 8 * * 1-5"',
+            )
+
+
+_METRIC = re.compile(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")
+_LABEL = re.compile(r'\bagent\s*=\s*"([^"]*)"')
+
+
+def _own_labels(
+    fleet: Fleet, resolved: Resolved, path: Path, trigger: Trigger
+) -> Iterator[Problem]:
+    """Check selectors of our own metrics against the fleet: a wrong name never scales, and never says so."""
+    names = {agent.name for agent in fleet.of("Agent")}
+    for _, labels in _METRIC.findall(trigger.metadata.get("query", "")):
+        for name in _LABEL.findall(labels):
+            if name not in names:
+                near = resolved.name if resolved.name.startswith(name) or not names else ""
+                hint = (
+                    f'did you mean agent="{near}"?'
+                    if near
+                    else did_you_mean(name, names, noun="agents")
+                )
+                yield resolved.problem(
+                    (*path, "metadata", "query"),
+                    "unknown-label-value",
+                    f'no agent of the fleet is called "{name}": this query finds nothing and never scales',
+                    hint=hint,
+                    severity="warning",
+                )
