@@ -18,7 +18,14 @@ from fleetform.models.base import (
     Spec,
     optional,
 )
-from fleetform.models.workload import Workload
+from fleetform.models.workload import (
+    Container,
+    EnvVar,
+    Network,
+    PodTemplate,
+    Resources,
+    Volume,
+)
 
 
 class SecretName(Spec):
@@ -140,12 +147,30 @@ class Storage(Spec):
     policy: Policy = Field(default_factory=Policy, description="How much is kept.")
 
 
-class Provision(Workload):
+class Provision(Spec):
     """A server of its own in the cluster, for development: one replica, no backups."""
 
     enabled: bool = Field(default=True, description="Whether it is deployed.")
     storage: Quantity | None = optional(
         "Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod."
+    )
+    container: Container | None = optional(
+        "An image of your own. Default: the stock image of the type."
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="Requests and limits of the server."
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list, description="Environment variables of the server. Default: none."
+    )
+    volumes: list[Volume] = Field(
+        default_factory=list, description="Volumes beside that of the data. Default: none."
+    )
+    network: Network = Field(
+        default_factory=Network, description="Network permissions beyond the agents that use it."
+    )
+    pod_template: PodTemplate = Field(
+        default_factory=PodTemplate, description="Escape hatches into the pod."
     )
 
 

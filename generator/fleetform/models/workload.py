@@ -516,9 +516,6 @@ class Identity(Spec):
         pattern=r"^[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com$",
         max_length=253,
     )
-    azure_client_id: str | None = optional(
-        "Client id for Azure Workload Identity. Default: none.", pattern=r"^[0-9a-fA-F-]{36}$"
-    )
 
 
 class Peer(Spec):
@@ -527,7 +524,9 @@ class Peer(Spec):
     agent: str | None = optional(
         "Agent or MCP server of the fleet, `name` or `namespace/name`.", max_length=127
     )
-    namespace: Name | None = optional("All pods of a namespace, named as in the cluster.")
+    namespace: Name | None = optional(
+        "All pods of a namespace, named as in the specs, or as in the cluster when the fleet has none of that name."
+    )
     host: Host | None = optional(
         "A host name: a Service of the cluster, or outside it. Egress only."
     )

@@ -194,6 +194,17 @@ def _named(
 ) -> Iterator[Problem]:
     from fleetform.resolve.references import lookup  # noqa: PLC0415
 
+    named = [name for name in ("agent", "namespace", "host", "cidr") if getattr(peer, name)]
+    if len(named) != 1:
+        words = " and ".join(f"`{name}`" for name in named) or "nobody"
+        yield owner.problem(
+            path,
+            "bad-peer",
+            f"the peer names {words}",
+            hint="say one of agent, namespace, host or cidr",
+            key=True,
+        )
+        return
     if peer.agent:
         said: list[Problem] = []
         other = lookup(fleet, owner, (*path, "agent"), ("Agent", "MCPServer"), peer.agent, said)
@@ -201,18 +212,14 @@ def _named(
         if other is not None:
             traffic.call(fleet, other, ports)
     elif peer.namespace:
-        traffic.allow(everything_in(peer.namespace), ports)
+        traffic.allow(everything_in(_space(fleet, peer.namespace)), ports)
     elif peer.cidr:
         yield from _range(owner, path, peer.cidr)
         traffic.allow({"ipBlock": {"cidr": peer.cidr}}, ports)
-    else:
-        yield owner.problem(
-            path,
-            "missing-field",
-            "the peer names nobody",
-            hint="say agent, namespace, host or cidr",
-            key=True,
-        )
+
+
+def _space(fleet: Fleet, name: str) -> str:
+    return fleet.target_namespace(name) if name in fleet.spaces else name
 
 
 def _range(owner: Resolved, path: Path, cidr: str) -> Iterator[Problem]:
@@ -236,6 +243,7 @@ def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:
     name = fleet.environment.platform
     if name == "eks" and identity.aws_role_arn:
         traffic.allow({"ipBlock": {"cidr": EKS_POD_IDENTITY}}, (("TCP", 80),))
+        traffic.allow(outside(fleet), (("TCP", 443),))  # IRSA signs in at STS
     if name == "gke" and identity.gcp_service_account:
         traffic.allow({"ipBlock": {"cidr": GKE_METADATA}}, (("TCP", 80),))
         traffic.allow({"ipBlock": {"cidr": GKE_METADATA_SERVER}}, (("TCP", 988),))

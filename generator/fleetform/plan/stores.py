@@ -50,8 +50,14 @@ def workload(resolved: Resolved) -> Workload:
     if kind == "postgres":
         added.append({"name": "run", "mountPath": "/var/run/postgresql", "emptyDir": "16Mi"})
     volumes = [view.make("MemoryStore", "Volume", volume) for volume in added]
+    own = {
+        name: getattr(provision, name) for name in ("resources", "env", "network", "pod_template")
+    }
     whole: Workload = view.replace(
-        provision, volumes=[*volumes, *provision.volumes], container=container(resolved)
+        view.make("MCPServer", "McpServerSpec", {}),
+        **own,
+        volumes=[*volumes, *provision.volumes],
+        container=container(resolved),
     )
     return whole
 

@@ -11,6 +11,7 @@ from fleetform.plan.model import Account, Expose, Metrics, Rbac, WorkloadPlan, s
 from fleetform.plan.names import fit
 from fleetform.plan.scaling import Scale, decide
 from fleetform.problems import Problem
+from fleetform.rules.environments import path_of
 from fleetform.rules.resources import PRE_STOP
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _expose(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Expose | Non
     return Expose(
         kind=kind,
         host=given.host or defaults.host or "",
-        path=given.path or ("/" if given.host else f"/agents/{draft.resolved.name}"),
+        path=path_of(draft.resolved),
         port=port.service_port,
         timeout=defaults.request_timeout_seconds,
         gateway=gateway if kind == "HTTPRoute" else {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from fleetform.problems import Problem
@@ -22,9 +23,12 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     yield from _secrets(fleet)
     yield from _namespaces(fleet)
+    yield from _ranges(fleet)
     for kind in ("Agent", "MCPServer"):
         for resolved in fleet.of(kind):
             yield from _capabilities(fleet, resolved)
+            yield from _identity(fleet, resolved)
+    yield from _routes(fleet)
 
 
 def _secrets(fleet: Fleet) -> Iterator[Problem]:
@@ -71,6 +75,27 @@ def _secrets(fleet: Fleet) -> Iterator[Problem]:
             f"`{secrets.remote_key[:80]}` has an unknown placeholder",
             hint="known: {environment}, {namespace}, {name}",
         )
+    yield from _remote_key(fleet)
+
+
+REMOTE_FORMS = {
+    "gcp": (r"[A-Za-z0-9_{}-]+", "letters, digits, dashes and underscores"),
+    "azure": (r"[A-Za-z0-9{}-]+", "letters, digits and dashes"),
+}
+"""What the names of secrets may hold, by provider."""
+
+
+def _remote_key(fleet: Fleet) -> Iterator[Problem]:
+    secrets = fleet.environment.secrets
+    form, words = REMOTE_FORMS.get(secrets.provider, (".+", ""))
+    if not re.fullmatch(form, secrets.remote_key):
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "secrets", "remoteKey"),
+            "bad-template",
+            f"`{secrets.remote_key[:80]}` is no name that {secrets.provider} allows",
+            hint=f"use {words}, such as `{{environment}}-{{namespace}}-{{name}}`",
+        )
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
@@ -94,6 +119,17 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
                 key=True,
             )
         targets[target] = space
+        if fleet.environment.namespaces.create and (
+            target == "default" or target.startswith("kube-")
+        ):
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", "namespaces"),
+                "system-namespace",
+                f"the namespace `{target}` is not ours to create",
+                hint="say `metadata.namespace` in the specs, map it to another name, or set `create: false`",
+                key=True,
+            )
         if len(target) > 63:
             yield problem_at(
                 fleet.environment_tree,
@@ -152,7 +188,10 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             hint="set `expose.host`, or the environment's `expose.host`",
             key=True,
         )
-    own_path = expose.path or ("/" if expose.host else f"/agents/{resolved.name}")
+    own_path = path_of(resolved)
+    certified = expose.tls and defaults.issuer is not None
+    if kind == "Ingress" and certified and "cert-manager" not in fleet.environment.capabilities:
+        yield _missing(resolved, (*path, "tls"), "a Certificate", "cert-manager")
     if kind == "Ingress" and own_path != "/":
         yield resolved.problem(
             path,
@@ -162,6 +201,92 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             severity="warning",
             key=True,
         )
+
+
+def path_of(resolved: Resolved) -> str:
+    """Return the path prefix at which a workload is exposed."""
+    expose = resolved.spec.expose
+    return str(expose.path or ("/" if expose.host else f"/agents/{resolved.name}"))
+
+
+def _routes(fleet: Fleet) -> Iterator[Problem]:
+    """Yield the second workload of one host and path: its requests would go to the first."""
+    seen: dict[tuple[str, str], Resolved] = {}
+    for kind in ("Agent", "MCPServer"):
+        for resolved in fleet.of(kind):
+            expose = resolved.spec.expose
+            if expose is None:
+                continue
+            host = expose.host or fleet.environment.expose.host or ""
+            first = seen.setdefault((host, path_of(resolved)), resolved)
+            if first is not resolved:
+                yield resolved.problem(
+                    ("spec", "expose"),
+                    "route-clash",
+                    f"{first.kind} `{first.namespace}/{first.name}` is at {host}{path_of(resolved)} already",
+                    hint="give one of them another `path` or `host`",
+                    key=True,
+                )
+
+
+PLATFORMS = {
+    "awsRoleArn": ("aws_role_arn", "eks"),
+    "gcpServiceAccount": ("gcp_service_account", "gke"),
+}
+"""Attribute and platform of each kind of identity."""
+
+
+def _identity(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+    """Yield identities that come to nothing: on another platform, or of an account that is not ours."""
+    identity = resolved.spec.identity
+    if identity is None:
+        return
+    for name, (attribute, platform) in PLATFORMS.items():
+        if getattr(identity, attribute) is None:
+            continue
+        path: Path = ("spec", "identity", name)
+        if fleet.environment.platform != platform:
+            yield resolved.problem(
+                path,
+                "not-used",
+                f"`{name}` is for {platform}, and the environment's platform is {fleet.environment.platform}",
+                hint="set it in a patch of the environments on that platform",
+                severity="warning",
+                key=True,
+            )
+        elif resolved.spec.service_account is not None:
+            yield resolved.problem(
+                path,
+                "not-used",
+                f"`{name}` cannot be put on the existing ServiceAccount `{resolved.spec.service_account}`",
+                hint="annotate that one, or remove `serviceAccount`",
+                severity="warning",
+                key=True,
+            )
+
+
+def _ranges(fleet: Fleet) -> Iterator[Problem]:
+    network = fleet.environment.network
+    for field, ranges in (
+        ("privateRanges", network.private_ranges),
+        ("apiServer", network.api_server),
+    ):
+        for number, text in enumerate(ranges):
+            try:
+                known = ip_network(text)
+            except ValueError as error:
+                said = str(error)
+            else:
+                if field == "apiServer" or known.prefixlen:
+                    continue
+                said = "excluding every address leaves nothing"
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", "network", field, number),
+                "bad-cidr",
+                f"`{text}` cannot be used: {said}",
+                hint="write a range such as 10.0.0.0/8",
+            )
 
 
 def _missing(
