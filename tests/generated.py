@@ -65,7 +65,9 @@ def _environment(chance: random.Random) -> Json:
         "monitoring": {"otlpEndpoint": "https://otlp.example:4318"},
     }
     if provider != "kubernetes":
-        spec["secrets"] = {"provider": provider, "store": {provider: stores[provider]}}
+        key = "{environment}-{namespace}-{name}"
+        store = {provider: stores[provider]}
+        spec["secrets"] = {"provider": provider, "remoteKey": key, "store": store}
     metadata = {"name": "prod"}
     return {
         "apiVersion": API.split()[1],
@@ -76,7 +78,7 @@ def _environment(chance: random.Random) -> Json:
 
 
 def _secret(chance: random.Random) -> Json:
-    return {"name": chance.choice(["alpha", "beta", "gamma.x"]), "key": chance.choice(["k", "l.m"])}
+    return {"name": chance.choice(["alpha", "beta", "gamma"]), "key": chance.choice(["k", "l.m"])}
 
 
 def _container(chance: random.Random) -> Json:
@@ -104,7 +106,10 @@ def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
         claim = {"name": "shared", "mountPath": "/shared", "claim": {"size": "1Gi", **mode}}
         yield "volumes", [claim, {"name": "scratch", "mountPath": "/scratch", "emptyDir": "1Gi"}]
     if chance.random() < 0.3:
-        yield "expose", {"host": f"{name[:20]}.example.com", "type": chance.choice(TYPES)}
+        yield (
+            "expose",
+            {"host": f"h{chance.getrandbits(40)}.example.com", "type": chance.choice(TYPES)},
+        )
     if chance.random() < 0.3:
         yield "identity", IDENTITY
     if chance.random() < 0.2 and len(name) <= 52:

@@ -12,6 +12,7 @@ from tests.fleet import write
 from tests.tools import ROOT
 
 from fleetform.pipeline import render
+from fleetform.problems import SpecError, errors
 from tests import generated
 
 Object = dict[str, Any]
@@ -30,24 +31,28 @@ class Tree:
         return [item for item in self.objects if item["kind"] in kinds]
 
 
+COMMITTED = tuple(
+    str(folder.relative_to(ROOT))
+    for folder in sorted([*ROOT.glob("rendered/*"), *ROOT.glob("tests/golden/*/expected")])
+)
+GENERATED = tuple(f"seed-{seed}" for seed in range(6))
+NAMES = (*COMMITTED, *GENERATED)
+"""The example fleet's environments, the goldens, and fleets made by chance."""
+
+
 @cache
-def trees() -> tuple[Tree, ...]:
-    """Return the example fleet's environments, the goldens, and generated fleets."""
-    folders = [*(ROOT / "rendered").iterdir(), *(ROOT / "tests/golden").glob("*/expected")]
-    found = [_committed(folder) for folder in sorted(folders)]
-    return (*found, *(_generated(seed) for seed in range(6)))
-
-
-def _committed(folder: Path) -> Tree:
-    texts = [file.read_text("utf-8") for file in sorted(folder.rglob("*.yaml"))]
-    return Tree(str(folder.relative_to(ROOT)), _objects(texts))
-
-
-def _generated(seed: int) -> Tree:
+def tree(name: str) -> Tree:
+    """Return a rendered environment by its name."""
+    if name in COMMITTED:
+        files = sorted((ROOT / name).rglob("*.yaml"))
+        return Tree(name, _objects(file.read_text("utf-8") for file in files))
     with TemporaryDirectory() as folder:
-        root = write(Path(folder), generated.fleet(seed))
-        texts = render([root / "agents"], root / "environments", "prod").texts
-    return Tree(f"seed {seed}", _objects(texts.values()))
+        root = write(Path(folder), generated.fleet(int(name.rpartition("-")[2])))
+        try:
+            texts = render([root / "agents"], root / "environments", "prod").texts
+        except SpecError as error:
+            raise AssertionError(errors(error.problems)) from None
+    return Tree(name, _objects(texts.values()))
 
 
 def _objects(texts: Iterable[str]) -> tuple[Object, ...]:

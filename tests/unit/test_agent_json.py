@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, write
+from tests.manifests import COMMITTED, tree
 from tests.tools import ROOT
 
 from fleetform import canonical
@@ -16,26 +17,20 @@ from fleetform.problems import Problem
 from fleetform_runtime.settings import load
 
 CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
-TREES = [*(ROOT / "rendered").iterdir(), *(ROOT / "tests/golden").glob("*/expected")]
 
 
 def manifests(text: str) -> list[dict]:
     return list(yaml.safe_load_all(text))
 
 
-def config_maps(tree: Path) -> list[dict]:
-    texts = [file.read_text("utf-8") for file in sorted(tree.rglob("*.yaml"))]
-    return [item for text in texts for item in manifests(text) if item["kind"] == "ConfigMap"]
-
-
-COMMITTED = [
-    pytest.param(item, id=f"{tree.relative_to(ROOT)}/{item['metadata']['name']}")
-    for tree in sorted(TREES)
-    for item in config_maps(tree)
+CONFIG_MAPS = [
+    pytest.param(item, id=f"{name}/{item['metadata']['name']}")
+    for name in COMMITTED
+    for item in tree(name).of("ConfigMap")
 ]
-each = pytest.mark.parametrize("config_map", COMMITTED)
+each = pytest.mark.parametrize("config_map", CONFIG_MAPS)
 each_agent = pytest.mark.parametrize(
-    "config_map", [item for item in COMMITTED if "agent.json" in item.values[0]["data"]]
+    "config_map", [item for item in CONFIG_MAPS if "agent.json" in item.values[0]["data"]]
 )
 
 

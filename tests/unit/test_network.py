@@ -5,9 +5,15 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import pytest
-from tests.manifests import WORKLOADS, identity, pod, trees
+from tests.manifests import NAMES, WORKLOADS, Tree, identity, pod
 
-each_tree = pytest.mark.parametrize("tree", trees(), ids=lambda tree: tree.name)
+from tests import manifests
+
+
+@pytest.fixture(params=NAMES)
+def tree(request) -> Tree:
+    return manifests.tree(request.param)
+
 
 METADATA = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.169.252")
 NAMESPACE = "kubernetes.io/metadata.name"
@@ -38,7 +44,6 @@ def admits(peer, address: str) -> bool:
     return all(ip_address(address) not in ip_network(part) for part in block.get("except", ()))
 
 
-@each_tree
 def test_every_workload_is_closed_both_ways(tree):
     for policy in tree.of("NetworkPolicy"):
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
@@ -48,7 +53,6 @@ def test_every_workload_is_closed_both_ways(tree):
                 assert port is not None
 
 
-@each_tree
 def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
     policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
     links = {"egress": set(), "ingress": set()}
@@ -62,7 +66,6 @@ def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
     assert links["egress"] == links["ingress"]
 
 
-@each_tree
 def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
     ports = {
         identity(item)[2:]: {
@@ -81,7 +84,6 @@ def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
             assert other is None or (protocol, port) in ports[other]
 
 
-@each_tree
 def test_metadata_addresses_are_closed_but_for_the_platforms_own(tree):
     accounts = {identity(item)[2:]: item for item in tree.of("ServiceAccount")}
     for policy in tree.of("NetworkPolicy"):
@@ -101,7 +103,6 @@ def test_metadata_addresses_are_closed_but_for_the_platforms_own(tree):
         assert open_ == allowed
 
 
-@each_tree
 def test_private_addresses_are_closed_unless_they_are_named(tree):
     for policy in tree.of("NetworkPolicy"):
         for peer, _, _ in rules(policy, "egress"):
@@ -111,7 +112,6 @@ def test_private_addresses_are_closed_unless_they_are_named(tree):
                 assert not admits(peer, "169.254.1.1")
 
 
-@each_tree
 def test_everything_that_agent_json_names_is_within_reach(tree):
     policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
     for item in tree.of("ConfigMap"):
@@ -159,7 +159,6 @@ def reaches(peer, open_, host, port) -> bool:
     return admits(peer, address) and open_ == port
 
 
-@each_tree
 def test_names_can_be_resolved(tree):
     for policy in tree.of("NetworkPolicy"):
         assert {(protocol, port) for _, protocol, port in rules(policy, "egress")} >= {

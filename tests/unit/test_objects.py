@@ -3,9 +3,15 @@
 import re
 
 import pytest
-from tests.manifests import WORKLOADS, containers, identity, pod, selects, trees
+from tests.manifests import NAMES, WORKLOADS, Tree, containers, identity, pod, selects
 
-each_tree = pytest.mark.parametrize("tree", trees(), ids=lambda tree: tree.name)
+from tests import manifests
+
+
+@pytest.fixture(params=NAMES)
+def tree(request) -> Tree:
+    return manifests.tree(request.param)
+
 
 LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -26,13 +32,11 @@ def strings(node):
         yield node
 
 
-@each_tree
 def test_no_two_objects_are_the_same(tree):
     found = [identity(item) for item in tree.objects]
     assert len(found) == len(set(found))
 
 
-@each_tree
 def test_every_name_is_legal(tree):
     for item in tree.objects:
         name, space = item["metadata"]["name"], item["metadata"].get("namespace", "")
@@ -45,7 +49,6 @@ def test_every_name_is_legal(tree):
         assert not space or (LABEL.fullmatch(space) and len(space) <= 63)
 
 
-@each_tree
 def test_every_label_is_legal_and_the_recommended_ones_are_there(tree):
     for item in tree.objects:
         labels = item["metadata"]["labels"]
@@ -55,12 +58,10 @@ def test_every_label_is_legal_and_the_recommended_ones_are_there(tree):
             assert len(value) <= 63
 
 
-@each_tree
 def test_nothing_is_null(tree):
     assert [item for item in tree.objects if None in strings(item)] == []
 
 
-@each_tree
 def test_every_selector_matches_exactly_its_own_pods(tree):
     workloads = tree.of(*WORKLOADS)
     for kind, where in (
@@ -77,7 +78,6 @@ def test_every_selector_matches_exactly_its_own_pods(tree):
             assert own["metadata"]["name"] == item["metadata"]["labels"]["app.kubernetes.io/name"]
 
 
-@each_tree
 def test_selectors_have_no_label_that_an_upgrade_changes(tree):
     for item in tree.of(*WORKLOADS):
         assert item["spec"]["selector"]["matchLabels"].keys() == {
@@ -86,7 +86,6 @@ def test_selectors_have_no_label_that_an_upgrade_changes(tree):
         }
 
 
-@each_tree
 def test_every_workload_has_a_policy_an_account_and_no_other_identity(tree):
     accounts = {identity(item)[2:] for item in tree.of("ServiceAccount")}
     policies = {identity(item)[2:] for item in tree.of("NetworkPolicy")}
@@ -96,7 +95,6 @@ def test_every_workload_has_a_policy_an_account_and_no_other_identity(tree):
         assert (space, pod(item)["serviceAccountName"]) in accounts
 
 
-@each_tree
 def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
     bound = {
         (subject["namespace"], subject["name"])
@@ -109,7 +107,6 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
     assert all(not item["automountServiceAccountToken"] for item in tree.of("ServiceAccount"))
 
 
-@each_tree
 def test_every_binding_has_its_role(tree):
     roles = {identity(item)[1:] for item in tree.of("Role", "ClusterRole")}
     for item in tree.of("RoleBinding", "ClusterRoleBinding"):
@@ -118,7 +115,6 @@ def test_every_binding_has_its_role(tree):
         assert (reference["kind"], space, reference["name"]) in roles
 
 
-@each_tree
 def test_every_pod_passes_pod_security_restricted(tree):
     for item in tree.of(*WORKLOADS):
         security = pod(item)["securityContext"]
@@ -134,7 +130,6 @@ def test_every_pod_passes_pod_security_restricted(tree):
             assert not {"privileged", "runAsUser", "runAsNonRoot", "seccompProfile"} & own.keys()
 
 
-@each_tree
 def test_every_container_has_requests_and_limits(tree):
     for item in tree.of(*WORKLOADS):
         for container in containers(item):
@@ -142,14 +137,12 @@ def test_every_container_has_requests_and_limits(tree):
             assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
 
 
-@each_tree
 def test_every_scratch_volume_has_a_size(tree):
     for item in tree.of(*WORKLOADS):
         for volume in pod(item)["volumes"]:
             assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"]
 
 
-@each_tree
 def test_what_is_mounted_is_there(tree):
     claims = {identity(item)[2:] for item in tree.of("PersistentVolumeClaim")}
     maps = {identity(item)[2:] for item in tree.of("ConfigMap")}
@@ -169,7 +162,6 @@ def test_what_is_mounted_is_there(tree):
                 assert (space, volume["configMap"]["name"]) in maps
 
 
-@each_tree
 def test_every_service_port_leads_to_a_port_of_the_container(tree):
     workloads = {identity(item)[2:]: item for item in tree.of(*WORKLOADS)}
     for item in tree.of("Service"):
@@ -179,7 +171,6 @@ def test_every_service_port_leads_to_a_port_of_the_container(tree):
         assert {(p["targetPort"], p["protocol"]) for p in item["spec"]["ports"]} <= ports
 
 
-@each_tree
 def test_every_route_leads_to_a_service_port(tree):
     ports = {
         (*identity(item)[2:], port["port"])
@@ -198,7 +189,6 @@ def test_every_route_leads_to_a_service_port(tree):
                 assert key in ports
 
 
-@each_tree
 def test_every_secret_that_a_workload_reads_is_made_where_an_operator_makes_them(tree):
     made = {
         (item["metadata"]["namespace"], item["metadata"]["name"], key.get("secretKey"))
@@ -225,7 +215,6 @@ def _keys(workload):
                 yield reference["name"], reference["key"]
 
 
-@each_tree
 def test_a_monitor_scrapes_one_service_and_one_port(tree):
     for item in tree.of("ServiceMonitor"):
         selector = item["spec"]["selector"]
@@ -242,14 +231,12 @@ def test_a_monitor_scrapes_one_service_and_one_port(tree):
         assert endpoint["port"] in {port["name"] for port in services[0]["spec"]["ports"]}
 
 
-@each_tree
 def test_old_configuration_and_data_outlive_a_change(tree):
     for item in tree.of("ConfigMap", "PersistentVolumeClaim"):
         annotations = item["metadata"]["annotations"]
         assert annotations["helm.sh/resource-policy"] == "keep"
 
 
-@each_tree
 def test_a_rollout_never_lacks_a_pod_and_never_cuts_a_turn(tree):
     for item in tree.of("Deployment"):
         strategy = item["spec"]["strategy"]
@@ -261,7 +248,6 @@ def test_a_rollout_never_lacks_a_pod_and_never_cuts_a_turn(tree):
         assert pod(item)["terminationGracePeriodSeconds"] > stop
 
 
-@each_tree
 def test_the_three_probes_of_an_agent_are_distinct(tree):
     for item in tree.of(*WORKLOADS):
         main = pod(item)["containers"][0]
@@ -270,7 +256,6 @@ def test_the_three_probes_of_an_agent_are_distinct(tree):
             assert len({probe["httpGet"]["path"] for probe in probes}) == 3
 
 
-@each_tree
 def test_text_of_users_is_kept_from_substitution_under_flux(tree):
     flux = "kustomize.toolkit.fluxcd.io/substitute"
     for item in tree.of("ConfigMap"):

@@ -1,9 +1,15 @@
 """Replicas have one owner: the manifest, a HorizontalPodAutoscaler, or KEDA."""
 
 import pytest
-from tests.manifests import WORKLOADS, identity, trees
+from tests.manifests import NAMES, WORKLOADS, Tree, identity
 
-each_tree = pytest.mark.parametrize("tree", trees(), ids=lambda tree: tree.name)
+from tests import manifests
+
+
+@pytest.fixture(params=NAMES)
+def tree(request) -> Tree:
+    return manifests.tree(request.param)
+
 
 SCALERS = ("HorizontalPodAutoscaler", "ScaledObject")
 
@@ -19,24 +25,20 @@ def targets(tree) -> list[tuple[str, str, str]]:
     ]
 
 
-@each_tree
 def test_a_workload_has_at_most_one_scaler(tree):
     assert len(targets(tree)) == len(set(targets(tree)))
 
 
-@each_tree
 def test_a_scaler_has_its_workload(tree):
     assert set(targets(tree)) <= {identity(item)[1:] for item in tree.of(*WORKLOADS)}
 
 
-@each_tree
 def test_replicas_are_written_exactly_where_nobody_scales(tree):
     scaled = set(targets(tree))
     for item in tree.of(*WORKLOADS):
         assert ("replicas" in item["spec"]) == (identity(item)[1:] not in scaled)
 
 
-@each_tree
 def test_bounds_and_windows_are_what_kubernetes_allows(tree):
     for item in tree.of("HorizontalPodAutoscaler"):
         assert 1 <= item["spec"]["minReplicas"] <= item["spec"]["maxReplicas"]
@@ -53,14 +55,12 @@ def test_bounds_and_windows_are_what_kubernetes_allows(tree):
             assert 0 <= rules["stabilizationWindowSeconds"] <= 3600
 
 
-@each_tree
 def test_parameters_of_triggers_are_text(tree):
     for item in tree.of("ScaledObject"):
         for trigger in item["spec"]["triggers"]:
             assert all(isinstance(value, str) for value in trigger["metadata"].values())
 
 
-@each_tree
 def test_every_trigger_that_signs_in_has_its_secrets(tree):
     known = {identity(item)[2:] for item in tree.of("TriggerAuthentication")}
     used = {
@@ -72,7 +72,6 @@ def test_every_trigger_that_signs_in_has_its_secrets(tree):
     assert used == known
 
 
-@each_tree
 def test_a_budget_stands_where_there_can_be_two_pods(tree):
     budgets = {identity(item)[2:] for item in tree.of("PodDisruptionBudget")}
     most = {

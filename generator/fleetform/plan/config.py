@@ -16,13 +16,15 @@ from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT, http_port
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
     from fleetform.models.mcp_server import McpAccess, McpTls
-    from fleetform.models.memory_store import Policy, Postgres, Redis, Storage, StoreTls
+    from fleetform.models.memory_store import Policy, Postgres, Redis, StoreTls
     from fleetform.models.model_config import ModelSettings, ModelTls
     from fleetform.models.tool import Authentication, Parameter, ToolSpec
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
 CONTRACT = 1
+FILESYSTEM = "/var/lib/fleetform"
+"""Where conversations are files, unless the spec says otherwise."""
 DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
 
@@ -62,7 +64,7 @@ def settings(
         fallbacks=[_model(fleet, agent, model, secrets, ref) for ref, model in uses.fallbacks],
         tools=[*_tools(fleet, agent, uses, secrets)],
         mcpServers=[*_mcp_servers(fleet, agent, uses, secrets)],
-        memory=_memory(uses.memory, secrets, agent, fleet) if uses.memory else None,
+        memory=_memory(fleet, agent, uses, secrets),
         auth=_auth(spec.auth, secrets) if spec.auth else None,
         limits=_limits(spec),
         server=_present(
@@ -75,7 +77,7 @@ def settings(
             readyPath=spec.health_check.readiness_path,
             startupPath=spec.health_check.startup_path,
         ),
-        observability=_observability(fleet, spec, secrets),
+        observability=_observability(fleet, spec, secrets, agent.namespace),
     )
 
 
@@ -151,7 +153,7 @@ def _tools(
             or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
             url=service_url(fleet, other),
-            auth=_agent_auth(agent, use, other, secrets),
+            auth=_agent_auth(fleet, agent, use, other, secrets),
         )
 
 
@@ -172,10 +174,10 @@ def _api_tool(
     return _present(
         **_tool(use, tool.spec),
         type="api",
-        endpoint=hosts.rewritten(fleet, agent.namespace, api.endpoint),
+        endpoint=hosts.rewritten(fleet, tool.namespace or agent.namespace, api.endpoint),
         method=api.method,
         headers=dict(api.headers),
-        auth=_outbound(api.authentication, secrets),
+        auth=_outbound(api.authentication, secrets, fleet, tool.namespace or agent.namespace),
         parameters=[
             {
                 **_parameter(item),
@@ -204,7 +206,9 @@ def _parameter(item: Parameter) -> dict[str, Any]:
     return body
 
 
-def _outbound(auth: Authentication | None, secrets: SecretFiles) -> dict[str, Any] | None:
+def _outbound(
+    auth: Authentication | None, secrets: SecretFiles, fleet: Fleet, namespace: str
+) -> dict[str, Any] | None:
     if auth is None or auth.type == "none" or auth.secret_ref is None:
         return None
     secret = secrets.file(auth.secret_ref)
@@ -219,7 +223,7 @@ def _outbound(auth: Authentication | None, secrets: SecretFiles) -> dict[str, An
         return None
     return _present(
         type="oauth2ClientCredentials",
-        tokenUrl=oauth.token_url,
+        tokenUrl=hosts.rewritten(fleet, namespace, oauth.token_url),
         clientId=oauth.client_id,
         clientSecret=secret,
         scopes=list(oauth.scopes),
@@ -227,10 +231,10 @@ def _outbound(auth: Authentication | None, secrets: SecretFiles) -> dict[str, An
 
 
 def _agent_auth(
-    agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles
+    fleet: Fleet, agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles
 ) -> dict[str, Any] | None:
     if use.authentication is not None:
-        return _outbound(use.authentication, secrets)
+        return _outbound(use.authentication, secrets, fleet, agent.namespace)
     theirs = other.spec.auth
     if theirs and theirs.api_key and other.namespace == agent.namespace:
         return {"type": "bearer", "token": secrets.file(theirs.api_key.keys[0].secret_ref)}
@@ -245,9 +249,14 @@ def _mcp_servers(
         yield _present(
             name=use.name,
             transport=spec.transport,
-            url=server_url(fleet, server),
+            url=server_url(fleet, server, agent),
             headers=dict(spec.headers),
-            auth=_outbound(use.authentication or spec.authentication, secrets),
+            auth=_outbound(
+                use.authentication or spec.authentication,
+                secrets,
+                fleet,
+                server.namespace or agent.namespace,
+            ),
             tools=use.allow if use.allow is not None else spec.allow,
             capabilities=use.capabilities if use.capabilities is not None else spec.capabilities,
             requiresApproval=(
@@ -262,18 +271,20 @@ def _mcp_servers(
             name=use.name,
             transport=use.transport or "streamable-http",
             url=with_path(hosts.rewritten(fleet, agent.namespace, use.endpoint or ""), "/mcp"),
-            auth=_outbound(use.authentication, secrets),
+            auth=_outbound(use.authentication, secrets, fleet, agent.namespace),
             tools=use.allow,
             capabilities=use.capabilities,
             requiresApproval=use.requires_approval or None,
         )
 
 
-def server_url(fleet: Fleet, server: Resolved) -> str:
+def server_url(fleet: Fleet, server: Resolved, agent: Resolved) -> str:
     """Return the URL of an MCP server: its own, or that of the Service of its container."""
     spec = server.spec
     if spec.url:
-        return with_path(hosts.rewritten(fleet, server.namespace, spec.url), spec.path)
+        return with_path(
+            hosts.rewritten(fleet, server.namespace or agent.namespace, spec.url), spec.path
+        )
     return f"{service_url(fleet, server)}{spec.path}"
 
 
@@ -295,15 +306,20 @@ def with_path(url: str, path: str) -> str:
 
 
 def _memory(
-    store: Storage, secrets: SecretFiles, agent: Resolved, fleet: Fleet
+    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
 ) -> dict[str, Any] | None:
+    store = uses.memory
+    if store is None:
+        return None
+    owner = uses.store or agent
     policy = _policy(store.policy)
-    if store.type == "redis" and store.redis:
-        return _present(type="redis", **_redis(store.redis, secrets), policy=policy)
-    if store.type == "postgres" and store.postgres:
-        return _present(type="postgres", **_postgres(store.postgres, secrets), policy=policy)
+    server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
+    if server is not None:
+        host = hosts.written_out(fleet, owner.namespace, server.host or "")
+        own = _redis(server, secrets) if store.type == "redis" else _postgres(server, secrets)
+        return _present(type=store.type, host=host, **own, policy=policy)
     if store.type == "filesystem":
-        path = store.filesystem.path if store.filesystem else "/var/lib/fleetform"
+        path = store.filesystem.path if store.filesystem else FILESYSTEM
         return _present(type="filesystem", path=path, policy=policy)
     return _present(type="in-memory", policy=policy)
 
@@ -318,7 +334,6 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 def _redis(redis: Redis, secrets: SecretFiles) -> dict[str, Any]:
     return _present(
-        host=redis.host,
         port=redis.port,
         database=redis.database or None,
         username=redis.auth.username,
@@ -328,7 +343,6 @@ def _redis(redis: Redis, secrets: SecretFiles) -> dict[str, Any]:
 
 def _postgres(postgres: Postgres, secrets: SecretFiles) -> dict[str, Any]:
     return _present(
-        host=postgres.host,
         port=postgres.port,
         database=postgres.database,
         username=postgres.username,
@@ -394,14 +408,17 @@ def _quota(quota: Quota) -> dict[str, Any]:
     )
 
 
-def _observability(fleet: Fleet, spec: AgentSpec, secrets: SecretFiles) -> dict[str, Any]:
+def _observability(
+    fleet: Fleet, spec: AgentSpec, secrets: SecretFiles, namespace: str
+) -> dict[str, Any]:
     tracing, logging = spec.observability.tracing, spec.observability.logging
     traces = None
     if tracing.enabled:
+        endpoint = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint
         traces = _present(
             enabled=True,
             provider=tracing.provider,
-            endpoint=tracing.endpoint or fleet.environment.monitoring.otlp_endpoint,
+            endpoint=hosts.rewritten(fleet, namespace, endpoint) if endpoint else None,
             publicKey=secrets.file(tracing.public_key_secret_ref)
             if tracing.public_key_secret_ref
             else None,

@@ -61,6 +61,12 @@ def rewritten(fleet: Fleet, namespace: str, url: str) -> str:
     return urlunsplit((parts.scheme, authority, parts.path, parts.query, parts.fragment))
 
 
+def written_out(fleet: Fleet, namespace: str, host: str) -> str:
+    """Return a host as the cluster knows it; one outside stays as it is."""
+    found = destination(fleet, namespace, host, 0)
+    return f"{found.service}.{found.namespace}.svc.cluster.local" if found.namespace else host
+
+
 def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
     """Return Service and namespace (as in the specs) of a host, two empty strings when it is outside."""
     labels = host.rstrip(".").removesuffix(".cluster.local").split(".")
