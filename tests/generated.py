@@ -183,9 +183,10 @@ def _connect(chance: random.Random, documents: list[Json]) -> None:
             for item in agents[number + 1 :]
             if item["metadata"]["namespace"] == space
         ]
-        used = chance.sample(names["MCPServer"], min(2, len(names["MCPServer"])))
-        used += chance.sample(later, min(1, len(later)))
-        agent["spec"]["tools"] = [{"name": name} for name in used]
+        servers = chance.sample(names["MCPServer"], min(2, len(names["MCPServer"])))
+        sign_in = {"type": "bearer", "secretRef": _secret(chance)}
+        asked = [{"name": name, "authentication": sign_in} for name in later[:1]]
+        agent["spec"]["tools"] = [*({"name": name} for name in servers), *asked]
         if names["MemoryStore"] and "container" not in agent["spec"]:
             agent["spec"]["memory"] = {"store": chance.choice(names["MemoryStore"])}
         if later and chance.random() < 0.3:

@@ -31,37 +31,50 @@ class Entry:
     """A leaf of a spec: what holds in the end, and what lies below it, the nearest first."""
 
     path: str
+    counted: str
+    """The same path with items by their number, as problems name them."""
     final: Setting
     overridden: tuple[Setting, ...] = field(default=())
 
 
 _Node = tuple["Layer", Any, Mark]
+_Paths = tuple[str, str]
+"""A path with keyed items by name, and with all items by number."""
 
 
 def entries(typed: Any, layers: Sequence[Layer]) -> Iterator[Entry]:
     """Yield every leaf below `spec` in order of the schema; `typed` is the whole document."""
     nodes = [(layer, layer.tree, layer.tree.mark) for layer in layers]
-    yield from _walk(view.dump(typed.spec), nodes, "spec", "")
+    yield from _walk(view.dump(typed.spec), nodes, ("spec", "spec"), "")
 
 
-def matches(path: str, wanted: str) -> bool:
-    """Whether a leaf is the wanted field or lies below it; `spec.` may be left out."""
+def matches(entry: Entry, wanted: str) -> bool:
+    """Whether a leaf is the wanted field or lies below it; `spec.` may be left out, items be counted."""
     whole = wanted if wanted == "spec" or wanted.startswith("spec.") else f"spec.{wanted}"
-    return path == whole or path.startswith((f"{whole}.", f"{whole}["))
+    return any(_holds(whole, path) or _holds(path, whole) for path in (entry.path, entry.counted))
 
 
-def _walk(final: Any, nodes: list[_Node], path: str, key: str) -> Iterator[Entry]:
+def _holds(outer: str, inner: str) -> bool:
+    return inner == outer or inner.startswith((f"{outer}.", f"{outer}["))
+
+
+def _walk(final: Any, nodes: list[_Node], path: _Paths, key: str) -> Iterator[Entry]:
     if isinstance(final, dict) and final:
         for name, value in final.items():
-            yield from _walk(value, _children(nodes, name), f"{path}.{name}", name)
+            yield from _walk(value, _children(nodes, name), _below(path, f".{name}"), name)
         yield from _deleted(final, nodes, path)
     elif isinstance(final, list) and final and key in KEYED_LISTS:
         for number, item in enumerate(final):
             ident = identity(item, KEYED_LISTS[key])
             label = ident[1] if ident else number
-            yield from _walk(item, _items(nodes, ident, key), f"{path}[{label}]", "")
+            below = (f"{path[0]}[{label}]", f"{path[1]}[{number}]")
+            yield from _walk(item, _items(nodes, ident, key), below, "")
     elif nodes or final not in ({}, []):
         yield _leaf(final, nodes, path)
+
+
+def _below(path: _Paths, step: str) -> _Paths:
+    return path[0] + step, path[1] + step
 
 
 def _children(nodes: list[_Node], name: str) -> list[_Node]:
@@ -75,13 +88,13 @@ def _children(nodes: list[_Node], name: str) -> list[_Node]:
     return found
 
 
-def _deleted(final: dict[str, Any], nodes: list[_Node], path: str) -> Iterator[Entry]:
+def _deleted(final: dict[str, Any], nodes: list[_Node], path: _Paths) -> Iterator[Entry]:
     """Yield what a null took away, and what it would have been."""
     names = {name for _, node, _ in nodes if isinstance(node, Map) for name in node}
     for name in sorted(names - final.keys()):
         below = _children(nodes, name)
         if below and below[-1][1] is None:
-            yield _leaf(None, below, f"{path}.{name}")
+            yield _leaf(None, below, _below(path, f".{name}"))
 
 
 def _items(nodes: list[_Node], ident: tuple[str, Any] | None, key: str) -> list[_Node]:
@@ -94,11 +107,13 @@ def _items(nodes: list[_Node], ident: tuple[str, Any] | None, key: str) -> list[
     ]
 
 
-def _leaf(final: Any, nodes: list[_Node], path: str) -> Entry:
+def _leaf(final: Any, nodes: list[_Node], path: _Paths) -> Entry:
     settings = [
         Setting(value, layer.name, mark.file, mark.line) for layer, value, mark in reversed(nodes)
     ]
     if settings and settings[0].value is not None:
         first = settings[0]
-        return Entry(path, Setting(final, first.layer, first.file, first.line), tuple(settings[1:]))
-    return Entry(path, Setting(final, "not set" if final is None else DEFAULT), tuple(settings))
+        return Entry(
+            *path, Setting(final, first.layer, first.file, first.line), tuple(settings[1:])
+        )
+    return Entry(*path, Setting(final, "not set" if final is None else DEFAULT), tuple(settings))

@@ -21,6 +21,13 @@ MAX_DEPTH = 64
 """Deepest nesting of maps and lists."""
 MAX_NODES = 200_000
 """Nodes that a file may unfold to, aliases counted where they are used."""
+LOST = frozenset(
+    {
+        "yaml-syntax", "unreadable", "not-a-file", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
+        "crlf", "control-character", "key-not-a-string", "not-a-map",
+    }
+)  # fmt: skip
+"""Codes of problems behind which documents may stand that nobody has seen."""
 MAX_INTEGER = 1 << 53
 """Beyond it readers that use float64 (Helm, JavaScript) lose digits silently."""
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
-from fleetform.load import load
-from fleetform.problems import Problem, SpecError, errors, refuse
-from fleetform.tree import Map, Seq, plain, problem_at, without_nulls
+from fleetform.load import LOST, load
+from fleetform.problems import Problem, SpecError, errors, refuse, tidy
+from fleetform.tree import Map, Seq, at, plain, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
@@ -25,6 +25,8 @@ class Sources:
 
     documents: list[SpecDocument] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Names of documents that are there and cannot be used."""
     complete: bool = True
 
 
@@ -33,7 +35,6 @@ def read(paths: Sequence[Path]) -> Sources:
     loaded = load(paths)
     documents, said = translate(loaded.documents)
     sources = Sources(problems=[*loaded.problems, *said])
-    sources.complete = not loaded.problems
     places = {_place(problem) for problem in loaded.problems}
     for document in documents:
         found = [*_checked(document)]
@@ -41,8 +42,11 @@ def read(paths: Sequence[Path]) -> Sources:
         sources.problems += [problem for problem in found if _place(problem) not in places]
         if not errors(found):
             sources.documents.append(document)
-        else:
-            sources.complete = False
+    usable = {document.name for document in sources.documents}
+    named = [at(document.tree, ("metadata", "name")) for document in loaded.documents]
+    sources.broken = {name for name in named if isinstance(name, str)} - usable
+    lost = any(problem.code in LOST for problem in loaded.problems)
+    sources.complete = not lost and all(isinstance(name, str) for name in named)
     return sources
 
 
@@ -92,8 +96,9 @@ def fleet_of(
     except SpecError as error:
         said = error.problems
         # A broken environment file has said why it is missing.
-        return None, [*problems, *(said if environments.complete else ())]
-    fleet, more = resolve(specs.documents, found, complete=specs.complete)
+        whole = environments.complete and not environments.broken
+        return None, [*problems, *(said if whole else ())]
+    fleet, more = resolve(specs.documents, found, complete=specs.complete, broken=specs.broken)
     return fleet, [*problems, *more]
 
 
@@ -124,37 +129,45 @@ class Rendering:
 
 def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
     """Render an environment; raises SpecError when an error stands in the way."""
-    specs, spaces = read(agents), read([environments])
-    fleet, problems = fleet_of(specs, spaces, name, str(environments))
-    plan = None
-    if fleet is not None:
-        plan, said = plan_of(fleet)
-        problems += [*said, *_unwanted(fleet, agents)]
+    plan, problems = planned(read(agents), environments, name)
     if plan is None or errors(problems):
         raise SpecError(problems)
-    return Rendering(texts_of(plan), SpecError(problems).problems)
+    if not plan.workloads:
+        folders = ", ".join(map(str, agents))
+        raise SpecError([*problems, _nothing(folders)])
+    return Rendering(texts_of(plan), tidy(problems))
 
 
-def _unwanted(fleet: Fleet, agents: Sequence[Path]) -> Iterable[Problem]:
-    """Yield why an environment is not to be written, although nothing in it is wrong."""
-    from fleetform.resolve import WORKLOADS  # noqa: PLC0415
-
+def planned(
+    specs: Sources, environments: Path, name: str
+) -> tuple[FleetPlan | None, list[Problem]]:
+    """Return the plan of an environment, None when it cannot be made, and everything that is wrong."""
+    fleet, problems = fleet_of(specs, read([environments]), name, str(environments))
+    if fleet is None:
+        return None, problems
+    plan, said = plan_of(fleet)
+    problems += said
     if fleet.environment.abstract:
-        yield problem_at(
-            fleet.environment_tree,
-            ("spec", "abstract"),
-            "abstract-environment",
-            f"the environment `{fleet.environment_name}` is abstract",
-            hint="render one that extends it",
+        problems.append(
+            problem_at(
+                fleet.environment_tree,
+                ("spec", "abstract"),
+                "abstract-environment",
+                f"the environment `{fleet.environment_name}` is abstract",
+                hint="render one that extends it",
+            )
         )
-    if fleet.catalog.complete and not any(map(fleet.catalog.documents.get, WORKLOADS)):
-        yield Problem(
-            "error",
-            "nothing-to-render",
-            "these specs deploy nothing, and rendering would remove what was there",
-            ", ".join(map(str, agents)),
-            hint="check --agents; to remove an environment for good, delete its folder",
-        )
+    return plan, problems
+
+
+def _nothing(folders: str) -> Problem:
+    return Problem(
+        "error",
+        "nothing-to-render",
+        "these specs deploy nothing, and rendering would remove what was there",
+        folders,
+        hint="check --agents; to remove an environment for good, delete its folder",
+    )
 
 
 def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[Layer]]:

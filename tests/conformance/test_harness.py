@@ -8,6 +8,7 @@ from pathlib import Path
 import pydantic
 import pytest
 import yaml
+
 from tests import tools
 
 from . import checkov, kubeconform, models, promtool, readers, rendered

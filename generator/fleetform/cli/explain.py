@@ -58,7 +58,7 @@ def command(
     """
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
     found = [*_entries(what, env, specs, spaces, str(environments), form)]
-    chosen = [entry for entry in found if not field or matches(entry.path, field)]
+    chosen = [entry for entry in found if not field or matches(entry, field)]
     if not chosen:
         paths = [part for entry in found for part in _prefixes(entry.path)]
         wanted = field if field.startswith("spec") else f"spec.{field}"
@@ -88,8 +88,10 @@ def _entries(
 ) -> Any:
     kind, _, name = what.partition("/")
     kind = next((known for known in KINDS if known.lower() == kind.lower()), kind)
-    if kind not in KINDS or not name:
-        _refuse(f"`{what}` is not KIND/NAME", did_you_mean(kind, KINDS, noun="kinds"), USAGE)
+    if not name:
+        _refuse(f"`{what}` is not KIND/NAME", "write both, such as Agent/support", USAGE)
+    if kind not in KINDS:
+        _refuse(f"there is no kind `{kind}`", did_you_mean(kind, KINDS, noun="kinds"), USAGE)
     if kind == "Environment":
         typed, layers = pipeline.environment_of(spaces, name, folder)
         return entries(typed, layers)

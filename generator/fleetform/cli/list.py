@@ -51,7 +51,7 @@ def command(
         for document in (*specs.documents, *spaces.documents)
     ]
     rows.sort()
-    if as_json:
+    if as_json or form is Format.JSON:
         keys = ("kind", "namespace", "name", "file", "description")
         typer.echo(
             json.dumps(

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, NoReturn, ParamSpec
+from urllib.parse import quote
 
 import typer
 
@@ -81,7 +82,7 @@ def _result(item: Problem) -> dict[str, Any]:
         "message": {"text": f"{message}. {item.hint}" if item.hint else message},
     }
     if item.file:
-        place: dict[str, Any] = {"artifactLocation": {"uri": item.file.replace(os.sep, "/")}}
+        place: dict[str, Any] = {"artifactLocation": {"uri": quote(item.file.replace(os.sep, "/"))}}
         if item.line:
             place["region"] = {"startLine": item.line, "startColumn": max(item.column, 1)}
         result["locations"] = [{"physicalLocation": place}]
@@ -171,12 +172,25 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
+            sys.stdout.flush()
         except SpecError as error:
             form = kwargs.get("form", Format.TEXT)
             show(error.problems, form if isinstance(form, Format) else Format.TEXT)
             raise typer.Exit(PROBLEMS) from None
         except BrokenPipeError:
-            sys.stderr.close()
+            _silence()
             raise typer.Exit(OK) from None
+        except OSError as error:
+            _silence()
+            reason = error.strerror or str(error)
+            sys.stderr.write(
+                f"error: cannot write the output: {reason}\n  hint: check space and permissions\n"
+            )
+            raise typer.Exit(PROBLEMS) from None
 
     return run
+
+
+def _silence() -> None:
+    """Keep the interpreter from writing to a broken stdout once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

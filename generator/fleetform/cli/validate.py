@@ -50,10 +50,7 @@ def command(
     if env is None:
         _finish(sources.problems, len(sources.documents), form)
         return
-    spaces = pipeline.read([environments])
-    fleet, problems = pipeline.fleet_of(sources, spaces, env, str(environments))
-    if fleet is not None:
-        problems += pipeline.plan_of(fleet)[1]
+    _, problems = pipeline.planned(sources, environments, env)
     _finish(problems, len(sources.documents), form)
 
 

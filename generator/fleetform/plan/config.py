@@ -12,6 +12,7 @@ from fleetform.plan.names import fit
 from fleetform.plan.secrets import SecretFiles
 from fleetform.resolve import hosts
 from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT, http_port
+from fleetform.rules.agents import FILESYSTEM
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from fleetform.resolve.references import Uses
 
 CONTRACT = 1
-FILESYSTEM = "/var/lib/fleetform"
-"""Where conversations are files, unless the spec says otherwise."""
 DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
 

@@ -19,7 +19,7 @@ from fleetform.tree import Map, Path, problem_at, without_nulls
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
 
-MERGED = ("Agent", "MCPServer", "MemoryStore", "ModelConfig")
+MERGED = ("Agent", "AgentTemplate", "MCPServer", "MemoryStore", "ModelConfig")
 """Kinds with layers; Tool, Workflow and WorkflowRun are what their document says."""
 WORKLOADS = ("Agent", "MCPServer", "MemoryStore")
 PLAIN = ("Tool", "Workflow", "WorkflowRun")
@@ -84,10 +84,14 @@ class Fleet:
 
 
 def resolve(
-    documents: Iterable[SpecDocument], chain: list[SpecDocument], *, complete: bool
+    documents: Iterable[SpecDocument],
+    chain: list[SpecDocument],
+    *,
+    complete: bool,
+    broken: Iterable[str] = (),
 ) -> tuple[Fleet | None, list[Problem]]:
     """Return the fleet of an environment and what is wrong with it."""
-    catalog, problems = catalogs.build(documents, complete=complete)
+    catalog, problems = catalogs.build(documents, complete=complete, broken=broken)
     tree = environments.merged(chain)
     typed = _typed("Environment", without_nulls(tree), problems)
     if typed is None:
@@ -116,7 +120,12 @@ def _add(
     whole = document.tree
     if kind in MERGED:
         stack, said = layers(fleet.catalog, fleet.environment_tree, document, used)
-        problems += said
+        # A circle of templates is said where an agent uses it.
+        problems += [
+            problem
+            for problem in said
+            if kind != "AgentTemplate" or problem.code != "template-cycle"
+        ]
         if said:
             return
         found = tuple(stack)
@@ -145,7 +154,7 @@ def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
 
 
 def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterator[Problem]:
-    if not fleet.catalog.complete:
+    if not fleet.catalog.complete or fleet.catalog.broken:
         return
     for number, patch in enumerate(fleet.environment.patches):
         if (number,) not in used:

@@ -19,10 +19,13 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class Catalog:
-    """Documents by kind and key, and whether some of the input could not be read at all."""
+    """Documents by kind and key, and what is known of the input that could not be used."""
 
     documents: dict[str, dict[Key, SpecDocument]] = field(default_factory=dict)
     complete: bool = True
+    """Whether every file could be read: what is missing may stand in one that could not."""
+    broken: frozenset[str] = frozenset()
+    """Names of documents that are there, and wrong."""
 
     def find(self, kind: str, namespace: str, name: str) -> SpecDocument | None:
         """Return the document of that name in a namespace, else the fleet-wide one."""
@@ -40,9 +43,11 @@ class Catalog:
         )
 
 
-def build(documents: Iterable[SpecDocument], *, complete: bool) -> tuple[Catalog, list[Problem]]:
+def build(
+    documents: Iterable[SpecDocument], *, complete: bool, broken: Iterable[str] = ()
+) -> tuple[Catalog, list[Problem]]:
     """Index documents; the second of a name is a Problem."""
-    catalog = Catalog(complete=complete)
+    catalog = Catalog(complete=complete, broken=frozenset(broken))
     problems: list[Problem] = []
     for document in documents:
         if not document.name:
@@ -76,8 +81,8 @@ def namespace_of(document: SpecDocument) -> str:
 def unknown(
     catalog: Catalog, tree: Map, path: Path, kinds: tuple[str, ...], namespace: str, name: str
 ) -> Problem | None:
-    """Return the Problem of a name that nothing has; None while part of the input is unreadable."""
-    if not catalog.complete:
+    """Return the Problem of a name that nothing has; None when an unusable document may have it."""
+    if not catalog.complete or name in catalog.broken:
         return None
     known = [found for kind in kinds for found in catalog.names(kind, namespace)]
     elsewhere = sorted(

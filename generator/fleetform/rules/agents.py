@@ -15,6 +15,9 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
+FILESYSTEM = "/var/lib/fleetform"
+"""Where conversations are files, unless the spec says otherwise."""
+
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what keeps an agent from starting, losing nothing and being safe."""
@@ -46,6 +49,8 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
     else:
         yield from _auth(agent)
     yield from _memory(agent, uses)
+    yield from _filesystem(agent, uses)
+    yield from _sign_in(agent, uses)
     yield from _models(agent)
     if spec.observability.metrics.port == HTTP_PORT:
         yield agent.problem(
@@ -116,6 +121,41 @@ def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
             f"{most} replicas cannot share {kind} memory: a conversation would be lost when the next pod answers",
             hint="use a redis or postgres MemoryStore, or one replica",
             key=True,
+        )
+
+
+def _filesystem(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+    """The root filesystem is read-only: a store of files needs a volume below its folder."""
+    if uses.memory is None or uses.memory.type != "filesystem":
+        return
+    folder = uses.memory.filesystem.path if uses.memory.filesystem else FILESYSTEM
+    writable = [
+        volume.mount_path.rstrip("/") for volume in agent.spec.volumes if not volume.read_only
+    ]
+    if not any(folder == path or folder.startswith(f"{path}/") for path in writable):
+        yield agent.problem(
+            ("spec", "memory"),
+            "no-volume",
+            f"nothing is mounted at `{folder}`, where the conversations would be written",
+            hint="add a volume with that `mountPath`, such as a `claim`",
+            key=True,
+        )
+
+
+def _sign_in(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+    """Say which agents would refuse to be used as a tool."""
+    for use, other in uses.agents:
+        theirs = other.spec.auth
+        if use.authentication is not None or theirs is None or theirs.type == "none":
+            continue
+        if theirs.type == "apiKey" and other.namespace == agent.namespace:
+            continue  # its Secret is in reach
+        number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+        yield agent.problem(
+            ("spec", "tools", number, "name"),
+            "no-sign-in",
+            f"the agent `{other.name}` asks its callers to sign in, and nothing says how",
+            hint="add `authentication:` to this tool, with a Secret of this namespace",
         )
 
 
