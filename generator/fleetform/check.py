@@ -213,7 +213,8 @@ def _known_fields(error: Any, kind: str, definition: str) -> list[str]:
         body = {"$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
     root = body
     for step in error.schema_path[:-1]:
-        body = _follow(body, root)
+        if step != "$defs":  # some paths name the definition that a reference leads to
+            body = _follow(body, root)
         try:
             body = body[step]
         except (KeyError, IndexError, TypeError):

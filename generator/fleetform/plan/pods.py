@@ -184,8 +184,9 @@ def extra_containers(
         path = ("spec", "podTemplate", field, number, "image")
         reference, _ = image(fleet, owner, item.image, path, problems)
         body: dict[str, Any] = {"name": item.name, "image": reference}
-        if item.image.pull_policy:
-            body["imagePullPolicy"] = item.image.pull_policy
+        policy = item.image.pull_policy or fleet.environment.images.pull_policy
+        if policy:
+            body["imagePullPolicy"] = policy
         if item.command:
             body["command"] = [escape(word) for word in item.command]
         if item.args:
