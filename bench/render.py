@@ -85,7 +85,9 @@ def make_fleet(folder: Path, size: int) -> None:
     (folder / "environments" / "bench.yaml").write_text(ENVIRONMENT)
     (agents / "shared.yaml").write_text(SHARED)
     for number in range(size):
-        (agents / f"{name_of(number)}.yaml").write_text(AGENT.format(name=name_of(number), number=number))
+        (agents / f"{name_of(number)}.yaml").write_text(
+            AGENT.format(name=name_of(number), number=number)
+        )
 
 
 def render(folder: Path) -> None:
@@ -100,7 +102,9 @@ def make_chart(folder: Path, size: int) -> None:
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: fleet\nversion: 1.0.0\n")
     rendered = folder / "out" / "bench" / NAMESPACE
-    (chart / "templates" / "agents.yaml").write_text(template((rendered / f"{name_of(0)}.yaml").read_text()))
+    (chart / "templates" / "agents.yaml").write_text(
+        template((rendered / f"{name_of(0)}.yaml").read_text())
+    )
     shared = rendered / "_namespace.yaml"
     if shared.exists():
         text = shared.read_text().replace("{{", '{{ "{{" }}')
@@ -108,7 +112,9 @@ def make_chart(folder: Path, size: int) -> None:
     values = []
     for number in range(size):
         text = (rendered / f"{name_of(number)}.yaml").read_text()
-        data = next(doc for doc in yaml.load_all(text, yaml.CSafeLoader) if doc["kind"] == "ConfigMap")["data"]
+        data = next(
+            doc for doc in yaml.load_all(text, yaml.CSafeLoader) if doc["kind"] == "ConfigMap"
+        )["data"]
         config, prompt = json.loads(data["agent.json"]), data["system-prompt.md"]
         values.append({"name": name_of(number), "config": config, "prompt": prompt})
     (chart / "values.yaml").write_text(json.dumps({"agents": values}))
@@ -119,9 +125,7 @@ def template(manifest: str) -> str:
     hashed = re.search(rf"{name_of(0)}-config-([0-9a-f]{{8}})", manifest)
     if hashed is None:
         raise ValueError("the manifest names no configuration")
-    data = (
-        "data:\n  agent.json: {{ $json | toJson }}\n  system-prompt.md: {{ .prompt | toJson }}\n"
-    )
+    data = "data:\n  agent.json: {{ $json | toJson }}\n  system-prompt.md: {{ .prompt | toJson }}\n"
     body = re.sub(r"^data:\n(?:  .*\n|\n)+", lambda _: data, manifest, count=1, flags=re.MULTILINE)
     body = body.replace(hashed[1], "{{ $hash }}").replace(name_of(0), "{{ .name }}")
     return (
@@ -140,7 +144,11 @@ def objects(text: str) -> dict[tuple[str, str], object]:
 
 def compare(folder: Path, helm: str) -> int:
     """Refuse to time two different things; return the number of objects."""
-    theirs = objects(subprocess.run([helm, "template", "chart"], cwd=folder, check=True, capture_output=True, text=True).stdout)
+    theirs = objects(
+        subprocess.run(
+            [helm, "template", "chart"], cwd=folder, check=True, capture_output=True, text=True
+        ).stdout
+    )
     ours = {}
     for file in sorted((folder / "out" / "bench" / NAMESPACE).glob("*.yaml")):
         ours |= objects(file.read_text())
@@ -160,8 +168,9 @@ def measure(folder: Path, helm: str, runs: int) -> dict[str, float]:
     """Return medians of interleaved runs, in seconds."""
 
     def helm_template() -> None:
-        with open(os.devnull, "wb") as sink:
-            subprocess.run([helm, "template", "chart"], cwd=folder, check=True, stdout=sink)
+        subprocess.run(
+            [helm, "template", "chart"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
 
     def python() -> None:
         subprocess.run([sys.executable, "-c", "pass"], check=True)
@@ -181,10 +190,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--helm", required=True, help="helm to compare with")
     parser.add_argument("--sizes", default="1,100,1000", help="agents per fleet")
-    parser.add_argument("--runs", type=int, default=9, help="runs of each command; medians are shown")
+    parser.add_argument(
+        "--runs", type=int, default=9, help="runs of each command; medians are shown"
+    )
     options = parser.parse_args()
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.runs} interleaved runs, milliseconds")
-    print("| agents | objects | helm template | render, new | render, again | bare Python | helm / new | helm / again |")
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.runs} interleaved runs, milliseconds"
+    )
+    print(
+        "| agents | objects | helm template | render, new | render, again | bare Python | helm / new | helm / again |"
+    )
     print("|--:|--:|--:|--:|--:|--:|--:|--:|")
     for size in map(int, options.sizes.split(",")):
         with tempfile.TemporaryDirectory() as name:

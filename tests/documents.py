@@ -7,13 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 from pydantic import BaseModel
-from tests.tools import ROOT
 
 from fleetform import view
 from fleetform.check import schema
 from fleetform.dialects import translate
 from fleetform.load import load
 from fleetform.tree import plain, without_nulls
+from tests.tools import ROOT
 
 Json = Any
 Rule = dict[str, Any]

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
-from tests.fleet import write
-from tests.tools import ROOT
 
 from fleetform.pipeline import render
 from fleetform.problems import SpecError, errors
 from tests import generated
+from tests.fleet import write
+from tests.tools import ROOT
 
 Object = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet")

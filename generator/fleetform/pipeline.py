@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
-from fleetform.load import LOST, load
+from fleetform.load import load
+from fleetform.parse import LOST
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import Map, Seq, at, plain, problem_at, without_nulls
 

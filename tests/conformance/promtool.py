@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import yaml
+
 from tests.tools import run
 
 from .rendered import Object

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from ruamel.yaml import YAML
+
 from tests.tools import run
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.tools import ROOT
 
 ENVIRONMENTS = ("dev", "staging", "prod")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.golden.cases import CASES
 
 from . import checkov, kubeconform, models, promtool, readers, rendered

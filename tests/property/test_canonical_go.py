@@ -6,9 +6,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tools import run
 
 from fleetform.canonical import dumps
+from tests.tools import run
 
 
 def by_go(value: object) -> str:

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.fleet import AGENT, ENVIRONMENT, snapshot, write
-from tests.tools import ROOT
 
 from fleetform.write import TEMPORARY
+from tests.fleet import AGENT, ENVIRONMENT, snapshot, write
+from tests.tools import ROOT
 
 FLEETFORM = Path(sys.executable).with_name("fleetform")
 ENVIRONMENTS = ("dev", "staging", "prod")

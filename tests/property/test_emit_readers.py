@@ -9,9 +9,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.conformance import readers
 
 from fleetform.emit import emit, emit_all
+from tests.conformance import readers
 
 AMBIGUOUS = (
     "y Y yes Yes YES n N no No NO on On ON off Off OFF true True TRUE false False FALSE null Null "

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.tools import ROOT
 
 from fleetform.pipeline import render
 from fleetform.problems import Problem, SpecError, errors
 from fleetform_runtime.settings import Settings
+from tests.tools import ROOT
 
 ODD = [
     0, 1, -1, 1.5, True, "", "x", "a b", "*", "none", "redis", "postgres", "api", "in-memory", "cluster",

@@ -5,12 +5,12 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.documents import documents, mutations, same
 
 from fleetform import view
 from fleetform.check import schema
 from fleetform.dialects import KINDS
 from fleetform.models import model
+from tests.documents import documents, mutations, same
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
 few = settings(max_examples=30, deadline=None)

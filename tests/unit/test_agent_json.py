@@ -7,14 +7,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, write
-from tests.manifests import COMMITTED, tree
-from tests.tools import ROOT
 
 from fleetform import canonical
 from fleetform.pipeline import render
 from fleetform.problems import Problem
 from fleetform_runtime.settings import load
+from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, write
+from tests.manifests import COMMITTED, tree
+from tests.tools import ROOT
 
 CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
 

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 from fleetform.alerts import groups
+from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))
 # Not ours, so listed by hand: kube-state-metrics' stable metrics that the rules rely on.

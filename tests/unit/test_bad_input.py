@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 import pytest
-from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, snapshot, write
 
 from fleetform.check import schema
+from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, snapshot, write
 
 LIMIT = 1.0
 """Seconds of processor time within which every bad input is refused."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.errors.cases import CASES, REWRITE, validate
-from tests.fleet import AGENT, GOOD, fleetform, write
 
 import fleetform as package
+from tests.errors.cases import CASES, REWRITE, validate
+from tests.fleet import AGENT, GOOD, fleetform, write
 
 SOURCE = Path(package.__file__).parent
 STAGES = ("load.py", "dialects", "check.py", "resolve", "rules", "plan", "pipeline.py")

@@ -2,9 +2,9 @@
 
 import pytest
 import yaml
-from tests.golden.cases import CASES, REWRITE, expected, rendered
 
 from fleetform import objects
+from tests.golden.cases import CASES, REWRITE, expected, rendered
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 

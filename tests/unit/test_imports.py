@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.fleet import GOOD, write
 
 HEAVY = ("jinja2", "jsonschema", "kubernetes", "pydantic", "requests", "rich", "ruamel")

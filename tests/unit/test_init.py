@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.fleet import fleetform, snapshot
 
 from fleetform import scaffold
 from fleetform.dialects import KINDS
+from tests.fleet import fleetform, snapshot
 
 CHECKED = ("validate", "agents", "environments", "--env")
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fleetform.load import MAX_BYTES, parse
+from fleetform.load import MAX_BYTES
+from fleetform.parse import parse
 from fleetform.tree import at, locate
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.fleet import API, fleet, fleetform, spec, write
 
 MODEL = "model: {provider: ollama, name: qwen3, endpoint: 'https://models.example'}"

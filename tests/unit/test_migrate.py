@@ -5,14 +5,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.fleet import fleetform, snapshot
 
 from fleetform import pipeline
-from fleetform.load import parse
 from fleetform.migrate import migrate
 from fleetform.models import model
+from fleetform.parse import parse
 from fleetform.problems import errors
 from fleetform.tree import plain, without_nulls
+from tests.fleet import fleetform, snapshot
 
 SEEDS = Path(__file__).parents[1] / "fixtures/seeds"
 OURS = "fleetform.dev/v1alpha1"

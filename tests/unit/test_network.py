@@ -5,9 +5,9 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 import pytest
-from tests.manifests import NAMES, WORKLOADS, Tree, identity, pod
 
 from tests import manifests
+from tests.manifests import NAMES, WORKLOADS, Tree, identity, pod
 
 
 @pytest.fixture(params=NAMES)

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from tests.manifests import NAMES, WORKLOADS, Tree, containers, identity, pod, selects
 
 from tests import manifests
+from tests.manifests import NAMES, WORKLOADS, Tree, containers, identity, pod, selects
 
 
 @pytest.fixture(params=NAMES)

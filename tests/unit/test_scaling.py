@@ -1,9 +1,9 @@
 """Replicas have one owner: the manifest, a HorizontalPodAutoscaler, or KEDA."""
 
 import pytest
-from tests.manifests import NAMES, WORKLOADS, Tree, identity
 
 from tests import manifests
+from tests.manifests import NAMES, WORKLOADS, Tree, identity
 
 
 @pytest.fixture(params=NAMES)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fleetform import pipeline
-from fleetform.load import load, parse
+from fleetform.load import load
 from fleetform.models import model
+from fleetform.parse import parse
 from fleetform.problems import Problem, errors
 from fleetform.tree import at, plain, without_nulls
 

@@ -3,12 +3,12 @@
 import jsonschema
 import jsonschema_rs
 import pytest
-from tests.documents import committed, same
 
 from fleetform import view
 from fleetform.check import schema
 from fleetform.dialects import KINDS
 from fleetform.models import model
+from tests.documents import committed, same
 
 CORPUS = [*committed()]
 

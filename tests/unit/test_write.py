@@ -7,11 +7,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
 
 from fleetform import write as writing
 from fleetform.problems import SpecError
 from fleetform.write import RECORD, TEMPORARY, Output
+from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
 
 OLD = {"a.yaml": "a: 1\n", "team/b.yaml": "b: 1\n", "team/c.yaml": "c: 1\n"}
 NEW = {"a.yaml": "a: 2\n", "team/c.yaml": "c: 1\n", "other/d.yaml": "d: 1\n"}

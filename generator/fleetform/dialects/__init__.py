@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fleetform.dialects import kagent
-from fleetform.load import Document
 from fleetform.patterns import OWN_API
 from fleetform.problems import Problem, did_you_mean
+from fleetform.reader import Document
 from fleetform.tree import Map, at, problem_at
 
 DIALECTS = {kagent.API: kagent.translate}

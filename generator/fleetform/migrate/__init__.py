@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from fleetform.check import check
 from fleetform.dialects import DIALECTS, translate
-from fleetform.load import Document, parse
 from fleetform.migrate.origins import Origins, same
 from fleetform.migrate.syntax import Node, attach, closed, layout
 from fleetform.migrate.writer import Writer
+from fleetform.parse import parse
 from fleetform.problems import Problem, errors
+from fleetform.reader import Document
 from fleetform.tree import Map
 
 

@@ -37,11 +37,15 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
 def _peer(fleet: Fleet, draft: Draft, peer: Resolved) -> None:
     """Allow both ways; a side without ports cannot be called, and no ports would mean all of them."""
     theirs = _all_ports(peer)
-    own = tuple(sorted((port.protocol, port.container_port) for port in draft.ports))
+    own = _own_ports(draft)
     if theirs:
         draft.traffic.call(fleet, peer, theirs)
     if own:
         draft.callers.call(fleet, peer, own)
+
+
+def _own_ports(draft: Draft) -> network.Ports:
+    return tuple(sorted((port.protocol, port.container_port) for port in draft.ports))
 
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -114,6 +118,8 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     """Gather what every workload has: names, identity, the Kubernetes API, traces, and what is extra."""
     resolved, spec, traffic = draft.resolved, draft.workload, draft.traffic
     network.dns(fleet, traffic)
+    if spec.stateful and draft.ports:  # replicas that have names talk to each other
+        traffic.call(fleet, resolved, _own_ports(draft))
     network.platform(fleet, spec.identity, traffic)
     if spec.rbac is not None and spec.rbac.rules:
         network.api_server(fleet, traffic)

@@ -1,0 +1,93 @@
+"""One file's bytes → documents: text that every reader takes for the same."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fleetform.problems import Problem, printable
+from fleetform.reader import CONTROL, Document, Reader
+
+LOST = frozenset(
+    {
+        "yaml-syntax", "unreadable", "not-a-file", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
+        "crlf", "control-character", "key-not-a-string", "not-a-map",
+    }
+)  # fmt: skip
+"""Codes of problems behind which documents may stand that nobody has seen."""
+
+# Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
+_UNREADABLE = re.compile(rf"[{CONTROL}\x80-\x9f\u2028\u2029\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the files hold, in order of their names, and what is wrong with them."""
+
+    documents: tuple[Document, ...]
+    problems: tuple[Problem, ...]
+
+
+def parse(data: bytes, file: str, origin: str = "") -> Loaded:
+    """Read one file's bytes; `file` is the name that positions carry, `origin` that of the output."""
+    name = printable(file)
+    text, problem = _decode(data, name)
+    if problem is not None:
+        return Loaded((), (problem,))
+    reader = Reader(name, printable(origin) or name)
+    reader.read(text)
+    if not reader.documents and not reader.problems:
+        reader.problems.append(
+            whole_file(file, "empty", "holds no document", "write a spec into it or delete it")
+        )
+    return Loaded(tuple(reader.documents), tuple(reader.problems))
+
+
+def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
+    def problem(code: str, message: str, hint: str, line: int = 0, column: int = 0) -> Problem:
+        return Problem("error", code, message, name, line, column, "", hint)
+
+    if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        return "", problem(
+            "bom", "the file starts with a byte order mark", "save it as UTF-8 without BOM", 1, 1
+        )
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        return "", problem(
+            "not-utf8",
+            "the file is not UTF-8 text",
+            "save it as UTF-8; binary files do not belong here",
+            line,
+            column,
+        )
+    if "\r" in text:
+        line = text.count("\n", 0, text.index("\r")) + 1
+        return "", problem(
+            "crlf",
+            "the file has carriage returns (Windows line ends)",
+            "save it with LF line ends; `* text=auto eol=lf` in .gitattributes keeps them",
+            line,
+            1,
+        )
+    bad = _UNREADABLE.search(text)
+    if bad:
+        line = text.count("\n", 0, bad.start()) + 1
+        column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
+        return "", problem(
+            "control-character",
+            f"the control character U+{ord(bad[0]):04X} is not text",
+            f'remove it, or write it in double quotes as "\\u{ord(bad[0]):04x}"'
+            if ord(bad[0]) > 0x7F
+            else "remove it",
+            line,
+            column,
+        )
+    return text, None
+
+
+def whole_file(file: str, code: str, message: str, hint: str) -> Problem:
+    """Return an error about a file as a whole."""
+    return Problem("error", code, f"the file {message}", printable(file), 0, 0, "", hint)
