@@ -1,0 +1,67 @@
+"""JSON Schemas that users write into tools: valid ones, and complete in themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import jsonschema_rs
+
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.tree import Path, leaves
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield what is wrong with the schemas of tools' parameters and results."""
+    del uses
+    for tool in fleet.of("Tool"):
+        for path, schema in _schemas(tool):
+            yield from _invalid(tool, path, schema)
+            yield from _remote(tool, path, schema)
+
+
+def _schemas(tool: Resolved) -> Iterator[tuple[Path, dict[str, Any]]]:
+    if tool.spec.output is not None:
+        yield ("spec", "output"), tool.spec.output
+    for number, item in enumerate(tool.spec.parameters):
+        path: Path = ("spec", "parameters", number)
+        if item.items is not None:
+            yield (*path, "items"), item.items
+        if item.properties is not None:
+            yield (*path, "properties"), {"properties": item.properties}
+
+
+def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+    if jsonschema_rs.meta.is_valid(schema):
+        return
+    import jsonschema  # noqa: PLC0415 - 70 ms that only a wrong schema pays for: it finds the cause
+
+    error = jsonschema.exceptions.best_match(
+        jsonschema.Draft202012Validator(jsonschema.Draft202012Validator.META_SCHEMA).iter_errors(
+            schema
+        )
+    )
+    steps = list(error.absolute_path) if error else []
+    below = steps[1:] if path[-1] == "properties" else steps
+    yield tool.problem(
+        (*path, *below),
+        "bad-json-schema",
+        f"not a JSON Schema: {error.message[:160] if error else 'it breaks the meta-schema'}",
+        hint="write it as JSON Schema 2020-12 defines it",
+    )
+
+
+def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+    for steps, value in leaves(schema):
+        if steps and steps[-1] in ("$ref", "$dynamicRef") and not str(value).startswith("#"):
+            below = steps[1:] if path[-1] == "properties" else steps
+            yield tool.problem(
+                (*path, *below),
+                "remote-ref",
+                f"`{str(value)[:80]}` leads out of the schema, and nobody will follow it",
+                hint="write the referenced schema into `$defs`, and refer to it by `#/$defs/…`",
+            )
