@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import canonical, view
-from fleetform.durations import seconds
 from fleetform.plan.model import Config
 from fleetform.plan.names import fit
 from fleetform.plan.secrets import SecretFiles
+from fleetform.plan.tools import mcp_servers, present, tls_files, tools
 from fleetform.resolve import hosts
-from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT, http_port
+from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
 from fleetform.rules.agents import FILESYSTEM
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import AgentSpec, Auth, Quota, ToolUse
-    from fleetform.models.mcp_server import McpAccess, McpTls
+    from fleetform.models.agent import AgentSpec, Auth, Quota
     from fleetform.models.memory_store import Policy, Postgres, Redis, StoreTls
-    from fleetform.models.model_config import ModelSettings, ModelTls
-    from fleetform.models.tool import Authentication, Parameter, ToolSpec
+    from fleetform.models.model_config import ModelSettings
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
@@ -47,9 +44,9 @@ def settings(
 ) -> dict[str, Any]:
     """Return `agent.json` as data: only what was decided, nothing that is the runtime's own default."""
     spec: AgentSpec = agent.spec
-    return _present(
+    return present(
         contract=CONTRACT,
-        agent=_present(
+        agent=present(
             name=agent.name,
             namespace=fleet.target_namespace(agent.namespace),
             displayName=spec.display_name,
@@ -61,30 +58,23 @@ def settings(
         else None,
         models=[_model(fleet, agent, model, secrets, ref) for ref, model in uses.models],
         fallbacks=[_model(fleet, agent, model, secrets, ref) for ref, model in uses.fallbacks],
-        tools=[*_tools(fleet, agent, uses, secrets)],
-        mcpServers=[*_mcp_servers(fleet, agent, uses, secrets)],
+        tools=[*tools(fleet, agent, uses, secrets)],
+        mcpServers=[*mcp_servers(fleet, agent, uses, secrets)],
         memory=_memory(fleet, agent, uses, secrets),
         auth=_auth(spec.auth, secrets) if spec.auth else None,
         limits=_limits(spec),
-        server=_present(
+        server=present(
             port=HTTP_PORT,
             metricsPort=spec.observability.metrics.port or METRICS_PORT,
             shutdownGraceSeconds=grace,
         ),
-        health=_present(
+        health=present(
             livePath=spec.health_check.path,
             readyPath=spec.health_check.readiness_path,
             startupPath=spec.health_check.startup_path,
         ),
         observability=_observability(fleet, spec, secrets, agent.namespace),
     )
-
-
-def _present(**members: Any) -> dict[str, Any]:
-    """Return the members that are set: empty lists and maps say nothing that absence does not."""
-    return {
-        key: value for key, value in members.items() if value is not None and value not in ([], {})
-    }
 
 
 def _model(
@@ -94,7 +84,7 @@ def _model(
     secrets: SecretFiles,
     ref: str | None = None,
 ) -> dict[str, Any]:
-    return _present(
+    return present(
         provider=model.provider,
         name=model.name,
         id=ref,
@@ -110,195 +100,8 @@ def _model(
         contextTokens=model.context_tokens,
         pricing=view.dump(model.pricing) if model.pricing else None,
         timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
-        tls=_tls(model.tls, secrets),
+        tls=tls_files(model.tls, secrets),
     )
-
-
-def _tls(tls: ModelTls | McpTls | None, secrets: SecretFiles) -> dict[str, Any] | None:
-    if tls is None:
-        return None
-    ca = tls.ca_secret_ref
-    return _present(
-        caFile=secrets.file(ca)["file"] if ca else None,
-        insecureSkipVerify=tls.insecure_skip_verify or None,
-    )
-
-
-# -- tools --------------------------------------------------------------------------------------
-
-
-def _tools(
-    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
-) -> Iterator[dict[str, Any]]:
-    for use, tool in uses.tools:
-        spec: ToolSpec = tool.spec
-        if spec.type == "api" and spec.api is not None:
-            yield _api_tool(fleet, agent, use, tool, secrets)
-        elif spec.type == "human":
-            asked = spec.human.prompt if spec.human else None
-            yield _present(
-                **_tool(use, spec, asked),
-                type="human",
-                parameters=[_parameter(item) for item in spec.parameters],
-                output=spec.output,
-            )
-    for use, other in uses.agents:
-        yield _present(
-            name=use.name,
-            type="agent",
-            displayName=other.spec.display_name,
-            description=use.description
-            or other.spec.description
-            or f"Asks the agent {other.name}.",
-            requiresApproval=use.requires_approval or None,
-            url=service_url(fleet, other),
-            auth=_agent_auth(fleet, agent, use, other, secrets),
-        )
-
-
-def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str, Any]:
-    approval = spec.requires_approval if use.requires_approval is None else use.requires_approval
-    return _present(
-        name=use.name,
-        displayName=spec.display_name,
-        description=spec.description or fallback or spec.display_name or use.name,
-        requiresApproval=approval or None,
-    )
-
-
-def _api_tool(
-    fleet: Fleet, agent: Resolved, use: ToolUse, tool: Resolved, secrets: SecretFiles
-) -> dict[str, Any]:
-    api = tool.spec.api
-    return _present(
-        **_tool(use, tool.spec),
-        type="api",
-        endpoint=hosts.rewritten(fleet, tool.namespace or agent.namespace, api.endpoint),
-        method=api.method,
-        headers=dict(api.headers),
-        auth=_outbound(api.authentication, secrets, fleet, tool.namespace or agent.namespace),
-        parameters=[
-            {
-                **_parameter(item),
-                "in": item.location or default_location(item.name, api.endpoint, api.method),
-            }
-            for item in tool.spec.parameters
-        ],
-        output=tool.spec.output,
-        timeoutSeconds=seconds(api.timeout),
-        retries=api.retries or None,
-    )
-
-
-def default_location(name: str, endpoint: str, method: str) -> str:
-    """Return where a parameter goes that does not say: path, query or JSON body."""
-    if f"{{{name}}}" in endpoint:
-        return "path"
-    return "query" if method in ("GET", "DELETE") else "body"
-
-
-def _parameter(item: Parameter) -> dict[str, Any]:
-    body = view.dump(item)
-    body.pop("in", None)
-    if not item.required:
-        body.pop("required", None)
-    return body
-
-
-def _outbound(
-    auth: Authentication | None, secrets: SecretFiles, fleet: Fleet, namespace: str
-) -> dict[str, Any] | None:
-    if auth is None or auth.type == "none" or auth.secret_ref is None:
-        return None
-    secret = secrets.file(auth.secret_ref)
-    if auth.type == "bearer":
-        return {"type": "bearer", "token": secret}
-    if auth.type == "basic":
-        return {"type": "basic", "username": auth.username or "", "password": secret}
-    if auth.type == "header":
-        return {"type": "header", "name": auth.header or "X-API-Key", "value": secret}
-    oauth = auth.oauth2
-    if oauth is None:
-        return None
-    return _present(
-        type="oauth2ClientCredentials",
-        tokenUrl=hosts.rewritten(fleet, namespace, oauth.token_url),
-        clientId=oauth.client_id,
-        clientSecret=secret,
-        scopes=list(oauth.scopes),
-    )
-
-
-def _agent_auth(
-    fleet: Fleet, agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles
-) -> dict[str, Any] | None:
-    if use.authentication is not None:
-        return _outbound(use.authentication, secrets, fleet, agent.namespace)
-    theirs = other.spec.auth
-    if theirs and theirs.api_key and other.namespace == agent.namespace:
-        return {"type": "bearer", "token": secrets.file(theirs.api_key.keys[0].secret_ref)}
-    return None
-
-
-def _mcp_servers(
-    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
-) -> Iterator[dict[str, Any]]:
-    for use, server in uses.servers:
-        spec: McpAccess = server.spec
-        yield _present(
-            name=use.name,
-            transport=spec.transport,
-            url=server_url(fleet, server, agent),
-            headers=dict(spec.headers),
-            auth=_outbound(
-                use.authentication or spec.authentication,
-                secrets,
-                fleet,
-                server.namespace or agent.namespace,
-            ),
-            tools=use.allow if use.allow is not None else spec.allow,
-            capabilities=use.capabilities if use.capabilities is not None else spec.capabilities,
-            requiresApproval=(
-                spec.requires_approval if use.requires_approval is None else use.requires_approval
-            )
-            or None,
-            timeouts={"requestSeconds": spec.timeout_seconds},
-            tls=_tls(spec.tls, secrets),
-        )
-    for use in uses.inline_servers:
-        yield _present(
-            name=use.name,
-            transport=use.transport or "streamable-http",
-            url=with_path(hosts.rewritten(fleet, agent.namespace, use.endpoint or ""), "/mcp"),
-            auth=_outbound(use.authentication, secrets, fleet, agent.namespace),
-            tools=use.allow,
-            capabilities=use.capabilities,
-            requiresApproval=use.requires_approval or None,
-        )
-
-
-def server_url(fleet: Fleet, server: Resolved, agent: Resolved) -> str:
-    """Return the URL of an MCP server: its own, or that of the Service of its container."""
-    spec = server.spec
-    if spec.url:
-        return with_path(
-            hosts.rewritten(fleet, server.namespace or agent.namespace, spec.url), spec.path
-        )
-    return f"{service_url(fleet, server)}{spec.path}"
-
-
-def service_url(fleet: Fleet, workload: Resolved) -> str:
-    """Return the URL of a fleet workload's Service, without a path."""
-    host = f"{workload.name}.{fleet.target_namespace(workload.namespace)}.svc.cluster.local"
-    port = http_port(workload)
-    return f"http://{host}:{port.service_port}" if port else f"http://{host}"
-
-
-def with_path(url: str, path: str) -> str:
-    """Return a URL with a path, unless it has one."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, tail = rest.partition("/")
-    return url if slash and tail else f"{scheme}://{authority}{path}"
 
 
 # -- memory, limits, sign-in, observability ------------------------------------------------------
@@ -316,15 +119,15 @@ def _memory(
     if server is not None:
         host = hosts.written_out(fleet, owner.namespace, server.host or "")
         own = _redis(server, secrets) if store.type == "redis" else _postgres(server, secrets)
-        return _present(type=store.type, host=host, **own, policy=policy)
+        return present(type=store.type, host=host, **own, policy=policy)
     if store.type == "filesystem":
         path = store.filesystem.path if store.filesystem else FILESYSTEM
-        return _present(type="filesystem", path=path, policy=policy)
-    return _present(type="in-memory", policy=policy)
+        return present(type="filesystem", path=path, policy=policy)
+    return present(type="in-memory", policy=policy)
 
 
 def _policy(policy: Policy) -> dict[str, Any]:
-    return _present(
+    return present(
         sessionTtlSeconds=policy.session_ttl,
         maxConversationHistory=policy.max_conversation_history,
         maxSessionsPerUser=policy.max_sessions_per_user,
@@ -332,7 +135,7 @@ def _policy(policy: Policy) -> dict[str, Any]:
 
 
 def _redis(redis: Redis, secrets: SecretFiles) -> dict[str, Any]:
-    return _present(
+    return present(
         port=redis.port,
         database=redis.database or None,
         username=redis.auth.username,
@@ -341,7 +144,7 @@ def _redis(redis: Redis, secrets: SecretFiles) -> dict[str, Any]:
 
 
 def _postgres(postgres: Postgres, secrets: SecretFiles) -> dict[str, Any]:
-    return _present(
+    return present(
         port=postgres.port,
         database=postgres.database,
         username=postgres.username,
@@ -371,7 +174,7 @@ def _store_tls(tls: StoreTls, secrets: SecretFiles) -> dict[str, Any]:
 def _auth(auth: Auth, secrets: SecretFiles) -> dict[str, Any]:
     if auth.type == "apiKey" and auth.api_key:
         keys = [
-            _present(
+            present(
                 name=key.name, secret=secrets.file(key.secret_ref), onBehalf=key.on_behalf or None
             )
             for key in auth.api_key.keys
@@ -379,7 +182,7 @@ def _auth(auth: Auth, secrets: SecretFiles) -> dict[str, Any]:
         return {"type": "apiKey", "keys": keys}
     if auth.type == "oidc" and auth.oidc:
         oidc = auth.oidc
-        return _present(
+        return present(
             type="oidc", issuer=oidc.issuer, audience=oidc.audience, userClaim=oidc.user_claim
         )
     return {"type": auth.type}
@@ -387,7 +190,7 @@ def _auth(auth: Auth, secrets: SecretFiles) -> dict[str, Any]:
 
 def _limits(spec: AgentSpec) -> dict[str, Any]:
     limits, rates = spec.limits, spec.rate_limits
-    return _present(
+    return present(
         **_quota(rates),
         perUser=_quota(rates.per_user) if rates.per_user else None,
         maxSteps=limits.max_steps,
@@ -400,7 +203,7 @@ def _limits(spec: AgentSpec) -> dict[str, Any]:
 
 
 def _quota(quota: Quota) -> dict[str, Any]:
-    return _present(
+    return present(
         requestsPerMinute=quota.requests_per_minute,
         tokensPerMinute=quota.tokens_per_minute,
         dailyCostUsd=quota.daily_cost_usd,
@@ -414,7 +217,7 @@ def _observability(
     traces = None
     if tracing.enabled:
         endpoint = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint
-        traces = _present(
+        traces = present(
             enabled=True,
             provider=tracing.provider,
             endpoint=hosts.rewritten(fleet, namespace, endpoint) if endpoint else None,
@@ -428,6 +231,6 @@ def _observability(
             captureContent=tracing.capture_content or None,
             environment=fleet.environment_name,
         )
-    return _present(
-        tracing=traces, logging=_present(level=logging.level, loggers=dict(logging.loggers))
+    return present(
+        tracing=traces, logging=present(level=logging.level, loggers=dict(logging.loggers))
     )

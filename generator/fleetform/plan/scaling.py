@@ -10,8 +10,8 @@ from fleetform.plan.model import Autoscaler, Keda, KedaTrigger
 from fleetform.plan.names import fit
 
 if TYPE_CHECKING:
-    from fleetform.models.workload import Behavior, Metric, Scaling, Trigger
-    from fleetform.models.workload import Keda as KedaSpec
+    from fleetform.models.scaling import Behavior, Metric, Scaling, Trigger
+    from fleetform.models.scaling import Keda as KedaSpec
 
 BEHAVIOR: dict[str, Any] = {
     "scaleUp": {

@@ -11,7 +11,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
-    from fleetform.models.workload import Trigger
+    from fleetform.models.scaling import Trigger
     from fleetform.rules import AgentUses
 
 CANNOT_WAKE = frozenset({"cpu", "memory"})
@@ -177,12 +177,26 @@ def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Probl
             severity="error" if is_slip else "warning",
         )
         return
-    signed_in = {item.parameter for item in trigger.authentication or []}
-    given = {*trigger.metadata, *signed_in}
-    fields = [name for group in known.required for name in group] + list(known.optional)
-    unknown = [name for name in trigger.metadata if name not in fields]
+    yield from _parameters(resolved, path, trigger, known)
+    yield from _values(resolved, (*path, "metadata"), trigger)
+    if trigger.type in CANNOT_WAKE and not trigger.metric_type:
+        yield resolved.problem(
+            path,
+            "missing-field",
+            f"KEDA's `{trigger.type}` needs `metricType`",
+            hint="add `metricType: Utilization` or `AverageValue`",
+            key=True,
+        )
+
+
+def _parameters(
+    resolved: Resolved, path: Path, trigger: Trigger, known: Fields
+) -> Iterator[Problem]:
+    """Yield parameters that the scaler does not have, and those that it lacks; a slip is only the first."""
+    given = {*trigger.metadata, *(item.parameter for item in trigger.authentication or [])}
+    fields = [*(name for group in known.required for name in group), *known.optional]
     meant = set()
-    for name in unknown:
+    for name in (name for name in trigger.metadata if name not in fields):
         hint = did_you_mean(name, fields, noun="parameters")
         meant.add(hint)
         if name == "metricName":
@@ -203,36 +217,28 @@ def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Probl
                 hint=f"add `{group[0]}:` to its metadata",
                 key=True,
             )
-    if trigger.type in CANNOT_WAKE and not trigger.metric_type:
-        yield resolved.problem(
-            path,
-            "missing-field",
-            f"KEDA's `{trigger.type}` needs `metricType`",
-            hint="add `metricType: Utilization` or `AverageValue`",
-            key=True,
-        )
-    for name in (
-        "threshold",
-        "targetValue",
-        "value",
-        "listLength",
-        "lagThreshold",
-        "targetQueryValue",
-        "desiredReplicas",
-    ):
-        value = trigger.metadata.get(name)
-        if value is not None and not _NUMBER.fullmatch(value) and name in fields:
+
+
+NUMBERS = (
+    "threshold", "targetValue", "value", "listLength", "lagThreshold", "targetQueryValue", "desiredReplicas",
+)  # fmt: skip
+"""Parameters that are numbers above zero, written as text."""
+
+
+def _values(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Problem]:
+    known = KEDA_FIELDS[trigger.type]
+    fields = {*(name for group in known.required for name in group), *known.optional}
+    for name, value in trigger.metadata.items():
+        if name in NUMBERS and name in fields and not _NUMBER.fullmatch(value):
             yield resolved.problem(
-                (*path, "metadata", name),
+                (*path, name),
                 "not-a-number",
                 f"`{value[:40]}` is not a number above zero",
                 hint='write a number in quotes, such as "50"',
             )
-    for name in ("start", "end") if trigger.type == "cron" else ():
-        value = trigger.metadata.get(name)
-        if value is not None and not _CRON.fullmatch(value):
+        if trigger.type == "cron" and name in ("start", "end") and not _CRON.fullmatch(value):
             yield resolved.problem(
-                (*path, "metadata", name),
+                (*path, name),
                 "bad-cron",
                 f"`{value[:40]}` is not a time of cron",
                 hint='write minute, hour, day, month and weekday, such as "0 8 * * 1-5"',

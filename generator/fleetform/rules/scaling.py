@@ -12,7 +12,7 @@ from fleetform.rules.keda import CANNOT_WAKE
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
-    from fleetform.models.workload import MetricTarget, Scaling
+    from fleetform.models.scaling import MetricTarget, Scaling
     from fleetform.rules import AgentUses
 
 MAX_WINDOW = 3600

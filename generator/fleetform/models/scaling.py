@@ -1,0 +1,173 @@
+"""How many replicas there are, and who decides: fixed, a HorizontalPodAutoscaler, or KEDA."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from fleetform.models.base import Json, Quantity, SecretKey, Spec, optional
+
+
+class MetricTarget(Spec):
+    """The value at which an autoscaler aims."""
+
+    type: Literal["Utilization", "AverageValue", "Value"] = Field(
+        description="How the target is measured."
+    )
+    average_utilization: int | None = optional(
+        "Percent of the request, averaged over pods.", ge=1, le=10000
+    )
+    average_value: Quantity | None = optional("Value averaged over pods, a quantity.")
+    value: Quantity | None = optional("Value as a whole, a quantity.")
+
+
+class ResourceMetric(Spec):
+    """A pod resource that drives scaling."""
+
+    name: Literal["cpu", "memory"] = Field(description="Resource.")
+    target: MetricTarget = Field(description="Target.")
+
+
+class MetricIdentifier(Spec):
+    """A custom or external metric."""
+
+    name: str = Field(description="Metric name in the metrics API.", min_length=1, max_length=253)
+    selector: Json | None = optional(
+        "Label selector of the metric, as Kubernetes defines it. Default: none."
+    )
+
+
+class PodsMetric(Spec):
+    """A custom metric averaged over pods."""
+
+    metric: MetricIdentifier = Field(description="Which metric.")
+    target: MetricTarget = Field(description="Target; its type is AverageValue.")
+
+
+class ObjectReference(Spec):
+    """An object that a metric describes."""
+
+    api_version: str = Field(description="API version of the object.")
+    kind: str = Field(description="Kind of the object.")
+    name: str = Field(description="Name of the object.")
+
+
+class ObjectMetric(Spec):
+    """A custom metric of another object."""
+
+    described_object: ObjectReference = Field(description="The object that the metric describes.")
+    metric: MetricIdentifier = Field(description="Which metric.")
+    target: MetricTarget = Field(description="Target.")
+
+
+class Metric(Spec):
+    """One metric of a HorizontalPodAutoscaler (autoscaling/v2)."""
+
+    type: Literal["Resource", "Pods", "Object", "External"] = Field(
+        description="Which of the fields below is set."
+    )
+    resource: ResourceMetric | None = optional("For type Resource.")
+    pods: PodsMetric | None = optional("For type Pods: needs an adapter that serves the metric.")
+    object: ObjectMetric | None = optional("For type Object.")
+    external: PodsMetric | None = optional(
+        "For type External: needs an adapter that serves the metric."
+    )
+
+
+class ScalingPolicy(Spec):
+    """How fast a direction may go."""
+
+    type: Literal["Pods", "Percent"] = Field(description="Unit of `value`.")
+    value: int = Field(description="Pods or percent per period.", ge=1)
+    period_seconds: int = Field(description="Period in seconds, at most 1800.", ge=1, le=1800)
+
+
+class ScalingRules(Spec):
+    """One direction of scaling."""
+
+    stabilization_window_seconds: int | None = optional(
+        "Seconds to look back before acting, at most 3600.", ge=0
+    )
+    select_policy: Literal["Max", "Min", "Disabled"] | None = optional(
+        "Which policy wins. Default: Max."
+    )
+    policies: list[ScalingPolicy] | None = optional(
+        "Rates. Default: Kubernetes' own.", min_length=1
+    )
+    tolerance: Quantity | None = optional(
+        "Relative change that is ignored, such as `0.1`. Default: the cluster's."
+    )
+
+
+class Behavior(Spec):
+    """Speed of scaling in both directions."""
+
+    scale_up: ScalingRules | None = optional(
+        "Growing. Default: at once, doubling or 4 pods per 15 s."
+    )
+    scale_down: ScalingRules | None = optional("Shrinking. Default: 300 s window, 10 % per minute.")
+
+
+class TriggerAuth(Spec):
+    """Secrets that a KEDA trigger signs in with."""
+
+    parameter: str = Field(
+        description="Trigger parameter that the secret fills, such as `password`.", max_length=63
+    )
+    secret_ref: SecretKey = Field(description="Where the value is.")
+
+
+class Trigger(Spec):
+    """One KEDA trigger."""
+
+    type: str = Field(
+        description="KEDA scaler, such as `prometheus`, `redis`, `cron`.",
+        pattern=r"^[a-z0-9-]+$",
+        max_length=63,
+    )
+    metadata: dict[str, Annotated[str, StringConstraints(max_length=4096)]] = Field(
+        default_factory=dict, description="Parameters of the scaler; every value is a string."
+    )
+    metric_type: Literal["AverageValue", "Value", "Utilization"] | None = optional(
+        "How the value is read. Default: the scaler's."
+    )
+    name: str | None = optional("Unique name of the trigger. Default: none.", max_length=63)
+    authentication: list[TriggerAuth] | None = optional(
+        "Secrets of the trigger; become a TriggerAuthentication. Default: none."
+    )
+
+
+class Keda(Spec):
+    """Scaling by KEDA in place of a HorizontalPodAutoscaler."""
+
+    enabled: bool = Field(default=False, description="Whether a ScaledObject is made.")
+    triggers: list[Trigger] = Field(
+        default_factory=list,
+        description="Triggers; at least one, or cpu/memory metrics beside them.",
+    )
+    polling_interval: int | None = optional("Seconds between looks. Default: 30.", ge=1)
+    cooldown_period: int | None = optional(
+        "Seconds of quiet before scaling to zero. Default: 300.", ge=0
+    )
+    fallback_replicas: int | None = optional(
+        "Replicas while a trigger fails. Default: keep the current ones.", ge=1
+    )
+
+
+class Scaling(Spec):
+    """How many replicas there are, and who decides."""
+
+    min_replicas: int | None = optional(
+        "Fewest replicas; 0 only with a KEDA trigger that can wake it. Default: 1.", ge=0, le=10000
+    )
+    max_replicas: int | None = optional(
+        "Most replicas. Default: `minReplicas`: a fixed number.", ge=1, le=10000
+    )
+    metrics: list[Metric] | None = optional(
+        "Metrics of the autoscaler. Default: 70 % CPU, once `maxReplicas` is above `minReplicas`."
+    )
+    behavior: Behavior | None = optional(
+        "Speed of scaling. Default: up at once, down 10 % a minute after 300 s."
+    )
+    keda: Keda | None = optional("Scaling by KEDA. Default: off.")
