@@ -29,6 +29,9 @@ Capability = Literal[
 ]
 
 
+CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
+
+
 class Namespaces(Spec):
     """Where the specs' namespaces are in this environment."""
 
@@ -237,6 +240,10 @@ class NetworkDefaults(Spec):
     gateway_namespace: Name | None = optional(
         "Namespace of the gateway's or ingress controller's pods. Default: the Gateway's."
     )
+    gateway_ranges: list[CidrV4] = Field(
+        default_factory=list,
+        description="Addresses that a gateway outside the cluster's pods calls from, such as a cloud load balancer's. Default: none.",
+    )
     prometheus_namespace: Name = Field(
         default="monitoring", description="Namespace of Prometheus, which scrapes the pods."
     )
@@ -244,21 +251,19 @@ class NetworkDefaults(Spec):
         default_factory=dict,
         description="Pod port by in-cluster host: policies see pod ports, URLs name Service ports. Default: the URL's port.",
     )
-    api_server: list[Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]] = Field(
+    api_server: list[CidrV4] = Field(
         default_factory=lambda: ["0.0.0.0/0"],
         description="Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any.",
     )
-    private_ranges: list[Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]] = (
-        Field(
-            default_factory=lambda: [
-                "10.0.0.0/8",
-                "172.16.0.0/12",
-                "192.168.0.0/16",
-                "100.64.0.0/10",
-                "169.254.0.0/16",
-            ],
-            description="Ranges that `outside` excludes.",
-        )
+    private_ranges: list[CidrV4] = Field(
+        default_factory=lambda: [
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "100.64.0.0/10",
+            "169.254.0.0/16",
+        ],
+        description="Ranges that `outside` excludes.",
     )
 
 

@@ -145,6 +145,9 @@ def _callers(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     exposed = draft.exposed_port()
     if spec.expose is not None and exposed is not None and space:
         draft.callers.allow(network.everything_in(space), (("TCP", exposed.container_port),))
+    if spec.expose is not None and exposed is not None:
+        for cidr in environment.network.gateway_ranges:
+            draft.callers.allow({"ipBlock": {"cidr": cidr}}, (("TCP", exposed.container_port),))
     main = draft.main_port()
     default = (("TCP", main.container_port),) if main else ()
     for number, peer in enumerate(spec.network.allow_from):

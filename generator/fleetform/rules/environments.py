@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import combinations
 from typing import TYPE_CHECKING
 
-from fleetform.problems import Problem
+from fleetform.problems import Problem, did_you_mean
+from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
 from fleetform.tree import Path, problem_at
@@ -29,6 +31,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             yield from _capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
     yield from _routes(fleet)
+    yield from _tenants(fleet)
 
 
 def _secrets(fleet: Fleet) -> Iterator[Problem]:
@@ -149,6 +152,7 @@ def _capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
         yield _missing(resolved, ("spec", "scaling", "keda", "enabled"), "KEDA scaling", "keda")
     if spec.expose is not None:
         yield from _exposed(fleet, resolved)
+    yield from _unscraped(fleet, resolved)
     path: Path = ("spec", "observability", "metrics", "enabled")
     if (
         spec.observability.metrics.enabled
@@ -158,8 +162,32 @@ def _capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
         yield _missing(resolved, path, "a ServiceMonitor", "prometheus-operator", "warning")
 
 
+def _unscraped(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+    """Yield metrics of an own image that nobody can scrape, since no port serves them."""
+    metrics, container = resolved.spec.observability.metrics, resolved.spec.container
+    if not metrics.enabled or container is None:
+        return
+    wanted = [
+        port
+        for port in container.ports
+        if (port.name == "metrics" if metrics.port is None else port.container_port == metrics.port)
+    ]
+    if not wanted and "prometheus-operator" in fleet.environment.capabilities:
+        names = (
+            ", ".join(f"{port.container_port} ({port.name})" for port in container.ports) or "none"
+        )
+        yield resolved.problem(
+            ("spec", "observability", "metrics"),
+            "no-port",
+            "no port of the container serves the metrics",
+            hint=f"name one `metrics`, or set `port`; its ports: {names}",
+            key=True,
+        )
+
+
 def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
     defaults, expose = fleet.environment.expose, resolved.spec.expose
+    network = fleet.environment.network
     kind = expose.type or defaults.type
     path: Path = ("spec", "expose")
     if kind == "HTTPRoute" and "gateway-api" not in fleet.environment.capabilities:
@@ -172,12 +200,12 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             hint="set the environment's `expose.gateway`",
             key=True,
         )
-    elif kind == "Ingress" and not fleet.environment.network.gateway_namespace:
+    elif kind == "Ingress" and not (network.gateway_namespace or network.gateway_ranges):
         yield resolved.problem(
             path,
             "no-gateway",
             "the environment does not say where its ingress controller runs: nobody would get in",
-            hint="set the environment's `network.gatewayNamespace`",
+            hint="set the environment's `network.gatewayNamespace`, or `gatewayRanges` for one outside",
             key=True,
         )
     if not (expose.host or defaults.host):
@@ -201,6 +229,37 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             severity="warning",
             key=True,
         )
+
+
+def _tenants(fleet: Fleet) -> Iterator[Problem]:
+    """Yield quotas of namespaces that nobody uses, and limits that contradict each other."""
+    for name, quota in fleet.environment.tenants.items():
+        path: Path = ("spec", "tenants", name)
+        if name not in fleet.spaces and fleet.catalog.complete and not fleet.catalog.broken:
+            yield problem_at(
+                fleet.environment_tree,
+                path,
+                "idle-tenant",
+                f"no workload is in the namespace `{name}`",
+                hint=did_you_mean(name, fleet.spaces, noun="namespaces of the specs"),
+                severity="warning",
+                key=True,
+            )
+        rows = (
+            ("defaultRequest", quota.default_request),
+            ("defaultLimit", quota.default_limit),
+            ("max", quota.max),
+        )
+        for (low_name, low), (high_name, high) in combinations(rows, 2):
+            for resource in sorted(low.keys() & high.keys()):
+                if parse(low[resource]) > parse(high[resource]):
+                    yield problem_at(
+                        fleet.environment_tree,
+                        (*path, low_name, resource),
+                        "request-above-limit",
+                        f"`{low_name}` {low[resource]} is more than `{high_name}` {high[resource]}",
+                        hint="lower the one or raise the other",
+                    )
 
 
 def path_of(resolved: Resolved) -> str:
@@ -270,6 +329,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
     for field, ranges in (
         ("privateRanges", network.private_ranges),
         ("apiServer", network.api_server),
+        ("gatewayRanges", network.gateway_ranges),
     ):
         for number, text in enumerate(ranges):
             try:
@@ -277,7 +337,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
             except ValueError as error:
                 said = str(error)
             else:
-                if field == "apiServer" or known.prefixlen:
+                if field != "privateRanges" or known.prefixlen:
                     continue
                 said = "excluding every address leaves nothing"
             yield problem_at(
