@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.golden.cases import CASES
+from tests.tools import run
 
 from . import checkov, kubeconform, models, promtool, readers, rendered
 
@@ -127,3 +129,20 @@ def test_every_object_of_a_golden_tree_is_valid(case):
     found = rendered.objects(files)
     assert verdict.scanned == len(found) > 0
     assert all(models.load(item) for item in found if models.is_built_in(item))
+
+
+@in_each_environment
+def test_kustomize_builds_the_same_objects_and_warns_of_nothing(folder, objects):
+    done = run("kustomize", "build", folder)
+    assert done.stderr == ""
+    built = [document for document in yaml.safe_load_all(done.stdout) if document]
+    assert _by_identity(built) == _by_identity(objects)
+
+
+def _by_identity(manifests):
+    found = {
+        (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item
+        for item in manifests
+    }
+    assert len(found) == len(manifests)
+    return found
