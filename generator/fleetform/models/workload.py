@@ -400,7 +400,7 @@ class Expose(Spec):
     port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
     tls: bool = Field(
         default=True,
-        description="Whether a Certificate is asked for (own host, cert-manager) or TLS is expected at the gateway.",
+        description="Whether cert-manager makes a Certificate for an own host on an Ingress; TLS of gateways and shared hosts ends there.",
     )
 
 

@@ -160,8 +160,10 @@ def _expose(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Expose | Non
     kind = given.type or defaults.type
     gateway = view.dump(defaults.gateway) if defaults.gateway else {}
     issuer = view.dump(defaults.issuer) if defaults.issuer else {}
+    # The shared host has one certificate for all, and it is the ingress controller's.
     certificate = (
         kind == "Ingress"
+        and given.host
         and given.tls
         and issuer
         and "cert-manager" in fleet.environment.capabilities

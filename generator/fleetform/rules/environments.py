@@ -217,7 +217,7 @@ def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             key=True,
         )
     own_path = path_of(resolved)
-    certified = expose.tls and defaults.issuer is not None
+    certified = bool(expose.tls and expose.host) and defaults.issuer is not None
     if kind == "Ingress" and certified and "cert-manager" not in fleet.environment.capabilities:
         yield _missing(resolved, (*path, "tls"), "a Certificate", "cert-manager")
     if kind == "Ingress" and own_path != "/":
