@@ -234,3 +234,26 @@ def test_agent_json_names_secrets_and_never_holds_one(config_map):
     for value in secrets(json.loads(config_map["data"]["agent.json"])):
         assert value.keys() == {"file"}
         assert value["file"].startswith("/var/run/secrets/fleetform/")
+
+
+@pytest.mark.parametrize(
+    ("said", "files"),
+    [
+        ("", {"caFile": "ca.crt", "certFile": "tls.crt", "keyFile": "tls.key"}),
+        (", clientCertificate: false", {"caFile": "ca.crt"}),
+    ],
+)
+def test_a_store_is_shown_a_client_certificate_unless_the_spec_says_not_to(said, files, tmp_path):
+    tls = f"{{enabled: true, secretRef: {{name: redis-tls}}{said}}}"
+    memory = f"  memory: {{type: redis, redis: {{host: redis.example.com, tls: {tls}}}}}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": GOOD["agents/a.yaml"] + memory})
+    texts = render([tmp_path / "agents"], tmp_path / "environments", "prod").texts
+    (config_map,) = [
+        item for item in manifests(texts["default/helper.yaml"]) if item["kind"] == "ConfigMap"
+    ]
+    mounted = "/var/run/secrets/fleetform/redis-tls"
+    assert json.loads(config_map["data"]["agent.json"])["memory"]["tls"] == {
+        key: f"{mounted}/{name}" for key, name in files.items()
+    }
+    for name in ("ca.crt", "tls.crt", "tls.key"):
+        assert (f"redis-tls/{name}" in texts["default/helper.yaml"]) == (name in files.values())

@@ -39,7 +39,11 @@ class StoreTls(Spec):
 
     enabled: bool = Field(default=False, description="Whether the connection is encrypted.")
     secret_ref: SecretName | None = optional(
-        "Secret with `ca.crt`, and `tls.crt` and `tls.key` for a client certificate. Default: public CAs."
+        "Secret with `ca.crt`, `tls.crt` and `tls.key`. Default: public CAs, no client certificate."
+    )
+    client_certificate: bool = Field(
+        default=True,
+        description="Whether `tls.crt` and `tls.key` of the Secret are shown to the store.",
     )
     insecure_skip_verify: bool = Field(
         default=False, description="Weakens: accepts any certificate."

@@ -161,11 +161,10 @@ def _store_tls(tls: StoreTls, secrets: SecretFiles) -> dict[str, Any]:
     files: dict[str, Any] = {}
     if tls.secret_ref:
         name = tls.secret_ref.name
-        files = {
-            "caFile": secrets.path(name, "ca.crt"),
-            "certFile": secrets.path(name, "tls.crt"),
-            "keyFile": secrets.path(name, "tls.key"),
-        }
+        files = {"caFile": secrets.path(name, "ca.crt")}
+        if tls.client_certificate:
+            files["certFile"] = secrets.path(name, "tls.crt")
+            files["keyFile"] = secrets.path(name, "tls.key")
     if tls.insecure_skip_verify:
         files["insecureSkipVerify"] = True
     return {"tls": files}
