@@ -6,6 +6,7 @@ from typing import Any
 
 from fleetform.objects.manifest import data, labels
 from fleetform.plan.model import Probe, WorkloadPlan
+from fleetform.plan.pods import security
 
 
 def template(plan: WorkloadPlan) -> dict[str, Any]:
@@ -73,11 +74,7 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
             body[name] = _probe(probe)
     if plan.pre_stop:
         body["lifecycle"] = {"preStop": {"sleep": {"seconds": plan.pre_stop}}}
-    body["securityContext"] = {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": plan.read_only_root,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    body["securityContext"] = security(read_only_root=plan.read_only_root)
     body["volumeMounts"] = data(plan.mounts)
     return body
 

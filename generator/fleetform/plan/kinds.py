@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import view
-from fleetform.plan import config, pods, stores, traffic
+from fleetform.plan import config, pods, secrets, stores, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Port
 from fleetform.problems import Problem
@@ -148,9 +148,7 @@ def _mounts(draft: Draft) -> None:
         )
     if draft.secrets.keys:
         draft.volumes.append(draft.secrets.volume())
-        draft.mounts.append(
-            {"name": "secrets", "mountPath": "/var/run/secrets/fleetform", "readOnly": True}
-        )
+        draft.mounts.append({"name": "secrets", "mountPath": secrets.DIRECTORY, "readOnly": True})
     found, mounts = pods.volumes(draft.workload.volumes, stateful=draft.workload.stateful)
     draft.volumes += found
     draft.mounts += mounts

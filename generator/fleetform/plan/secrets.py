@@ -9,7 +9,6 @@ if TYPE_CHECKING:
 
 DIRECTORY = "/var/run/secrets/fleetform"
 """Where the generic runtime finds secret files: `<directory>/<secret>/<key>`."""
-TLS_KEYS = ("ca.crt", "tls.crt", "tls.key")
 
 
 class SecretFiles:
@@ -17,7 +16,6 @@ class SecretFiles:
 
     def __init__(self) -> None:
         self.keys: dict[str, set[str]] = {}
-        self.optional: dict[str, set[str]] = {}
 
     def file(self, reference: SecretKey) -> dict[str, str]:
         """Return the runtime's reference to a secret and remember to mount it."""
