@@ -218,7 +218,7 @@ def _known_fields(error: Any, kind: str, definition: str) -> list[str]:
         try:
             body = body[step]
         except (KeyError, IndexError, TypeError):
-            if step in ("$ref",):
+            if step == "$ref":
                 continue
             return []
     return list(_follow(body, root).get("properties", {}))

@@ -12,7 +12,7 @@ from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
-from fleetform.tree import Map, Seq, at, plain, problem_at, without_nulls
+from fleetform.tree import Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
@@ -178,9 +178,7 @@ def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[L
 
     refuse(spaces.problems)
     found = chains.chain(spaces.documents, name, folder)
-    return view.read("Environment", plain(without_nulls(chains.merged(found)))), chains.layers(
-        found
-    )
+    return view.read("Environment", without_nulls(chains.merged(found))), chains.layers(found)
 
 
 def own_layer(resolved: Resolved) -> list[Layer]:

@@ -84,9 +84,8 @@ def _shared_claims(drafts: list[Draft]) -> set[str]:
     """Return the names of claims that more than one pod of a namespace may mount."""
     pods: Counter[str] = Counter()
     for draft in drafts:
-        if not draft.workload.stateful:
+        claims = [item.name for item in draft.workload.volumes if item.claim is not None]
+        if claims and not draft.workload.stateful:
             most = decide(draft.resolved.name, draft.workload.scaling).most if draft.scalable else 1
-            pods.update(
-                {item.name: most for item in draft.workload.volumes if item.claim is not None}
-            )
+            pods.update(dict.fromkeys(claims, most))
     return {name for name, count in pods.items() if count > 1}

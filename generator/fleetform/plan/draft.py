@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan import network
-from fleetform.plan.model import Config, Port, Probe
+from fleetform.plan.model import Config, Probe
 from fleetform.plan.secrets import SecretFiles
+from fleetform.resolve.ports import Port, metrics_port
 
 if TYPE_CHECKING:
     from fleetform.models.workload import Workload
@@ -58,6 +59,4 @@ class Draft:
         wanted = generic if metrics.enabled is None else metrics.enabled
         if not wanted or "prometheus-operator" not in fleet.environment.capabilities:
             return None
-        if metrics.port is None:
-            return next((port for port in self.ports if port.name == "metrics"), None)
-        return next((port for port in self.ports if port.container_port == metrics.port), None)
+        return metrics_port(self.resolved)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from fleetform import view
 from fleetform.plan import config, pods, secrets, stores, traffic
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import Port
 from fleetform.problems import Problem
-from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
+from fleetform.resolve.ports import Port, ports
 from fleetform.resolve.references import Uses
 from fleetform.rules.resources import MARGIN, PRE_STOP
 
@@ -67,11 +66,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
         ("spec",),
         problems,
     )
-    metrics_port = spec.observability.metrics.port or METRICS_PORT
-    draft.ports = (
-        Port("http", HTTP_PORT, HTTP_PORT, "TCP", "http"),
-        Port("metrics", metrics_port, metrics_port, "TCP", "http"),
-    )
+    draft.ports = tuple(ports(resolved))
     turn = spec.limits.turn_timeout_seconds
     draft.grace = PRE_STOP + turn + MARGIN
     draft.args = ("serve", "--config", f"{config.DIRECTORY}/agent.json")
@@ -105,16 +100,7 @@ def _own_image(
     draft.command = tuple(container.command or ())
     draft.args = tuple(pods.escape(word) for word in container.args or ())
     draft.working_dir = container.working_dir or ""
-    draft.ports = tuple(
-        Port(
-            port.name,
-            port.container_port,
-            port.service_port or port.container_port,
-            port.protocol,
-            port.app_protocol or "",
-        )
-        for port in container.ports
-    )
+    draft.ports = tuple(ports(resolved))
     draft.env = tuple(pods.env(spec.env))
     check = spec.health_check
     live = check.path or ""
@@ -129,9 +115,9 @@ def _own_image(
     _mounts(draft)
 
 
-def _probe_port(number: int | None, ports: tuple[Port, ...]) -> str | int:
+def _probe_port(number: int | None, known: tuple[Port, ...]) -> str | int:
     """Return the probes' port by name where it has one."""
-    tcp = [port for port in ports if port.protocol == "TCP"]
+    tcp = [port for port in known if port.protocol == "TCP"]
     if number is not None:
         return next((port.name for port in tcp if port.container_port == number), number)
     return next((port.name for port in tcp if port.name == "http"), tcp[0].name if tcp else "")

@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fleetform.resolve import ports
+
 Json = Mapping[str, Any]
 """A piece of an object in Kubernetes' own keys."""
 
 
-class Port(NamedTuple):
-    """A port of the main container and of its Service."""
-
-    name: str
-    container_port: int
-    service_port: int
-    protocol: str = "TCP"
-    app_protocol: str = ""
+Port = ports.Port
+"""A port of the main container and of its Service."""
 
 
 class Probe(NamedTuple):

@@ -129,7 +129,7 @@ def _to_workload(
     known = [item for item in ports(workload) if item.protocol == "TCP"]
     for item in known:
         if item.service_port == port:
-            traffic.call(fleet, workload, (("TCP", item.pod_port),))
+            traffic.call(fleet, workload, (("TCP", item.container_port),))
             return
     names = ", ".join(f"{item.service_port} ({item.name})" for item in known) or "none"
     yield owner.problem(

@@ -202,7 +202,7 @@ def server_url(fleet: Fleet, server: Resolved, agent: Resolved) -> str:
 
 def service_url(fleet: Fleet, workload: Resolved) -> str:
     """Return the URL of a fleet workload's Service, without a path."""
-    host = f"{workload.name}.{fleet.target_namespace(workload.namespace)}.svc.cluster.local"
+    host = hosts.service_host(fleet, workload)
     port = http_port(workload)
     return f"http://{host}:{port.service_port}" if port else f"http://{host}"
 

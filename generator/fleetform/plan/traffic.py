@@ -37,15 +37,11 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
 def _peer(fleet: Fleet, draft: Draft, peer: Resolved) -> None:
     """Allow both ways; a side without ports cannot be called, and no ports would mean all of them."""
     theirs = _all_ports(peer)
-    own = _own_ports(draft)
+    own = _all_ports(draft.resolved)
     if theirs:
         draft.traffic.call(fleet, peer, theirs)
     if own:
         draft.callers.call(fleet, peer, own)
-
-
-def _own_ports(draft: Draft) -> network.Ports:
-    return tuple(sorted((port.protocol, port.container_port) for port in draft.ports))
 
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -96,11 +92,11 @@ def _token(
 def _call_http(fleet: Fleet, draft: Draft, other: Resolved) -> None:
     port = http_port(other)
     if port is not None:
-        draft.traffic.call(fleet, other, (("TCP", port.pod_port),))
+        draft.traffic.call(fleet, other, (("TCP", port.container_port),))
 
 
-def _all_ports(peer: Resolved) -> network.Ports:
-    return tuple(sorted((port.protocol, port.pod_port) for port in ports(peer)))
+def _all_ports(workload: Resolved) -> network.Ports:
+    return tuple(sorted((port.protocol, port.container_port) for port in ports(workload)))
 
 
 def _memory(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -119,7 +115,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     resolved, spec, traffic = draft.resolved, draft.workload, draft.traffic
     network.dns(fleet, traffic)
     if spec.stateful and draft.ports:  # replicas that have names talk to each other
-        traffic.call(fleet, resolved, _own_ports(draft))
+        traffic.call(fleet, resolved, _all_ports(resolved))
     network.platform(fleet, spec.identity, traffic)
     if spec.rbac is not None and spec.rbac.rules:
         network.api_server(fleet, traffic)

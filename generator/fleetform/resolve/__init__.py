@@ -12,7 +12,7 @@ from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
-from fleetform.resolve.catalog import Catalog, Key, namespace_of
+from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, flatten, layers
 from fleetform.tree import Map, Path, problem_at, without_nulls
 
@@ -74,8 +74,7 @@ class Fleet:
 
     def of(self, kind: str) -> Iterator[Resolved]:
         """Yield the specs of a kind in order of namespace and name."""
-        for _, resolved in sorted(self.specs.get(kind, {}).items()):
-            yield resolved
+        yield from self.specs.get(kind, {}).values()  # they are added in that order
 
     def target_namespace(self, namespace: str) -> str:
         """Return the namespace in the cluster of a namespace in the specs."""
@@ -97,7 +96,7 @@ def resolve(
     if typed is None:
         return None, problems
     fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
-    used: set[tuple[int, ...]] = set()
+    used: set[int] = set()
     for kind in (*MERGED, *PLAIN):
         for key, document in catalog.of(kind):
             _add(fleet, kind, key, document, used, problems)
@@ -113,7 +112,7 @@ def _add(
     kind: str,
     key: Key,
     document: SpecDocument,
-    used: set[tuple[int, ...]],
+    used: set[int],
     problems: list[Problem],
 ) -> None:
     found: tuple[Layer, ...] = ()
@@ -153,17 +152,14 @@ def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
     return view.read(kind, tree)
 
 
-def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterator[Problem]:
+def _idle_patches(tree: Map, fleet: Fleet, used: set[int]) -> Iterator[Problem]:
     if not fleet.catalog.complete or fleet.catalog.broken:
         return
     for number, patch in enumerate(fleet.environment.patches):
-        if (number,) not in used:
-            names = [
-                name
-                for kind in (patch.target.kind,)
-                for _, name in fleet.catalog.documents.get(kind, {})
-            ]
-            hint = f"{patch.target.kind}s of the fleet: {', '.join(sorted(names)[:20]) or 'none'}"
+        if number not in used:
+            kind = patch.target.kind
+            names = sorted(name for _, name in fleet.catalog.documents.get(kind, {}))
+            hint = f"{kind}s of the fleet: {', '.join(names[:20]) or 'none'}"
             yield problem_at(
                 tree,
                 ("spec", "patches", number, "target"),
@@ -171,6 +167,3 @@ def _idle_patches(tree: Map, fleet: Fleet, used: set[tuple[int, ...]]) -> Iterat
                 "the patch matches nothing",
                 hint=hint,
             )
-
-
-__all__ = ["Fleet", "Resolved", "namespace_of", "resolve"]

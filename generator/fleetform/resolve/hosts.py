@@ -55,7 +55,7 @@ def rewritten(fleet: Fleet, namespace: str, url: str) -> str:
     if not found.namespace:
         return url
     parts = urlsplit(url)
-    authority = f"{found.service}.{found.namespace}.svc.cluster.local"
+    authority = _full_name(found.service, found.namespace)
     if parts.port is not None:
         authority += f":{parts.port}"
     return urlunsplit((parts.scheme, authority, parts.path, parts.query, parts.fragment))
@@ -64,7 +64,16 @@ def rewritten(fleet: Fleet, namespace: str, url: str) -> str:
 def written_out(fleet: Fleet, namespace: str, host: str) -> str:
     """Return a host as the cluster knows it; one outside stays as it is."""
     found = destination(fleet, namespace, host, 0)
-    return f"{found.service}.{found.namespace}.svc.cluster.local" if found.namespace else host
+    return _full_name(found.service, found.namespace) if found.namespace else host
+
+
+def service_host(fleet: Fleet, workload: Resolved) -> str:
+    """Return the host of a fleet workload's Service."""
+    return _full_name(workload.name, fleet.target_namespace(workload.namespace))
+
+
+def _full_name(service: str, namespace: str) -> str:
+    return f"{service}.{namespace}.svc.cluster.local"
 
 
 def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:

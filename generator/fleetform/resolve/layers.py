@@ -20,7 +20,7 @@ class Layer:
 
 
 def layers(
-    catalog: Catalog, environment: Map, document: SpecDocument, used: set[tuple[int, ...]]
+    catalog: Catalog, environment: Map, document: SpecDocument, used: set[int]
 ) -> tuple[list[Layer], list[Problem]]:
     """Return what a document's spec is made of, lowest first; `used` collects the patches that matched."""
     problems: list[Problem] = []
@@ -35,7 +35,7 @@ def layers(
         found.append(Layer(f"{document.kind} {document.name}", spec))
     for number, patch in enumerate(_patches(environment)):
         if _matches(patch, document):
-            used.add((number,))
+            used.add(number)
             found.append(Layer(f"patch {number} of environment {name}", patch["spec"]))
     return found, problems
 

@@ -14,26 +14,26 @@ STORE_PORTS = {"redis": 6379, "postgres": 5432}
 """Where a provisioned store of a type listens."""
 
 
-class ServicePort(NamedTuple):
-    """A port as callers name it and as pods listen on it."""
+class Port(NamedTuple):
+    """A port of a workload's pods and of its Service."""
 
     name: str
+    container_port: int
     service_port: int
-    pod_port: int
     protocol: str = "TCP"
     app_protocol: str = ""
 
 
-def ports(workload: Resolved) -> list[ServicePort]:
+def ports(workload: Resolved) -> list[Port]:
     """Return the ports of an agent, a deployed MCP server or a provisioned store."""
     spec = workload.spec
     container = spec.provision.container if workload.kind == "MemoryStore" else spec.container
     if container is not None:
         return [
-            ServicePort(
+            Port(
                 port.name,
-                port.service_port or port.container_port,
                 port.container_port,
+                port.service_port or port.container_port,
                 port.protocol,
                 port.app_protocol or "",
             )
@@ -41,17 +41,25 @@ def ports(workload: Resolved) -> list[ServicePort]:
         ]
     if workload.kind == "MemoryStore":
         number = STORE_PORTS[spec.type]
-        return [ServicePort(spec.type, number, number)]
+        return [Port(spec.type, number, number)]
     metrics = spec.observability.metrics.port or METRICS_PORT
     return [
-        ServicePort("http", HTTP_PORT, HTTP_PORT, "TCP", "http"),
-        ServicePort("metrics", metrics, metrics, "TCP", "http"),
+        Port("http", HTTP_PORT, HTTP_PORT, "TCP", "http"),
+        Port("metrics", metrics, metrics, "TCP", "http"),
     ]
 
 
-def http_port(workload: Resolved) -> ServicePort | None:
+def http_port(workload: Resolved) -> Port | None:
     """Return the port to call: named http or mcp, else one that speaks HTTP, else the first of TCP."""
     usable = [port for port in ports(workload) if port.protocol == "TCP"]
     named = [port for port in usable if port.name in ("http", "mcp")]
     spoken = [port for port in usable if port.app_protocol == "http"]
     return next(iter([*named, *spoken, *usable]), None)
+
+
+def metrics_port(workload: Resolved) -> Port | None:
+    """Return the port that serves metrics: the number that the spec says, else the one named metrics."""
+    number = workload.spec.observability.metrics.port
+    if number is None:
+        return next((port for port in ports(workload) if port.name == "metrics"), None)
+    return next((port for port in ports(workload) if port.container_port == number), None)

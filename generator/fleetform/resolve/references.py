@@ -10,6 +10,8 @@ from fleetform import view
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
+from fleetform.resolve.hosts import is_deployed, service_host
+from fleetform.resolve.ports import http_port
 from fleetform.tree import Path, locate
 
 if TYPE_CHECKING:
@@ -247,19 +249,14 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
 def reachable(fleet: Fleet, store: Resolved) -> Any:
     """Return a store's spec with the host of the server that the environment provisions for it."""
     spec = store.spec
-    if (
-        spec.provision is None
-        or not spec.provision.enabled
-        or spec.type not in ("redis", "postgres")
-    ):
+    if not is_deployed(store):
         return spec
-    from fleetform.resolve.ports import http_port  # noqa: PLC0415 - it needs Resolved, as we do
-
-    host = f"{store.name}.{fleet.target_namespace(store.namespace)}.svc.cluster.local"
     server = getattr(spec, spec.type) or view.make("MemoryStore", spec.type.title(), {})
     port = http_port(store)
     number = port.service_port if port else server.port
-    return view.replace(spec, **{spec.type: view.replace(server, host=host, port=number)})
+    return view.replace(
+        spec, **{spec.type: view.replace(server, host=service_host(fleet, store), port=number)}
+    )
 
 
 def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:

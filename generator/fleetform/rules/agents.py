@@ -13,6 +13,7 @@ from fleetform.resolve.references import Uses
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import ToolUse
     from fleetform.rules import AgentUses
 
 FILESYSTEM = "/var/lib/fleetform"
@@ -150,7 +151,7 @@ def _sign_in(agent: Resolved, uses: Uses) -> Iterator[Problem]:
             continue
         if theirs.type == "apiKey" and other.namespace == agent.namespace:
             continue  # its Secret is in reach
-        number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+        number = _number(agent, use)
         yield agent.problem(
             ("spec", "tools", number, "name"),
             "no-sign-in",
@@ -212,7 +213,7 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
     """Say what is asked of the runtime and left out of agent.json."""
     for use, tool in uses.tools:
         if not is_served(TOOL_TYPES[tool.spec.type]):
-            number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+            number = _number(agent, use)
             yield agent.problem(
                 ("spec", "tools", number, "name"),
                 "not-served",
@@ -233,3 +234,7 @@ def _own_image(agent: Resolved) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
+
+
+def _number(agent: Resolved, use: ToolUse) -> int:
+    return next(number for number, item in enumerate(agent.spec.tools) if item is use)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fleetform.problems import Problem, did_you_mean
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
 from fleetform.tree import Path, problem_at
 
@@ -167,12 +168,8 @@ def _unscraped(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
     metrics, container = resolved.spec.observability.metrics, resolved.spec.container
     if not metrics.enabled or container is None:
         return
-    wanted = [
-        port
-        for port in container.ports
-        if (port.name == "metrics" if metrics.port is None else port.container_port == metrics.port)
-    ]
-    if not wanted and "prometheus-operator" in fleet.environment.capabilities:
+    wanted = metrics_port(resolved)
+    if wanted is None and "prometheus-operator" in fleet.environment.capabilities:
         names = (
             ", ".join(f"{port.container_port} ({port.name})" for port in container.ports) or "none"
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.tree import Path, problem_at
+from fleetform.tree import Map, Path, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -42,15 +42,7 @@ def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
         (("spec", "namespaces", "labels"), environment.namespaces.labels),
     ):
         for key in entries:
-            if key == "app" or key.startswith(RESERVED_PREFIXES):
-                yield problem_at(
-                    fleet.environment_tree,
-                    (*path, key),
-                    "reserved-label",
-                    f"the label `{key}` is Fleetform's own",
-                    hint="choose another key, such as `example.com/tier`",
-                    key=True,
-                )
+            yield from _reserved(fleet.environment_tree, path, key)
 
 
 def _labels(resolved: Resolved) -> Iterator[Problem]:
@@ -75,14 +67,20 @@ def _labels(resolved: Resolved) -> Iterator[Problem]:
                     hint="use a key with a letter and a dash or a domain",
                     key=True,
                 )
-            elif is_labels and (key == "app" or key.startswith(RESERVED_PREFIXES)):
-                yield resolved.problem(
-                    (*path, key),
-                    "reserved-label",
-                    f"the label `{key}` is Fleetform's own",
-                    hint="choose another key, such as `example.com/tier`",
-                    key=True,
-                )
+            elif is_labels:
+                yield from _reserved(resolved.tree, path, key)
+
+
+def _reserved(tree: Map, path: Path, key: str) -> Iterator[Problem]:
+    if key == "app" or key.startswith(RESERVED_PREFIXES):
+        yield problem_at(
+            tree,
+            (*path, key),
+            "reserved-label",
+            f"the label `{key}` is Fleetform's own",
+            hint="choose another key, such as `example.com/tier`",
+            key=True,
+        )
 
 
 def _one_name(fleet: Fleet) -> Iterator[Problem]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.hosts import is_deployed
 from fleetform.rules.pods import workloads
 from fleetform.tree import Path
 
@@ -22,11 +21,7 @@ RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets")  # noqa: S108 - 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield volumes without a source, with two, in our places, or shared in two shapes."""
     del uses
-    claims: dict[tuple[str, str], tuple[Resolved, object]] = {
-        (store.namespace, f"{store.name}-data"): (store, store.spec.provision.storage)
-        for store in fleet.of("MemoryStore")
-        if is_deployed(store) and store.spec.provision.storage
-    }
+    claims: dict[tuple[str, str], tuple[Resolved, object]] = {}
     for resolved, spec, _ in workloads(fleet):
         if resolved.kind == "MemoryStore" and spec.storage:
             claims[resolved.namespace, f"{resolved.name}-data"] = (resolved, None)
