@@ -110,33 +110,33 @@ def plan_of(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
     return plan(fleet)
 
 
-def texts_of(plan: FleetPlan) -> dict[str, str]:
-    """Return the plain manifests of an environment by their paths."""
-    from fleetform.targets import manifests  # noqa: PLC0415
-
-    return {
-        path: manifests.text(header, documents)
-        for path, (header, documents) in manifests.files(plan).items()
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """An environment's texts and everything that was said on the way."""
+    """An environment's texts by folder and path, and everything that was said on the way."""
 
-    texts: dict[str, str]
+    folders: dict[str, dict[str, str]]
     problems: tuple[Problem, ...]
 
 
-def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
-    """Render an environment; raises SpecError when an error stands in the way."""
+def render(
+    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
+) -> Rendering:
+    """Render an environment to some targets, by default to those that it names.
+
+    Raises SpecError when an error stands in the way.
+    """
+    from fleetform.objects import build  # noqa: PLC0415
+    from fleetform.targets import texts  # noqa: PLC0415
+    from fleetform.targets.build import Build  # noqa: PLC0415
+
     plan, problems = planned(read(agents), environments, name)
     if plan is None or errors(problems):
         raise SpecError(problems)
     if not plan.workloads:
         folders = ", ".join(map(str, agents))
         raise SpecError([*problems, _nothing(folders)])
-    return Rendering(texts_of(plan), tidy(problems))
+    made = texts(Build(plan, build(plan)), targets or plan.targets)
+    return Rendering(made, tidy(problems))
 
 
 def planned(

@@ -91,6 +91,10 @@ class Output:
             self._put(RECORD, self._record_text(changes.digests))
         return changes
 
+    def judge(self, texts: Mapping[str, str]) -> None:
+        """Refuse what `write` would refuse, and write nothing."""
+        self._refuse_foreign(self.compare(texts))
+
     # -- the record ----------------------------------------------------------------------------
 
     def _record_text(self, digests: Mapping[str, str], owned: list[str] | None = None) -> str:
@@ -268,6 +272,14 @@ class Output:
                 )
             ]
         )
+
+
+def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Changes]:
+    """Make several folders equal to their texts; when one is refused, none is touched."""
+    if len(outputs) > 1:
+        for output, texts in outputs.items():
+            output.judge(texts)
+    return {output: output.write(texts) for output, texts in outputs.items()}
 
 
 def _is_inside(path: str) -> bool:

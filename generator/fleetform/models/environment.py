@@ -29,6 +29,9 @@ Capability = Literal[
 ]
 
 
+TargetName = Literal["manifests"]
+DEFAULT_TARGETS: tuple[TargetName, ...] = ("manifests",)
+
 CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
 
 
@@ -369,6 +372,11 @@ class EnvironmentSpec(Spec):
     )
     tenants: dict[Name, Quota] = Field(
         default_factory=dict, description="Quotas by namespace as in the specs. Default: none."
+    )
+    targets: list[TargetName] = Field(
+        default_factory=lambda: [*DEFAULT_TARGETS],
+        description="What `render` writes: plain manifests in `rendered/`.",
+        min_length=1,
     )
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
     labels: dict[LabelKey, LabelValue] = Field(

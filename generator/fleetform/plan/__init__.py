@@ -47,6 +47,7 @@ def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
         fleet.environment_name,
         tuple(workloads),
         tuple(spaced),
+        tuple(dict.fromkeys(fleet.environment.targets)),
         fleet.environment.gitops.kustomization,
     ), problems
 

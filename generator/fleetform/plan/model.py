@@ -226,4 +226,5 @@ class FleetPlan(NamedTuple):
     environment: str
     workloads: tuple[WorkloadPlan, ...]
     namespaces: tuple[NamespacePlan, ...]
+    targets: tuple[str, ...]
     kustomization: bool
