@@ -11,9 +11,9 @@ REWRITE = "make golden"
 
 def rendered(case: Path) -> dict[str, str]:
     """Return the texts that a case makes today, by path."""
-    return pipeline.render(
-        [case / "agents"], case / "environments", "prod", ["manifests"]
-    ).folders["rendered/prod"]
+    return pipeline.render([case / "agents"], case / "environments", "prod", ["manifests"]).folders[
+        "rendered/prod"
+    ]
 
 
 def expected(case: Path) -> dict[str, str]:
