@@ -13,10 +13,10 @@ CAPABILITIES = ["cert-manager", "external-secrets", "gateway-api", "keda", "prom
 Json = Any
 
 
-def fleet(seed: int, count: int = 24) -> dict[str, str]:
+def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
     """Return the files of a fleet; the same seed makes the same fleet."""
     chance = random.Random(seed)
-    names = _names(chance, count)
+    names = _names(chance, count, longest)
     documents = [_environment(chance)]
     for number, name in enumerate(names):
         space = chance.choice(NAMESPACES)
@@ -34,11 +34,11 @@ def _document(kind: str, name: str, namespace: str, spec: Json, number: int) -> 
     return {"apiVersion": API.split()[1], "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _names(chance: random.Random, count: int) -> list[str]:
+def _names(chance: random.Random, count: int, longest: int) -> list[str]:
     """Names that begin alike, end like our own suffixes, and are as long as they may be."""
     stems = ["a", "ab", "a-b", "support", "s" * 40, "s" * 63, "x" * 62 + "y"]
     ends = ["", "-b", "-config", "-tls", "-trigger-0", "-data", "-1"]
-    names = {(stem + end)[:63].strip("-") for stem in stems for end in ends}
+    names = {(stem + end)[:longest].strip("-") for stem in stems for end in ends}
     return chance.sample(sorted(names), min(count, len(names)))
 
 

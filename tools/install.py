@@ -83,11 +83,13 @@ RECIPES: dict[str, Recipe] = {
     # Only for a machine without a Go of its own; Go finds its library from its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
     "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
+    "helm3": GoTool("helm.sh/helm/v3/cmd/helm"),
     "kind": GoTool("sigs.k8s.io/kind"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
     # Without its service discoveries it builds in a quarter of the time; rules need none.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
+    "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
     "schemas": Schemas(),
     "yaml2json": GoTool("."),
 }

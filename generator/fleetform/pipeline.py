@@ -125,8 +125,8 @@ def render(
 
     Raises SpecError when an error stands in the way.
     """
+    from fleetform import targets as kinds  # noqa: PLC0415
     from fleetform.objects import build  # noqa: PLC0415
-    from fleetform.targets import texts  # noqa: PLC0415
     from fleetform.targets.build import Build  # noqa: PLC0415
 
     plan, problems = planned(read(agents), environments, name)
@@ -135,8 +135,10 @@ def render(
     if not plan.workloads:
         folders = ", ".join(map(str, agents))
         raise SpecError([*problems, _nothing(folders)])
-    made = texts(Build(plan, build(plan)), targets or plan.targets)
-    return Rendering(made, tidy(problems))
+    built, chosen = Build(plan, build(plan)), targets or plan.targets
+    problems += kinds.problems(built, chosen)
+    refuse(problems)
+    return Rendering(kinds.texts(built, chosen), tidy(problems))
 
 
 def planned(

@@ -19,6 +19,7 @@ class Target(StrEnum):
     """What `render` can write; an environment's `targets` are of these."""
 
     MANIFESTS = "manifests"
+    HELM = "helm"
 
 
 @reported

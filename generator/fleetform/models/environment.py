@@ -29,7 +29,7 @@ Capability = Literal[
 ]
 
 
-TargetName = Literal["manifests"]
+TargetName = Literal["manifests", "helm"]
 DEFAULT_TARGETS: tuple[TargetName, ...] = ("manifests",)
 
 CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
@@ -231,6 +231,10 @@ class ExposeDefaults(Spec):
 class NetworkDefaults(Spec):
     """What network policies cannot see by themselves."""
 
+    default_deny: bool = Field(
+        default=False,
+        description="Whether every namespace gets a policy that closes pods which no other policy selects, such as those of others.",
+    )
     dns_namespace: Name = Field(
         default="kube-system", description="Namespace of the cluster's DNS."
     )
@@ -375,7 +379,7 @@ class EnvironmentSpec(Spec):
     )
     targets: list[TargetName] = Field(
         default_factory=lambda: [*DEFAULT_TARGETS],
-        description="What `render` writes: plain manifests in `rendered/`.",
+        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`.",
         min_length=1,
     )
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")

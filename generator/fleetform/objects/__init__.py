@@ -48,6 +48,7 @@ WORKLOAD = (
 NAMESPACE = (
     resourcequota.build,
     limitrange.build,
+    networkpolicy.build_default,
     externalsecret.build,
     persistentvolumeclaim.build,
     prometheusrule.build,

@@ -25,9 +25,12 @@ DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
 
 
-def revision(name: str, data: dict[str, str], directory: str) -> Config:
+def revision(
+    name: str, data: dict[str, str], directory: str, settings: dict[str, Any] | None = None
+) -> Config:
     """Return an immutable revision, named by the hash of its content."""
-    return Config(fit(name, f"-config-{canonical.digest(data)[:8]}", 253), data, directory)
+    hashed = fit(name, f"-config-{canonical.digest(data)[:8]}", 253)
+    return Config(hashed, data, directory, settings or {})
 
 
 def agent_config(
@@ -36,7 +39,7 @@ def agent_config(
     """Return the ConfigMap of an agent on the generic runtime."""
     document = settings(fleet, agent, uses, secrets, grace)
     data = {"agent.json": canonical.dumps(document) + "\n", PROMPT: agent.spec.system_prompt or ""}
-    return revision(agent.name, data, DIRECTORY)
+    return revision(agent.name, data, DIRECTORY, document)
 
 
 def settings(

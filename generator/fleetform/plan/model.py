@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fleetform.problems import Mark
 from fleetform.resolve import ports
 
 Json = Mapping[str, Any]
@@ -27,11 +28,12 @@ class Probe(NamedTuple):
 
 
 class Config(NamedTuple):
-    """An immutable revision of a workload's configuration."""
+    """An immutable revision of a workload's configuration; `settings` is agent.json as data."""
 
     name: str
     data: Mapping[str, str]
     directory: str
+    settings: Json
 
 
 class Account(NamedTuple):
@@ -40,7 +42,6 @@ class Account(NamedTuple):
     name: str
     create: bool
     annotations: Mapping[str, str]
-    token: bool
 
 
 class Rbac(NamedTuple):
@@ -130,6 +131,10 @@ class WorkloadPlan(NamedTuple):
     component: str
     version: str
     source: str
+    mark: Mark
+    """Where the name stands in the spec."""
+    callees: tuple[tuple[str, str], ...]
+    """Workloads of the fleet that this one calls, by namespace and name."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     # pods
@@ -149,7 +154,10 @@ class WorkloadPlan(NamedTuple):
     pre_stop: int
     grace: int
     resources: Json
+    secrets: tuple[tuple[str, tuple[str, ...]], ...]
+    """Secrets that are mounted as files, and their keys."""
     volumes: tuple[Json, ...]
+    """What the spec asks for, beside scratch space, configuration and secrets."""
     mounts: tuple[Json, ...]
     run_as_user: int
     read_only_root: bool
@@ -172,7 +180,6 @@ class WorkloadPlan(NamedTuple):
     replicas: int | None
     autoscaler: Autoscaler | None
     keda: Keda | None
-    disruption_budget: bool
     ingress: tuple[NetworkRule, ...]
     egress: tuple[NetworkRule, ...]
     metrics: Metrics | None
@@ -184,6 +191,12 @@ class WorkloadPlan(NamedTuple):
     def selector(self) -> dict[str, str]:
         """Return the labels that select exactly this workload's pods; they never change."""
         return selector(self.name)
+
+    @property
+    def most(self) -> int:
+        """Return the most replicas that there can be."""
+        scaler = self.keda or self.autoscaler
+        return scaler.maximum if scaler else self.replicas or 0
 
 
 def selector(name: str) -> dict[str, str]:
@@ -216,6 +229,7 @@ class NamespacePlan(NamedTuple):
     limits: Json
     alerts: tuple[Json, ...]
     alert_labels: Mapping[str, str]
+    default_deny: bool
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
-from fleetform.targets import manifests
+from fleetform.problems import Problem
+from fleetform.targets import helm, manifests
 from fleetform.targets.build import Build, Folders
 
-TARGETS: dict[str, Callable[[Build], Folders]] = {
-    "manifests": manifests.folders,
+
+class Target(NamedTuple):
+    """A way to deliver: the files that it writes, and what it cannot hold."""
+
+    folders: Callable[[Build], Folders]
+    problems: Callable[[Build], Iterator[Problem]] = lambda _: iter(())
+
+
+TARGETS = {
+    "manifests": Target(manifests.folders),
+    "helm": Target(helm.folders, helm.problems),
 }
+
+
+def problems(build: Build, targets: Iterable[str]) -> list[Problem]:
+    """Return what stands in the way of the named targets."""
+    return [problem for name in targets for problem in TARGETS[name].problems(build)]
 
 
 def texts(build: Build, targets: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -17,5 +33,5 @@ def texts(build: Build, targets: Iterable[str]) -> dict[str, dict[str, str]]:
     return {
         folder: {path: files[path].text for path in sorted(files)}
         for name in targets
-        for folder, files in TARGETS[name](build).items()
+        for folder, files in TARGETS[name].folders(build).items()
     }
