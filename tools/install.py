@@ -38,9 +38,25 @@ class GoTool:
 
     def build(self, name: str, folder: Path) -> None:
         """Compile without C, so that one file runs everywhere; go.sum vouches for every source."""
-        flags = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", f"-tags={self.tags}"]
+        stamps = "".join(f" -X {stamp}" for stamp in self.stamps())
+        flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w{stamps}", f"-tags={self.tags}"]
         command = [_go(), "build", *flags, "-o", str(folder / name), self.package]
         _run(command, cwd=SOURCE / name, env=_go_environment())
+
+    def stamps(self) -> tuple[str, ...]:
+        """Return the variables that a release would set, as PACKAGE.NAME=VALUE."""
+        return ()
+
+
+@dataclass(frozen=True)
+class StampedGoTool(GoTool):
+    """Build a command that takes itself for an old one unless it is told otherwise."""
+
+    stamped: tuple[str, ...] = ()
+
+    def stamps(self) -> tuple[str, ...]:
+        """Return the variables that this one needs."""
+        return self.stamped
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,15 @@ RECIPES: dict[str, Recipe] = {
     # Only for a machine without a Go of its own; Go finds its library from its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
     "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
-    "helm3": GoTool("helm.sh/helm/v3/cmd/helm"),
+    # Which Kubernetes it renders for when there is none to ask.
+    "helm3": StampedGoTool(
+        "helm.sh/helm/v3/cmd/helm",
+        stamped=tuple(
+            f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("chartutil", "lint/rules")
+            for part, number in (("Major", 1), ("Minor", 34))
+        ),
+    ),
     "kind": GoTool("sigs.k8s.io/kind"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),

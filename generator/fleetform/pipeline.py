@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
+    from fleetform.targets.build import Build
 
 
 @dataclass(slots=True)
@@ -125,20 +126,41 @@ def render(
 
     Raises SpecError when an error stands in the way.
     """
-    from fleetform import targets as kinds  # noqa: PLC0415
-    from fleetform.objects import build  # noqa: PLC0415
-    from fleetform.targets.build import Build  # noqa: PLC0415
+    from fleetform.targets import texts  # noqa: PLC0415
 
-    plan, problems = planned(read(agents), environments, name)
-    if plan is None or errors(problems):
+    built, problems = build(agents, environments, name, targets)
+    return Rendering(texts(built, targets or built.plan.targets), tidy(problems))
+
+
+def build(
+    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
+) -> tuple[Build, list[Problem]]:
+    """Plan and build an environment for some targets, by default those that it names.
+
+    Raises SpecError when an error stands in the way.
+    """
+    built, problems = judged(read(agents), environments, name, targets)
+    if built is None or errors(problems):
         raise SpecError(problems)
-    if not plan.workloads:
+    if not built.plan.workloads:
         folders = ", ".join(map(str, agents))
         raise SpecError([*problems, _nothing(folders)])
-    built, chosen = Build(plan, build(plan)), targets or plan.targets
-    problems += kinds.problems(built, chosen)
-    refuse(problems)
-    return Rendering(kinds.texts(built, chosen), tidy(problems))
+    return built, problems
+
+
+def judged(
+    specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
+) -> tuple[Build | None, list[Problem]]:
+    """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
+    from fleetform import objects  # noqa: PLC0415
+    from fleetform.targets import problems as refused  # noqa: PLC0415
+    from fleetform.targets.build import Build  # noqa: PLC0415
+
+    plan, problems = planned(specs, environments, name)
+    if plan is None:
+        return None, problems
+    built = Build(plan, objects.build(plan))
+    return built, [*problems, *refused(built, targets or plan.targets)]
 
 
 def planned(

@@ -53,6 +53,14 @@ TEXTS = (
 
 SPREAD = {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
 CONTAINER = {"name": "side", "image": "example/side:1", "securityContext": {"runAsUser": 7}}
+TOOL = {
+    "type": "api",
+    "name": "t",
+    "description": "",
+    "endpoint": "https://x.example",
+    "method": "GET",
+}
+NUMBERS = [0, -0.0, 0.1, 1.0, 1e-7, 1e21, 1000000, 2**53, False, True, "", {}, []]
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "x"}}}
 METRIC = {
     "type": "Resource",
@@ -189,7 +197,7 @@ def _with(plan: WorkloadPlan, path: str, value: Any) -> WorkloadPlan:
 
 
 TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
-    "name": (OWN, ("other", "n" * 53, "a.b")),
+    "name": (OWN, ("other", "n" * 53)),
     "namespace": (OWN, ()),  # every fleet made by chance has three
     "component": (OWN, ("agent", "memory-store")),
     "version": (BASE, ("other", "1.0.1")),
@@ -245,7 +253,13 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "read_only_root": (BASE, (False,)),
     "node_selector": (BASE, ({"a": "true"},)),
     "tolerations": (BASE, (({"operator": "Exists"}, {"key": "k", "tolerationSeconds": 0}),)),
-    "affinity": (BASE, ({"nodeAffinity": {}}, {"podAntiAffinity": {"x": [1, 0.1, False, ""]}})),
+    "affinity": (
+        BASE,
+        (
+            {"nodeAffinity": {}},
+            {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        ),
+    ),
     "spread": (
         BASE,
         (
@@ -262,8 +276,8 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         (
             None,
             *(_config(text) for text in TEXTS if text),
-            *(_config(metadata={"text": [text]}) for text in TEXTS),
-            _config(numbers=[0, -0.0, 0.1, 1.0, 1e-7, 1e21, 1000000, 2**53, False, "", {}, []]),
+            *(_config(tools=[{**TOOL, "output": {"x": [text]}}]) for text in TEXTS),
+            _config(tools=[{**TOOL, "output": {"x": NUMBERS}}]),
             _config(server={"port": 1, "metricsPort": 2, "shutdownGraceSeconds": 3}),
         ),
     ),
@@ -405,7 +419,10 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "labels": ({}, {"x": "1e3"}),
     "create": (),  # Namespaces are in no release
     "namespace_labels": (),
-    "claims": ((), (Claim("a", "2Gi", "ReadWriteOnce", "fast"), Claim("b" * 200, "1", "x", ""))),
+    "claims": (
+        (),
+        (Claim("a", "2Gi", "ReadWriteOnce", "fast"), Claim("b" * 200, "1", "ReadOnlyMany", "")),
+    ),
     "secrets": ((), (ExternalSecret("t." * 60 + "t", "a/b", ()), ExternalSecret("u", "", ("1",)))),
     "store_name": ("other",),
     "store_kind": ("ClusterSecretStore",),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleetform import emit, pipeline
-from fleetform.objects import build
+from fleetform.problems import errors
 from fleetform.targets import helm
 from fleetform.targets.build import Build
 from tests import generated
@@ -26,9 +26,10 @@ in_both_helms = pytest.mark.parametrize("helm_version", charts.HELMS)
 
 def planned(agents: Path, environments: Path, environment: str) -> Build:
     """Plan and build an environment; what stands in its way fails the test."""
-    plan, problems = pipeline.planned(pipeline.read([agents]), environments, environment)
-    assert plan is not None, problems
-    return Build(plan, build(plan))
+    built, problems = pipeline.judged(pipeline.read([agents]), environments, environment, ["helm"])
+    assert built is not None, problems
+    assert errors(problems) == ()
+    return built
 
 
 def check(builds: list[Build], helm_version: str, folder: Path) -> None:

@@ -316,6 +316,21 @@ class Gitops(Spec):
     )
 
 
+class Helm(Spec):
+    """Where releases take the charts `agent` and `namespace` from."""
+
+    charts: str = Field(
+        default="charts",
+        description="Folder of the charts, or the OCI repository above them, such as `oci://ghcr.io/acme/charts`.",
+        pattern=r"^(oci://[a-z0-9][-a-z0-9._:/]*[a-z0-9]|[A-Za-z0-9._][-A-Za-z0-9._/]*)$",
+        max_length=512,
+    )
+    version: str | None = optional(
+        "Version of the charts, for an OCI repository. Default: the latest.",
+        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$",
+    )
+
+
 class Defaults(Spec):
     """Specs that every document of a kind starts from."""
 
@@ -382,6 +397,7 @@ class EnvironmentSpec(Spec):
         description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`.",
         min_length=1,
     )
+    helm: Helm = Field(default_factory=Helm, description="Helm releases.")
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels of every object. Default: none."

@@ -48,6 +48,8 @@ def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
         tuple(workloads),
         tuple(spaced),
         tuple(dict.fromkeys(fleet.environment.targets)),
+        fleet.environment.helm.charts.rstrip("/"),
+        fleet.environment.helm.version or "",
         fleet.environment.gitops.kustomization,
     ), problems
 

@@ -241,4 +241,7 @@ class FleetPlan(NamedTuple):
     workloads: tuple[WorkloadPlan, ...]
     namespaces: tuple[NamespacePlan, ...]
     targets: tuple[str, ...]
+    charts: str
+    """Folder or OCI repository of the Helm charts."""
+    chart_version: str
     kustomization: bool
