@@ -20,6 +20,7 @@ class Target(StrEnum):
 
     MANIFESTS = "manifests"
     HELM = "helm"
+    KUSTOMIZE = "kustomize"
 
 
 @reported
