@@ -54,7 +54,7 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before y
 
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
-	@$(PYTHON) tools/install.py checkov kubeconform kustomize promtool schemas yaml2json
+	@$(PYTHON) tools/install.py checkov kubeconform kubectl kustomize promtool schemas yaml2json
 
 .PHONY: lint
 lint: $(DEV) check ## Style, imports between layers, drift of schemas and rendered files
