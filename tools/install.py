@@ -109,6 +109,8 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     "kind": GoTool("sigs.k8s.io/kind"),
+    # Its own Kustomize is the one that `kubectl apply -k` runs.
+    "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
     # Without its service discoveries it builds in a quarter of the time; rules need none.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fleetform.plan.model import FleetPlan
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
-    from fleetform.targets.build import Build
+    from fleetform.targets.build import Base, Build
 
 
 @dataclass(slots=True)
@@ -86,11 +86,11 @@ def _patches(tree: Map) -> Iterable[Problem]:
 
 
 def fleet_of(
-    specs: Sources, environments: Sources, name: str, folder: str
+    specs: Sources, environments: Sources, name: str, folder: str, targets: Sequence[str] = ()
 ) -> tuple[Fleet | None, list[Problem]]:
     """Resolve an environment's fleet."""
     from fleetform.resolve import resolve  # noqa: PLC0415
-    from fleetform.resolve.environment import chain  # noqa: PLC0415
+    from fleetform.resolve.environment import chain, second_base  # noqa: PLC0415
 
     problems = [*specs.problems, *environments.problems]
     try:
@@ -100,7 +100,11 @@ def fleet_of(
         # A broken environment file has said why it is missing.
         whole = environments.complete and not environments.broken
         return None, [*problems, *(said if whole else ())]
-    fleet, more = resolve(specs.documents, found, complete=specs.complete, broken=specs.broken)
+    fleet, more = resolve(
+        specs.documents, found, complete=specs.complete, broken=specs.broken, targets=targets
+    )
+    if fleet is not None and "kustomize" in fleet.targets:
+        more += second_base(environments.documents, found)
     return fleet, [*problems, *more]
 
 
@@ -129,7 +133,7 @@ def render(
     from fleetform.targets import texts  # noqa: PLC0415
 
     built, problems = build(agents, environments, name, targets)
-    return Rendering(texts(built, targets or built.plan.targets), tidy(problems))
+    return Rendering(texts(built, built.plan.targets), tidy(problems))
 
 
 def build(
@@ -156,18 +160,39 @@ def judged(
     from fleetform.targets import problems as refused  # noqa: PLC0415
     from fleetform.targets.build import Build  # noqa: PLC0415
 
-    plan, problems = planned(specs, environments, name)
-    if plan is None:
+    spaces = read([environments])
+    fleet, problems = fleet_of(specs, spaces, name, str(environments), targets)
+    plan, problems = planned(fleet, problems)
+    if fleet is None or plan is None:
         return None, problems
-    built = Build(plan, objects.build(plan))
-    return built, [*problems, *refused(built, targets or plan.targets)]
+    base = _base(specs, spaces, fleet) if "kustomize" in plan.targets else None
+    built = Build(plan, objects.build(plan), base)
+    return built, [*problems, *refused(built, plan.targets)]
+
+
+def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
+    """Build what the abstract root of an environment can render; None when it has no such root."""
+    from fleetform.objects import build  # noqa: PLC0415
+    from fleetform.plan.outline import outline  # noqa: PLC0415
+    from fleetform.resolve import resolve  # noqa: PLC0415
+    from fleetform.resolve.environment import base, chain  # noqa: PLC0415
+    from fleetform.targets.build import Base  # noqa: PLC0415
+
+    root = base(chain(environments.documents, fleet.environment_name, ""))
+    if root is None:
+        return None
+    # What is wrong with it by itself is not wrong: it only serves others to extend.
+    found, _ = resolve(specs.documents, [root], complete=specs.complete, broken=specs.broken)
+    if found is None:
+        return Base((), {})
+    spaces = {fleet.target_namespace(s): found.target_namespace(s) for s in fleet.spaces}
+    return Base(build(outline(found)), spaces)
 
 
 def planned(
-    specs: Sources, environments: Path, name: str
+    fleet: Fleet | None, problems: list[Problem]
 ) -> tuple[FleetPlan | None, list[Problem]]:
     """Return the plan of an environment, None when it cannot be made, and everything that is wrong."""
-    fleet, problems = fleet_of(specs, read([environments]), name, str(environments))
     if fleet is None:
         return None, problems
     plan, said = plan_of(fleet)

@@ -20,6 +20,7 @@ class Target(StrEnum):
 
     MANIFESTS = "manifests"
     HELM = "helm"
+    KUSTOMIZE = "kustomize"
 
 
 @reported
@@ -55,9 +56,10 @@ def command(
     """Render an environment.
 
     The target `manifests` writes OUT/rendered/ENV/: namespaces.yaml, a file per workload in
-    NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files. Only
-    files that differ are written; files that are no longer rendered are removed; files of others
-    are never touched. With any error in the input nothing is written.
+    NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files.
+    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed.
+    Only files that differ are written; files that are no longer rendered are removed; files of
+    others are never touched. With any error in the input nothing is written.
 
     Examples:
 

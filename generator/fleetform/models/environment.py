@@ -29,7 +29,7 @@ Capability = Literal[
 ]
 
 
-TargetName = Literal["manifests", "helm"]
+TargetName = Literal["manifests", "helm", "kustomize"]
 DEFAULT_TARGETS: tuple[TargetName, ...] = ("manifests",)
 
 CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
@@ -394,7 +394,7 @@ class EnvironmentSpec(Spec):
     )
     targets: list[TargetName] = Field(
         default_factory=lambda: [*DEFAULT_TARGETS],
-        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`.",
+        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`, a base and overlays in `kustomize/`.",
         min_length=1,
     )
     helm: Helm = Field(default_factory=Helm, description="Helm releases.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, SpecError, did_you_mean
@@ -55,6 +55,38 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
             )
         found.insert(0, known[base])
     return found
+
+
+def base(found: list[SpecDocument]) -> SpecDocument | None:
+    """Return the abstract root of a chain, which others differ from; None when it has none."""
+    root = found[0]
+    return root if len(found) > 1 and at(root.tree, ("spec", "abstract")) is True else None
+
+
+def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) -> Iterator[Problem]:
+    """Yield a Problem when another environment has a base too, and another one: there is one folder."""
+    known = [document for document in documents if document.kind == "Environment"]
+    own = base(found)
+    if own is None:
+        return
+    for document in known:
+        try:
+            other = chain(known, document.name, "")
+        except SpecError:
+            continue  # it is said where that one is rendered
+        root = base(other)
+        if root is None or root is own:
+            continue
+        if "kustomize" not in at(merged(other), ("spec", "targets"), ()):
+            continue
+        yield problem_at(
+            found[1].tree,
+            ("spec", "extends"),
+            "second-base",
+            f"`kustomize/base` would be that of `{own.name}` and of `{root.name}`, which `{document.name}` builds on",
+            hint="let both build on one abstract environment, or take `kustomize` out of the targets of one",
+        )
+        return
 
 
 def layers(found: list[SpecDocument]) -> list[Layer]:

@@ -58,7 +58,14 @@ def _labels(resolved: Resolved) -> Iterator[Problem]:
             (("spec", "podTemplate", "annotations"), template.annotations, False),
         ]
     for path, entries, is_labels in maps:
-        for key in entries:
+        for key, text in entries.items():
+            if path == ("metadata", "annotations") and text.startswith("\t") and "\n" in text:
+                yield resolved.problem(
+                    (*path, key),
+                    "leading-tab",
+                    "the text has several lines and starts with a tab: Kustomize cannot read it",
+                    hint="start the first line with something else",
+                )
             if _SCALAR_KEY.match(key):
                 yield resolved.problem(
                     (*path, key),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from fleetform.problems import Problem
-from fleetform.targets import helm, manifests
+from fleetform.targets import helm, kustomize, manifests
 from fleetform.targets.build import Build, Folders
 
 
@@ -20,6 +20,7 @@ class Target(NamedTuple):
 TARGETS = {
     "manifests": Target(manifests.folders),
     "helm": Target(helm.folders, helm.problems),
+    "kustomize": Target(kustomize.folders),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from fleetform import emit
@@ -9,11 +10,19 @@ from fleetform.objects import Unit
 from fleetform.plan.model import FleetPlan
 
 
+class Base(NamedTuple):
+    """What an environment's abstract root renders, and its namespace for each of the environment's."""
+
+    units: tuple[Unit, ...]
+    namespaces: Mapping[str, str]
+
+
 class Build(NamedTuple):
-    """One environment, planned and built."""
+    """One environment, planned and built; `base` is that of its overlays."""
 
     plan: FleetPlan
     units: tuple[Unit, ...]
+    base: Base | None = None
 
 
 class File(NamedTuple):
