@@ -189,9 +189,7 @@ def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
     return Base(build(outline(found)), spaces)
 
 
-def planned(
-    fleet: Fleet | None, problems: list[Problem]
-) -> tuple[FleetPlan | None, list[Problem]]:
+def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | None, list[Problem]]:
     """Return the plan of an environment, None when it cannot be made, and everything that is wrong."""
     if fleet is None:
         return None, problems
