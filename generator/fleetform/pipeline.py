@@ -12,9 +12,10 @@ from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
-from fleetform.tree import Map, Seq, at, problem_at, without_nulls
+from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
+    from fleetform.objects.patches import Applied
     from fleetform.plan.model import FleetPlan
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
@@ -157,6 +158,7 @@ def judged(
 ) -> tuple[Build | None, list[Problem]]:
     """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
     from fleetform import objects  # noqa: PLC0415
+    from fleetform.objects import patches  # noqa: PLC0415
     from fleetform.targets import problems as refused  # noqa: PLC0415
     from fleetform.targets.build import Build  # noqa: PLC0415
 
@@ -166,13 +168,14 @@ def judged(
     if fleet is None or plan is None:
         return None, problems
     base = _base(specs, spaces, fleet) if "kustomize" in plan.targets else None
-    built = Build(plan, objects.build(plan), base)
-    return built, [*problems, *refused(built, plan.targets)]
+    done = patches.apply(plan, objects.build(plan))
+    built = Build(plan, done.units, base, done.applied)
+    return built, [*problems, *done.problems, *refused(built, plan.targets)]
 
 
 def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
     """Build what the abstract root of an environment can render; None when it has no such root."""
-    from fleetform.objects import build  # noqa: PLC0415
+    from fleetform.objects import build, patches  # noqa: PLC0415
     from fleetform.plan.outline import outline  # noqa: PLC0415
     from fleetform.resolve import resolve  # noqa: PLC0415
     from fleetform.resolve.environment import base, chain  # noqa: PLC0415
@@ -186,7 +189,8 @@ def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
     if found is None:
         return Base((), {})
     spaces = {fleet.target_namespace(s): found.target_namespace(s) for s in fleet.spaces}
-    return Base(build(outline(found)), spaces)
+    plan = outline(found)
+    return Base(patches.apply(plan, build(plan)).units, spaces)
 
 
 def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | None, list[Problem]]:
@@ -206,6 +210,20 @@ def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | N
             )
         )
     return plan, problems
+
+
+def patched(fleet: Fleet, resolved: Resolved) -> list[Applied]:
+    """Return what object patches changed in the objects of a spec, as far as it can be planned."""
+    from fleetform import objects  # noqa: PLC0415
+    from fleetform.objects import patches  # noqa: PLC0415
+
+    trees = [fleet.environment_tree, resolved.tree]
+    if not any(at(tree, ("spec", VERBATIM)) for tree in trees):
+        return []
+    plan, _ = plan_of(fleet)
+    done = patches.apply(plan, objects.build(plan)).applied if plan else ()
+    key = fleet.target_namespace(resolved.namespace), resolved.name
+    return [item for item in done if (item.namespace, item.workload) == key]
 
 
 def _nothing(folders: str) -> Problem:

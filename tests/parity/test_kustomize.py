@@ -124,7 +124,7 @@ def test_any_object_becomes_any_other_of_its_name(seed):
         wanted = _placed(chance, objects, new)
         changed = (mutations.changed(chance, item, chance.randint(0, 3)) for item in wanted)
         units.append(Unit(new, "it", "x", tuple(changed)))
-    plan = FleetPlan("e", (), (), (), "charts", "", kustomization=False)
+    plan = FleetPlan("e", (), (), (), (), "charts", "", kustomization=False)
     made = kustomize.folders(Build(plan, tuple(units), Base(tuple(base), spaces)))
     with TemporaryDirectory() as name:
         for folder, files in made.items():

@@ -13,7 +13,17 @@ from tests.errors.cases import CASES, REWRITE, validate
 from tests.fleet import AGENT, GOOD, fleetform, write
 
 SOURCE = Path(package.__file__).parent
-STAGES = ("load.py", "dialects", "check.py", "resolve", "rules", "plan", "targets", "pipeline.py")
+STAGES = (
+    "load.py",
+    "dialects",
+    "check.py",
+    "resolve",
+    "rules",
+    "plan",
+    "objects",
+    "targets",
+    "pipeline.py",
+)
 SAYS = frozenset(
     ("Problem", "problem", "_problem", "problem_at", "say", "_whole_file", "_missing_field")
 )

@@ -12,6 +12,8 @@ from fleetform.models.base import (
     LabelKey,
     LabelValue,
     Name,
+    ObjectPatch,
+    ObjectTarget,
     Port,
     Quantity,
     ReferenceName,
@@ -364,6 +366,20 @@ class Patch(Spec):
     spec: dict[str, object] = Field(description="What to lay over their `spec`; null deletes.")
 
 
+class FleetObjectTarget(ObjectTarget):
+    """Which objects of the fleet a patch changes; all that is set must match."""
+
+    namespace: Name | None = optional("Namespace as in the specs. Default: any.")
+
+
+class FleetObjectPatch(ObjectPatch):
+    """A change of built objects of the fleet; `merge` or `json6902`."""
+
+    target: FleetObjectTarget = Field(
+        description="Which objects; a patch that matches none is a Problem."
+    )
+
+
 class EnvironmentSpec(Spec):
     """What differs between environments."""
 
@@ -407,6 +423,10 @@ class EnvironmentSpec(Spec):
     )
     patches: list[Patch] = Field(
         default_factory=list, description="Changes of specs, in order. Default: none."
+    )
+    object_patches: list[FleetObjectPatch] = Field(
+        default_factory=list,
+        description="Changes of built objects, in order, after all that specs say. Default: none.",
     )
 
 

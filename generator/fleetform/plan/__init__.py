@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleetform import rules
-from fleetform.plan import kinds, namespaces, network, workload
+from fleetform.plan import kinds, namespaces, network, patches, workload
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.plan.scaling import decide
@@ -63,6 +63,7 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         fleet.environment_name,
         tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),
         tuple(sorted(spaces, key=lambda item: item.name)),
+        tuple(patches.of_environment(fleet)),
         fleet.targets,
         fleet.environment.helm.charts.rstrip("/"),
         fleet.environment.helm.version or "",

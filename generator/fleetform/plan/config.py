@@ -12,6 +12,7 @@ from fleetform.plan.tools import mcp_servers, present, tls_files, tools
 from fleetform.resolve import hosts
 from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
 from fleetform.rules.agents import FILESYSTEM
+from fleetform.rules.resources import MARGIN
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 CONTRACT = 1
 DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
+
+
+def turn_seconds(grace: int, pre_stop: int) -> int:
+    """Return the seconds that the longest turn may take, of those that a pod has to end."""
+    return max(0, grace - pre_stop - MARGIN)
 
 
 def revision(

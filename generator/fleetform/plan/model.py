@@ -114,6 +114,21 @@ class Expose(NamedTuple):
     issuer: Json
 
 
+class ObjectPatch(NamedTuple):
+    """A change of built objects; empty strings of the target mean any. One of the two forms is set."""
+
+    owner: str
+    """Who says it, such as `Environment prod`."""
+    kind: str
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    merge: Json | None
+    operations: tuple[Json, ...]
+    mark: Mark
+    path: str
+
+
 class Claim(NamedTuple):
     """A PersistentVolumeClaim, shared by all who name it."""
 
@@ -186,6 +201,7 @@ class WorkloadPlan(NamedTuple):
     expose: Expose | None
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]
+    patches: tuple[ObjectPatch, ...] = ()
 
     @property
     def selector(self) -> dict[str, str]:
@@ -240,6 +256,7 @@ class FleetPlan(NamedTuple):
     environment: str
     workloads: tuple[WorkloadPlan, ...]
     namespaces: tuple[NamespacePlan, ...]
+    patches: tuple[ObjectPatch, ...]
     targets: tuple[str, ...]
     charts: str
     """Folder or OCI repository of the Helm charts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import view
-from fleetform.plan import delivery, pods
+from fleetform.plan import delivery, patches, pods
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Account, Expose, Metrics, Rbac, WorkloadPlan, selector
 from fleetform.plan.names import fit
@@ -101,6 +101,7 @@ def workload_plan(
         expose=_expose(fleet, draft, problems),
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
+        patches=tuple(patches.of_spec(fleet, resolved)),
     )
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, SpecError, did_you_mean
 from fleetform.resolve.layers import Layer
-from fleetform.tree import Map, Seq, at, merge, problem_at
+from fleetform.tree import VERBATIM, Map, Seq, at, merge, problem_at
+
+ADDED = ("patches", VERBATIM)
+"""Lists that add up along the chain."""
 
 
 def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[SpecDocument]:
@@ -101,22 +104,23 @@ def layers(found: list[SpecDocument]) -> list[Layer]:
 def merged(found: list[SpecDocument]) -> Map:
     """Return the environment as one document.
 
-    Patches add up along the chain, the root's first: they are a list of changes, not a value.
+    Patches add up along the chain, the root's first: they are lists of changes, not values.
     """
     last = found[-1]
     whole = last.tree.clone()
     spec: Map | None = None
-    patches: Seq | None = None
+    sums: dict[str, Seq] = {}
     for layer in layers(found):
         own = layer.tree
-        if isinstance(own.get("patches"), Seq):
-            patches = _appended(patches, own["patches"])
+        for key in ADDED:
+            if isinstance(own.get(key), Seq):
+                sums[key] = _appended(sums.get(key), own[key])
         inherited = spec.clone() if spec is not None else Map(own.mark)
         inherited.pop("abstract", None)
         spec = merge(inherited, own)
     if spec is not None:
-        if patches is not None:
-            spec.put("patches", patches, spec.marks["patches"])
+        for key, patches in sums.items():
+            spec.put(key, patches, spec.marks[key])
         whole.put("spec", spec, last.tree.marks.get("spec", whole.mark))
     return whole
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from fleetform import emit
 from fleetform.objects import Unit
+from fleetform.objects.patches import Applied
 from fleetform.plan.model import FleetPlan
 
 
@@ -23,6 +24,8 @@ class Build(NamedTuple):
     plan: FleetPlan
     units: tuple[Unit, ...]
     base: Base | None = None
+    applied: tuple[Applied, ...] = ()
+    """What object patches changed in the units, in order."""
 
 
 class File(NamedTuple):

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fleetform.objects import Unit
+from fleetform.objects.patches import dotted, overlap
 from fleetform.plan.model import NamespacePlan, WorkloadPlan
 from fleetform.problems import Mark, Problem
-from fleetform.targets import values
+from fleetform.targets import lenses, values
 from fleetform.targets.build import Build, File, Folders, generated
+from fleetform.targets.lenses import Uncoverable
+from fleetform.targets.values import Values
 
 SHARED = "fleetform-namespace"
 """The release of what a namespace has once."""
@@ -55,24 +58,38 @@ def _header(release: Release) -> str:
 
 def releases(build: Build) -> tuple[Release, ...]:
     """Return all releases of an environment, each after those that it depends on."""
-    shared = {unit.namespace for unit in build.units if unit.namespace and not unit.workload}
-    spaces = [space for space in build.plan.namespaces if space.name in shared]
-    return (
-        *(_of_namespace(space, f"environment {build.plan.environment}") for space in spaces),
-        *(_of_workload(workload) for workload in _ordered(build.plan.workloads)),
-    )
+    units = {(unit.namespace, unit.workload): unit for unit in build.units}
+    patched = {(item.namespace, item.workload) for item in build.applied}
+    found: list[Release] = []
+    for space in build.plan.namespaces:
+        unit = units.get((space.name, ""))
+        if unit is not None:
+            changed = unit if (space.name, "") in patched else None
+            found.append(_release(SHARED, unit, "namespace", of_namespace(space, changed)[0]))
+    for plan in _ordered(build.plan.workloads):
+        key = plan.namespace, plan.name
+        changed = units[key] if key in patched else None
+        found.append(_release(plan.name, units[key], "agent", of_workload(plan, changed)[0]))
+    return tuple(found)
 
 
-def _of_namespace(plan: NamespacePlan, source: str) -> Release:
-    return _release(SHARED, plan.name, "namespace", source, values.of_namespace(plan))
+def of_namespace(plan: NamespacePlan, patched: Unit | None) -> tuple[Values, list[Uncoverable]]:
+    """Return the values of a namespace's release, and what patches change beside them."""
+    if patched is None:
+        return values.of_namespace(plan), []
+    return lenses.of_namespace(plan, patched.objects)
 
 
-def _of_workload(plan: WorkloadPlan) -> Release:
-    return _release(plan.name, plan.namespace, "agent", plan.source, values.of_workload(plan))
+def of_workload(plan: WorkloadPlan, patched: Unit | None) -> tuple[Values, list[Uncoverable]]:
+    """Return the values of a workload's release, and what patches change beside them."""
+    if patched is None:
+        return values.of_workload(plan), []
+    return lenses.of_workload(plan, patched.objects)
 
 
-def _release(name: str, space: str, chart: str, source: str, document: Any) -> Release:
-    return Release(name, space, chart, source, f"{space}/{name}.yaml", document)
+def _release(name: str, unit: Unit, chart: str, document: Values) -> Release:
+    path = f"{unit.namespace}/{name}.yaml"
+    return Release(name, unit.namespace, chart, unit.source, path, document)
 
 
 def _ordered(workloads: Iterable[WorkloadPlan]) -> Iterator[WorkloadPlan]:
@@ -97,7 +114,8 @@ def _ordered(workloads: Iterable[WorkloadPlan]) -> Iterator[WorkloadPlan]:
 
 
 def problems(build: Build) -> Iterator[Problem]:
-    """Yield what stands in the way of a release: its name, or its size."""
+    """Yield what stands in the way of a release: its name, its size, patches beside its values."""
+    yield from _beside_values(build)
     units = {(unit.namespace, unit.workload): unit for unit in build.units}
     for plan in build.plan.workloads:
         if len(plan.name) > LONGEST_NAME:
@@ -122,6 +140,43 @@ def problems(build: Build) -> Iterator[Problem]:
                 f"the release of `{plan.name}` would have about {size} bytes, Helm keeps it in a Secret of 1 MiB",
                 "shorten the prompt, or leave `helm` out of the environment's targets",
             )
+
+
+def _beside_values(build: Build) -> Iterator[Problem]:
+    """Yield what object patches change that is no value of a chart, each where its patch stands."""
+    patched = {(item.namespace, item.workload) for item in build.applied}
+    plans = {(plan.namespace, plan.name): plan for plan in build.plan.workloads}
+    spaces = {plan.name: plan for plan in build.plan.namespaces}
+    for unit in build.units:
+        key = unit.namespace, unit.workload
+        if key not in patched or not unit.namespace:
+            continue
+        if unit.workload:
+            _, missing = of_workload(plans[key], unit)
+        else:
+            _, missing = of_namespace(spaces[unit.namespace], unit)
+        yield from (_beside(build, unit, item) for item in missing)
+
+
+def _beside(build: Build, unit: Unit, item: Uncoverable) -> Problem:
+    patch = next(
+        done.patch
+        for done in reversed(build.applied)
+        if (done.namespace, done.workload) == (unit.namespace, unit.workload)
+        and (done.kind, done.name) == (item.kind, item.name)
+        and any(overlap(change.path, item.change.path) for change in done.changes)
+    )
+    mark = patch.mark
+    return Problem(
+        "error",
+        "object-patch-no-value",
+        f"the patch changes {dotted(item.change.path)} of {item.kind} `{item.name}`, which is no value of the chart",
+        mark.file,
+        mark.line,
+        mark.column,
+        patch.path,
+        "say it in the spec if it has a field for it, or leave `helm` out of the environment's targets",
+    )
 
 
 def _size(plan: WorkloadPlan, unit: Unit) -> int:

@@ -12,7 +12,7 @@ import yaml
 from fleetform import alerts
 from fleetform.objects.manifest import data
 from fleetform.plan import scaling
-from fleetform.plan.config import CONTRACT, DIRECTORY, PROMPT
+from fleetform.plan.config import CONTRACT, DIRECTORY, PROMPT, turn_seconds
 from fleetform.plan.model import (
     Autoscaler,
     Claim,
@@ -27,7 +27,6 @@ from fleetform.plan.model import (
     WorkloadPlan,
 )
 from fleetform.plan.names import LABEL, fit
-from fleetform.rules.resources import MARGIN
 
 Values = dict[str, Any]
 
@@ -45,6 +44,13 @@ DNS = NetworkRule(
 """The rule that `networkPolicy.dns` stands for."""
 
 
+DNS_RULE = {
+    "to": list(DNS.peers),
+    "ports": [{"protocol": protocol, "port": port} for protocol, port in DNS.ports],
+}
+"""The same in an object."""
+
+
 @cache
 def defaults(chart: str) -> Values:
     """Return a chart's own values.yaml."""
@@ -56,22 +62,22 @@ def defaults(chart: str) -> Values:
 
 def of_workload(plan: WorkloadPlan) -> Values:
     """Return what a release of charts/agent says of a workload, in the chart's order."""
-    return _difference(_workload(plan), defaults("agent"))
+    return difference(whole_workload(plan), defaults("agent"))
 
 
 def of_namespace(plan: NamespacePlan) -> Values:
     """Return what a release of charts/namespace says of a namespace, in the chart's order."""
-    return _difference(_namespace(plan), defaults("namespace"))
+    return difference(whole_namespace(plan), defaults("namespace"))
 
 
-def _difference(wanted: Values, default: Values) -> Values:
+def difference(wanted: Values, default: Values) -> Values:
     """Return what is not the chart's own; Helm lays maps over each other, an empty one is open."""
     found: Values = {}
     for key in (*default, *(key for key in wanted if key not in default)):
         own = default.get(key)
         value = wanted[key]
         if isinstance(own, dict) and own:
-            value, own = _difference(value, own), {}
+            value, own = difference(value, own), {}
         if value != own:
             found[key] = value
     return found
@@ -80,7 +86,8 @@ def _difference(wanted: Values, default: Values) -> Values:
 # -- charts/agent --------------------------------------------------------------------------------
 
 
-def _workload(plan: WorkloadPlan) -> Values:
+def whole_workload(plan: WorkloadPlan) -> Values:
+    """Return every value of charts/agent for a workload, defaults included."""
     default = defaults("agent")
     repository, tag, digest = _image(plan.image)
     config = plan.config
@@ -189,7 +196,7 @@ def _config(plan: WorkloadPlan, settings: Values) -> Values:
     server = {
         "port": ports.get("http"),
         "metricsPort": ports.get("metrics"),
-        "shutdownGraceSeconds": max(0, plan.grace - plan.pre_stop - MARGIN),
+        "shutdownGraceSeconds": turn_seconds(plan.grace, plan.pre_stop),
     }
     filled = {
         "contract": CONTRACT,
@@ -386,7 +393,8 @@ def _certificate(plan: WorkloadPlan, default: Values) -> Values:
 # -- charts/namespace ----------------------------------------------------------------------------
 
 
-def _namespace(plan: NamespacePlan) -> Values:
+def whole_namespace(plan: NamespacePlan) -> Values:
+    """Return every value of charts/namespace for a namespace, defaults included."""
     groups = data(plan.alerts)
     default = defaults("namespace")
     return {
