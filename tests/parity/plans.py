@@ -350,7 +350,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
     "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),
 }
-INTERNAL = {"source", "mark", "callees"}
+INTERNAL = {"source", "mark", "callees", "patches"}
 """Fields that stand in no object."""
 
 
