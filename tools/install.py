@@ -78,17 +78,34 @@ class PythonTool:
 
 
 @dataclass(frozen=True)
-class Schemas:
-    """Generate JSON schemas of built-in kinds and of custom resources."""
+class Definitions:
+    """Generate CRDs from the Go types of modules that carry no YAML."""
+
+    packages: tuple[str, ...]
 
     def build(self, name: str, folder: Path) -> None:
-        """Read them from Go modules, the CRDs among them through our own YAML reader."""
-        script = SOURCE / name / "generate.py"
-        command = [sys.executable, str(script), _go(), str(install("yaml2json")), str(folder)]
+        """Run controller-gen, which go.mod pins together with the types."""
+        generator = "sigs.k8s.io/controller-tools/cmd/controller-gen"
+        paths = [f"paths={package}" for package in self.packages]
+        command = [_go(), "run", generator, "crd", *paths, f"output:crd:dir={folder}"]
         _run(command, cwd=SOURCE / name, env=_go_environment())
 
 
-Recipe = GoTool | PythonTool | Schemas
+@dataclass(frozen=True)
+class Schemas:
+    """Generate JSON schemas of built-in kinds and of custom resources."""
+
+    definitions: str
+
+    def build(self, name: str, folder: Path) -> None:
+        """Read them from Go modules and generated CRDs, these through our own YAML reader."""
+        script = SOURCE / name / "generate.py"
+        reader, more = str(install("yaml2json")), str(install(self.definitions))
+        command = [sys.executable, str(script), _go(), reader, more, str(folder)]
+        _run(command, cwd=SOURCE / name, env=_go_environment())
+
+
+Recipe = GoTool | PythonTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     # With neither a key nor a download it calls nobody: what it scans stays on this machine.
@@ -116,7 +133,10 @@ RECIPES: dict[str, Recipe] = {
     # Without its service discoveries it builds in a quarter of the time; rules need none.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
-    "schemas": Schemas(),
+    "flux-crds": Definitions(
+        ("github.com/fluxcd/helm-controller/api/v2", "github.com/fluxcd/source-controller/api/v1")
+    ),
+    "schemas": Schemas("flux-crds"),
     "yaml2json": GoTool("."),
 }
 
@@ -124,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
 def where(name: str) -> Path:
     """Return the place of a tool, installed or not: a file to run, or the folder of schemas."""
     folder = TARGET / f"{name}-{_key(name)}"
-    return folder if isinstance(RECIPES[name], Schemas) else folder / name
+    return folder if isinstance(RECIPES[name], Schemas | Definitions) else folder / name
 
 
 def command_for(name: str) -> str:
@@ -160,7 +180,10 @@ def _build(name: str, folder: Path) -> None:
 
 def _key(name: str) -> str:
     """Hash all that decides what is built: the recipe, the pins and the kind of machine."""
-    digest = hashlib.sha256(f"{RECIPES[name]} {sys.platform} {platform.machine()}".encode())
+    recipe = RECIPES[name]
+    digest = hashlib.sha256(f"{recipe} {sys.platform} {platform.machine()}".encode())
+    if isinstance(recipe, Schemas):
+        digest.update(_key(recipe.definitions).encode())
     for path in sorted((SOURCE / name).iterdir()):
         if path.is_file():
             content = path.read_bytes()

@@ -11,9 +11,9 @@ import pytest
 
 from tests.tools import ROOT, tool
 
-GUIDES = ("kustomize",)
+GUIDES = ("argocd", "flux", "kustomize")
 TOOLS = ("kubeconform", "kubectl", "kustomize")
-INPUT = ("agents", "environments", "kustomize", "rendered")
+INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

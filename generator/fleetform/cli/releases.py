@@ -34,7 +34,7 @@ def command(
     First comes what a namespace has once, then stores, MCP servers and agents, callees before
     their callers. As text it is the command line of each release; with --format json a list of
     {name, namespace, chart, values}, and version where the environment names one. Namespaces are
-    in no release: apply OUT/rendered/ENV/namespaces.yaml first, or let the cluster's owner make them.
+    in no release: apply OUT/rendered/ENV/_namespaces/ first, or let the cluster's owner make them.
 
     Examples:
 

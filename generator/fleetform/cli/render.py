@@ -21,6 +21,8 @@ class Target(StrEnum):
     MANIFESTS = "manifests"
     HELM = "helm"
     KUSTOMIZE = "kustomize"
+    FLUX = "flux"
+    ARGOCD = "argocd"
 
 
 @reported
@@ -55,9 +57,10 @@ def command(
 ) -> None:
     """Render an environment.
 
-    The target `manifests` writes OUT/rendered/ENV/: namespaces.yaml, a file per workload in
+    The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
     NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files.
-    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed.
+    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed,
+    `flux` and `argocd` what these tools go by, in OUT/flux/ENV/ and OUT/argocd/ENV/.
     Only files that differ are written; files that are no longer rendered are removed; files of
     others are never touched. With any error in the input nothing is written.
 

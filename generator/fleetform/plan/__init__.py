@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleetform import rules
-from fleetform.plan import kinds, namespaces, network, patches, workload
+from fleetform.plan import delivery, kinds, namespaces, network, patches, workload
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.plan.scaling import decide
@@ -68,6 +68,7 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         fleet.environment.helm.charts.rstrip("/"),
         fleet.environment.helm.version or "",
         fleet.environment.gitops.kustomization,
+        delivery.gitops(fleet),
     )
 
 

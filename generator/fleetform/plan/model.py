@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fleetform.problems import Mark
@@ -250,6 +251,36 @@ class NamespacePlan(NamedTuple):
     verbatim: Mapping[str, str]
 
 
+class Source(NamedTuple):
+    """A source of Flux that is rendered; `ref` in Flux's own keys."""
+
+    kind: str
+    name: str
+    url: str
+    ref: Json
+    secret: str
+
+
+class Gitops(NamedTuple):
+    """Who applies the output, from where, and how patiently."""
+
+    namespace: str = "flux-system"
+    kind: str = "GitRepository"
+    source: str = "flux-system"
+    sources: tuple[Source, ...] = ()
+    charts: Mapping[str, str] = MappingProxyType({})
+    """Names of the sources of charts that are installed from a registry."""
+    helm: bool = False
+    path: str = ""
+    interval: str = "10m"
+    retry_interval: str = "1m"
+    timeout: str = "10m"
+    url: str = ""
+    revision: str = "HEAD"
+    project: str = ""
+    destination: Json = MappingProxyType({})
+
+
 class FleetPlan(NamedTuple):
     """One environment, decided: workloads and namespaces in order of their names."""
 
@@ -262,3 +293,4 @@ class FleetPlan(NamedTuple):
     """Folder or OCI repository of the Helm charts."""
     chart_version: str
     kustomization: bool
+    gitops: Gitops = Gitops()

@@ -10,6 +10,7 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
+    delivery,
     environments,
     graphs,
     json_schemas,
@@ -31,6 +32,7 @@ AgentUses = dict[tuple[str, str], Uses]
 
 RULES = (
     environments.rules,
+    delivery.rules,
     metadata.rules,
     credentials.rules,
     agents.rules,

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
-RESERVED_NAMES = {
-    "kustomization": "kustomization.yaml is Flux's and Kustomize's own file",
-    "namespaces": "namespaces.yaml is a file of its own",
-}
+RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file"}
 # Keys that look like scalars fail in or are lost by Kustomize 5.8.
 _SCALAR_KEY = re.compile(
     r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"

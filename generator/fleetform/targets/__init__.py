@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from fleetform.problems import Problem
-from fleetform.targets import helm, kustomize, manifests
+from fleetform.targets import argocd, flux, helm, kustomize, manifests
 from fleetform.targets.build import Build, Folders
 
 
@@ -21,6 +21,8 @@ TARGETS = {
     "manifests": Target(manifests.folders),
     "helm": Target(helm.folders, helm.problems),
     "kustomize": Target(kustomize.folders),
+    "flux": Target(flux.folders, flux.problems),
+    "argocd": Target(argocd.folders),
 }
 
 

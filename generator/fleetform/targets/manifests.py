@@ -8,7 +8,8 @@ from typing import Any
 from fleetform.objects import Unit
 from fleetform.targets.build import Build, File, Folders, generated
 
-NAMESPACES = "namespaces.yaml"
+NAMESPACES = "_namespaces"
+"""Folder of the Namespaces: whoever applies them first needs a path that holds nothing else."""
 SHARED = "_namespace.yaml"
 """What a namespace has once; no workload can be called so."""
 KUSTOMIZATION = "kustomization.yaml"
@@ -25,26 +26,23 @@ def folders(build: Build) -> Folders:
 def path(unit: Unit) -> str:
     """Return where a unit stands below its environment's folder."""
     if not unit.namespace:
-        return NAMESPACES
+        return f"{NAMESPACES}/namespaces.yaml"
     return f"{unit.namespace}/{f'{unit.workload}.yaml' if unit.workload else SHARED}"
 
 
 def _kustomizations(units: Iterable[Unit]) -> dict[str, File]:
     """Return a kustomization per namespace, and one that holds them together."""
-    top: list[str] = []
     names: dict[str, list[str]] = {}
     for unit in units:
-        if unit.namespace:
-            names.setdefault(unit.namespace, []).append(path(unit).partition("/")[2])
-        else:
-            top.append(NAMESPACES)
+        folder, _, file = path(unit).partition("/")
+        names.setdefault(folder, []).append(file)
     found = {
         f"{space}/{KUSTOMIZATION}": File(
             generated("the files beside it"), [kustomization(resources=sorted(members))]
         )
         for space, members in names.items()
     }
-    every = kustomization(resources=[*top, *sorted(names)])
+    every = kustomization(resources=sorted(names))
     found[KUSTOMIZATION] = File(generated("the folders beside it"), [every])
     return found
 
