@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ENV ?= prod
+PROVIDER ?= local
 ENVIRONMENTS := dev staging prod
 VENV := .venv
 BIN := $(VENV)/bin
@@ -80,6 +81,22 @@ test: $(DEV) tools ## Install and run everything that the tests need
 .PHONY: parity
 parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Helm and Kustomize
 	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
+
+.PHONY: cluster-tools
+cluster-tools: tools
+	@$(PYTHON) tools/install.py etcd kube-apiserver kube-controller-manager kube-scheduler kwok
+
+.PHONY: cluster-test
+cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
+	$(BIN)/pytest -m cluster tests/cluster
+
+.PHONY: cluster
+cluster: ## Start a control plane for people: make cluster (or PROVIDER=kind, with a container engine)
+	@$(PYTHON) tools/cluster.py start --provider $(PROVIDER)
+
+.PHONY: cluster-stop
+cluster-stop: ## Stop it
+	@$(PYTHON) tools/cluster.py stop --provider $(PROVIDER)
 
 .PHONY: format
 format: $(DEV) ## Format the code
