@@ -151,7 +151,7 @@ def _fields(base: Part, part: Part, pairs: list[Pair]) -> list[Field]:
         return found
     for choose in (transformers.labels, transformers.images, transformers.replicas):
         field = choose(pairs, wanted)
-        if field is not None and all(field.change(item) == item for item in wanted):
+        if field is not None:
             found.append(field)
     return found
 
