@@ -46,8 +46,30 @@ def folders(build: Build) -> Folders:
 
 def problems(build: Build) -> Iterator[Problem]:
     """Yield what no HelmRelease can hold."""
-    if build.plan.gitops.helm and "helm" not in build.plan.targets:
+    if not build.plan.gitops.helm:
+        return
+    if "helm" not in build.plan.targets:
         yield from helm.problems(build)
+    marks = {(plan.namespace, plan.name): plan.mark for plan in build.plan.workloads}
+    for release in helm.releases(build):
+        mark = marks.get((release.namespace, release.name))
+        if mark is not None and _has_merge_key(release.document):
+            yield Problem(
+                "error",
+                "merge-key",
+                "a key `<<` would be lost: Flux builds the values with Kustomize, which takes it for YAML's merge key",
+                mark.file,
+                mark.line,
+                mark.column,
+                "metadata.name",
+                "rename it, or let Flux apply the plain manifests (`gitops.way`)",
+            )
+
+
+def _has_merge_key(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "<<" in value or any(map(_has_merge_key, value.values()))
+    return isinstance(value, list) and any(map(_has_merge_key, value))
 
 
 def _source(build: Build, source: Source) -> Manifest:
