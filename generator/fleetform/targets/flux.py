@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fleetform.objects.manifest import Manifest, data, manifest
@@ -28,6 +28,19 @@ SOURCES = "sources.yaml"
 RELEASES = "releases"
 VERBATIM = {"kustomize.toolkit.fluxcd.io/substitute": "disabled"}
 RETRIES = 3
+
+_READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
+HEALTH = {
+    ("cert-manager.io/v1", "Certificate"): _READY,
+    ("external-secrets.io/v1", "ExternalSecret"): _READY,
+    ("external-secrets.io/v1", "SecretStore"): _READY,
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): (
+        "status.parents.exists(p, "
+        "p.conditions.exists(c, c.type == 'Accepted' && c.status == 'True'))"
+    ),
+    ("keda.sh/v1alpha1", "ScaledObject"): _READY,
+}
+"""When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
 
 
 def folders(build: Build) -> Folders:
@@ -98,10 +111,32 @@ def _kustomizations(build: Build) -> Iterator[Manifest]:
             if build.plan.gitops.helm
             else rendered(build, space)
         )
-        yield _kustomization(build, name(environment, space), folder, first)
+        checks = [] if build.plan.gitops.helm else _checks(build, space)
+        yield _kustomization(build, name(environment, space), folder, first, checks)
 
 
-def _kustomization(build: Build, title: str, folder: str, first: str = "") -> Manifest:
+def _checks(build: Build, space: str, workload: str | None = None) -> list[dict[str, str]]:
+    """Return how to tell that the custom resources of a namespace, or of one unit of it, are ready."""
+    kinds = {
+        (item["apiVersion"], item["kind"])
+        for unit in build.units
+        if unit.namespace == space and workload in (None, unit.workload)
+        for item in unit.objects
+    }
+    return [
+        {"apiVersion": api, "kind": kind, "current": current}
+        for (api, kind), current in HEALTH.items()
+        if (api, kind) in kinds
+    ]
+
+
+def _kustomization(
+    build: Build,
+    title: str,
+    folder: str,
+    first: str = "",
+    checks: Sequence[dict[str, str]] = (),
+) -> Manifest:
     """Return a Kustomization that waits for all it applies; no variable is ever substituted."""
     gitops = build.plan.gitops
     spec: dict[str, Any] = {
@@ -113,6 +148,7 @@ def _kustomization(build: Build, title: str, folder: str, first: str = "") -> Ma
         "path": f"./{folder}",
         "prune": True,
         "wait": True,
+        **({"healthCheckExprs": [*checks]} if checks else {}),
     }
     return delivering(build, API, "Kustomization", title, spec=spec)
 
@@ -140,6 +176,8 @@ def _releases(build: Build) -> dict[str, File]:
 
 def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
     gitops = build.plan.gitops
+    workload = "" if release.name == helm.SHARED else release.name
+    checks = _checks(build, release.namespace, workload)
     names = [{"name": item.name, "namespace": item.namespace} for item in needs]
     spec: dict[str, Any] = {
         **({"dependsOn": names} if names else {}),
@@ -158,6 +196,7 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
         },
         "test": {"enable": True},
         "driftDetection": {"mode": "enabled"},
+        **({"waitStrategy": {"name": "poller"}, "healthCheckExprs": checks} if checks else {}),
         "values": release.document,
     }
     return manifest(
