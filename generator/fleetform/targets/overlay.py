@@ -58,7 +58,7 @@ class Difference:
                 self._do("replace", (*path, key), value)
             else:
                 patch[key] = value
-        patch.update(dict.fromkeys(base.keys() - wanted.keys()))
+        patch.update((key, None) for key in base if key not in wanted)
         return patch
 
     def _list(self, key: str, base: list[Any], wanted: list[Any], path: Path) -> list[Any]:
