@@ -104,8 +104,9 @@ format: $(DEV) ## Format the code
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: bench
-bench: $(DEV) ## Measure against helm (builds it first): docs/benchmarks.md says how to read it
+bench: $(DEV) ## Measure against helm and kustomize (builds them first): docs/benchmarks.md says how to read it
 	@HELM=$$($(PYTHON) tools/install.py helm) && $(BIN)/python bench/render.py --helm $$HELM
+	@TOOL=$$($(PYTHON) tools/install.py kustomize) && $(BIN)/python bench/targets.py --kustomize $$TOOL
 
 .PHONY: lock
 lock: ## Renew the hash locks from pyproject.toml (needs uv)
