@@ -50,7 +50,8 @@ def test_before_the_first_apply_everything_is_to_be_made(plane, repository):
 
 def test_after_an_apply_there_is_nothing_to_do(plane, repository):
     applied(plane, repository)
-    assert plan(plane, repository) == (0, [])
+    found = plan(plane, repository)
+    assert found == (0, []), found
     outcome = fleetform("plan", "--kubeconfig", str(plane.kubeconfig), cwd=repository)
     assert outcome.code == 0
     assert outcome.err.endswith("nothing to change\n")
