@@ -1,0 +1,82 @@
+"""Own log lines: one JSON object each, without secrets and without what people said."""
+
+import contextvars
+import logging
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from fleetform_runtime.sections.serving import Logging
+
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+
+_FIELDS = ("method", "route", "status", "duration_ms", "run_id", "session_id", "trace_id")
+REDACTED = "[redacted]"
+
+Redact = Callable[[str], str]
+
+
+def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
+    """Return what takes the values of secrets out of a text."""
+
+    def redact(text: str) -> str:
+        for value in known():
+            if value in text:
+                text = text.replace(value, REDACTED)
+        return text
+
+    return redact
+
+
+class JsonFormatter(logging.Formatter):
+    """Write a record for collectors."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if identifier := request_id.get():
+            line["request_id"] = identifier
+        for name in _FIELDS:
+            if (value := getattr(record, name, None)) is not None:
+                line[name] = value
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return self._redact(orjson.dumps(line, default=str).decode())
+
+
+class TextFormatter(logging.Formatter):
+    """Write a record for people."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one line, or more for an exception."""
+        return self._redact(super().format(record))
+
+
+def configure(settings: Logging, redact: Redact) -> None:
+    """Send the logs of the whole process to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    made = JsonFormatter(redact) if settings.format == "json" else TextFormatter(redact)
+    handler.setFormatter(made)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, level in settings.loggers.items():
+        logging.getLogger(name).setLevel(level.upper())
