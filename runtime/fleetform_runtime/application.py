@@ -75,6 +75,7 @@ class Application:
         self.spans: Spans = _spans(settings, secrets)
         self.servers: McpServers = mcp_servers(settings, secrets, self.metrics)
         self._tools = fixed_tools(settings, secrets)
+        self._counters = self._build_counters()
         self.runs = self._runs()
         self.gateway = self._gateway()
         self._opening: asyncio.Task[None] | None = None
@@ -94,7 +95,7 @@ class Application:
         if self._opening is not None:
             self._opening.cancel()
         await self.servers.close()
-        for closing in (*self._tools, *self.models.values(), self.authenticator):
+        for closing in (*self._tools, *self.models.values(), self.authenticator, self._counters):
             await closing.close()
         await self.store.close()
         self.spans.close()
@@ -132,13 +133,13 @@ class Application:
             gate=Gate(
                 limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, self.metrics
             ),
-            quotas=Quotas(limits, self._counters(), self.metrics),
+            quotas=Quotas(limits, self._counters, self.metrics),
             metrics=self.metrics,
             spans=self.spans,
             context_characters=_context_characters(settings, self._prompt),
         )
 
-    def _counters(self) -> Counters:
+    def _build_counters(self) -> Counters:
         memory = self.settings.memory
         if not isinstance(memory, RedisMemory):
             return LocalCounters()

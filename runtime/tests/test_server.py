@@ -131,7 +131,9 @@ BAD = [
 @pytest.mark.parametrize(("body", "kind", "status", "code"), BAD)
 async def test_bad_bodies_are_refused_in_words(body, kind, status, code):
     async with serving() as client:
-        reply = await client.ask("POST", "/chat", data=io.BytesIO(body), headers={"Content-Type": kind})
+        reply = await client.ask(
+            "POST", "/chat", data=io.BytesIO(body), headers={"Content-Type": kind}
+        )
         assert (await client.get("/health")).status == 200
     assert reply.status == status, reply.body
     if code is not None:

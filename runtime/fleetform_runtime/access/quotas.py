@@ -25,6 +25,10 @@ class Counters(Protocol):
         """Add (name, amount, seconds to live) and return the sums."""
         ...
 
+    async def close(self) -> None:
+        """Give up connections."""
+        ...
+
 
 class LocalCounters:
     """Count in this process."""
@@ -48,6 +52,9 @@ class LocalCounters:
             self._held[name] = (total, now + seconds)
             sums.append(total)
         return sums
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass(frozen=True, slots=True)
