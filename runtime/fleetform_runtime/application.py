@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from fleetform_runtime import __version__
 from fleetform_runtime.access.gate import Gate
@@ -95,8 +95,14 @@ class Application:
         if self._opening is not None:
             self._opening.cancel()
         await self.servers.close()
-        for closing in (*self._tools, *self.models.values(), self.authenticator, self._counters):
-            await closing.close()
+        closing: list[_Closing] = [
+            *self._tools,
+            *self.models.values(),
+            self.authenticator,
+            self._counters,
+        ]
+        for part in closing:
+            await part.close()
         await self.store.close()
         self.spans.close()
 
@@ -279,6 +285,10 @@ class Application:
                 "features": sorted(_features()),
             }
         )
+
+
+class _Closing(Protocol):
+    async def close(self) -> None: ...
 
 
 class _Fixed:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from fleetform_runtime.access.identity import SHORTEST_KEY
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
 from fleetform_runtime.sections.access import ApiKeyAuth
-from fleetform_runtime.sections.tools import McpStdioServer
 from fleetform_runtime.settings import Settings
 
 EXTRAS = {"anthropic": "anthropic", "bedrock": "boto3", "google": "google.genai"}
@@ -45,7 +44,6 @@ def problems(
     found += _short_keys(settings, secrets)
     if models:
         found += _extras(settings)
-    found += _mcp(settings)
     return found
 
 
@@ -82,17 +80,6 @@ def _extras(settings: Settings) -> list[str]:
             what = f"this image lacks the extra {model.provider}"
             found.append(f"{path}.provider: {what}")
     return found
-
-
-def _mcp(settings: Settings) -> list[str]:
-    old = [
-        index
-        for index, server in enumerate(settings.mcp_servers)
-        if isinstance(server, McpStdioServer) or server.transport == "sse"
-    ]
-    if old and not _installed("mcp"):
-        return [f"$.mcpServers[{index}].transport: this image lacks the extra mcp" for index in old]
-    return []
 
 
 def _models(settings: Settings) -> list[tuple[str, Any]]:

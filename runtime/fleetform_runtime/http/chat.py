@@ -37,9 +37,9 @@ class ChatBody(Fields):
         str | None, Field(max_length=256, description="One of the models that /v1/models lists.")
     ] = None
     stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
-    metadata: Annotated[
-        dict[str, Any], Field(max_length=64, description="Kept with the trace of the run.")
-    ] = {}
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, max_length=64, description="Kept with the trace of the run."
+    )
 
 
 class Streams:

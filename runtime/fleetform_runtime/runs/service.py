@@ -207,7 +207,7 @@ class Runs:
             await self._answer(run, order, turn, session, model, pause)
         except Problem as problem:
             self._fail(run, turn, problem)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the run ends with an event
+        except Exception as error:
             self._fail(run, turn, self._problem(error, run))
         finally:
             leave()
@@ -335,19 +335,20 @@ class Runs:
         if isinstance(error, ModelError):
             return self._model_problem(error)
         if isinstance(error, TimeoutError):
-            self._metrics.count("agent_request_errors_total", "timeout")
-            return Problem("timeout", f"the run took longer than {self._limits.run_seconds:g} s")
-        if isinstance(error, StoreError):
-            self._metrics.count("agent_request_errors_total", "memory")
-            return Problem("memory_unavailable", "the conversation store does not answer")
-        if isinstance(error, asyncio.CancelledError):
-            if run.cancelled:
-                self._metrics.count("agent_request_errors_total", "cancelled")
-                return Problem("cancelled", "somebody cancelled the run")
-            return Problem("draining", "the replica stopped; ask again")
-        log.exception("run %s failed", run.id, exc_info=error)
-        self._metrics.count("agent_request_errors_total", "internal")
-        return Problem("internal", "the run failed; the log tells more")
+            cause, code = "timeout", "timeout"
+            detail = f"the run took longer than {self._limits.run_seconds:g} s"
+        elif isinstance(error, StoreError):
+            cause, code = "memory", "memory_unavailable"
+            detail = "the conversation store does not answer"
+        elif isinstance(error, asyncio.CancelledError) and run.cancelled:
+            cause, code, detail = "cancelled", "cancelled", "somebody cancelled the run"
+        elif isinstance(error, asyncio.CancelledError):
+            cause, code, detail = "cancelled", "draining", "the replica stopped; ask again"
+        else:
+            log.error("run %s failed", run.id, exc_info=error)
+            cause, code, detail = "internal", "internal", "the run failed; the log tells more"
+        self._metrics.count("agent_request_errors_total", cause)
+        return Problem(code, detail)
 
     def _model_problem(self, error: ModelError) -> Problem:
         log.warning("the model failed: %s (status %s)", error, error.status)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from fleetform_runtime.messages import (
+    Assistant,
     Message,
     Tool,
     ToolResult,
@@ -18,12 +19,11 @@ from fleetform_runtime.messages import (
     recent,
     within,
 )
-from fleetform_runtime.messages import Assistant
 from fleetform_runtime.problems import Problem
 from fleetform_runtime.runs.loop import Turn, readable, title_of
 from fleetform_runtime.store import ConflictError, Session, Store, UnreadableRecordError
-from fleetform_runtime.tools.schema import Arguments
 from fleetform_runtime.tools import ToolError
+from fleetform_runtime.tools.schema import Arguments
 
 MERGES = 8
 """How often a turn is put behind what others wrote meanwhile before its caller is told."""
@@ -227,9 +227,10 @@ class Sessions:
         for _ in range(MERGES):
             try:
                 await self.store.append(session, rows, expected)
-                return
             except ConflictError:
                 expected = await self._merged(session)
+            else:
+                return
         raise Problem("conflict", "others write to the session too fast")
 
     async def _merged(self, session: Session) -> int:
@@ -274,14 +275,17 @@ class Sessions:
             return []
         if call["type"] == "approval":
             return [] if decision.get("approved") is True else ["approved must be true or false"]
+        return self._wrong_answer(call, decision)
+
+    def _wrong_answer(self, call: dict[str, Any], decision: dict[str, Any]) -> list[str]:
         if decision.get("answer") is None:
             return ["an answer is missing"]
         check = self._answers.get(call["name"])
-        try:
-            if check is not None:
+        if check is not None:
+            try:
                 check.check(decision["raw_answer"])
-        except ToolError as error:
-            return [str(error)]
+            except ToolError as error:
+                return [str(error)]
         return []
 
     async def _expire(
