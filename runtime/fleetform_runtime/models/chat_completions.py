@@ -54,14 +54,16 @@ class ChatCompletionsModel:
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer one request within the deadlines of the specification."""
         body = orjson.dumps(wire.body(self._model, request, stream=listener is not None))
-        timeouts = self._model.timeouts
+        seconds = self._model.timeouts.request_seconds
+        answer = StreamedAnswer(self.key, listener) if listener is not None else None
         try:
-            async with asyncio.timeout(timeouts.request_seconds):
-                if listener is None:
+            async with asyncio.timeout(seconds):
+                if answer is None:
                     return await self._whole(body)
-                return await self._streamed(body, listener)
+                return await self._streamed(body, answer)
         except TimeoutError:
-            raise ModelError("timeout", f"no answer in {timeouts.request_seconds:g} s") from None
+            started = answer is not None and answer.told
+            raise ModelError("timeout", f"no answer in {seconds:g} s", started=started) from None
 
     async def close(self) -> None:
         """Close the pool."""
@@ -72,15 +74,18 @@ class ChatCompletionsModel:
         async with self._post(body) as response:
             return wire.answer(await _read(response, LARGEST_ANSWER), self.key)
 
-    async def _streamed(self, body: bytes, listener: Listener) -> Assistant:
-        answer = StreamedAnswer(self.key, listener)
+    async def _streamed(self, body: bytes, answer: StreamedAnswer) -> Assistant:
         seconds = self._model.timeouts.first_token_seconds
         try:
             async with asyncio.timeout(seconds) as until_first:
                 async with self._post(body, stream=True) as response:
                     if "json" in response.content_type:  # a server that does not stream
-                        return _told(await _read(response, LARGEST_ANSWER), self.key, listener)
+                        return _told(
+                            await _read(response, LARGEST_ANSWER), self.key, answer.listener
+                        )
                     await self._read_stream(response, answer, until_first)
+                    if not answer.began and response.content_type != "text/event-stream":
+                        raise ModelError("invalid", "the answer is no stream of events")
                 return answer.answer()
         except ModelError as error:
             error.started = error.started or answer.told

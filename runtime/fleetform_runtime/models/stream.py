@@ -20,7 +20,7 @@ class StreamedAnswer:
 
     def __init__(self, key: str, listener: Listener) -> None:
         self._key = key
-        self._listener = listener
+        self.listener = listener
         self._rest = b""
         self._text: list[str] = []
         self._thinking: list[str] = []
@@ -54,11 +54,11 @@ class StreamedAnswer:
         """Tell the listener what it has not heard."""
         if self._fresh_thinking:
             self.told = True
-            self._listener(("thinking", "".join(self._fresh_thinking)))
+            self.listener(("thinking", "".join(self._fresh_thinking)))
             self._fresh_thinking.clear()
         if self._fresh:
             self.told = True
-            self._listener(("text", "".join(self._fresh)))
+            self.listener(("text", "".join(self._fresh)))
             self._fresh.clear()
 
     def answer(self) -> Assistant:

@@ -6,8 +6,9 @@ import logging
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -42,8 +43,9 @@ PROVIDERS = {
     "google": "gcp.gemini",
 }
 _PROPAGATOR = TraceContextTextMapPropagator()
-_conversation: contextvars.ContextVar[dict[str, str]] = contextvars.ContextVar(
-    "conversation", default={}
+_NOBODY: Mapping[str, str] = MappingProxyType({})
+_conversation: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
+    "conversation", default=_NOBODY
 )
 
 

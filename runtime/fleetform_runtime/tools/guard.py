@@ -46,7 +46,7 @@ def _meanings(address: Address) -> list[Address]:
             found.append(address.sixtofour)
         if address.teredo:
             found.extend(address.teredo)
-        if address in _NAT64 or int(address) >> 32 == 0:
+        if address in _NAT64 or (int(address) >> 32 == 0 and not address.is_loopback):
             found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found
 
