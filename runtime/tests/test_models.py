@@ -263,11 +263,10 @@ def remote(server, **fields):
 
 async def test_requests_are_repeated_where_that_can_help():
     handler = answers((429, "{}", {"Retry-After": "0"}), (500, "{}", {}), completion())
-    async with upstream(handler) as server:
-        async with serving(make=build, model=remote(server)) as client:
-            assert (await client.chat("hi"))["output"] == "Hello"
-            assert await client.metric("agent_llm_retries_total", reason="rate_limited") == 1
-            assert await client.metric("agent_llm_retries_total", reason="server_error") == 1
+    async with upstream(handler) as server, serving(make=build, model=remote(server)) as client:
+        assert (await client.chat("hi"))["output"] == "Hello"
+        assert await client.metric("agent_llm_retries_total", reason="rate_limited") == 1
+        assert await client.metric("agent_llm_retries_total", reason="server_error") == 1
     assert len(server.requests) == 3
 
 

@@ -88,11 +88,11 @@ async def test_bodies_credentials_and_keys_are_sent(tmp_path):
     ],
 )  # fmt: skip
 async def test_credentials_come_in_several_forms(auth, header, value):
-    async with upstream(answers({})) as server:
-        async with serving(
-            tools=[tool(server.url, auth=auth)], environment={"S": "secret"}
-        ) as client:
-            await result(client, {})
+    async with (
+        upstream(answers({})) as server,
+        serving(tools=[tool(server.url, auth=auth)], environment={"S": "secret"}) as client,
+    ):
+        await result(client, {})
     assert server.requests[0]["headers"][header] == value
 
 
@@ -148,9 +148,8 @@ async def test_wrong_arguments_never_leave(arguments, message):
 
 
 async def test_unknown_tools_are_refused_with_the_names_of_those_there():
-    async with upstream(answers({})) as server:
-        async with serving(tools=[tool(server.url)]) as client:
-            call = await result(client, {}, name="other")
+    async with upstream(answers({})) as server, serving(tools=[tool(server.url)]) as client:
+        call = await result(client, {}, name="other")
     assert call["ok"] is False
     assert "Tools: t" in call["content"]
 

@@ -84,9 +84,8 @@ class ChatCompletionsModel:
                             await _read(response, LARGEST_ANSWER), self.key, answer.listener
                         )
                     await self._read_stream(response, answer, until_first)
-                    if not answer.began and response.content_type != "text/event-stream":
-                        raise ModelError("invalid", "the answer is no stream of events")
-                return answer.answer()
+                    is_stream = response.content_type == "text/event-stream"
+                return answer.answer(is_stream=is_stream)
         except ModelError as error:
             error.started = error.started or answer.told
             raise

@@ -61,12 +61,14 @@ class StreamedAnswer:
             self.listener(("text", "".join(self._fresh)))
             self._fresh.clear()
 
-    def answer(self) -> Assistant:
-        """Return the whole answer.
+    def answer(self, *, is_stream: bool = True) -> Assistant:
+        """Return the whole answer, of what claimed to be a stream of events or did not.
 
         Raises:
             ModelError: the stream ended before the answer did.
         """
+        if not is_stream and not self.began:
+            raise ModelError("invalid", "the answer is no stream of events")
         if not self.done and self._finish is None:
             raise ModelError("connection", "the stream ended before the answer", started=self.told)
         if self._held:
