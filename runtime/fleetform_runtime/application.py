@@ -37,6 +37,7 @@ from fleetform_runtime.settings import Settings
 from fleetform_runtime.store import Store, StoreError
 from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.measured import MeasuredStore
+from fleetform_runtime.telemetry.logs import redactor
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import NoSpans, Spans
 from fleetform_runtime.tools import ToolSource
@@ -69,6 +70,7 @@ class Application:
         self.hash = fingerprint(settings, prompt)
         self._prompt = prompt
         self._secrets = secrets
+        secrets.learn_all(settings)
         self.store: Store = MeasuredStore(build_store(settings, secrets), self.metrics)
         self.models: dict[str, ChatModel] = upstreams(settings, secrets, self.metrics, make_model)
         self.authenticator: Authenticator = _authenticator(settings, secrets)
@@ -128,7 +130,8 @@ class Application:
         }
         policy = settings.memory.policy
         sources: list[ToolSource] = [_Fixed(self._tools), self.servers]
-        toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics)
+        redact = redactor(self._secrets.known)
+        toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
         return Runs(
             sessions=Sessions(self.store, policy.max_conversation_history, answers),
             loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),

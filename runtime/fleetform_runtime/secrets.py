@@ -1,5 +1,6 @@
 """Own the values behind secret references: files that are read again when they change."""
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -47,6 +48,12 @@ class Secrets:
             return self._from_environment(reference.env)
         return self._from_file(reference.file)
 
+    def learn_all(self, section: BaseModel) -> None:
+        """Know the values of all references of a section that can be read."""
+        for _, reference in references(section):
+            with contextlib.suppress(SecretMissingError):
+                self.value(reference)
+
     def known(self) -> tuple[str, ...]:
         """Return every value handed out so far, old ones of a rotation included, longest first."""
         return tuple(sorted(self._seen, key=len, reverse=True))
@@ -55,7 +62,7 @@ class Secrets:
         value = self._environment.get(name)
         if not value:
             raise SecretMissingError(f"the environment variable {name} is not set")
-        return self._remember(value)
+        return self.learn(value)
 
     def _from_file(self, path: str) -> str:
         now = self._clock()
@@ -73,9 +80,10 @@ class Secrets:
                 return held[2]
             raise SecretMissingError(f"{path} is empty")
         self._files[path] = (now, stamp, value)
-        return self._remember(value)
+        return self.learn(value)
 
-    def _remember(self, value: str) -> str:
+    def learn(self, value: str) -> str:
+        """Know a value, so that it is taken out of whatever is told; return it."""
         if len(value) >= SHORTEST_REDACTED:
             self._seen[value] = None
         return value

@@ -44,16 +44,16 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._redact(record.getMessage()),
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
         for name in _FIELDS:
             if (value := getattr(record, name, None)) is not None:
-                line[name] = value
+                line[name] = self._redact(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return self._redact(orjson.dumps(line, default=str).decode())
+            line["exception"] = self._redact(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str).decode()
 
 
 class TextFormatter(logging.Formatter):

@@ -186,5 +186,5 @@ class TokenSource:
         if not isinstance(token, str) or not token:
             raise ValueError("access_token")
         seconds = float(life) if isinstance(life, int | float | str) else 300.0
-        self._token = token
+        self._token = self._secrets.learn(token)
         self._until = self._clock() + max(SHORTEST_LIFE, seconds - EARLY_SECONDS)

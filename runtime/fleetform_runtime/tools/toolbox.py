@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,7 +30,14 @@ class Waiting:
 class Toolbox:
     """Offer the tools of all sources and carry calls out."""
 
-    def __init__(self, sources: Sequence[ToolSource], result_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        sources: Sequence[ToolSource],
+        result_bytes: int,
+        metrics: Metrics,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._redact = redact
         self._sources = sources
         self._most = result_bytes
         self._metrics = metrics
@@ -100,8 +107,8 @@ class Toolbox:
         self._metrics.tool_call(tool.name, tool.kind, outcome, None)
 
     def cut(self, content: str) -> str:
-        """Cut a result that is too long, and say so."""
-        data = content.encode("utf-8", "replace")
+        """Take secrets out of a result, and cut it when it is too long, with a note."""
+        data = self._redact(content).encode("utf-8", "replace")
         if len(data) <= self._most:
             return data.decode()
         kept = data[: self._most].decode("utf-8", "ignore")
