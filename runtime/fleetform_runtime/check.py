@@ -35,12 +35,12 @@ def problems(
     found = _prompt(settings, folder)
     unused = () if models else ("model", "models", "fallbacks")
     for path, reference in references(settings):
-        if path.partition(".")[0] in unused:
+        if path.removeprefix("$.").partition(".")[0].partition("[")[0] in unused:
             continue
         try:
             secrets.value(reference)
         except SecretMissingError as error:
-            found.append(f"$.{path}: {error}")
+            found.append(f"{path}: {error}")
     found += _short_keys(settings, secrets)
     if models:
         found += _extras(settings)

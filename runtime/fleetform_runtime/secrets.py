@@ -103,16 +103,16 @@ def _why(error: Exception) -> str:
     return error.strerror or "error" if isinstance(error, OSError) else "it is not UTF-8"
 
 
-def references(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Reference]]:
+def references(node: Any, path: str = "$") -> Iterator[tuple[str, Reference]]:
     """Yield every secret reference below a section, with its JSON path."""
     if isinstance(node, SecretFile | SecretEnvironment):
-        yield ".".join(path), node
+        yield path, node
     elif isinstance(node, BaseModel):
         for name, field in type(node).model_fields.items():
-            yield from references(getattr(node, name), (*path, field.alias or name))
+            yield from references(getattr(node, name), f"{path}.{field.alias or name}")
     elif isinstance(node, Mapping):
         for name, value in node.items():
-            yield from references(value, (*path, str(name)))
+            yield from references(value, f"{path}.{name}")
     elif isinstance(node, tuple | list):
         for index, value in enumerate(node):
-            yield from references(value, (*path, str(index)))
+            yield from references(value, f"{path}[{index}]")
