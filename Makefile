@@ -48,13 +48,18 @@ schemas: $(DEV) ## Write schemas/ from the models
 	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.schema schemas
 
+.PHONY: charts
+charts: $(DEV) ## Write what follows from the charts' values.yaml: schemas, READMEs, alert rules
+	@$(BIN)/python tools/charts/export.py $$($(PYTHON) tools/install.py schemas)
+
 .PHONY: golden
 golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before you commit)
 	$(BIN)/python -m tests.golden.rewrite
 
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
-	@$(PYTHON) tools/install.py checkov kubeconform kustomize promtool schemas yaml2json
+	@$(PYTHON) tools/install.py checkov helm helm3 kubeconform kubectl kustomize promtool registry \
+	  schemas yaml2json
 
 .PHONY: lint
 lint: $(DEV) check ## Style, imports between layers, drift of schemas and rendered files
@@ -72,6 +77,10 @@ type: $(DEV) ## Types, strictly
 test: $(DEV) tools ## Install and run everything that the tests need
 	$(BIN)/pytest -n 2
 
+.PHONY: parity
+parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Helm and Kustomize
+	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
+
 .PHONY: format
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -86,7 +95,7 @@ lock: ## Renew the hash locks from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra build pyproject.toml -o requirements/render.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.txt
+	  --no-emit-index-url --extra dev pyproject.toml runtime/pyproject.toml -o requirements/dev.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; tools stay in .tools

@@ -101,7 +101,7 @@ def make_chart(folder: Path, size: int) -> None:
     chart = folder / "chart"
     (chart / "templates").mkdir(parents=True)
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: fleet\nversion: 1.0.0\n")
-    rendered = folder / "out" / "bench" / NAMESPACE
+    rendered = folder / "out" / "rendered" / "bench" / NAMESPACE
     (chart / "templates" / "agents.yaml").write_text(
         template((rendered / f"{name_of(0)}.yaml").read_text())
     )
@@ -150,7 +150,7 @@ def compare(folder: Path, helm: str) -> int:
         ).stdout
     )
     ours = {}
-    for file in sorted((folder / "out" / "bench" / NAMESPACE).glob("*.yaml")):
+    for file in sorted((folder / "out" / "rendered" / "bench" / NAMESPACE).glob("*.yaml")):
         ours |= objects(file.read_text())
     if ours != theirs:
         raise SystemExit("the chart does not render what Fleetform renders")

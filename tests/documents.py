@@ -95,13 +95,14 @@ def _arrays(rule: Rule, root: Rule, depth: int) -> st.SearchStrategy[list[Json]]
 
 def _objects(rule: Rule, root: Rule, depth: int) -> st.SearchStrategy[dict[str, Json]]:
     if "properties" not in rule:
-        if depth > MAX_DEPTH:
+        least = rule.get("minProperties", 0)
+        if depth > MAX_DEPTH and not least:
             return st.just({})
         names = rule.get("propertyNames", {"minLength": 1})
         value = rule.get("additionalProperties", {})
         each = _values(value if isinstance(value, dict) else _ANY, root, depth + 1)
         keys = st.sampled_from(names["enum"]) if "enum" in names else _strings(names, root, depth)
-        return st.dictionaries(keys, each, max_size=2)
+        return st.dictionaries(keys, each, min_size=least, max_size=2)
     return _filled(rule, root, depth)
 
 

@@ -13,10 +13,10 @@ CAPABILITIES = ["cert-manager", "external-secrets", "gateway-api", "keda", "prom
 Json = Any
 
 
-def fleet(seed: int, count: int = 24) -> dict[str, str]:
+def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
     """Return the files of a fleet; the same seed makes the same fleet."""
     chance = random.Random(seed)
-    names = _names(chance, count)
+    names = _names(chance, count, longest)
     documents = [_environment(chance)]
     for number, name in enumerate(names):
         space = chance.choice(NAMESPACES)
@@ -29,16 +29,85 @@ def fleet(seed: int, count: int = 24) -> dict[str, str]:
     return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
 
 
+def layered(seed: int, count: int = 12) -> dict[str, str]:
+    """Return the files of a fleet whose environment builds on an abstract one, and differs in much."""
+    chance = random.Random(seed)
+    files = fleet(seed, count)
+    prod = json.loads(files["environments/prod.yaml"])
+    whole = prod["spec"]
+    kinds = [
+        kind for kind in ("Agent", "MCPServer") if f'"kind": "{kind}"' in files["agents/all.yaml"]
+    ]
+    given = chance.sample(CAPABILITIES, chance.randint(0, len(CAPABILITIES)))
+    shared = {key: whole[key] for key in whole if chance.random() < 0.5}
+    shared |= {"abstract": True, "images": whole["images"], "capabilities": given}
+    base = {**prod, "metadata": {"name": "base"}, "spec": shared}
+    prod["spec"] = {**whole, "extends": "base", "patches": [*_patches(chance, kinds)]}
+    if chance.random() < 0.5:
+        prod["spec"]["labels"] = {"example.com/stage": chance.choice(["prod", "1e3"])}
+    if chance.random() < 0.5:
+        pin = chance.choice([{"tag": "2.0.0"}, {"digest": f"sha256:{'a' * 64}"}])
+        prod["spec"]["images"] = {
+            "registry": chance.choice(["ghcr.io/acme", "registry.example:5000/x"]),
+            "pins": {
+                chance.choice(["fleetform/agent-runtime", "example/own", "example/side"]): pin
+            },
+        }
+    if chance.random() < 0.5:
+        prod["spec"]["namespaces"] = {"create": True, "suffix": "-prod"}
+    return {
+        **files,
+        "environments/base.yaml": json.dumps(base, ensure_ascii=False) + "\n",
+        "environments/prod.yaml": json.dumps(prod, ensure_ascii=False) + "\n",
+    }
+
+
+def _patches(chance: random.Random, kinds: list[str]) -> Iterator[Json]:
+    """Yield patches that set and remove, with texts that tools like to change."""
+    pieces: list[Json] = [
+        {"env": [{"name": "ADDED", "value": chance.choice(TEXTS)}]},
+        {"env": [{"name": "A", "value": chance.choice(TEXTS)}, {"name": "B", "value": "b"}]},
+        {"scaling": None},
+        {"scaling": {"minReplicas": 2, "maxReplicas": 2, "keda": None}},
+        {"resources": {"requests": {"cpu": "250m"}, "limits": {"memory": "1Gi"}}},
+        {"podTemplate": {"annotations": {"example.com/text": chance.choice(TEXTS)}}},
+        {"podTemplate": {"nodeSelector": {"disk": chance.choice(["ssd", "true"])}}},
+        {"network": {"allowFrom": [{"namespace": "elsewhere"}]}},
+    ]
+    for piece in chance.sample(pieces, chance.randint(0, 4)) if kinds else ():
+        yield {"target": {"kind": chance.choice(kinds)}, "spec": piece}
+
+
+TEXTS = (
+    *(
+        "",
+        " ",
+        "true",
+        "1",
+        "1000000",
+        "0.1",
+        "1e-7",
+        "null",
+        "{{ .Values.x }}",
+        "${VAR}",
+        "$(VAR)",
+    ),
+    *("two\nlines\n", "ends\n\n", " lead\nand more", "\ttab", "\ttab\nand more", "a\n\tb"),
+    *("a: b", "- a", "#a", "tail  ", "naïve 😀", "---\na\n..."),
+)
+"""Texts that some reader or writer of YAML takes for something else."""
+
+
 def _document(kind: str, name: str, namespace: str, spec: Json, number: int) -> Json:
     metadata = {"name": name, "namespace": namespace, "labels": {"example.com/row": f"r{number}"}}
     return {"apiVersion": API.split()[1], "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _names(chance: random.Random, count: int) -> list[str]:
+def _names(chance: random.Random, count: int, longest: int) -> list[str]:
     """Names that begin alike, end like our own suffixes, and are as long as they may be."""
     stems = ["a", "ab", "a-b", "support", "s" * 40, "s" * 63, "x" * 62 + "y"]
     ends = ["", "-b", "-config", "-tls", "-trigger-0", "-data", "-1"]
-    names = {(stem + end)[:63].strip("-") for stem in stems for end in ends}
+    names = {(stem + end)[:longest].strip("-") for stem in stems for end in ends}
     return chance.sample(sorted(names), min(count, len(names)))
 
 

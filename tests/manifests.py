@@ -49,7 +49,8 @@ def tree(name: str) -> Tree:
     with TemporaryDirectory() as folder:
         root = write(Path(folder), generated.fleet(int(name.rpartition("-")[2])))
         try:
-            texts = render([root / "agents"], root / "environments", "prod").texts
+            rendering = render([root / "agents"], root / "environments", "prod", ["manifests"])
+            texts = rendering.folders["rendered/prod"]
         except SpecError as error:
             raise AssertionError(errors(error.problems)) from None
     return Tree(name, _objects(texts.values()))

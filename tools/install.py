@@ -38,9 +38,25 @@ class GoTool:
 
     def build(self, name: str, folder: Path) -> None:
         """Compile without C, so that one file runs everywhere; go.sum vouches for every source."""
-        flags = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w", f"-tags={self.tags}"]
+        stamps = "".join(f" -X {stamp}" for stamp in self.stamps())
+        flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w{stamps}", f"-tags={self.tags}"]
         command = [_go(), "build", *flags, "-o", str(folder / name), self.package]
         _run(command, cwd=SOURCE / name, env=_go_environment())
+
+    def stamps(self) -> tuple[str, ...]:
+        """Return the variables that a release would set, as PACKAGE.NAME=VALUE."""
+        return ()
+
+
+@dataclass(frozen=True)
+class StampedGoTool(GoTool):
+    """Build a command that takes itself for an old one unless it is told otherwise."""
+
+    stamped: tuple[str, ...] = ()
+
+    def stamps(self) -> tuple[str, ...]:
+        """Return the variables that this one needs."""
+        return self.stamped
 
 
 @dataclass(frozen=True)
@@ -62,17 +78,34 @@ class PythonTool:
 
 
 @dataclass(frozen=True)
-class Schemas:
-    """Generate JSON schemas of built-in kinds and of custom resources."""
+class Definitions:
+    """Generate CRDs from the Go types of modules that carry no YAML."""
+
+    packages: tuple[str, ...]
 
     def build(self, name: str, folder: Path) -> None:
-        """Read them from Go modules, the CRDs among them through our own YAML reader."""
-        script = SOURCE / name / "generate.py"
-        command = [sys.executable, str(script), _go(), str(install("yaml2json")), str(folder)]
+        """Run controller-gen, which go.mod pins together with the types."""
+        generator = "sigs.k8s.io/controller-tools/cmd/controller-gen"
+        paths = [f"paths={package}" for package in self.packages]
+        command = [_go(), "run", generator, "crd", *paths, f"output:crd:dir={folder}"]
         _run(command, cwd=SOURCE / name, env=_go_environment())
 
 
-Recipe = GoTool | PythonTool | Schemas
+@dataclass(frozen=True)
+class Schemas:
+    """Generate JSON schemas of built-in kinds and of custom resources."""
+
+    definitions: str
+
+    def build(self, name: str, folder: Path) -> None:
+        """Read them from Go modules and generated CRDs, these through our own YAML reader."""
+        script = SOURCE / name / "generate.py"
+        reader, more = str(install("yaml2json")), str(install(self.definitions))
+        command = [sys.executable, str(script), _go(), reader, more, str(folder)]
+        _run(command, cwd=SOURCE / name, env=_go_environment())
+
+
+Recipe = GoTool | PythonTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     # With neither a key nor a download it calls nobody: what it scans stays on this machine.
@@ -83,12 +116,27 @@ RECIPES: dict[str, Recipe] = {
     # Only for a machine without a Go of its own; Go finds its library from its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
     "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
+    # Which Kubernetes it renders for when there is none to ask.
+    "helm3": StampedGoTool(
+        "helm.sh/helm/v3/cmd/helm",
+        stamped=tuple(
+            f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("chartutil", "lint/rules")
+            for part, number in (("Major", 1), ("Minor", 34))
+        ),
+    ),
     "kind": GoTool("sigs.k8s.io/kind"),
+    # Its own Kustomize is the one that `kubectl apply -k` runs.
+    "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
     # Without its service discoveries it builds in a quarter of the time; rules need none.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
-    "schemas": Schemas(),
+    "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
+    "flux-crds": Definitions(
+        ("github.com/fluxcd/helm-controller/api/v2", "github.com/fluxcd/source-controller/api/v1")
+    ),
+    "schemas": Schemas("flux-crds"),
     "yaml2json": GoTool("."),
 }
 
@@ -96,7 +144,7 @@ RECIPES: dict[str, Recipe] = {
 def where(name: str) -> Path:
     """Return the place of a tool, installed or not: a file to run, or the folder of schemas."""
     folder = TARGET / f"{name}-{_key(name)}"
-    return folder if isinstance(RECIPES[name], Schemas) else folder / name
+    return folder if isinstance(RECIPES[name], Schemas | Definitions) else folder / name
 
 
 def command_for(name: str) -> str:
@@ -132,7 +180,10 @@ def _build(name: str, folder: Path) -> None:
 
 def _key(name: str) -> str:
     """Hash all that decides what is built: the recipe, the pins and the kind of machine."""
-    digest = hashlib.sha256(f"{RECIPES[name]} {sys.platform} {platform.machine()}".encode())
+    recipe = RECIPES[name]
+    digest = hashlib.sha256(f"{recipe} {sys.platform} {platform.machine()}".encode())
+    if isinstance(recipe, Schemas):
+        digest.update(_key(recipe.definitions).encode())
     for path in sorted((SOURCE / name).iterdir()):
         if path.is_file():
             content = path.read_bytes()

@@ -117,7 +117,9 @@ def _number(value: float) -> str:
 
 def _float(value: float) -> str:
     """Write the shortest digits; with an exponent below 1e-6 and from 1e21 on, as ES6 does."""
-    if value == 0 or 1e-6 <= abs(value) < 1e21:
+    if value == 0:
+        return "0"  # as Helm, which reads -0.0 as 0
+    if 1e-6 <= abs(value) < 1e21:
         plain = format(Decimal(float.__repr__(value)), "f")
         return plain.removesuffix(".0")
     digits, _, exponent = float.__repr__(value).partition("e")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.objects.patches import dotted
 from fleetform.problems import Mark
 from fleetform.tree import KEYED_LISTS, Map, Seq, identity, mark_at
 
 if TYPE_CHECKING:
+    from fleetform.objects.patches import Applied
     from fleetform.resolve.layers import Layer
 
 DEFAULT = "built-in default"
@@ -48,10 +50,25 @@ def entries(typed: Any, layers: Sequence[Layer]) -> Iterator[Entry]:
     yield from _walk(view.dump(typed.spec), nodes, ("spec", "spec"), "")
 
 
+def patched(applied: Iterable[Applied]) -> Iterator[Entry]:
+    """Yield every leaf of a built object that object patches changed, and what was there before."""
+    found: dict[str, list[Setting]] = {}
+    for item in applied:
+        mark = item.patch.mark
+        owner = f"{item.patch.path} of {item.patch.owner}"
+        for change in item.changes:
+            path = f"{item.kind}/{item.name}.{dotted(change.path)}"
+            settings = found.setdefault(path, [Setting(change.old, "built from the spec")])
+            settings.insert(0, Setting(change.new, owner, mark.file, mark.line))
+    for path, settings in found.items():
+        yield Entry(path, path, settings[0], tuple(settings[1:]))
+
+
 def matches(entry: Entry, wanted: str) -> bool:
     """Whether a leaf is the wanted field or lies below it; `spec.` may be left out, items be counted."""
-    whole = wanted if wanted == "spec" or wanted.startswith("spec.") else f"spec.{wanted}"
-    return any(_holds(whole, path) or _holds(path, whole) for path in (entry.path, entry.counted))
+    names = (wanted, f"spec.{wanted}")
+    paths = (entry.path, entry.counted)
+    return any(_holds(name, path) or _holds(path, name) for name in names for path in paths)
 
 
 def _holds(outer: str, inner: str) -> bool:

@@ -12,12 +12,14 @@ from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
-from fleetform.tree import Map, Seq, at, problem_at, without_nulls
+from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
+    from fleetform.objects.patches import Applied
     from fleetform.plan.model import FleetPlan
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
+    from fleetform.targets.build import Base, Build
 
 
 @dataclass(slots=True)
@@ -85,11 +87,11 @@ def _patches(tree: Map) -> Iterable[Problem]:
 
 
 def fleet_of(
-    specs: Sources, environments: Sources, name: str, folder: str
+    specs: Sources, environments: Sources, name: str, folder: str, targets: Sequence[str] = ()
 ) -> tuple[Fleet | None, list[Problem]]:
     """Resolve an environment's fleet."""
     from fleetform.resolve import resolve  # noqa: PLC0415
-    from fleetform.resolve.environment import chain  # noqa: PLC0415
+    from fleetform.resolve.environment import chain, second_base  # noqa: PLC0415
 
     problems = [*specs.problems, *environments.problems]
     try:
@@ -99,7 +101,11 @@ def fleet_of(
         # A broken environment file has said why it is missing.
         whole = environments.complete and not environments.broken
         return None, [*problems, *(said if whole else ())]
-    fleet, more = resolve(specs.documents, found, complete=specs.complete, broken=specs.broken)
+    fleet, more = resolve(
+        specs.documents, found, complete=specs.complete, broken=specs.broken, targets=targets
+    )
+    if fleet is not None and "kustomize" in fleet.targets:
+        more += second_base(environments.documents, found)
     return fleet, [*problems, *more]
 
 
@@ -110,40 +116,85 @@ def plan_of(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
     return plan(fleet)
 
 
-def texts_of(plan: FleetPlan) -> dict[str, str]:
-    """Return the plain manifests of an environment by their paths."""
-    from fleetform.targets import manifests  # noqa: PLC0415
-
-    return {
-        path: manifests.text(header, documents)
-        for path, (header, documents) in manifests.files(plan).items()
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """An environment's texts and everything that was said on the way."""
+    """An environment's texts by folder and path, and everything that was said on the way."""
 
-    texts: dict[str, str]
+    folders: dict[str, dict[str, str]]
     problems: tuple[Problem, ...]
 
 
-def render(agents: Sequence[Path], environments: Path, name: str) -> Rendering:
-    """Render an environment; raises SpecError when an error stands in the way."""
-    plan, problems = planned(read(agents), environments, name)
-    if plan is None or errors(problems):
+def render(
+    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
+) -> Rendering:
+    """Render an environment to some targets, by default to those that it names.
+
+    Raises SpecError when an error stands in the way.
+    """
+    from fleetform.targets import texts  # noqa: PLC0415
+
+    built, problems = build(agents, environments, name, targets)
+    return Rendering(texts(built, built.plan.targets), tidy(problems))
+
+
+def build(
+    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
+) -> tuple[Build, list[Problem]]:
+    """Plan and build an environment for some targets, by default those that it names.
+
+    Raises SpecError when an error stands in the way.
+    """
+    built, problems = judged(read(agents), environments, name, targets)
+    if built is None or errors(problems):
         raise SpecError(problems)
-    if not plan.workloads:
+    if not built.plan.workloads:
         folders = ", ".join(map(str, agents))
         raise SpecError([*problems, _nothing(folders)])
-    return Rendering(texts_of(plan), tidy(problems))
+    return built, problems
 
 
-def planned(
-    specs: Sources, environments: Path, name: str
-) -> tuple[FleetPlan | None, list[Problem]]:
+def judged(
+    specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
+) -> tuple[Build | None, list[Problem]]:
+    """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
+    from fleetform import objects  # noqa: PLC0415
+    from fleetform.objects import patches  # noqa: PLC0415
+    from fleetform.targets import problems as refused  # noqa: PLC0415
+    from fleetform.targets.build import Build  # noqa: PLC0415
+
+    spaces = read([environments])
+    fleet, problems = fleet_of(specs, spaces, name, str(environments), targets)
+    plan, problems = planned(fleet, problems)
+    if fleet is None or plan is None:
+        return None, problems
+    base = _base(specs, spaces, fleet) if "kustomize" in plan.targets else None
+    done = patches.apply(plan, objects.build(plan))
+    built = Build(plan, done.units, base, done.applied)
+    return built, [*problems, *done.problems, *refused(built, plan.targets)]
+
+
+def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
+    """Build what the abstract root of an environment can render; None when it has no such root."""
+    from fleetform.objects import build, patches  # noqa: PLC0415
+    from fleetform.plan.outline import outline  # noqa: PLC0415
+    from fleetform.resolve import resolve  # noqa: PLC0415
+    from fleetform.resolve.environment import base, chain  # noqa: PLC0415
+    from fleetform.targets.build import Base  # noqa: PLC0415
+
+    root = base(chain(environments.documents, fleet.environment_name, ""))
+    if root is None:
+        return None
+    # What is wrong with it by itself is not wrong: it only serves others to extend.
+    found, _ = resolve(specs.documents, [root], complete=specs.complete, broken=specs.broken)
+    if found is None:
+        return Base((), {})
+    spaces = {fleet.target_namespace(s): found.target_namespace(s) for s in fleet.spaces}
+    plan = outline(found)
+    return Base(patches.apply(plan, build(plan)).units, spaces)
+
+
+def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | None, list[Problem]]:
     """Return the plan of an environment, None when it cannot be made, and everything that is wrong."""
-    fleet, problems = fleet_of(specs, read([environments]), name, str(environments))
     if fleet is None:
         return None, problems
     plan, said = plan_of(fleet)
@@ -159,6 +210,20 @@ def planned(
             )
         )
     return plan, problems
+
+
+def patched(fleet: Fleet, resolved: Resolved) -> list[Applied]:
+    """Return what object patches changed in the objects of a spec, as far as it can be planned."""
+    from fleetform import objects  # noqa: PLC0415
+    from fleetform.objects import patches  # noqa: PLC0415
+
+    trees = [fleet.environment_tree, resolved.tree]
+    if not any(at(tree, ("spec", VERBATIM)) for tree in trees):
+        return []
+    plan, _ = plan_of(fleet)
+    done = patches.apply(plan, objects.build(plan)).applied if plan else ()
+    key = fleet.target_namespace(resolved.namespace), resolved.name
+    return [item for item in done if (item.namespace, item.workload) == key]
 
 
 def _nothing(folders: str) -> Problem:

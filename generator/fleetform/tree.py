@@ -9,6 +9,9 @@ from fleetform.problems import Mark, Problem, Severity
 
 Path = tuple[str | int, ...]
 
+VERBATIM = "objectPatches"
+"""What is laid over objects, not over specs: null means something in it."""
+
 NATURAL_KEYS = ("name", "containerPort")
 """Keys by which items of a list are told apart when layers merge, in order of preference."""
 
@@ -199,7 +202,8 @@ def _stripped(node: Any) -> Any:
         kept = Map(node.mark)
         for key, value in node.items():
             if value is not None:
-                kept.put(key, _stripped(value), node.marks[key])
+                whole = value if key == VERBATIM else _stripped(value)
+                kept.put(key, whole, node.marks[key])
         return kept
     if isinstance(node, Seq):
         seq = Seq(node.mark)

@@ -11,12 +11,25 @@ REWRITE = "make golden"
 
 def rendered(case: Path) -> dict[str, str]:
     """Return the texts that a case makes today, by path."""
-    return pipeline.render([case / "agents"], case / "environments", "prod").texts
+    return pipeline.render([case / "agents"], case / "environments", "prod", ["manifests"]).folders[
+        "rendered/prod"
+    ]
 
 
-def expected(case: Path) -> dict[str, str]:
+def delivered(case: Path) -> dict[str, str]:
+    """Return what a case's other targets make, by folder and path."""
+    folders = pipeline.render([case / "agents"], case / "environments", "prod").folders
+    return {
+        f"{folder}/{path}": text
+        for folder, texts in folders.items()
+        for path, text in texts.items()
+        if folder != "rendered/prod"
+    }
+
+
+def expected(case: Path, folder: str = "expected") -> dict[str, str]:
     """Return the committed texts of a case, by path."""
-    root = case / "expected"
+    root = case / folder
     files = sorted(path for path in root.rglob("*") if path.is_file())
     return {str(file.relative_to(root)): file.read_text("utf-8") for file in files}
 
@@ -24,10 +37,14 @@ def expected(case: Path) -> dict[str, str]:
 def rewrite() -> None:
     """Make the committed trees equal to what is rendered today."""
     for case in CASES:
-        texts = rendered(case)
-        for name in expected(case).keys() - texts.keys():
-            (case / "expected" / name).unlink()
-        for name, text in texts.items():
-            file = case / "expected" / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, "utf-8")
+        _replace(case, "expected", rendered(case))
+        _replace(case, "delivered", delivered(case))
+
+
+def _replace(case: Path, folder: str, texts: dict[str, str]) -> None:
+    for name in expected(case, folder).keys() - texts.keys():
+        (case / folder / name).unlink()
+    for name, text in texts.items():
+        file = case / folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8")

@@ -29,13 +29,13 @@ def render(
     **variables: str,
 ) -> dict[str, bytes]:
     """Render in a process of its own and return what is written for the environment."""
-    command = [FLEETFORM, "render", "--env", env, "--out", out, *arguments]
+    command = [FLEETFORM, "render", "-t", "manifests", "-e", env, "--out", out, *arguments]
     surroundings = {"PATH": os.environ["PATH"], **variables}
     done = subprocess.run(
         command, cwd=cwd, env=surroundings, umask=umask, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return snapshot(out / env)
+    return snapshot(out / "rendered" / env)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_renders_at_the_same_time_end_in_one_of_them(tmp_path, expected):
         runs = [pool.submit(render, tmp_path) for _ in range(4)]
     for run in runs:
         run.result()
-    assert snapshot(tmp_path / "prod") == expected
+    assert snapshot(tmp_path / "rendered/prod") == expected
 
 
 # -- death by SIGKILL ----------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_a_killed_run_leaves_whole_files_and_the_next_one_heals(tmp_path):
         time.sleep(lasts * chance.uniform(0.5, 1.0))
         run.send_signal(signal.SIGKILL)
         run.wait()
-        for name, content in snapshot(tmp_path / "out/prod").items():
+        for name, content in snapshot(tmp_path / "out/rendered/prod").items():
             whole = name.startswith(".") or content in (old.get(name), new.get(name))
             assert whole or name.endswith(TEMPORARY)
         assert render(tmp_path / "out", cwd=tmp_path / "in") == new

@@ -216,12 +216,13 @@ DOCUMENTS = st.recursive(
 
 
 def numbers_as_floats(node: object) -> object:
-    """Make documents comparable: Go writes 1e16 with all its digits, as if it were an integer."""
+    """Make documents comparable: Go writes 1e16 with all its digits, like an integer."""
     if isinstance(node, dict):
         return {key: numbers_as_floats(value) for key, value in node.items()}
     if isinstance(node, list):
         return [numbers_as_floats(value) for value in node]
-    return float(node) if isinstance(node, int) and not isinstance(node, bool) else node
+    # Go's reader takes -0.0 for 0.
+    return node + 0.0 if isinstance(node, int | float) and not isinstance(node, bool) else node
 
 
 def comparable(documents: list[object]) -> str:

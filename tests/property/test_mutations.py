@@ -87,7 +87,9 @@ def configurations(texts: dict[str, str]) -> list[str]:
 def outcome(folder: Path, name: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
     """Render; return the texts, or the problems that stand in the way."""
     try:
-        return render([folder / "agents"], folder / "environments", name).texts, ()
+        return render([folder / "agents"], folder / "environments", name).folders[
+            f"rendered/{name}"
+        ], ()
     except SpecError as error:
         return {}, error.problems
 

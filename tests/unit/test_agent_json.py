@@ -93,7 +93,7 @@ def made(folder: Path, text: str) -> tuple[dict[str, str], dict, tuple[Problem, 
     rendering = render([folder / "agents"], folder / "environments", "prod")
     (data,) = [
         item["data"]
-        for item in manifests(rendering.texts["default/a.yaml"])
+        for item in manifests(rendering.folders["rendered/prod"]["default/a.yaml"])
         if item["kind"] == "ConfigMap"
     ]
     return data, json.loads(data["agent.json"]), rendering.problems
@@ -247,7 +247,9 @@ def test_a_store_is_shown_a_client_certificate_unless_the_spec_says_not_to(said,
     tls = f"{{enabled: true, secretRef: {{name: redis-tls}}{said}}}"
     memory = f"  memory: {{type: redis, redis: {{host: redis.example.com, tls: {tls}}}}}\n"
     write(tmp_path, {**GOOD, "agents/a.yaml": GOOD["agents/a.yaml"] + memory})
-    texts = render([tmp_path / "agents"], tmp_path / "environments", "prod").texts
+    texts = render([tmp_path / "agents"], tmp_path / "environments", "prod").folders[
+        "rendered/prod"
+    ]
     (config_map,) = [
         item for item in manifests(texts["default/helper.yaml"]) if item["kind"] == "ConfigMap"
     ]

@@ -428,7 +428,7 @@ def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
     assert "Traceback" not in done.stderr
     whole = fleetform("render", "--out", "whole", cwd=tmp_path)
     assert whole.code == 0
-    expected = snapshot(tmp_path / "whole/prod")
+    expected = snapshot(tmp_path / "whole/rendered/prod")
     for name, content in snapshot(tmp_path / "rendered/prod").items():
         assert name.startswith(".") or content == expected[name]
     assert fleetform("render", cwd=tmp_path).code == 0
@@ -447,7 +447,7 @@ def test_an_output_that_is_no_folder_is_a_problem(out, reason, tmp_path):
     write(tmp_path, {**GOOD, "taken": "a file"})
     outcome = fleetform("render", "--out", out, cwd=tmp_path)
     assert outcome.code == 1
-    assert f"{out}/prod: error: cannot be written: {reason}" in outcome.err
+    assert f"{out}/rendered/prod: error: cannot be written: {reason}" in outcome.err
 
 
 def test_specs_that_deploy_nothing_do_not_remove_what_is_there(tmp_path):

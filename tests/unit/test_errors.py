@@ -13,7 +13,17 @@ from tests.errors.cases import CASES, REWRITE, validate
 from tests.fleet import AGENT, GOOD, fleetform, write
 
 SOURCE = Path(package.__file__).parent
-STAGES = ("load.py", "dialects", "check.py", "resolve", "rules", "plan", "pipeline.py")
+STAGES = (
+    "load.py",
+    "dialects",
+    "check.py",
+    "resolve",
+    "rules",
+    "plan",
+    "objects",
+    "targets",
+    "pipeline.py",
+)
 SAYS = frozenset(
     ("Problem", "problem", "_problem", "problem_at", "say", "_whole_file", "_missing_field")
 )
@@ -21,7 +31,7 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|tag")
 
 # What stands in no spec but on the disk or the command line: test_load.py and test_bad_input.py.
 ELSEWHERE = {
-    *("abstract-environment", "config-too-big", "nothing-to-render"),
+    *("abstract-environment", "config-too-big", "nothing-to-render", "release-too-big"),
     *("bom", "crlf", "not-a-file", "not-utf8", "too-big", "unreadable"),
 }
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from fleetform import objects
-from tests.golden.cases import CASES, REWRITE, expected, rendered
+from tests.golden.cases import CASES, REWRITE, delivered, expected, rendered
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -14,6 +14,11 @@ def test_a_fleet_becomes_exactly_its_expected_tree(case):
     texts = expected(case)
     assert texts, f"{case.name} has no expected tree: {REWRITE}"
     assert rendered(case) == texts
+
+
+@each_case
+def test_a_fleet_is_delivered_by_exactly_its_expected_objects(case):
+    assert delivered(case) == expected(case, "delivered")
 
 
 def test_the_cases_have_every_kind_that_a_builder_makes():

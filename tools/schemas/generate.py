@@ -1,6 +1,6 @@
 """Write one strict JSON schema per kind, from the API descriptions inside pinned Go modules.
 
-Usage: generate.py GO YAML2JSON FOLDER. Writes FOLDER/<group>/<kind>_<version>.json, the group of
+Usage: generate.py GO YAML2JSON CRDS FOLDER. CRDS is a folder of more definitions. Writes FOLDER/<group>/<kind>_<version>.json, the group of
 the core kinds being `v1`: what kubeconform calls {{.Group}}, {{.ResourceKind}} and
 {{.ResourceAPIVersion}}. Nothing but what an API server would keep is allowed in an object.
 """
@@ -71,7 +71,7 @@ class Kind:
 
 def main() -> None:
     """Write the schemas of the built-in kinds and of the custom resources."""
-    go, yaml2json, folder = sys.argv[1:]
+    go, yaml2json, crds, folder = sys.argv[1:]
     modules = _modules(go)
     described = json.loads((modules[BUILT_IN] / SWAGGER).read_bytes())["definitions"]
     definitions = {
@@ -81,6 +81,7 @@ def main() -> None:
     kinds = [*built_in_kinds(described, definitions)]
     for path, inside in CUSTOM.items():
         kinds += custom_kinds(_crds(modules[path], inside, yaml2json))
+    kinds += custom_kinds(_documents(sorted(Path(crds).glob("*.yaml")), yaml2json))
     for kind in kinds:
         _write(Path(folder) / kind.path, kind, definitions)
 
@@ -157,11 +158,16 @@ def _modules(go: str) -> dict[str, zipfile.Path]:
 
 def _crds(module: zipfile.Path, folder: str, yaml2json: str) -> Iterator[Any]:
     """Yield the documents of a module's folder; Python's own library reads no YAML."""
-    texts = [file.read_bytes() for file in (module / folder).iterdir() if file.suffix == ".yaml"]
-    if not texts:
+    files = [file for file in (module / folder).iterdir() if file.suffix == ".yaml"]
+    if not files:
         raise SystemExit(f"{module} has no YAML files in {folder}")
-    for text in texts:
-        yield from _json_stream(_run([yaml2json], text))
+    yield from _documents(files, yaml2json)
+
+
+def _documents(files: Iterable[Path | zipfile.Path], yaml2json: str) -> Iterator[Any]:
+    """Yield the documents of some files."""
+    for file in files:
+        yield from _json_stream(_run([yaml2json], file.read_bytes()))
 
 
 def _run(command: list[str], text: bytes = b"") -> str:

@@ -11,7 +11,19 @@ import typer
 
 import fleetform
 
-COMMANDS = ("init", "validate", "render", "explain", "diff", "list", "schema", "migrate")
+COMMANDS = (
+    "init",
+    "validate",
+    "render",
+    "explain",
+    "diff",
+    "list",
+    "releases",
+    "schema",
+    "migrate",
+    "run",
+    "chat",
+)
 
 HELP = """Turn declarative specs of AI agents into reviewed Kubernetes objects.
 

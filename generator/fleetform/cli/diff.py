@@ -49,4 +49,5 @@ def command(
 
 
 def _texts(agents: list[Path], environments: Path, name: str) -> dict[str, str]:
-    return pipeline.render(agents, environments, name).texts
+    folders = pipeline.render(agents, environments, name, ["manifests"]).folders
+    return folders[f"rendered/{name}"]

@@ -12,7 +12,7 @@ from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import PROBLEMS, USAGE, Format, reported, stop
 from fleetform.dialects import KINDS
-from fleetform.explain import Entry, Setting, entries, matches
+from fleetform.explain import Entry, Setting, entries, matches, patched
 from fleetform.problems import did_you_mean
 from fleetform.tree import plain
 
@@ -47,6 +47,8 @@ def command(
     Each value is shown with the file and line that set it, and below it what it overrode: built-in
     defaults < the environment's defaults < templates in order of `extends` < the spec < the
     environment's patches.
+
+    What object patches changed in the spec's objects follows as KIND/NAME.FIELD.
 
     Examples:
 
@@ -103,8 +105,9 @@ def _entries(
         for key, item in sorted(known.items())
         if key[1] == short and (not slash or key[0] == space)
     ]
-    if len(found) == 1:
-        return entries(found[0].typed, found[0].layers or pipeline.own_layer(found[0]))
+    if len(found) == 1 and fleet:
+        own = entries(found[0].typed, found[0].layers or pipeline.own_layer(found[0]))
+        return [*own, *patched(pipeline.patched(fleet, found[0]))]
     if problems and not found:
         stop(problems, form)
     if found:

@@ -1,7 +1,8 @@
-"""`fleetform render`: specs and an environment → reviewed manifests."""
+"""`fleetform render`: specs and an environment → reviewed manifests, charts' values, overlays."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,20 +12,37 @@ import fleetform
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, Format, reported, show
-from fleetform.write import Changes, Output, diff
+from fleetform.write import Changes, Output, diff, write_all
+
+
+class Target(StrEnum):
+    """What `render` can write; an environment's `targets` are of these."""
+
+    MANIFESTS = "manifests"
+    HELM = "helm"
+    KUSTOMIZE = "kustomize"
+    FLUX = "flux"
+    ARGOCD = "argocd"
 
 
 @reported
 def command(
     env: options.Env = "prod",
+    targets: Annotated[
+        list[Target] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="What to write; may be given more than once. Default: the environment's `targets`.",
+            show_default=False,
+        ),
+    ] = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", "-o", help="Folder of the output; the environment's own folder is made in it."
-        ),
-    ] = Path("rendered"),
+        typer.Option("--out", "-o", help="Folder in which each target has its own folder."),
+    ] = Path(),
     check: Annotated[
         bool,
         typer.Option(
@@ -37,12 +55,14 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Render an environment's manifests.
+    """Render an environment.
 
-    Writes OUT/ENV/namespaces.yaml, a file per workload in OUT/ENV/NAMESPACE/, what a namespace has
-    once in _namespace.yaml, and kustomization.yaml files. Only files that differ are written; files
-    that are no longer rendered are removed; files of others are never touched. With any error in
-    the input nothing is written.
+    The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
+    NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files.
+    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed,
+    `flux` and `argocd` what these tools go by, in OUT/flux/ENV/ and OUT/argocd/ENV/.
+    Only files that differ are written; files that are no longer rendered are removed; files of
+    others are never touched. With any error in the input nothing is written.
 
     Examples:
 
@@ -50,18 +70,26 @@ def command(
 
       fleetform render --env staging --diff
 
-      fleetform render --env prod --check --format github
+      fleetform render --env prod --target manifests --check --format github
     """
     with progress.bar(f"rendering {env}"):
-        rendering = pipeline.render(agents, environments, env)
-        output = Output(out / env, fleetform.__version__)
-        changes = output.compare(rendering.texts) if check else output.write(rendering.texts)
+        rendering = pipeline.render(agents, environments, env, [*(targets or ())])
+        outputs = {
+            Output(out / folder, fleetform.__version__): texts
+            for folder, texts in rendering.folders.items()
+        }
+        changes = (
+            {output: output.compare(texts) for output, texts in outputs.items()}
+            if check
+            else write_all(outputs)
+        )
     show(rendering.problems, form)
-    if (check or show_diff) and changes:
-        typer.echo("".join(diff(changes, f"{out.name}/{env}")), nl=False)
-    if form is Format.TEXT:
-        typer.echo(summary(changes, out / env, check=check), err=True)
-    if check and changes:
+    for output, change in changes.items():
+        if (check or show_diff) and change:
+            typer.echo("".join(diff(change, output.folder.as_posix())), nl=False)
+        if form is Format.TEXT:
+            typer.echo(summary(change, output.folder, check=check), err=True)
+    if check and any(changes.values()):
         raise typer.Exit(DRIFT)
 
 

@@ -50,7 +50,7 @@ def command(
     if env is None:
         _finish(sources.problems, len(sources.documents), form)
         return
-    _, problems = pipeline.planned(sources, environments, env)
+    _, problems = pipeline.judged(sources, environments, env)
     _finish(problems, len(sources.documents), form)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -81,6 +81,47 @@ class SecretKey(Spec):
     name: ReferenceName = Field(description="Name of the Secret.")
     key: str = Field(
         description="Key in the Secret.", pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253
+    )
+
+
+class ObjectTarget(Spec):
+    """Which built objects a patch changes; all that is set must match."""
+
+    kind: str = Field(
+        description="Kind of the object, such as `Deployment`.", min_length=1, max_length=63
+    )
+    name: ReferenceName | None = optional("Name of the object. Default: any.")
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Labels that must all be there. Default: any."
+    )
+
+
+class JsonOperation(Spec):
+    """One operation of a JSON patch, as RFC 6902 defines it."""
+
+    op: Literal["add", "remove", "replace", "move", "copy", "test"] = Field(
+        description="What to do."
+    )
+    path: str = Field(
+        description="JSON pointer into the object, such as `/spec/replicas`.", pattern=r"^(/.*)?$"
+    )
+    from_: str | None = optional(
+        "Pointer that `move` and `copy` start from.", alias="from", pattern=r"^(/.*)?$"
+    )
+    value: Json | None = optional("Value of `add`, `replace` and `test`.")
+
+
+class ObjectPatch(Spec):
+    """A change of built objects, the last before they are written; `merge` or `json6902`."""
+
+    target: ObjectTarget = Field(
+        description="Which objects; a patch that matches none is a Problem."
+    )
+    merge: dict[str, object] | None = optional(
+        "What to lay over the object by RFC 7386: lists are replaced, null deletes.", min_length=1
+    )
+    json6902: list[JsonOperation] | None = optional(
+        "Operations, in order, by RFC 6902.", alias="json6902", min_length=1
     )
 
 

@@ -12,6 +12,8 @@ from fleetform.models.base import (
     LabelKey,
     LabelValue,
     Name,
+    ObjectPatch,
+    ObjectTarget,
     Port,
     Quantity,
     ReferenceName,
@@ -28,6 +30,11 @@ Capability = Literal[
     "keda", "prometheus-operator", "external-secrets", "gateway-api", "cert-manager"
 ]
 
+
+TargetName = Literal["manifests", "helm", "kustomize", "flux", "argocd"]
+DEFAULT_TARGETS: tuple[TargetName, ...] = ("manifests",)
+
+DIGEST = r"^sha256:[a-f0-9]{64}$"
 
 CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
 
@@ -228,6 +235,10 @@ class ExposeDefaults(Spec):
 class NetworkDefaults(Spec):
     """What network policies cannot see by themselves."""
 
+    default_deny: bool = Field(
+        default=False,
+        description="Whether every namespace gets a policy that closes pods which no other policy selects, such as those of others.",
+    )
     dns_namespace: Name = Field(
         default="kube-system", description="Namespace of the cluster's DNS."
     )
@@ -297,6 +308,56 @@ class Quota(Spec):
     )
 
 
+class GitopsSource(Spec):
+    """Where Flux or Argo CD find the output."""
+
+    kind: Literal["GitRepository", "OCIRepository"] = Field(
+        default="GitRepository", description="Kind of Flux's source."
+    )
+    name: Name = Field(default="flux-system", description="Name of Flux's source.")
+    url: str | None = optional(
+        "URL, `https://`, `ssh://` or `oci://`. Flux: the source is rendered; default: it exists. Argo CD needs it.",
+        pattern=r"^(https?|ssh|oci)://[^\s]+$",
+        max_length=2048,
+    )
+    branch: str | None = optional(
+        "Branch of a Git repository. Default: main for Flux, HEAD for Argo CD.",
+        pattern=r"^[A-Za-z0-9._/-]+$",
+        max_length=253,
+    )
+    tag: str | None = optional(
+        "Tag, instead of a branch. Default: none for Git, latest for OCI.",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._/-]*$",
+        max_length=253,
+    )
+    digest: str | None = optional(
+        "Digest of an OCI artifact; wins over the tag. Default: none.",
+        pattern=r"^sha256:[a-f0-9]{64}$",
+    )
+    secret: ReferenceName | None = optional(
+        "Secret beside a rendered source, with which Flux signs in. Default: none."
+    )
+
+
+class ArgoCD(Spec):
+    """What Argo CD needs to know."""
+
+    project: Name | None = optional(
+        "Existing AppProject. Default: one is rendered, `fleetform-` and the environment's name."
+    )
+    server: str | None = optional(
+        "URL of the cluster's API. Default: the cluster that Argo CD runs in.",
+        pattern=r"^https://[^\s]+$",
+    )
+    cluster: str | None = optional(
+        "Name of the cluster in Argo CD, instead of `server`. Default: none.",
+        pattern=r"^[A-Za-z0-9._-]+$",
+    )
+
+
+GitopsDuration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(s|m|h))+$")]
+
+
 class Gitops(Spec):
     """What delivers the output."""
 
@@ -306,6 +367,52 @@ class Gitops(Spec):
     )
     kustomization: bool = Field(
         default=True, description="Whether kustomization.yaml files stand in each folder."
+    )
+    way: Literal["manifests", "helm"] = Field(
+        default="manifests",
+        description="Whether Flux applies the plain manifests or installs the charts of `helm`.",
+    )
+    namespace: Name | None = optional(
+        "Namespace of the rendered objects. Default: `flux-system` for Flux, `argocd` for Argo CD."
+    )
+    source: GitopsSource = Field(default_factory=GitopsSource, description="Where the output is.")
+    path: str = Field(
+        default="",
+        description="Folder of the repository or artifact that `render --out` writes into. Default: its root.",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$",
+        max_length=512,
+    )
+    interval: GitopsDuration = Field(default="10m", description="How often Flux looks.")
+    retry_interval: GitopsDuration = Field(
+        default="1m", description="How soon Flux looks again after a failure."
+    )
+    timeout: GitopsDuration = Field(
+        default="10m", description="How long Flux waits for everything to be ready."
+    )
+    argocd: ArgoCD = Field(default_factory=ArgoCD, description="Argo CD.")
+
+
+class Helm(Spec):
+    """Where releases take the charts `agent` and `namespace` from."""
+
+    charts: str = Field(
+        default="charts",
+        description="Folder of the charts, or the OCI repository above them, such as `oci://ghcr.io/acme/charts`.",
+        pattern=r"^(oci://[a-z0-9][-a-z0-9._:/]*[a-z0-9]|[A-Za-z0-9._][-A-Za-z0-9._/]*)$",
+        max_length=512,
+    )
+    version: str | None = optional(
+        "Version of the charts, for an OCI repository. Default: the latest.",
+        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?$",
+    )
+    digests: dict[
+        Literal["agent", "namespace"], Annotated[str, StringConstraints(pattern=DIGEST)]
+    ] = Field(
+        default_factory=dict,
+        description="Digests of the charts in an OCI repository, to which Flux pins them. Default: the version.",
+    )
+    secret: ReferenceName | None = optional(
+        "Secret beside Flux's sources that signs in to the OCI repository. Default: none."
     )
 
 
@@ -342,6 +449,20 @@ class Patch(Spec):
     spec: dict[str, object] = Field(description="What to lay over their `spec`; null deletes.")
 
 
+class FleetObjectTarget(ObjectTarget):
+    """Which objects of the fleet a patch changes; all that is set must match."""
+
+    namespace: Name | None = optional("Namespace as in the specs. Default: any.")
+
+
+class FleetObjectPatch(ObjectPatch):
+    """A change of built objects of the fleet; `merge` or `json6902`."""
+
+    target: FleetObjectTarget = Field(
+        description="Which objects; a patch that matches none is a Problem."
+    )
+
+
 class EnvironmentSpec(Spec):
     """What differs between environments."""
 
@@ -370,6 +491,12 @@ class EnvironmentSpec(Spec):
     tenants: dict[Name, Quota] = Field(
         default_factory=dict, description="Quotas by namespace as in the specs. Default: none."
     )
+    targets: list[TargetName] = Field(
+        default_factory=lambda: [*DEFAULT_TARGETS],
+        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`, a base and overlays in `kustomize/`, what Flux or Argo CD needs to know in `flux/` or `argocd/`.",
+        min_length=1,
+    )
+    helm: Helm = Field(default_factory=Helm, description="Helm releases.")
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels of every object. Default: none."
@@ -379,6 +506,10 @@ class EnvironmentSpec(Spec):
     )
     patches: list[Patch] = Field(
         default_factory=list, description="Changes of specs, in order. Default: none."
+    )
+    object_patches: list[FleetObjectPatch] = Field(
+        default_factory=list,
+        description="Changes of built objects, in order, after all that specs say. Default: none.",
     )
 
 

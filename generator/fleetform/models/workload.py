@@ -14,6 +14,7 @@ from fleetform.models.base import (
     LabelKey,
     LabelValue,
     Name,
+    ObjectPatch,
     Port,
     PortName,
     Quantity,
@@ -440,4 +441,8 @@ class Workload(Spec):
     expose: Expose | None = optional("Access from outside the cluster. Default: none.")
     pod_template: PodTemplate = Field(
         default_factory=PodTemplate, description="Escape hatches into the pod."
+    )
+    object_patches: list[ObjectPatch] = Field(
+        default_factory=list,
+        description="Changes of this spec's own objects, after everything else. Default: none.",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from fleetform.objects import (
     certificate,
     configmap,
@@ -25,7 +27,7 @@ from fleetform.objects import (
     statefulset,
 )
 from fleetform.objects.manifest import Manifest
-from fleetform.plan.model import NamespacePlan, WorkloadPlan
+from fleetform.plan.model import FleetPlan, NamespacePlan, WorkloadPlan
 
 WORKLOAD = (
     serviceaccount.build,
@@ -46,24 +48,45 @@ WORKLOAD = (
 NAMESPACE = (
     resourcequota.build,
     limitrange.build,
+    networkpolicy.build_default,
     externalsecret.build,
     persistentvolumeclaim.build,
     prometheusrule.build,
 )
 
-__all__ = ["Manifest", "namespace_objects", "namespaces", "workload_objects"]
+__all__ = ["Manifest", "Unit", "build"]
 
 
-def workload_objects(plan: WorkloadPlan) -> list[Manifest]:
+class Unit(NamedTuple):
+    """What belongs together: a workload, what a namespace has once, or the namespaces themselves.
+
+    Without a workload it is the namespace's own; without a namespace it holds the Namespaces.
+    """
+
+    namespace: str
+    workload: str
+    source: str
+    objects: tuple[Manifest, ...]
+
+
+def build(plan: FleetPlan) -> tuple[Unit, ...]:
+    """Return all objects of an environment, in apply order within each unit; no unit is empty."""
+    source = f"environment {plan.environment}"
+    created = [item for space in plan.namespaces for item in namespace.build(space)]
+    units = [Unit("", "", source, tuple(created))]
+    for space in plan.namespaces:
+        units.append(Unit(space.name, "", source, namespace_objects(space)))
+    for workload in plan.workloads:
+        objects = workload_objects(workload)
+        units.append(Unit(workload.namespace, workload.name, workload.source, objects))
+    return tuple(unit for unit in units if unit.objects)
+
+
+def workload_objects(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return all objects of a workload, in apply order."""
-    return [manifest for build in WORKLOAD for manifest in build(plan)]
+    return tuple(manifest for builder in WORKLOAD for manifest in builder(plan))
 
 
-def namespace_objects(plan: NamespacePlan) -> list[Manifest]:
+def namespace_objects(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return what a namespace has once, in apply order, without the Namespace itself."""
-    return [manifest for build in NAMESPACE for manifest in build(plan)]
-
-
-def namespaces(plan: NamespacePlan) -> list[Manifest]:
-    """Return the Namespace, which stands in a file of its own and is applied first."""
-    return [*namespace.build(plan)]
+    return tuple(manifest for builder in NAMESPACE for manifest in builder(plan))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fleetform.objects.manifest import data, labels
 from fleetform.plan.model import Probe, WorkloadPlan
-from fleetform.plan.pods import security
+from fleetform.plan.pods import TMP_SIZE, security
+from fleetform.plan.secrets import DIRECTORY as SECRETS
 
 
 def template(plan: WorkloadPlan) -> dict[str, Any]:
@@ -22,7 +24,7 @@ def template(plan: WorkloadPlan) -> dict[str, Any]:
 def _spec(plan: WorkloadPlan) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "serviceAccountName": plan.account.name,
-        "automountServiceAccountToken": plan.account.token,
+        "automountServiceAccountToken": plan.rbac is not None,
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
@@ -46,8 +48,35 @@ def _spec(plan: WorkloadPlan) -> dict[str, Any]:
     }
     spec |= {key: value for key, value in optional.items() if value}
     spec["containers"] = [_container(plan), *data(plan.sidecars)]
-    spec["volumes"] = data(plan.volumes)
+    spec["volumes"] = [volume for volume, _ in _own_volumes(plan)] + data(plan.volumes)
     return spec
+
+
+def _own_volumes(plan: WorkloadPlan) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield scratch space, configuration and secrets, each as a volume and its mount."""
+    yield _volume("tmp", "/tmp", emptyDir={"sizeLimit": TMP_SIZE})  # noqa: S108 - the pod's own
+    if plan.config is not None:
+        source = {"name": plan.config.name}
+        yield _volume("config", plan.config.directory, read_only=True, configMap=source)
+    if plan.secrets:
+        sources = [
+            {
+                "secret": {
+                    "name": name,
+                    "items": [{"key": key, "path": f"{name}/{key}"} for key in keys],
+                }
+            }
+            for name, keys in plan.secrets
+        ]
+        projected = {"defaultMode": 0o440, "sources": sources}
+        yield _volume("secrets", SECRETS, read_only=True, projected=projected)
+
+
+def _volume(
+    name: str, path: str, *, read_only: bool = False, **source: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    mount: dict[str, Any] = {"name": name, "mountPath": path}
+    return {"name": name, **source}, {**mount, "readOnly": True} if read_only else mount
 
 
 def _container(plan: WorkloadPlan) -> dict[str, Any]:
@@ -75,7 +104,7 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
     if plan.pre_stop:
         body["lifecycle"] = {"preStop": {"sleep": {"seconds": plan.pre_stop}}}
     body["securityContext"] = security(read_only_root=plan.read_only_root)
-    body["volumeMounts"] = data(plan.mounts)
+    body["volumeMounts"] = [mount for _, mount in _own_volumes(plan)] + data(plan.mounts)
     return body
 
 

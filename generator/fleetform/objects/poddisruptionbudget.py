@@ -8,7 +8,7 @@ from fleetform.plan.model import WorkloadPlan
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return the budget, nothing when there can be but one pod."""
-    if not plan.disruption_budget:
+    if plan.most < 2:
         return ()
     spec = {
         "maxUnavailable": 1,

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleetform import rules
-from fleetform.plan import kinds, namespaces, network, workload
+from fleetform.plan import delivery, kinds, namespaces, network, patches, workload
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import FleetPlan, WorkloadPlan
+from fleetform.plan.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.plan.scaling import decide
 from fleetform.problems import Problem, errors
 from fleetform.resolve.catalog import Key
@@ -23,32 +23,53 @@ __all__ = ["plan"]
 
 def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
     """Return the plan of an environment, None when an error stands in its way, and all problems."""
+    drafts, problems = draft_all(fleet)
+    # Errors do not end it here: what planning finds is said in the same run.
+    closed, spaces = close(fleet, drafts, problems)
+    if errors(problems):
+        return None, problems
+    return whole(fleet, [workload for _, workload in closed], spaces), problems
+
+
+def draft_all(fleet: Fleet) -> tuple[list[Draft], list[Problem]]:
+    """Return a draft of every workload, and what the rules and the drafting have to say."""
     references = {agent.key: uses(fleet, agent) for agent in fleet.of("Agent")}
     problems = [*rules.problems(fleet, references)]
-    # Errors do not end it here: what planning finds is said in the same run.
-    drafts = _drafts(fleet, references, problems)
+    return _drafts(fleet, references, problems), problems
+
+
+def close(
+    fleet: Fleet, drafts: list[Draft], problems: list[Problem]
+) -> tuple[list[tuple[Draft, WorkloadPlan]], list[NamespacePlan]]:
+    """Return the plans of drafts that know each other, and of their namespaces."""
     _link(fleet, drafts)
     spaces: dict[str, list[Draft]] = {}
     for draft in drafts:
         spaces.setdefault(draft.resolved.namespace, []).append(draft)
-    workloads: list[WorkloadPlan] = []
+    closed: list[tuple[Draft, WorkloadPlan]] = []
     spaced = []
     for space, members in sorted(spaces.items()):
         shared = _shared_claims(members)
         plans = [workload.workload_plan(fleet, draft, shared, problems) for draft in members]
-        workloads += plans
+        closed += zip(members, plans, strict=True)
         need = namespaces.needs(members, plans, shared)
         spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
-    if errors(problems):
-        return None, problems
-    workloads.sort(key=lambda item: (item.namespace, item.name))
-    spaced.sort(key=lambda item: item.name)
+    return closed, spaced
+
+
+def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePlan]) -> FleetPlan:
+    """Return the plan of an environment, in order of names."""
     return FleetPlan(
         fleet.environment_name,
-        tuple(workloads),
-        tuple(spaced),
+        tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),
+        tuple(sorted(spaces, key=lambda item: item.name)),
+        tuple(patches.of_environment(fleet)),
+        fleet.targets,
+        fleet.environment.helm.charts.rstrip("/"),
+        fleet.environment.helm.version or "",
         fleet.environment.gitops.kustomization,
-    ), problems
+        delivery.gitops(fleet),
+    )
 
 
 def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:

@@ -12,6 +12,7 @@ from fleetform.plan.tools import mcp_servers, present, tls_files, tools
 from fleetform.resolve import hosts
 from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
 from fleetform.rules.agents import FILESYSTEM
+from fleetform.rules.resources import MARGIN
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota
@@ -25,9 +26,17 @@ DIRECTORY = "/etc/fleetform"
 PROMPT = "system-prompt.md"
 
 
-def revision(name: str, data: dict[str, str], directory: str) -> Config:
+def turn_seconds(grace: int, pre_stop: int) -> int:
+    """Return the seconds that the longest turn may take, of those that a pod has to end."""
+    return max(0, grace - pre_stop - MARGIN)
+
+
+def revision(
+    name: str, data: dict[str, str], directory: str, settings: dict[str, Any] | None = None
+) -> Config:
     """Return an immutable revision, named by the hash of its content."""
-    return Config(fit(name, f"-config-{canonical.digest(data)[:8]}", 253), data, directory)
+    hashed = fit(name, f"-config-{canonical.digest(data)[:8]}", 253)
+    return Config(hashed, data, directory, settings or {})
 
 
 def agent_config(
@@ -36,7 +45,7 @@ def agent_config(
     """Return the ConfigMap of an agent on the generic runtime."""
     document = settings(fleet, agent, uses, secrets, grace)
     data = {"agent.json": canonical.dumps(document) + "\n", PROMPT: agent.spec.system_prompt or ""}
-    return revision(agent.name, data, DIRECTORY)
+    return revision(agent.name, data, DIRECTORY, document)
 
 
 def settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import view
-from fleetform.plan import config, pods, secrets, stores, traffic
+from fleetform.plan import config, pods, stores, traffic
 from fleetform.plan.draft import Draft
 from fleetform.problems import Problem
 from fleetform.resolve.ports import Port, ports
@@ -124,17 +124,7 @@ def _probe_port(number: int | None, known: tuple[Port, ...]) -> str | int:
 
 
 def _mounts(draft: Draft) -> None:
-    """Mount scratch space, configuration, secrets, and what the spec asks for, in that order."""
-    draft.volumes.append({"name": "tmp", "emptyDir": {"sizeLimit": pods.TMP_SIZE}})
-    draft.mounts.append({"name": "tmp", "mountPath": "/tmp"})  # noqa: S108 - the pod's own
-    if draft.config is not None:
-        draft.volumes.append({"name": "config", "configMap": {"name": draft.config.name}})
-        draft.mounts.append(
-            {"name": "config", "mountPath": draft.config.directory, "readOnly": True}
-        )
-    if draft.secrets.keys:
-        draft.volumes.append(draft.secrets.volume())
-        draft.mounts.append({"name": "secrets", "mountPath": secrets.DIRECTORY, "readOnly": True})
+    """Mount what the spec asks for; the pod's builder sees to scratch space and the like."""
     found, mounts = pods.volumes(draft.workload.volumes, stateful=draft.workload.stateful)
     draft.volumes += found
     draft.mounts += mounts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fleetform.problems import Mark
 from fleetform.resolve import ports
 
 Json = Mapping[str, Any]
@@ -27,11 +29,12 @@ class Probe(NamedTuple):
 
 
 class Config(NamedTuple):
-    """An immutable revision of a workload's configuration."""
+    """An immutable revision of a workload's configuration; `settings` is agent.json as data."""
 
     name: str
     data: Mapping[str, str]
     directory: str
+    settings: Json
 
 
 class Account(NamedTuple):
@@ -40,7 +43,6 @@ class Account(NamedTuple):
     name: str
     create: bool
     annotations: Mapping[str, str]
-    token: bool
 
 
 class Rbac(NamedTuple):
@@ -113,6 +115,21 @@ class Expose(NamedTuple):
     issuer: Json
 
 
+class ObjectPatch(NamedTuple):
+    """A change of built objects; empty strings of the target mean any. One of the two forms is set."""
+
+    owner: str
+    """Who says it, such as `Environment prod`."""
+    kind: str
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    merge: Json | None
+    operations: tuple[Json, ...]
+    mark: Mark
+    path: str
+
+
 class Claim(NamedTuple):
     """A PersistentVolumeClaim, shared by all who name it."""
 
@@ -130,6 +147,10 @@ class WorkloadPlan(NamedTuple):
     component: str
     version: str
     source: str
+    mark: Mark
+    """Where the name stands in the spec."""
+    callees: tuple[tuple[str, str], ...]
+    """Workloads of the fleet that this one calls, by namespace and name."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     # pods
@@ -149,7 +170,10 @@ class WorkloadPlan(NamedTuple):
     pre_stop: int
     grace: int
     resources: Json
+    secrets: tuple[tuple[str, tuple[str, ...]], ...]
+    """Secrets that are mounted as files, and their keys."""
     volumes: tuple[Json, ...]
+    """What the spec asks for, beside scratch space, configuration and secrets."""
     mounts: tuple[Json, ...]
     run_as_user: int
     read_only_root: bool
@@ -172,18 +196,24 @@ class WorkloadPlan(NamedTuple):
     replicas: int | None
     autoscaler: Autoscaler | None
     keda: Keda | None
-    disruption_budget: bool
     ingress: tuple[NetworkRule, ...]
     egress: tuple[NetworkRule, ...]
     metrics: Metrics | None
     expose: Expose | None
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]
+    patches: tuple[ObjectPatch, ...] = ()
 
     @property
     def selector(self) -> dict[str, str]:
         """Return the labels that select exactly this workload's pods; they never change."""
         return selector(self.name)
+
+    @property
+    def most(self) -> int:
+        """Return the most replicas that there can be."""
+        scaler = self.keda or self.autoscaler
+        return scaler.maximum if scaler else self.replicas or 0
 
 
 def selector(name: str) -> dict[str, str]:
@@ -216,8 +246,39 @@ class NamespacePlan(NamedTuple):
     limits: Json
     alerts: tuple[Json, ...]
     alert_labels: Mapping[str, str]
+    default_deny: bool
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]
+
+
+class Source(NamedTuple):
+    """A source of Flux that is rendered; `ref` in Flux's own keys."""
+
+    kind: str
+    name: str
+    url: str
+    ref: Json
+    secret: str
+
+
+class Gitops(NamedTuple):
+    """Who applies the output, from where, and how patiently."""
+
+    namespace: str = "flux-system"
+    kind: str = "GitRepository"
+    source: str = "flux-system"
+    sources: tuple[Source, ...] = ()
+    charts: Mapping[str, str] = MappingProxyType({})
+    """Names of the sources of charts that are installed from a registry."""
+    helm: bool = False
+    path: str = ""
+    interval: str = "10m"
+    retry_interval: str = "1m"
+    timeout: str = "10m"
+    url: str = ""
+    revision: str = "HEAD"
+    project: str = ""
+    destination: Json = MappingProxyType({})
 
 
 class FleetPlan(NamedTuple):
@@ -226,4 +287,10 @@ class FleetPlan(NamedTuple):
     environment: str
     workloads: tuple[WorkloadPlan, ...]
     namespaces: tuple[NamespacePlan, ...]
+    patches: tuple[ObjectPatch, ...]
+    targets: tuple[str, ...]
+    charts: str
+    """Folder or OCI repository of the Helm charts."""
+    chart_version: str
     kustomization: bool
+    gitops: Gitops = Gitops()

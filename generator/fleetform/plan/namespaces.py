@@ -86,6 +86,7 @@ def namespace_plan(
         limits=_limits(quota) if quota else {},
         alerts=tuple(alerts.groups(name)) if watched else (),
         alert_labels=dict(environment.monitoring.labels),
+        default_deny=environment.network.default_deny,
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
@@ -27,22 +27,6 @@ class SecretFiles:
         self.keys.setdefault(name, set()).add(key)
         return f"{DIRECTORY}/{name}/{key}"
 
-    def volume(self) -> dict[str, Any]:
-        """Return the one projected volume that holds them all, in order of their names."""
-        return {
-            "name": "secrets",
-            "projected": {
-                "defaultMode": 0o440,
-                "sources": [
-                    {
-                        "secret": {
-                            "name": name,
-                            "items": [
-                                {"key": key, "path": f"{name}/{key}"} for key in sorted(keys)
-                            ],
-                        }
-                    }
-                    for name, keys in sorted(self.keys.items())
-                ],
-            },
-        }
+    def mounted(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Return what is to be mounted, in order of names and keys."""
+        return tuple((name, tuple(sorted(keys))) for name, keys in sorted(self.keys.items()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import view
-from fleetform.plan import delivery, pods
+from fleetform.plan import delivery, patches, pods
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Account, Expose, Metrics, Rbac, WorkloadPlan, selector
 from fleetform.plan.names import fit
@@ -13,6 +13,7 @@ from fleetform.plan.scaling import Scale, decide
 from fleetform.problems import Problem
 from fleetform.rules.environments import path_of
 from fleetform.rules.resources import PRE_STOP
+from fleetform.tree import locate
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -45,6 +46,8 @@ def workload_plan(
         component=draft.component,
         version=draft.image[1],
         source=resolved.origin,
+        mark=locate(resolved.tree, ("metadata", "name"))[0],
+        callees=_callees(fleet, draft),
         labels=labels,
         annotations=dict(resolved.typed.metadata.annotations),
         pod_labels={**labels, **template.labels},
@@ -63,6 +66,7 @@ def workload_plan(
         pre_stop=PRE_STOP if draft.ports else 0,
         grace=template.termination_grace_period_seconds or draft.grace,
         resources=pods.resources(spec.resources, pods.REQUESTS, pods.LIMITS),
+        secrets=draft.secrets.mounted(),
         volumes=(*draft.volumes, *pods.extra_volumes(template)),
         mounts=tuple(draft.mounts),
         run_as_user=template.run_as_user or USER,
@@ -91,14 +95,19 @@ def workload_plan(
         replicas=scale.replicas,
         autoscaler=scale.autoscaler,
         keda=scale.keda,
-        disruption_budget=scale.most > 1,
         ingress=draft.callers.grouped(),
         egress=draft.traffic.grouped(),
         metrics=_metrics(fleet, draft),
         expose=_expose(fleet, draft, problems),
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
+        patches=tuple(patches.of_spec(fleet, resolved)),
     )
+
+
+def _callees(fleet: Fleet, draft: Draft) -> tuple[tuple[str, str], ...]:
+    called = [callee for callee, _ in draft.traffic.links]
+    return tuple(sorted({(fleet.target_namespace(item.namespace), item.name) for item in called}))
 
 
 def _account(fleet: Fleet, draft: Draft) -> Account:
@@ -110,12 +119,10 @@ def _account(fleet: Fleet, draft: Draft) -> Account:
             annotations["eks.amazonaws.com/role-arn"] = identity.aws_role_arn
         if platform == "gke" and identity.gcp_service_account:
             annotations["iam.gke.io/gcp-service-account"] = identity.gcp_service_account
-    token = spec.rbac is not None and bool(spec.rbac.rules)
     return Account(
         spec.service_account or draft.resolved.name,
         spec.service_account is None,
         annotations,
-        token,
     )
 
 

@@ -66,6 +66,8 @@ class Fleet:
     """Namespaces of the specs that hold workloads."""
     sources: dict[str, list[str]] = field(default_factory=dict)
     """Namespaces of the specs by the namespace in the cluster that they become."""
+    targets: tuple[str, ...] = ()
+    """What is rendered."""
 
     def find(self, kind: str, namespace: str, name: str) -> Resolved | None:
         """Return the spec of that name in a namespace, else the fleet-wide one."""
@@ -88,14 +90,19 @@ def resolve(
     *,
     complete: bool,
     broken: Iterable[str] = (),
+    targets: Iterable[str] = (),
 ) -> tuple[Fleet | None, list[Problem]]:
-    """Return the fleet of an environment and what is wrong with it."""
+    """Return the fleet of an environment and what is wrong with it.
+
+    Unless `targets` says otherwise, it is rendered to those that the environment names.
+    """
     catalog, problems = catalogs.build(documents, complete=complete, broken=broken)
     tree = environments.merged(chain)
     typed = _typed("Environment", without_nulls(tree), problems)
     if typed is None:
         return None, problems
     fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
+    fleet.targets = tuple(dict.fromkeys(targets or typed.spec.targets))
     used: set[int] = set()
     for kind in (*MERGED, *PLAIN):
         for key, document in catalog.of(kind):

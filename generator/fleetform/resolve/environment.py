@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, SpecError, did_you_mean
 from fleetform.resolve.layers import Layer
-from fleetform.tree import Map, Seq, at, merge, problem_at
+from fleetform.tree import VERBATIM, Map, Seq, at, merge, problem_at
+
+ADDED = ("patches", VERBATIM)
+"""Lists that add up along the chain."""
 
 
 def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[SpecDocument]:
@@ -57,6 +60,38 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
     return found
 
 
+def base(found: list[SpecDocument]) -> SpecDocument | None:
+    """Return the abstract root of a chain, which others differ from; None when it has none."""
+    root = found[0]
+    return root if len(found) > 1 and at(root.tree, ("spec", "abstract")) is True else None
+
+
+def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) -> Iterator[Problem]:
+    """Yield a Problem when another environment has a base too, and another one: there is one folder."""
+    known = [document for document in documents if document.kind == "Environment"]
+    own = base(found)
+    if own is None:
+        return
+    for document in known:
+        try:
+            other = chain(known, document.name, "")
+        except SpecError:
+            continue  # it is said where that one is rendered
+        root = base(other)
+        if root is None or root is own:
+            continue
+        if "kustomize" not in at(merged(other), ("spec", "targets"), ()):
+            continue
+        yield problem_at(
+            found[1].tree,
+            ("spec", "extends"),
+            "second-base",
+            f"`kustomize/base` would be that of `{own.name}` and of `{root.name}`, which `{document.name}` builds on",
+            hint="let both build on one abstract environment, or take `kustomize` out of the targets of one",
+        )
+        return
+
+
 def layers(found: list[SpecDocument]) -> list[Layer]:
     """Return the environment's layers, the root first."""
     return [
@@ -69,22 +104,23 @@ def layers(found: list[SpecDocument]) -> list[Layer]:
 def merged(found: list[SpecDocument]) -> Map:
     """Return the environment as one document.
 
-    Patches add up along the chain, the root's first: they are a list of changes, not a value.
+    Patches add up along the chain, the root's first: they are lists of changes, not values.
     """
     last = found[-1]
     whole = last.tree.clone()
     spec: Map | None = None
-    patches: Seq | None = None
+    sums: dict[str, Seq] = {}
     for layer in layers(found):
         own = layer.tree
-        if isinstance(own.get("patches"), Seq):
-            patches = _appended(patches, own["patches"])
+        for key in ADDED:
+            if isinstance(own.get(key), Seq):
+                sums[key] = _appended(sums.get(key), own[key])
         inherited = spec.clone() if spec is not None else Map(own.mark)
         inherited.pop("abstract", None)
         spec = merge(inherited, own)
     if spec is not None:
-        if patches is not None:
-            spec.put("patches", patches, spec.marks["patches"])
+        for key, patches in sums.items():
+            spec.put(key, patches, spec.marks[key])
         whole.put("spec", spec, last.tree.marks.get("spec", whole.mark))
     return whole
 

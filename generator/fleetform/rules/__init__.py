@@ -10,11 +10,13 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
+    delivery,
     environments,
     graphs,
     json_schemas,
     keda,
     metadata,
+    patches,
     pods,
     rbac,
     resources,
@@ -30,6 +32,7 @@ AgentUses = dict[tuple[str, str], Uses]
 
 RULES = (
     environments.rules,
+    delivery.rules,
     metadata.rules,
     credentials.rules,
     agents.rules,
@@ -39,6 +42,7 @@ RULES = (
     rbac.rules,
     volumes.rules,
     pods.rules,
+    patches.rules,
     tools.rules,
     json_schemas.rules,
     stores.rules,

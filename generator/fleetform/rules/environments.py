@@ -24,18 +24,19 @@ _PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is missing in the environment, for itself or for a spec."""
     del uses
-    yield from _secrets(fleet)
+    yield from secret_store(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     for kind in ("Agent", "MCPServer"):
         for resolved in fleet.of(kind):
-            yield from _capabilities(fleet, resolved)
+            yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
     yield from _routes(fleet)
     yield from _tenants(fleet)
 
 
-def _secrets(fleet: Fleet) -> Iterator[Problem]:
+def secret_store(fleet: Fleet) -> Iterator[Problem]:
+    """Yield what is missing before secrets can come from a provider."""
     secrets, tree = fleet.environment.secrets, fleet.environment_tree
     if secrets.provider == "kubernetes":
         return
@@ -145,7 +146,8 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
             )
 
 
-def _capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+    """Yield what a workload asks of an environment that does not have it."""
     has = fleet.environment.capabilities
     spec = resolved.spec
     keda = spec.scaling.keda

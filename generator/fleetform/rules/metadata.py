@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
-RESERVED_NAMES = {
-    "kustomization": "kustomization.yaml is Flux's and Kustomize's own file",
-    "namespaces": "namespaces.yaml is a file of its own",
-}
+RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file"}
 # Keys that look like scalars fail in or are lost by Kustomize 5.8.
 _SCALAR_KEY = re.compile(
     r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"
@@ -58,7 +55,14 @@ def _labels(resolved: Resolved) -> Iterator[Problem]:
             (("spec", "podTemplate", "annotations"), template.annotations, False),
         ]
     for path, entries, is_labels in maps:
-        for key in entries:
+        for key, text in entries.items():
+            if path == ("metadata", "annotations") and text.startswith("\t") and "\n" in text:
+                yield resolved.problem(
+                    (*path, key),
+                    "leading-tab",
+                    "the text has several lines and starts with a tab: Kustomize cannot read it",
+                    hint="start the first line with something else",
+                )
             if _SCALAR_KEY.match(key):
                 yield resolved.problem(
                     (*path, key),

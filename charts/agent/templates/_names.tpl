@@ -1,0 +1,79 @@
+{{/* Names, labels and the metadata that all objects share. */}}
+
+{{- define "agent.fullname" -}}
+{{- default .Release.Name .Values.fullnameOverride -}}
+{{- end }}
+
+{{- define "agent.serviceAccountName" -}}
+{{- default (include "agent.fullname" .) .Values.serviceAccount.name -}}
+{{- end }}
+
+{{/* What selects exactly this workload's pods; it never changes. */}}
+{{- define "agent.selector" -}}
+{{- $name := include "agent.fullname" . -}}
+{{- dict "app.kubernetes.io/name" $name "app.kubernetes.io/instance" $name | toJson -}}
+{{- end }}
+
+{{/* No helm.sh/chart label: an upgrade of the chart alone would roll every pod. */}}
+{{- define "agent.labels" -}}
+{{- $own := include "agent.selector" . | fromJson -}}
+{{- $_ := set $own "app.kubernetes.io/component" .Values.component -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "agent-fleet" -}}
+{{- $_ := set $own "app.kubernetes.io/version" (include "agent.version" .) -}}
+{{- merge $own .Values.commonLabels | toJson -}}
+{{- end }}
+
+{{/* Takes root, and optionally name, labels and annotations that are added. */}}
+{{- define "agent.metadata" -}}
+{{- $metadata := dict "name" (default (include "agent.fullname" .root) .name) -}}
+{{- $_ := set $metadata "namespace" .root.Release.Namespace -}}
+{{- $_ := set $metadata "labels" (mergeOverwrite (include "agent.labels" .root | fromJson) (default dict .labels)) -}}
+{{- with .annotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
+{{- include "agent.json" $metadata -}}
+{{- end }}
+
+{{- define "agent.tag" -}}
+{{- if .Values.image.tag }}{{ .Values.image.tag }}{{ else if not .Values.image.digest }}{{ .Chart.AppVersion }}{{ end -}}
+{{- end }}
+
+{{- define "agent.image" -}}
+{{- $tag := include "agent.tag" . -}}
+{{- .Values.image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .Values.image.digest }}@{{ . }}{{ end -}}
+{{- end }}
+
+{{- define "agent.version" -}}
+{{- $digest := .Values.image.digest | trimPrefix "sha256:" | trunc 12 -}}
+{{- default (coalesce (include "agent.tag" .) $digest | trunc 63 | trimAll "._-") .Values.version -}}
+{{- end }}
+
+{{/* A name with a suffix; too long, it is cut and a hash of the whole put between. */}}
+{{- define "agent.suffixed" -}}
+{{- $whole := print .name .suffix -}}
+{{- if le (len $whole) 63 -}}
+{{- $whole -}}
+{{- else -}}
+{{- $room := sub 54 (len .suffix) | int -}}
+{{- printf "%s-%s%s" (trunc $room .name | trimAll "-.") (sha256sum $whole | trunc 8) .suffix -}}
+{{- end -}}
+{{- end }}
+
+{{- define "agent.headlessName" -}}
+{{- include "agent.suffixed" (dict "name" (include "agent.fullname" .) "suffix" "-headless") -}}
+{{- end }}
+
+{{/* The Service's port that others mean: the one named http, else the first. */}}
+{{- define "agent.servicePort" -}}
+{{- $port := dict -}}
+{{- range .Values.ports }}{{ if or (empty $port) (eq .name "http") }}{{ $port = . }}{{ end }}{{ end -}}
+{{- int64 (default $port.containerPort $port.servicePort) -}}
+{{- end }}
+
+{{/* JSON that is YAML too: control characters from U+007F on are raw in JSON, and YAML refuses them. */}}
+{{- define "agent.json" -}}
+{{- $text := toJson . -}}
+{{- if regexMatch "[\x7f-\u009f]" $text -}}
+{{- range untilStep 127 160 1 }}{{ $text = replace (printf "%c" .) (printf "\\u%04x" .) $text }}{{ end -}}
+{{- end -}}
+{{- $text -}}
+{{- end }}

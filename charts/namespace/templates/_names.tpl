@@ -1,0 +1,29 @@
+{{/* Labels and the metadata that all objects share. */}}
+
+{{/* A name as the value of a label: too long, it is cut and a hash of the whole put behind. */}}
+{{- define "namespace.label" -}}
+{{- if le (len .) 63 }}{{ . }}{{ else }}{{ printf "%s-%s" (trunc 54 . | trimAll "-.") (sha256sum . | trunc 8) }}{{ end -}}
+{{- end }}
+
+{{/* Takes root and name, and optionally labels and annotations that are added. */}}
+{{- define "namespace.metadata" -}}
+{{- $own := dict "app.kubernetes.io/name" (include "namespace.label" .name) -}}
+{{- $_ := set $own "app.kubernetes.io/instance" .root.Release.Namespace -}}
+{{- $_ := set $own "app.kubernetes.io/version" "v1alpha1" -}}
+{{- $_ := set $own "app.kubernetes.io/component" "namespace" -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- $_ := set $own "app.kubernetes.io/part-of" "agent-fleet" -}}
+{{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) $own (default dict .labels) -}}
+{{- $metadata := dict "name" .name "namespace" .root.Release.Namespace "labels" $labels -}}
+{{- with .annotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
+{{- include "namespace.json" $metadata -}}
+{{- end }}
+
+{{/* JSON that is YAML too: control characters from U+007F on are raw in JSON, and YAML refuses them. */}}
+{{- define "namespace.json" -}}
+{{- $text := toJson . -}}
+{{- if regexMatch "[\x7f-\u009f]" $text -}}
+{{- range untilStep 127 160 1 }}{{ $text = replace (printf "%c" .) (printf "\\u%04x" .) $text }}{{ end -}}
+{{- end -}}
+{{- $text -}}
+{{- end }}

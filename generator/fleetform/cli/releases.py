@@ -1,0 +1,86 @@
+"""`fleetform releases`: the Helm releases of an environment, in the order of their installation."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fleetform
+from fleetform import pipeline
+from fleetform.cli import options
+from fleetform.cli.report import Format, reported, show
+from fleetform.targets import helm, texts
+from fleetform.targets.build import Build
+from fleetform.targets.helm import Release
+from fleetform.write import Output
+
+
+@reported
+def command(
+    env: options.Env = "prod",
+    agents: options.Agents = options.AGENTS,
+    environments: options.Environments = options.ENVIRONMENTS,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder in which charts/values/ENV was rendered.")
+    ] = Path(),
+    form: options.Form = Format.TEXT,
+) -> None:
+    """Print the Helm releases of an environment, each after those that it depends on.
+
+    First comes what a namespace has once, then stores, MCP servers and agents, callees before
+    their callers. As text it is the command line of each release; with --format json a list of
+    {name, namespace, chart, values}, and version where the environment names one. Namespaces are
+    in no release: apply OUT/rendered/ENV/_namespaces/ first, or let the cluster's owner make them.
+
+    Examples:
+
+      fleetform releases --env prod
+
+      fleetform releases --env prod | sh -e
+
+      fleetform releases --env prod --format json | jq -r '.[].name'
+    """
+    built, problems = pipeline.build(agents, environments, env, ["helm"])
+    show(problems, Format.TEXT)
+    rows = [_row(release, built, out) for release in helm.releases(built)]
+    if form is Format.JSON:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        for row in rows:
+            typer.echo(_line(row))
+    _warn(built, out)
+
+
+def _row(release: Release, built: Build, out: Path) -> dict[str, object]:
+    plan = built.plan
+    row: dict[str, object] = {
+        "name": release.name,
+        "namespace": release.namespace,
+        "chart": f"{plan.charts}/{release.chart}",
+        "values": [(out / helm.folder(plan.environment) / release.values).as_posix()],
+    }
+    return {**row, "version": plan.chart_version} if plan.chart_version else row
+
+
+def _line(row: dict[str, object]) -> str:
+    words = ["helm", "upgrade", "--install", row["name"], row["chart"], "-n", row["namespace"]]
+    if "version" in row:
+        words += ["--version", row["version"]]
+    for path in row["values"] if isinstance(row["values"], list) else ():
+        words += ["-f", path]
+    return shlex.join(map(str, words))
+
+
+def _warn(built: Build, out: Path) -> None:
+    """Say when the files that the lines name are not what would be rendered now."""
+    for folder, files in texts(built, ["helm"]).items():
+        if Output(out / folder, fleetform.__version__).compare(files):
+            typer.echo(
+                f"warning: {(out / folder).as_posix()} is missing or stale\n"
+                f"  hint: run `fleetform render --env {built.plan.environment} --target helm`",
+                err=True,
+            )

@@ -1,0 +1,164 @@
+"""Flux: what applies the Namespaces, then each namespace, from plain manifests or by the charts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fleetform.objects.manifest import Manifest, data, manifest
+from fleetform.plan.model import Source
+from fleetform.problems import Problem
+from fleetform.targets import helm
+from fleetform.targets.build import Build, File, Folders, generated
+from fleetform.targets.gitops import (
+    delivering,
+    has_namespaces,
+    labels,
+    name,
+    path,
+    rendered,
+    spaces,
+)
+from fleetform.targets.helm import Release
+from fleetform.targets.manifests import KUSTOMIZATION, kustomization
+
+API = "kustomize.toolkit.fluxcd.io/v1"
+KUSTOMIZATIONS = "kustomizations.yaml"
+SOURCES = "sources.yaml"
+RELEASES = "releases"
+VERBATIM = {"kustomize.toolkit.fluxcd.io/substitute": "disabled"}
+RETRIES = 3
+
+
+def folders(build: Build) -> Folders:
+    """Return `flux/ENV`: what stands above `releases` is for the Kustomization of the cluster."""
+    source = generated(f"environment {build.plan.environment}")
+    files = {KUSTOMIZATIONS: File(source, [*_kustomizations(build)])}
+    if build.plan.gitops.sources:
+        files[SOURCES] = File(source, [_source(build, item) for item in build.plan.gitops.sources])
+    # It keeps Flux from taking the releases along, whose namespaces are not there yet.
+    top = kustomization(resources=sorted(files))
+    files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
+    if build.plan.gitops.helm:
+        files |= _releases(build)
+    return {f"flux/{build.plan.environment}": files}
+
+
+def problems(build: Build) -> Iterator[Problem]:
+    """Yield what no HelmRelease can hold."""
+    if build.plan.gitops.helm and "helm" not in build.plan.targets:
+        yield from helm.problems(build)
+
+
+def _source(build: Build, source: Source) -> Manifest:
+    spec: dict[str, Any] = {
+        "interval": build.plan.gitops.interval,
+        "url": source.url,
+        "ref": data(source.ref),
+    }
+    if source.secret:
+        spec["secretRef"] = {"name": source.secret}
+    api = "source.toolkit.fluxcd.io/v1"
+    return delivering(build, api, source.kind, source.name, spec=spec)
+
+
+# -- Kustomizations ------------------------------------------------------------------------------
+
+
+def _kustomizations(build: Build) -> Iterator[Manifest]:
+    environment = build.plan.environment
+    first = name(environment) if has_namespaces(build) else ""
+    if first:
+        yield _kustomization(build, first, rendered(build))
+    for space in spaces(build):
+        folder = (
+            path(build, "flux", environment, RELEASES, space)
+            if build.plan.gitops.helm
+            else rendered(build, space)
+        )
+        yield _kustomization(build, name(environment, space), folder, first)
+
+
+def _kustomization(build: Build, title: str, folder: str, first: str = "") -> Manifest:
+    """Return a Kustomization that waits for all it applies; no variable is ever substituted."""
+    gitops = build.plan.gitops
+    spec: dict[str, Any] = {
+        **({"dependsOn": [{"name": first}]} if first else {}),
+        "interval": gitops.interval,
+        "retryInterval": gitops.retry_interval,
+        "timeout": gitops.timeout,
+        "sourceRef": {"kind": gitops.kind, "name": gitops.source},
+        "path": f"./{folder}",
+        "prune": True,
+        "wait": True,
+    }
+    return delivering(build, API, "Kustomization", title, spec=spec)
+
+
+# -- releases ------------------------------------------------------------------------------------
+
+
+def _releases(build: Build) -> dict[str, File]:
+    """Return a file per release; each waits for those before it in the order of `releases`."""
+    callees = {
+        (plan.namespace, plan.name): {*plan.callees, (plan.namespace, helm.SHARED)}
+        for plan in build.plan.workloads
+    }
+    files: dict[str, File] = {}
+    before: list[Release] = []
+    for release in helm.releases(build):
+        wanted = callees.get((release.namespace, release.name), set())
+        needs = [item for item in before if (item.namespace, item.name) in wanted]
+        document = _release(build, release, needs)
+        where = f"{RELEASES}/{release.namespace}/{release.name}.yaml"
+        files[where] = File(generated(release.source), [document])
+        before.append(release)
+    return files
+
+
+def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
+    gitops = build.plan.gitops
+    names = [{"name": item.name, "namespace": item.namespace} for item in needs]
+    spec: dict[str, Any] = {
+        **({"dependsOn": names} if names else {}),
+        "interval": gitops.interval,
+        "timeout": gitops.timeout,
+        "releaseName": release.name,
+        **_chart(build, release.chart),
+        "install": {"remediation": {"retries": RETRIES}},
+        "upgrade": {
+            "cleanupOnFail": True,
+            "remediation": {
+                "retries": RETRIES,
+                "remediateLastFailure": True,
+                "strategy": "rollback",
+            },
+        },
+        "test": {"enable": True},
+        "driftDetection": {"mode": "enabled"},
+        "values": release.document,
+    }
+    return manifest(
+        "helm.toolkit.fluxcd.io/v2",
+        "HelmRelease",
+        release.name,
+        release.namespace,
+        labels(build, release.name),
+        VERBATIM,
+        spec=spec,
+    )
+
+
+def _chart(build: Build, chart: str) -> dict[str, Any]:
+    """Return where a chart is: in a registry, or in the repository, whose every revision counts."""
+    gitops = build.plan.gitops
+    if chart in gitops.charts:
+        reference = {"kind": "OCIRepository", "name": gitops.charts[chart]}
+        return {"chartRef": {**reference, "namespace": gitops.namespace}}
+    source = {"kind": gitops.kind, "name": gitops.source, "namespace": gitops.namespace}
+    spec = {
+        "chart": f"./{path(build, build.plan.charts, chart)}",
+        "reconcileStrategy": "Revision",
+        "sourceRef": source,
+    }
+    return {"chart": {"spec": spec}}

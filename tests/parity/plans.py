@@ -1,0 +1,438 @@
+"""Plans with every knob turned, field by field: what the charts must follow."""
+
+import types
+import typing
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from fleetform.plan import config, scaling
+from fleetform.plan.model import (
+    Account,
+    Autoscaler,
+    Claim,
+    Expose,
+    ExternalSecret,
+    Keda,
+    KedaTrigger,
+    Metrics,
+    NamespacePlan,
+    NetworkRule,
+    Port,
+    Probe,
+    Rbac,
+    WorkloadPlan,
+)
+from fleetform.problems import Mark
+from fleetform.targets.values import DNS
+
+TEXTS = (
+    "{{ .Values.x }}",
+    "{{ `x` }} {{- end }}",
+    "[[ x ]] {% raw %}",
+    "${VAR} $${VAR} $(VAR) $$(VAR)",
+    "1000000",
+    "0.1",
+    "1e-7",
+    "yes",
+    "null",
+    "~",
+    "",
+    " leading and trailing ",
+    "two\nlines\n",
+    "no end\n  indented\n\n\n",
+    "\ttab first",
+    "# not a comment: {a: [b]}\n---\n...\n",
+    "quotes ' \" ` and \\ backslash \\n",
+    "é ü 漢字 🎉 e\u0301",
+    "<script>&amp;</script>",
+    "\u2028 \u2029 \xa0 \ufeff inside",
+    "%YAML 1.2\n&a *a !t |\n>",
+    "\x7f \x80 \x85 \x9f \u200b \u202e \u2029",
+)
+"""What people write into prompts, and what would be the end of a careless template."""
+
+SPREAD = {"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+CONTAINER = {"name": "side", "image": "example/side:1", "securityContext": {"runAsUser": 7}}
+TOOL = {
+    "type": "api",
+    "name": "t",
+    "description": "",
+    "endpoint": "https://x.example",
+    "method": "GET",
+}
+NUMBERS = [0, -0.0, 0.1, 1.0, 1e-7, 1e21, 1000000, 2**53, False, True, "", {}, []]
+PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "x"}}}
+METRIC = {
+    "type": "Resource",
+    "resource": {"name": "memory", "target": {"type": "Utilization", "averageUtilization": 80}},
+}
+
+
+def _settings(**more: Any) -> dict[str, Any]:
+    return {
+        "contract": 1,
+        "agent": {"name": "base", "namespace": "space"},
+        "prompt": {"system": {"file": config.PROMPT}},
+        "model": {"provider": "openai", "name": "gpt"},
+        "auth": {"type": "none"},
+        "server": {"port": 8080, "metricsPort": 9090, "shutdownGraceSeconds": 120},
+        **more,
+    }
+
+
+def _config(prompt: str = "You help.\n", **more: Any) -> Any:
+    from fleetform import canonical
+
+    settings = _settings(**more)
+    data = {"agent.json": canonical.dumps(settings) + "\n", config.PROMPT: prompt}
+    return config.revision("base", data, config.DIRECTORY, settings)
+
+
+PROBE = Probe("/health", "http", 10, 3, 3)
+BASE = WorkloadPlan(
+    name="base",
+    namespace="space",
+    component="agent",
+    version="1.0.0",
+    source="agents/a.yaml",
+    mark=Mark("agents/a.yaml", 1, 1, 1, 1),
+    callees=(),
+    labels={"team": "a"},
+    annotations={},
+    pod_labels={"team": "a"},
+    pod_annotations={},
+    image="example.com:5000/run:1.0.0",
+    pull_policy="",
+    pull_secrets=(),
+    command=(),
+    args=("serve", "--config", f"{config.DIRECTORY}/agent.json"),
+    working_dir="",
+    env=(),
+    ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),
+    startup=PROBE,
+    readiness=PROBE,
+    liveness=PROBE,
+    pre_stop=5,
+    grace=130,
+    resources={
+        "requests": {"cpu": "100m", "memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    },
+    secrets=(("s", ("k", "l.m")),),
+    volumes=(),
+    mounts=(),
+    run_as_user=10001,
+    read_only_root=True,
+    node_selector={},
+    tolerations=(),
+    affinity={},
+    spread=(),
+    priority_class="",
+    runtime_class="",
+    sidecars=(),
+    init_containers=(),
+    config=_config(),
+    account=Account("base", True, {}),
+    rbac=Rbac(False, "base", ({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},)),
+    stateful=False,
+    claim_templates=(),
+    headless=False,
+    recreate=False,
+    replicas=1,
+    autoscaler=None,
+    keda=None,
+    ingress=(NetworkRule((PEER,), (("TCP", 8080),)),),
+    egress=(DNS, NetworkRule((PEER,), (("TCP", 443), ("UDP", 443)))),
+    metrics=Metrics("metrics", "/metrics", 30, {}),
+    expose=Expose(
+        "HTTPRoute", "h.example", "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
+    ),
+    retained={"helm.sh/resource-policy": "keep"},
+    verbatim={},
+)
+OWN = BASE._replace(
+    component="mcp-server",
+    image="example/own:2",
+    version="2",
+    command=(),
+    args=(),
+    config=None,
+    secrets=(),
+    rbac=None,
+    metrics=None,
+    expose=None,
+    headless=False,
+)
+HPA = BASE._replace(replicas=None, autoscaler=Autoscaler(1, 5, (scaling.CPU,), scaling.BEHAVIOR))
+TRIGGER = KedaTrigger("cron", {"start": "0 8 * * *", "timezone": "UTC"})
+KEDA = BASE._replace(replicas=None, keda=Keda(0, 5, (TRIGGER,), scaling.BEHAVIOR, 30, 300, None))
+SIGNED = TRIGGER._replace(
+    secrets=(("password", "s", "k"), ("user", "s", "l")), authentication="base-trigger-0"
+)
+STATEFUL = OWN._replace(
+    stateful=True, headless=True, claim_templates=(Claim("data", "1Gi", "ReadWriteOnce", ""),)
+)
+ISSUED = BASE._replace(
+    expose=Expose(
+        "Ingress",
+        "h.example",
+        "/a",
+        8080,
+        60,
+        {},
+        "nginx",
+        "base-tls",
+        {"name": "le", "kind": "Issuer"},
+    )
+)
+
+
+def _with(plan: WorkloadPlan, path: str, value: Any) -> WorkloadPlan:
+    """Return a plan with one field changed, `keda.minimum` being one of a part."""
+    first, _, rest = path.partition(".")
+    if rest:
+        value = _with(getattr(plan, first), rest, value)
+    changed: WorkloadPlan = plan._replace(**{first: value})
+    return changed
+
+
+TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
+    "name": (OWN, ("other", "n" * 53)),
+    "namespace": (OWN, ()),  # every fleet made by chance has three
+    "component": (OWN, ("agent", "memory-store")),
+    "version": (BASE, ("other", "1.0.1")),
+    "labels": (BASE, ({}, {"team": "b", "0": "1e3", "z": ""})),
+    "annotations": (BASE, tuple({"a.example/text": text} for text in TEXTS)),
+    "pod_labels": (BASE, ({"team": "a", "more": "yes"}, {"app": "taken", "team": "a"})),
+    "pod_annotations": (BASE, tuple({"a.example/x": text} for text in TEXTS)),
+    "image": (
+        BASE._replace(version="1"),
+        ("run:2", "reg:1/a/b@sha256:" + "a" * 64, "a/b:1@sha256:" + "b" * 64),
+    ),
+    "pull_policy": (BASE, ("Always",)),
+    "pull_secrets": (BASE, (("a", "b"),)),
+    "command": (BASE, (TEXTS, ("x",))),
+    "args": (BASE, (TEXTS, ("x", "1000000"))),
+    "working_dir": (BASE, ("/srv",)),
+    "env": (BASE, (tuple({"name": f"N{n}", "value": text} for n, text in enumerate(TEXTS)),)),
+    "ports": (
+        OWN,
+        (
+            (),
+            (Port("p", 1, 2),),
+            (Port("u", 53, 53, "UDP"), Port("http", 80, 8080, "TCP", "kubernetes.io/h2c")),
+        ),
+    ),
+    "startup": (BASE, (None,)),
+    "startup.path": (BASE, ("", "/x?y=1&z")),
+    "startup.port": (BASE, (8080, "metrics")),
+    "startup.period": (BASE, (1,)),
+    "startup.timeout": (BASE, (9,)),
+    "startup.failures": (BASE, (1000000,)),
+    "startup.initial_delay": (BASE, (4,)),
+    "readiness": (BASE, (None, Probe("/r", "http", 1, 2, 3, 4))),
+    "liveness": (BASE, (None, Probe("", 8080, 1, 2, 3, 0))),
+    "pre_stop": (OWN, (0, 7)),
+    "grace": (BASE, (30, 1000000)),
+    "resources": (
+        BASE,
+        (
+            {
+                "requests": {"cpu": "0", "memory": "1Mi", "ephemeral-storage": "1Gi"},
+                "limits": {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "2Gi"},
+            },
+        ),
+    ),
+    "secrets": (BASE, ((), (("a.b", ("x",)), ("c", ("y", "z"))))),
+    "volumes": (
+        BASE,
+        (({"name": "v", "emptyDir": {}}, {"name": "w", "secret": {"secretName": "s"}}),),
+    ),
+    "mounts": (BASE, (({"name": "v", "mountPath": "/v", "readOnly": True},),)),
+    "run_as_user": (BASE, (1000000,)),
+    "read_only_root": (BASE, (False,)),
+    "node_selector": (BASE, ({"a": "true"},)),
+    "tolerations": (BASE, (({"operator": "Exists"}, {"key": "k", "tolerationSeconds": 0}),)),
+    "affinity": (
+        BASE,
+        (
+            {"nodeAffinity": {}},
+            {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+        ),
+    ),
+    "spread": (
+        BASE,
+        (
+            ({**SPREAD, "labelSelector": {"matchLabels": BASE.selector}},),
+            ({**SPREAD, "labelSelector": {"matchLabels": {"x": "y"}}},),
+        ),
+    ),
+    "priority_class": (BASE, ("high",)),
+    "runtime_class": (BASE, ("gvisor",)),
+    "sidecars": (BASE, ((CONTAINER, {**CONTAINER, "name": "b"}),)),
+    "init_containers": (BASE, ((CONTAINER,),)),
+    "config": (
+        BASE,
+        (
+            None,
+            *(_config(text) for text in TEXTS if text),
+            *(_config(tools=[{**TOOL, "output": {"x": [text]}}]) for text in TEXTS),
+            _config(tools=[{**TOOL, "output": {"x": NUMBERS}}]),
+            _config(server={"port": 1, "metricsPort": 2, "shutdownGraceSeconds": 3}),
+        ),
+    ),
+    "config.name": (BASE, ()),  # the hash of the data
+    "config.data": (
+        OWN,
+        (),  # of an image of one's own: see `config.directory`
+    ),
+    "config.directory": (
+        OWN,
+        (),
+    ),
+    "config.settings": (BASE, ()),  # in step with the data
+    "account": (BASE, (Account("other", False, {}),)),
+    "account.name": (BASE, ("other",)),
+    "account.create": (BASE, (False,)),
+    "account.annotations": (BASE, ({"a.example/role": "arn:aws:iam::1:role/x"},)),
+    "rbac": (BASE, (None,)),
+    "rbac.cluster": (BASE._replace(rbac=BASE.rbac._replace(name="space:base")), (True,)),  # type: ignore[union-attr]
+    "rbac.name": (BASE, ()),  # follows from the rest
+    "rbac.rules": (
+        BASE,
+        (({"apiGroups": ["*"], "resources": ["x/y"], "resourceNames": ["z"], "verbs": ["*"]},),),
+    ),
+    "stateful": (OWN, (True,)),
+    "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
+    "headless": (BASE, (True,)),
+    "recreate": (BASE, (True,)),
+    "replicas": (BASE, (0, 2, 1000000)),
+    "autoscaler": (BASE._replace(replicas=None), (HPA.autoscaler,)),
+    "autoscaler.minimum": (HPA, (0, 5)),
+    "autoscaler.maximum": (HPA, (1, 1000000)),
+    "autoscaler.metrics": (HPA, ((METRIC,), (METRIC, scaling.CPU))),
+    "autoscaler.behavior": (
+        HPA,
+        ({"scaleUp": {"stabilizationWindowSeconds": 0, "tolerance": "0.1"}},),
+    ),
+    "keda": (BASE._replace(replicas=None), (KEDA.keda,)),
+    "keda.minimum": (KEDA, (1,)),
+    "keda.maximum": (KEDA, (1, 100)),
+    "keda.triggers": (
+        KEDA,
+        (
+            (SIGNED,),
+            (TRIGGER._replace(name="n", metric_type="AverageValue"), TRIGGER),
+            tuple(TRIGGER._replace(metadata={"query": text, "threshold": "0"}) for text in TEXTS),
+        ),
+    ),
+    "keda.behavior": (KEDA, ({"scaleDown": {"policies": []}},)),
+    "keda.polling_interval": (KEDA, (1,)),
+    "keda.cooldown_period": (KEDA, (0, 7)),
+    "keda.fallback_replicas": (KEDA, (0, 3)),
+    "ingress": (BASE, ((), (NetworkRule((PEER, {"ipBlock": {"cidr": "10.0.0.0/8"}}), ()),))),
+    "egress": (BASE, ((), (DNS,), (NetworkRule((PEER,), (("TCP", 53),)), DNS))),
+    "metrics": (BASE, (None,)),
+    "metrics.port": (BASE, ("http",)),
+    "metrics.path": (BASE, ("/m",)),
+    "metrics.interval": (BASE, (15,)),
+    "metrics.labels": (BASE, ({"release": "prometheus", "team": "x"},)),
+    "expose": (BASE, (None,)),
+    "expose.kind": (BASE, ("Ingress",)),
+    "expose.host": (BASE, ("other.example",)),
+    "expose.path": (BASE, ("/agents/base",)),
+    "expose.port": (BASE, (9090, 1)),
+    "expose.timeout": (BASE, (1, 1000000)),
+    "expose.gateway": (BASE, ({"name": "g", "namespace": "n", "sectionName": "https"},)),
+    "expose.ingress_class": (ISSUED, ("", "other")),
+    "expose.tls_secret": (ISSUED, ("", "own")),
+    "expose.issuer": (ISSUED, ({"name": "x", "kind": "ClusterIssuer"},)),
+    "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
+    "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),
+}
+INTERNAL = {"source", "mark", "callees", "patches"}
+"""Fields that stand in no object."""
+
+
+def turned() -> Iterator[tuple[str, WorkloadPlan, WorkloadPlan]]:
+    """Yield each field's name with a plan before and after it is changed."""
+    for path, (plan, values) in TURNS.items():
+        for value in values:
+            yield path, plan, _with(plan, path, value)
+
+
+def own_files() -> Iterator[WorkloadPlan]:
+    """Yield plans of images of one's own with configuration files."""
+    for text in TEXTS:
+        data = {"app.yaml": text, "b": "1000000"}
+        yield OWN._replace(config=config.revision("base", data, "/srv/conf"))
+
+
+def fields(kind: type, prefix: str = "") -> Iterator[str]:
+    """Yield the names of all fields of a plan, those of its parts behind a dot."""
+    for name, hint in typing.get_type_hints(kind).items():
+        yield prefix + name
+        for part in _parts(hint):
+            yield from fields(part, f"{prefix}{name}.")
+
+
+def _parts(hint: Any) -> Iterator[type]:
+    """Yield the named tuples that a field may be, not those that it holds many of."""
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if isinstance(option, type) and hasattr(option, "_fields") and option is not Mark:
+            yield option
+
+
+class Turn(NamedTuple):
+    """A namespace's field, and what it may be."""
+
+    field: str
+    values: tuple[Any, ...]
+
+
+SPACE = NamespacePlan(
+    name="space",
+    labels={"team": "a"},
+    create=False,
+    namespace_labels={},
+    claims=(Claim("shared", "1Gi", "ReadWriteMany", ""),),
+    secrets=(ExternalSecret("s", "remote/s", ("k", "l")),),
+    store_name="store",
+    store_kind="SecretStore",
+    store_provider={"fake": {"data": []}},
+    refresh_interval="1h",
+    quota={"pods": "10"},
+    limits={"max": {"cpu": "1"}},
+    alerts=(),
+    alert_labels={},
+    retained={"helm.sh/resource-policy": "keep"},
+    verbatim={},
+    default_deny=False,
+)
+GROUP = {
+    "name": "g",
+    "rules": [{"alert": "A", "expr": "x > 0.1", "labels": {"a": "{{ $labels.b }}"}}],
+}
+SPACE_TURNS: dict[str, tuple[Any, ...]] = {
+    "name": (),  # every fleet made by chance has three
+    "labels": ({}, {"x": "1e3"}),
+    "create": (),  # Namespaces are in no release
+    "namespace_labels": (),
+    "claims": (
+        (),
+        (Claim("a", "2Gi", "ReadWriteOnce", "fast"), Claim("b" * 200, "1", "ReadOnlyMany", "")),
+    ),
+    "secrets": ((), (ExternalSecret("t." * 60 + "t", "a/b", ()), ExternalSecret("u", "", ("1",)))),
+    "store_name": ("other",),
+    "store_kind": ("ClusterSecretStore",),
+    "store_provider": ({}, {"vault": {"server": "https://v", "n": 0, "f": False, "e": {}}}),
+    "refresh_interval": ("5m",),
+    "quota": ({}, {"requests.cpu": "1000000", "count/pods": "0"}),
+    "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
+    "alerts": ((GROUP,), ({**GROUP, "rules": []},)),
+    "alert_labels": ({"release": "prometheus"},),
+    "retained": ({**SPACE.retained, "kustomize.toolkit.fluxcd.io/prune": "disabled"},),
+    "verbatim": ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},),
+    "default_deny": (True,),
+}

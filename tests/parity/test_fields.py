@@ -1,0 +1,86 @@
+"""Each field of a plan changes Helm's output exactly when it changes ours: parity on every turn."""
+
+import pytest
+
+from fleetform import alerts, emit
+from fleetform.objects import namespace_objects, workload_objects
+from fleetform.plan.model import NamespacePlan, WorkloadPlan
+from fleetform.targets import values
+from tests.conformance import readers
+from tests.parity import charts, plans
+from tests.parity.objects import differences, of_text
+
+in_both_helms = pytest.mark.parametrize("helm_version", charts.HELMS)
+# Fields that follow from others: no plan has another value for them.
+DERIVED = {
+    "namespace",
+    "config.name",
+    "config.data",
+    "config.directory",
+    "config.settings",
+    "rbac.name",
+}
+
+
+def test_every_field_of_a_workload_is_turned():
+    assert {*plans.fields(WorkloadPlan)} - plans.INTERNAL <= {*plans.TURNS} | SAME_PARTS
+    idle = {path for path, (_, given) in plans.TURNS.items() if not [*given]}
+    assert idle == DERIVED
+
+
+# Readiness and liveness are probes like the first, turned as a whole.
+SAME_PARTS = {
+    f"{probe}.{part}"
+    for probe in ("readiness", "liveness")
+    for part in ("path", "port", "period", "timeout", "failures", "initial_delay")
+}
+
+
+def test_every_field_of_a_namespace_is_turned():
+    assert {*plans.fields(NamespacePlan)} == {*plans.SPACE_TURNS}
+
+
+def test_every_field_shows_in_our_objects():
+    shown = {path for path, before, after in plans.turned() if text(before) != text(after)}
+    assert shown == {*plans.TURNS} - DERIVED
+
+
+def text(plan: WorkloadPlan) -> str:
+    return emit.emit_all(list(workload_objects(plan)))
+
+
+@in_both_helms
+def test_helm_follows_every_turn_of_a_workload(helm_version, tmp_path):
+    turned = [("base", plan) for plan in (plans.BASE, plans.OWN, plans.HPA, plans.KEDA)]
+    turned += [("stateful", plans.STATEFUL), ("ingress", plans.ISSUED)]
+    turned += [(path, after) for path, _, after in plans.turned()]
+    turned += [("config.data", plan) for plan in plans.own_files()]
+    documents = readers.go(emit.emit_all([values.of_workload(plan) for _, plan in turned]))
+    root = charts.umbrella(tmp_path, "agent", documents)
+    found = charts.template(helm_version, root, "space", len(turned))
+    wrong = [
+        f"{path}: {line}"
+        for (path, plan), theirs in zip(turned, found, strict=True)
+        for line in differences(of_text(text(plan)), theirs)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@in_both_helms
+def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
+    own = plans.SPACE._replace(alerts=tuple(alerts.groups("space")))
+    turned = [("base", plans.SPACE), ("alerts", own)]
+    turned += [
+        (field, plans.SPACE._replace(**{field: value}))
+        for field, given in plans.SPACE_TURNS.items()
+        for value in given
+    ]
+    documents = readers.go(emit.emit_all([values.of_namespace(plan) for _, plan in turned]))
+    root = charts.umbrella(tmp_path, "namespace", documents)
+    found = charts.template(helm_version, root, "space", len(turned))
+    wrong = [
+        f"{field}: {line}"
+        for (field, plan), theirs in zip(turned, found, strict=True)
+        for line in differences(of_text(emit.emit_all(list(namespace_objects(plan)))), theirs)
+    ]
+    assert not wrong, "\n".join(wrong)

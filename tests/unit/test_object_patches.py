@@ -1,0 +1,166 @@
+"""Object patches: who matches, in which order, what null means, and what explain says of them."""
+
+import json
+
+import jsonpatch
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetform.objects.patches import differences, merge, validator
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
+from tests.tools import ROOT
+
+
+def manifests(text):
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+
+
+ENV_PATCHES = """  objectPatches:
+    - target: {kind: Deployment, namespace: default, labels: {app.kubernetes.io/component: agent}}
+      merge: {spec: {replicas: 2, template: {spec: {priorityClassName: low}}}}
+"""
+OWN_PATCHES = """  objectPatches:
+    - target: {kind: Deployment}
+      merge: {spec: {template: {spec: {priorityClassName: high, enableServiceLinks: null}}}}
+    - target: {kind: Service, name: helper}
+      json6902:
+        - {op: test, path: /spec/type, value: ClusterIP}
+        - {op: add, path: /spec/ports/-, value: {name: more, port: 1}}
+        - {op: move, from: /spec/ports/1, path: /spec/ports/0}
+"""
+OTHER = AGENT.replace("helper", "other")
+
+
+def fleet(folder, own=OWN_PATCHES, environment=ENV_PATCHES):
+    agents = f"{AGENT}{own}---\n{OTHER}"
+    files = {"agents/a.yaml": agents, "environments/prod.yaml": ENVIRONMENT + environment}
+    return write(folder, {**GOOD, **files})
+
+
+def rendered(folder, name):
+    outcome = fleetform("render", cwd=folder)
+    assert outcome.code == 0, outcome.err
+    text = (folder / f"rendered/prod/default/{name}.yaml").read_text()
+    return {item["kind"]: item for item in manifests(text)}
+
+
+def test_a_specs_patches_change_its_own_objects_and_the_environments_come_last(tmp_path):
+    fleet(tmp_path)
+    own, other = rendered(tmp_path, "helper"), rendered(tmp_path, "other")
+    pod = own["Deployment"]["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "low"
+    assert "enableServiceLinks" not in pod
+    assert own["Deployment"]["spec"]["replicas"] == 2
+    assert [port["name"] for port in own["Service"]["spec"]["ports"]] == ["metrics", "http", "more"]
+    assert other["Deployment"]["spec"]["template"]["spec"]["priorityClassName"] == "low"
+    assert other["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
+    assert len(other["Service"]["spec"]["ports"]) == 2
+
+
+def test_patches_of_environments_add_up_along_the_chain(tmp_path):
+    fleet(tmp_path, own="")
+    child = ENVIRONMENT.replace("prod", "child") + (
+        "  extends: prod\n"
+        "  objectPatches:\n"
+        "    - target: {kind: Deployment}\n"
+        "      merge: {spec: {replicas: 3}}\n"
+    )
+    write(tmp_path, {"environments/child.yaml": child})
+    assert fleetform("render", "--env", "child", cwd=tmp_path).code == 0
+    text = (tmp_path / "rendered/child/default/helper.yaml").read_text()
+    (deployment,) = [item for item in manifests(text) if item["kind"] == "Deployment"]
+    assert deployment["spec"]["replicas"] == 3
+    assert deployment["spec"]["template"]["spec"]["priorityClassName"] == "low"
+
+
+def test_explain_says_which_patch_set_what_over_what(tmp_path):
+    fleet(tmp_path)
+    field = "Deployment/helper.spec.template.spec.priorityClassName"
+    outcome = fleetform("explain", "Agent/helper", field, "--json", cwd=tmp_path)
+    (entry,) = json.loads(outcome.out)
+    assert entry["final"] == {
+        "value": "low",
+        "layer": "spec.objectPatches[0] of Environment prod",
+        "file": "environments/prod.yaml",
+        "line": 7,
+    }
+    assert [(over["value"], over["file"], over["line"]) for over in entry["overridden"]] == [
+        ("high", "agents/a.yaml", 9),
+        (None, "", 0),
+    ]
+    whole = fleetform("explain", "Agent/helper", cwd=tmp_path).out
+    assert "Service/helper.spec.ports[2]" in whole
+    assert "Deployment/other" not in whole
+    assert "spec.systemPrompt" in whole
+
+
+def test_without_a_patch_explain_plans_nothing(tmp_path):
+    fleet(tmp_path, own="", environment="")
+    assert "Deployment/" not in fleetform("explain", "Agent/helper", cwd=tmp_path).out
+
+
+def test_every_object_of_the_example_fleet_passes_the_schema_that_patches_are_judged_by():
+    kinds = set()
+    for file in ROOT.glob("rendered/*/**/*.yaml"):
+        for item in manifests(file.read_text("utf-8")):
+            if item["kind"] != "Kustomization":
+                assert validator(item["kind"]).is_valid(item), (file, item["kind"])
+                kinds.add(item["kind"])
+    assert len(kinds) > 15
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "schemas/objects").glob("*.json")), ids=lambda f: f.stem
+)
+def test_every_schema_of_an_object_can_be_used(file):
+    kind = json.loads(file.read_text("utf-8"))["properties"]["kind"]["enum"][0]
+    assert file.stem == kind.lower()
+    assert not validator(kind).is_valid({"kind": kind})
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON, JSON)
+def test_a_merge_leaves_no_null_that_it_was_given_and_changes_nothing_in_place(lower, upper):
+    before = json.dumps(lower)
+    merged = merge(lower, upper)
+    assert json.dumps(lower) == before
+    assert merge(merged, upper) == merged
+    if isinstance(upper, dict):
+        assert all(key not in merged for key, value in upper.items() if value is None)
+    else:
+        assert merged == upper
+
+
+@given(JSON, JSON)
+def test_differences_are_none_exactly_when_nothing_differs(old, new):
+    same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
+    found = [*differences(old, new)]
+    # A null that is there is, to Kubernetes, one that is not.
+    if same:
+        assert found == []
+    elif not found:
+        assert (
+            "null" in json.dumps([old, new])
+            or "{}" in json.dumps([old, new])
+            or "[]" in json.dumps([old, new])
+        )
+
+
+def test_the_library_does_what_rfc_6902_says_of_the_edges():
+    document = {"a": [1, 2], "m~n": 0, "x/y": 1}
+    operations = [
+        {"op": "add", "path": "/a/-", "value": 3},
+        {"op": "replace", "path": "/m~0n", "value": None},
+        {"op": "copy", "from": "/x~1y", "path": "/z"},
+    ]
+    changed = jsonpatch.apply_patch(document, operations)
+    assert changed == {"a": [1, 2, 3], "m~n": None, "x/y": 1, "z": 1}
+    assert document["a"] == [1, 2]

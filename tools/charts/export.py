@@ -1,0 +1,254 @@
+"""Write what follows from the charts' values.yaml: values.schema.json, the README, the alert rules.
+
+Usage: export.py [--check] SCHEMAS, the folder of Kubernetes' own schemas (tools/install.py schemas).
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from types_of_values import AGENT, NAMESPACE, Schema
+
+from fleetform import alerts
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+LOCAL = "#/$defs/"
+# Where Kubernetes' types are described among others.
+KINDS = (
+    "apps/deployment_v1",
+    "autoscaling/horizontalpodautoscaler_v2",
+    "networking.k8s.io/ingress_v1",
+    "networking.k8s.io/networkpolicy_v1",
+    "rbac.authorization.k8s.io/role_v1",
+)
+# Every kind that the generator builds: an object patch is checked against its schema.
+OBJECTS = {
+    "Certificate": "cert-manager.io/certificate_v1",
+    "ClusterRole": "rbac.authorization.k8s.io/clusterrole_v1",
+    "ClusterRoleBinding": "rbac.authorization.k8s.io/clusterrolebinding_v1",
+    "ConfigMap": "v1/configmap_v1",
+    "Deployment": "apps/deployment_v1",
+    "ExternalSecret": "external-secrets.io/externalsecret_v1",
+    "HTTPRoute": "gateway.networking.k8s.io/httproute_v1",
+    "HorizontalPodAutoscaler": "autoscaling/horizontalpodautoscaler_v2",
+    "Ingress": "networking.k8s.io/ingress_v1",
+    "LimitRange": "v1/limitrange_v1",
+    "Namespace": "v1/namespace_v1",
+    "NetworkPolicy": "networking.k8s.io/networkpolicy_v1",
+    "PersistentVolumeClaim": "v1/persistentvolumeclaim_v1",
+    "PodDisruptionBudget": "policy/poddisruptionbudget_v1",
+    "PrometheusRule": "monitoring.coreos.com/prometheusrule_v1",
+    "ResourceQuota": "v1/resourcequota_v1",
+    "Role": "rbac.authorization.k8s.io/role_v1",
+    "RoleBinding": "rbac.authorization.k8s.io/rolebinding_v1",
+    "ScaledObject": "keda.sh/scaledobject_v1alpha1",
+    "SecretStore": "external-secrets.io/secretstore_v1",
+    "Service": "v1/service_v1",
+    "ServiceAccount": "v1/serviceaccount_v1",
+    "ServiceMonitor": "monitoring.coreos.com/servicemonitor_v1",
+    "StatefulSet": "apps/statefulset_v1",
+    "TriggerAuthentication": "keda.sh/triggerauthentication_v1alpha1",
+}
+# What the chart fills in, so that a person need not say it.
+FILLED = ("contract", "agent", "prompt")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a chart: its path, what it is for, its default, and whether it is a leaf."""
+
+    path: str
+    description: str
+    default: Any
+    leaf: bool
+
+
+def values(chart: Path) -> list[Value]:
+    """Return a chart's values in the order of its values.yaml."""
+    text = (chart / "values.yaml").read_text("utf-8")
+    return [*_values(yaml.compose(text), text.split("\n"), yaml.safe_load(text), "")]
+
+
+def _values(node: Any, lines: list[str], data: Any, prefix: str) -> Iterator[Value]:
+    for key, child in node.value:
+        path, default = f"{prefix}{key.value}", data[key.value]
+        nested = isinstance(default, dict) and bool(default)
+        yield Value(path, _comment(lines, key.start_mark.line), default, not nested)
+        if nested:
+            yield from _values(child, lines, default, f"{path}.")
+
+
+def _comment(lines: list[str], number: int) -> str:
+    """Return the text of the comment right above a line, which begins with two dashes."""
+    found: list[str] = []
+    while number and lines[number - 1].strip().startswith("#"):
+        number -= 1
+        found.insert(0, lines[number].strip().removeprefix("#").strip())
+    text = " ".join(found)
+    return text.removeprefix("-- ") if text.startswith("-- ") else ""
+
+
+def schema(chart: str, found: list[Value], types: dict[str, Schema], definitions: Schema) -> Schema:
+    """Return the schema of a chart's values: closed inside, open at the root, where umbrellas write."""
+    undescribed = [value.path for value in found if value.leaf and not value.description]
+    known = {value.path for value in found}
+    untyped = [v.path for v in found if v.leaf and not _typed(v.path, types)]
+    for what, names in (
+        ("without a comment", undescribed),
+        ("without a type", untyped),
+        ("typed, but no value", sorted(types.keys() - known)),
+    ):
+        if names:
+            raise SystemExit(f"charts/{chart}: {what}: {', '.join(names)}")
+    body = {
+        "$schema": DRAFT,
+        "title": f"Values of the chart {chart}",
+        "type": "object",
+        "properties": _properties(found, types, ""),
+    }
+    return {**body, "$defs": _reachable(body, definitions)}
+
+
+def _typed(path: str, types: dict[str, Schema]) -> bool:
+    """Tell whether a value or one that it stands in has a type."""
+    parts = path.split(".")
+    return any(".".join(parts[: end + 1]) in types for end in range(len(parts)))
+
+
+def _properties(found: list[Value], types: dict[str, Schema], prefix: str) -> Schema:
+    properties: Schema = {}
+    for value in found:
+        name = value.path.removeprefix(prefix)
+        if not value.path.startswith(prefix) or "." in name:
+            continue
+        above = types.get(prefix.removesuffix("."), {}).get("additionalProperties")
+        body: Schema = dict(types.get(value.path) or above or {})
+        if value.description:
+            body["description"] = value.description
+        if value.leaf:
+            body["default"] = value.default
+        else:
+            body |= {"type": "object", "properties": _properties(found, types, f"{value.path}.")}
+            if value.path not in types:
+                body["additionalProperties"] = False
+        properties[name] = body
+    return properties
+
+
+def _reachable(body: Schema, definitions: Schema) -> Schema:
+    """Return the definitions that a schema leads to and make it name them as its own."""
+    found: Schema = {}
+    waiting = [body]
+    while waiting:
+        for holder in _references(waiting.pop()):
+            name = holder["$ref"]
+            short = name.rpartition(".")[2] if name.startswith("io.k8s.") else name
+            holder["$ref"] = LOCAL + short
+            if short not in found:
+                found[short] = json.loads(json.dumps(definitions[name]))
+                waiting.append(found[short])
+    return dict(sorted(found.items()))
+
+
+def _references(node: Any) -> Iterator[Schema]:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    name = node.get("$ref") if isinstance(node, dict) else None
+    if isinstance(name, str) and not name.startswith(LOCAL):
+        yield node
+    for child in children:
+        yield from _references(child)
+
+
+def definitions(schemas: Path) -> Schema:
+    """Return Kubernetes' types, and those of agent.json less what the chart fills in."""
+    found: Schema = {}
+    for kind in KINDS:
+        text = (schemas / f"{kind}.json").read_text("utf-8")
+        found |= json.loads(text.replace("#/definitions/", ""))["definitions"]
+    runtime = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
+    runtime = json.loads(json.dumps(runtime).replace(f'"{LOCAL}', '"agent.json.'))
+    for name, body in runtime.pop("$defs").items():
+        found[f"agent.json.{name}"] = body
+    found["agent.json.Agent"].pop("required")
+    runtime["required"] = [name for name in runtime["required"] if name not in FILLED]
+    found["agent.json"] = {k: v for k, v in runtime.items() if not k.startswith("$")}
+    return found
+
+
+def files(schemas: Path) -> dict[Path, str]:
+    """Return every file that follows, by its path."""
+    known = definitions(schemas)
+    prose = Environment(
+        loader=FileSystemLoader(HERE),
+        undefined=StrictUndefined,
+        variable_start_string="[[",
+        variable_end_string="]]",
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        autoescape=False,
+    )
+    made: dict[Path, str] = {}
+    for chart, types in (("agent", AGENT), ("namespace", NAMESPACE)):
+        folder = ROOT / "charts" / chart
+        found = values(folder)
+        made[folder / "values.schema.json"] = _json(schema(chart, found, types, known))
+        head = yaml.safe_load((folder / "Chart.yaml").read_text("utf-8"))
+        table = [(v.path, v.description, _shown(v.default)) for v in found if v.leaf]
+        readme = prose.get_template(f"{chart}.md.jinja")
+        made[folder / "README.md"] = readme.render(chart=head, table=table)
+    for kind, where in OBJECTS.items():
+        # Flags inside a pattern are RE2's alone; what they say is left to the API server.
+        found_there = json.loads((schemas / f"{where}.json").read_text("utf-8"))
+        text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
+        made[ROOT / "schemas/objects" / f"{kind.lower()}.json"] = text
+    rules = alerts.groups("@namespace@")
+    made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
+    return made
+
+
+def _without_flags(node: Any) -> Any:
+    """Return a schema without the patterns that JSON Schema's own dialect cannot read."""
+    if isinstance(node, dict):
+        return {
+            key: _without_flags(value)
+            for key, value in node.items()
+            if not (key == "pattern" and isinstance(value, str) and "(?" in value)
+        }
+    return [_without_flags(item) for item in node] if isinstance(node, list) else node
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _shown(default: Any) -> str:
+    text = json.dumps(default, ensure_ascii=False)
+    return f"`{text}`" if len(text) <= 40 else "see values.yaml"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with --check say which differ."""
+    check = "--check" in arguments
+    schemas = Path(next(word for word in arguments if not word.startswith("-")))
+    stale = []
+    for path, text in files(schemas).items():
+        if not path.is_file() or path.read_text("utf-8") != text:
+            stale.append(str(path.relative_to(ROOT)))
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, "utf-8")
+    if check and stale:
+        print(f"stale: {', '.join(stale)}: run `make charts`", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
