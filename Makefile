@@ -81,6 +81,10 @@ test: $(DEV) tools ## Install and run everything that the tests need
 parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Helm and Kustomize
 	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
 
+.PHONY: faults
+faults: $(DEV) ## Fail everything around the runtime under a longer load
+	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
+
 .PHONY: format
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from fleetform_runtime.runs.log import FellBehindError
 from fleetform_runtime.store import Event
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,8 @@ class EventStream:
                 }
             )
             await self._send_all(scope, send)
+        except FellBehindError:
+            raise SlowReaderError from None
         except asyncio.CancelledError:
             if not gone.done() or me is None or me.uncancel() > 0:
                 raise

@@ -16,6 +16,7 @@ from fleetform_runtime.http.chat import ChatBody, Streams, acting
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.log import FellBehindError
 from fleetform_runtime.runs.service import LiveRun, Order, Runs
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import StoreError
@@ -160,10 +161,14 @@ class _Connection:
         )
 
     async def _tell(self, run: LiveRun) -> None:
-        async for events in run.log.follow():
-            for event in events:
-                data = orjson.loads(event.data)
-                await self._send({"type": event.type, "id": event.id, "run_id": run.id, **data})
+        try:
+            async for events in run.log.follow():
+                for event in events:
+                    data = orjson.loads(event.data)
+                    await self._send({"type": event.type, "id": event.id, "run_id": run.id, **data})
+        except (FellBehindError, TimeoutError, RuntimeError, WebSocketDisconnect):
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close(1008, "too slow")
 
     async def _refuse(self, problem: Problem) -> None:
         await self._send(

@@ -14,6 +14,10 @@ LAST = frozenset(("done", "error"))
 """Nothing follows one of these."""
 
 
+class FellBehindError(Exception):
+    """A reader wants events that are no longer kept."""
+
+
 class RunLog:
     """Collect events; the oldest are dropped when a run tells more than fits."""
 
@@ -58,8 +62,13 @@ class RunLog:
         """Yield what is new, as much at a time as has come, until the last event.
 
         Nothing new for `idle` seconds yields an empty list.
+
+        Raises:
+            FellBehindError: the reader is so slow that it would miss some.
         """
         while True:
+            if after + 1 < self.first_id:
+                raise FellBehindError
             fresh = self.after(after)
             if fresh:
                 after = fresh[-1].id

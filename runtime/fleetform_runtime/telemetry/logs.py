@@ -76,7 +76,9 @@ def configure(settings: Logging, redact: Redact) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "websockets", "asyncio"):
+    for name in ("uvicorn", "uvicorn.access", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What fails in a request is told by the gateway; what is left are connections that we cut.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     for name, level in settings.loggers.items():
         logging.getLogger(name).setLevel(level.upper())
