@@ -100,6 +100,12 @@ lock: ## Renew the hash locks from pyproject.toml (needs uv)
 	  --no-emit-index-url --extra build pyproject.toml -o requirements/render.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra dev pyproject.toml runtime/pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra tracing -c requirements/dev.txt runtime/pyproject.toml \
+	  -o runtime/requirements/core.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra tracing --extra anthropic --extra bedrock --extra google \
+	  -c requirements/dev.txt runtime/pyproject.toml -o runtime/requirements/providers.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; tools stay in .tools

@@ -39,6 +39,7 @@ class Runtime:
         self.metrics_url = f"http://127.0.0.1:{self.metrics_port}/metrics"
         self.log = folder / "log"
         self._options = options
+        self.command = COMMAND
         self._environment = {**os.environ, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.started = 0.0
@@ -48,7 +49,7 @@ class Runtime:
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*COMMAND, "serve", "--config", str(self.config), *self._options],
+                [*self.command, "serve", "--config", str(self.config), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

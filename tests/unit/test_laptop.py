@@ -54,7 +54,9 @@ def test_lines_of_a_pipe_are_said_one_after_the_other():
 
 
 def test_calls_of_tools_are_shown_and_people_are_asked(tmp_path):
-    agent = GOOD["agents/a.yaml"].replace("  auth:", "  tools: [{kind: Tool, name: look-up}]\n  auth:")
+    agent = GOOD["agents/a.yaml"].replace(
+        "  auth:", "  tools: [{kind: Tool, name: look-up}]\n  auth:"
+    )
     fleet = write(tmp_path, GOOD | {"agents/a.yaml": agent, "agents/tool.yaml": TOOL})
     text = 'call look-up {"q": "why"}\nbecause\n'
     done = run("chat", "helper", "--env", "prod", "--model", "scripted", cwd=fleet, text=text)
