@@ -58,8 +58,8 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before y
 
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
-	@$(PYTHON) tools/install.py checkov helm helm3 kubeconform kubectl kustomize promtool registry \
-	  schemas yaml2json
+	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov helm helm3 kubeconform kubectl \
+	  kustomize promtool registry schemas yaml2json
 
 .PHONY: lint
 lint: $(DEV) check ## Style, imports between layers, drift of schemas and rendered files

@@ -108,6 +108,9 @@ class Schemas:
 Recipe = GoTool | PythonTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
+    "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
+    # Its schemas of CI systems are in the package: it downloads nothing.
+    "check-jsonschema": PythonTool('exec "$here/venv/bin/python" -m check_jsonschema'),
     # With neither a key nor a download it calls nobody: what it scans stays on this machine.
     "checkov": PythonTool(
         "export BC_SKIP_MAPPING=TRUE ANSI_COLORS_DISABLED=1; unset BC_API_KEY PRISMA_API_URL\n"

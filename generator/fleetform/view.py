@@ -16,7 +16,12 @@ from fleetform import quantity
 from fleetform.check import schema
 from fleetform.tree import plain
 
-_RENAMED = {"from": "from_", "in": "location", "ModelConfig": "model_config_", "modelConfig": "model_config_ref"}
+_RENAMED = {
+    "from": "from_",
+    "in": "location",
+    "ModelConfig": "model_config_",
+    "modelConfig": "model_config_ref",
+}
 """Fields whose names Python or pydantic keeps for itself."""
 
 Read = Callable[[Any], Any]

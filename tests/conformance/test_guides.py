@@ -11,8 +11,8 @@ import pytest
 
 from tests.tools import ROOT, tool
 
-GUIDES = ("argocd", "flux", "kustomize")
-TOOLS = ("kubeconform", "kubectl", "kustomize")
+GUIDES = ("argocd", "chart", "flux", "helm", "kustomize")
+TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

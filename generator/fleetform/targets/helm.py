@@ -22,7 +22,7 @@ LONGEST_NAME = 53
 """Helm keeps ten characters of a label for the revision."""
 MOST_BYTES = 1 << 20
 """Of a release: Helm keeps it in a Secret, compressed and then in base64."""
-CHART_BYTES = 48 << 10
+CHART_BYTES = 64 << 10
 """Room for the chart itself in that Secret."""
 SMALL = 256 << 10
 """Whoever has less text than this need not be measured."""

@@ -1,0 +1,94 @@
+"""`fleetform releases`, and what no release can hold."""
+
+import json
+import random
+import shlex
+import string
+
+import pytest
+
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
+
+CHANCE = random.Random(7)
+NOISE = "".join(CHANCE.choices(string.ascii_letters + string.digits, k=700_000))
+PROSE = "You answer questions of customers about their orders, kindly and briefly. " * 9_500
+
+
+def named(name: str, **spec: object) -> str:
+    more = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in spec.items())
+    return AGENT.replace("helper", name) + more
+
+
+def releases(folder, *options):
+    outcome = fleetform("releases", *options, cwd=folder)
+    assert outcome.code == 0, outcome.err
+    return outcome
+
+
+def fleet(folder, *agents, environment=ENVIRONMENT):
+    text = "---\n".join(agents)
+    return write(folder, {"agents/a.yaml": text, "environments/prod.yaml": environment})
+
+
+def test_text_and_json_say_the_same(tmp_path):
+    write(tmp_path, GOOD)
+    assert fleetform("render", "--target", "helm", cwd=tmp_path).code == 0
+    done = releases(tmp_path)
+    assert done.err == ""
+    path = "charts/values/prod/default/helper.yaml"
+    assert shlex.split(done.out) == shlex.split(
+        f"helm upgrade --install helper charts/agent -n default -f {path}"
+    )
+    assert (tmp_path / path).is_file()
+    (row,) = json.loads(releases(tmp_path, "--format", "json").out)
+    assert row == {
+        "name": "helper",
+        "namespace": "default",
+        "chart": "charts/agent",
+        "values": [path],
+    }
+
+
+def test_callees_come_before_their_callers_and_circles_end(tmp_path):
+    fleet(
+        tmp_path,
+        named("a", tools=[{"name": "c"}]),
+        named("b"),
+        named("c", tools=[{"name": "d"}]),
+        named("d"),
+        named("e", peers=["f"]),
+        named("f", peers=["e"]),
+    )
+    names = [row["name"] for row in json.loads(releases(tmp_path, "--format", "json").out)]
+    assert sorted(names) == ["a", "b", "c", "d", "e", "f"]
+    assert names.index("d") < names.index("c") < names.index("a")
+
+
+def test_charts_of_a_registry_have_their_version(tmp_path):
+    chart = "  helm: {charts: oci://registry.example.com/acme/charts, version: 1.2.3}\n"
+    fleet(tmp_path, AGENT, environment=ENVIRONMENT + chart)
+    line = releases(tmp_path).out
+    assert "helper oci://registry.example.com/acme/charts/agent -n default --version 1.2.3" in line
+
+
+def test_stale_values_are_said_and_listed_all_the_same(tmp_path):
+    write(tmp_path, GOOD)
+    done = releases(tmp_path)
+    assert "warning: charts/values/prod is missing or stale" in done.err
+    assert "fleetform render --env prod --target helm" in done.err
+    assert done.out.startswith("helm upgrade --install helper")
+
+
+@pytest.mark.parametrize(("prompt", "code"), [(NOISE, 1), (PROSE, 0)], ids=["noise", "prose"])
+def test_a_release_that_no_secret_holds_is_refused_before_anything_is_written(
+    prompt, code, tmp_path
+):
+    fleet(tmp_path, AGENT.replace("You help.", json.dumps(prompt)))
+    outcome = fleetform("render", "--target", "helm", "--target", "manifests", cwd=tmp_path)
+    assert outcome.code == code, outcome.err[:500]
+    assert (tmp_path / "rendered").exists() is (code == 0)
+    if code:
+        assert "agents/a.yaml:3:12: error: metadata.name: the release of `helper` would" in (
+            outcome.err
+        )
+    assert fleetform("render", "--target", "manifests", cwd=tmp_path).code == 0
