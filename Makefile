@@ -47,6 +47,7 @@ validate: $(RENDER) ## Check the example specs: make validate ENV=prod
 schemas: $(DEV) ## Write schemas/ from the models
 	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.schema schemas
+	$(BIN)/python -m fleetform_runtime.reference docs
 
 .PHONY: charts
 charts: $(DEV) ## Write what follows from the charts' values.yaml: schemas, READMEs, alert rules
@@ -68,6 +69,7 @@ lint: $(DEV) check ## Style, imports between layers, drift of schemas and render
 	$(BIN)/lint-imports
 	$(BIN)/python -m fleetform.models.export --check schemas
 	$(BIN)/python -m fleetform_runtime.schema --check schemas
+	$(BIN)/python -m fleetform_runtime.reference --check docs
 
 .PHONY: type
 type: $(DEV) ## Types, strictly
