@@ -104,7 +104,7 @@ class PostgresServer(Server):
         super().__init__()
         self.user = NOBODY if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="fleetform-postgres-"))
-        binaries = postgres_binaries(self.user)
+        binaries = self.binaries = postgres_binaries(self.user)
         if self.user is not None:
             os.chown(self.folder, self.user, self.user)
         subprocess.run(
@@ -119,6 +119,15 @@ class PostgresServer(Server):
             *("-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-k", str(self.folder), "-c", "fsync=off"),
         ]
+
+    def start(self) -> None:
+        """It listens before it lets in."""
+        super().start()
+        asked = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        until = time.monotonic() + 15
+        while subprocess.run(asked, check=False).returncode:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
     def __enter__(self) -> "PostgresServer":
         self.start()

@@ -298,8 +298,6 @@ async def test_a_server_that_is_killed_and_comes_back_is_used_again(backend, req
                 with pytest.raises(StoreError):
                     await store.ping()
             server.start()
-            if backend == "postgres":
-                await asyncio.sleep(0.5)  # it listens before it lets in
             session, _ = await store.load("ann", "s1", -1)
             assert session == made
             await store.append(made, rows("b"), made.revision)

@@ -6,7 +6,7 @@ Only this module knows that library; the image needs it only with one of these e
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -24,6 +24,7 @@ from fleetform_runtime.sections.model import Model
 from fleetform_runtime.tls import TlsFiles
 
 _SETTINGS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty")
+_SERVICE = "bedrock-runtime"
 _OVERRIDES = {name: name for name in (*_SETTINGS, "seed")} | {"stop": "stop_sequences"}
 _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (exceptions.ModelContextWindowExceededError, "context"),
@@ -40,6 +41,10 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
 )
 
 
+Close = Callable[[], Awaitable[None]]
+Make = Callable[[Model, str | None, ssl.SSLContext | None], tuple[LibraryModel, Close]]
+
+
 class ForeignModel:
     """Answer through a model of the library, made again when its key has changed."""
 
@@ -47,14 +52,14 @@ class ForeignModel:
         self,
         model: Model,
         secrets: Secrets,
-        make: "Callable[[Model, str | None, ssl.SSLContext | None], LibraryModel] | None" = None,
+        make: "Make | None" = None,
     ) -> None:
         self.key = model.key
         self._model = model
         self._secrets = secrets
         self._tls = TlsFiles(model.tls)
         self._make = make or library_model
-        self._made: tuple[str | None, LibraryModel] | None = None
+        self._made: tuple[str | None, LibraryModel, Close] | None = None
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer within the deadlines of the specification."""
@@ -71,7 +76,7 @@ class ForeignModel:
             async with asyncio.timeout(seconds):
                 if listener is None:
                     found = await model_request(
-                        self._current(), _history(request), **self._options(request)
+                        await self._current(), _history(request), **self._options(request)
                     )
                 else:
                     found = await self._streamed(request, hear)
@@ -81,12 +86,16 @@ class ForeignModel:
             raise ModelError("authentication", str(error)) from None
         except exceptions.ModelAPIError as error:
             raise _error(error, told) from None
-        except (exceptions.AgentRunError, OSError) as error:
+        except Exception as error:
+            # The libraries below raise what they like: botocore has a family of its own.
             raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None
         return _answer(found, self.key)
 
     async def close(self) -> None:
-        """The library's connections end with the process."""
+        """Close the library's connections."""
+        made, self._made = self._made, None
+        if made is not None:
+            await made[2]()
 
     async def _streamed(
         self, request: ChatRequest, hear: Callable[[Any, str], None]
@@ -94,7 +103,7 @@ class ForeignModel:
         first = self._model.timeouts.first_token_seconds
         async with asyncio.timeout(first) as until_first:
             async with model_request_stream(
-                self._current(), _history(request), **self._options(request)
+                await self._current(), _history(request), **self._options(request)
             ) as stream:
                 async for event in stream:
                     until_first.reschedule(None)
@@ -108,11 +117,12 @@ class ForeignModel:
                             hear(_kind(delta), delta.content_delta or "")
                 return stream.get()
 
-    def _current(self) -> LibraryModel:
+    async def _current(self) -> LibraryModel:
         reference = self._model.api_key
         key = self._secrets.value(reference) if reference is not None else None
         if self._made is None or self._made[0] != key:
-            self._made = (key, self._make(self._model, key, self._tls.context()))
+            await self.close()
+            self._made = (key, *self._make(self._model, key, self._tls.context()))
         return self._made[1]
 
     def _options(self, request: ChatRequest) -> dict[str, Any]:
@@ -123,9 +133,9 @@ class ForeignModel:
                 chosen[_OVERRIDES[name]] = stop
         settings = ModelSettings(
             **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[typeddict-item]
-            timeout=self._model.timeouts.request_seconds,
-            max_retries=0,
         )
+        if self._model.provider != "bedrock":
+            settings["max_retries"] = 0
         parameters = ModelRequestParameters(
             function_tools=[
                 ToolDefinition(
@@ -139,33 +149,33 @@ class ForeignModel:
         return {"model_settings": settings, "model_request_parameters": parameters}
 
 
-def library_model(model: Model, key: str | None, tls: ssl.SSLContext | None) -> LibraryModel:
-    """Make the library's model of a provider; without a key the pod's own identity is used."""
-    client = _client(tls)
-    if model.provider == "anthropic":
-        from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
-        from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+def library_model(
+    model: Model, key: str | None, tls: ssl.SSLContext | None
+) -> tuple[LibraryModel, Close]:
+    """Make the library's model of a provider, and what closes it.
 
-        return AnthropicModel(
-            model.name,
-            provider=AnthropicProvider(api_key=key, base_url=model.endpoint, http_client=client),
-        )
+    Without a key the pod's own identity is used, where the provider knows such a thing.
+    """
     if model.provider == "bedrock":
-        from pydantic_ai.models.bedrock import BedrockConverseModel  # noqa: PLC0415
-        from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
+        return _bedrock(model, key)
+    import httpx2  # noqa: PLC0415
 
-        options: dict[str, Any] = {"api_key": key} if key else {}
-        return BedrockConverseModel(
-            model.name,
-            provider=BedrockProvider(
-                region_name=model.region,
-                base_url=model.endpoint,
-                aws_read_timeout=model.timeouts.request_seconds,
-                aws_connect_timeout=model.timeouts.connect_seconds,
-                **options,
-            ),
-        )
-    return _google(model, key, client)
+    timeouts = model.timeouts
+    client = httpx2.AsyncClient(
+        verify=tls if tls is not None else True,
+        timeout=httpx2.Timeout(timeouts.request_seconds, connect=timeouts.connect_seconds),
+        trust_env=False,
+    )
+    made = _anthropic if model.provider == "anthropic" else _google
+    return made(model, key, client), client.aclose
+
+
+def _anthropic(model: Model, key: str | None, client: Any) -> LibraryModel:
+    from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
+    from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+    provider = AnthropicProvider(api_key=key or "", base_url=model.endpoint, http_client=client)
+    return AnthropicModel(model.name, provider=provider)
 
 
 def _google(model: Model, key: str | None, client: Any) -> LibraryModel:
@@ -176,7 +186,10 @@ def _google(model: Model, key: str | None, client: Any) -> LibraryModel:
         from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
 
         provider = GoogleCloudProvider(
-            project=model.project, location=model.region, base_url=model.endpoint
+            project=model.project,
+            location=model.region,
+            base_url=model.endpoint,
+            http_client=client,
         )
     else:
         from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
@@ -185,12 +198,27 @@ def _google(model: Model, key: str | None, client: Any) -> LibraryModel:
     return GoogleModel(model.name, provider=provider)
 
 
-def _client(tls: ssl.SSLContext | None) -> Any:
-    if tls is None:
-        return None
-    import httpx2  # noqa: PLC0415
+def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
+    from pydantic_ai.models.bedrock import BedrockConverseModel  # noqa: PLC0415
+    from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
 
-    return httpx2.AsyncClient(verify=tls)
+    options: dict[str, Any] = {"api_key": key} if key else {}
+    provider = BedrockProvider(
+        region_name=model.region,
+        base_url=model.endpoint,
+        aws_read_timeout=model.timeouts.request_seconds,
+        aws_connect_timeout=model.timeouts.connect_seconds,
+        **options,
+    )
+
+    events = provider.client.meta.events
+    # The one layer of repeats is ours; botocore has no such setting once a client is made.
+    events.unregister(f"needs-retry.{_SERVICE}", unique_id=f"retry-config-{_SERVICE}")
+
+    async def close() -> None:
+        provider.client.close()
+
+    return BedrockConverseModel(model.name, provider=provider), close
 
 
 def _history(request: ChatRequest) -> list[messages.ModelMessage]:
