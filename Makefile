@@ -108,6 +108,8 @@ lock: ## Renew the hash locks from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra tracing --extra anthropic --extra bedrock --extra google \
 	  -c requirements/dev.txt runtime/pyproject.toml -o runtime/requirements/providers.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url runtime/requirements/build.in -o runtime/requirements/build.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; tools stay in .tools

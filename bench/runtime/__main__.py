@@ -62,7 +62,9 @@ class Contender:
         began = time.monotonic()
         pinned = ["taskset", "-c", "1"] if (os.cpu_count() or 1) > 1 else []
         self.process = subprocess.Popen(
-            [*pinned, *self.command(self.port)], stdout=subprocess.DEVNULL
+            [*pinned, *self.command(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         while True:
             try:
@@ -97,9 +99,11 @@ class Contender:
         self.figures.setdefault(figure, []).append(value)
 
 
-async def chats(contender: Contender, message: str, count: int, **fields: Any) -> float:
+async def chats(
+    contender: Contender, message: str, count: int, at_once: int = 16, **fields: Any
+) -> float:
     """Return milliseconds of processor time per chat."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=16)) as session:
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as session:
 
         async def one() -> None:
             body = {"message": message, **fields}
@@ -183,7 +187,7 @@ async def turns(folder: Path, model_url: str) -> dict[int, float]:
             for size in (10, 1_000, 10_000):
                 session = Session(id=f"s{size}", user="anonymous")
                 await store.append(session, rows * (size // 2))
-                found[size] = await chats(contender, "hello", 100, session_id=session.id)
+                found[size] = await chats(contender, "hello", 100, 1, session_id=session.id)
         finally:
             contender.stop()
             await store.close()
@@ -212,7 +216,10 @@ async def run(work: Callable[[str, str], Awaitable[None]]) -> None:
         [sys.executable, str(ROOT / "runtime/tests/mcp_server.py"), "http", str(ports[1])],
     )
     pinned = ["taskset", "-c", "0"] if (os.cpu_count() or 1) > 1 else []
-    processes = [subprocess.Popen([*pinned, *command]) for command in commands]
+    processes = [
+        subprocess.Popen([*pinned, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
     try:
         for port in ports:
             while True:

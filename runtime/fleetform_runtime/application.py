@@ -206,6 +206,7 @@ class Application:
                 answer=SSE,
             ),
             Route("GET", "/v1/models", openai.models, summary="List models"),
+            Route("GET", "/v1/models/{id}", openai.model, summary="Show a model"),
             Route("GET", "/sessions", sessions.list, summary="List sessions"),
             Route("POST", "/sessions", sessions.create, summary="Begin a session", body=NewSession),
             Route("GET", "/sessions/{id}", sessions.get, summary="Show a session"),

@@ -40,6 +40,9 @@ async def test_models_and_a_plain_completion():
             user="somebody",
         )
         assert (await client.get("/sessions")).json["total"] == 0
+        assert (await api.models.retrieve("gpt")).id == "gpt"
+        with pytest.raises(openai.NotFoundError):
+            await api.models.retrieve("other")
     assert [item.id for item in listed.data] == ["greeter", "gpt"]
     assert answer.choices[0].message.content == "You said: hi (turn 1)"
     assert answer.choices[0].finish_reason == "stop"

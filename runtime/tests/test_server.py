@@ -59,6 +59,17 @@ async def test_a_second_reader_follows_a_run_that_goes_on():
         assert second == await reading
 
 
+async def test_an_idle_stream_is_kept_open_by_comments():
+    async with serving(server={"host": "127.0.0.1", "pingSeconds": 0.05}) as client:
+        body = {"message": "wait 0.3", "stream": True}
+        async with client.session.post(client.url + "/chat", json=body) as answer:
+            text = await answer.text()
+            assert answer.headers["X-Accel-Buffering"] == "no"
+            assert answer.headers["Cache-Control"] == "no-cache, no-transform"
+    assert 3 <= text.count(": ping\n\n") <= 7
+    assert text.index("run_start") < text.index(": ping") < text.index("token")
+
+
 async def test_cancelling_ends_a_run_with_an_event():
     async with serving() as client:
         reading = asyncio.create_task(client.events("/chat", {"message": "wait 30 and go"}))

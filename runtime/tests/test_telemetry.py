@@ -194,10 +194,13 @@ def record(message: str, *arguments: Any, **extra: Any) -> logging.LogRecord:
 
 def test_log_lines_are_json_with_what_finds_them_again():
     token = logs.request_id.set("r-1")
+    run = logs.run_context.set({"run_id": "x", "session_id": "s", "trace_id": "t"})
     try:
         found = line(record("%s is\nfine", "it", status=200, other="x"))
     finally:
         logs.request_id.reset(token)
+        logs.run_context.reset(run)
+    assert (found["run_id"], found["session_id"], found["trace_id"]) == ("x", "s", "t")
     assert found["message"] == "it is\nfine"
     assert (found["level"], found["logger"]) == ("info", "a.b")
     assert (found["request_id"], found["status"]) == ("r-1", 200)
@@ -231,4 +234,5 @@ async def test_logs_hold_no_words_of_people(caplog):
         await client.chat("the question words")
         await client.events("/chat", {"message": "the question words"})
     assert "POST /chat 200" in caplog.text
+    assert caplog.text.count("run succeeded") == 2
     assert "words" not in caplog.text

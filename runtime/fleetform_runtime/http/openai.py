@@ -131,11 +131,17 @@ class OpenAi:
     async def models(self, request: Request) -> Json:
         """List the models: the agent itself, which is its default one, and all by name."""
         names = [self._agent, *(name for name in self._runs.models if name != self._agent)]
-        data = [
-            {"id": name, "object": "model", "created": self._since, "owned_by": "fleetform"}
-            for name in names
-        ]
-        return Json({"object": "list", "data": data})
+        return Json({"object": "list", "data": [self._shown(name) for name in names]})
+
+    async def model(self, request: Request) -> Json:
+        """Show one model."""
+        name = request.path_params["id"]
+        if name != self._agent:
+            self._runs.model(name)
+        return Json(self._shown(name))
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._since, "owned_by": "fleetform"}
 
     async def complete(self, request: Request) -> Any:
         """Run the agent on the conversation that the client sends."""

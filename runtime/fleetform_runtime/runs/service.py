@@ -19,6 +19,7 @@ from fleetform_runtime.runs.loop import Answer, Loop, Pause, Turn
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.store import Event, Run, Session, StoreError
+from fleetform_runtime.telemetry.logs import run_context
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import Spans
 
@@ -202,6 +203,7 @@ class Runs:
         pause: dict[str, Any] | None,
         leave: Callable[[], None],
     ) -> None:
+        run_context.set({"run_id": run.id, "session_id": run.session})
         sharing = asyncio.create_task(self._share(run)) if self._store.shared else None
         try:
             await self._answer(run, order, turn, session, model, pause)
@@ -213,6 +215,7 @@ class Runs:
             leave()
             if sharing is not None:
                 sharing.cancel()
+            _tell(run, turn, model.key)
             await self._remember(run)
 
     async def _answer(
@@ -232,6 +235,8 @@ class Runs:
         }
         text = order.message.text() if order.message else ""
         with self._spans.run(attributes, order.traceparent, text) as span:
+            if trace := span.trace_id():
+                run_context.set({**run_context.get(), "trace_id": trace})
             try:
                 async with asyncio.timeout(self._limits.run_seconds):
                     if pause is not None:
@@ -568,3 +573,18 @@ class Runs:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=5)
+
+
+def _tell(run: LiveRun, turn: Turn, model: str) -> None:
+    """Log how a run ended, without a word of what was said."""
+    log.info(
+        "run %s",
+        run.status,
+        extra={
+            "model": model,
+            "finish_reason": run.result.get("finish_reason"),
+            "duration_ms": round((time.time() - run.created) * 1000, 1),
+            "input_tokens": turn.usage.input_tokens,
+            "output_tokens": turn.usage.output_tokens,
+        },
+    )

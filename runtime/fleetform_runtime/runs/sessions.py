@@ -1,10 +1,13 @@
 """Own what happens to sessions around a run: begin, end, wait for a person, list, rename."""
 
+import asyncio
 import hashlib
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fleetform_runtime.messages import (
     Assistant,
@@ -25,7 +28,7 @@ from fleetform_runtime.store import ConflictError, Session, Store, UnreadableRec
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.schema import Arguments
 
-MERGES = 8
+MERGES = 12
 """How often a turn is put behind what others wrote meanwhile before its caller is told."""
 
 
@@ -42,6 +45,7 @@ class Sessions:
         self.store = store
         self._history = history
         self._clock = clock
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._answers = {name: Arguments(schema) for name, schema in (answers or {}).items()}
 
     async def begin(
@@ -223,11 +227,18 @@ class Sessions:
         if not session.title and opening is not None:
             session = replace(session, title=title_of(opening))
         session = replace(session, pending=pending)
+        # Writers of this replica stand in line; only those of others can be in the way.
+        lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
+        async with lock:
+            await self._merge(session, rows)
+
+    async def _merge(self, session: Session, rows: list[bytes]) -> None:
         expected = session.revision or None
-        for _ in range(MERGES):
+        for attempt in range(MERGES):
             try:
                 await self.store.append(session, rows, expected)
             except ConflictError:
+                await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311
                 expected = await self._merged(session)
             else:
                 return

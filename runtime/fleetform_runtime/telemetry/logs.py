@@ -3,8 +3,9 @@
 import contextvars
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -12,8 +13,22 @@ import orjson
 from fleetform_runtime.sections.serving import Logging
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+run_context: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
+    "run_context", default=_NOTHING
+)
+"""run_id, session_id and trace_id of whatever is done for a run."""
 
-_FIELDS = ("method", "route", "status", "duration_ms", "run_id", "session_id", "trace_id")
+_FIELDS = (
+    "method",
+    "route",
+    "status",
+    "duration_ms",
+    "model",
+    "finish_reason",
+    "input_tokens",
+    "output_tokens",
+)
 REDACTED = "[redacted]"
 
 Redact = Callable[[str], str]
@@ -48,6 +63,7 @@ class JsonFormatter(logging.Formatter):
         }
         if identifier := request_id.get():
             line["request_id"] = identifier
+        line.update(run_context.get())
         for name in _FIELDS:
             if (value := getattr(record, name, None)) is not None:
                 line[name] = self._redact(value) if isinstance(value, str) else value

@@ -124,12 +124,20 @@ class HttpTransport:
             pass
 
     async def _post(
-        self, method: str, params: dict[str, Any], headers: dict[str, str], *, modern: bool
+        self,
+        method: str,
+        params: dict[str, Any],
+        headers: dict[str, str],
+        *,
+        modern: bool,
+        renew: bool = False,
     ) -> tuple[dict[str, Any], Any]:
         number = next(self._numbers)
         body = protocol.request(number, method, params, modern=modern)
-        async with self._sent(body, await self._all(headers)) as response:
+        async with self._sent(body, await self._all(headers, renew=renew)) as response:
             kind = response.content_type
+            if response.status == 401 and self._outbound.can_renew and not renew:
+                return await self._post(method, params, headers, modern=modern, renew=True)
             if response.status >= 400:
                 found = protocol.message(await _read(response)) if "json" in kind else None
                 if found is not None and isinstance(found.get("error"), dict):
@@ -145,9 +153,9 @@ class HttpTransport:
                 raise DownError("the server's answer cannot be read")
             return protocol.result(found), response.headers
 
-    async def _all(self, headers: dict[str, str]) -> dict[str, str]:
+    async def _all(self, headers: dict[str, str], *, renew: bool = False) -> dict[str, str]:
         return {
-            **await self._outbound.headers(),
+            **await self._outbound.headers(renew=renew),
             "Content-Type": "application/json",
             "Accept": _ACCEPT,
             **headers,
