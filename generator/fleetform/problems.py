@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from fleetform.leaks import masked
+
 Severity = Literal["error", "warning", "note"]
 _RANK = {"error": 0, "warning": 1, "note": 2}
 MAX_PER_FILE = 100
@@ -91,9 +93,9 @@ def _printable(problem: Problem) -> Problem:
     return replace(
         problem,
         file=printable(problem.file),
-        path=printable(problem.path),
-        message=printable(problem.message),
-        hint=printable(problem.hint),
+        path=printable(masked(problem.path)),
+        message=printable(masked(problem.message)),
+        hint=printable(masked(problem.hint)),
     )
 
 

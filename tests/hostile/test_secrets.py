@@ -1,0 +1,126 @@
+"""Credentials in clear text are found wherever people put them, and never repeated; other text passes."""
+
+import json
+
+import pytest
+
+from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from tests.hostile import secrets
+from tests.hostile.secrets import HEADERS, INNOCENT, KINDS, NAMED
+
+TOOL = """
+---
+apiVersion: fleetform.dev/v1alpha1
+kind: Tool
+metadata: {name: t}
+spec:
+  type: api
+  description: Asks.
+  api: {endpoint: "https://api.example.com/x", method: GET, headers: %s}
+"""
+
+
+def prompt(text: str) -> str:
+    return AGENT.replace("You help.", json.dumps(f"You help.\n{text}"))
+
+
+def variable(text: str, name: str = "SOME_TEXT") -> str:
+    return f"{AGENT}  env: [{{name: {name}, value: {json.dumps(text)}}}]\n"
+
+
+def header(text: str, name: str = "X-Some-Text") -> str:
+    used = AGENT + "  tools: [{name: t}]\n"
+    return used + TOOL % json.dumps({name: text})
+
+
+def said(folder, text: str) -> list[dict[str, str]]:
+    write(folder, {"agents/a.yaml": text, "environments/prod.yaml": ENVIRONMENT})
+    outcome = fleetform("validate", "agents", "--env", "prod", "--format", "json", cwd=folder)
+    found = json.loads(outcome.out)
+    assert "Traceback" not in outcome.err
+    return found
+
+
+def cases() -> list[tuple[str, str, str]]:
+    """Return (name, text of a spec, credential): each kind in two places, names, and headers."""
+    found = []
+    places = {"prompt": prompt, "variable": variable, "header": header}
+    for number, (kind, make) in enumerate(KINDS.items()):
+        for place in (("prompt", "variable"), ("prompt", "header"))[number % 2]:
+            secret = make()
+            if place == "header":
+                secret = secret.split("\n")[0]
+            found.append((f"{kind} in a {place}", places[place](secret), secret))
+    for name in NAMED:
+        secret = secrets._some(12)
+        found.append((f"variable {name}", variable(secret, name), secret))
+    for name in HEADERS:
+        secret = secrets._some(20)
+        found.append((f"header {name}", header(secret, name), secret))
+    return found
+
+
+CASES = cases()
+
+
+def test_the_corpus_is_large_enough():
+    assert len(CASES) >= 60
+    assert len(KINDS) >= 20
+    assert len({*INNOCENT}) >= 100
+
+
+@pytest.mark.parametrize(
+    ("spec", "secret"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
+def test_a_credential_is_found_and_not_repeated(spec, secret, tmp_path):
+    problems = said(tmp_path, spec)
+    assert "plaintext-credential" in {problem["code"] for problem in problems}, problems
+    whole = json.dumps(problems)
+    assert secret not in whole
+    assert secret[-12:].strip() not in whole
+    outcome = fleetform("render", cwd=tmp_path)
+    assert outcome.code == 1
+    assert secret not in outcome.out + outcome.err
+    assert not (tmp_path / "rendered").exists()
+
+
+def test_no_innocent_text_is_taken_for_a_credential(tmp_path):
+    wrong = []
+    for number, text in enumerate(INNOCENT):
+        for make in (prompt, variable):
+            found = said(tmp_path / f"{number}-{make.__name__}", make(text))
+            wrong += [text for problem in found if problem["code"] == "plaintext-credential"]
+    assert wrong == []
+
+
+def test_a_credential_in_an_object_patch_of_an_environment_is_found(tmp_path):
+    secret = KINDS["GitHub"]()
+    patch = f'  objectPatches:\n    - target: {{kind: Deployment}}\n      merge: {{metadata: {{annotations: {{x: "{secret}"}}}}}}\n'
+    write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": ENVIRONMENT + patch})
+    outcome = fleetform("render", cwd=tmp_path)
+    assert outcome.code == 1
+    assert "environments/prod.yaml:8:" in outcome.err
+    assert secret not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: %s\n",
+        "apiVersion: %s\nkind: Agent\nmetadata: {name: a}\n",
+        "apiVersion: fleetform.dev/v1alpha1\nkind: Agent\nmetadata: {name: %s}\nspec: {}\n",
+        "apiVersion: fleetform.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec: {resources: {limits: {cpu: %s}}}\n",
+        "apiVersion: fleetform.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec: {%s: 1}\n",
+        "apiVersion: fleetform.dev/v1alpha1\nkind: Agent\nmetadata: {name: a}\nspec: {modelConfig: %s}\n",
+        "%s: 1\n%s: 2\n",
+    ],
+)
+@pytest.mark.parametrize("kind", ["OpenAI", "GitHub", "AWS key", "Hugging Face", "Langfuse"])
+def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
+    secret = KINDS[kind]()
+    file = text.replace("%s", secret)
+    write(tmp_path, {"agents/a.yaml": file, "environments/prod.yaml": ENVIRONMENT})
+    for command in (("validate", "agents", "--env", "prod"), ("render",), ("validate", "agents")):
+        outcome = fleetform(*command, cwd=tmp_path)
+        assert secret not in outcome.out + outcome.err
+        assert secret[4:20] not in outcome.err
