@@ -96,6 +96,10 @@ format: $(DEV) ## Format the code
 bench: $(DEV) ## Measure against helm (builds it first): docs/benchmarks.md says how to read it
 	@HELM=$$($(PYTHON) tools/install.py helm) && $(BIN)/python bench/render.py --helm $$HELM
 
+.PHONY: bench-runtime
+bench-runtime: $(DEV) ## Measure the runtime against a stock server and a bare proxy
+	@$(BIN)/python bench/runtime
+
 .PHONY: lock
 lock: ## Renew the hash locks from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

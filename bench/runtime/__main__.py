@@ -1,13 +1,13 @@
 """Measure the runtime against a stock pydantic-ai server and a bare proxy, in one run, interleaved.
 
-    python bench/runtime [--rounds 3] [--chats 600] [--kagent PYTHON]
+    python bench/runtime [--rounds 3] [--chats 600] [--kagent COMMAND]
 
 Each contender is one process on one core; the model, the MCP server and the load are on the other.
 What is shown is the processor time of the contender's process, from the kernel, per piece of work:
 the speed of the load and of the model does not enter. Medians over rounds.
 
-`--kagent` names a Python that has kagent-adk and its server as `kagent_server.py PORT MODEL MCP` beside
-this file; it is left out where that installation does not succeed.
+`--kagent COMMAND` adds a server of kagent-adk, started as `COMMAND PORT MODEL_URL MCP_URL`, where its installation
+succeeds; it must answer POST /chat and GET /health/ready.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import asyncio
 import json
 import os
+import shlex
 import socket
 import statistics
 import subprocess
@@ -239,7 +240,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chats", type=int, default=600)
-    parser.add_argument("--kagent", help="Python of an environment with kagent-adk")
+    parser.add_argument("--kagent", help="command of a server of kagent-adk")
     options = parser.parse_args()
 
     async def work(model_url: str, mcp_url: str) -> None:
@@ -258,11 +259,10 @@ async def main() -> None:
                 ),
             ]
             if options.kagent:
-                script = str(HERE / "kagent_server.py")
                 contenders.append(
                     Contender(
                         "kagent-adk",
-                        lambda port: [options.kagent, script, str(port), model_url, mcp_url],
+                        lambda port: [*shlex.split(options.kagent), str(port), model_url, mcp_url],
                     )
                 )
             for _ in range(options.rounds):

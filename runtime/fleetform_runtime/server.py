@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
 """Longer than the idle time of usual load balancers, which must be the ones to close."""
+TICK_SECONDS = 0.1
 LAST_SECONDS = 5
 """For connections to send what is written, once all runs have ended."""
 
@@ -30,6 +31,24 @@ class _Listener(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Tick as uvicorn does, which sets the Date header, and hear at once that it is over."""
+        count = 0
+        while not await self.on_tick(count):
+            count = (count + 1) % 864_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._stopping.wait()
+
+    def end(self) -> None:
+        """Close what is idle, wait for what is not, and return from `serve`."""
+        self.should_exit = True
+        self._stopping.set()
 
     def stop_listening(self) -> None:
         """Accept no more connections; those that are open go on."""
@@ -124,7 +143,8 @@ class Process:
                 await self._until_stopped(serving)
                 await self._drain()
         finally:
-            self._main.should_exit = self._metrics.should_exit = True
+            self._main.end()
+            self._metrics.end()
             await asyncio.gather(*serving, return_exceptions=True)
             await self._application.close()
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from runtime.tests.harness import serving
+from runtime.tests.servers import RedisServer
 from runtime.tests.test_stores import memory, postgres, redis
 from runtime.tests.upstreams import answers, upstream
 
@@ -215,6 +216,23 @@ async def test_runs_are_followed_and_cancelled_from_another_replica(backend, req
         assert (await going)[-1].data["code"] == "cancelled"
         assert (await following)[-1].data["code"] == "cancelled"
         assert (await two.get(f"/runs/{run}")).json["status"] == "cancelled"
+
+
+async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_path):
+    server = RedisServer()
+    with server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        section["timeouts"] = {"connectSeconds": 0.5, "requestSeconds": 0.5}
+        async with serving(memory=section) as one, serving(memory=section) as two:
+            going = asyncio.create_task(one.events("/chat", {"message": "wait 3"}))
+            await asyncio.sleep(0.2)
+            (run,) = one.application.runs._live
+            following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
+            await asyncio.sleep(0.5)
+            server.kill()
+            last = (await following)[-1]
+            assert (last.type, last.data["code"]) == ("error", "memory_unavailable")
+            assert (await going)[-1].data["code"] == "memory_unavailable"
 
 
 async def test_poisoned_calls_are_never_made(tmp_path, request):

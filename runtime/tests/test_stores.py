@@ -207,6 +207,21 @@ async def test_sessions_end_some_time_behind_their_last_message(section):
         assert await store.sessions("ann", 0, 9) == ([], 0)
 
 
+async def test_the_process_keeps_no_more_than_it_may(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.store.memory.MOST_BYTES", 10_000)
+    section = {"type": "in-memory", "maxSessions": 5, "policy": {"maxSessionsPerUser": 100}}
+    async with opened(section) as store:
+        for n in range(8):
+            await store.append(replace(HERE, id=f"s{n}", user=f"u{n % 2}"), rows("x" * 100))
+        assert len(store._sessions) == 5
+        for n in range(8, 12):
+            await store.append(replace(HERE, id=f"s{n}"), rows("x" * 4_000))
+        assert list(store._sessions) == [("ann", "s10"), ("ann", "s11")]
+        await store.delete("ann", "s10")
+        await store.delete("ann", "s11")
+        assert (store._bytes, store._users) == (0, {})
+
+
 async def test_redis_forgets_by_itself(request, tmp_path):
     section = memory("redis", request, tmp_path)
     section["policy"] = {"sessionTtlSeconds": 0.2}

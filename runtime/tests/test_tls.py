@@ -78,7 +78,7 @@ async def test_models_and_tools(tls, fine, tmp_path):
             assert (await result(client, {}))["ok"] is fine
 
 
-ACL = "--user agent on >pass-of-the-agent ~* +@all --user default off".split(" ")
+ACL = ["--user", "agent", "on", ">pass-of-the-agent", "~*", "+@all", "--user", "default", "off"]
 
 
 @pytest.mark.parametrize(("tls", "fine"), [case for case in CASES if case[0] is not None])

@@ -5,10 +5,12 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import orjson
 from starlette.types import Receive, Scope, Send
 
+from fleetform_runtime.problems import Problem
 from fleetform_runtime.runs.log import FellBehindError
-from fleetform_runtime.store import Event
+from fleetform_runtime.store import Event, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +85,22 @@ class EventStream:
                 self._ended()
 
     async def _send_all(self, scope: Scope, send: Send) -> None:
-        async for events in self._source:
-            if events and events[-1].type == "error":
-                scope.setdefault("state", {})["stream_failed"] = True
-            await self._send(send, self._write(events), more=True)
+        last = 0
+        try:
+            async for events in self._source:
+                if events:
+                    last = events[-1].id
+                await self._send_some(scope, send, events)
+        except (StoreError, Problem) as error:
+            # A run of another replica is read from the store: a stream never just breaks off.
+            log.warning("a run could not be followed: %s", error)
+            await self._send_some(scope, send, [_lost(last + 1)])
         await self._send(send, b"", more=False)
+
+    async def _send_some(self, scope: Scope, send: Send, events: list[Event]) -> None:
+        if events and events[-1].type == "error":
+            scope.setdefault("state", {})["stream_failed"] = True
+        await self._send(send, self._write(events), more=True)
 
     async def _send(self, send: Send, body: bytes, *, more: bool) -> None:
         if more and not body:
@@ -98,6 +111,15 @@ class EventStream:
                 await send(message)
         except TimeoutError:
             raise SlowReaderError from None
+
+
+def _lost(number: int) -> Event:
+    data = {
+        "code": "memory_unavailable",
+        "message": "the run cannot be followed now; come back with Last-Event-ID",
+        "retryable": True,
+    }
+    return Event(number, "error", orjson.dumps(data))
 
 
 async def _gone(receive: Receive, stream: "asyncio.Task[Any] | None") -> None:

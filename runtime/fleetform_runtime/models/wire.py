@@ -59,7 +59,8 @@ def body(model: Model, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
 
 def _max_tokens_name(model: Model) -> str:
     """Use the newer name where the older one is refused by reasoning models."""
-    return "max_completion_tokens" if model.provider in ("openai", "azure") else "max_tokens"
+    is_openai = model.provider == "openai" and "openai.com" in (model.endpoint or "openai.com")
+    return "max_completion_tokens" if is_openai or model.provider == "azure" else "max_tokens"
 
 
 def _messages(request: ChatRequest) -> list[dict[str, Any]]:

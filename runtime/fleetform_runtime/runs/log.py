@@ -38,6 +38,11 @@ class RunLog:
         """Give the number of the oldest event that is kept."""
         return self._events[0].id if self._events else self._next
 
+    @property
+    def size(self) -> int:
+        """Give the bytes that are kept."""
+        return self._bytes
+
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         """Add an event; one of the last kind ends the log."""
         if self.closed:

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 3600
 """How long an ended run can be asked for."""
 MOST_ENDED = 1000
+MOST_ENDED_BYTES = 64 * 1024 * 1024
+"""Events of ended runs that are kept in memory, the newest."""
 SHARE_SECONDS = 0.5
 """How often a run tells other replicas what is new, and hears whether it should stop."""
 FOLLOW_SECONDS = 0.3
@@ -120,6 +122,7 @@ class Runs:
         self._clock = clock
         self._live: dict[str, LiveRun] = {}
         self._ended: OrderedDict[str, LiveRun] = OrderedDict()
+        self._ended_bytes = 0
         self._active: dict[tuple[str, str], int] = {}
 
     # -- starting -------------------------------------------------------------------------------
@@ -394,8 +397,10 @@ class Runs:
         self._live.pop(run.id, None)
         self._mark(run, -1)
         self._ended[run.id] = run
-        while len(self._ended) > MOST_ENDED:
-            self._ended.popitem(last=False)
+        self._ended_bytes += run.log.size
+        while len(self._ended) > MOST_ENDED or self._ended_bytes > MOST_ENDED_BYTES:
+            _, oldest = self._ended.popitem(last=False)
+            self._ended_bytes -= oldest.log.size
         seconds = self._limits.approval_seconds if run.status == "waiting" else KEPT_SECONDS
         try:
             await asyncio.shield(self._put(run, seconds))
@@ -565,14 +570,18 @@ class Runs:
 
     async def drain(self, seconds: float) -> None:
         """Let runs end; those that do not in time end with an event that says where to go on."""
-        tasks = [run.task for run in self._live.values() if run.task is not None]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=seconds)
+        until = time.monotonic() + seconds
+        # Connections that are open may bring runs until the last moment.
+        while (tasks := self._tasks()) and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+        late = self._tasks()
         for task in late:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=5)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [run.task for run in self._live.values() if run.task is not None]
 
 
 def _tell(run: LiveRun, turn: Turn, model: str) -> None:

@@ -9,6 +9,9 @@ from fleetform_runtime.sections.memory import InMemory, MemoryPolicy
 from fleetform_runtime.store import ConflictError, Event, Run, Session, stepped
 
 MOST_RUNS = 10_000
+MOST_RUN_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 256 * 1024 * 1024
+"""Messages of all sessions; beyond it the oldest sessions make room, whatever their number."""
 
 
 @dataclass(slots=True)
@@ -23,18 +26,28 @@ class RunTable:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._runs: OrderedDict[str, tuple[float, Run]] = OrderedDict()
+        self._bytes = 0
 
     def put(self, run: Run, seconds: float) -> None:
         """Keep a run; the oldest makes room."""
-        self._runs.pop(run.id, None)
+        if run.id in self._runs:
+            self._bytes -= _size(self._runs.pop(run.id)[1])
         self._runs[run.id] = (self._clock() + seconds, run)
-        while len(self._runs) > MOST_RUNS:
-            self._runs.popitem(last=False)
+        self._bytes += _size(run)
+        while len(self._runs) > MOST_RUNS or self._bytes > MOST_RUN_BYTES:
+            _, (_, oldest) = self._runs.popitem(last=False)
+            self._bytes -= _size(oldest)
 
     def get(self, run: str) -> Run | None:
         """Return a run that has not expired."""
         expires, held = self._runs.get(run, (0.0, None))
         return held if expires > self._clock() else None
+
+
+def _size(run: Run) -> int:
+    """Return about how much a run weighs: its answer, and what its tools returned."""
+    calls = run.result.get("tool_calls", ())
+    return 1000 + len(run.result.get("output", "")) + sum(len(call["content"]) for call in calls)
 
 
 class MemoryStore:
@@ -50,6 +63,7 @@ class MemoryStore:
         self._sessions: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._users: dict[str, OrderedDict[str, None]] = {}
         self._runs = RunTable(clock)
+        self._bytes = 0
 
     async def open(self) -> None:
         """Nothing to prepare."""
@@ -89,6 +103,7 @@ class MemoryStore:
         stored = kept.session if kept.session.revision else None
         kept.session = stepped(session, stored, len(rows), self._clock())
         kept.rows.extend(rows)
+        self._bytes += sum(map(len, rows))
         return self._keep(kept)
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
@@ -152,7 +167,9 @@ class MemoryStore:
         mine.move_to_end(session.id)
         while len(mine) > self._policy.max_sessions_per_user:
             self._drop(session.user, next(iter(mine)))
-        while len(self._sessions) > self._most:
+        while len(self._sessions) > self._most or (
+            self._bytes > MOST_BYTES and len(self._sessions) > 1
+        ):
             self._drop(*next(iter(self._sessions)))
         return session
 
@@ -162,4 +179,7 @@ class MemoryStore:
             mine.pop(session, None)
             if not mine:
                 del self._users[user]
-        return self._sessions.pop((user, session), None) is not None
+        kept = self._sessions.pop((user, session), None)
+        if kept is not None:
+            self._bytes -= sum(map(len, kept.rows))
+        return kept is not None

@@ -137,6 +137,9 @@ class OtlpSpans:
         }
         if self._environment:
             fixed["langfuse.environment"] = self._environment
+        for name, value in attributes["metadata"].items():
+            if isinstance(value, str | int | float | bool):
+                fixed[f"langfuse.trace.metadata.{name[:64]}"] = self._redact(str(value)[:200])
         if self._content and text:
             fixed["langfuse.trace.input"] = self._redact(text)
         token = _conversation.set(shared)
