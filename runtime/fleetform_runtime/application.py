@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,20 +12,18 @@ from fleetform_runtime import __version__
 from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.identity import Anybody, ApiKeys, Authenticator
 from fleetform_runtime.access.quotas import Counters, LocalCounters, Quotas
-from fleetform_runtime.http.chat import Chat, ChatBody, Streams
+from fleetform_runtime.http import surface
+from fleetform_runtime.http.chat import Streams
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.gateway import Gateway
 from fleetform_runtime.http.health import Health
-from fleetform_runtime.http.openai import Completion, OpenAi
-from fleetform_runtime.http.openapi import document
-from fleetform_runtime.http.router import Route, Router
-from fleetform_runtime.http.runs import Decisions, RunRoutes
-from fleetform_runtime.http.sessions import NewSession, SessionChange, SessionRoutes
+from fleetform_runtime.http.router import Router
 from fleetform_runtime.http.socket import Socket
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.models.build import Build, upstreams
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.runs.loop import Loop
+from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.secrets import Secrets
@@ -47,7 +44,6 @@ from fleetform_runtime.tools.toolbox import Toolbox
 log = logging.getLogger(__name__)
 
 REOPEN_SECONDS = 2.0
-SSE = "application/json, text/event-stream"
 
 
 @dataclass(slots=True)
@@ -134,10 +130,11 @@ class Application:
         toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
         return Runs(
             sessions=Sessions(self.store, policy.max_conversation_history, answers),
+            registry=Registry(self.store, self.metrics),
             loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),
             models=self.models,
             default_model=settings.model.key,
-            system=lambda: self._prompt,
+            system=self._prompt,
             limits=limits,
             gate=Gate(
                 limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, self.metrics
@@ -152,7 +149,7 @@ class Application:
         memory = self.settings.memory
         if not isinstance(memory, RedisMemory):
             return LocalCounters()
-        from fleetform_runtime.store.redis import RedisCounters  # noqa: PLC0415
+        from fleetform_runtime.access.redis_counters import RedisCounters  # noqa: PLC0415
 
         agent = self.settings.agent
         return RedisCounters(memory, self._secrets, agent.namespace, agent.name)
@@ -160,7 +157,8 @@ class Application:
     def _gateway(self) -> Gateway:
         settings = self.settings
         streams = Streams(settings.limits.concurrent_streams, self.metrics)
-        routes = self._routes(streams)
+        health = Health(self.store, lambda: self.state.draining, self.servers.unreachable)
+        routes = surface.routes(settings, self.runs, streams, health, self._info)
         socket = Socket(
             self.runs,
             streams,
@@ -177,97 +175,6 @@ class Application:
             settings.server.cors_origins,
             lambda: self.state.draining,
         )
-
-    def _routes(self, streams: Streams) -> list[Route]:
-        settings, runs = self.settings, self.runs
-        agent = settings.agent.name
-        chat = Chat(agent, runs, streams, settings.limits, settings.server)
-        sessions = SessionRoutes(runs.sessions, runs, chat)
-        run = RunRoutes(runs, chat)
-        openai = OpenAi(agent, runs, chat, streams, settings.server)
-        routes = [
-            Route(
-                "POST", "/chat", chat.chat, summary="Talk to the agent", body=ChatBody, answer=SSE
-            ),
-            Route(
-                "POST",
-                "/agents/{name}/chat",
-                chat.alias,
-                summary="Talk to the agent by its name",
-                body=ChatBody,
-                answer=SSE,
-            ),
-            Route(
-                "POST",
-                "/v1/chat/completions",
-                openai.complete,
-                summary="Use the agent as a model",
-                body=Completion,
-                answer=SSE,
-            ),
-            Route("GET", "/v1/models", openai.models, summary="List models"),
-            Route("GET", "/v1/models/{id}", openai.model, summary="Show a model"),
-            Route("GET", "/sessions", sessions.list, summary="List sessions"),
-            Route("POST", "/sessions", sessions.create, summary="Begin a session", body=NewSession),
-            Route("GET", "/sessions/{id}", sessions.get, summary="Show a session"),
-            Route(
-                "PATCH",
-                "/sessions/{id}",
-                sessions.change,
-                summary="Rename a session, or switch its model",
-                body=SessionChange,
-            ),
-            Route("DELETE", "/sessions/{id}", sessions.delete, summary="Forget a session"),
-            Route(
-                "GET", "/sessions/{id}/messages", sessions.messages, summary="Page through messages"
-            ),
-            Route("GET", "/runs/{id}", run.get, summary="Show a run"),
-            Route(
-                "GET",
-                "/runs/{id}/events",
-                chat.follow,
-                summary="Follow a run from an event on",
-                answer="text/event-stream",
-            ),
-            Route("POST", "/runs/{id}/cancel", run.cancel, summary="Stop a run"),
-            Route(
-                "POST",
-                "/runs/{id}/approvals",
-                run.decide,
-                summary="Decide on calls that wait",
-                body=Decisions,
-                answer=SSE,
-            ),
-            Route("GET", "/info", self._info, summary="Show version and configuration hash"),
-        ]
-        described = [*routes, *self._probes()]
-        openapi = document(agent, settings.agent.description or "", described)
-
-        async def show(_: Any) -> Json:
-            return Json(openapi)
-
-        return [*described, Route("GET", "/openapi.json", show, public=True)]
-
-    def _probes(self) -> list[Route]:
-        health = Health(self.store, self._unready, self.servers.unreachable)
-        paths = self.settings.health
-        chosen: dict[str, Callable[[Any], Any]] = {
-            "/healthz": health.live,
-            "/readyz": health.ready,
-            "/health": health.live,
-            "/health/ready": health.ready,
-            "/health/startup": health.startup,
-            paths.live_path: health.live,
-            paths.ready_path: health.ready,
-            paths.startup_path: health.startup,
-        }
-        return [
-            Route("GET", path, probe, public=True, silent=True, summary="Probe")
-            for path, probe in chosen.items()
-        ]
-
-    def _unready(self) -> bool:
-        return self.state.draining
 
     async def _info(self, _: Any) -> Json:
         settings = self.settings

@@ -156,7 +156,7 @@ class Process:
     async def _drain(self) -> None:
         """Become unready, stop listening, let runs and streams end, in this order."""
         self._application.state.draining = True
-        log.info("draining: %d runs go on", self._application.runs.running)
+        log.info("draining: %d runs go on", len(self._application.runs.registry.running))
         if self._server.drain_delay_seconds:
             await asyncio.sleep(self._server.drain_delay_seconds)
         self._main.stop_listening()

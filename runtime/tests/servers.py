@@ -74,7 +74,7 @@ class RedisServer(Server):
         self.command = [
             redis_binary(),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)),
-            *("--appendonly", "yes", "--save", "", *options),
+            *("--appendonly", "yes", "--appendfsync", "always", "--save", "", *options),
         ]
 
     def __enter__(self) -> "RedisServer":

@@ -210,7 +210,7 @@ async def test_runs_are_followed_and_cancelled_from_another_replica(backend, req
         assert rest == (await reading)[3:]
         going = asyncio.create_task(one.events("/chat", {"message": "wait 30"}))
         await asyncio.sleep(0.1)
-        (run,) = one.application.runs._live
+        (run,) = one.application.runs.registry._live
         following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
         assert (await two.post(f"/runs/{run}/cancel", {})).status == 202
         assert (await going)[-1].data["code"] == "cancelled"
@@ -226,7 +226,7 @@ async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_pat
         async with serving(memory=section) as one, serving(memory=section) as two:
             going = asyncio.create_task(one.events("/chat", {"message": "wait 3"}))
             await asyncio.sleep(0.2)
-            (run,) = one.application.runs._live
+            (run,) = one.application.runs.registry._live
             following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
             await asyncio.sleep(0.5)
             server.kill()

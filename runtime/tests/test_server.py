@@ -54,7 +54,7 @@ async def test_a_second_reader_follows_a_run_that_goes_on():
     async with serving() as client:
         reading = asyncio.create_task(client.events("/chat", {"message": "wait 0.2 and go"}))
         await asyncio.sleep(0.05)
-        (run,) = client.application.runs._live
+        (run,) = client.application.runs.registry._live
         second = await client.events(f"/runs/{run}/events", method="GET")
         assert second == await reading
 
@@ -74,7 +74,7 @@ async def test_cancelling_ends_a_run_with_an_event():
     async with serving() as client:
         reading = asyncio.create_task(client.events("/chat", {"message": "wait 30 and go"}))
         await asyncio.sleep(0.05)
-        (run,) = client.application.runs._live
+        (run,) = client.application.runs.registry._live
         assert (await client.post(f"/runs/{run}/cancel", {})).status == 202
         last = (await reading)[-1]
         assert (last.type, last.data["code"]) == ("error", "cancelled")

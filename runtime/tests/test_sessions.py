@@ -70,7 +70,7 @@ async def test_what_was_said_before_a_cancel_is_kept():
         body = {"message": "say 200000 words", "session_id": session}
         reading = asyncio.create_task(client.events("/chat", body))
         await asyncio.sleep(0.05)
-        (run,) = client.application.runs._live
+        (run,) = client.application.runs.registry._live
         await client.post(f"/runs/{run}/cancel", {})
         await reading
         messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]

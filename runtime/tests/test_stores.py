@@ -159,6 +159,31 @@ async def test_a_revision_that_is_not_the_stored_one_is_a_conflict(section):
         assert (await store.load("ann", "s1", -1))[0] == first
 
 
+async def test_of_writers_who_want_the_same_one_is_the_first(section):
+    clock = Clock()  # not even the time tells them apart
+    async with opened(section, clock) as store:
+        made = await store.append(HERE, rows("a"))
+
+        async def change() -> bool:
+            try:
+                await store.update(replace(made, title="same"), made.revision)
+            except ConflictError:
+                return False
+            return True
+
+        async def add() -> bool:
+            try:
+                await store.append(again, rows("b"), again.revision)
+            except ConflictError:
+                return False
+            return True
+
+        assert sorted(await asyncio.gather(*(change() for _ in range(6)))) == [False] * 5 + [True]
+        again, _ = await store.load("ann", "s1", 0)
+        assert sorted(await asyncio.gather(*(add() for _ in range(6)))) == [False] * 5 + [True]
+        assert len((await store.load("ann", "s1", -1))[1]) == 2
+
+
 async def test_what_waits_for_a_person_is_kept_and_dropped(section):
     pending = {
         "run_id": "r",

@@ -12,7 +12,8 @@ from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import Problem
-from fleetform_runtime.runs.service import LiveRun, Order, Runs
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event

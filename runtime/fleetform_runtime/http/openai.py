@@ -26,7 +26,8 @@ from fleetform_runtime.messages import (
 )
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.problems import CODES, Problem
-from fleetform_runtime.runs.service import LiveRun, Order, Runs
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event
 

@@ -11,7 +11,8 @@ from fleetform_runtime.http.chat import Chat, wants_stream
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.sessions import moment
 from fleetform_runtime.problems import Problem
-from fleetform_runtime.runs.service import Order, Runs
+from fleetform_runtime.runs.live import Order
+from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.store import Run
 
 

@@ -16,8 +16,9 @@ from fleetform_runtime.http.chat import ChatBody, Streams, acting
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import FellBehindError
-from fleetform_runtime.runs.service import LiveRun, Order, Runs
+from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.metrics import Metrics

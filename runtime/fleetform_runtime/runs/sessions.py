@@ -72,7 +72,7 @@ class Sessions:
         raise Problem(
             "approval_pending",
             "answer what the session waits for first: POST /runs/{id}/approvals",
-            extra={"pending": self.shown_pending(pending)},
+            extra={"pending": shown_pending(pending)},
             run_id=str(pending.get("run_id")),
         )
 
@@ -81,7 +81,6 @@ class Sessions:
         session: Session,
         turn: Turn,
         pending: dict[str, Any] | None,
-        pause: dict[str, Any] | None,
     ) -> None:
         """Put a turn behind what is stored.
 
@@ -113,23 +112,6 @@ class Sessions:
         """Cut a history to what the specification and the model's window allow."""
         kept = recent(history, self._history)
         return within(kept, characters) if characters else kept
-
-    def shown_pending(self, pending: dict[str, Any]) -> dict[str, Any]:
-        """Give what people see of calls that wait; `digest` binds a decision to the exact call."""
-        return {
-            "run_id": pending["run_id"],
-            "expires_at": pending["expires"],
-            "calls": [
-                {
-                    "id": call["id"],
-                    "type": call["type"],
-                    "name": call["name"],
-                    "args": readable(call["arguments"]),
-                    "digest": digest(call),
-                }
-                for call in pending["calls"]
-            ],
-        }
 
     # -- the sessions API ------------------------------------------------------------------------
 
@@ -319,6 +301,24 @@ class Sessions:
 
     def _expired(self, pending: dict[str, Any]) -> bool:
         return float(pending.get("expires", 0)) <= self._clock()
+
+
+def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
+    """Give what people see of calls that wait; `digest` binds a decision to the exact call."""
+    return {
+        "run_id": pending["run_id"],
+        "expires_at": pending["expires"],
+        "calls": [
+            {
+                "id": call["id"],
+                "type": call["type"],
+                "name": call["name"],
+                "args": readable(call["arguments"]),
+                "digest": digest(call),
+            }
+            for call in pending["calls"]
+        ],
+    }
 
 
 def digest(call: dict[str, Any]) -> str:

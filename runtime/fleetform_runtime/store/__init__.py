@@ -5,6 +5,7 @@ exist for it. Messages are appended and never rewritten, so two writers cannot l
 what is rewritten (title, model, the calls that wait for a person) is checked against a revision.
 """
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -38,6 +39,8 @@ class Session:
     messages: int = 0
     pending: dict[str, Any] | None = None
     """Calls that wait for a person: {run_id, expires, calls: [...], ...}."""
+    mark: str = ""
+    """Drawn for every write: two writers who want the same are told apart, so that one is the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +139,7 @@ class Store(Protocol):
 def stepped(session: Session, stored: Session | None, rows: int, now: float) -> Session:
     """Return what is stored after rows were added to what was stored."""
     if stored is None:
-        return replace(session, revision=1, messages=rows, created=now, updated=now)
+        return replace(session, revision=1, messages=rows, created=now, updated=now, mark=drawn())
     return replace(
         stored,
         title=stored.title or session.title,
@@ -145,7 +148,25 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
         revision=stored.revision + 1,
         messages=stored.messages + rows,
         updated=now,
+        mark=drawn(),
     )
+
+
+def rewritten(session: Session, stored: Session) -> Session:
+    """Return what is stored after title, model and pending were rewritten."""
+    return replace(
+        stored,
+        title=session.title,
+        model=session.model,
+        pending=session.pending,
+        revision=stored.revision + 1,
+        mark=drawn(),
+    )
+
+
+def drawn() -> str:
+    """Return a mark that nobody else draws."""
+    return uuid.uuid4().hex
 
 
 def session_json(session: Session) -> bytes:
@@ -164,7 +185,7 @@ def read_session(row: bytes | str) -> Session:
         session = Session(**{name: body[name] for name in _SESSION})
     except (ValueError, KeyError, TypeError):
         raise UnreadableRecordError("a stored session cannot be read") from None
-    texts = (session.id, session.user, session.title, session.model)
+    texts = (session.id, session.user, session.title, session.model, session.mark)
     numbers = (session.revision, session.created, session.updated, session.messages)
     if not all(isinstance(text, str) for text in texts) or not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers

@@ -29,6 +29,7 @@ from fleetform_runtime.store import (
     UnreadableRecordError,
     read_run,
     read_session,
+    rewritten,
     run_json,
     session_json,
     stepped,
@@ -208,15 +209,7 @@ class FilesystemStore:
         stored = self._find(session.user, session.id)
         if stored is None or (expected is not None and stored.revision != expected):
             raise ConflictError
-        return self._note(
-            replace(
-                stored,
-                title=session.title,
-                model=session.model,
-                pending=session.pending,
-                revision=stored.revision + 1,
-            )
-        )
+        return self._note(rewritten(session, stored))
 
     def _note(self, session: Session) -> Session:
         """Write the index first: a full disk then refuses, and nothing in memory lies."""

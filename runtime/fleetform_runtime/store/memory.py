@@ -3,10 +3,10 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fleetform_runtime.sections.memory import InMemory, MemoryPolicy
-from fleetform_runtime.store import ConflictError, Event, Run, Session, stepped
+from fleetform_runtime.store import ConflictError, Event, Run, Session, rewritten, stepped
 
 MOST_RUNS = 10_000
 MOST_RUN_BYTES = 64 * 1024 * 1024
@@ -117,13 +117,7 @@ class MemoryStore:
         kept = self._find(session.user, session.id)
         if kept is None or (expected is not None and kept.session.revision != expected):
             raise ConflictError
-        kept.session = replace(
-            kept.session,
-            title=session.title,
-            model=session.model,
-            pending=session.pending,
-            revision=kept.session.revision + 1,
-        )
+        kept.session = rewritten(session, kept.session)
         return kept.session
 
     async def delete(self, user: str, session: str) -> bool:

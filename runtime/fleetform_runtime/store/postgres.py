@@ -6,7 +6,6 @@ Rows are JSON text, not jsonb: what comes back is byte for byte what was written
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import asyncpg
@@ -22,58 +21,18 @@ from fleetform_runtime.store import (
     UnreadableRecordError,
     read_run,
     read_session,
+    rewritten,
     run_json,
     session_json,
     stepped,
 )
+from fleetform_runtime.store import postgres_statements as statements
 from fleetform_runtime.tls import TlsFiles
 
 T = TypeVar("T")
 TRIES = 5
 SWEEP_SECONDS = 600
 LOCK = 0x666C6565  # one replica creates the tables; the others wait
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS {schema}.sessions (
-  agent text NOT NULL, owner text NOT NULL, id text NOT NULL,
-  revision bigint NOT NULL, updated double precision NOT NULL, meta text NOT NULL,
-  PRIMARY KEY (agent, owner, id));
-CREATE INDEX IF NOT EXISTS sessions_used ON {schema}.sessions (agent, owner, updated);
-CREATE TABLE IF NOT EXISTS {schema}.messages (
-  agent text NOT NULL, owner text NOT NULL, session text NOT NULL, number bigint NOT NULL,
-  body text NOT NULL,
-  PRIMARY KEY (agent, owner, session, number),
-  FOREIGN KEY (agent, owner, session) REFERENCES {schema}.sessions ON DELETE CASCADE);
-CREATE TABLE IF NOT EXISTS {schema}.runs (
-  agent text NOT NULL, id text NOT NULL, expires double precision NOT NULL,
-  is_cancelled boolean NOT NULL DEFAULT false, body text NOT NULL,
-  PRIMARY KEY (agent, id));
-CREATE TABLE IF NOT EXISTS {schema}.events (
-  agent text NOT NULL, run text NOT NULL, number bigint NOT NULL, kind text NOT NULL,
-  data text NOT NULL,
-  PRIMARY KEY (agent, run, number),
-  FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
-"""
-_INSERT = """
-WITH changed AS (
-  INSERT INTO {schema}.sessions VALUES ($1, $2, $3, $5, $6, $7)
-  ON CONFLICT DO NOTHING RETURNING 1),
-added AS (
-  INSERT INTO {schema}.messages
-  SELECT $1, $2, $3, $8 + ordinality, body
-  FROM changed, unnest($9::text[]) WITH ORDINALITY AS rows (body))
-SELECT count(*) FROM changed WHERE $4::bigint = 0
-"""
-_UPDATE = """
-WITH changed AS (
-  UPDATE {schema}.sessions SET revision = $5, updated = $6, meta = $7
-  WHERE agent = $1 AND owner = $2 AND id = $3 AND revision = $4 RETURNING 1),
-added AS (
-  INSERT INTO {schema}.messages
-  SELECT $1, $2, $3, $8 + ordinality, body
-  FROM changed, unnest($9::text[]) WITH ORDINALITY AS rows (body))
-SELECT count(*) FROM changed
-"""
 
 
 class PostgresStore:
@@ -173,7 +132,7 @@ class PostgresStore:
         """Keep a new session."""
         await self._find(session)
         made = stepped(session, None, 0, self._clock())
-        if not await self._write(_INSERT, made, 0, ()):
+        if not await self._write(statements.INSERT, made, 0, ()):
             raise ConflictError
         await self._make_room(made)
         return made
@@ -188,9 +147,9 @@ class PostgresStore:
                 raise ConflictError
             made = stepped(session, stored, len(rows), self._clock())
             if stored is not None:
-                if await self._write(_UPDATE, made, stored.revision, rows):
+                if await self._write(statements.UPDATE, made, stored.revision, rows):
                     return made
-            elif await self._write(_INSERT, made, 0, rows):
+            elif await self._write(statements.INSERT, made, 0, rows):
                 await self._make_room(made)
                 return made
         raise ConflictError
@@ -223,14 +182,8 @@ class PostgresStore:
             stored = await self._find(session)
             if stored is None or (expected is not None and stored.revision != expected):
                 raise ConflictError
-            made = replace(
-                stored,
-                title=session.title,
-                model=session.model,
-                pending=session.pending,
-                revision=stored.revision + 1,
-            )
-            if await self._write(_UPDATE, made, stored.revision, ()):
+            made = rewritten(session, stored)
+            if await self._write(statements.UPDATE, made, stored.revision, ()):
                 return made
         raise ConflictError
 
@@ -428,7 +381,7 @@ class PostgresStore:
             await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
             if await connection.fetchval("SELECT to_regnamespace($1)", schema) is None:
                 await connection.execute(f"CREATE SCHEMA {schema}")
-            await connection.execute(self._sql(_TABLES))
+            await connection.execute(self._sql(statements.TABLES))
 
     async def _do(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Carry out an operation, once more when the connection was a dead one."""

@@ -1,4 +1,4 @@
-"""Own sessions in Redis, and the quotas that all replicas share.
+"""Own sessions in Redis.
 
     <prefix>{<session>}:meta     the session, JSON; every change compares it with what was read
     <prefix>{<session>}:rows     its messages, one list entry each
@@ -8,37 +8,29 @@
 Keys of one session share a hash tag, so scripts touch one slot of a cluster.
 """
 
-import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
 import orjson
-import redis.asyncio as client
-from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.credentials import CredentialProvider
 
-from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.store import (
     ConflictError,
     Event,
     Run,
     Session,
-    StoreError,
     UnreadableRecordError,
     read_run,
     read_session,
+    rewritten,
     run_json,
     session_json,
     stepped,
 )
+from fleetform_runtime.store.redis_client import connect, guarded, prefix
 
-T = TypeVar("T")
 TRIES = 5
 
 _WRITE = """
@@ -52,76 +44,6 @@ redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 1
 """
 """Repeating a write whose answer was lost finds its own result, and adds nothing."""
-
-
-class _Credentials(CredentialProvider):
-    """Read user and password again for every connection, so that a rotation needs no restart."""
-
-    def __init__(self, settings: RedisMemory, secrets: Secrets) -> None:
-        self._settings = settings
-        self._secrets = secrets
-
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        settings = self._settings
-        if settings.password is None:
-            raise SecretMissingError("no password is configured")
-        password = self._secrets.value(settings.password)
-        if settings.username is None:
-            return (password,)
-        return (self._secrets.value(settings.username), password)
-
-
-def connect(settings: RedisMemory, secrets: Secrets) -> Any:
-    """Return a client with a bounded pool; nothing is opened yet.
-
-    The library's own annotations leave open whether answers are text or bytes; here they are bytes.
-    """
-    options: dict[str, Any] = {}
-    if settings.tls is not None:
-        tls = settings.tls
-        options = {
-            "connection_class": client.SSLConnection,
-            "ssl_ca_certs": tls.ca_file,
-            "ssl_certfile": tls.cert_file,
-            "ssl_keyfile": tls.key_file,
-            "ssl_cert_reqs": "none" if tls.insecure_skip_verify else "required",
-            "ssl_check_hostname": not tls.insecure_skip_verify,
-        }
-    if settings.password is not None:
-        options["credential_provider"] = _Credentials(settings, secrets)
-    elif settings.username is not None:
-        options["username"] = secrets.value(settings.username)
-    pool = client.BlockingConnectionPool(
-        host=settings.host,
-        port=settings.port,
-        db=settings.database,
-        max_connections=settings.pool_size,
-        timeout=settings.timeouts.request_seconds,
-        socket_timeout=settings.timeouts.request_seconds,
-        socket_connect_timeout=settings.timeouts.connect_seconds,
-        retry=Retry(NoBackoff(), 1),
-        health_check_interval=0,
-        **options,
-    )
-    return client.Redis.from_pool(pool)
-
-
-def prefix(settings: RedisMemory, namespace: str, agent: str) -> str:
-    """Return what every key of an agent begins with."""
-    return settings.key_prefix or f"fleetform:{namespace}:{agent}:"
-
-
-async def guarded(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
-    """Bound an operation in time and speak of its failure in our words."""
-    try:
-        async with asyncio.timeout(2 * seconds):
-            return await work()
-    except exceptions.ResponseError as error:
-        if "WRONGTYPE" in str(error):
-            raise UnreadableRecordError("a key holds something of another type") from None
-        raise StoreError(f"{type(error).__name__}: {error}") from None
-    except (exceptions.RedisError, OSError, TimeoutError, SecretMissingError) as error:
-        raise StoreError(f"{type(error).__name__}: {error}") from None
 
 
 class RedisStore:
@@ -238,13 +160,7 @@ class RedisStore:
             raw, stored = await self._current(session)
             if stored is None or (expected is not None and stored.revision != expected):
                 raise ConflictError
-            made = replace(
-                stored,
-                title=session.title,
-                model=session.model,
-                pending=session.pending,
-                revision=stored.revision + 1,
-            )
+            made = rewritten(session, stored)
             if await self._replace(raw, made, ()):
                 return made
         raise ConflictError
@@ -381,41 +297,3 @@ def _read_event(line: bytes) -> Event:
     if event is None or type(event.id) is not int or not isinstance(event.type, str):
         raise UnreadableRecordError("a stored event cannot be read")
     return event
-
-
-class RedisCounters:
-    """Count for all replicas."""
-
-    def __init__(self, settings: RedisMemory, secrets: Secrets, namespace: str, agent: str) -> None:
-        self._redis = connect(settings, secrets)
-        self._seconds = settings.timeouts.request_seconds
-        self._prefix = prefix(settings, namespace, agent) + "quota:"
-
-    async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the numbers."""
-
-        async def work() -> list[bytes | None]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.get(self._prefix + name)
-                found: list[bytes | None] = await pipe.execute()
-            return found
-
-        return [float(raw or 0) for raw in await guarded(self._seconds, work)]
-
-    async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
-        """Add and return the sums."""
-
-        async def work() -> list[Any]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name, amount, seconds in amounts:
-                    pipe.incrbyfloat(self._prefix + name, amount)
-                    pipe.expire(self._prefix + name, seconds)
-                found: list[Any] = await pipe.execute()
-            return found
-
-        return [float(raw) for raw in (await guarded(self._seconds, work))[::2]]
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._redis.aclose()
