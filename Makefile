@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 ENV ?= prod
+PROVIDER ?= local
 ENVIRONMENTS := dev staging prod
 VENV := .venv
 BIN := $(VENV)/bin
@@ -87,14 +88,31 @@ parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Hel
 faults: $(DEV) ## Fail everything around the runtime under a longer load
 	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
 
+.PHONY: cluster-tools
+cluster-tools: tools
+	@$(PYTHON) tools/install.py etcd kube-apiserver kube-controller-manager kube-scheduler kwok
+
+.PHONY: cluster-test
+cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
+	$(BIN)/pytest -m cluster tests/cluster
+
+.PHONY: cluster
+cluster: ## Start a control plane for people: make cluster (or PROVIDER=kind, with a container engine)
+	@$(PYTHON) tools/cluster.py start --provider $(PROVIDER)
+
+.PHONY: cluster-stop
+cluster-stop: ## Stop it
+	@$(PYTHON) tools/cluster.py stop --provider $(PROVIDER)
+
 .PHONY: format
 format: $(DEV) ## Format the code
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: bench
-bench: $(DEV) ## Measure against helm (builds it first): docs/benchmarks.md says how to read it
+bench: $(DEV) ## Measure against helm and kustomize (builds them first): docs/benchmarks.md says how to read it
 	@HELM=$$($(PYTHON) tools/install.py helm) && $(BIN)/python bench/render.py --helm $$HELM
+	@TOOL=$$($(PYTHON) tools/install.py kustomize) && $(BIN)/python bench/targets.py --kustomize $$TOOL
 
 .PHONY: bench-runtime
 bench-runtime: $(DEV) ## Measure the runtime against a stock server and a bare proxy

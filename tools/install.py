@@ -41,7 +41,11 @@ class GoTool:
         stamps = "".join(f" -X {stamp}" for stamp in self.stamps())
         flags = ["-trimpath", "-buildvcs=false", f"-ldflags=-s -w{stamps}", f"-tags={self.tags}"]
         command = [_go(), "build", *flags, "-o", str(folder / name), self.package]
-        _run(command, cwd=SOURCE / name, env=_go_environment())
+        _run(command, cwd=self.source(name), env=_go_environment())
+
+    def source(self, name: str) -> Path:
+        """Return the folder of the module."""
+        return SOURCE / name
 
     def stamps(self) -> tuple[str, ...]:
         """Return the variables that a release would set, as PACKAGE.NAME=VALUE."""
@@ -57,6 +61,52 @@ class StampedGoTool(GoTool):
     def stamps(self) -> tuple[str, ...]:
         """Return the variables that this one needs."""
         return self.stamped
+
+
+@dataclass(frozen=True)
+class SharedGoTool(StampedGoTool):
+    """Build one of several commands that are pinned together, in a folder that is named for all."""
+
+    module: str = ""
+
+    def source(self, name: str) -> Path:
+        """Return the folder of the module."""
+        del name
+        return SOURCE / self.module
+
+
+@dataclass(frozen=True)
+class Kwok(GoTool):
+    """Build the simulated kubelet, and put together what its nodes and pods go through."""
+
+    def build(self, name: str, folder: Path) -> None:
+        """Write `stages.yaml` beside the command: nodes get ready, pods run, end and go, at once."""
+        super().build(name, folder)
+        command = [_go(), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
+        module = Path(_run(command, cwd=self.source(name), env=_go_environment()).strip())
+        files = [module / "kustomize/stage" / f"{stage}.yaml" for stage in STAGES]
+        text = "---\n".join(file.read_text("utf-8") for file in files)
+        (folder / "stages.yaml").write_text(text, "utf-8")
+
+
+STAGES = (
+    "node/fast/node-initialize",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease",
+    *(f"pod/fast/pod-{stage}" for stage in ("ready", "complete", "delete")),
+)
+KUBERNETES = ("v1.36.3", "1", "36")
+"""Version, and its first two numbers, of the control plane; tools/kubernetes/go.mod pins it."""
+_STAMP = "k8s.io/component-base/version.git"
+
+
+def _of_kubernetes(package: str) -> SharedGoTool:
+    """Return a part of the control plane, which says its version to whoever asks."""
+    stamped = zip(("Version", "Major", "Minor"), KUBERNETES, strict=True)
+    return SharedGoTool(
+        package,
+        stamped=tuple(f"{_STAMP}{name}={value}" for name, value in stamped),
+        module="kubernetes",
+    )
 
 
 @dataclass(frozen=True)
@@ -116,6 +166,7 @@ RECIPES: dict[str, Recipe] = {
         "export BC_SKIP_MAPPING=TRUE ANSI_COLORS_DISABLED=1; unset BC_API_KEY PRISMA_API_URL\n"
         'exec "$here/venv/bin/python" -m checkov.main --skip-download'
     ),
+    "etcd": SharedGoTool("go.etcd.io/etcd/server/v3", module="kubernetes"),
     # Only for a machine without a Go of its own; Go finds its library from its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
     "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
@@ -131,8 +182,12 @@ RECIPES: dict[str, Recipe] = {
     "kind": GoTool("sigs.k8s.io/kind"),
     # Its own Kustomize is the one that `kubectl apply -k` runs.
     "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),
+    "kube-apiserver": _of_kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
+    "kube-controller-manager": _of_kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
+    "kube-scheduler": _of_kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
+    "kwok": Kwok("sigs.k8s.io/kwok/cmd/kwok"),
     # Without its service discoveries it builds in a quarter of the time; rules need none.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
@@ -187,7 +242,8 @@ def _key(name: str) -> str:
     digest = hashlib.sha256(f"{recipe} {sys.platform} {platform.machine()}".encode())
     if isinstance(recipe, Schemas):
         digest.update(_key(recipe.definitions).encode())
-    for path in sorted((SOURCE / name).iterdir()):
+    folder = recipe.source(name) if isinstance(recipe, GoTool) else SOURCE / name
+    for path in sorted(folder.iterdir()):
         if path.is_file():
             content = path.read_bytes()
             digest.update(f"\n{path.name} {len(content)}\n".encode() + content)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.golden.cases import CASES
-from tests.tools import run
+from tests.tools import ROOT, run
 
 from . import checkov, kubeconform, models, promtool, readers, rendered
 
@@ -146,3 +146,10 @@ def _by_identity(manifests):
     }
     assert len(found) == len(manifests)
     return found
+
+
+def test_base_and_overlays_hold_valid_objects_only():
+    files = sorted(ROOT.glob("kustomize/**/resources.yaml"))
+    verdict = kubeconform.judge(files)
+    assert verdict.refused == []
+    assert verdict.scanned == len(rendered.objects(files)) > 100

@@ -35,6 +35,8 @@ def changed(chance: random.Random, item: Json, times: int) -> Json:
     twin = copy.deepcopy(item)
     for _ in range(times):
         _change(chance, twin)
+    if chance.random() < 0.1:
+        twin["metadata"].pop("labels", None)
     annotations = twin["metadata"].setdefault("annotations", {})
     for number in range(chance.randint(0, 2)):
         annotations[f"example.com/note-{number}"] = chance.choice(HOSTILE[1:])

@@ -7,10 +7,12 @@ from tests.conformance import readers
 
 Object = dict[str, Any]
 Key = tuple[str, str, str, str]
+ABSENT = "(absent)"
+"""Stands for what is not there: a null is."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
 
-def by_key(documents: list[Any]) -> dict[Key, Object]:
+def identified(documents: list[Any]) -> dict[Key, Object]:
     """Return objects by what identifies them in a cluster; two of one identity fail the test."""
     found: dict[Key, Object] = {}
     for document in documents:
@@ -24,8 +26,13 @@ def by_key(documents: list[Any]) -> dict[Key, Object]:
             metadata["name"],
         )
         assert key not in found, f"{key} is there twice"
-        found[key] = _unmanaged(document)
+        found[key] = document
     return found
+
+
+def by_key(documents: list[Any]) -> dict[Key, Object]:
+    """Return the same without the one label in which Helm differs."""
+    return {key: _unmanaged(item) for key, item in identified(documents).items()}
 
 
 def of_text(text: str) -> dict[Key, Object]:
@@ -56,7 +63,9 @@ def _differences(ours: Any, theirs: Any, path: str) -> list[str]:
         return [
             line
             for key in sorted({*ours, *theirs})
-            for line in _differences(ours.get(key), theirs.get(key), f"{path}.{key}")
+            for line in _differences(
+                ours.get(key, ABSENT), theirs.get(key, ABSENT), f"{path}.{key}"
+            )
         ]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         return [

@@ -94,21 +94,60 @@ def test_no_field_is_deprecated():
 def test_any_fleet_is_the_same_through_its_overlay(seed):
     with TemporaryDirectory() as name:
         root = write(Path(name), generated.layered(seed))
-        try:
-            rendering = pipeline.render(
-                [root / "agents"], root / "environments", "prod", ["manifests", "kustomize"]
-            )
-        except SpecError as error:
-            raise AssertionError(errors(error.problems)) from None
-        for folder, texts in rendering.folders.items():
-            write(root / "out" / folder, texts)
-        made = build(root / "out/kustomize/overlays/prod")
-        assert build(root / "out/kustomize/base")
-        assert_same(by_identity([made]), by_identity(_texts(rendering.folders["rendered/prod"])))
+        _render_and_compare(root)
+
+
+def _render_and_compare(root: Path) -> None:
+    try:
+        rendering = pipeline.render(
+            [root / "agents"], root / "environments", "prod", ["manifests", "kustomize"]
+        )
+    except SpecError as error:
+        raise AssertionError(errors(error.problems)) from None
+    for folder, texts in rendering.folders.items():
+        write(root / "out" / folder, texts)
+    made = build(root / "out/kustomize/overlays/prod")
+    assert build(root / "out/kustomize/base")
+    assert_same(by_identity([made]), by_identity(_texts(rendering.folders["rendered/prod"])))
 
 
 def _texts(files: Mapping[str, str]) -> Iterator[str]:
     return (text for path, text in files.items() if not path.endswith("kustomization.yaml"))
+
+
+BOUND = """\
+apiVersion: fleetform.dev/v1alpha1
+kind: MCPServer
+metadata: {{name: {name}}}
+spec:
+  {account}
+  rbac: {{scope: {scope}, rules: [{{apiGroups: [""], resources: [pods], verbs: [get]}}]}}
+  container: {{image: {{repository: example/own, tag: "1"}}, ports: [{{name: http, containerPort: 80}}]}}
+"""
+ACCOUNTS = {
+    "own": "",
+    "existing": "serviceAccount: robot",
+    "default": "serviceAccount: default",
+    "own-in-prod": "serviceAccount: other",
+}
+
+
+@pytest.mark.parametrize("scope", ["namespace", "cluster"])
+def test_bindings_name_accounts_where_they_are_whoever_made_them(scope, tmp_path):
+    servers = [
+        BOUND.format(name=name, account=account, scope=scope) for name, account in ACCOUNTS.items()
+    ]
+    header = "apiVersion: fleetform.dev/v1alpha1\nkind: Environment\nmetadata: "
+    base = header + "{name: base}\nspec: {abstract: true}\n"
+    prod = """{name: prod}
+spec:
+  extends: base
+  namespaces: {suffix: -prod}
+  patches: [{target: {kind: MCPServer, name: own-in-prod}, spec: {serviceAccount: null}}]
+"""
+    files = {"agents/a.yaml": "---\n".join(servers), "environments/base.yaml": base}
+    root = write(tmp_path, {**files, "environments/prod.yaml": header + prod})
+    _render_and_compare(root)
 
 
 @by_chance

@@ -61,6 +61,16 @@ def test_surroundings_change_no_byte(variables, expected, tmp_path):
     assert render(tmp_path, **variables) == expected
 
 
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_no_target_depends_on_the_order_of_sets(seed, tmp_path):
+    command = [FLEETFORM, "render", "--env", "dev", "--out", tmp_path]
+    surroundings = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": seed}
+    subprocess.run(command, cwd=ROOT, env=surroundings, check=True, capture_output=True)
+    made = snapshot(tmp_path)
+    assert {name.partition("/")[0] for name in made} >= {"flux", "kustomize", "rendered"}
+    assert {name: (ROOT / name).read_bytes() for name in made} == made
+
+
 def test_the_working_directory_changes_no_byte(expected, tmp_path):
     paths = ("--agents", ROOT / "agents", "--environments", ROOT / "environments")
     assert render(tmp_path, *paths, cwd=tmp_path) == expected

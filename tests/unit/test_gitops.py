@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
+from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, write
 
 FLUX = ENVIRONMENT + "  targets: [manifests, flux]\n"
 ARGOCD = ENVIRONMENT + "  targets: [manifests, argocd]\n"
@@ -120,3 +120,51 @@ def test_what_is_never_pruned_is_not_deleted_with_its_application_either(tmp_pat
     (config,) = [item for item in objects if item["kind"] == "ConfigMap"]
     options = config["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
     assert options == "Delete=false,Prune=false"
+
+
+MERGE_KEY = f"""{API}
+kind: Tool
+metadata: {{name: search}}
+spec:
+  type: api
+  description: Searches.
+  api: {{endpoint: "https://api.example/search", method: POST}}
+  parameters: [{{name: filter, type: object, description: What., properties: {{"<<": {{type: string}}}}}}]
+"""
+
+
+def test_a_key_that_flux_would_lose_in_values_is_said_before(tmp_path):
+    user = AGENT + "  tools: [{name: search}]\n---\n" + MERGE_KEY
+    write(tmp_path, {"agents/a.yaml": user, "environments/prod.yaml": FLUX})
+    assert fleetform("render", cwd=tmp_path).code == 0
+    write(tmp_path, {"environments/prod.yaml": FLUX + "  gitops: {way: helm}\n"})
+    done = fleetform("render", cwd=tmp_path)
+    assert done.code == 1
+    assert "agents/a.yaml:3:12: error: metadata.name: a key `<<` would be lost" in done.err
+
+
+GATED = """\
+  capabilities: [gateway-api]
+  expose: {host: a.example, gateway: {name: public, namespace: gateways}}
+"""
+ROUTED = AGENT.replace(
+    "auth: {type: none}",
+    "expose: {}\n  auth: {type: apiKey, apiKey: {keys: [{name: k, secretRef: {name: a, key: k}}]}}",
+)
+
+
+def test_custom_resources_are_waited_for_where_there_are_some(tmp_path):
+    assert "healthCheckExprs" not in kustomizations(tmp_path)[0]["spec"]
+    write(tmp_path, {"agents/a.yaml": ROUTED})
+    for way, file in (
+        ("manifests", "kustomizations.yaml"),
+        ("helm", "releases/default/helper.yaml"),
+    ):
+        environment = f"{FLUX}{GATED}  gitops: {{way: {way}}}\n"
+        write(tmp_path, {"environments/prod.yaml": environment})
+        assert fleetform("render", cwd=tmp_path).code == 0
+        (only,) = yaml.safe_load_all((tmp_path / "flux/prod" / file).read_text("utf-8"))
+        (check,) = only["spec"]["healthCheckExprs"]
+        assert check["kind"] == "HTTPRoute"
+        assert "Accepted" in check["current"]
+        assert ("waitStrategy" in only["spec"]) == (way == "helm")

@@ -1,5 +1,7 @@
 """Write one strict JSON schema per kind, from the API descriptions inside pinned Go modules.
 
+The definitions of custom resources stand in FOLDER/crds as they are.
+
 Usage: generate.py GO YAML2JSON CRDS FOLDER. CRDS is a folder of more definitions. Writes FOLDER/<group>/<kind>_<version>.json, the group of
 the core kinds being `v1`: what kubeconform calls {{.Group}}, {{.ResourceKind}} and
 {{.ResourceAPIVersion}}. Nothing but what an API server would keep is allowed in an object.
@@ -78,12 +80,21 @@ def main() -> None:
         name: SPECIAL.get(name) or convert(schema, opaque=True)
         for name, schema in described.items()
     }
-    kinds = [*built_in_kinds(described, definitions)]
+    documents = [*_documents(sorted(Path(crds).glob("*.yaml")), yaml2json)]
     for path, inside in CUSTOM.items():
-        kinds += custom_kinds(_crds(modules[path], inside, yaml2json))
-    kinds += custom_kinds(_documents(sorted(Path(crds).glob("*.yaml")), yaml2json))
-    for kind in kinds:
+        documents += _crds(modules[path], inside, yaml2json)
+    custom = [item for item in documents if item and item["kind"] == "CustomResourceDefinition"]
+    for kind in (*built_in_kinds(described, definitions), *custom_kinds(custom)):
         _write(Path(folder) / kind.path, kind, definitions)
+    _write_crds(Path(folder) / "crds", custom)
+
+
+def _write_crds(folder: Path, documents: Iterable[Any]) -> None:
+    """Write the definitions as they are, for clusters of tests; the same one may come twice."""
+    folder.mkdir(parents=True)
+    for document in documents:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n"
+        (folder / f"{document['metadata']['name']}.json").write_text(text)
 
 
 def built_in_kinds(described: Schema, converted: Schema) -> Iterator[Kind]:
@@ -99,8 +110,6 @@ def built_in_kinds(described: Schema, converted: Schema) -> Iterator[Kind]:
 def custom_kinds(documents: Iterable[Any]) -> Iterator[Kind]:
     """Yield the served versions of the definitions among the documents."""
     for document in documents:
-        if not document or document["kind"] != "CustomResourceDefinition":
-            continue
         spec = document["spec"]
         for version in spec["versions"]:
             if version["served"]:

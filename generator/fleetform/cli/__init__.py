@@ -17,6 +17,8 @@ COMMANDS = (
     "render",
     "explain",
     "diff",
+    "plan",
+    "gc",
     "list",
     "releases",
     "schema",

@@ -23,5 +23,16 @@ Form = Annotated[
     ),
 ]
 
+Context = Annotated[
+    str | None,
+    typer.Option("--context", help="Context of the kubeconfig. Default: its current one."),
+]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        "--kubeconfig", help="Credentials of the cluster. Default: as kubectl finds them."
+    ),
+]
+
 AGENTS = [Path("agents")]
 ENVIRONMENTS = Path("environments")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fleetform.objects.manifest import Manifest, data, manifest
@@ -29,6 +29,19 @@ RELEASES = "releases"
 VERBATIM = {"kustomize.toolkit.fluxcd.io/substitute": "disabled"}
 RETRIES = 3
 
+_READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
+HEALTH = {
+    ("cert-manager.io/v1", "Certificate"): _READY,
+    ("external-secrets.io/v1", "ExternalSecret"): _READY,
+    ("external-secrets.io/v1", "SecretStore"): _READY,
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): (
+        "status.parents.exists(p, "
+        "p.conditions.exists(c, c.type == 'Accepted' && c.status == 'True'))"
+    ),
+    ("keda.sh/v1alpha1", "ScaledObject"): _READY,
+}
+"""When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
+
 
 def folders(build: Build) -> Folders:
     """Return `flux/ENV`: what stands above `releases` is for the Kustomization of the cluster."""
@@ -46,8 +59,30 @@ def folders(build: Build) -> Folders:
 
 def problems(build: Build) -> Iterator[Problem]:
     """Yield what no HelmRelease can hold."""
-    if build.plan.gitops.helm and "helm" not in build.plan.targets:
+    if not build.plan.gitops.helm:
+        return
+    if "helm" not in build.plan.targets:
         yield from helm.problems(build)
+    marks = {(plan.namespace, plan.name): plan.mark for plan in build.plan.workloads}
+    for release in helm.releases(build):
+        mark = marks.get((release.namespace, release.name))
+        if mark is not None and _has_merge_key(release.document):
+            yield Problem(
+                "error",
+                "merge-key",
+                "a key `<<` would be lost: Flux builds the values with Kustomize, which takes it for YAML's merge key",
+                mark.file,
+                mark.line,
+                mark.column,
+                "metadata.name",
+                "rename it, or let Flux apply the plain manifests (`gitops.way`)",
+            )
+
+
+def _has_merge_key(value: Any) -> bool:
+    if isinstance(value, dict):
+        return "<<" in value or any(map(_has_merge_key, value.values()))
+    return isinstance(value, list) and any(map(_has_merge_key, value))
 
 
 def _source(build: Build, source: Source) -> Manifest:
@@ -76,10 +111,32 @@ def _kustomizations(build: Build) -> Iterator[Manifest]:
             if build.plan.gitops.helm
             else rendered(build, space)
         )
-        yield _kustomization(build, name(environment, space), folder, first)
+        checks = [] if build.plan.gitops.helm else _checks(build, space)
+        yield _kustomization(build, name(environment, space), folder, first, checks)
 
 
-def _kustomization(build: Build, title: str, folder: str, first: str = "") -> Manifest:
+def _checks(build: Build, space: str, workload: str | None = None) -> list[dict[str, str]]:
+    """Return how to tell that the custom resources of a namespace, or of one unit of it, are ready."""
+    kinds = {
+        (item["apiVersion"], item["kind"])
+        for unit in build.units
+        if unit.namespace == space and workload in (None, unit.workload)
+        for item in unit.objects
+    }
+    return [
+        {"apiVersion": api, "kind": kind, "current": current}
+        for (api, kind), current in HEALTH.items()
+        if (api, kind) in kinds
+    ]
+
+
+def _kustomization(
+    build: Build,
+    title: str,
+    folder: str,
+    first: str = "",
+    checks: Sequence[dict[str, str]] = (),
+) -> Manifest:
     """Return a Kustomization that waits for all it applies; no variable is ever substituted."""
     gitops = build.plan.gitops
     spec: dict[str, Any] = {
@@ -91,6 +148,7 @@ def _kustomization(build: Build, title: str, folder: str, first: str = "") -> Ma
         "path": f"./{folder}",
         "prune": True,
         "wait": True,
+        **({"healthCheckExprs": [*checks]} if checks else {}),
     }
     return delivering(build, API, "Kustomization", title, spec=spec)
 
@@ -118,6 +176,8 @@ def _releases(build: Build) -> dict[str, File]:
 
 def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
     gitops = build.plan.gitops
+    workload = "" if release.name == helm.SHARED else release.name
+    checks = _checks(build, release.namespace, workload)
     names = [{"name": item.name, "namespace": item.namespace} for item in needs]
     spec: dict[str, Any] = {
         **({"dependsOn": names} if names else {}),
@@ -136,6 +196,7 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
         },
         "test": {"enable": True},
         "driftDetection": {"mode": "enabled"},
+        **({"waitStrategy": {"name": "poller"}, "healthCheckExprs": checks} if checks else {}),
         "values": release.document,
     }
     return manifest(

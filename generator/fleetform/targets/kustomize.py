@@ -23,8 +23,13 @@ SHARED = "_namespace"
 
 _END = "# The line break above belongs to the text.\n"
 """Kustomize strips white space from the end of a patch, even where it ends a text."""
-_BUILT_IN = (".k8s.io", "apps", "autoscaling", "policy", "batch")
-_CUSTOM = ("gateway.networking.k8s.io",)
+_BUILT_IN = frozenset(
+    (
+        *("", "apps", "autoscaling", "batch", "policy"),
+        *("networking.k8s.io", "rbac.authorization.k8s.io"),
+    )
+)
+"""Groups of kinds that Kustomize knows how to merge."""
 
 
 class Part(NamedTuple):
@@ -101,19 +106,11 @@ def _kustomization(source: str, body: Mapping[str, Any]) -> File:
 
 
 def _overlay(base: Part, part: Part) -> dict[str, File]:
-    """Return the files of a part that stands on its twin in the base."""
-    old = {_identity(item, base.namespace): item for item in base.objects}
-    pairs: list[Pair] = []
-    added: list[Object] = []
-    for item in part.objects:
-        twin = old.pop(_identity(item, part.namespace), None)
-        if twin is None:
-            added.append(item)
-        else:
-            pairs.append(Pair(twin, item))
+    """Return the files of a part that stands on its twin in the base, or whole where it cannot."""
+    pairs, added, lacking = _paired(base, part)
     fields = _fields(base, part, pairs)
     patched = [pair for pair in _started(pairs, fields) if pair.base != pair.wanted]
-    if any(has_leading_tab(pair) for pair in patched):
+    if not pairs or any(has_leading_tab(pair) for pair in patched):
         return _whole([part])
     resources = [f"../../../../base/{base.path}"]
     files: dict[str, File] = {}
@@ -123,11 +120,25 @@ def _overlay(base: Part, part: Part) -> dict[str, File]:
     body: dict[str, Any] = {"resources": resources}
     body |= {field.name: field.value for field in fields}
     patches = [patch for pair in patched for patch in _patches(pair, base.namespace)]
-    patches += [_merge({"$patch": "delete", **_head(item)}) for item in old.values()]
+    patches += [_merge({"$patch": "delete", **_head(item)}) for item in lacking]
     if patches:
         body["patches"] = patches
     files[f"{part.path}/{KUSTOMIZATION}"] = _kustomization(part.source, body)
     return files
+
+
+def _paired(base: Part, part: Part) -> tuple[list[Pair], list[Object], list[Object]]:
+    """Return what both have, what only the environment has, and what it lacks."""
+    old = {_identity(item, base.namespace): item for item in base.objects}
+    pairs: list[Pair] = []
+    added: list[Object] = []
+    for item in part.objects:
+        twin = old.pop(_identity(item, part.namespace), None)
+        if twin is None:
+            added.append(item)
+        else:
+            pairs.append(Pair(twin, item))
+    return pairs, added, [*old.values()]
 
 
 def _identity(item: Manifest, namespace: str) -> tuple[str, str, str, str]:
@@ -151,7 +162,7 @@ def _fields(base: Part, part: Part, pairs: list[Pair]) -> list[Field]:
         return found
     for choose in (transformers.labels, transformers.images, transformers.replicas):
         field = choose(pairs, wanted)
-        if field is not None and all(field.change(item) == item for item in wanted):
+        if field is not None:
             found.append(field)
     return found
 
@@ -216,6 +227,4 @@ def _head(item: Manifest) -> Object:
 
 
 def _is_built_in(item: Manifest) -> bool:
-    """Tell whether Kustomize knows how to merge a kind."""
-    group = item["apiVersion"].rpartition("/")[0]
-    return not group or (group.endswith(_BUILT_IN) and group not in _CUSTOM)
+    return item["apiVersion"].rpartition("/")[0] in _BUILT_IN

@@ -48,7 +48,7 @@ def namespace(base: str, wanted: str, accounts: Iterable[str]) -> Field:
             return {**item, "metadata": {**metadata, "name": wanted}}
         if metadata.get("namespace") == base:
             item = {**item, "metadata": {**metadata, "namespace": wanted}}
-        if item["kind"] in _BINDINGS:
+        if item["kind"] in _BINDINGS and "subjects" in item:
             item = {**item, "subjects": [subject(entry) for entry in item["subjects"]]}
         return item
 
@@ -65,16 +65,16 @@ def namespace(base: str, wanted: str, accounts: Iterable[str]) -> Field:
 
 def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     """Return the field that sets labels which all wanted objects have, and several in the base lack."""
-    common = set(wanted[0]["metadata"]["labels"].items()) if wanted else set()
+    common = set(_labels_of(wanted[0]).items()) if wanted else set()
     for item in wanted:
-        common &= item["metadata"]["labels"].items()
+        common &= _labels_of(item).items()
     new: Counter[tuple[str, str]] = Counter()
     for base, _ in pairs:
-        new.update(common - base["metadata"]["labels"].items())
+        new.update(common - _labels_of(base).items())
     found = {key: value for (key, value), count in sorted(new.items()) if count > _FEW}
     if not found:
         return None
-    templates = [_template_labels(item) for item in wanted if item["kind"] in SCALED]
+    templates = [_labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in SCALED]
     # Kustomize labels the templates of claims along with those of pods.
     claims = any("volumeClaimTemplates" in item["spec"] for item in wanted if "spec" in item)
     inner = {
@@ -89,7 +89,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
         if item["kind"] not in SCALED or not inner:
             return item
         template = item["spec"]["template"]
-        template = {**template, "metadata": _labelled(template["metadata"], inner)}
+        template = {**template, "metadata": _labelled(template.get("metadata", {}), inner)}
         return {**item, "spec": {**item["spec"], "template": template}}
 
     entries: list[Object] = []
@@ -100,13 +100,14 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     return Field("labels", entries, change)
 
 
-def _labelled(metadata: Object, more: dict[str, str]) -> Object:
-    return {**metadata, "labels": {**metadata["labels"], **more}}
-
-
-def _template_labels(item: Object) -> dict[str, str]:
-    found: dict[str, str] = item["spec"]["template"]["metadata"]["labels"]
+def _labels_of(item: Object) -> dict[str, str]:
+    """Return the labels of an object or a template; a patch may have taken them."""
+    found: dict[str, str] = item.get("metadata", {}).get("labels", {})
     return found
+
+
+def _labelled(metadata: Object, more: dict[str, str]) -> Object:
+    return {**metadata, "labels": {**metadata.get("labels", {}), **more}}
 
 
 # -- images -------------------------------------------------------------------------------------
@@ -176,7 +177,8 @@ def _containers(item: Object) -> Iterator[tuple[str, int, Object]]:
     pod = item.get("spec", {}).get("template", {}).get("spec") if item["kind"] in SCALED else None
     for field in ("initContainers", "containers"):
         for number, container in enumerate(pod.get(field, ()) if pod else ()):
-            yield field, number, container
+            if "image" in container:
+                yield field, number, container
 
 
 def _images(item: Object) -> dict[tuple[str, str], str]:

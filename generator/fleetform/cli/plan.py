@@ -1,0 +1,106 @@
+"""`fleetform plan`: what an apply would change in a cluster."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from fleetform import pipeline
+from fleetform.cli import options, progress
+from fleetform.cli.report import DRIFT, PROBLEMS, Format, reported, show
+from fleetform.objects.patches import dotted
+
+SIGNS = {"create": "+", "change": "~", "recreate": "!", "refused": "!", "prune": "-"}
+
+
+@reported
+def command(
+    env: options.Env = "prod",
+    context: options.Context = None,
+    kubeconfig: options.Kubeconfig = None,
+    agents: options.Agents = options.AGENTS,
+    environments: options.Environments = options.ENVIRONMENTS,
+    form: options.Form = Format.TEXT,
+) -> None:
+    """Show what an apply would change in a cluster.
+
+    Each object is tried as a server-side apply that the API server carries out and throws away: its
+    defaults, its admission and its refusals are part of the answer, and nothing is written. Objects
+    in the environment's namespaces that Fleetform wrote and that are no longer rendered are shown as
+    pruned, but for those that outlive their removal.
+
+    + is made, ~ changes, field by field, - is pruned, ! cannot be done: a field that cannot change,
+    or what admission refuses. Leaves with 3 when something would change, with 1 when something cannot
+    be done. docs/cluster.md lists the rights that it needs.
+
+    Examples:
+
+      fleetform plan --env prod
+
+      fleetform plan --env prod --context eks-prod --format json
+    """
+    from fleetform.live import api, plan  # noqa: PLC0415
+
+    built, problems = pipeline.build(agents, environments, env, ["manifests"])
+    show(problems, Format.TEXT)
+    with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
+        rows = [*plan.rows(cluster, built.units)]
+    if form is Format.JSON:
+        typer.echo(json.dumps([_data(row) for row in rows], indent=2, ensure_ascii=False))
+    else:
+        for row in rows:
+            typer.echo(_text(row))
+        typer.echo(_summary(rows), err=True)
+    if any(row.action in ("recreate", "refused") for row in rows):
+        raise typer.Exit(PROBLEMS)
+    if rows:
+        raise typer.Exit(DRIFT)
+
+
+def _text(row: Any) -> str:
+    place = f"{row.namespace}/{row.name}" if row.namespace else row.name
+    lines = [f"{SIGNS[row.action]} {row.kind} {place}"]
+    if row.message:
+        lines.append(f"    {row.message}")
+    lines += [
+        f"    {dotted(change.path)}: {_shown(change.old)} → {_shown(change.new)}"
+        for change in row.changes
+    ]
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _data(row: Any) -> dict[str, Any]:
+    return {
+        "action": row.action,
+        "kind": row.kind,
+        "namespace": row.namespace,
+        "name": row.name,
+        "message": row.message,
+        "changes": [
+            {"path": dotted(change.path), "old": change.old, "new": change.new}
+            for change in row.changes
+        ],
+    }
+
+
+def _summary(rows: list[Any]) -> str:
+    words = {
+        "create": "to create",
+        "change": "to change",
+        "prune": "to prune",
+        "recreate": "that cannot change",
+        "refused": "refused",
+    }
+    said = [
+        f"{count} {words[action]}"
+        for action in words
+        if (count := sum(row.action == action for row in rows))
+    ]
+    return ", ".join(said) or "nothing to change"

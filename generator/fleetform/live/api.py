@@ -1,0 +1,154 @@
+"""The API server, asked in the few ways that are needed; the one module that knows its client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from fleetform.problems import Problem, SpecError
+
+Object = dict[str, Any]
+FIELD_MANAGER = "fleetform"
+SECONDS = 30
+"""How long one request may take."""
+
+
+class Refusal(NamedTuple):
+    """Why the API server would not take an object: its message, and the fields that it names."""
+
+    code: int
+    message: str
+    fields: tuple[str, ...]
+
+
+class Api:
+    """A cluster by way of its dynamic client."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def get(self, manifest: Object) -> Object | None:
+        """Return what the cluster has of an object, None when it has none."""
+        from kubernetes.dynamic.exceptions import NotFoundError  # noqa: PLC0415
+
+        metadata = manifest["metadata"]
+        place = {"name": metadata["name"], "namespace": metadata.get("namespace")}
+        try:
+            found: Object = (
+                self._resource(manifest).get(**place, _request_timeout=SECONDS).to_dict()
+            )
+        except NotFoundError:
+            return None
+        return found
+
+    def dry_run(self, manifest: Object) -> Object | Refusal:
+        """Return what a server-side apply would make of an object, or why it would not be taken."""
+        from kubernetes.dynamic.exceptions import DynamicApiError  # noqa: PLC0415
+
+        try:
+            found: Object = (
+                self._resource(manifest)
+                .server_side_apply(
+                    body=manifest,
+                    namespace=manifest["metadata"].get("namespace"),
+                    field_manager=FIELD_MANAGER,
+                    force_conflicts=True,
+                    dry_run="All",
+                    _request_timeout=SECONDS,
+                )
+                .to_dict()
+            )
+        except DynamicApiError as error:
+            return _refusal(error)
+        return found
+
+    def all(self, api_version: str, kind: str, namespace: str, labels: str = "") -> list[Object]:
+        """Return the objects of a kind in a namespace, or in the cluster for an empty one."""
+        from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
+            NotFoundError,
+            ResourceNotFoundError,
+        )
+
+        try:
+            resource = self._client.resources.get(api_version=api_version, kind=kind)
+            found = resource.get(
+                namespace=namespace or None, label_selector=labels, _request_timeout=SECONDS
+            ).to_dict()
+        except (NotFoundError, ResourceNotFoundError):
+            return []
+        # A list leaves out what all of its items share.
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
+
+    def delete(self, manifest: Object) -> None:
+        """Delete an object as it was seen: one that was made anew since then stays."""
+        metadata = manifest["metadata"]
+        self._resource(manifest).delete(
+            name=metadata["name"],
+            namespace=metadata.get("namespace"),
+            body={"preconditions": {"uid": metadata["uid"]}},
+            _request_timeout=SECONDS,
+        )
+
+    def _resource(self, manifest: Object) -> Any:
+        return self._client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
+
+
+def _refusal(error: Any) -> Refusal:
+    import json  # noqa: PLC0415
+
+    try:
+        body = json.loads(error.body)
+    except (TypeError, ValueError):
+        return Refusal(error.status, str(error.reason), ())
+    causes = body.get("details", {}).get("causes") or ()
+    fields = tuple(cause.get("field", "") for cause in causes)
+    return Refusal(error.status, body.get("message", ""), fields)
+
+
+@contextmanager
+def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
+    """Connect as kubectl would. Raises SpecError when there is no cluster to talk to."""
+    try:
+        from kubernetes import client, config  # noqa: PLC0415
+        from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
+    except ImportError:
+        raise _no_cluster(
+            "the Kubernetes client is not installed", "install fleetform[cluster]"
+        ) from None
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    # Typed by its own hand in parts only.
+    loading: Any = config
+    dynamic: Any = DynamicClient
+    settings = client.Configuration()
+    try:
+        if kubeconfig or context or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+            loading.load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=settings
+            )
+        else:
+            loading.load_incluster_config(client_configuration=settings)
+    except config.ConfigException as error:
+        raise _no_cluster(str(error), "name a --kubeconfig, or a --context of it") from None
+    settings.retries = False
+    # What a cluster serves is asked for anew in each run, and kept nowhere else.
+    with client.ApiClient(settings) as connection, TemporaryDirectory() as folder:
+        try:
+            yield Api(dynamic(connection, cache_file=f"{folder}/served"))
+        except HTTPError as error:
+            raise _no_cluster(
+                f"{settings.host} cannot be reached: {error}",
+                "check the address in the kubeconfig, and the network",
+            ) from None
+        except client.ApiException as error:
+            raise _no_cluster(
+                f"{settings.host} refuses: {error.status} {error.reason}",
+                "the account needs the rights that docs/cluster.md lists",
+            ) from None
+
+
+def _no_cluster(message: str, hint: str) -> SpecError:
+    return SpecError([Problem("error", "no-cluster", message, hint=hint)])

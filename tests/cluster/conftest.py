@@ -1,0 +1,21 @@
+"""One control plane for all tests of this folder, with the definitions that the output needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.plane import Plane, running
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory) -> Iterator[Plane]:
+    """A control plane that ends with the tests, also when they fail."""
+    with running(tmp_path_factory.mktemp("cluster") / "state") as found:
+        yield found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything in this folder: it runs when it is asked for."""
+    for item in items:
+        if "tests/cluster/" in item.path.as_posix():
+            item.add_marker(pytest.mark.cluster)

@@ -1,0 +1,115 @@
+"""The control plane as the tests see it: kubectl that must succeed, and objects as it holds them."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.tools import ROOT, installer, tool
+
+Object = dict[str, Any]
+FIELD_MANAGER = "fleetform"
+# Every kind that the output has, for asking what is there.
+KINDS = (
+    *("serviceaccounts", "roles", "rolebindings", "configmaps", "services", "deployments"),
+    *("statefulsets", "horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies"),
+    *("resourcequotas", "limitranges", "persistentvolumeclaims", "ingresses"),
+    *("scaledobjects.keda.sh", "triggerauthentications.keda.sh"),
+    *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
+    *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
+    *("externalsecrets.external-secrets.io", "secretstores.external-secrets.io"),
+)
+CLUSTER_KINDS = ("namespaces", "clusterroles", "clusterrolebindings")
+OURS = "app.kubernetes.io/part-of=agent-fleet"
+
+
+def _cluster_module() -> Any:
+    """Load the script with the installer beside it, and leave sys.path as it is."""
+    sys.modules["install"] = installer
+    spec = importlib.util.spec_from_file_location("tools_cluster", ROOT / "tools/cluster.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tools_cluster"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+cluster = _cluster_module()
+
+
+class Plane:
+    """A running control plane."""
+
+    def __init__(self, made: Any) -> None:
+        self.made = made
+        self.kubeconfig: Path = made.kubeconfig
+
+    def run(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl; the caller judges."""
+        done: subprocess.CompletedProcess[str] = self.made.kubectl(*arguments, text=text)
+        return done
+
+    def do(self, *arguments: str | Path, text: str = "") -> str:
+        """Run kubectl, which must succeed without a warning; return what it prints."""
+        done = self.run(*arguments, text=text)
+        assert done.returncode == 0, done.stderr
+        assert "Warning" not in done.stderr, done.stderr
+        return done.stdout
+
+    def apply(self, *arguments: str | Path, text: str = "") -> str:
+        """Apply on the server's side, as the fleet's own field manager."""
+        options = ("--server-side", f"--field-manager={FIELD_MANAGER}")
+        return self.do("apply", *options, *arguments, text=text)
+
+    def get(self, *arguments: str) -> list[Object]:
+        """Return objects as the API server holds them."""
+        found = json.loads(self.do("get", *arguments, "--show-managed-fields", "-o", "json"))
+        items: list[Object] = found["items"] if found["kind"] == "List" else [found]
+        return items
+
+    def ours(self, namespaces: Iterable[str]) -> dict[tuple[str, str, str], Object]:
+        """Return everything of the fleet in some namespaces, and what it has in the cluster."""
+        found = self.get(",".join(CLUSTER_KINDS), "-l", OURS)
+        for space in namespaces:
+            found += self.get(",".join(KINDS), "-n", space, "-l", OURS)
+        return {identity(item): item for item in found}
+
+    def helm(self, version: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run Helm 3 or 4 against it."""
+        command = [tool(version), "--kubeconfig", self.kubeconfig, *arguments]
+        return subprocess.run(command, capture_output=True, check=False, text=True)
+
+    def until(self, is_so: Callable[[], bool], what: str, patience: float = 60) -> None:
+        """Wait until something is so."""
+        end = time.monotonic() + patience
+        while not is_so():
+            assert time.monotonic() < end, f"not so after {patience:g} s: {what}"
+            time.sleep(0.2)
+
+
+def identity(item: Object) -> tuple[str, str, str]:
+    """Return kind, namespace and name."""
+    metadata = item["metadata"]
+    return item["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Plane]:
+    """Start a control plane with the pinned definitions of custom resources, and stop exactly it."""
+    made = cluster.start(folder)
+    try:
+        plane = Plane(made)
+        # Definitions of Argo CD are larger than the annotation of a client-side apply may be.
+        # They have warnings of their own.
+        done = plane.run("apply", "--server-side", "-f", tool("schemas") / "crds")
+        assert done.returncode == 0, done.stderr
+        plane.do("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        yield plane
+    finally:
+        cluster.stop(folder)

@@ -1,0 +1,181 @@
+"""`fleetform plan` and `fleetform gc` against a real API server."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.plane import Plane
+from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+
+SPACE = "live"
+
+
+def environment(**spec: Any) -> str:
+    more = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in spec.items())
+    return f"{ENVIRONMENT}  namespaces: {{create: true, map: {{default: {SPACE}}}}}\n{more}"
+
+
+@pytest.fixture
+def repository(plane: Plane, tmp_path: Path):
+    write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": environment()})
+    yield tmp_path
+    plane.do("delete", "namespace", SPACE, "--ignore-not-found", "--wait=true")
+
+
+def plan(plane: Plane, folder: Path) -> tuple[int, list[dict[str, Any]]]:
+    options = ("--kubeconfig", str(plane.kubeconfig), "--format", "json")
+    outcome = fleetform("plan", *options, cwd=folder)
+    assert "Traceback" not in outcome.err
+    return outcome.code, json.loads(outcome.out)
+
+
+def applied(plane: Plane, folder: Path) -> None:
+    """Render and apply as CI would."""
+    shutil.rmtree(folder / "rendered", ignore_errors=True)
+    assert fleetform("render", "--target", "manifests", cwd=folder).code == 0
+    for place in ("_namespaces", SPACE):
+        plane.apply("-k", folder / "rendered/prod" / place)
+
+
+def test_before_the_first_apply_everything_is_to_be_made(plane, repository):
+    code, rows = plan(plane, repository)
+    assert code == 3
+    assert {row["action"] for row in rows} == {"create"}
+    assert {row["kind"] for row in rows} >= {"Namespace", "Deployment", "NetworkPolicy"}
+    assert plane.run("get", "namespace", SPACE).returncode != 0
+
+
+def test_after_an_apply_there_is_nothing_to_do(plane, repository):
+    applied(plane, repository)
+    found = plan(plane, repository)
+    assert found == (0, []), found
+    outcome = fleetform("plan", "--kubeconfig", str(plane.kubeconfig), cwd=repository)
+    assert outcome.code == 0
+    assert outcome.err.endswith("nothing to change\n")
+
+
+def test_a_change_is_shown_field_by_field_and_not_made(plane, repository):
+    applied(plane, repository)
+    changed = AGENT + "  resources: {limits: {memory: 1Gi}}\n  scaling: {minReplicas: 2}\n"
+    write(repository, {"agents/a.yaml": changed})
+    code, rows = plan(plane, repository)
+    assert code == 3
+    (row,) = [row for row in rows if row["kind"] == "Deployment"]
+    assert row["action"] == "change"
+    found = {change["path"]: (change["old"], change["new"]) for change in row["changes"]}
+    assert found["spec.replicas"] == (1, 2)
+    memory = "spec.template.spec.containers[0].resources.limits.memory"
+    assert found[memory] == ("512Mi", "1Gi")
+    assert "PodDisruptionBudget" in {row["kind"] for row in rows if row["action"] == "create"}
+    assert all(not path.startswith(("status", "metadata.managedFields")) for path in found)
+    (live,) = plane.get("deployment", "helper", "-n", SPACE)
+    assert live["spec"]["replicas"] == 1
+
+
+def test_what_somebody_changed_by_hand_is_shown(plane, repository):
+    applied(plane, repository)
+    plane.do("scale", "deployment/helper", "--replicas=4", "-n", SPACE)
+    code, (row,) = plan(plane, repository)
+    assert code == 3
+    assert row["changes"] == [{"path": "spec.replicas", "old": 4, "new": 1}]
+
+
+def test_what_is_no_longer_rendered_is_pruned_and_what_is_kept_is_not(plane, repository):
+    other = AGENT.replace("helper", "other")
+    write(repository, {"agents/b.yaml": other})
+    applied(plane, repository)
+    (repository / "agents/b.yaml").unlink()
+    code, rows = plan(plane, repository)
+    assert code == 3
+    assert {row["action"] for row in rows} == {"prune"}
+    assert {row["name"] for row in rows} == {"other"}
+    assert {row["kind"] for row in rows} >= {"Deployment", "Service", "NetworkPolicy"}
+    assert "ConfigMap" not in {row["kind"] for row in rows}
+
+
+def test_a_field_that_cannot_change_is_said(plane, repository):
+    applied(plane, repository)
+    plane.do("delete", "deployment", "helper", "-n", SPACE)
+    strange = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "helper", "namespace": SPACE},
+        "spec": {
+            "selector": {"matchLabels": {"x": "y"}},
+            "template": {
+                "metadata": {"labels": {"x": "y"}},
+                "spec": {"containers": [{"name": "c", "image": "c"}]},
+            },
+        },
+    }
+    plane.run("apply", "-f", "-", text=json.dumps(strange))
+    code, rows = plan(plane, repository)
+    assert code == 1
+    (row,) = [row for row in rows if row["kind"] == "Deployment"]
+    assert row["action"] == "recreate"
+    assert "immutable" in row["message"]
+
+
+def test_what_admission_refuses_is_said(plane, repository):
+    applied(plane, repository)
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "none", "namespace": SPACE},
+        "spec": {"hard": {"count/services": "0"}},
+    }
+    plane.run("apply", "-f", "-", text=json.dumps(quota))
+    write(repository, {"agents/b.yaml": AGENT.replace("helper", "other")})
+    plane.until(
+        lambda: plane.get("resourcequota", "none", "-n", SPACE)[0].get("status", {}).get("hard"),
+        "a quota that counts",
+    )
+    code, rows = plan(plane, repository)
+    assert code == 1
+    (row,) = [row for row in rows if row["action"] == "refused"]
+    assert (row["kind"], row["name"]) == ("Service", "other")
+    assert "exceeded quota" in row["message"]
+
+
+def gc(plane: Plane, folder: Path, *options: str) -> list[dict[str, Any]]:
+    outcome = fleetform(
+        "gc", "--kubeconfig", str(plane.kubeconfig), "--format", "json", *options, cwd=folder
+    )
+    assert outcome.code == 0, outcome.err
+    rows: list[dict[str, Any]] = json.loads(outcome.out)
+    return rows
+
+
+def test_only_revisions_that_nobody_can_go_back_to_are_removed(plane, repository):
+    for number in range(14):
+        write(repository, {"agents/a.yaml": AGENT.replace("You help.", f"You help {number}.")})
+        applied(plane, repository)
+        plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
+    foreign = ("create", "configmap", "other-config-0123abcd", "-n", SPACE)
+    plane.do(*foreign)
+    sets = plane.get("replicasets", "-n", SPACE)
+    assert 10 <= len(sets) <= 12
+    rows = gc(plane, repository)
+    assert len(rows) == 14
+    free = [row for row in rows if not row["kept"]]
+    assert len(free) == 14 - len(sets)
+    assert not any(row["deleted"] for row in rows)
+    assert len(gc(plane, repository)) == 14
+    assert [row for row in gc(plane, repository, "--keep", "14") if not row["kept"]] == []
+    done = gc(plane, repository, "--yes")
+    assert sum(row["deleted"] for row in done) == len(free)
+    left = {item["metadata"]["name"] for item in plane.get("configmaps", "-n", SPACE)}
+    assert left == {row["name"] for row in rows if row["kept"]} | {
+        "other-config-0123abcd",
+        "kube-root-ca.crt",
+    }
+    assert gc(plane, repository) == [row for row in rows if row["kept"]]
+    # Whoever goes back finds the prompt of that time.
+    plane.do("rollout", "undo", "deployment/helper", "-n", SPACE)
+    plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
+
+
+RIGHTS = Path(__file__).resolve().parents[2] / "docs/cluster.md"

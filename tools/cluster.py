@@ -1,0 +1,355 @@
+"""A Kubernetes control plane on this machine: real, on loopback, with simulated nodes.
+
+    python tools/cluster.py start [--folder .cluster] [--provider local|kind]
+    python tools/cluster.py stop [--folder .cluster]
+
+`local` builds etcd, the API server, the controller manager and the scheduler from their sources and
+lets kwok play the kubelets: pods get ready without running anything. `kind` asks a container engine
+for a real node. Both write FOLDER/kubeconfig and stop exactly what they started.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import install
+
+PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
+NODES = 3
+ZONES = ("a", "b", "c")
+LOOPBACK = "127.0.0.1"
+SERVICES = "10.96.0.0/16"
+STATE = "state.json"
+# The API server needs its store to end; the other way round it waits for ever.
+CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""What this very process started and has not seen end."""
+STOP_ORDER = ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
+
+
+class ClusterError(Exception):
+    """A part did not start, or did not stop; the message says which and where its log is."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A control plane whose state stands in a folder."""
+
+    folder: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Where the credentials of an administrator are."""
+        return self.folder / "kubeconfig"
+
+    def kubectl(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl against it; the caller judges what it says."""
+        command = [install.install("kubectl"), "--kubeconfig", self.kubeconfig, *arguments]
+        return subprocess.run(
+            command, input=text, capture_output=True, check=False, text=True, encoding="utf-8"
+        )
+
+
+def start(folder: Path) -> Cluster:
+    """Start a control plane in an empty folder; on failure nothing of it stays."""
+    if (folder / STATE).exists():
+        raise ClusterError(f"{folder} holds a cluster: stop that one first")
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(folder.resolve())
+    try:
+        _start(cluster, {name: install.install(name) for name in PARTS})
+    except BaseException:
+        stop(folder)
+        raise
+    return cluster
+
+
+def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
+    folder = cluster.folder
+    client, peer, secure = _free_ports(3)
+    token = secrets.token_hex(16)
+    _write(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
+    _key(folder / "accounts.key")
+    store = f"http://{LOOPBACK}:{client}"
+    _run_part(
+        cluster,
+        parts["etcd"],
+        f"--data-dir={folder / 'etcd'}",
+        f"--listen-client-urls={store}",
+        f"--advertise-client-urls={store}",
+        f"--listen-peer-urls=http://{LOOPBACK}:{peer}",
+        f"--initial-advertise-peer-urls=http://{LOOPBACK}:{peer}",
+        f"--initial-cluster=default=http://{LOOPBACK}:{peer}",
+        "--unsafe-no-fsync",
+        "--log-level=error",
+    )
+    _run_part(
+        cluster,
+        parts["kube-apiserver"],
+        f"--etcd-servers={store}",
+        f"--secure-port={secure}",
+        f"--bind-address={LOOPBACK}",
+        f"--cert-dir={folder / 'certificates'}",
+        f"--service-account-key-file={folder / 'accounts.key'}",
+        f"--service-account-signing-key-file={folder / 'accounts.key'}",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--token-auth-file={folder / 'tokens.csv'}",
+        "--authorization-mode=RBAC",
+        f"--service-cluster-ip-range={SERVICES}",
+    )
+    address = f"https://{LOOPBACK}:{secure}"
+    _wait(cluster, "kube-apiserver", lambda: _is_ready(f"{address}/readyz"))
+    _write(cluster.kubeconfig, json.dumps(_kubeconfig(address, token, folder)))
+    login = f"--kubeconfig={cluster.kubeconfig}"
+    quiet = ("--leader-elect=false", "--secure-port=0")
+    accounts = f"--service-account-private-key-file={folder / 'accounts.key'}"
+    _run_part(
+        cluster,
+        parts["kube-controller-manager"],
+        login,
+        accounts,
+        "--use-service-account-credentials",
+        *quiet,
+    )
+    _run_part(cluster, parts["kube-scheduler"], login, *quiet)
+    _run_part(
+        cluster,
+        parts["kwok"],
+        login,
+        "--manage-all-nodes=true",
+        "--node-lease-duration-seconds=40",
+        f"--config={parts['kwok'].with_name('stages.yaml')}",
+    )
+    nodes = {"apiVersion": "v1", "kind": "List", "items": [_node(n) for n in range(NODES)]}
+    _wait(cluster, "kube-apiserver", lambda: _applied(cluster, nodes))
+    _wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes").count(" Ready ") == NODES)
+    # Pods are admitted only once their namespace has its account.
+    _wait(
+        cluster,
+        "kube-controller-manager",
+        lambda: "default" in _said(cluster, "get", "serviceaccounts", "-n", "default"),
+    )
+
+
+def _node(number: int) -> dict[str, Any]:
+    name = f"node-{number}"
+    zone = ZONES[number % len(ZONES)]
+    labels = {"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    amounts = {"cpu": "64", "memory": "256Gi", "pods": "500"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {**labels, "kubernetes.io/os": "linux"}},
+        "status": {"allocatable": amounts, "capacity": amounts},
+    }
+
+
+def _kubeconfig(address: str, token: str, folder: Path) -> dict[str, Any]:
+    authority = str(folder / "certificates/apiserver.crt")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "local",
+        "clusters": [
+            {"name": "local", "cluster": {"server": address, "certificate-authority": authority}}
+        ],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin"}}],
+    }
+
+
+def _key(path: Path) -> None:
+    command = ["openssl", "genrsa", "-out", str(path), "2048"]
+    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise ClusterError(f"openssl made no key: {done.stderr}")
+    path.chmod(0o600)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that nobody else may read."""
+    path.touch(0o600)
+    path.write_text(text, "utf-8")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on; all are held until the last is found."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+# -- processes -------------------------------------------------------------------------------------
+
+
+def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
+    """Start a program beside the control plane, to be stopped with it."""
+    _run_part(cluster, command, *arguments, **variables)
+
+
+def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
+    """Start a program in a session of its own, and write down which process it is."""
+    with (cluster.folder / f"{command.name}.log").open("w") as log:
+        process = subprocess.Popen(
+            [command, *arguments],
+            cwd=cluster.folder,
+            env={**os.environ, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    CHILDREN[process.pid] = process
+    state = _state(cluster.folder)
+    state[command.name] = {"pid": process.pid, "born": _born(process.pid)}
+    (cluster.folder / STATE).write_text(json.dumps(state), "utf-8")
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    file = folder / STATE
+    state: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    return state
+
+
+def _born(pid: int) -> str:
+    """Return when a process began, which tells it from a later one of its number; empty when gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def stop(folder: Path) -> None:
+    """Stop what was started in a folder, and remove the folder."""
+    state = _state(folder)
+    others = [name for name in state if name not in STOP_ORDER]
+    for name in (*others, *STOP_ORDER):
+        if name in state:
+            _end(name, state[name])
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(name: str, process: dict[str, Any]) -> None:
+    pid, born = process["pid"], process["born"]
+    for kind, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+        if _born(pid) != born:
+            break
+        os.kill(pid, kind)
+        until = time.monotonic() + patience
+        while _born(pid) == born and time.monotonic() < until:
+            _reap(pid)
+            time.sleep(0.05)
+    _reap(pid)
+    if _born(pid) == born:
+        raise ClusterError(f"{name} (process {pid}) does not end")
+
+
+def _reap(pid: int) -> None:
+    """Take note of the end of our own child; another's is none of our business."""
+    child = CHILDREN.get(pid)
+    if child is not None and child.poll() is not None:
+        del CHILDREN[pid]
+
+
+def _wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
+    """Wait until something is so; a part that ended meanwhile will not get ready any more."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        if is_so():
+            return
+        for part, process in _state(cluster.folder).items():
+            if _born(process["pid"]) != process["born"]:
+                raise ClusterError(f"{part} ended:\n{_last_lines(cluster, part)}")
+        time.sleep(0.2)
+    raise ClusterError(f"{name} is not ready after {patience:g} s:\n{_last_lines(cluster, name)}")
+
+
+def _last_lines(cluster: Cluster, name: str) -> str:
+    text = (cluster.folder / f"{name}.log").read_text("utf-8", "replace")
+    return "\n".join(text.splitlines()[-20:])
+
+
+def _is_ready(url: str) -> bool:
+    # Its certificate is a minute old and its own; nothing secret is sent.
+    trust = ssl._create_unverified_context()
+    try:
+        with urllib.request.urlopen(url, timeout=2, context=trust) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.HTTPError):
+        return False
+
+
+def _applied(cluster: Cluster, document: dict[str, Any]) -> bool:
+    done = cluster.kubectl("apply", "--server-side", "-f", "-", text=json.dumps(document))
+    return done.returncode == 0
+
+
+def _said(cluster: Cluster, *arguments: str) -> str:
+    return cluster.kubectl(*arguments).stdout
+
+
+# -- kind, and the command line --------------------------------------------------------------------
+
+
+def start_kind(folder: Path) -> Cluster:
+    """Let kind make a cluster in containers; it needs a container engine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(folder.resolve())
+    _kind(folder, "create", "cluster", "--wait", "120s")
+    return cluster
+
+
+def stop_kind(folder: Path) -> None:
+    """Remove the cluster that kind made."""
+    _kind(folder, "delete", "cluster")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kind(folder: Path, *arguments: str) -> None:
+    options = ["--name", "fleetform", "--kubeconfig", str(folder.resolve() / "kubeconfig")]
+    done = subprocess.run([install.install("kind"), *arguments, *options], check=False)
+    if done.returncode:
+        raise ClusterError("kind failed: it needs a container engine, see its message above")
+
+
+def main() -> int:
+    """Start or stop a cluster for people."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("action", choices=["start", "stop"])
+    parser.add_argument("--folder", type=Path, default=Path(".cluster"))
+    parser.add_argument("--provider", choices=["local", "kind"], default="local")
+    given = parser.parse_args()
+    start_it, stop_it = {"local": (start, stop), "kind": (start_kind, stop_kind)}[given.provider]
+    try:
+        if given.action == "stop":
+            stop_it(given.folder)
+            return 0
+        cluster = start_it(given.folder)
+    except (ClusterError, install.InstallError) as error:
+        print(f"tools/cluster.py: {error}", file=sys.stderr)
+        return 1
+    print(f"export KUBECONFIG={cluster.kubeconfig}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
