@@ -1,17 +1,22 @@
 """Own what is wrong with an agent.json before anything is served."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fleetform_runtime.access.identity import SHORTEST_KEY
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
 from fleetform_runtime.sections.access import ApiKeyAuth
+from fleetform_runtime.sections.base import Tls
 from fleetform_runtime.settings import Settings
+from fleetform_runtime.tls import build
+
+Found = TypeVar("Found", bound=BaseModel)
 
 EXTRAS = {"anthropic": "anthropic", "bedrock": "boto3", "google": "google.genai"}
 
@@ -42,6 +47,7 @@ def problems(
         except SecretMissingError as error:
             found.append(f"{path}: {error}")
     found += _short_keys(settings, secrets)
+    found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
     if models:
         found += _extras(settings)
     return found
@@ -80,6 +86,29 @@ def _extras(settings: Settings) -> list[str]:
             what = f"this image lacks the extra {model.provider}"
             found.append(f"{path}.provider: {what}")
     return found
+
+
+def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:
+    """Yield every section of a kind, with its JSON path."""
+    if isinstance(node, kind):
+        yield path, node
+    elif isinstance(node, BaseModel):
+        for name, field in type(node).model_fields.items():
+            yield from sections(getattr(node, name), kind, f"{path}.{field.alias or name}")
+    elif isinstance(node, tuple):
+        for index, item in enumerate(node):
+            yield from sections(item, kind, f"{path}[{index}]")
+
+
+def _broken(tls: Tls) -> str | None:
+    for name in (tls.ca_file, tls.cert_file, tls.key_file):
+        if name is not None and not os.access(name, os.R_OK):
+            return f"{name} cannot be read"
+    try:
+        build(tls)
+    except (OSError, ValueError) as error:
+        return f"its files make no TLS context: {error}"
+    return None
 
 
 def _models(settings: Settings) -> list[tuple[str, Any]]:

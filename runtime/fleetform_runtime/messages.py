@@ -114,6 +114,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(seconds: float) -> str:
+    """Write seconds since 1970 in the same way."""
+    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return written.replace("+00:00", "Z")
+
+
 def dump(message: Message) -> bytes:
     """Write a message as one line of JSON."""
     at = message.at or now()

@@ -72,6 +72,17 @@ def test_all_mistakes_are_told_at_once(tmp_path, capsys, monkeypatch):
     assert "short" not in lines[2].replace("SHORT", "")
 
 
+def test_certificates_are_read_before_anything_starts(tmp_path, capsys):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    memory = {"type": "redis", "host": "x", "tls": {"caFile": str(tmp_path / "bad.pem")}}
+    model = BASE["model"] | {"tls": {"caFile": "/nowhere/ca.pem"}}
+    config = write(tmp_path, BASE | {"memory": memory, "model": model})
+    assert cli.main(["check", "--config", config]) == 1
+    said = capsys.readouterr().err
+    assert "$.model.tls: /nowhere/ca.pem cannot be read" in said
+    assert "$.memory.tls: its files make no TLS context" in said
+
+
 def test_prompts_are_utf8(tmp_path, capsys):
     config = write(tmp_path, BASE, prompt=b"\xff")
     assert cli.main(["check", "--config", config]) == 1

@@ -5,11 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from runtime.tests.certificates import issue
 
 ROOT = Path(__file__).resolve().parents[2]
 POD = Path(__file__).with_name("pod.py")
@@ -70,10 +74,22 @@ def files(volume: dict[str, Any], config: dict[str, Any]) -> dict[str, str]:
         assert volume["configMap"]["name"] == config["metadata"]["name"]
         return config["data"]
     return {
-        item["path"]: f"value-of-{item['key']}-0123456789\n"
+        item["path"]: value(item["key"])
         for source in volume["projected"]["sources"]
         for item in source["secret"]["items"]
     }
+
+
+@cache
+def certificates() -> dict[str, str]:
+    with tempfile.TemporaryDirectory() as folder:
+        issue(Path(folder))
+        names = {"ca.crt": "ca.crt", "tls.crt": "server.crt", "tls.key": "server.key"}
+        return {key: Path(folder, name).read_text() for key, name in names.items()}
+
+
+def value(key: str) -> str:
+    return certificates().get(key) or f"value-of-{key}-0123456789\n"
 
 
 @pytest.mark.parametrize(("agent", "ready"), AGENTS.items())

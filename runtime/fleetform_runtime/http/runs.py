@@ -9,7 +9,7 @@ from starlette.requests import Request
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import Chat, wants_stream
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.http.sessions import moment
+from fleetform_runtime.messages import moment
 from fleetform_runtime.problems import Problem
 from fleetform_runtime.runs.live import Order
 from fleetform_runtime.runs.service import Runs

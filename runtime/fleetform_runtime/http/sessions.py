@@ -1,7 +1,6 @@
 """Own /sessions: list, create, look, rename, delete, page."""
 
 import uuid
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import SESSION_ID, Chat
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.messages import Assistant, Image, Message, Tool, User
+from fleetform_runtime.messages import Assistant, Image, Message, Tool, User, moment
 from fleetform_runtime.problems import Problem
 from fleetform_runtime.runs.loop import readable
 from fleetform_runtime.runs.service import Runs
@@ -157,12 +156,6 @@ def _content(item: User) -> Any:
         else {"type": "text", "text": part}
         for part in item.content
     ]
-
-
-def moment(seconds: float) -> str:
-    """Write seconds since 1970 as RFC 3339."""
-    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
-    return written.replace("+00:00", "Z")
 
 
 def page_of(request: Request) -> tuple[int, int]:

@@ -70,18 +70,23 @@ class Upstream:
             ModelError: the last one, when all failed.
         """
         last: ModelError | None = None
+        failed: list[str] = []
         for index, candidate in enumerate(self._candidates):
             is_last = index + 1 == len(self._candidates)
             if candidate.is_open(self._clock()) and not is_last:
+                failed.append(candidate.settings.key)
                 continue
             try:
-                return await self._repeat(candidate, request, listener, has_next=not is_last)
+                answer = await self._repeat(candidate, request, listener, has_next=not is_last)
             except ModelError as error:
                 last = error
                 if error.started:
                     break
-                if not is_last:
-                    self._metrics.fallback(candidate.settings.key)
+                failed.append(candidate.settings.key)
+            else:
+                for key in failed:
+                    self._metrics.fallback(key)
+                return answer
         if last is None:  # pragma: no cover - the last candidate is always asked
             raise ModelError("connection", "no model was asked")
         raise last

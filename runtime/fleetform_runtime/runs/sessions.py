@@ -18,6 +18,7 @@ from fleetform_runtime.messages import (
     User,
     dump,
     load,
+    moment,
     now,
     recent,
     within,
@@ -307,7 +308,7 @@ def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
     """Give what people see of calls that wait; `digest` binds a decision to the exact call."""
     return {
         "run_id": pending["run_id"],
-        "expires_at": pending["expires"],
+        "expires_at": moment(pending["expires"]),
         "calls": [
             {
                 "id": call["id"],

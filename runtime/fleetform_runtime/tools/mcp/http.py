@@ -76,8 +76,9 @@ class HttpTransport:
         except StatusError as error:
             if self._is_modern or error.status not in _UNKNOWN_TO_ELDERS:
                 raise
-        except McpError as error:
-            if self._is_modern or error.code > -32000:
+        except McpError:
+            # Elders answer what they do not know in many ways; the first request only lists tools.
+            if self._is_modern:
                 raise
         else:
             self._is_modern = True
