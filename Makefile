@@ -48,6 +48,7 @@ validate: $(RENDER) ## Check the example specs: make validate ENV=prod
 schemas: $(DEV) ## Write schemas/ from the models
 	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.schema schemas
+	$(BIN)/python -m fleetform_runtime.reference docs
 
 .PHONY: charts
 charts: $(DEV) ## Write what follows from the charts' values.yaml: schemas, READMEs, alert rules
@@ -69,6 +70,7 @@ lint: $(DEV) check ## Style, imports between layers, drift of schemas and render
 	$(BIN)/lint-imports
 	$(BIN)/python -m fleetform.models.export --check schemas
 	$(BIN)/python -m fleetform_runtime.schema --check schemas
+	$(BIN)/python -m fleetform_runtime.reference --check docs
 
 .PHONY: type
 type: $(DEV) ## Types, strictly
@@ -81,6 +83,10 @@ test: $(DEV) tools ## Install and run everything that the tests need
 .PHONY: parity
 parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Helm and Kustomize
 	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
+
+.PHONY: faults
+faults: $(DEV) ## Fail everything around the runtime under a longer load
+	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
 
 .PHONY: cluster-tools
 cluster-tools: tools
@@ -108,12 +114,24 @@ bench: $(DEV) ## Measure against helm and kustomize (builds them first): docs/be
 	@HELM=$$($(PYTHON) tools/install.py helm) && $(BIN)/python bench/render.py --helm $$HELM
 	@TOOL=$$($(PYTHON) tools/install.py kustomize) && $(BIN)/python bench/targets.py --kustomize $$TOOL
 
+.PHONY: bench-runtime
+bench-runtime: $(DEV) ## Measure the runtime against a stock server and a bare proxy
+	@$(BIN)/python bench/runtime
+
 .PHONY: lock
 lock: ## Renew the hash locks from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --extra build pyproject.toml -o requirements/render.txt
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra dev pyproject.toml -o requirements/dev.txt
+	  --no-emit-index-url --extra dev pyproject.toml runtime/pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra tracing -c requirements/dev.txt runtime/pyproject.toml \
+	  -o runtime/requirements/core.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --extra tracing --extra anthropic --extra bedrock --extra google \
+	  -c requirements/dev.txt runtime/pyproject.toml -o runtime/requirements/providers.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url runtime/requirements/build.in -o runtime/requirements/build.txt
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; tools stay in .tools

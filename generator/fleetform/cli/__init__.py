@@ -23,6 +23,8 @@ COMMANDS = (
     "releases",
     "schema",
     "migrate",
+    "run",
+    "chat",
 )
 
 HELP = """Turn declarative specs of AI agents into reviewed Kubernetes objects.

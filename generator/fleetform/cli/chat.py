@@ -1,0 +1,138 @@
+"""`fleetform chat`: talk to an agent in the terminal."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetform.cli import laptop, options
+from fleetform.cli.conversation import Agent, ChatError, Conversation
+from fleetform.cli.report import PROBLEMS, Format, reported
+from fleetform.cli.run import EnvFile, Memory, Model, check
+
+START_SECONDS = 30
+
+
+@reported
+def command(
+    agent: Annotated[
+        str,
+        typer.Argument(
+            metavar="AGENT|URL", help="Name of an agent, which is served meanwhile, or a URL."
+        ),
+    ],
+    message: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--message",
+            "-m",
+            help="Say this and leave; may be given more than once.",
+            show_default=False,
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", envvar="FLEETFORM_API_KEY", help="API key or token.", show_default=False
+        ),
+    ] = None,
+    env: options.Env = "dev",
+    model: Model = None,
+    memory: Memory = None,
+    env_file: EnvFile = None,
+    agents: options.Agents = options.AGENTS,
+    environments: options.Environments = options.ENVIRONMENTS,
+    form: options.Form = Format.TEXT,
+) -> None:
+    """Talk to an agent.
+
+    Answers appear as they are made, with the calls of tools; a call that waits for a person is
+    asked for here. Leave with Ctrl-D.
+
+    Examples:
+
+      fleetform chat research-agent --model scripted
+
+      fleetform chat https://agents.example.org/research-agent --key ...
+
+      fleetform chat research-agent --model scripted -m "say 5 words"
+    """
+    try:
+        if "://" in agent:
+            _talk(Conversation(Agent(agent, key), _write, _ask), message)
+            return
+        check(model, memory)
+        with _served(agent, env, model, memory, env_file, agents, environments, form) as url:
+            _talk(Conversation(Agent(url, None), _write, _ask), message)
+    except ChatError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(PROBLEMS) from None
+
+
+@contextmanager
+def _served(
+    name: str,
+    env: str,
+    model: str | None,
+    memory: str | None,
+    env_file: Path | None,
+    agents: list[Path],
+    environments: Path,
+    form: Format,
+) -> Iterator[str]:
+    plan = laptop.agent_of(name, env, agents, environments, form)
+    local = laptop.localised(
+        plan,
+        laptop.known_values(env_file),
+        model=model,
+        memory=memory,
+        keep_auth=False,
+        keep_tracing=False,
+    )
+    laptop.show(local)
+    port = _free_port()
+    with laptop.serving(local, port=port, model=model, quiet=True) as process:
+        url = f"http://127.0.0.1:{port}"
+        Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
+        yield url
+
+
+def _talk(conversation: Conversation, messages: list[str] | None) -> None:
+    fine = True
+    for message in messages or _typed():
+        if message.strip():
+            fine = conversation.say(message)
+    if not fine and (messages or not sys.stdin.isatty()):
+        raise typer.Exit(PROBLEMS)
+
+
+def _typed() -> Iterator[str]:
+    """Yield what is typed, or the lines of what is piped in."""
+    prompt = "you> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            yield _ask(prompt)
+        except (EOFError, KeyboardInterrupt):
+            _write("\n" if prompt else "")
+            return
+
+
+def _ask(question: str) -> str:
+    return input(question)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _free_port() -> int:
+    with socket.socket() as made:
+        made.bind(("127.0.0.1", 0))
+        return int(made.getsockname()[1])

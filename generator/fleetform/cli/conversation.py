@@ -1,0 +1,149 @@
+"""A conversation with an agent over HTTP, as a terminal shows it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+PATIENCE = 600
+"""Seconds between two events of a stream; the agent sends heartbeats more often."""
+
+
+class ChatError(Exception):
+    """The agent cannot be reached, or refuses; the message is for people."""
+
+
+class Agent:
+    """One agent's HTTP surface."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._parts = urlsplit(url if "://" in url else f"http://{url}")
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise ChatError(f"`{url}` is no address of an agent")
+        self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+
+    def wait(self, seconds: float, is_alive: Callable[[], bool]) -> None:
+        """Return once the agent answers."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and is_alive():
+            try:
+                with self._sent("GET", "/health", None):
+                    return
+            except ChatError:
+                time.sleep(0.05)
+        raise ChatError("the agent did not start; run `fleetform run` to see why")
+
+    def events(self, path: str, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the events of a run as they come."""
+        kind = ""
+        with self._sent("POST", path, {**body, "stream": True}) as answer:
+            for raw in _lines(answer):
+                name, _, value = raw.partition(": ")
+                if name == "event":
+                    kind = value
+                elif name == "data":
+                    yield kind, json.loads(value)
+
+    def _sent(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> http.client.HTTPResponse:
+        parts = self._parts
+        made = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
+        connection = made(parts.hostname or "", parts.port, timeout=PATIENCE)
+        raw = json.dumps(body).encode() if body is not None else None
+        try:
+            connection.request(method, parts.path.rstrip("/") + path, raw, self._headers)
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise ChatError(_problem(answer.status, answer.read()))
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ChatError(f"{parts.netloc} does not answer: {error}") from None
+        return answer
+
+
+def _lines(answer: http.client.HTTPResponse) -> Iterator[str]:
+    try:
+        for raw in answer:
+            yield raw.decode("utf-8", "replace").rstrip("\r\n")
+    except (OSError, http.client.HTTPException) as error:
+        raise ChatError(f"the connection was lost: {error}") from None
+
+
+def _problem(status: int, raw: bytes) -> str:
+    try:
+        body = json.loads(raw)
+        return f"{body['title']} ({status}): {body['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {status}"
+
+
+class Conversation:
+    """Say things one after the other, in one session."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        write: Callable[[str], None],
+        ask: Callable[[str], str],
+        model: str | None = None,
+    ) -> None:
+        self._agent = agent
+        self._write = write
+        self._ask = ask
+        self._model = model
+        self._session: str | None = None
+
+    def say(self, message: str) -> bool:
+        """Send a message and show the answer; say whether it came to its end."""
+        body: dict[str, Any] = {"message": message}
+        if self._session:
+            body["session_id"] = self._session
+        if self._model:
+            body["model"] = self._model
+        return self._show("/chat", body)
+
+    def _show(self, path: str, body: dict[str, Any]) -> bool:
+        waiting: dict[str, Any] | None = None
+        for kind, data in self._agent.events(path, body):
+            if kind == "run_start":
+                self._session = data["session_id"]
+            elif kind == "token":
+                self._write(data["content"])
+            elif kind == "tool_start":
+                self._write(f"\n→ {data['name']} {_short(data['args'])}\n")
+            elif kind == "tool_end":
+                mark = "✓" if data["ok"] else "✗"
+                self._write(f"{mark} {data['name']}: {_short(data['content'])}\n")
+            elif kind == "approval_required":
+                waiting = data
+            elif kind == "error":
+                self._write(f"\nerror: {data['message']} ({data['code']})\n")
+                return False
+        self._write("\n")
+        if waiting is None:
+            return True
+        decisions = [self._decision(call) for call in waiting["calls"]]
+        return self._show(f"/runs/{waiting['run_id']}/approvals", {"decisions": decisions})
+
+    def _decision(self, call: dict[str, Any]) -> dict[str, Any]:
+        shown = f"{call['name']} {_short(call['args'])}"
+        if call["type"] == "question":
+            return {"id": call["id"], "answer": self._ask(f"? {shown}\nanswer: ")}
+        answer = self._ask(f"? may it call {shown} [y/N] ")
+        approved = answer.strip().lower() in ("y", "yes")
+        return {"id": call["id"], "approved": approved, "digest": call["digest"]}
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else f"{line[:199]}…"

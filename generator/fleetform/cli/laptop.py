@@ -1,0 +1,211 @@
+"""An agent of the fleet, as a laptop can serve it: its own agent.json with what a cluster has taken out."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from fleetform import pipeline
+from fleetform.cli.report import PROBLEMS, Format, stop
+from fleetform.plan.secrets import DIRECTORY
+from fleetform.problems import did_you_mean, errors
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import WorkloadPlan
+
+SCRIPTED = "scripted"
+IN_MEMORY = "in-memory"
+_REFERENCE = re.compile(rf"{re.escape(DIRECTORY)}/([^/]+)/([^/]+)")
+
+
+def refuse(message: str, hint: str) -> NoReturn:
+    """Print an error and leave."""
+    typer.echo(f"error: {message}\n  hint: {hint}", err=True)
+    raise typer.Exit(PROBLEMS)
+
+
+def agent_of(
+    name: str, env: str, agents: list[Path], environments: Path, form: Format
+) -> WorkloadPlan:
+    """Return the plan of an agent that runs on the runtime."""
+    specs, spaces = pipeline.read(agents), pipeline.read([environments])
+    plan, problems = pipeline.planned(*pipeline.fleet_of(specs, spaces, env, str(environments)))
+    if plan is None or errors(problems):
+        stop(problems, form)
+    space, _, short = name.rpartition("/")
+    served = [item for item in plan.workloads if item.config and "agent.json" in item.config.data]
+    found = [item for item in served if item.name == short and space in ("", item.namespace)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{item.namespace}/{item.name}" for item in found)
+        refuse(f"several agents are called `{short}`", f"say which: {names}")
+    return refuse(
+        f"there is no agent `{name}` in {env} that the runtime serves",
+        did_you_mean(short, [item.name for item in served], noun="agents"),
+    )
+
+
+@dataclass
+class Local:
+    """What a laptop serves, and what was changed for it."""
+
+    document: dict[str, Any]
+    prompts: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def localised(
+    plan: WorkloadPlan,
+    values: Mapping[str, str],
+    *,
+    model: str | None,
+    memory: str | None,
+    keep_auth: bool,
+    keep_tracing: bool,
+) -> Local:
+    """Return an agent's configuration for a laptop."""
+    data = dict(plan.config.data) if plan.config else {}
+    document = json.loads(data.pop("agent.json"))
+    local = Local(document, data)
+    _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
+    local.document = _with_values(local, document, values, stand_in=model == SCRIPTED)
+    return local
+
+
+def _simplify(
+    local: Local, model: str | None, memory: str | None, *, keep_auth: bool, keep_tracing: bool
+) -> None:
+    document = local.document
+    kept = document.get("memory", {}).get("type", IN_MEMORY)
+    if kept != IN_MEMORY and (memory == IN_MEMORY or (memory is None and model == SCRIPTED)):
+        policy = document["memory"].get("policy")
+        document["memory"] = {"type": IN_MEMORY} | ({"policy": policy} if policy else {})
+        local.notes.append(f"memory: in-memory in place of {kept}")
+    elif kept == "filesystem":
+        path = Path(".fleetform", document["agent"]["name"], "sessions").absolute()
+        document["memory"]["path"] = str(path)
+        local.notes.append(f"memory: {path}")
+    if not keep_auth and document["auth"]["type"] != "none":
+        local.notes.append(f"auth: none in place of {document['auth']['type']} (--keep-auth)")
+        document["auth"] = {"type": "none"}
+    seen = document.setdefault("observability", {})
+    if not keep_tracing and seen.pop("tracing", None):
+        local.notes.append("tracing: off (--keep-tracing)")
+    seen.setdefault("logging", {})["format"] = "text"
+
+
+def _with_values(local: Local, node: Any, values: Mapping[str, str], *, stand_in: bool) -> Any:
+    """Replace references to mounted files by references to the environment."""
+    if isinstance(node, list):
+        return [_with_values(local, item, values, stand_in=stand_in) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = _REFERENCE.fullmatch(node["file"]) if set(node) == {"file"} else None
+    if found is None:
+        return {
+            key: _with_values(local, item, values, stand_in=stand_in) for key, item in node.items()
+        }
+    names = variables(*found.groups())
+    value = next((values[name] for name in names if values.get(name)), None)
+    if value is None and stand_in:
+        value = f"placeholder-of-{found[1]}-{found[2]}"
+        local.notes.append(f"secret {found[1]}/{found[2]}: a placeholder")
+    if value is None:
+        local.missing.append(
+            f"secret {found[1]}, key {found[2]}: set {' or '.join(reversed(names))}"
+        )
+        return node
+    local.environment[names[0]] = value
+    return {"env": names[0]}
+
+
+def variables(secret: str, key: str) -> tuple[str, ...]:
+    """Return the environment variables that may hold a key of a secret, the most exact first.
+
+    `openai-api-key`, key `api-key`, is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
+    """
+    whole = re.sub(r"[^A-Za-z0-9]+", "_", f"{secret}_{key}").upper()
+    short = re.sub(r"[^A-Za-z0-9]+", "_", secret).upper()
+    names = (whole, short)
+    return tuple(f"_{name}" if name[0].isdigit() else name for name in names)
+
+
+def known_values(file: Path | None) -> dict[str, str]:
+    """Return the environment over what an env file says."""
+    found: dict[str, str] = {}
+    path = file or Path(".env")
+    if path.is_file():
+        for line in path.read_text("utf-8").splitlines():
+            name, separator, value = line.strip().removeprefix("export ").partition("=")
+            if separator and not name.startswith("#"):
+                found[name.strip()] = _unquoted(value.strip())
+    elif file is not None:
+        refuse(f"{file} is not there", "leave --env-file out to use the environment alone")
+    return found | os.environ
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value.partition(" #")[0].rstrip()
+
+
+@contextmanager
+def serving(
+    local: Local, *, port: int, model: str | None, quiet: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve with the real runtime, in a process of its own, until the block ends."""
+    if find_spec("fleetform_runtime") is None:
+        refuse("the runtime is not installed here", "pip install ./runtime, or `make test` once")
+    with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
+        for name, text in local.prompts.items():
+            Path(folder, name).write_text(text, "utf-8")
+        config = Path(folder, "agent.json")
+        config.write_text(json.dumps(local.document), "utf-8")
+        command = [sys.executable, "-m", "fleetform_runtime", "serve", "--config", str(config)]
+        command += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0"]
+        command += ["--model", model] if model else []
+        process = subprocess.Popen(  # noqa: S603 - this Python, our own module
+            command,
+            env={**os.environ, **local.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL if quiet else None,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def show(local: Local) -> None:
+    """Print what was changed for a laptop, and stop when something is missing."""
+    for note in dict.fromkeys(local.notes):
+        typer.echo(f"note: {note}", err=True)
+    if local.missing:
+        for line in dict.fromkeys(local.missing):
+            typer.echo(f"error: {line}", err=True)
+        hint = "in the environment or in .env; --model scripted needs none of them"
+        typer.echo(f"  hint: {hint}", err=True)
+        raise typer.Exit(PROBLEMS)

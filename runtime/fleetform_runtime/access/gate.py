@@ -1,0 +1,72 @@
+"""Own how many runs go on at once in this replica, and the short queue before them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.telemetry.metrics import Metrics
+
+
+class Gate:
+    """Let so many through; let a few wait for a moment; refuse the rest at once."""
+
+    def __init__(self, most: int, queue: int, seconds: float, metrics: Metrics) -> None:
+        self._free = most
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._longest = queue
+        self._seconds = seconds
+        self._metrics = metrics
+
+    async def enter(self) -> Callable[[], None]:
+        """Return what gives the place back, once.
+
+        Raises:
+            Problem: all places are taken, and the queue is full or too slow.
+        """
+        if self._free > 0 and not self._queue:
+            self._free -= 1
+        else:
+            await self._wait()
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._pass_on()
+
+        return leave
+
+    async def _wait(self) -> None:
+        if len(self._queue) >= self._longest:
+            self._metrics.refused("queue" if self._longest else "concurrency")
+            raise Problem("overloaded", "all places are taken, and so is the queue", 1)
+        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(place)
+        self._tell()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await place
+        except TimeoutError:
+            self._metrics.refused("concurrency")
+            raise Problem("overloaded", f"no place became free in {self._seconds:g} s", 1) from None
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._pass_on()
+            raise
+        finally:
+            if place in self._queue:
+                self._queue.remove(place)
+            self._tell()
+
+    def _pass_on(self) -> None:
+        while self._queue:
+            place = self._queue.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+    def _tell(self) -> None:
+        self._metrics.set("agent_queue_depth", len(self._queue))

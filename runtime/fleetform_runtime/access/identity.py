@@ -1,0 +1,109 @@
+"""Own who a caller is: one Protocol, API keys, and everybody."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.sections.access import ApiKey, ApiKeyAuth
+
+SHORTEST_KEY = 16
+_USER = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A caller; only a gateway may name somebody else in a request's body."""
+
+    user: str
+    may_name_users: bool = False
+
+
+class Authenticator(Protocol):
+    """Tell who a caller is by the headers of a request."""
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Return the caller.
+
+        Raises:
+            Problem: nobody we know.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up connections."""
+        ...
+
+
+class Anybody:
+    """Let everybody in, as one user."""
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Return the one user."""
+        return Identity("anonymous")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class ApiKeys:
+    """Know callers by keys, of which only hashes are held and compared, all of them every time."""
+
+    def __init__(self, settings: ApiKeyAuth, secrets: Secrets) -> None:
+        self._settings = settings
+        self._secrets = secrets
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Return the caller that the key names."""
+        shown = bearer(headers) or headers.get("x-api-key", "")
+        offered = hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
+        found: ApiKey | None = None
+        for key in self._settings.keys:
+            expected = self._hash(key)
+            if expected is not None and hmac.compare_digest(offered, expected):
+                found = key
+        if found is None or not shown:
+            raise unauthenticated("show a key: Authorization: Bearer <key>, or X-API-Key: <key>")
+        if not found.on_behalf:
+            return Identity(found.name)
+        return named(found.name, headers.get(self._settings.user_header.lower()))
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    def _hash(self, key: ApiKey) -> bytes | None:
+        try:
+            value = self._secrets.value(key.secret)
+        except SecretMissingError:
+            return None
+        if len(value) < SHORTEST_KEY:
+            return None
+        return hashlib.sha256(value.encode()).digest()
+
+
+def named(gateway: str, user: str | None) -> Identity:
+    """Return the user that a gateway names; without a name the gateway is the user.
+
+    Raises:
+        Problem: the name is none.
+    """
+    if user is None or user == "":
+        return Identity(gateway, may_name_users=True)
+    if not _USER.fullmatch(user):
+        raise Problem("invalid_request", "the user's name has 1 to 256 printable characters")
+    return Identity(f"{gateway}/{user}", may_name_users=True)
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """Return the token of the Authorization header, or nothing."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def unauthenticated(detail: str) -> Problem:
+    """Return the problem of a caller whom nobody knows."""
+    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,172 @@
+"""Own callers with a JWT of an OpenID Connect issuer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import jwt
+import orjson
+
+from fleetform_runtime.access.identity import Identity, bearer, unauthenticated
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.sections.access import OidcAuth
+from fleetform_runtime.tls import TlsFiles
+
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+)  # fmt: skip
+"""Asymmetric ones: whoever can read a public key must not be able to sign."""
+KEYS_SECONDS = 3600
+UNKNOWN_KEY_SECONDS = 10
+"""Tokens with an unknown key make us look at most this often, or anybody could make us."""
+FETCH_SECONDS = 5
+LARGEST = 1024 * 1024
+LONGEST_TOKEN = 16_384
+
+
+class Oidc:
+    """Verify signature, issuer, audience, expiry and scopes."""
+
+    def __init__(self, settings: OidcAuth, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tls = TlsFiles(settings.tls)
+        self._session: aiohttp.ClientSession | None = None
+        self._keys: list[jwt.PyJWK] = []
+        self._fetched = float("-inf")
+        self._tried = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def identify(self, headers: Mapping[str, str]) -> Identity:
+        """Return the user whom the token names."""
+        token = bearer(headers)
+        if not token:
+            raise unauthenticated("show a token: Authorization: Bearer <JWT>")
+        if len(token) > LONGEST_TOKEN:
+            raise unauthenticated("the token is too long")
+        try:
+            claims = self._verified(token, await self._key(token))
+        except jwt.PyJWTError:
+            raise unauthenticated("the token is not valid here") from None
+        except (ValueError, TypeError, RecursionError):
+            raise unauthenticated("the token cannot be read") from None
+        return self._identity(claims)
+
+    async def close(self) -> None:
+        """Close the connections to the issuer."""
+        if self._session is not None:
+            await self._session.close()
+
+    def _verified(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
+        settings = self._settings
+        claims = jwt.decode(
+            token,
+            key=key,
+            algorithms=[key.algorithm_name],
+            issuer=settings.issuer,
+            audience=settings.audience,
+            leeway=settings.clock_skew_seconds,
+            options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+        )
+        return dict(claims)
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        user = claims.get(self._settings.user_claim)
+        if not isinstance(user, str) or not user.strip() or len(user) > 256:
+            raise unauthenticated(f"the token has no usable claim {self._settings.user_claim}")
+        granted = claims.get("scope", claims.get("scp", ""))
+        scopes = granted.split() if isinstance(granted, str) else granted
+        if not isinstance(scopes, list):
+            scopes = []
+        missing = [scope for scope in self._settings.required_scopes if scope not in scopes]
+        if missing:
+            raise Problem("forbidden", f"the token lacks the scopes {', '.join(missing)}")
+        return Identity(user)
+
+    async def _key(self, token: str) -> jwt.PyJWK:
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") not in ALGORITHMS or "crit" in header:
+            raise unauthenticated("the token is signed in a way that is not accepted")
+        name = header.get("kid")
+        if self._clock() - self._fetched > KEYS_SECONDS:
+            await self._fetch()
+        found = self._find(name, header["alg"])
+        if found is None and self._clock() - self._tried > UNKNOWN_KEY_SECONDS:
+            await self._fetch()
+            found = self._find(name, header["alg"])
+        if found is None:
+            raise unauthenticated("the token's key is not one of the issuer's")
+        return found
+
+    def _find(self, name: Any, algorithm: str) -> jwt.PyJWK | None:
+        fitting = [
+            key
+            for key in self._keys
+            if key.algorithm_name == algorithm and (name is None or key.key_id == name)
+        ]
+        return fitting[0] if len(fitting) == 1 or (fitting and name is not None) else None
+
+    async def _fetch(self) -> None:
+        """Read the issuer's keys; those that were read before stay when that fails."""
+        async with self._lock:
+            if self._clock() - self._tried <= 1:
+                return
+            self._tried = self._clock()
+            try:
+                async with asyncio.timeout(FETCH_SECONDS):
+                    self._keys = _usable(await self._get(await self._where()))
+                self._fetched = self._clock()
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+                if not self._keys:
+                    raise Problem("not_ready", "the issuer's keys cannot be read", 5) from None
+
+    async def _where(self) -> str:
+        if self._settings.jwks_url:
+            return self._settings.jwks_url
+        base = self._settings.issuer.rstrip("/")
+        found = await self._get(f"{base}/.well-known/openid-configuration")
+        if found["issuer"] != self._settings.issuer:
+            raise ValueError("the discovery document is of another issuer")
+        where = found["jwks_uri"]
+        if not isinstance(where, str) or not where.startswith(("https://", "http://")):
+            raise ValueError("jwks_uri")
+        if base.startswith("https://") and not where.startswith("https://"):
+            raise ValueError("jwks_uri is not https")
+        return where
+
+    async def _get(self, url: str) -> Any:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+        context = self._tls.context() or True
+        async with self._session.get(url, ssl=context, allow_redirects=False) as response:
+            if response.status != 200:
+                raise ValueError(f"status {response.status}")
+            raw = await response.content.read(LARGEST)
+            while not response.content.at_eof():
+                raw += await response.content.read(LARGEST)
+                if len(raw) > LARGEST:
+                    raise ValueError("too large")
+        return orjson.loads(raw)
+
+
+def _usable(document: Any) -> list[jwt.PyJWK]:
+    """Return the signing keys of a set; one that we do not understand is left out."""
+    found = []
+    for key in document["keys"]:
+        if not isinstance(key, dict) or key.get("use", "sig") != "sig" or key.get("kty") == "oct":
+            continue
+        try:
+            made = jwt.PyJWK.from_dict(key)
+        except jwt.PyJWTError:
+            continue
+        if made.algorithm_name in ALGORITHMS:
+            found.append(made)
+            if key.get("kty") == "RSA" and "alg" not in key:
+                found += [
+                    jwt.PyJWK.from_dict(key, algorithm=name)
+                    for name in ALGORITHMS
+                    if name[:2] in ("RS", "PS") and name != made.algorithm_name
+                ]
+    return found

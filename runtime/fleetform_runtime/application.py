@@ -1,0 +1,263 @@
+"""Own the assembly: everything that lives as long as the process, made from one agent.json."""
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from fleetform_runtime import __version__
+from fleetform_runtime.access.gate import Gate
+from fleetform_runtime.access.identity import Anybody, ApiKeys, Authenticator
+from fleetform_runtime.access.quotas import Counters, LocalCounters, Quotas
+from fleetform_runtime.http import surface
+from fleetform_runtime.http.chat import Streams
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.gateway import Gateway
+from fleetform_runtime.http.health import Health
+from fleetform_runtime.http.router import Router
+from fleetform_runtime.http.socket import Socket
+from fleetform_runtime.models import ChatModel
+from fleetform_runtime.models.build import Build, upstreams
+from fleetform_runtime.models.build import build as build_model
+from fleetform_runtime.runs.loop import Loop
+from fleetform_runtime.runs.registry import Registry
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.runs.sessions import Sessions
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
+from fleetform_runtime.sections.memory import RedisMemory
+from fleetform_runtime.sections.tools import HumanTool
+from fleetform_runtime.settings import Settings
+from fleetform_runtime.store import Store, StoreError
+from fleetform_runtime.store.build import build as build_store
+from fleetform_runtime.store.measured import MeasuredStore
+from fleetform_runtime.telemetry.logs import redactor
+from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.telemetry.traces import NoSpans, Spans
+from fleetform_runtime.tools import ToolSource
+from fleetform_runtime.tools.build import McpServers, fixed_tools, mcp_servers
+from fleetform_runtime.tools.toolbox import Toolbox
+
+log = logging.getLogger(__name__)
+
+REOPEN_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class State:
+    """Where the process is in its life."""
+
+    draining: bool = False
+    store_open: bool = False
+
+
+class Application:
+    """One agent, ready to answer."""
+
+    def __init__(
+        self, settings: Settings, prompt: str, secrets: Secrets, make_model: Build = build_model
+    ) -> None:
+        self.settings = settings
+        self.state = State()
+        self.metrics = Metrics(settings.agent.name)
+        self.hash = fingerprint(settings, prompt)
+        self._prompt = prompt
+        self._secrets = secrets
+        secrets.learn_all(settings)
+        self.store: Store = MeasuredStore(build_store(settings, secrets), self.metrics)
+        self.models: dict[str, ChatModel] = upstreams(settings, secrets, self.metrics, make_model)
+        self.authenticator: Authenticator = _authenticator(settings, secrets)
+        self.spans: Spans = _spans(settings, secrets)
+        self.servers: McpServers = mcp_servers(settings, secrets, self.metrics)
+        self._tools = fixed_tools(settings, secrets)
+        self._counters = self._build_counters()
+        self.runs = self._runs()
+        self.gateway = self._gateway()
+        self._opening: asyncio.Task[None] | None = None
+        self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect; what does not answer yet is tried again behind."""
+        self._opening = asyncio.create_task(self._open_store())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._opening), 2)
+        await self.servers.open()
+
+    async def close(self) -> None:
+        """Give everything up."""
+        if self._opening is not None:
+            self._opening.cancel()
+        await self.servers.close()
+        closing: list[_Closing] = [
+            *self._tools,
+            *self.models.values(),
+            self.authenticator,
+            self._counters,
+        ]
+        for part in closing:
+            await part.close()
+        await self.store.close()
+        self.spans.close()
+
+    async def _open_store(self) -> None:
+        while True:
+            try:
+                await self.store.open()
+            except StoreError as error:
+                log.warning("the conversation store does not answer: %s", error)
+                await asyncio.sleep(REOPEN_SECONDS)
+            else:
+                self.state.store_open = True
+                return
+
+    # -- assembly --------------------------------------------------------------------------------
+
+    def _runs(self) -> Runs:
+        settings, limits = self.settings, self.settings.limits
+        answers = {
+            tool.name: tool.output
+            for tool in settings.tools
+            if isinstance(tool, HumanTool) and tool.output is not None
+        }
+        policy = settings.memory.policy
+        sources: list[ToolSource] = [_Fixed(self._tools), self.servers]
+        redact = redactor(self._secrets.known)
+        toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
+        return Runs(
+            sessions=Sessions(self.store, policy.max_conversation_history, answers),
+            registry=Registry(self.store, self.metrics),
+            loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),
+            models=self.models,
+            default_model=settings.model.key,
+            system=self._prompt,
+            limits=limits,
+            gate=Gate(
+                limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, self.metrics
+            ),
+            quotas=Quotas(limits, self._counters, self.metrics),
+            metrics=self.metrics,
+            spans=self.spans,
+            context_characters=_context_characters(settings, self._prompt),
+        )
+
+    def _build_counters(self) -> Counters:
+        memory = self.settings.memory
+        if not isinstance(memory, RedisMemory):
+            return LocalCounters()
+        from fleetform_runtime.access.redis_counters import RedisCounters  # noqa: PLC0415
+
+        agent = self.settings.agent
+        return RedisCounters(memory, self._secrets, agent.namespace, agent.name)
+
+    def _gateway(self) -> Gateway:
+        settings = self.settings
+        streams = Streams(settings.limits.concurrent_streams, self.metrics)
+        health = Health(self.store, lambda: self.state.draining, self.servers.unreachable)
+        routes = surface.routes(settings, self.runs, streams, health, self._info)
+        socket = Socket(
+            self.runs,
+            streams,
+            self.authenticator,
+            settings.server,
+            self.metrics,
+            settings.limits.body_bytes,
+        )
+        return Gateway(
+            Router(routes),
+            socket,
+            self.authenticator,
+            self.metrics,
+            settings.server.cors_origins,
+            lambda: self.state.draining,
+        )
+
+    async def _info(self, _: Any) -> Json:
+        settings = self.settings
+        return Json(
+            {
+                "agent": settings.agent.name,
+                "namespace": settings.agent.namespace,
+                "display_name": settings.agent.display_name or settings.agent.name,
+                "description": settings.agent.description or "",
+                "version": __version__,
+                "contract": settings.contract,
+                "config": self.hash,
+                "models": list(self.models),
+                "default_model": settings.model.key,
+                "tools": [tool.name for tool in self._tools],
+                "mcp_servers": self.servers.states(),
+                "memory": settings.memory.type,
+                "auth": settings.auth.type,
+                "features": sorted(_features()),
+            }
+        )
+
+
+class _Closing(Protocol):
+    async def close(self) -> None: ...
+
+
+class _Fixed:
+    """The tools that the specification names."""
+
+    def __init__(self, tools: Any) -> None:
+        self._held = tools
+
+    async def tools(self) -> Any:
+        return self._held
+
+
+def _features() -> list[str]:
+    from fleetform_runtime.settings import SERVED_FEATURES  # noqa: PLC0415
+
+    return [str(feature) for feature in SERVED_FEATURES]
+
+
+def _authenticator(settings: Settings, secrets: Secrets) -> Authenticator:
+    auth = settings.auth
+    if isinstance(auth, ApiKeyAuth):
+        return ApiKeys(auth, secrets)
+    if isinstance(auth, OidcAuth):
+        from fleetform_runtime.access.oidc import Oidc  # noqa: PLC0415
+
+        return Oidc(auth)
+    return Anybody()
+
+
+def _spans(settings: Settings, secrets: Secrets) -> Spans:
+    tracing = settings.observability.tracing
+    if not tracing.enabled or not tracing.sample_rate:
+        return NoSpans()
+    from fleetform_runtime.telemetry.otlp import OtlpSpans  # noqa: PLC0415
+
+    return OtlpSpans(settings, secrets)
+
+
+def _context_characters(settings: Settings, prompt: str) -> dict[str, int]:
+    """Return for each model with a known window how long a history may be.
+
+    Three characters to a token err on the safe side for most languages; the answer, the prompt and
+    a tenth are kept free.
+    """
+    found = {}
+    for model in (settings.model, *settings.models):
+        if model.context_tokens:
+            free = model.context_tokens * 9 // 10 - (model.max_tokens or 1024)
+            found[model.key] = max(1_000, free * 3 - len(prompt))
+    return found
+
+
+def fingerprint(settings: Settings, prompt: str) -> str:
+    """Return a hash of the configuration, which holds no secrets."""
+    text = settings.model_dump_json(by_alias=True, exclude_unset=True) + "\n" + prompt
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_prompt(settings: Settings, folder: Path) -> str:
+    """Read the system prompt beside agent.json."""
+    return (folder / settings.prompt.system.file).read_text("utf-8")

@@ -1,0 +1,153 @@
+"""Own what is wrong with an agent.json before anything is served."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from fleetform_runtime.access.identity import SHORTEST_KEY
+from fleetform_runtime.secrets import SecretMissingError, Secrets, references
+from fleetform_runtime.sections.access import ApiKeyAuth
+from fleetform_runtime.sections.base import Tls
+from fleetform_runtime.settings import Settings
+from fleetform_runtime.tls import build
+
+Found = TypeVar("Found", bound=BaseModel)
+
+EXTRAS = {"anthropic": "anthropic", "bedrock": "boto3", "google": "google.genai"}
+
+
+def load(path: Path) -> tuple[Settings | None, list[str]]:
+    """Read agent.json; return it, or what is wrong, one line per problem with its JSON path."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return None, [f"{path}: cannot be read: {error.strerror}"]
+    try:
+        return Settings.model_validate_json(raw), []
+    except ValidationError as error:
+        return None, [f"{path}: {line}" for line in _lines(error, raw)]
+
+
+def problems(
+    settings: Settings, folder: Path, secrets: Secrets, *, models: bool = True
+) -> list[str]:
+    """Return what keeps a valid document from being served here: prompts, secrets, extras."""
+    found = _prompt(settings, folder)
+    unused = () if models else ("model", "models", "fallbacks")
+    for path, reference in references(settings):
+        if path.removeprefix("$.").partition(".")[0].partition("[")[0] in unused:
+            continue
+        try:
+            secrets.value(reference)
+        except SecretMissingError as error:
+            found.append(f"{path}: {error}")
+    found += _short_keys(settings, secrets)
+    found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
+    if models:
+        found += _extras(settings)
+    return found
+
+
+def _prompt(settings: Settings, folder: Path) -> list[str]:
+    file = folder / settings.prompt.system.file
+    try:
+        file.read_text("utf-8")
+    except OSError as error:
+        return [f"$.prompt.system.file: {file} cannot be read: {error.strerror}"]
+    except UnicodeDecodeError:
+        return [f"$.prompt.system.file: {file} is not UTF-8"]
+    return []
+
+
+def _short_keys(settings: Settings, secrets: Secrets) -> list[str]:
+    found = []
+    if isinstance(settings.auth, ApiKeyAuth):
+        for index, key in enumerate(settings.auth.keys):
+            try:
+                value = secrets.value(key.secret)
+            except SecretMissingError:
+                continue
+            if len(value) < SHORTEST_KEY:
+                what = f"the key has {len(value)} characters, fewer than {SHORTEST_KEY}"
+                found.append(f"$.auth.keys[{index}].secret: {what}")
+    return found
+
+
+def _extras(settings: Settings) -> list[str]:
+    found = []
+    for path, model in _models(settings):
+        module = EXTRAS.get(model.provider)
+        if module is not None and not _installed(module):
+            what = f"this image lacks the extra {model.provider}"
+            found.append(f"{path}.provider: {what}")
+    return found
+
+
+def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:
+    """Yield every section of a kind, with its JSON path."""
+    if isinstance(node, kind):
+        yield path, node
+    elif isinstance(node, BaseModel):
+        for name, field in type(node).model_fields.items():
+            yield from sections(getattr(node, name), kind, f"{path}.{field.alias or name}")
+    elif isinstance(node, tuple):
+        for index, item in enumerate(node):
+            yield from sections(item, kind, f"{path}[{index}]")
+
+
+def _broken(tls: Tls) -> str | None:
+    for name in (tls.ca_file, tls.cert_file, tls.key_file):
+        if name is not None and not os.access(name, os.R_OK):
+            return f"{name} cannot be read"
+    try:
+        build(tls)
+    except (OSError, ValueError) as error:
+        return f"its files make no TLS context: {error}"
+    return None
+
+
+def _models(settings: Settings) -> list[tuple[str, Any]]:
+    return [
+        ("$.model", settings.model),
+        *((f"$.models[{index}]", model) for index, model in enumerate(settings.models)),
+        *((f"$.fallbacks[{index}]", model) for index, model in enumerate(settings.fallbacks)),
+    ]
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _lines(error: ValidationError, raw: bytes) -> list[str]:
+    try:
+        document = json.loads(raw)
+    except ValueError:
+        document = None
+    return [
+        f"{_path(item['loc'], document)}: {item['msg'].removeprefix('Value error, ')}"
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+
+
+def _path(location: Sequence[int | str], document: Any) -> str:
+    """Write a location as the path in the document: tags of unions are no part of it."""
+    path, node = "$", document
+    for index, step in enumerate(location):
+        if isinstance(step, int):
+            path += f"[{step}]"
+            is_there = isinstance(node, list) and step < len(node)
+            node = node[step] if is_there else None
+        elif isinstance(node, Mapping) and step in node:
+            path += f".{step}"
+            node = node[step]
+        elif index + 1 == len(location) and not step[:1].isupper():
+            path += f".{step}"
+    return path

@@ -1,0 +1,95 @@
+"""Own the command line of the image: serve, check, schema."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fleetform_runtime import __version__
+
+CONFIG = "/etc/fleetform/agent.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 is fine, 1 a problem with the configuration, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    if options.command == "schema":
+        return _schema()
+    return _serve(options) if options.command == "serve" else _check(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fleetform-runtime", description="Serve one agent, described by agent.json."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="answer requests until SIGTERM")
+    check = commands.add_parser("check", help="load, resolve secrets, print problems")
+    commands.add_parser("schema", help="print the JSON Schema of agent.json")
+    for command in (serve, check):
+        command.add_argument(
+            "--config",
+            type=Path,
+            default=Path(os.environ.get("FLEETFORM_CONFIG", CONFIG)),
+            help=f"agent.json; default: $FLEETFORM_CONFIG, else {CONFIG}",
+        )
+        command.add_argument(
+            "--model",
+            choices=["scripted"],
+            help="answer by rule, without a key and without a network: for demonstrations and tests",
+        )
+    serve.add_argument("--host", help="address to listen on, over server.host")
+    serve.add_argument("--port", type=int, help="port, over server.port; 0 is any free one")
+    serve.add_argument("--metrics-port", type=int, help="port of /metrics, over server.metricsPort")
+    return parser
+
+
+def _schema() -> int:
+    from fleetform_runtime.schema import contract  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(contract(), indent=2, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from fleetform_runtime import check  # noqa: PLC0415
+    from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
+
+    settings, found = check.load(options.config)
+    if settings is not None:
+        folder = options.config.parent
+        found = check.problems(settings, folder, Secrets(), models=options.model is None)
+        found = [f"{options.config}: {line}" for line in found]
+    for line in found:
+        sys.stderr.write(f"error: {line}\n")
+    if not found:
+        sys.stdout.write(f"{options.config}: fine\n")
+    return 1 if found else 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    """Start only what `check` finds nothing wrong with."""
+    from fleetform_runtime import check  # noqa: PLC0415
+    from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
+
+    secrets = Secrets()
+    settings, found = check.load(options.config)
+    if settings is not None:
+        found = check.problems(
+            settings, options.config.parent, secrets, models=options.model is None
+        )
+        found = [f"{options.config}: {line}" for line in found]
+    if settings is None or found:
+        for line in found:
+            sys.stderr.write(f"error: {line}\n")
+        return 1
+    from fleetform_runtime.start import start  # noqa: PLC0415
+
+    return start(settings, options, secrets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

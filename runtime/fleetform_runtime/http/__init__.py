@@ -1,0 +1,1 @@
+"""Speak HTTP: what comes in is checked, what goes out is documented."""

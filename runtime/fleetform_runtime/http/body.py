@@ -1,0 +1,88 @@
+"""Own the bodies of requests: bounded in bytes, in time and in shape."""
+
+import asyncio
+from typing import TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from fleetform_runtime.problems import Problem
+
+T = TypeVar("T", bound=BaseModel)
+MOST_ERRORS = 20
+CLOSE = {"Connection": "close"}
+"""What was refused unread must not be taken for the next request."""
+
+
+class Fields(BaseModel):
+    """Refuse unknown fields and other types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+async def read(request: Request, model: type[T], most: int, seconds: float) -> T:
+    """Read and check a JSON body.
+
+    Raises:
+        Problem: it is too large, too slow, no JSON, or not what the model says.
+    """
+    _check_type(request)
+    try:
+        async with asyncio.timeout(seconds):
+            raw = await _bytes(request, most)
+    except TimeoutError:
+        detail = f"the body did not arrive in {seconds:g} s"
+        raise Problem("request_timeout", detail, headers=CLOSE) from None
+    return parsed(raw, model)
+
+
+def parsed(raw: bytes | str, model: type[T]) -> T:
+    """Check JSON that has arrived."""
+    try:
+        document = orjson.loads(raw or b"null")
+    except ValueError as error:
+        raise Problem("invalid_json", f"the body is not JSON: {error}") from None
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise _wrong(error) from None
+    except RecursionError:
+        raise Problem("invalid_json", "the body is nested too deeply") from None
+
+
+def _check_type(request: Request) -> None:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not (
+        kind.startswith("application/") and kind.endswith("+json")
+    ):
+        raise Problem("unsupported_media_type", "send application/json", headers=CLOSE)
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding != "identity":
+        raise Problem("unsupported_media_type", "send it without compression", headers=CLOSE)
+
+
+async def _bytes(request: Request, most: int) -> bytes:
+    too_large = Problem("body_too_large", f"at most {most} bytes", headers=CLOSE)
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length[:20]) > most:
+        raise too_large
+    pieces, size = [], 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > most:
+                raise too_large
+            pieces.append(piece)
+    except ClientDisconnect:
+        raise Problem("invalid_request", "the caller went away", headers=CLOSE) from None
+    return b"".join(pieces)
+
+
+def _wrong(error: ValidationError) -> Problem:
+    errors = [
+        {"path": ".".join(str(step) for step in item["loc"]), "message": item["msg"]}
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    ][:MOST_ERRORS]
+    detail = "; ".join(f"{item['path'] or 'body'}: {item['message']}" for item in errors[:3])
+    return Problem("invalid_fields", detail, extra={"errors": errors})

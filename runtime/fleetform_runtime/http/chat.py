@@ -1,0 +1,166 @@
+"""Own POST /chat and its alias."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Any
+
+from pydantic import Field
+from starlette.requests import Request
+
+from fleetform_runtime.access.identity import Identity, named
+from fleetform_runtime.http.body import Fields, read
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.events import EventStream
+from fleetform_runtime.messages import User
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.sections.access import Limits
+from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.store import Event
+from fleetform_runtime.telemetry.metrics import Metrics
+
+SESSION_ID = r"^[A-Za-z0-9_-]{1,128}$"
+EVENT_STREAM = "text/event-stream"
+
+
+class ChatBody(Fields):
+    """What a person says, and to which conversation."""
+
+    message: Annotated[str, Field(min_length=1, description="What the agent is told.")]
+    session_id: Annotated[
+        str | None, Field(pattern=SESSION_ID, description="Conversation to go on with.")
+    ] = None
+    user_id: Annotated[
+        str | None,
+        Field(max_length=256, description="User, where the caller may name users; else ignored."),
+    ] = None
+    model: Annotated[
+        str | None, Field(max_length=256, description="One of the models that /v1/models lists.")
+    ] = None
+    stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, max_length=64, description="Kept with the trace of the run."
+    )
+
+
+class Streams:
+    """Count the open streams of this replica and bound them."""
+
+    def __init__(self, most: int, metrics: Metrics) -> None:
+        self._most = most
+        self._metrics = metrics
+        self.open = 0
+
+    def enter(self) -> Callable[[], None]:
+        """Take a place; return what gives it back.
+
+        Raises:
+            Problem: all are taken.
+        """
+        if self.open >= self._most:
+            self._metrics.refused("streams")
+            raise Problem("overloaded", "too many open streams", 2)
+        self._move(1)
+        left = False
+
+        def leave() -> None:
+            nonlocal left
+            if not left:
+                left = True
+                self._move(-1)
+
+        return leave
+
+    def _move(self, by: int) -> None:
+        self.open += by
+        self._metrics.set("agent_inflight_streams", self.open)
+
+
+class Chat:
+    """Answer chats."""
+
+    def __init__(
+        self, agent: str, runs: Runs, streams: Streams, limits: Limits, server: Server
+    ) -> None:
+        self._agent = agent
+        self._runs = runs
+        self._streams = streams
+        self._limits = limits
+        self._server = server
+
+    async def chat(self, request: Request) -> Any:
+        """Run the agent once."""
+        body = await self.read(request, ChatBody)
+        identity = acting(request.state.identity, body.user_id)
+        order = Order(
+            user=identity.user,
+            message=User(body.message),
+            session=body.session_id,
+            model=body.model,
+            streaming=body.stream or wants_stream(request),
+            metadata=body.metadata,
+            traceparent=request.headers.get("traceparent"),
+        )
+        return await self.answer(order, lambda: self._runs.start(order))
+
+    async def alias(self, request: Request) -> Any:
+        """Run the agent that the path names: this one."""
+        if request.path_params["name"] != self._agent:
+            raise Problem("not_found", f"this is {self._agent}")
+        return await self.chat(request)
+
+    async def read(self, request: Request, model: Any) -> Any:
+        """Read a body within the limits."""
+        return await read(request, model, self._limits.body_bytes, self._server.read_seconds)
+
+    async def answer(self, order: Order, start: Callable[[], Any]) -> Any:
+        """Start a run; answer with its result or its events."""
+        if not order.streaming:
+            run: LiveRun = await start()
+            return Json(await run.finished())
+        leave = self._streams.enter()
+        try:
+            run = await start()
+        except BaseException:
+            leave()
+            raise
+        return self.stream(run.log.follow(0, self._server.ping_seconds), leave)
+
+    def stream(self, source: AsyncIterator[list[Event]], leave: Callable[[], None]) -> EventStream:
+        """Follow a run."""
+        return EventStream(source, self._server.slow_reader_seconds, ended=leave)
+
+    async def follow(self, request: Request) -> EventStream:
+        """Follow a run from an event on."""
+        after = _last_event(request)
+        leave = self._streams.enter()
+        try:
+            source = await self._runs.follow(
+                request.state.identity.user,
+                request.path_params["id"],
+                after,
+                self._server.ping_seconds,
+            )
+        except BaseException:
+            leave()
+            raise
+        return self.stream(source, leave)
+
+
+def acting(identity: Identity, user: str | None) -> Identity:
+    """Return the user for whom a caller acts: itself, unless it may name others."""
+    if user is None or not identity.may_name_users:
+        return identity
+    return named(identity.user.partition("/")[0], user)
+
+
+def wants_stream(request: Request) -> bool:
+    """Say whether the caller asked for events by its Accept header."""
+    return EVENT_STREAM in request.headers.get("accept", "")
+
+
+def _last_event(request: Request) -> int:
+    shown = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+    if not (shown.isdecimal() and shown.isascii() and len(shown) < 16):
+        raise Problem("invalid_request", "Last-Event-ID is the number of an event")
+    return int(shown)

@@ -1,0 +1,203 @@
+"""Own what happens to every request: who calls, how long it took, how failures are written."""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from fleetform_runtime.access.identity import Authenticator
+from fleetform_runtime.http import errors
+from fleetform_runtime.http.events import SlowReaderError
+from fleetform_runtime.http.router import Route, Router
+from fleetform_runtime.metrics import METRICS
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.store import StoreError
+from fleetform_runtime.telemetry.logs import request_id
+from fleetform_runtime.telemetry.metrics import Metrics
+
+log = logging.getLogger("fleetform_runtime.requests")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+LABELS = next(
+    frozenset(label.values)
+    for metric in METRICS
+    if metric.name == "agent_request_total"
+    for label in metric.labels
+    if label.name == "route"
+)
+_CAUSES = {"memory_unavailable": "memory", "overloaded": "overload", "timeout": "timeout"}
+
+Socket = Callable[[Scope, Receive, Send], Any]
+
+
+class Gateway:
+    """The outermost ASGI application."""
+
+    def __init__(
+        self,
+        router: Router,
+        socket: Socket,
+        authenticator: Authenticator,
+        metrics: Metrics,
+        cors_origins: tuple[str, ...],
+        is_draining: Callable[[], bool],
+    ) -> None:
+        self._router = router
+        self._socket = socket
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._origins = frozenset(cors_origins)
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or serve one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        elif scope["type"] == "http":
+            await _Exchange(self, scope, receive, send).run()
+
+    @property
+    def router(self) -> Router:
+        """Give the routes."""
+        return self._router
+
+    @property
+    def metrics(self) -> Metrics:
+        """Give the metrics."""
+        return self._metrics
+
+    async def respond(self, request: Request, route: Route) -> Any:
+        """Let the handler of a route answer."""
+        if not route.public:
+            request.state.identity = await self._authenticator.identify(request.headers)
+        return await route.handler(request)
+
+    def cors(self, request: Request) -> dict[str, str]:
+        """Return the headers for a page of another origin that may call."""
+        origin = request.headers.get("origin")
+        if origin is None or not ({origin, "*"} & self._origins):
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, ETag",
+            "Vary": "Origin",
+        }
+
+    @property
+    def closing(self) -> bool:
+        """Say whether connections should not be used again."""
+        return self._is_draining()
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        self._gateway = gateway
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._status = 0
+        self._route: Route | None = None
+        self._request = Request(scope, receive)
+        self._began = time.perf_counter()
+        self._headers: list[tuple[bytes, bytes]] = []
+
+    async def run(self) -> None:
+        shown = self._request.headers.get("x-request-id", "")
+        name = shown if _REQUEST_ID.fullmatch(shown) else uuid.uuid4().hex
+        token = request_id.set(name)
+        self._headers = [(b"x-request-id", name.encode()), (b"x-content-type-options", b"nosniff")]
+        for header, value in self._gateway.cors(self._request).items():
+            self._headers.append((header.lower().encode(), value.encode()))
+        try:
+            await self._answer()
+        except SlowReaderError:
+            log.info("a reader was too slow; its connection is cut")
+            raise
+        finally:
+            self._tell()
+            request_id.reset(token)
+
+    async def _answer(self) -> None:
+        try:
+            answer = await self._found()
+        except Problem as problem:
+            answer = self._problem(problem)
+        except StoreError as error:
+            log.warning("the store failed: %s", error)
+            answer = self._problem(
+                Problem("memory_unavailable", "the conversation store does not answer", 2)
+            )
+        except Exception:
+            log.exception("a request failed")
+            self._gateway.metrics.count("agent_request_errors_total", "internal")
+            answer = self._problem(Problem("internal", "the log of the runtime tells more"))
+        await answer(self._scope, self._receive, self._sending)
+
+    async def _found(self) -> Any:
+        method, path = self._scope["method"], self._scope["path"]
+        if method == "OPTIONS" and "access-control-request-method" in self._request.headers:
+            return self._preflight()
+        route, parameters = self._gateway.router.find(method, path)
+        self._route = route
+        self._scope["path_params"] = parameters
+        return await self._gateway.respond(self._request, route)
+
+    def _preflight(self) -> Response:
+        if not self._gateway.cors(self._request):
+            raise Problem("forbidden", "pages of this origin may not call")
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
+                "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, "
+                "X-Request-Id, X-User-Id, If-Match, Last-Event-ID",
+                "Access-Control-Max-Age": "600",
+            },
+        )
+
+    def _problem(self, problem: Problem) -> Response:
+        openai = self._scope["path"].startswith("/v1/")
+        if problem.run_id is None and (cause := _CAUSES.get(problem.code)):
+            self._gateway.metrics.count("agent_request_errors_total", cause)
+        return errors.response(problem, openai=openai)
+
+    async def _sending(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = [*message.get("headers", ()), *self._headers]
+            if self._gateway.closing:
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
+        await self._send(message)
+
+    def _tell(self) -> None:
+        if self._route is not None and self._route.silent:
+            return
+        path = self._route.path if self._route is not None else "other"
+        label = path if path in LABELS else "other"
+        failed = self._scope.get("state", {}).get("stream_failed", False)
+        status = 500 if failed or not self._status else self._status
+        seconds = time.perf_counter() - self._began
+        metrics = self._gateway.metrics
+        metrics.count("agent_request_total", label, f"{status // 100}xx")
+        metrics.observe("agent_request_duration_seconds", seconds, label)
+        log.info(
+            "%s %s %s",
+            self._scope["method"],
+            path,
+            self._status,
+            extra={
+                "method": self._scope["method"],
+                "route": path,
+                "status": self._status,
+                "duration_ms": round(seconds * 1000, 1),
+            },
+        )

@@ -1,0 +1,68 @@
+"""Own the probes: alive touches nothing, ready asks the store, a model that is down is no reason."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.store import Store, StoreError
+
+ASK_SECONDS = 2.0
+REMEMBER_SECONDS = 1.0
+"""Probes of several kinds arrive together; the store is asked once for all of them."""
+
+
+class Health:
+    """Answer probes."""
+
+    def __init__(
+        self,
+        store: Store,
+        is_draining: Callable[[], bool],
+        degraded: Callable[[], list[str]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._is_draining = is_draining
+        self._degraded = degraded
+        self._clock = clock
+        self._asked = float("-inf")
+        self._answered = False
+
+    async def live(self, request: Request) -> Json:
+        """Say that the process answers."""
+        return Json({"status": "ok"})
+
+    async def startup(self, request: Request) -> Json:
+        """Say that the process has started: it listens only then."""
+        return Json({"status": "ok"})
+
+    async def ready(self, request: Request) -> Json:
+        """Say whether requests should come here."""
+        if self._is_draining():
+            return Json({"status": "draining"}, 503, {"Retry-After": "1"})
+        if not await self._store_answers():
+            return Json({"status": "unready", "memory": "unreachable"}, 503, {"Retry-After": "2"})
+        missing = self._degraded()
+        body: dict[str, Any] = {"status": "degraded" if missing else "ok"}
+        if missing:
+            body["unreachable"] = missing
+        return Json(body)
+
+    async def _store_answers(self) -> bool:
+        if self._clock() - self._asked >= REMEMBER_SECONDS:
+            self._answered = await _answers(self._store.ping)
+            self._asked = self._clock()
+        return self._answered
+
+
+async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            await ping()
+    except (StoreError, TimeoutError):
+        return False
+    return True

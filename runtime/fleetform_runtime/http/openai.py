@@ -1,0 +1,358 @@
+"""Own /v1: the agent as a model of any client that speaks Chat Completions.
+
+Nothing is kept: the client sends the conversation each time. Tools of the agent are carried out
+here; tools that the client brings are handed back to it as tool calls.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+
+from fleetform_runtime.http.chat import Chat, Streams
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.events import PING, EventStream
+from fleetform_runtime.messages import (
+    Assistant,
+    Image,
+    Message,
+    Tool,
+    ToolCall,
+    ToolResult,
+    User,
+)
+from fleetform_runtime.models import ToolSpec
+from fleetform_runtime.problems import CODES, Problem
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.store import Event
+
+PASSED_ON = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "stop",
+    "seed",
+    "response_format",
+)
+
+
+class _Wire(BaseModel):
+    """Clients send more than we need; what we need is checked."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class Function(_Wire):
+    """A function that the client carries out."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class FunctionTool(_Wire):
+    """A tool of the client."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class CalledFunction(_Wire):
+    """What was called."""
+
+    name: str
+    arguments: str
+
+
+class Called(_Wire):
+    """A call in the history."""
+
+    id: str
+    type: str = "function"
+    function: CalledFunction
+
+
+class WireMessage(_Wire):
+    """One message of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+    tool_calls: list[Called] | None = None
+    tool_call_id: str | None = None
+    name: str | None = None
+
+
+class StreamOptions(_Wire):
+    """How a stream ends."""
+
+    include_usage: bool | None = None
+
+
+class Completion(_Wire):
+    """A request for a chat completion."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    tools: Annotated[list[FunctionTool], Field(max_length=256)] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    n: Literal[1] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class OpenAi:
+    """Answer /v1."""
+
+    def __init__(
+        self, agent: str, runs: Runs, chat: Chat, streams: Streams, server: Server
+    ) -> None:
+        self._agent = agent
+        self._runs = runs
+        self._chat = chat
+        self._streams = streams
+        self._server = server
+        self._since = int(time.time())
+
+    async def models(self, request: Request) -> Json:
+        """List the models: the agent itself, which is its default one, and all by name."""
+        names = [self._agent, *(name for name in self._runs.models if name != self._agent)]
+        return Json({"object": "list", "data": [self._shown(name) for name in names]})
+
+    async def model(self, request: Request) -> Json:
+        """Show one model."""
+        name = request.path_params["id"]
+        if name != self._agent:
+            self._runs.model(name)
+        return Json(self._shown(name))
+
+    def _shown(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._since, "owned_by": "fleetform"}
+
+    async def complete(self, request: Request) -> Any:
+        """Run the agent on the conversation that the client sends."""
+        body: Completion = await self._chat.read(request, Completion)
+        order = self._order(body, request)
+        if not order.streaming:
+            run = await self._runs.start(order)
+            return Json(_whole(run, await run.finished(), body.model))
+        leave = self._streams.enter()
+        try:
+            run = await self._runs.start(order)
+        except BaseException:
+            leave()
+            raise
+        usage = bool(body.stream_options and body.stream_options.include_usage)
+        source = run.log.follow(0, self._server.ping_seconds)
+        write = _Chunks(run, body.model, usage=usage)
+        return EventStream(source, self._server.slow_reader_seconds, write, leave)
+
+    def _order(self, body: Completion, request: Request) -> Order:
+        system, history = _conversation(body.messages)
+        message = history.pop() if isinstance(history[-1], User) else None
+        overrides = {name: getattr(body, name) for name in PASSED_ON}
+        overrides["max_tokens"] = body.max_completion_tokens or body.max_tokens
+        return Order(
+            user=request.state.identity.user,
+            message=message if isinstance(message, User) else None,
+            model=None if body.model == self._agent else body.model,
+            streaming=bool(body.stream),
+            metadata=body.metadata or {},
+            traceparent=request.headers.get("traceparent"),
+            stateless=True,
+            history=history,
+            system=system,
+            foreign=[_spec(tool) for tool in body.tools or ()],
+            tool_choice=body.tool_choice,
+            overrides={name: value for name, value in overrides.items() if value is not None},
+        )
+
+
+def _spec(tool: FunctionTool) -> ToolSpec:
+    function = tool.function
+    return ToolSpec(
+        function.name,
+        function.description or "",
+        function.parameters or {"type": "object", "properties": {}},
+    )
+
+
+def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
+    """Return what the client adds to the system prompt, and the conversation.
+
+    Raises:
+        Problem: it ends with neither a question nor a tool's result.
+    """
+    system: list[str] = []
+    history: list[Message] = []
+    for index, item in enumerate(messages):
+        if item.role in ("system", "developer"):
+            system.append(_text(item, index))
+        elif item.role == "user":
+            history.append(User(_content(item, index)))
+        elif item.role == "assistant":
+            calls = [
+                ToolCall(call.id, call.function.name, call.function.arguments)
+                for call in item.tool_calls or ()
+            ]
+            history.append(Assistant(text=_text(item, index), calls=calls))
+        else:
+            _add_result(history, item, index)
+    if not history or isinstance(history[-1], Assistant):
+        raise Problem("invalid_fields", "messages: the last one is of role user or tool")
+    return "\n\n".join(part for part in system if part), history
+
+
+def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
+    """Put a tool's result to those of the same answer."""
+    last = history[-1] if history else None
+    asked = history[-2] if isinstance(last, Tool) and len(history) > 1 else last
+    calls = {call.id: call.name for call in asked.calls} if isinstance(asked, Assistant) else {}
+    name = calls.get(item.tool_call_id or "")
+    if name is None:
+        raise Problem("invalid_fields", f"messages.{index}.tool_call_id: no such call before it")
+    result = ToolResult(item.tool_call_id or "", name, _text(item, index))
+    if isinstance(last, Tool):
+        last.results.append(result)
+    else:
+        history.append(Tool([result]))
+
+
+def _text(item: WireMessage, index: int) -> str:
+    content = _content(item, index)
+    if isinstance(content, str):
+        return content
+    return "\n".join(part for part in content if isinstance(part, str))
+
+
+def _content(item: WireMessage, index: int) -> str | list[str | Image]:
+    if item.content is None:
+        return ""
+    if isinstance(item.content, str):
+        return item.content
+    parts: list[str | Image] = []
+    for part in item.content:
+        kind = part.get("type")
+        image = part.get("image_url")
+        if kind in ("text", "refusal") and isinstance(part.get(kind), str):
+            parts.append(part[kind])
+        elif kind == "image_url" and isinstance(image, dict) and isinstance(image.get("url"), str):
+            parts.append(Image(image["url"], image.get("detail")))
+        else:
+            raise Problem("invalid_fields", f"messages.{index}.content: a part of type {kind!r}")
+    return parts
+
+
+def _whole(run: LiveRun, result: dict[str, Any], model: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": result["output"] or None}
+    if run.foreign:
+        message["tool_calls"] = [_called(call) for call in run.foreign]
+    elif not result["output"]:
+        message["content"] = ""
+    return {
+        "id": f"chatcmpl-{run.id}",
+        "object": "chat.completion",
+        "created": int(run.created),
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": _finish(result["finish_reason"]),
+                "logprobs": None,
+            }
+        ],
+        "usage": _usage(result["usage"]),
+    }
+
+
+def _called(call: ToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _finish(reason: str) -> str:
+    return reason if reason in ("stop", "length", "tool_calls", "content_filter") else "stop"
+
+
+def _usage(usage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+        **({"cost_usd": usage["cost_usd"]} if "cost_usd" in usage else {}),
+    }
+
+
+class _Chunks:
+    """Write events of a run as chunks of a completion."""
+
+    def __init__(self, run: LiveRun, model: str, *, usage: bool) -> None:
+        self._run = run
+        self._usage = usage
+        self._base = {
+            "id": f"chatcmpl-{run.id}",
+            "object": "chat.completion.chunk",
+            "created": int(run.created),
+            "model": model,
+        }
+        self._writers: dict[str, Callable[[dict[str, Any]], bytes]] = {
+            "run_start": lambda data: self._delta({"role": "assistant", "content": ""}),
+            "token": lambda data: self._delta({"content": data["content"]}),
+            "thinking": lambda data: self._delta({"reasoning_content": data["content"]}),
+            "done": self._done,
+            "error": self._error,
+        }
+
+    def __call__(self, events: list[Event]) -> bytes:
+        if not events:
+            return PING
+        written = []
+        for event in events:
+            writer = self._writers.get(event.type)
+            if writer is not None:
+                written.append(writer(orjson.loads(event.data)))
+        return b"".join(written)
+
+    def _line(self, body: dict[str, Any]) -> bytes:
+        return b"data: " + orjson.dumps(body) + b"\n\n"
+
+    def _delta(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        return self._line({**self._base, "choices": [choice]})
+
+    def _done(self, data: dict[str, Any]) -> bytes:
+        written = b""
+        if self._run.foreign:
+            calls = [
+                {"index": index, **_called(call)} for index, call in enumerate(self._run.foreign)
+            ]
+            written += self._delta({"tool_calls": calls})
+        written += self._delta({}, _finish(data["finish_reason"]))
+        if self._usage:
+            usage = _usage(self._run.result["usage"])
+            written += self._line({**self._base, "choices": [], "usage": usage})
+        return written + b"data: [DONE]\n\n"
+
+    def _error(self, data: dict[str, Any]) -> bytes:
+        kind = "server_error" if CODES[data["code"]][0] >= 500 else "invalid_request_error"
+        error = {"message": data["message"], "type": kind, "param": None, "code": data["code"]}
+        return self._line({"error": error}) + b"data: [DONE]\n\n"

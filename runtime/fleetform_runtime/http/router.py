@@ -1,0 +1,75 @@
+"""Own the map from paths to handlers; the template of a path is also its label in metrics."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from fleetform_runtime.problems import Problem
+
+Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Request], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path, what answers it, and what the outside is told of it."""
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+    """Whether callers need not be known."""
+    silent: bool = False
+    """Whether it is left out of request metrics and logs: probes."""
+    summary: str = ""
+    body: Any = None
+    answer: str = ""
+
+
+class Router:
+    """Find routes; exact paths first."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._patterns: list[tuple[re.Pattern[str], dict[str, Route]]] = []
+        for route in routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        if "{" not in route.path:
+            self._exact.setdefault(route.path, {})[route.method] = route
+            return
+        pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]{1,256})", route.path))
+        for known, methods in self._patterns:
+            if known.pattern == pattern.pattern:
+                methods[route.method] = route
+                return
+        self._patterns.append((pattern, {route.method: route}))
+
+    def find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route and the parameters of the path.
+
+        Raises:
+            Problem: no route, or not for this method.
+        """
+        methods, parameters = self._methods(path)
+        if methods is None:
+            raise Problem("not_found", "the OpenAPI document tells the paths: /openapi.json")
+        route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
+        if route is None:
+            allowed = ", ".join(sorted(methods))
+            raise Problem("method_not_allowed", f"try {allowed}", headers={"Allow": allowed})
+        return route, parameters
+
+    def _methods(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:
+        if (exact := self._exact.get(path)) is not None:
+            return exact, {}
+        for pattern, methods in self._patterns:
+            if found := pattern.fullmatch(path):
+                return methods, found.groupdict()
+        return None, {}

@@ -1,0 +1,118 @@
+"""Own /runs: state, cancelling, and what a person decides on calls that wait."""
+
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field
+from starlette.requests import Request
+
+from fleetform_runtime.http.body import Fields
+from fleetform_runtime.http.chat import Chat, wants_stream
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.messages import moment
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.live import Order
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.store import Run
+
+
+class Decision(Fields):
+    """What a person says to one call."""
+
+    id: Annotated[str, Field(max_length=256, description="Identifier of the call.")]
+    approved: Annotated[
+        bool | None, Field(description="For an approval: whether the call may be made.")
+    ] = None
+    answer: Annotated[
+        Any, Field(description="For a question: the answer, as its tool's output says.")
+    ] = None
+    reason: Annotated[
+        str | None, Field(max_length=8192, description="Why not; the model reads it.")
+    ] = None
+    digest: Annotated[
+        str | None,
+        Field(max_length=64, description="Digest of the call; when given it must be the call's."),
+    ] = None
+
+
+class Decisions(Fields):
+    """Decisions on every call that waits."""
+
+    decisions: Annotated[list[Decision], Field(min_length=1, max_length=256)]
+    stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
+
+
+class RunRoutes:
+    """Answer /runs for the caller's own runs."""
+
+    def __init__(self, runs: Runs, chat: Chat) -> None:
+        self._runs = runs
+        self._chat = chat
+
+    async def get(self, request: Request) -> Json:
+        """Show the state of a run."""
+        return Json(shown(await self._runs.get(request.state.identity.user, _name(request))))
+
+    async def cancel(self, request: Request) -> Json:
+        """Stop a run."""
+        state = await self._runs.cancel(request.state.identity.user, _name(request))
+        return Json(shown(state), 202)
+
+    async def decide(self, request: Request) -> Any:
+        """Go on with a paused run."""
+        body: Decisions = await self._chat.read(request, Decisions)
+        user = request.state.identity.user
+        order = Order(
+            user=user,
+            message=None,
+            streaming=body.stream or wants_stream(request),
+            traceparent=request.headers.get("traceparent"),
+        )
+        decisions = written(body.decisions)
+        run = _name(request)
+        return await self._chat.answer(
+            order, lambda: self._runs.decide(user, run, decisions, order)
+        )
+
+
+def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
+    """Return decisions by call; an answer that is no text becomes JSON for the model.
+
+    Raises:
+        Problem: two decisions are on one call.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for item in decisions:
+        if item.id in found:
+            raise Problem("invalid_fields", f"two decisions on {item.id}")
+        answer = item.answer
+        if answer is not None and not isinstance(answer, str):
+            answer = orjson.dumps(answer).decode()
+        found[item.id] = {
+            "approved": item.approved,
+            "answer": answer,
+            "raw_answer": item.answer,
+            "reason": item.reason,
+            "digest": item.digest,
+        }
+    return found
+
+
+def shown(run: Run) -> dict[str, Any]:
+    """Give what a caller sees of a run."""
+    return {
+        "run_id": run.id,
+        "session_id": run.session,
+        "status": run.status,
+        "created_at": moment(run.created),
+        "ended_at": moment(run.ended) if run.ended else None,
+        **{
+            name: value
+            for name, value in run.result.items()
+            if name not in ("run_id", "session_id")
+        },
+    }
+
+
+def _name(request: Request) -> str:
+    return str(request.path_params["id"])

@@ -1,0 +1,191 @@
+"""Own /sessions: list, create, look, rename, delete, page."""
+
+import uuid
+from typing import Annotated, Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fleetform_runtime.http.body import Fields
+from fleetform_runtime.http.chat import SESSION_ID, Chat
+from fleetform_runtime.http.errors import Json
+from fleetform_runtime.messages import Assistant, Image, Message, Tool, User, moment
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.loop import readable
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.runs.sessions import Sessions
+from fleetform_runtime.store import Session
+
+PAGE = 50
+LARGEST_PAGE = 200
+
+Title = Annotated[str, Field(min_length=1, max_length=256, description="Title for lists.")]
+
+
+class NewSession(Fields):
+    """A conversation that begins."""
+
+    session_id: Annotated[
+        str | None, Field(pattern=SESSION_ID, description="Its name; default: a random one.")
+    ] = None
+    title: Title | None = None
+    model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
+
+
+class SessionChange(Fields):
+    """What may be changed."""
+
+    title: Title | None = None
+    model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
+
+
+class SessionRoutes:
+    """Answer /sessions for the caller's own sessions."""
+
+    def __init__(self, sessions: Sessions, runs: Runs, chat: Chat) -> None:
+        self._sessions = sessions
+        self._runs = runs
+        self._chat = chat
+
+    async def list(self, request: Request) -> Json:
+        """List sessions, the last used first."""
+        start, count = page_of(request)
+        user = request.state.identity.user
+        found, total = await self._sessions.store.sessions(user, start, count)
+        return Json({"sessions": [shown(item) for item in found], "total": total, "offset": start})
+
+    async def create(self, request: Request) -> Json:
+        """Begin a session without a message."""
+        body: NewSession = await self._chat.read(request, NewSession)
+        if body.model:
+            self._runs.model(body.model)
+        session = await self._sessions.create(
+            Session(
+                id=body.session_id or uuid.uuid4().hex,
+                user=request.state.identity.user,
+                title=body.title or "",
+                model=body.model or self._runs.default_model,
+            )
+        )
+        return _one(session, 201)
+
+    async def get(self, request: Request) -> Json:
+        """Show a session."""
+        return _one(await self._sessions.get(request.state.identity.user, _name(request)))
+
+    async def change(self, request: Request) -> Json:
+        """Rename a session or give it another model."""
+        body: SessionChange = await self._chat.read(request, SessionChange)
+        if not (body.title or body.model):
+            raise Problem("invalid_fields", "title or model is missing")
+        if body.model:
+            self._runs.model(body.model)
+        user = request.state.identity.user
+        return _one(
+            await self._sessions.change(
+                user, _name(request), body.title, body.model, _if_match(request)
+            )
+        )
+
+    async def delete(self, request: Request) -> Response:
+        """Forget a session."""
+        await self._sessions.delete(request.state.identity.user, _name(request))
+        return Response(status_code=204)
+
+    async def messages(self, request: Request) -> Json:
+        """Show messages, the oldest first."""
+        start, count = page_of(request)
+        user = request.state.identity.user
+        session, found = await self._sessions.messages(user, _name(request), start, count)
+        return Json(
+            {
+                "messages": [message(item) for item in found],
+                "total": session.messages,
+                "offset": start,
+            }
+        )
+
+
+def shown(session: Session) -> dict[str, Any]:
+    """Give what a caller sees of a session."""
+    return {
+        "session_id": session.id,
+        "title": session.title,
+        "model": session.model,
+        "created_at": moment(session.created),
+        "updated_at": moment(session.updated),
+        "messages": session.messages,
+        "revision": session.revision,
+        "waiting": session.pending["run_id"] if session.pending else None,
+    }
+
+
+def message(item: Message) -> dict[str, Any]:
+    """Give what a caller sees of a message."""
+    if isinstance(item, User):
+        return {"role": "user", "content": _content(item), "created_at": item.at}
+    if isinstance(item, Tool):
+        results = [
+            {"id": r.id, "name": r.name, "ok": r.outcome == "ok", "content": r.content}
+            for r in item.results
+        ]
+        return {"role": "tool", "results": results, "created_at": item.at}
+    return _answer(item)
+
+
+def _answer(item: Assistant) -> dict[str, Any]:
+    calls = [{"id": c.id, "name": c.name, "args": readable(c.arguments)} for c in item.calls]
+    return {
+        "role": "assistant",
+        "content": item.text,
+        "tool_calls": calls,
+        "model": item.model,
+        "usage": item.usage.body(),
+        "finish_reason": item.finish,
+        "created_at": item.at,
+    }
+
+
+def _content(item: User) -> Any:
+    if isinstance(item.content, str):
+        return item.content
+    return [
+        {"type": "image_url", "image_url": {"url": part.url}}
+        if isinstance(part, Image)
+        else {"type": "text", "text": part}
+        for part in item.content
+    ]
+
+
+def page_of(request: Request) -> tuple[int, int]:
+    """Read offset and limit of a list.
+
+    Raises:
+        Problem: they are no such numbers.
+    """
+    values = []
+    for name, default, most in (("offset", 0, 2**31), ("limit", PAGE, LARGEST_PAGE)):
+        text = request.query_params.get(name, str(default))
+        if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) <= most):
+            raise Problem("invalid_request", f"{name} is a number from 0 to {most}")
+        values.append(int(text))
+    return values[0], values[1]
+
+
+def _one(session: Session, status: int = 200) -> Json:
+    return Json(shown(session), status, {"ETag": f'"{session.revision}"'})
+
+
+def _name(request: Request) -> str:
+    return str(request.path_params["id"])
+
+
+def _if_match(request: Request) -> int | None:
+    header = request.headers.get("if-match")
+    if header is None or header == "*":
+        return None
+    text = header.strip().strip('"')
+    if not (text.isascii() and text.isdecimal() and len(text) < 16):
+        raise Problem("invalid_request", "If-Match is the revision that ETag showed")
+    return int(text)

@@ -1,0 +1,194 @@
+"""Own /ws: the events of runs as JSON frames, and messages, cancelling and decisions the other way."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fleetform_runtime.access.identity import Authenticator, Identity
+from fleetform_runtime.http.body import Fields
+from fleetform_runtime.http.chat import ChatBody, Streams, acting
+from fleetform_runtime.http.runs import Decision, written
+from fleetform_runtime.messages import User
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.log import FellBehindError
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.store import StoreError
+from fleetform_runtime.telemetry.metrics import Metrics
+
+MOST_RUNS = 8
+"""Runs at once of one connection."""
+
+
+class MessageFrame(ChatBody):
+    """Say something; `stream` is always true here."""
+
+    type: Literal["message"]
+
+
+class CancelFrame(Fields):
+    """Stop a run."""
+
+    type: Literal["cancel"]
+    run_id: Annotated[str, Field(max_length=128)]
+
+
+class ApproveFrame(Fields):
+    """Decide on the calls of a paused run."""
+
+    type: Literal["approve"]
+    run_id: Annotated[str, Field(max_length=128)]
+    decisions: Annotated[list[Decision], Field(min_length=1, max_length=256)]
+
+
+Frame = Annotated[MessageFrame | CancelFrame | ApproveFrame, Field(discriminator="type")]
+_FRAME: TypeAdapter[MessageFrame | CancelFrame | ApproveFrame] = TypeAdapter(Frame)
+
+
+class Socket:
+    """Serve WebSockets."""
+
+    def __init__(
+        self,
+        runs: Runs,
+        streams: Streams,
+        authenticator: Authenticator,
+        server: Server,
+        metrics: Metrics,
+        body_bytes: int,
+    ) -> None:
+        self._runs = runs
+        self._streams = streams
+        self._authenticator = authenticator
+        self._server = server
+        self._metrics = metrics
+        self._most = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        socket = WebSocket(scope, receive, send)
+        if scope["path"] != "/ws" or not _same_origin(socket, self._server.cors_origins):
+            await socket.close(1008)
+            return
+        try:
+            identity = await self._authenticator.identify(socket.headers)
+            leave = self._streams.enter()
+        except Problem as problem:
+            await socket.close(1008 if problem.status < 500 else 1013, problem.code)
+            return
+        try:
+            await socket.accept()
+            await _Connection(self._runs, socket, identity, self._most, self._server).serve()
+            self._metrics.count("agent_request_total", "/ws", "2xx")
+        finally:
+            leave()
+
+
+class _Connection:
+    def __init__(
+        self, runs: Runs, socket: WebSocket, identity: Identity, most: int, server: Server
+    ) -> None:
+        self._runs = runs
+        self._socket = socket
+        self._identity = identity
+        self._most = most
+        self._slow = server.slow_reader_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending = asyncio.Lock()
+
+    async def serve(self) -> None:
+        """Take frames until the client goes; its runs go on."""
+        try:
+            while True:
+                message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                await self._take(message.get("text") or message.get("bytes") or b"")
+        except (WebSocketDisconnect, RuntimeError, TimeoutError):
+            return
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close()
+
+    async def _take(self, raw: str | bytes) -> None:
+        try:
+            frame = _FRAME.validate_python(orjson.loads(raw))
+            await self._obey(frame)
+        except Problem as problem:
+            await self._refuse(problem)
+        except StoreError:
+            lost = Problem("memory_unavailable", "the conversation store does not answer", 2)
+            await self._refuse(lost)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            path = ".".join(str(step) for step in first["loc"])
+            await self._refuse(Problem("invalid_fields", f"{path}: {first['msg']}"))
+        except (ValueError, RecursionError):
+            await self._refuse(Problem("invalid_json", "a frame is a JSON object"))
+
+    async def _obey(self, frame: MessageFrame | CancelFrame | ApproveFrame) -> None:
+        user = self._identity.user
+        if isinstance(frame, CancelFrame):
+            await self._runs.cancel(user, frame.run_id)
+            return
+        if len(self._tasks) >= MOST_RUNS:
+            raise Problem("overloaded", f"at most {MOST_RUNS} runs at once on a connection")
+        if isinstance(frame, ApproveFrame):
+            order = Order(user=user, message=None, streaming=True)
+            run = await self._runs.decide(user, frame.run_id, written(frame.decisions), order)
+        else:
+            run = await self._runs.start(self._order(frame))
+        task = asyncio.create_task(self._tell(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _order(self, frame: MessageFrame) -> Order:
+        return Order(
+            user=acting(self._identity, frame.user_id).user,
+            message=User(frame.message),
+            session=frame.session_id,
+            model=frame.model,
+            streaming=True,
+            metadata=frame.metadata,
+        )
+
+    async def _tell(self, run: LiveRun) -> None:
+        try:
+            async for events in run.log.follow():
+                for event in events:
+                    data = orjson.loads(event.data)
+                    await self._send({"type": event.type, "id": event.id, "run_id": run.id, **data})
+        except (FellBehindError, TimeoutError, RuntimeError, WebSocketDisconnect):
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close(1008, "too slow")
+
+    async def _refuse(self, problem: Problem) -> None:
+        await self._send(
+            {
+                "type": "error",
+                "code": problem.code,
+                "message": problem.detail,
+                "retryable": problem.may_retry,
+            }
+        )
+
+    async def _send(self, body: dict[str, Any]) -> None:
+        async with self._sending, asyncio.timeout(self._slow):
+            await self._socket.send_text(orjson.dumps(body).decode())
+
+
+def _same_origin(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
+    """Let no page of another origin use the browser of somebody who may call."""
+    origin = socket.headers.get("origin")
+    if origin is None or origin in allowed or "*" in allowed:
+        return True
+    return urlsplit(origin).netloc == socket.headers.get("host")

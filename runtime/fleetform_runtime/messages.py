@@ -1,0 +1,260 @@
+"""Own what a conversation is made of, and the JSON rows in which stores keep it.
+
+The rows are ours, not a library's: what a cluster wrote last year must still be read.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+Outcome = Literal["ok", "error", "timeout", "invalid", "denied"]
+FINISHES = ("stop", "length", "tool_calls", "content_filter", "cancelled", "error")
+
+
+class UnreadableError(ValueError):
+    """A stored row is not what we write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture in a user's message: an https URL or a data URL."""
+
+    url: str
+    detail: str | None = None
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens as a model reported them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = None
+
+    def add(self, other: "Usage") -> None:
+        """Add tokens, and costs where they are known."""
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        if other.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0) + other.cost_usd
+
+    def body(self) -> dict[str, Any]:
+        """Give the members that answers and events carry."""
+        body: dict[str, Any] = {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "total_tokens": self.input_tokens + self.output_tokens,
+        }
+        if self.cost_usd is not None:
+            body["cost_usd"] = round(self.cost_usd, 9)
+        return body
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What a model asks to be done; `arguments` is JSON text, which may be broken."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a call, as the model sees it."""
+
+    id: str
+    name: str
+    content: str
+    outcome: Outcome = "ok"
+
+
+@dataclass(slots=True)
+class User:
+    """What a person said."""
+
+    content: str | list[str | Image]
+    at: str = ""
+
+    def text(self) -> str:
+        """Give the words without the pictures."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part for part in self.content if isinstance(part, str))
+
+
+@dataclass(slots=True)
+class Assistant:
+    """What a model answered."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    model: str = ""
+    finish: str = "stop"
+    at: str = ""
+
+
+@dataclass(slots=True)
+class Tool:
+    """The results of all calls of one answer: they are stored and cut as one."""
+
+    results: list[ToolResult]
+    at: str = ""
+
+
+Message = User | Assistant | Tool
+
+
+def now() -> str:
+    """Give the time in UTC, RFC 3339 with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def moment(seconds: float) -> str:
+    """Write seconds since 1970 in the same way."""
+    written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    return written.replace("+00:00", "Z")
+
+
+def dump(message: Message) -> bytes:
+    """Write a message as one line of JSON."""
+    at = message.at or now()
+    if isinstance(message, User):
+        body: dict[str, Any] = {"role": "user", "content": _content(message.content), "at": at}
+    elif isinstance(message, Assistant):
+        body = {"role": "assistant", "text": message.text, "at": at, "model": message.model}
+        body["finish"] = message.finish
+        body["usage"] = message.usage.body()
+        if message.thinking:
+            body["thinking"] = message.thinking
+        if message.calls:
+            body["calls"] = [
+                {"id": call.id, "name": call.name, "arguments": call.arguments}
+                for call in message.calls
+            ]
+    else:
+        body = {"role": "tool", "at": at, "results": [_result(item) for item in message.results]}
+    return orjson.dumps(body)
+
+
+def _content(content: str | list[str | Image]) -> Any:
+    if isinstance(content, str):
+        return content
+    return [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image", "url": part.url, **({"detail": part.detail} if part.detail else {})}
+        for part in content
+    ]
+
+
+def _result(item: ToolResult) -> dict[str, str]:
+    return {"id": item.id, "name": item.name, "content": item.content, "outcome": item.outcome}
+
+
+def load(row: bytes | str) -> Message:
+    """Read a row.
+
+    Raises:
+        UnreadableError: it is not one of ours: broken, of another role, or of other types.
+    """
+    try:
+        body = orjson.loads(row)
+        at = _text(body, "at")
+        role = body["role"]
+        if role == "user":
+            return User(_read_content(body["content"]), at)
+        if role == "assistant":
+            return _assistant(body, at)
+        if role == "tool":
+            return Tool([_read_result(item) for item in body["results"]], at)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UnreadableError(f"a stored message cannot be read: {type(error).__name__}") from None
+    raise UnreadableError("a stored message has no role that we know")
+
+
+def _assistant(body: dict[str, Any], at: str) -> Assistant:
+    usage = body["usage"]
+    cost = usage.get("cost_usd")
+    counts = (usage["input_tokens"], usage["output_tokens"])
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("usage")
+    return Assistant(
+        text=_text(body, "text"),
+        thinking=_text(body, "thinking", ""),
+        calls=[
+            ToolCall(_text(call, "id"), _text(call, "name"), _text(call, "arguments"))
+            for call in body.get("calls", [])
+        ],
+        usage=Usage(*counts, float(cost) if cost is not None else None),
+        model=_text(body, "model"),
+        finish=_text(body, "finish"),
+        at=at,
+    )
+
+
+def _read_content(content: Any) -> str | list[str | Image]:
+    if isinstance(content, str):
+        return content
+    parts: list[str | Image] = []
+    for part in content:
+        if part["type"] == "text":
+            parts.append(_text(part, "text"))
+        else:
+            parts.append(Image(_text(part, "url"), part.get("detail")))
+    return parts
+
+
+def _read_result(item: dict[str, Any]) -> ToolResult:
+    outcome = item["outcome"]
+    if outcome not in ("ok", "error", "timeout", "invalid", "denied"):
+        raise ValueError("outcome")
+    return ToolResult(_text(item, "id"), _text(item, "name"), _text(item, "content"), outcome)
+
+
+def _text(body: dict[str, Any], name: str, default: str | None = None) -> str:
+    value = body.get(name, default)
+    if not isinstance(value, str):
+        raise TypeError(name)
+    return value
+
+
+def recent(messages: list[Message], limit: int) -> list[Message]:
+    """Return the newest messages, at most `limit`, beginning with what a person said.
+
+    So a tool call is never cut from its result, nor an answer from its question. A single turn that
+    is longer than the limit stays whole.
+    """
+    if len(messages) <= limit:
+        return messages
+    start = len(messages) - limit
+    while start < len(messages) and not isinstance(messages[start], User):
+        start += 1
+    if start == len(messages):
+        start = max((n for n, item in enumerate(messages) if isinstance(item, User)), default=start)
+    return messages[start:]
+
+
+def within(messages: list[Message], characters: int) -> list[Message]:
+    """Drop whole turns from the front until the rest is no longer than `characters`."""
+    total = 0
+    start = len(messages)
+    for index in range(len(messages) - 1, -1, -1):
+        total += _length(messages[index])
+        if total > characters:
+            break
+        if isinstance(messages[index], User):
+            start = index
+    return messages[start:]
+
+
+def _length(message: Message) -> int:
+    if isinstance(message, User):
+        return len(message.text())
+    if isinstance(message, Assistant):
+        return len(message.text) + sum(len(call.arguments) for call in message.calls)
+    return sum(len(item.content) for item in message.results)

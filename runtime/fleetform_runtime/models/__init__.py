@@ -1,0 +1,90 @@
+"""Own what every language model is to the rest of the runtime: one Protocol, one kind of error."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from fleetform_runtime.messages import Assistant, Message
+
+Delta = tuple[Literal["text", "thinking"], str]
+"""A piece of an answer as it arrives."""
+Listener = Callable[[Delta], None]
+"""Who hears an answer piece by piece; it must not block."""
+
+Kind = Literal[
+    "rate_limited",
+    "server_error",
+    "timeout",
+    "connection",
+    "invalid",
+    "refused",
+    "authentication",
+    "context",
+]
+RETRYABLE: frozenset[Kind] = frozenset(
+    ("rate_limited", "server_error", "timeout", "connection", "invalid")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model sees it."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One question to a model."""
+
+    system: str
+    messages: list[Message]
+    tools: list[ToolSpec] = field(default_factory=list)
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Settings of this request over those of the model: temperature, top_p, max_tokens, stop, ..."""
+    tool_choice: Any = None
+
+
+class ModelError(Exception):
+    """A model did not answer; `detail` is for the log and never goes to a caller."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        started: bool = False,
+    ) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind: Kind = kind
+        self.detail = detail
+        self.status = status
+        self.retry_after = retry_after
+        self.started = started
+
+    @property
+    def retryable(self) -> bool:
+        """Say whether the same request may succeed when it is repeated."""
+        return self.kind in RETRYABLE
+
+
+class ChatModel(Protocol):
+    """A model that answers one request; every implementation bounds its own time."""
+
+    key: str
+
+    async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
+        """Answer; with a listener the answer is streamed into it.
+
+        Raises:
+            ModelError: there is no answer; `started` says whether the listener heard some of it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give up connections."""
+        ...

@@ -1,0 +1,41 @@
+"""Own which implementation serves a model of the specification."""
+
+from collections.abc import Callable
+
+from fleetform_runtime.models import ChatModel
+from fleetform_runtime.models.chat_completions import ChatCompletionsModel
+from fleetform_runtime.models.upstream import Candidate, Upstream
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.model import Model
+from fleetform_runtime.settings import Settings
+from fleetform_runtime.telemetry.metrics import Metrics
+
+FOREIGN = ("anthropic", "bedrock", "google")
+"""Providers with a protocol of their own, spoken by extras of the image."""
+
+Build = Callable[[Model, Secrets], ChatModel]
+
+
+def build(model: Model, secrets: Secrets) -> ChatModel:
+    """Return what speaks to a model; extras are imported only here.
+
+    Raises:
+        ImportError: the image lacks the provider's extra.
+    """
+    if model.provider in FOREIGN:
+        from fleetform_runtime.models.foreign import ForeignModel  # noqa: PLC0415
+
+        return ForeignModel(model, secrets)
+    return ChatCompletionsModel(model, secrets)
+
+
+def upstreams(
+    settings: Settings, secrets: Secrets, metrics: Metrics, make: Build = build
+) -> dict[str, ChatModel]:
+    """Return the models that sessions choose from, each with the fallbacks behind it."""
+    fallbacks = [Candidate(model, make(model, secrets)) for model in settings.fallbacks]
+    found: dict[str, ChatModel] = {}
+    for model in (settings.model, *settings.models):
+        candidates = [Candidate(model, make(model, secrets)), *fallbacks]
+        found[model.key] = Upstream(candidates, metrics)
+    return found

@@ -1,0 +1,301 @@
+"""Own models with protocols of their own: Anthropic, Bedrock, Google, spoken by pydantic-ai.
+
+Only this module knows that library; the image needs it only with one of these extras.
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from pydantic_ai import exceptions, messages
+from pydantic_ai.direct import model_request, model_request_stream
+from pydantic_ai.models import Model as LibraryModel
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+
+from fleetform_runtime.messages import Assistant, Image, Message, Tool, ToolCall, Usage, User
+from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
+from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.sections.model import Model
+from fleetform_runtime.tls import TlsFiles
+
+_SETTINGS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty")
+_SERVICE = "bedrock-runtime"
+_OVERRIDES = {name: name for name in (*_SETTINGS, "seed")} | {"stop": "stop_sequences"}
+_KINDS: tuple[tuple[type[Exception], Kind], ...] = (
+    (exceptions.ModelContextWindowExceededError, "context"),
+    (exceptions.ModelAuthenticationError, "authentication"),
+    (exceptions.ModelQuotaExceededError, "refused"),
+    (exceptions.ModelRateLimitError, "rate_limited"),
+    (exceptions.ModelTimeoutError, "timeout"),
+    (exceptions.ModelRequestTimeout, "timeout"),
+    (exceptions.ModelConnectionError, "connection"),
+    (exceptions.ModelRequestRejectedError, "refused"),
+    (exceptions.ModelServerError, "server_error"),
+    (exceptions.ModelUnavailableError, "server_error"),
+    (exceptions.ModelOverloadedError, "server_error"),
+)
+
+
+Close = Callable[[], Awaitable[None]]
+Make = Callable[[Model, str | None, ssl.SSLContext | None], tuple[LibraryModel, Close]]
+
+
+class ForeignModel:
+    """Answer through a model of the library, made again when its key has changed."""
+
+    def __init__(
+        self,
+        model: Model,
+        secrets: Secrets,
+        make: "Make | None" = None,
+    ) -> None:
+        self.key = model.key
+        self._model = model
+        self._secrets = secrets
+        self._tls = TlsFiles(model.tls)
+        self._make = make or library_model
+        self._made: tuple[str | None, LibraryModel, Close] | None = None
+
+    async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
+        """Answer within the deadlines of the specification."""
+        told = False
+
+        def hear(kind: Any, text: str) -> None:
+            nonlocal told
+            if listener is not None and text:
+                told = True
+                listener((kind, text))
+
+        seconds = self._model.timeouts.request_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                if listener is None:
+                    found = await model_request(
+                        await self._current(), _history(request), **self._options(request)
+                    )
+                else:
+                    found = await self._streamed(request, hear)
+        except TimeoutError:
+            raise ModelError("timeout", f"no answer in {seconds:g} s", started=told) from None
+        except SecretMissingError as error:
+            raise ModelError("authentication", str(error)) from None
+        except exceptions.ModelAPIError as error:
+            raise _error(error, told) from None
+        except Exception as error:
+            # The libraries below raise what they like: botocore has a family of its own.
+            raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None
+        return _answer(found, self.key)
+
+    async def close(self) -> None:
+        """Close the library's connections."""
+        made, self._made = self._made, None
+        if made is not None:
+            await made[2]()
+
+    async def _streamed(
+        self, request: ChatRequest, hear: Callable[[Any, str], None]
+    ) -> messages.ModelResponse:
+        first = self._model.timeouts.first_token_seconds
+        async with asyncio.timeout(first) as until_first:
+            async with model_request_stream(
+                await self._current(), _history(request), **self._options(request)
+            ) as stream:
+                async for event in stream:
+                    until_first.reschedule(None)
+                    if isinstance(event, messages.PartStartEvent):
+                        part: Any = event.part
+                        if isinstance(part, messages.TextPart | messages.ThinkingPart):
+                            hear(_kind(part), part.content)
+                    elif isinstance(event, messages.PartDeltaEvent):
+                        delta: Any = event.delta
+                        if isinstance(delta, messages.TextPartDelta | messages.ThinkingPartDelta):
+                            hear(_kind(delta), delta.content_delta or "")
+                return stream.get()
+
+    async def _current(self) -> LibraryModel:
+        reference = self._model.api_key
+        key = self._secrets.value(reference) if reference is not None else None
+        if self._made is None or self._made[0] != key:
+            await self.close()
+            self._made = (key, *self._make(self._model, key, self._tls.context()))
+        return self._made[1]
+
+    def _options(self, request: ChatRequest) -> dict[str, Any]:
+        chosen = {name: getattr(self._model, name) for name in _SETTINGS}
+        for name, value in request.overrides.items():
+            if name in _OVERRIDES:
+                stop = [value] if name == "stop" and isinstance(value, str) else value
+                chosen[_OVERRIDES[name]] = stop
+        settings = ModelSettings(
+            **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[typeddict-item]
+        )
+        if self._model.provider != "bedrock":
+            settings["max_retries"] = 0
+        parameters = ModelRequestParameters(
+            function_tools=[
+                ToolDefinition(
+                    name=tool.name,
+                    description=tool.description,
+                    parameters_json_schema=tool.schema,
+                )
+                for tool in request.tools
+            ]
+        )
+        return {"model_settings": settings, "model_request_parameters": parameters}
+
+
+def library_model(
+    model: Model, key: str | None, tls: ssl.SSLContext | None
+) -> tuple[LibraryModel, Close]:
+    """Make the library's model of a provider, and what closes it.
+
+    Without a key the pod's own identity is used, where the provider knows such a thing.
+    """
+    if model.provider == "bedrock":
+        return _bedrock(model, key)
+    import httpx2  # noqa: PLC0415
+
+    timeouts = model.timeouts
+    client = httpx2.AsyncClient(
+        verify=tls if tls is not None else True,
+        timeout=httpx2.Timeout(timeouts.request_seconds, connect=timeouts.connect_seconds),
+        trust_env=False,
+    )
+    made = _anthropic if model.provider == "anthropic" else _google
+    return made(model, key, client), client.aclose
+
+
+def _anthropic(model: Model, key: str | None, client: Any) -> LibraryModel:
+    from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
+    from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+    provider = AnthropicProvider(api_key=key or "", base_url=model.endpoint, http_client=client)
+    return AnthropicModel(model.name, provider=provider)
+
+
+def _google(model: Model, key: str | None, client: Any) -> LibraryModel:
+    from pydantic_ai.models.google import GoogleModel  # noqa: PLC0415
+
+    provider: Any
+    if model.project:
+        from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
+
+        provider = GoogleCloudProvider(
+            project=model.project,
+            location=model.region,
+            base_url=model.endpoint,
+            http_client=client,
+        )
+    else:
+        from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
+
+        provider = GoogleProvider(api_key=key or "", base_url=model.endpoint, http_client=client)
+    return GoogleModel(model.name, provider=provider)
+
+
+def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
+    from pydantic_ai.models.bedrock import BedrockConverseModel  # noqa: PLC0415
+    from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
+
+    options: dict[str, Any] = {"api_key": key} if key else {}
+    provider = BedrockProvider(
+        region_name=model.region,
+        base_url=model.endpoint,
+        aws_read_timeout=model.timeouts.request_seconds,
+        aws_connect_timeout=model.timeouts.connect_seconds,
+        **options,
+    )
+
+    events = provider.client.meta.events
+    # The one layer of repeats is ours; botocore has no such setting once a client is made.
+    events.unregister(f"needs-retry.{_SERVICE}", unique_id=f"retry-config-{_SERVICE}")
+
+    async def close() -> None:
+        provider.client.close()
+
+    return BedrockConverseModel(model.name, provider=provider), close
+
+
+def _history(request: ChatRequest) -> list[messages.ModelMessage]:
+    found: list[messages.ModelMessage] = [_message(item) for item in request.messages]
+    for item in found:
+        if isinstance(item, messages.ModelRequest):
+            item.instructions = request.system or None
+    return found
+
+
+def _message(item: Message) -> messages.ModelMessage:
+    if isinstance(item, User):
+        return messages.ModelRequest(parts=[messages.UserPromptPart(content=_content(item))])
+    if isinstance(item, Tool):
+        return messages.ModelRequest(
+            parts=[
+                messages.ToolReturnPart(
+                    tool_name=result.name, content=result.content, tool_call_id=result.id
+                )
+                for result in item.results
+            ]
+        )
+    parts: list[Any] = [messages.TextPart(content=item.text)] if item.text else []
+    parts += [
+        messages.ToolCallPart(tool_name=call.name, args=call.arguments, tool_call_id=call.id)
+        for call in item.calls
+    ]
+    return messages.ModelResponse(parts=parts or [messages.TextPart(content="(nothing)")])
+
+
+def _content(item: User) -> Any:
+    if isinstance(item.content, str):
+        return item.content
+    return [part if isinstance(part, str) else _image(part) for part in item.content]
+
+
+def _image(image: Image) -> Any:
+    if not image.url.startswith("data:"):
+        return messages.ImageUrl(url=image.url)
+    head, _, data = image.url.partition(",")
+    kind = head.removeprefix("data:").partition(";")[0] or "image/png"
+    return messages.BinaryContent(data=base64.b64decode(data), media_type=kind)
+
+
+def _answer(found: messages.ModelResponse, key: str) -> Assistant:
+    answer = Assistant(model=key)
+    for part in found.parts:
+        if isinstance(part, messages.TextPart):
+            answer.text += part.content
+        elif isinstance(part, messages.ThinkingPart):
+            answer.thinking += part.content
+        elif isinstance(part, messages.ToolCallPart):
+            arguments = part.args if isinstance(part.args, str) else None
+            text = arguments if arguments is not None else orjson.dumps(part.args or {}).decode()
+            answer.calls.append(ToolCall(part.tool_call_id, part.tool_name, text or "{}"))
+    answer.usage = Usage(found.usage.input_tokens or 0, found.usage.output_tokens or 0)
+    finish = {"length": "length", "content_filter": "content_filter"}.get(
+        str(found.finish_reason), "stop"
+    )
+    answer.finish = "tool_calls" if answer.calls else finish
+    return answer
+
+
+def _kind(part: Any) -> str:
+    return "text" if isinstance(part, messages.TextPart | messages.TextPartDelta) else "thinking"
+
+
+def _error(error: exceptions.ModelAPIError, told: bool) -> ModelError:
+    kind: Kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "invalid")
+    status = getattr(error, "status_code", None)
+    if kind == "invalid" and isinstance(status, int):
+        kind = "server_error" if status >= 500 else "refused"
+    wait = getattr(error, "retry_after", None)
+    return ModelError(
+        kind,
+        str(error)[:500],
+        status=status,
+        retry_after=float(wait) if isinstance(wait, int | float) else None,
+        started=told,
+    )

@@ -1,0 +1,85 @@
+"""Own a model without a model: deterministic answers for demonstrations and tests, no key, no network.
+
+It answers from the words of the last message:
+
+- ``call NAME {"a": 1}`` asks for that tool; any line of the message may be such a call;
+- ``say N words`` streams N words; ``wait S`` waits S seconds first;
+- ``fail KIND`` fails as a provider does: rate_limited, server_error, timeout, connection, ...;
+- after tools have answered, their results are repeated;
+- everything else comes back as an echo that counts the turns.
+"""
+
+import asyncio
+import re
+from typing import cast, get_args
+
+from fleetform_runtime.messages import Assistant, Tool, ToolCall, Usage, User
+from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
+
+_CALL = re.compile(r"^\s*call ([A-Za-z0-9_-]{1,64})(?: (.*))?$", re.MULTILINE)
+_WORDS = re.compile(r"\bsay (\d{1,6}) words\b")
+_WAIT = re.compile(r"\bwait (\d+(?:\.\d+)?)\b")
+_FAIL = re.compile(r"\bfail ([a-z_]+)\b")
+
+
+class ScriptedModel:
+    """Answer by rule."""
+
+    def __init__(self, key: str, seconds_per_word: float = 0.0) -> None:
+        self.key = key
+        self._pace = seconds_per_word
+
+    async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
+        """Answer the last message."""
+        last = request.messages[-1]
+        if isinstance(last, User):
+            await _obey(last.text())
+            calls = _calls(last.text())
+            if calls:
+                return Assistant(
+                    calls=calls, usage=_usage(request, ""), model=self.key, finish="tool_calls"
+                )
+        text = _answer(request)
+        if listener is not None:
+            await self._tell(text, listener)
+        return Assistant(text=text, usage=_usage(request, text), model=self.key)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+    async def _tell(self, text: str, listener: Listener) -> None:
+        for word in re.findall(r"\S+\s*|\s+", text):
+            listener(("text", word))
+            await asyncio.sleep(self._pace)
+
+
+async def _obey(text: str) -> None:
+    if wait := _WAIT.search(text):
+        await asyncio.sleep(float(wait[1]))
+    if (fail := _FAIL.search(text)) and fail[1] in get_args(Kind):
+        raise ModelError(cast(Kind, fail[1]), "as the message asked")
+
+
+def _calls(text: str) -> list[ToolCall]:
+    return [
+        ToolCall(f"call_{index}", found[1], found[2] or "{}")
+        for index, found in enumerate(_CALL.finditer(text), 1)
+    ]
+
+
+def _answer(request: ChatRequest) -> str:
+    last = request.messages[-1]
+    if isinstance(last, Tool):
+        return "\n".join(f"{result.name}: {result.content}" for result in last.results)
+    text = last.text() if isinstance(last, User) else ""
+    if words := _WORDS.search(text):
+        return " ".join(f"word{index}" for index in range(1, int(words[1]) + 1))
+    turn = sum(isinstance(message, User) for message in request.messages)
+    return f"You said: {text} (turn {turn})"
+
+
+def _usage(request: ChatRequest, text: str) -> Usage:
+    heard = len(request.system.split()) + sum(
+        len(message.text().split()) for message in request.messages if isinstance(message, User)
+    )
+    return Usage(heard, len(text.split()))

@@ -1,0 +1,89 @@
+"""Own how a request can fail: one exception that carries what RFC 9457 wants said."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TYPE = "https://fleetform.dev/problems/"
+
+# code: (status, title, whether the same request may succeed later)
+CODES: dict[str, tuple[int, str, bool]] = {
+    "invalid_json": (400, "The body is not JSON", False),
+    "invalid_request": (400, "The request cannot be understood", False),
+    "unauthenticated": (401, "The caller is not known", False),
+    "forbidden": (403, "The caller may not do this", False),
+    "not_found": (404, "There is nothing here", False),
+    "session_not_found": (404, "There is no such session", False),
+    "run_not_found": (404, "There is no such run", False),
+    "model_not_found": (404, "The agent has no such model", False),
+    "method_not_allowed": (405, "The path does not answer this method", False),
+    "request_timeout": (408, "The request took too long to arrive", True),
+    "conflict": (409, "Somebody else changed it meanwhile", True),
+    "session_exists": (409, "There is such a session already", False),
+    "approval_pending": (409, "The session waits for a person", False),
+    "approval_used": (409, "The question is answered or has expired", False),
+    "run_ended": (409, "The run has ended", False),
+    "unreadable": (409, "What is stored cannot be read", False),
+    "events_gone": (410, "These events are no longer kept", False),
+    "body_too_large": (413, "The body is too large", False),
+    "unsupported_media_type": (415, "The body is of another type than JSON", False),
+    "invalid_fields": (422, "Some fields are wrong", False),
+    "rate_limited": (429, "A limit is used up", True),
+    "headers_too_large": (431, "The headers are too large", False),
+    "cancelled": (409, "The run was cancelled", True),
+    "steps_exceeded": (422, "The run needed more steps than it may take", False),
+    "context_too_long": (422, "The conversation is too long for the model", False),
+    "internal": (500, "Something went wrong here", True),
+    "model_failed": (502, "The model did not answer as it should", True),
+    "model_refused": (502, "The model's provider refused the request", False),
+    "overloaded": (503, "Too many runs at once", True),
+    "draining": (503, "This replica is about to stop", True),
+    "memory_unavailable": (503, "The conversation store does not answer", True),
+    "not_ready": (503, "This replica is not ready", True),
+    "timeout": (504, "It took longer than it may", True),
+}
+
+
+@dataclass(eq=False)
+class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
+    """End a request with one of the codes above."""
+
+    code: str
+    detail: str
+    retry_after: float | None = None
+    run_id: str | None = None
+    retryable: bool | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+    @property
+    def status(self) -> int:
+        """Give the HTTP status of the code."""
+        return CODES[self.code][0]
+
+    @property
+    def may_retry(self) -> bool:
+        """Say whether the same request may succeed later."""
+        return CODES[self.code][2] if self.retryable is None else self.retryable
+
+    def wait(self) -> float | None:
+        """Give the seconds of Retry-After: 429 and 503 always carry it."""
+        if self.retry_after is None and self.status in (429, 503):
+            return 1
+        return self.retry_after
+
+    def body(self) -> dict[str, Any]:
+        """Give the members of the problem document; what is not known is left out."""
+        status, title, _ = CODES[self.code]
+        return {
+            "type": TYPE + self.code,
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            "code": self.code,
+            "retryable": self.may_retry,
+            **({"run_id": self.run_id} if self.run_id else {}),
+            **self.extra,
+        }

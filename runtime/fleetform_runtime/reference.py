@@ -1,0 +1,114 @@
+"""Own docs/runtime-configuration.md: the contract as a page, written from its schema, never by hand."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from fleetform_runtime.schema import contract
+
+FILE = "runtime-configuration.md"
+HEAD = """\
+# Configuration of the runtime
+
+<!-- Written by `make schemas` from the models in runtime/fleetform_runtime: edit those, not this. -->
+
+One JSON document, `agent.json`, tells the runtime everything; prompts stand beside it as files. The
+generator writes it, and whoever runs an agent by hand needs this page and
+[the schema](../schemas/agent-runtime.json). Durations are seconds, secrets are references to a file or
+an environment variable, a field that is not wanted is left out, and an unknown field stops the start.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    document = contract()
+    sections = [_section("agent.json", document)]
+    done: set[str] = set()
+    for name in _order(document, document["$defs"]):
+        if name not in done:
+            done.add(name)
+            sections.append(_section(name, document["$defs"][name]))
+    return HEAD + "\n" + "\n".join(sections)
+
+
+def _order(node: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
+    """Return the definitions as a reader meets them, depth first."""
+    found: list[str] = []
+
+    def visit(body: Any) -> None:
+        if isinstance(body, list):
+            for item in body:
+                visit(item)
+        elif isinstance(body, dict):
+            name = body.get("$ref", "").removeprefix("#/$defs/")
+            if name and name not in found:
+                found.append(name)
+                visit(definitions[name])
+            for key, item in body.items():
+                if key != "$defs":
+                    visit(item)
+
+    visit(node)
+    return found
+
+
+def _section(name: str, body: dict[str, Any]) -> str:
+    title = f"## {name}\n\n{body.get('description', '')}\n"
+    if "properties" not in body:
+        return title
+    required = set(body.get("required", ()))
+    rows = [
+        f"| `{field}` | {_type(schema)} | {'yes' if field in required else ''} | {_text(schema)} |"
+        for field, schema in body["properties"].items()
+    ]
+    return (
+        f"{title}\n| field | type | needed | what |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _type(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].removeprefix("#/$defs/")
+        return f"[{name}](#{name.lower()})"
+    if several := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(item) for item in several))
+    return _plain_type(schema)
+
+
+def _plain_type(schema: dict[str, Any]) -> str:
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{item}`" for item in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}"
+    if schema.get("type") == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return f"map of {_type(schema['additionalProperties'])}"
+    return str(schema.get("type", "any"))
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return str(schema.get("description", "")).replace("|", "\\|").replace("\n", " ")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page, or with --check only say whether it differs; give the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fleetform_runtime.reference", description=__doc__
+    )
+    parser.add_argument("directory", type=Path, help="folder of the page")
+    parser.add_argument("--check", action="store_true", help="write nothing, exit 3 on drift")
+    options = parser.parse_args(arguments)
+    path, text = options.directory / FILE, page()
+    if path.is_file() and path.read_text("utf-8") == text:
+        return 0
+    if options.check:
+        sys.stderr.write(f"{path} differs from the models; run without --check\n")
+        return 3
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

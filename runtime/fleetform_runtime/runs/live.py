@@ -1,0 +1,82 @@
+"""Own what a run is ordered as, and what it is while this replica has it."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetform_runtime.messages import Message, ToolCall, User
+from fleetform_runtime.models import ToolSpec
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.store import Run
+
+
+@dataclass(slots=True)
+class Order:
+    """What a caller wants of the agent."""
+
+    user: str
+    message: User | None
+    session: str | None = None
+    model: str | None = None
+    streaming: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
+    traceparent: str | None = None
+    stateless: bool = False
+    history: list[Message] = field(default_factory=list)
+    system: str = ""
+    foreign: list[ToolSpec] = field(default_factory=list)
+    tool_choice: Any = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    decisions: dict[str, dict[str, Any]] | None = None
+    paused: str | None = None
+    """The run that the decisions are about."""
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """A run that this replica carries out, or has."""
+
+    id: str
+    user: str
+    session: str
+    log: RunLog
+    task: asyncio.Task[None] | None = None
+    created: float = 0.0
+    ended: float | None = None
+    status: str = "running"
+    result: dict[str, Any] = field(default_factory=dict)
+    problem: Problem | None = None
+    foreign: list[ToolCall] = field(default_factory=list)
+    cancelled: bool = False
+    shared: int = 0
+
+    async def finished(self) -> dict[str, Any]:
+        """Wait for the end; return the result.
+
+        Raises:
+            Problem: the run failed.
+        """
+        if self.task is not None:
+            await asyncio.wait([self.task])
+        if self.problem is not None:
+            raise self.problem
+        return self.result
+
+    def state(self) -> Run:
+        """Give what is stored and shown of it."""
+        return Run(
+            id=self.id,
+            user=self.user,
+            session=self.session,
+            status=self.status,
+            created=self.created,
+            ended=self.ended,
+            result=self.result,
+        )
+
+    def stop(self) -> None:
+        """Cancel it, once, because somebody asked."""
+        if self.task is not None and not self.task.done() and not self.cancelled:
+            self.cancelled = True
+            self.task.cancel()

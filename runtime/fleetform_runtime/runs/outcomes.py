@@ -1,0 +1,152 @@
+"""Own how runs end: results, events, problems, and what of a provider's error callers may know."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from fleetform_runtime.models import ModelError
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs.live import LiveRun
+from fleetform_runtime.runs.loop import Answer, Pause, Turn
+from fleetform_runtime.runs.sessions import shown_pending
+from fleetform_runtime.store import StoreError
+from fleetform_runtime.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+_MODEL_FAILURES = {
+    "rate_limited": "the model's provider has too many requests",
+    "connection": "the connection to the model was lost",
+    "invalid": "the model's answer could not be read",
+}
+
+
+def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any]:
+    """Write down calls that wait: enough to go on after a restart, on any replica."""
+    asked = turn.fresh[-1]
+    return {
+        "run_id": run,
+        "expires": expires,
+        "order": [call.id for call in getattr(asked, "calls", [])],
+        "done": [
+            {"id": r.id, "name": r.name, "content": r.content, "outcome": r.outcome}
+            for r in pause.done
+        ],
+        "calls": [
+            {
+                "id": item.call.id,
+                "name": item.call.name,
+                "arguments": item.call.arguments,
+                "type": item.type,
+            }
+            for item in pause.waiting
+        ],
+    }
+
+
+def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | None) -> None:
+    """End a run with its answer, or let it wait for a person."""
+    run.status = "waiting" if waiting else "succeeded"
+    run.foreign = answer.foreign
+    usage = turn.usage.body()
+    run.result = {
+        "session_id": run.session,
+        "run_id": run.id,
+        "output": answer.text,
+        "tool_calls": turn.calls,
+        "usage": usage,
+        "finish_reason": answer.finish,
+    }
+    if waiting:
+        shown = shown_pending(waiting)
+        run.result["pending"] = shown
+        run.log.emit("approval_required", {"run_id": run.id, **shown})
+    run.log.emit("usage", usage)
+    run.log.emit(
+        "done",
+        {
+            "run_id": run.id,
+            "session_id": run.session,
+            "finish_reason": answer.finish,
+            "output": answer.text,
+        },
+    )
+
+
+def fail(run: LiveRun, turn: Turn, problem: Problem) -> None:
+    """End a run with a problem."""
+    problem.run_id = run.id
+    run.problem = problem
+    run.status = "cancelled" if run.cancelled else "failed"
+    usage = turn.usage.body()
+    run.result = {
+        "session_id": run.session,
+        "run_id": run.id,
+        "output": "".join(turn.spoken),
+        "tool_calls": turn.calls,
+        "usage": usage,
+        "finish_reason": "cancelled" if run.cancelled else "error",
+        "error": problem.body(),
+    }
+    run.log.emit("usage", usage)
+    run.log.emit(
+        "error",
+        {
+            "code": problem.code,
+            "message": problem.detail,
+            "retryable": problem.may_retry,
+            "run_id": run.id,
+            "session_id": run.session,
+        },
+    )
+
+
+def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metrics) -> Problem:
+    """Say in our words why a run ended early; count what was not the caller's doing."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, ModelError):
+        return _model_problem(error, metrics)
+    if isinstance(error, TimeoutError):
+        cause, code, detail = "timeout", "timeout", f"the run took longer than {seconds:g} s"
+    elif isinstance(error, StoreError):
+        cause, code = "memory", "memory_unavailable"
+        detail = "the conversation store does not answer"
+    elif isinstance(error, asyncio.CancelledError) and run.cancelled:
+        cause, code, detail = "cancelled", "cancelled", "somebody cancelled the run"
+    elif isinstance(error, asyncio.CancelledError):
+        cause, code, detail = "cancelled", "draining", "the replica stopped; ask again"
+    else:
+        log.error("run %s failed", run.id, exc_info=error)
+        cause, code, detail = "internal", "internal", "the run failed; the log tells more"
+    metrics.count("agent_request_errors_total", cause)
+    return Problem(code, detail)
+
+
+def _model_problem(error: ModelError, metrics: Metrics) -> Problem:
+    log.warning("the model failed: %s (status %s)", error, error.status)
+    metrics.count("agent_request_errors_total", "timeout" if error.kind == "timeout" else "model")
+    if error.kind == "timeout":
+        return Problem("timeout", "the model did not answer in time", error.retry_after)
+    if error.kind == "context":
+        return Problem("context_too_long", "the model's context window is too small for it")
+    if error.kind in ("refused", "authentication"):
+        return Problem("model_refused", "the model's provider refused the request")
+    what = _MODEL_FAILURES.get(error.kind, "the model's provider failed")
+    return Problem("model_failed", what, error.retry_after)
+
+
+def tell(run: LiveRun, turn: Turn, model: str) -> None:
+    """Log how a run ended, without a word of what was said."""
+    log.info(
+        "run %s",
+        run.status,
+        extra={
+            "model": model,
+            "finish_reason": run.result.get("finish_reason"),
+            "duration_ms": round((time.time() - run.created) * 1000, 1),
+            "input_tokens": turn.usage.input_tokens,
+            "output_tokens": turn.usage.output_tokens,
+        },
+    )

@@ -1,0 +1,276 @@
+"""Own the life of a run in this replica: admit, start, carry out, resume, cancel, drain."""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+from fleetform_runtime.access.gate import Gate
+from fleetform_runtime.access.quotas import Quotas
+from fleetform_runtime.messages import Message, Usage, now
+from fleetform_runtime.models import ChatModel
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.runs import outcomes
+from fleetform_runtime.runs.live import LiveRun, Order
+from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.loop import Loop, Turn
+from fleetform_runtime.runs.registry import Registry
+from fleetform_runtime.runs.sessions import Sessions
+from fleetform_runtime.sections.access import Limits
+from fleetform_runtime.store import Event, Run, Session, StoreError
+from fleetform_runtime.telemetry.logs import run_context
+from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.telemetry.traces import Spans
+
+log = logging.getLogger(__name__)
+
+
+class Runs:
+    """Everything that has to do with runs."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        registry: Registry,
+        loop: Loop,
+        models: dict[str, ChatModel],
+        default_model: str,
+        system: str,
+        limits: Limits,
+        gate: Gate,
+        quotas: Quotas,
+        metrics: Metrics,
+        spans: Spans,
+        context_characters: dict[str, int],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.sessions = sessions
+        self.registry = registry
+        self._store = sessions.store
+        self._loop = loop
+        self.models = models
+        self.default_model = default_model
+        self._system = system
+        self._limits = limits
+        self._gate = gate
+        self._quotas = quotas
+        self._metrics = metrics
+        self._spans = spans
+        self._context = context_characters
+        self._clock = clock
+
+    # -- starting --------------------------------------------------------------------------------
+
+    async def start(self, order: Order) -> LiveRun:
+        """Admit an order and start its run.
+
+        Raises:
+            Problem: it is refused; nothing has happened then.
+        """
+        model = self.model(order.model) if order.model else None
+        await self._quotas.admit(order.user)
+        leave = await self._gate.enter()
+        try:
+            session, history, pause = await self._prepared(order)
+            chosen = model or self.models.get(session.model) or self.models[self.default_model]
+            run = LiveRun(uuid.uuid4().hex, order.user, session.id, RunLog(), created=self._clock())
+            turn = self._turn(order, run, session, history, chosen.key)
+            session = replace(session, model=chosen.key)
+            await self.registry.put(run)
+        except BaseException:
+            leave()
+            raise
+        self.registry.begin(run)
+        run.log.emit("run_start", {"run_id": run.id, "session_id": session.id, "model": chosen.key})
+        work = self._carry_out(run, order, turn, session, chosen, pause, leave)
+        run.task = asyncio.create_task(work)
+        return run
+
+    def model(self, key: str) -> ChatModel:
+        """Return a model of the specification's list.
+
+        Raises:
+            Problem: it is not on the list.
+        """
+        found = self.models.get(key)
+        if found is None:
+            raise Problem("model_not_found", f"models: {', '.join(self.models)}")
+        return found
+
+    async def decide(
+        self, user: str, run: str, decisions: dict[str, dict[str, Any]], order: Order
+    ) -> LiveRun:
+        """Go on with a paused run, in a run of its own, as a person decided.
+
+        Raises:
+            Problem: it does not wait (any more), or the decisions are not those that it waits for.
+        """
+        state = await self.registry.get(user, run)
+        if state.status != "waiting":
+            raise Problem("approval_used", f"the run has {state.status}")
+        order.session, order.decisions, order.model = state.session, decisions, None
+        order.paused = run
+        started = await self.start(order)
+        await self.registry.change(replace(state, status="resumed", ended=self._clock()))
+        return started
+
+    async def _prepared(self, order: Order) -> tuple[Session, list[Message], dict[str, Any] | None]:
+        if order.stateless:
+            return Session(id=uuid.uuid4().hex, user=order.user), order.history, None
+        if order.session is None:
+            return Session(id=uuid.uuid4().hex, user=order.user), [], None
+        return await self.sessions.begin(order.user, order.session, order.decisions, order.paused)
+
+    def _turn(
+        self, order: Order, run: LiveRun, session: Session, history: list[Message], model: str
+    ) -> Turn:
+        fresh: list[Message] = []
+        if order.message is not None:
+            order.message.at = now()
+            fresh.append(order.message)
+        return Turn(
+            run=run.id,
+            session=session.id,
+            user=order.user,
+            system=f"{self._system}\n\n{order.system}" if order.system else self._system,
+            history=self.sessions.fitting(history, self._context.get(model)),
+            streaming=order.streaming,
+            overrides=order.overrides,
+            tool_choice=order.tool_choice,
+            foreign=order.foreign,
+            may_wait=not order.stateless,
+            fresh=fresh,
+        )
+
+    # -- carrying out ----------------------------------------------------------------------------
+
+    async def _carry_out(
+        self,
+        run: LiveRun,
+        order: Order,
+        turn: Turn,
+        session: Session,
+        model: ChatModel,
+        pause: dict[str, Any] | None,
+        leave: Callable[[], None],
+    ) -> None:
+        run_context.set({"run_id": run.id, "session_id": run.session})
+        sharing = asyncio.create_task(self.registry.share(run)) if self._store.shared else None
+        try:
+            await self._answer(run, order, turn, session, model, pause)
+        except Problem as problem:
+            outcomes.fail(run, turn, problem)
+        except Exception as error:
+            outcomes.fail(run, turn, self._problem(error, run))
+        finally:
+            leave()
+            if sharing is not None:
+                sharing.cancel()
+            outcomes.tell(run, turn, model.key)
+            await self.registry.end(run, self._limits.approval_seconds)
+
+    async def _answer(
+        self,
+        run: LiveRun,
+        order: Order,
+        turn: Turn,
+        session: Session,
+        model: ChatModel,
+        pause: dict[str, Any] | None,
+    ) -> None:
+        attributes = {
+            "run_id": run.id,
+            "session_id": session.id,
+            "user_id": order.user,
+            "metadata": order.metadata,
+        }
+        text = order.message.text() if order.message else ""
+        with self._spans.run(attributes, order.traceparent, text) as span:
+            if trace := span.trace_id():
+                run_context.set({**run_context.get(), "trace_id": trace})
+            try:
+                async with asyncio.timeout(self._limits.run_seconds):
+                    if pause is not None:
+                        await self._loop.resume(turn, pause, order.decisions or {}, run.log)
+                    answer = await self._loop.run(turn, model, run.log)
+            except BaseException as error:
+                problem = self._problem(error, run)
+                if not order.stateless:
+                    await self._keep_broken(turn, session, pause)
+                await self._spend(order.user, turn.usage)
+                raise problem from None
+            span.finished(answer.text, answer.finish)
+        await self._spend(order.user, turn.usage)
+        waiting = None
+        if answer.pause is not None:
+            expires = self._clock() + self._limits.approval_seconds
+            waiting = outcomes.pending(run.id, turn, answer.pause, expires)
+        if not order.stateless:
+            await self.sessions.end(session, turn, waiting)
+        outcomes.succeed(run, turn, answer, waiting)
+
+    def _problem(self, error: BaseException, run: LiveRun) -> Problem:
+        return outcomes.problem_of(error, run, self._limits.run_seconds, self._metrics)
+
+    async def _keep_broken(
+        self, turn: Turn, session: Session, pause: dict[str, Any] | None
+    ) -> None:
+        """Keep what a failed run has done, if it did anything that cannot be undone."""
+        try:
+            await asyncio.shield(self.sessions.end_broken(session, turn, pause))
+        except (StoreError, Problem) as error:
+            log.warning("the turn of a failed run was not kept: %s", error)
+
+    async def _spend(self, user: str, usage: Usage) -> None:
+        try:
+            await self._quotas.spend(user, usage.input_tokens + usage.output_tokens, usage.cost_usd)
+        except StoreError as error:
+            log.warning("usage was not counted: %s", error)
+
+    # -- asking, stopping ------------------------------------------------------------------------
+
+    async def get(self, user: str, run: str) -> Run:
+        """Return the state of a user's run."""
+        return await self.registry.get(user, run)
+
+    async def follow(
+        self, user: str, run: str, after: int, idle: float | None = None
+    ) -> AsyncIterator[list[Event]]:
+        """Return the events of a user's run behind one."""
+        return await self.registry.follow(user, run, after, idle)
+
+    async def cancel(self, user: str, run: str) -> Run:
+        """Stop a run, wherever it is carried out.
+
+        Raises:
+            Problem: there is none, or it has ended.
+        """
+        state = await self.registry.get(user, run)
+        if state.status == "waiting":
+            await self.sessions.drop_pending(user, state.session, run)
+            state = replace(state, status="cancelled", ended=self._clock())
+            await self.registry.change(state)
+            return state
+        if state.status != "running":
+            raise Problem("run_ended", f"the run has {state.status}")
+        await self.registry.ask_cancel(user, run)
+        return replace(state, status="cancelling")
+
+    async def drain(self, seconds: float) -> None:
+        """Let runs end; those that do not in time end with an event that says where to go on."""
+        until = time.monotonic() + seconds
+        # Connections that are open may bring runs until the last moment.
+        while (tasks := self._tasks()) and (left := until - time.monotonic()) > 0:
+            await asyncio.wait(tasks, timeout=left)
+        late = self._tasks()
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=5)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [run.task for run in self.registry.running if run.task is not None]

@@ -1,0 +1,118 @@
+"""Own the values behind secret references: files that are read again when they change."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from fleetform_runtime.sections.base import SecretEnvironment, SecretFile
+
+RECHECK_SECONDS = 1.0
+"""How long a value may be older than its file."""
+SHORTEST_REDACTED = 6
+"""Shorter values would blacken ordinary words."""
+
+Reference = SecretFile | SecretEnvironment
+
+
+class SecretMissingError(Exception):
+    """A referenced secret cannot be read; the message names the reference, never the value."""
+
+
+class Secrets:
+    """Read secrets; a rotation that is half done keeps the last value that was whole."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._environment = os.environ if environment is None else environment
+        self._clock = clock
+        self._files: dict[str, tuple[float, tuple[int, int, int], str]] = {}
+        self._seen: dict[str, None] = {}
+
+    def value(self, reference: Reference | str) -> str:
+        """Return the value of a reference; a plain text is its own value.
+
+        Raises:
+            SecretMissingError: it was never readable.
+        """
+        if isinstance(reference, str):
+            return reference
+        if isinstance(reference, SecretEnvironment):
+            return self._from_environment(reference.env)
+        return self._from_file(reference.file)
+
+    def learn_all(self, section: BaseModel) -> None:
+        """Know the values of all references of a section that can be read."""
+        for _, reference in references(section):
+            with contextlib.suppress(SecretMissingError):
+                self.value(reference)
+
+    def known(self) -> tuple[str, ...]:
+        """Return every value handed out so far, old ones of a rotation included, longest first."""
+        return tuple(sorted(self._seen, key=len, reverse=True))
+
+    def _from_environment(self, name: str) -> str:
+        value = self._environment.get(name)
+        if not value:
+            raise SecretMissingError(f"the environment variable {name} is not set")
+        return self.learn(value)
+
+    def _from_file(self, path: str) -> str:
+        now = self._clock()
+        held = self._files.get(path)
+        if held and now - held[0] < RECHECK_SECONDS:
+            return held[2]
+        try:
+            value, stamp = _read(path, held)
+        except (OSError, UnicodeDecodeError) as error:
+            if held:
+                return held[2]
+            raise SecretMissingError(f"{path} cannot be read: {_why(error)}") from None
+        if not value:
+            if held:
+                return held[2]
+            raise SecretMissingError(f"{path} is empty")
+        self._files[path] = (now, stamp, value)
+        return self.learn(value)
+
+    def learn(self, value: str) -> str:
+        """Know a value, so that it is taken out of whatever is told; return it."""
+        if len(value) >= SHORTEST_REDACTED:
+            self._seen[value] = None
+        return value
+
+
+def _read(
+    path: str, held: tuple[float, tuple[int, int, int], str] | None
+) -> tuple[str, tuple[int, int, int]]:
+    status = Path(path).stat()
+    stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+    if held and held[1] == stamp:
+        return held[2], stamp
+    return Path(path).read_bytes().decode().removesuffix("\n").removesuffix("\r"), stamp
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or "error" if isinstance(error, OSError) else "it is not UTF-8"
+
+
+def references(node: Any, path: str = "$") -> Iterator[tuple[str, Reference]]:
+    """Yield every secret reference below a section, with its JSON path."""
+    if isinstance(node, SecretFile | SecretEnvironment):
+        yield path, node
+    elif isinstance(node, BaseModel):
+        for name, field in type(node).model_fields.items():
+            yield from references(getattr(node, name), f"{path}.{field.alias or name}")
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from references(value, f"{path}.{name}")
+    elif isinstance(node, tuple | list):
+        for index, value in enumerate(node):
+            yield from references(value, f"{path}[{index}]")

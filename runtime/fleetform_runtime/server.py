@@ -1,0 +1,193 @@
+"""Own the process: two listeners, signals, and an end that loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from fleetform_runtime.application import Application
+from fleetform_runtime.http.protocol import bounded
+from fleetform_runtime.telemetry.metrics import TEXT, Metrics
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 75
+"""Longer than the idle time of usual load balancers, which must be the ones to close."""
+TICK_SECONDS = 0.1
+LAST_SECONDS = 5
+"""For connections to send what is written, once all runs have ended."""
+
+
+class _Listener(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Tick as uvicorn does, which sets the Date header, and hear at once that it is over."""
+        count = 0
+        while not await self.on_tick(count):
+            count = (count + 1) % 864_000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._stopping.wait()
+
+    def end(self) -> None:
+        """Close what is idle, wait for what is not, and return from `serve`."""
+        self.should_exit = True
+        self._stopping.set()
+
+    def stop_listening(self) -> None:
+        """Accept no more connections; those that are open go on."""
+        for server in self.servers:
+            server.close()
+
+
+def _listener(app: Any, sock: socket.socket, **options: Any) -> tuple[_Listener, socket.socket]:
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=LAST_SECONDS,
+        **options,
+    )
+    return _Listener(config), sock
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens once its server runs; port 0 is any free one.
+
+    Raises:
+        OSError: the address is taken, or not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+class Process:
+    """Serve an application until a signal comes."""
+
+    def __init__(
+        self, application: Application, main: socket.socket, metrics: socket.socket
+    ) -> None:
+        server = application.settings.server
+        self._application = application
+        self._server = server
+        self._stop = asyncio.Event()
+        self._main, self._main_socket = _listener(
+            application.gateway,
+            main,
+            http=bounded(server.read_seconds),
+            ws="websockets-sansio",
+            ws_max_size=application.settings.limits.body_bytes,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            backlog=2048,
+        )
+        self._metrics, self._metrics_socket = _listener(
+            MetricsPage(application.metrics), metrics, http=bounded(10), ws="none"
+        )
+
+    @property
+    def address(self) -> str:
+        """Give the URL of the HTTP surface."""
+        host, port = self._main_socket.getsockname()[:2]
+        return f"http://{host}:{port}"
+
+    @property
+    def metrics_address(self) -> str:
+        """Give the URL of the metrics."""
+        host, port = self._metrics_socket.getsockname()[:2]
+        return f"http://{host}:{port}/metrics"
+
+    @property
+    def listening(self) -> bool:
+        """Say whether both listeners answer."""
+        return self._main.started and self._metrics.started
+
+    def stop(self) -> None:
+        """Begin to end."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve until told to stop, then drain."""
+        await self._application.open()
+        serving = [
+            asyncio.create_task(self._main.serve([self._main_socket])),
+            asyncio.create_task(self._metrics.serve([self._metrics_socket])),
+        ]
+        try:
+            with self._signals():
+                await self._until_stopped(serving)
+                await self._drain()
+        finally:
+            self._main.end()
+            self._metrics.end()
+            await asyncio.gather(*serving, return_exceptions=True)
+            await self._application.close()
+
+    async def _until_stopped(self, serving: list[asyncio.Task[None]]) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([stopped, *serving], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+
+    async def _drain(self) -> None:
+        """Become unready, stop listening, let runs and streams end, in this order."""
+        self._application.state.draining = True
+        log.info("draining: %d runs go on", len(self._application.runs.registry.running))
+        if self._server.drain_delay_seconds:
+            await asyncio.sleep(self._server.drain_delay_seconds)
+        self._main.stop_listening()
+        await self._application.runs.drain(self._server.shutdown_grace_seconds)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+class MetricsPage:
+    """Answer GET /metrics, and nothing else, on a port of its own."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one scrape."""
+        if scope["type"] != "http":
+            return
+        if scope["path"] != "/metrics":
+            answer = Response("metrics: /metrics\n", 404, media_type="text/plain")
+        elif scope["method"] not in ("GET", "HEAD"):
+            answer = Response(status_code=405, headers={"Allow": "GET"})
+        else:
+            answer = Response(self._metrics.text(), headers={"Content-Type": TEXT})
+        await answer(scope, receive, send)

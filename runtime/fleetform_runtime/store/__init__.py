@@ -1,0 +1,241 @@
+"""Own what a conversation store is: records, one Protocol, and the errors that it may raise.
+
+A session belongs to a user: every operation names both, so that another user's session does not
+exist for it. Messages are appended and never rewritten, so two writers cannot lose each other's;
+what is rewritten (title, model, the calls that wait for a person) is checked against a revision.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import orjson
+
+
+class StoreError(Exception):
+    """The store does not answer, or refuses; the detail is for the log."""
+
+
+class ConflictError(Exception):
+    """The session is not what the caller believes: changed, gone or there already."""
+
+
+class UnreadableRecordError(Exception):
+    """What is stored is not what we write; it is left as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A conversation without its messages; times are seconds since 1970."""
+
+    id: str
+    user: str
+    title: str = ""
+    model: str = ""
+    revision: int = 0
+    created: float = 0.0
+    updated: float = 0.0
+    messages: int = 0
+    pending: dict[str, Any] | None = None
+    """Calls that wait for a person: {run_id, expires, calls: [...], ...}."""
+    mark: str = ""
+    """Drawn for every write: two writers who want the same are told apart, so that one is the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One answer of the agent, or the attempt at it."""
+
+    id: str
+    user: str
+    session: str
+    status: str = "running"
+    created: float = 0.0
+    ended: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a run: `data` is JSON."""
+
+    id: int
+    type: str
+    data: bytes
+
+
+class Store(Protocol):
+    """Keep sessions and runs.
+
+    Every method bounds its own time and raises StoreError when the store does not answer. A session
+    that has expired is gone.
+    """
+
+    backend: str
+    shared: bool
+    """Whether other replicas see the same."""
+
+    async def open(self) -> None:
+        """Prepare; a store that does not answer yet is no reason to fail."""
+
+    async def close(self) -> None:
+        """Give up connections and files."""
+
+    async def ping(self) -> None:
+        """Raise StoreError when the store does not answer."""
+
+    async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
+        """Return a session and its newest rows, oldest first; -1 rows are all of them."""
+
+    async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
+        """Return rows from a position on."""
+
+    async def create(self, session: Session) -> Session:
+        """Keep a new session, and drop the user's oldest beyond the limit.
+
+        Raises:
+            ConflictError: there is one.
+        """
+
+    async def append(
+        self, session: Session, rows: Sequence[bytes], expected: int | None = None
+    ) -> Session:
+        """Add rows and the session's title, model and pending; create it when it is not there.
+
+        Raises:
+            ConflictError: the stored revision is not the one expected.
+        """
+
+    async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
+        """Return the user's sessions, the last used first, and how many there are."""
+
+    async def update(self, session: Session, expected: int | None = None) -> Session:
+        """Rewrite title, model and pending.
+
+        Raises:
+            ConflictError: it is gone, or the stored revision is not the one expected.
+        """
+
+    async def delete(self, user: str, session: str) -> bool:
+        """Forget a session and its rows; say whether it was there."""
+
+    async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
+        """Keep the state of a run, and add events for replicas that do not carry it out."""
+
+    async def get_run(self, run: str) -> Run | None:
+        """Return the state of a run."""
+
+    async def get_events(self, run: str, after: int) -> list[Event]:
+        """Return the events of a run behind one."""
+
+    async def ask_cancel(self, run: str, seconds: float) -> None:
+        """Ask whichever replica carries a run out to stop."""
+
+    async def is_cancel_asked(self, run: str) -> bool:
+        """Say whether somebody asked."""
+
+
+def stepped(session: Session, stored: Session | None, rows: int, now: float) -> Session:
+    """Return what is stored after rows were added to what was stored."""
+    if stored is None:
+        return replace(session, revision=1, messages=rows, created=now, updated=now, mark=drawn())
+    return replace(
+        stored,
+        title=stored.title or session.title,
+        model=session.model or stored.model,
+        pending=session.pending,
+        revision=stored.revision + 1,
+        messages=stored.messages + rows,
+        updated=now,
+        mark=drawn(),
+    )
+
+
+def rewritten(session: Session, stored: Session) -> Session:
+    """Return what is stored after title, model and pending were rewritten."""
+    return replace(
+        stored,
+        title=session.title,
+        model=session.model,
+        pending=session.pending,
+        revision=stored.revision + 1,
+        mark=drawn(),
+    )
+
+
+def drawn() -> str:
+    """Return a mark that nobody else draws."""
+    return uuid.uuid4().hex
+
+
+def session_json(session: Session) -> bytes:
+    """Write a session."""
+    return orjson.dumps({name: getattr(session, name) for name in _SESSION})
+
+
+def read_session(row: bytes | str) -> Session:
+    """Read a session.
+
+    Raises:
+        UnreadableRecordError: it is not one.
+    """
+    try:
+        body = orjson.loads(row)
+        session = Session(**{name: body[name] for name in _SESSION})
+    except (ValueError, KeyError, TypeError):
+        raise UnreadableRecordError("a stored session cannot be read") from None
+    texts = (session.id, session.user, session.title, session.model, session.mark)
+    numbers = (session.revision, session.created, session.updated, session.messages)
+    if not all(isinstance(text, str) for text in texts) or not all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+    ):
+        raise UnreadableRecordError("a stored session has fields of other types")
+    if session.pending is not None and not _is_pending(session.pending):
+        raise UnreadableRecordError("a stored session waits for calls that cannot be read")
+    return session
+
+
+def _is_pending(pending: Any) -> bool:
+    """Say whether calls that wait are such as we write: a poisoned one is never carried out."""
+    try:
+        calls, done, order = pending["calls"], pending["done"], pending["order"]
+        texts = [pending["run_id"], *order]
+        texts += [call[name] for call in calls for name in ("id", "name", "arguments", "type")]
+        texts += [item[name] for item in done for name in ("id", "name", "content", "outcome")]
+        known = {call["id"] for call in calls} | {item["id"] for item in done}
+        return (
+            all(isinstance(text, str) for text in texts)
+            and all(len(item) == 4 for item in done)
+            and all(call["type"] in ("approval", "question") for call in calls)
+            and isinstance(pending["expires"], int | float)
+            and known == set(order)
+        )
+    except (KeyError, TypeError):
+        return False
+
+
+def run_json(run: Run) -> bytes:
+    """Write a run."""
+    return orjson.dumps({name: getattr(run, name) for name in _RUN})
+
+
+def read_run(row: bytes | str) -> Run:
+    """Read a run.
+
+    Raises:
+        UnreadableRecordError: it is not one.
+    """
+    try:
+        body = orjson.loads(row)
+        run = Run(**{name: body[name] for name in _RUN})
+    except (ValueError, KeyError, TypeError):
+        raise UnreadableRecordError("a stored run cannot be read") from None
+    texts = (run.id, run.user, run.session, run.status)
+    if not all(isinstance(text, str) for text in texts) or not isinstance(run.result, dict):
+        raise UnreadableRecordError("a stored run has fields of other types")
+    return run
+
+
+_SESSION = tuple(Session.__dataclass_fields__)
+_RUN = tuple(Run.__dataclass_fields__)

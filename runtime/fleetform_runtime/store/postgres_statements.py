@@ -1,0 +1,43 @@
+"""Own the SQL of the PostgreSQL store that is longer than a line."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS {schema}.sessions (
+  agent text NOT NULL, owner text NOT NULL, id text NOT NULL,
+  revision bigint NOT NULL, updated double precision NOT NULL, meta text NOT NULL,
+  PRIMARY KEY (agent, owner, id));
+CREATE INDEX IF NOT EXISTS sessions_used ON {schema}.sessions (agent, owner, updated);
+CREATE TABLE IF NOT EXISTS {schema}.messages (
+  agent text NOT NULL, owner text NOT NULL, session text NOT NULL, number bigint NOT NULL,
+  body text NOT NULL,
+  PRIMARY KEY (agent, owner, session, number),
+  FOREIGN KEY (agent, owner, session) REFERENCES {schema}.sessions ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS {schema}.runs (
+  agent text NOT NULL, id text NOT NULL, expires double precision NOT NULL,
+  is_cancelled boolean NOT NULL DEFAULT false, body text NOT NULL,
+  PRIMARY KEY (agent, id));
+CREATE TABLE IF NOT EXISTS {schema}.events (
+  agent text NOT NULL, run text NOT NULL, number bigint NOT NULL, kind text NOT NULL,
+  data text NOT NULL,
+  PRIMARY KEY (agent, run, number),
+  FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
+"""
+INSERT = """
+WITH changed AS (
+  INSERT INTO {schema}.sessions VALUES ($1, $2, $3, $5, $6, $7)
+  ON CONFLICT DO NOTHING RETURNING 1),
+added AS (
+  INSERT INTO {schema}.messages
+  SELECT $1, $2, $3, $8 + ordinality, body
+  FROM changed, unnest($9::text[]) WITH ORDINALITY AS rows (body))
+SELECT count(*) FROM changed WHERE $4::bigint = 0
+"""
+UPDATE = """
+WITH changed AS (
+  UPDATE {schema}.sessions SET revision = $5, updated = $6, meta = $7
+  WHERE agent = $1 AND owner = $2 AND id = $3 AND revision = $4 RETURNING 1),
+added AS (
+  INSERT INTO {schema}.messages
+  SELECT $1, $2, $3, $8 + ordinality, body
+  FROM changed, unnest($9::text[]) WITH ORDINALITY AS rows (body))
+SELECT count(*) FROM changed
+"""

@@ -1,0 +1,1 @@
+"""Tell of what happens: metrics, traces, logs."""

@@ -1,0 +1,100 @@
+"""Own log lines: one JSON object each, without secrets and without what people said."""
+
+import contextvars
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from fleetform_runtime.sections.serving import Logging
+
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+run_context: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
+    "run_context", default=_NOTHING
+)
+"""run_id, session_id and trace_id of whatever is done for a run."""
+
+_FIELDS = (
+    "method",
+    "route",
+    "status",
+    "duration_ms",
+    "model",
+    "finish_reason",
+    "input_tokens",
+    "output_tokens",
+)
+REDACTED = "[redacted]"
+
+Redact = Callable[[str], str]
+
+
+def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
+    """Return what takes the values of secrets out of a text."""
+
+    def redact(text: str) -> str:
+        for value in known():
+            if value in text:
+                text = text.replace(value, REDACTED)
+        return text
+
+    return redact
+
+
+class JsonFormatter(logging.Formatter):
+    """Write a record for collectors."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one line."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._redact(record.getMessage()),
+        }
+        if identifier := request_id.get():
+            line["request_id"] = identifier
+        line.update(run_context.get())
+        for name in _FIELDS:
+            if (value := getattr(record, name, None)) is not None:
+                line[name] = self._redact(value) if isinstance(value, str) else value
+        if record.exc_info:
+            line["exception"] = self._redact(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """Write a record for people."""
+
+    def __init__(self, redact: Redact) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one line, or more for an exception."""
+        return self._redact(super().format(record))
+
+
+def configure(settings: Logging, redact: Redact) -> None:
+    """Send the logs of the whole process to standard output."""
+    handler = logging.StreamHandler(sys.stdout)
+    made = JsonFormatter(redact) if settings.format == "json" else TextFormatter(redact)
+    handler.setFormatter(made)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.level.upper())
+    for name in ("uvicorn", "uvicorn.access", "websockets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # What fails in a request is told by the gateway; what is left are connections that we cut.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    for name, level in settings.loggers.items():
+        logging.getLogger(name).setLevel(level.upper())

@@ -1,0 +1,110 @@
+"""Own the exported metrics: the catalogue's, with its labels, and no other."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from fleetform_runtime.messages import Usage
+from fleetform_runtime.metrics import METRICS, Label, Metric
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """Hold every metric of one agent; methods are named by what happened."""
+
+    def __init__(self, agent: str) -> None:
+        self.agent = agent
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._held: dict[str, Any] = {metric.name: self._make(metric) for metric in METRICS}
+        self._children: dict[tuple[str, ...], Any] = {}
+
+    def text(self) -> bytes:
+        """Write the exposition."""
+        return generate_latest(self.registry)
+
+    def count(self, name: str, *labels: str, by: float = 1) -> None:
+        """Add to a counter."""
+        self._child(name, labels).inc(by)
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Add a value to a histogram."""
+        self._child(name, labels).observe(value)
+
+    def set(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        self._child(name, labels).set(value)
+
+    def add(self, name: str, by: float, *labels: str) -> None:
+        """Move a gauge."""
+        self._child(name, labels).inc(by)
+
+    def model_time(self, model: str, seconds: float) -> None:
+        """Tell how long a request to a model took."""
+        self.observe("agent_llm_request_duration_seconds", seconds, model)
+
+    def first_token(self, model: str, seconds: float) -> None:
+        """Tell how long a model let wait."""
+        self.observe("agent_llm_time_to_first_token_seconds", seconds, model)
+
+    def model_answer(self, model: str, seconds: float, usage: Usage) -> None:
+        """Tell of an answer and its tokens."""
+        self.model_time(model, seconds)
+        self.count("agent_llm_tokens_total", model, "input", by=usage.input_tokens)
+        self.count("agent_llm_tokens_total", model, "output", by=usage.output_tokens)
+        if usage.cost_usd is not None:
+            self.count("agent_llm_cost_usd_total", model, by=usage.cost_usd)
+
+    def retry(self, model: str, reason: str) -> None:
+        """Tell that a request to a model is repeated."""
+        self.count("agent_llm_retries_total", model, reason)
+
+    def fallback(self, model: str) -> None:
+        """Tell that another model is asked in place of this one."""
+        self.count("agent_llm_fallbacks_total", model)
+
+    def tool_call(self, tool: str, kind: str, outcome: str, seconds: float | None) -> None:
+        """Tell of a call of a tool; one that waits for a person has no time."""
+        self.count("agent_tool_calls_total", tool, kind, outcome)
+        if seconds is not None:
+            self.observe("agent_tool_duration_seconds", seconds, tool)
+
+    def refused(self, limit: str) -> None:
+        """Tell that a limit refused a request."""
+        self.count("agent_rate_limited_total", limit)
+
+    def _child(self, name: str, labels: tuple[str, ...]) -> Any:
+        key = (name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._held[name].labels(self.agent, *labels)
+        return child
+
+    def _make(self, metric: Metric) -> Any:
+        names = [label.name for label in metric.labels]
+        if metric.type == "histogram":
+            return Histogram(
+                metric.name, metric.help, names, buckets=metric.buckets, registry=self.registry
+            )
+        kind = Counter if metric.type == "counter" else Gauge
+        made = kind(metric.name, metric.help, names, registry=self.registry)
+        for values in _closed(metric.labels[1:]):
+            made.labels(self.agent, *values)
+        return made
+
+
+def _closed(labels: Iterable[Label]) -> Iterable[tuple[str, ...]]:
+    """Yield every combination of values where all are known: their zeros are exported at the start."""
+    values = [label.values for label in labels]
+    return itertools.product(*values) if all(values) else ()

@@ -1,0 +1,56 @@
+"""Own what a tool is to the rest of the runtime."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from fleetform_runtime.messages import Outcome
+
+Kind = Literal["api", "human", "agent", "mcp"]
+
+
+class ToolError(Exception):
+    """A call failed; the message is what the model reads."""
+
+    def __init__(self, message: str, outcome: Outcome = "error") -> None:
+        super().__init__(message)
+        self.outcome: Outcome = outcome
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Who calls, and where; `key` is the same whenever the same call is repeated."""
+
+    run: str
+    session: str
+    user: str
+    call: str
+    key: str
+    traceparent: str | None = None
+
+
+class Tool(Protocol):
+    """Something that the agent can do."""
+
+    name: str
+    kind: Kind
+    description: str
+    schema: dict[str, Any]
+    requires_approval: bool
+
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+        """Do it, within a time of its own.
+
+        Raises:
+            ToolError: it failed. Anything else that is raised is reported to the model without its
+                text.
+        """
+        ...
+
+
+class ToolSource(Protocol):
+    """Where tools come from: the specification, or servers that list them."""
+
+    async def tools(self) -> Sequence[Tool]:
+        """Return the tools that can be called now."""
+        ...

@@ -1,0 +1,117 @@
+"""Own which tools an agent has: those of the specification, and those that MCP servers list."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.tools import ApiTool, HumanTool, McpHttpServer, McpStdioServer
+from fleetform_runtime.settings import Settings
+from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.tools import Tool
+from fleetform_runtime.tools.api import HttpTool
+from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
+from fleetform_runtime.tools.mcp.http import HttpTransport
+from fleetform_runtime.tools.mcp.server import McpServer, Transport
+from fleetform_runtime.tools.outbound import Outbound
+from fleetform_runtime.tools.people import OtherAgent, Person
+
+FIRST_LIST_SECONDS = 1.0
+"""How long a start waits for servers; those that are slower are there a moment later."""
+
+
+class FixedTool(Tool, Protocol):
+    """A tool of the specification, with connections of its own."""
+
+    async def close(self) -> None:
+        """Give up connections."""
+
+
+def fixed_tools(settings: Settings, secrets: Secrets) -> list[FixedTool]:
+    """Return the tools that the specification names, in its order."""
+    found: list[FixedTool] = []
+    for tool in settings.tools:
+        if isinstance(tool, ApiTool):
+            found.append(HttpTool(tool, secrets))
+        elif isinstance(tool, HumanTool):
+            found.append(Person(tool))
+        else:
+            found.append(OtherAgent(tool, secrets))
+    return found
+
+
+class McpServers:
+    """All MCP servers of an agent."""
+
+    def __init__(self, servers: Sequence[McpServer]) -> None:
+        self._servers = servers
+
+    async def open(self) -> None:
+        """Ask for their tools; none is a reason not to start."""
+        tasks = [server.refresh() for server in self._servers]
+        if tasks:
+            await asyncio.wait(tasks, timeout=FIRST_LIST_SECONDS)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await asyncio.gather(*(server.close() for server in self._servers))
+
+    async def tools(self) -> Sequence[Tool]:
+        """Return what the servers list, in the order of the specification."""
+        if not self._servers:
+            return ()
+        lists = await asyncio.gather(*(server.tools() for server in self._servers))
+        return [tool for tools in lists for tool in tools]
+
+    def unreachable(self) -> list[str]:
+        """Name the servers that do not answer."""
+        return [server.name for server in self._servers if not server.is_up]
+
+    def states(self) -> dict[str, dict[str, object]]:
+        """Show each server for /info."""
+        return {
+            server.name: {"up": server.is_up, "protocol": server.version}
+            for server in self._servers
+        }
+
+
+def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpServers:
+    """Return the MCP servers; nothing is opened yet."""
+    return McpServers(
+        [McpServer(server, _transport(server, secrets), metrics) for server in settings.mcp_servers]
+    )
+
+
+def _transport(server: McpHttpServer | McpStdioServer, secrets: Secrets) -> Transport:
+    if isinstance(server, McpStdioServer):
+        return DuplexTransport(
+            lambda: StdioChannel(
+                server.command,
+                lambda: {name: secrets.value(value) for name, value in server.env.items()},
+                server.working_directory,
+            )
+        )
+    outbound = Outbound(
+        server.url,
+        secrets,
+        headers=server.headers,
+        auth=server.auth,
+        tls=server.tls,
+        connect_seconds=server.timeouts.connect_seconds,
+    )
+    if server.transport == "sse":
+        return _SseTransport(server.url, outbound)
+    return HttpTransport(server.url, outbound)
+
+
+class _SseTransport(DuplexTransport):
+    """A duplex transport whose channels share one pool of connections."""
+
+    def __init__(self, url: str, outbound: Outbound) -> None:
+        super().__init__(lambda: SseChannel(url, outbound))
+        self._outbound = outbound
+
+    async def close(self) -> None:
+        """Close the pool, too."""
+        await super().close()
+        await self._outbound.close()

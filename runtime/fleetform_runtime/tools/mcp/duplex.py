@@ -1,0 +1,276 @@
+"""Own MCP over a channel that stays open: a child process, or the SSE of protocol 2024-11-05.
+
+One task reads the channel. When it dies every pending request is told, and the next request opens
+the channel again.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol
+from urllib.parse import urljoin
+
+import aiohttp
+import orjson
+
+from fleetform_runtime.tools.guard import origin
+from fleetform_runtime.tools.mcp import protocol
+from fleetform_runtime.tools.mcp.protocol import DownError, EventReader
+from fleetform_runtime.tools.outbound import Outbound
+
+log = logging.getLogger(__name__)
+
+GREETING_SECONDS = 20
+STOP_SECONDS = 2
+
+
+class Channel(Protocol):
+    """Two directions of messages."""
+
+    async def open(self) -> None:
+        """Connect."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one message."""
+
+    def messages(self) -> AsyncIterator[bytes]:
+        """Yield messages until the other side is gone."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+
+class DuplexTransport:
+    """Send requests over a channel and match the answers."""
+
+    version = protocol.LEGACY
+
+    def __init__(self, make: Callable[[], Channel]) -> None:
+        self._make = make
+        self._channel: Channel | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._numbers = itertools.count(1)
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._opening = asyncio.Lock()
+
+    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return its result.
+
+        Raises:
+            McpError: the server refuses it.
+            DownError: the server is gone, or went.
+        """
+        channel = await self._opened()
+        return await self._asked(channel, method, params)
+
+    async def close(self) -> None:
+        """Stop reading and disconnect."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        await self._drop()
+
+    async def _opened(self) -> Channel:
+        async with self._opening:
+            if self._channel is None:
+                channel = self._make()
+                try:
+                    async with asyncio.timeout(GREETING_SECONDS):
+                        await channel.open()
+                        self._reader = asyncio.create_task(self._read(channel))
+                        found = await self._asked(channel, "initialize", protocol.hello())
+                        await channel.send(protocol.notification("notifications/initialized"))
+                except (OSError, aiohttp.ClientError, DownError, ValueError) as error:
+                    await channel.close()
+                    raise DownError(f"{type(error).__name__}: {error}") from None
+                except BaseException:
+                    await channel.close()
+                    raise
+                self.version = str(found.get("protocolVersion") or protocol.LEGACY)
+                self._channel = channel
+            return self._channel
+
+    async def _asked(self, channel: Channel, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        number = next(self._numbers)
+        waiter = asyncio.get_running_loop().create_future()
+        self._pending[number] = waiter
+        try:
+            await channel.send(protocol.request(number, method, params, modern=False))
+            return protocol.result(await waiter)
+        except (OSError, aiohttp.ClientError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                raise
+            raise DownError(type(error).__name__) from None
+        finally:
+            self._pending.pop(number, None)
+
+    async def _read(self, channel: Channel) -> None:
+        why = "the server is gone"
+        try:
+            async for raw in channel.messages():
+                await self._take(channel, raw)
+        except (OSError, aiohttp.ClientError, DownError, ValueError) as error:
+            why = f"{type(error).__name__}: {error}"
+        finally:
+            for waiter in self._pending.values():
+                if not waiter.done():
+                    waiter.set_exception(DownError(why))
+            if self._channel is channel:
+                await self._drop()
+
+    async def _take(self, channel: Channel, raw: bytes) -> None:
+        found = protocol.message(raw)
+        if found is None:
+            return
+        if "method" in found:
+            if "id" in found:  # what a server asks of us, we do not do
+                answer: dict[str, Any] = {"jsonrpc": "2.0", "id": found["id"]}
+                if found["method"] == "ping":
+                    answer["result"] = {}
+                else:
+                    answer["error"] = {"code": -32601, "message": "not served by this client"}
+                await channel.send(orjson.dumps(answer))
+            return
+        number = found.get("id")
+        waiter = self._pending.get(number) if isinstance(number, int) else None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(found)
+
+    async def _drop(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+
+class StdioChannel:
+    """A child process that speaks on its standard streams, one line per message."""
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        environment: Callable[[], Mapping[str, str]],
+        folder: str | None,
+    ) -> None:
+        self._command = command
+        self._environment = environment
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def open(self) -> None:
+        """Start the process with an environment that holds nothing but what it needs."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self._process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**inherited, **self._environment()},
+            cwd=self._folder,
+            limit=protocol.LARGEST_MESSAGE,
+            start_new_session=True,
+        )
+
+    async def send(self, data: bytes) -> None:
+        """Write one line."""
+        if self._process is None or self._process.stdin is None:
+            raise DownError("the process is gone")
+        self._process.stdin.write(data + b"\n")
+        await self._process.stdin.drain()
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Yield lines."""
+        if self._process is None or self._process.stdout is None:
+            return
+        while line := await self._process.stdout.readline():
+            yield line
+
+    async def close(self) -> None:
+        """Close its input, then end it."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin is not None:
+            process.stdin.close()
+        for end in (None, process.terminate, process.kill):
+            if end is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    end()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+                    break
+        if transport := getattr(process, "_transport", None):
+            transport.close()
+
+
+class SseChannel:
+    """A stream of events one way, and a POST per message the other way."""
+
+    def __init__(self, url: str, outbound: Outbound) -> None:
+        self._url = url
+        self._outbound = outbound
+        self._response: aiohttp.ClientResponse | None = None
+        self._target = ""
+        self._reader = EventReader()
+        self._early: list[bytes] = []
+
+    async def open(self) -> None:
+        """Open the stream and learn where to post."""
+        self._response = await self._outbound.session().get(
+            self._url,
+            headers={**await self._outbound.headers(), "Accept": "text/event-stream"},
+            ssl=self._outbound.tls(),
+            allow_redirects=False,
+        )
+        if self._response.status != 200:
+            raise DownError(f"status {self._response.status}")
+        async for kind, data in self._events():
+            if kind == "endpoint":
+                self._target = urljoin(self._url, data.decode("utf-8", "replace"))
+                if origin(self._target) != self._outbound.origin:
+                    raise DownError("the server sends us to another host")
+                return
+        raise DownError("the stream ended before it began")
+
+    async def send(self, data: bytes) -> None:
+        """Post one message."""
+        headers = {**await self._outbound.headers(), "Content-Type": "application/json"}
+        async with self._outbound.session().post(
+            self._target,
+            data=data,
+            headers=headers,
+            ssl=self._outbound.tls(),
+            allow_redirects=False,
+        ) as response:
+            if response.status >= 400:
+                raise DownError(f"status {response.status}")
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        """Yield messages."""
+        for early in self._early:
+            yield early
+        self._early.clear()
+        async for kind, data in self._events():
+            if kind == "message":
+                yield data
+
+    async def close(self) -> None:
+        """Close the stream."""
+        if self._response is not None:
+            self._response.close()
+
+    async def _events(self) -> AsyncIterator[tuple[str, bytes]]:
+        if self._response is None:
+            return
+        while data := await self._response.content.readany():
+            events = self._reader.feed(data)
+            for index, event in enumerate(events):
+                if event[0] == "endpoint":
+                    self._early += [later[1] for later in events[index + 1 :]]
+                    yield event
+                    break
+                yield event

@@ -1,0 +1,214 @@
+"""Own one MCP server as the agent sees it: its tools, whether it answers, what it may do."""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
+from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.tools import CallContext, Kind, ToolError
+from fleetform_runtime.tools.mcp import protocol
+from fleetform_runtime.tools.mcp.protocol import DownError, McpError
+
+log = logging.getLogger(__name__)
+
+LIST_SECONDS = 60.0
+"""How long a list of tools is taken for true, when the server does not say."""
+AGAIN_SECONDS = 1.0
+"""How often a server that does not answer is asked for its tools at most."""
+MOST_TOOLS = 1_000
+MOST_PAGES = 50
+
+Settings = McpHttpServer | McpStdioServer
+
+
+class Transport(Protocol):
+    """How requests reach a server."""
+
+    @property
+    def version(self) -> str:
+        """Give the version of the protocol that is spoken."""
+        ...
+
+    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Send a request and return its result."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class McpTool:
+    """One tool of a server."""
+
+    kind: Kind = "mcp"
+
+    def __init__(
+        self, server: "McpServer", own_name: str, listed: dict[str, Any], prefix: str
+    ) -> None:
+        self._server = server
+        self._own_name = own_name
+        self.name = _name(prefix + own_name)
+        self.description = str(listed.get("description") or listed.get("title") or own_name)
+        schema = listed.get("inputSchema")
+        self.schema: dict[str, Any] = schema if isinstance(schema, dict) else {"type": "object"}
+        self.requires_approval = server.wants_approval(own_name)
+
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+        """Call the tool."""
+        return await self._server.call(self._own_name, arguments)
+
+
+class McpServer:
+    """List and call the tools of one server; a server that is down is told of, and tried again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._transport = transport
+        self._metrics = metrics
+        self._clock = clock
+        self._tools: list[McpTool] = []
+        self._listed = float("-inf")
+        self._until = float("-inf")
+        self._tried = float("-inf")
+        self._listing: asyncio.Task[None] | None = None
+        self.is_up = False
+        self._tell(up=False)
+
+    @property
+    def version(self) -> str:
+        """Give the version of the protocol that is spoken."""
+        return self._transport.version
+
+    async def tools(self) -> Sequence[McpTool]:
+        """Return the tools; an old list is renewed behind, a missing one is waited for."""
+        now = self._clock()
+        if now >= self._until and now - self._tried >= AGAIN_SECONDS:
+            task = self.refresh()
+            if self._listed == float("-inf") or not self.is_up:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(
+                        asyncio.shield(task), self._settings.timeouts.connect_seconds
+                    )
+        return self._tools
+
+    def refresh(self) -> "asyncio.Task[None]":
+        """Ask for the list of tools, once for all who want it."""
+        if self._listing is None or self._listing.done():
+            self._tried = self._clock()
+            self._listing = asyncio.create_task(self._list())
+        return self._listing
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> str:
+        """Call a tool of the list that is allowed.
+
+        Raises:
+            ToolError: it failed, or the server cannot be reached.
+        """
+        if not any(tool._own_name == name for tool in self._tools):
+            raise ToolError("The tool is not there any more.", "denied")
+        try:
+            async with asyncio.timeout(self._settings.timeouts.request_seconds):
+                body = await self._transport.request(
+                    "tools/call", {"name": name, "arguments": arguments}
+                )
+        except DownError as error:
+            self._tell(up=False)
+            log.warning("MCP server %s is down: %s", self.name, error)
+            raise ToolError(f"The server {self.name} cannot be reached now.") from None
+        except McpError as error:
+            self._tell(up=True)
+            raise ToolError(f"The server {self.name} refused: {error.message}") from None
+        self._tell(up=True)
+        return protocol.text_of(body)
+
+    def wants_approval(self, name: str) -> bool:
+        """Say whether calls of a tool wait for a person."""
+        wanted = self._settings.requires_approval
+        return wanted if isinstance(wanted, bool) else name in wanted
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._listing is not None:
+            self._listing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._listing
+        await self._transport.close()
+
+    async def _list(self) -> None:
+        try:
+            async with asyncio.timeout(self._settings.timeouts.request_seconds):
+                found, seconds = await self._pages()
+        except (DownError, McpError, TimeoutError, ToolError) as error:
+            log.warning("MCP server %s does not list its tools: %s", self.name, error)
+            self._tell(up=False)
+            return
+        except Exception:
+            log.exception("MCP server %s lists something odd", self.name)
+            self._tell(up=False)
+            return
+        self._tools = [
+            McpTool(self, str(item["name"]), item, self._settings.tool_prefix)
+            for item in found
+            if allowed(self._settings, item)
+        ]
+        self._listed = self._clock()
+        self._until = self._listed + seconds
+        self._tell(up=True)
+
+    async def _pages(self) -> tuple[list[dict[str, Any]], float]:
+        found: list[dict[str, Any]] = []
+        seconds = LIST_SECONDS
+        params: dict[str, Any] = {}
+        for _ in range(MOST_PAGES):
+            body = await self._transport.request("tools/list", params)
+            listed = body.get("tools")
+            found += [item for item in listed if _is_tool(item)] if isinstance(listed, list) else []
+            life = body.get("ttlMs")
+            if isinstance(life, int | float) and life >= 0:
+                seconds = min(max(life / 1000, 5.0), 3600.0)
+            cursor = body.get("nextCursor")
+            if not isinstance(cursor, str) or not cursor or len(found) >= MOST_TOOLS:
+                break
+            params = {"cursor": cursor}
+        return found[:MOST_TOOLS], seconds
+
+    def _tell(self, *, up: bool) -> None:
+        self.is_up = up
+        if not up:
+            self._until = float("-inf")
+        self._metrics.set("agent_mcp_server_up", 1 if up else 0, self.name)
+
+
+def allowed(settings: Settings, listed: dict[str, Any]) -> bool:
+    """Say whether the specification allows a tool: by name, and by what its annotations admit."""
+    if settings.tools is not None and listed["name"] not in settings.tools:
+        return False
+    if settings.capabilities is None or "destructive" in settings.capabilities:
+        return True
+    hints = listed.get("annotations")
+    hints = hints if isinstance(hints, dict) else {}
+    if hints.get("readOnlyHint") is True:
+        return True
+    return "write" in settings.capabilities and hints.get("destructiveHint") is False
+
+
+def _is_tool(item: Any) -> bool:
+    return isinstance(item, dict) and isinstance(item.get("name"), str) and bool(item["name"])
+
+
+def _name(name: str) -> str:
+    """Return a name that every model's provider takes."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]

@@ -1,0 +1,190 @@
+"""Own the connections of tools: guarded, bounded, with credentials that are read when needed."""
+
+import asyncio
+import base64
+import ssl
+import time
+from collections.abc import Callable
+
+import aiohttp
+import orjson
+
+from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.sections.base import TextOrSecret, Tls
+from fleetform_runtime.sections.tools import (
+    BasicAuth,
+    BearerAuth,
+    ClientCredentialsAuth,
+    HeaderAuth,
+    OutboundAuth,
+)
+from fleetform_runtime.tls import TlsFiles
+from fleetform_runtime.tools import ToolError
+from fleetform_runtime.tools.guard import GuardedResolver, check_host, origin
+
+EARLY_SECONDS = 30
+"""A token is renewed so long before it expires."""
+SHORTEST_LIFE = 5.0
+LARGEST_TOKEN_ANSWER = 256 * 1024
+CONNECT_SECONDS = 5.0
+
+
+class Outbound:
+    """Reach one upstream."""
+
+    def __init__(
+        self,
+        url: str,
+        secrets: Secrets,
+        *,
+        headers: dict[str, TextOrSecret] | None = None,
+        auth: OutboundAuth | None = None,
+        tls: Tls | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+    ) -> None:
+        self._secrets = secrets
+        self._fixed = headers or {}
+        self._auth = auth
+        self._tls = TlsFiles(tls)
+        self._connect = connect_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._tokens = (
+            TokenSource(auth, secrets, tls) if isinstance(auth, ClientCredentialsAuth) else None
+        )
+        self.origin = origin(url.replace("{", "x").replace("}", "x"))
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return the pool of connections.
+
+        Raises:
+            ToolError: the host is one that is never reached.
+        """
+        check_host(self.origin[1])
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0, resolver=GuardedResolver(), keepalive_timeout=30, use_dns_cache=False
+                ),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._connect),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=2**18,
+                trust_env=False,
+            )
+        return self._session
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """Return what aiohttp wants as `ssl`."""
+        return self._tls.context() or True
+
+    async def headers(self, *, renew: bool = False) -> dict[str, str]:
+        """Return the headers of a request, credentials included.
+
+        Raises:
+            ToolError: a secret is missing, or no token could be had.
+        """
+        try:
+            found = {name: self._secrets.value(value) for name, value in self._fixed.items()}
+            found |= self._credentials()
+        except SecretMissingError:
+            raise ToolError("The credentials of the tool are missing.") from None
+        if self._tokens is not None:
+            found["Authorization"] = f"Bearer {await self._tokens.token(renew=renew)}"
+        return found
+
+    @property
+    def can_renew(self) -> bool:
+        """Say whether a refused credential can be exchanged for a fresh one."""
+        return self._tokens is not None
+
+    async def close(self) -> None:
+        """Close the pools."""
+        if self._session is not None:
+            await self._session.close()
+        if self._tokens is not None:
+            await self._tokens.close()
+
+    def _credentials(self) -> dict[str, str]:
+        auth, value = self._auth, self._secrets.value
+        if isinstance(auth, BearerAuth):
+            return {"Authorization": f"Bearer {value(auth.token)}"}
+        if isinstance(auth, BasicAuth):
+            pair = f"{value(auth.username)}:{value(auth.password)}".encode()
+            return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        if isinstance(auth, HeaderAuth):
+            return {auth.name: value(auth.value)}
+        return {}
+
+
+class TokenSource:
+    """Fetch an OAuth 2 access token with the client's own credentials; keep it while it lasts."""
+
+    def __init__(
+        self,
+        settings: ClientCredentialsAuth,
+        secrets: Secrets,
+        tls: Tls | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._secrets = secrets
+        self._outbound = Outbound(settings.token_url, secrets, tls=tls)
+        self._clock = clock
+        self._token = ""
+        self._until = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def token(self, *, renew: bool = False) -> str:
+        """Return a token that is valid for a while; one caller fetches for all."""
+        held = self._token
+        async with self._lock:
+            is_fresh = self._clock() < self._until and not (renew and held == self._token)
+            if not is_fresh:
+                await self._fetch()
+            return self._token
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._outbound.close()
+
+    async def _fetch(self) -> None:
+        try:
+            form = self._form()
+            async with (
+                asyncio.timeout(10),
+                self._outbound.session().post(
+                    self._settings.token_url,
+                    data=form,
+                    ssl=self._outbound.tls(),
+                    allow_redirects=False,
+                    headers={"Accept": "application/json"},
+                ) as response,
+            ):
+                raw = await response.content.read(LARGEST_TOKEN_ANSWER)
+                if response.status != 200:
+                    raise ToolError(f"The login of the tool was refused ({response.status}).")
+            self._take(orjson.loads(raw))
+        except SecretMissingError:
+            raise ToolError("The credentials of the tool are missing.") from None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+            raise ToolError("The login of the tool failed.") from None
+
+    def _form(self) -> dict[str, str]:
+        settings = self._settings
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self._secrets.value(settings.client_id),
+            "client_secret": self._secrets.value(settings.client_secret),
+        }
+        if settings.scopes:
+            form["scope"] = " ".join(settings.scopes)
+        if settings.audience:
+            form["audience"] = settings.audience
+        return form
+
+    def _take(self, answer: dict[str, object]) -> None:
+        token, life = answer["access_token"], answer.get("expires_in", 300)
+        if not isinstance(token, str) or not token:
+            raise ValueError("access_token")
+        seconds = float(life) if isinstance(life, int | float | str) else 300.0
+        self._token = self._secrets.learn(token)
+        self._until = self._clock() + max(SHORTEST_LIFE, seconds - EARLY_SECONDS)

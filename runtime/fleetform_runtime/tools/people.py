@@ -1,0 +1,96 @@
+"""Own tools that are not machines: people, and other agents."""
+
+import asyncio
+from typing import Any
+
+import aiohttp
+import orjson
+
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.tools import AgentTool, HumanTool
+from fleetform_runtime.tools import CallContext, Kind, ToolError
+from fleetform_runtime.tools.api import arguments_schema
+from fleetform_runtime.tools.outbound import Outbound
+
+LARGEST_ANSWER = 8 * 1024 * 1024
+
+
+class Person:
+    """A question that pauses the run; whoever answers it is found by the approvals of the run."""
+
+    kind: Kind = "human"
+
+    def __init__(self, settings: HumanTool) -> None:
+        self.name = settings.name
+        self.description = settings.description
+        self.requires_approval = False
+        self.schema = arguments_schema(settings.parameters)
+
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+        """Never called: the toolbox lets such calls wait."""
+        raise ToolError("A person must answer this.")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class OtherAgent:
+    """Another agent, asked through its POST /chat."""
+
+    kind: Kind = "agent"
+    schema: dict[str, Any] = {  # noqa: RUF012 - the same for all
+        "type": "object",
+        "properties": {
+            "message": {"type": "string", "minLength": 1, "description": "What to ask or to do."}
+        },
+        "required": ["message"],
+        "additionalProperties": False,
+    }
+
+    def __init__(self, settings: AgentTool, secrets: Secrets) -> None:
+        self.name = settings.name
+        self.description = settings.description
+        self.requires_approval = settings.requires_approval
+        self._url = settings.url.rstrip("/") + "/chat"
+        self._seconds = settings.timeout_seconds
+        self._outbound = Outbound(settings.url, secrets, auth=settings.auth, tls=settings.tls)
+
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+        """Ask the other agent once."""
+        headers = await self._outbound.headers()
+        if context.traceparent:
+            headers["traceparent"] = context.traceparent
+        headers["Content-Type"] = "application/json"
+        try:
+            async with (
+                asyncio.timeout(self._seconds),
+                self._outbound.session().post(
+                    self._url,
+                    data=orjson.dumps({"message": arguments["message"]}),
+                    headers=headers,
+                    ssl=self._outbound.tls(),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                raw = await response.content.read(LARGEST_ANSWER)
+                status = response.status
+        except aiohttp.ClientError:
+            raise ToolError("The other agent cannot be reached.") from None
+        return _answer(status, raw)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._outbound.close()
+
+
+def _answer(status: int, raw: bytes) -> str:
+    try:
+        body = orjson.loads(raw)
+        if status == 200:
+            if body.get("pending"):
+                raise ToolError("The other agent waits for a person.")
+            return str(body["output"])
+        detail = str(body.get("detail", ""))
+    except (ValueError, KeyError, AttributeError):
+        raise ToolError(f"The other agent answered {status} in a way we do not read.") from None
+    raise ToolError(f"The other agent answered {status}. {detail}".strip())

@@ -1,0 +1,44 @@
+"""Own the check of arguments against JSON Schemas, which never leaves the process."""
+
+from typing import Any
+
+import jsonschema_rs
+
+from fleetform_runtime.tools import ToolError
+
+MOST_ERRORS = 5
+
+
+class Arguments:
+    """Check the arguments of one tool."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._validator = compiled(schema)
+
+    def check(self, arguments: dict[str, Any]) -> None:
+        """Pass, or tell the model everything that is wrong.
+
+        Raises:
+            ToolError: they do not match.
+        """
+        if self._validator is None or self._validator.is_valid(arguments):
+            return
+        errors = []
+        for error in self._validator.iter_errors(arguments):
+            path = ".".join(str(step) for step in error.instance_path) or "arguments"
+            errors.append(f"{path}: {error.message}")
+            if len(errors) == MOST_ERRORS:
+                break
+        raise ToolError("The arguments are wrong. " + "; ".join(errors), "invalid")
+
+
+def compiled(schema: dict[str, Any]) -> Any:
+    """Compile a schema, or return None when it is none: a server's mistake must not hide its tool."""
+    try:
+        return jsonschema_rs.validator_for(schema, retriever=_refuse, validate_formats=True)
+    except (ValueError, TypeError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):
+        return None
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"{uri} is not read: schemas must be self-contained")

@@ -1,0 +1,128 @@
+"""Own the calls of tools: known, checked, approved, timed, cut, and never an exception."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from fleetform_runtime.messages import Outcome, ToolCall, ToolResult
+from fleetform_runtime.models import ToolSpec
+from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.tools import CallContext, Tool, ToolError, ToolSource
+from fleetform_runtime.tools.schema import Arguments
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call that needs a person: an approval, or an answer to a question."""
+
+    call: ToolCall
+    type: Literal["approval", "question"]
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class Toolbox:
+    """Offer the tools of all sources and carry calls out."""
+
+    def __init__(
+        self,
+        sources: Sequence[ToolSource],
+        result_bytes: int,
+        metrics: Metrics,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._redact = redact
+        self._sources = sources
+        self._most = result_bytes
+        self._metrics = metrics
+        self._checks: dict[int, tuple[dict[str, Any], Arguments]] = {}
+
+    async def tools(self) -> dict[str, Tool]:
+        """Return the tools by name; of two with one name the first source's is the one."""
+        found: dict[str, Tool] = {}
+        for source in self._sources:
+            for tool in await source.tools():
+                found.setdefault(tool.name, tool)
+        return found
+
+    def prepare(self, tools: dict[str, Tool], call: ToolCall) -> ToolResult | Waiting | None:
+        """Check a call before it is made: a result says why not, None that nothing is in its way."""
+        tool = tools.get(call.name)
+        if tool is None:
+            self._metrics.count("agent_tool_calls_total", "unknown", "api", "invalid")
+            names = ", ".join(sorted(tools)) or "none"
+            return ToolResult(
+                call.id, call.name, f"There is no such tool. Tools: {names}", "invalid"
+            )
+        try:
+            arguments = self.arguments(tool, call)
+        except ToolError as error:
+            self._metrics.tool_call(tool.name, tool.kind, "invalid", None)
+            return ToolResult(call.id, call.name, str(error), "invalid")
+        if tool.kind == "human":
+            return Waiting(call, "question", arguments)
+        return Waiting(call, "approval", arguments) if tool.requires_approval else None
+
+    def arguments(self, tool: Tool, call: ToolCall) -> dict[str, Any]:
+        """Read and check the arguments of a call."""
+        try:
+            arguments = orjson.loads(call.arguments or "{}")
+        except ValueError:
+            raise ToolError("The arguments are not JSON.", "invalid") from None
+        if not isinstance(arguments, dict):
+            raise ToolError("The arguments are no JSON object.", "invalid")
+        self._check(tool).check(arguments)
+        return arguments
+
+    async def call(self, tool: Tool, call: ToolCall, context: CallContext) -> ToolResult:
+        """Carry out a call whose way is free; whatever happens is a result."""
+        began = time.monotonic()
+        outcome: Outcome = "ok"
+        try:
+            content = await tool.run(self.arguments(tool, call), context)
+        except ToolError as error:
+            content, outcome = str(error), error.outcome
+        except TimeoutError:
+            content, outcome = "The tool did not answer in time.", "timeout"
+        except asyncio.CancelledError:
+            # A dying transport may cancel the task that waits for it: only our own counts.
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            content, outcome = "The connection to the tool was lost.", "error"
+        except Exception:
+            log.exception("tool %s failed", tool.name)
+            content, outcome = "The tool failed.", "error"
+        self._metrics.tool_call(tool.name, tool.kind, outcome, time.monotonic() - began)
+        return ToolResult(call.id, call.name, self.cut(content), outcome)
+
+    def answered(self, tool: Tool, outcome: Outcome) -> None:
+        """Count a call that a person answered or denied."""
+        self._metrics.tool_call(tool.name, tool.kind, outcome, None)
+
+    def cut(self, content: str) -> str:
+        """Take secrets out of a result, and cut it when it is too long, with a note."""
+        data = self._redact(content).encode("utf-8", "replace")
+        if len(data) <= self._most:
+            return data.decode()
+        kept = data[: self._most].decode("utf-8", "ignore")
+        return f"{kept}\n[cut: {len(data)} bytes, the first {self._most} are shown]"
+
+    def _check(self, tool: Tool) -> Arguments:
+        held = self._checks.get(id(tool.schema))
+        if held is None or held[0] is not tool.schema:
+            if len(self._checks) > 4096:  # lists of servers that change
+                self._checks.clear()
+            held = self._checks[id(tool.schema)] = (tool.schema, Arguments(tool.schema))
+        return held[1]
+
+
+def spec(tool: Tool) -> ToolSpec:
+    """Return a tool as the model sees it."""
+    return ToolSpec(tool.name, tool.description, tool.schema)

@@ -1,0 +1,475 @@
+"""Nobody gets in who should not, and nobody gets more than their share."""
+
+import asyncio
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from fleetform_runtime.access.quotas import LocalCounters, Quotas
+from fleetform_runtime.messages import Assistant, Usage
+from fleetform_runtime.problems import Problem
+from fleetform_runtime.settings import Settings
+from fleetform_runtime.telemetry.metrics import Metrics
+from runtime.tests.harness import BASE, Told, serving
+from runtime.tests.test_stores import memory, postgres, redis
+from runtime.tests.upstreams import upstream
+
+__all__ = ["postgres", "redis"]
+pytestmark = pytest.mark.anyio
+
+KEYS = {
+    "GATEWAY": "gateway-key-0123456789",
+    "ANN": "ann-key-01234567890123",
+    "BOB": "bob-key-01234567890123",
+}
+AUTH = {
+    "type": "apiKey",
+    "keys": [
+        {"name": "gateway", "secret": {"env": "GATEWAY"}, "onBehalf": True},
+        {"name": "ann", "secret": {"env": "ANN"}},
+        {"name": "bob", "secret": {"env": "BOB"}},
+    ],
+}
+
+
+def as_(name: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {KEYS[name]}"}
+
+
+PROTECTED = [
+    ("POST", "/chat"), ("POST", "/agents/greeter/chat"), ("POST", "/v1/chat/completions"),
+    ("GET", "/v1/models"), ("GET", "/sessions"), ("POST", "/sessions"), ("GET", "/sessions/x"),
+    ("PATCH", "/sessions/x"), ("DELETE", "/sessions/x"), ("GET", "/sessions/x/messages"),
+    ("GET", "/runs/x"), ("GET", "/runs/x/events"), ("POST", "/runs/x/cancel"),
+    ("POST", "/runs/x/approvals"), ("GET", "/info"),
+]  # fmt: skip
+
+
+async def test_everything_but_probes_wants_a_key():
+    async with serving(auth=AUTH, environment=KEYS) as client:
+        for method, path in PROTECTED:
+            reply = await client.ask(method, path, json={"message": "x"})
+            assert (reply.status, reply.json["code"]) == (401, "unauthenticated"), path
+            assert reply.headers["WWW-Authenticate"] == "Bearer"
+        for path in ("/health", "/healthz", "/readyz", "/health/startup", "/openapi.json"):
+            assert (await client.get(path)).status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer ann-key-0123456789012"},
+        {"Authorization": "Bearer ann-key-012345678901234"},
+        {"Authorization": "Basic " + base64.b64encode(b"ann:ann-key-01234567890123").decode()},
+        {"X-API-Key": ""},
+        {"X-API-Key": "ann"},
+        {"X-User-Id": "ann"},
+        {"Cookie": "ann-key-01234567890123"},
+        {"Authorization": "Bearer " + "x" * 20_000},
+    ],
+)
+async def test_other_keys_open_nothing(headers):
+    async with serving(auth=AUTH, environment=KEYS) as client:
+        reply = await client.post("/chat", {"message": "x"}, headers=headers)
+    assert reply.status == 401
+
+
+async def test_keys_are_accepted_in_two_headers_and_users_kept_apart():
+    async with serving(auth=AUTH, environment=KEYS) as client:
+        client.headers = as_("ANN")
+        session = (await client.chat("hello"))["session_id"]
+        run = (await client.chat("again", session_id=session))["run_id"]
+        client.headers = {"X-API-Key": KEYS["BOB"]}
+        for method, path in (
+            ("GET", f"/sessions/{session}"),
+            ("GET", f"/sessions/{session}/messages"),
+            ("DELETE", f"/sessions/{session}"),
+            ("GET", f"/runs/{run}"),
+            ("GET", f"/runs/{run}/events"),
+            ("POST", f"/runs/{run}/cancel"),
+        ):
+            assert (await client.ask(method, path)).status == 404, path
+        assert (await client.post("/chat", {"message": "x", "session_id": session})).status == 404
+        assert (await client.get("/sessions")).json["total"] == 0
+
+
+async def test_only_a_gateway_names_users():
+    async with serving(auth=AUTH, environment=KEYS) as client:
+        client.headers = as_("GATEWAY") | {"X-User-Id": "carol"}
+        await client.chat("hello")
+        assert (await client.get("/sessions")).json["total"] == 1
+        client.headers = as_("GATEWAY")
+        assert (await client.get("/sessions")).json["total"] == 0
+        await client.chat("hello", user_id="carol")
+        client.headers |= {"X-User-Id": "carol"}
+        assert (await client.get("/sessions")).json["total"] == 2
+        client.headers = as_("ANN") | {"X-User-Id": "carol"}
+        await client.chat("hello", user_id="carol")
+        assert (await client.get("/sessions")).json["total"] == 1
+        client.headers = as_("BOB")
+        assert (await client.get("/sessions")).json["total"] == 0
+        client.headers = as_("GATEWAY") | {"X-User-Id": "x" * 300}
+        assert (await client.get("/sessions")).status == 400
+
+
+async def test_keys_change_without_a_restart(tmp_path, monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.secrets.RECHECK_SECONDS", 0)
+    file = tmp_path / "key"
+    file.write_text("first-key-0123456789")
+    auth = {"type": "apiKey", "keys": [{"name": "a", "secret": {"file": str(file)}}]}
+    async with serving(auth=auth) as client:
+        first = {"X-API-Key": "first-key-0123456789"}
+        second = {"X-API-Key": "second-key-0123456789"}
+        assert (await client.get("/info", headers=first)).status == 200
+        file.write_text("second-key-0123456789")
+        assert (await client.get("/info", headers=second)).status == 200
+        assert (await client.get("/info", headers=first)).status == 401
+
+
+# -- OpenID Connect ------------------------------------------------------------------------------
+
+RSA = rsa.generate_private_key(65537, 2048)
+OTHER = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+NOW = int(time.time())
+
+
+def jwk(key: Any, kid: str, **fields: Any) -> dict[str, Any]:
+    algorithm = (
+        jwt.algorithms.RSAAlgorithm
+        if isinstance(key, rsa.RSAPrivateKey)
+        else jwt.algorithms.ECAlgorithm
+    )
+    return json.loads(algorithm.to_jwk(key.public_key())) | {"kid": kid, "use": "sig"} | fields
+
+
+def claims(**fields: Any) -> dict[str, Any]:
+    made = {"iss": ISSUER, "aud": "agents", "sub": "ann", "exp": NOW + 600, "iat": NOW} | fields
+    return {name: value for name, value in made.items() if value is not ...}
+
+
+ISSUER = "https://issuer.example/realm"
+
+
+def token(
+    key: Any = RSA, algorithm: str = "RS256", kid: Any = "k1", head: Any = None, **fields: Any
+) -> str:
+    headers = ({"kid": kid} if kid else {}) | (head or {})
+    return jwt.encode(claims(**fields), key, algorithm=algorithm, headers=headers)
+
+
+def b64(data: Any) -> str:
+    raw = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def pem(key: Any) -> bytes:
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def hmac_token(key: bytes, algorithm: str = "HS256") -> str:
+    import hashlib
+    import hmac
+
+    signing = b64({"alg": algorithm, "kid": "k1", "typ": "JWT"}) + "." + b64(claims())
+    return signing + "." + b64(hmac.new(key, signing.encode(), hashlib.sha256).digest())
+
+
+def forged() -> dict[str, str]:
+    good = token()
+    head, body, signature = good.split(".")
+    return {
+        "empty": "",
+        "word": "x",
+        "dots": "..",
+        "two parts": f"{head}.{body}",
+        "no signature": f"{head}.{body}.",
+        "four parts": good + ".x",
+        "other signature": f"{head}.{body}.{b64(b'x' * 256)}",
+        "signature of another": f"{head}.{body}.{token(OTHER).split('.')[2]}",
+        "changed body": f"{head}.{b64(claims(sub='root'))}.{signature}",
+        "changed head": f"{b64({'alg': 'RS256', 'kid': 'k1', 'x': 1})}.{body}.{signature}",
+        "alg none": f"{b64({'alg': 'none', 'kid': 'k1'})}.{body}.",
+        "alg None": f"{b64({'alg': 'None', 'kid': 'k1'})}.{body}.",
+        "alg NONE": f"{b64({'alg': 'NONE'})}.{body}.",
+        "alg missing": f"{b64({'kid': 'k1'})}.{body}.{signature}",
+        "alg null": f"{b64({'alg': None, 'kid': 'k1'})}.{body}.{signature}",
+        "alg list": f"{b64({'alg': ['RS256'], 'kid': 'k1'})}.{body}.{signature}",
+        "alg empty": f"{b64({'alg': '', 'kid': 'k1'})}.{body}.{signature}",
+        "alg unknown": f"{b64({'alg': 'RS999', 'kid': 'k1'})}.{body}.{signature}",
+        "alg lower": f"{b64({'alg': 'rs256', 'kid': 'k1'})}.{body}.{signature}",
+        "hmac with public pem": hmac_token(pem(RSA)),
+        "hmac with modulus": hmac_token(jwk(RSA, "k1")["n"].encode()),
+        "hmac with nothing": hmac_token(b""),
+        "hmac with oct key of the set": hmac_token(b"shared-secret-shared-secret-1234"),
+        "other key": token(OTHER),
+        "other key, same kid": token(OTHER, kid="k1"),
+        "other key, unknown kid": token(OTHER, kid="zz"),
+        "kid path": token(OTHER, kid="../../dev/null"),
+        "kid url": token(OTHER, kid="http://127.0.0.1/x"),
+        "kid of another type": f"{b64({'alg': 'RS256', 'kid': 5})}.{body}.{signature}",
+        "kid of an encryption key": token(OTHER, kid="enc"),
+        "jwk in the head": token(OTHER, head={"jwk": jwk(OTHER, "k1")}),
+        "jku in the head": token(OTHER, head={"jku": "http://127.0.0.1:1/keys"}),
+        "x5c in the head": token(OTHER, head={"x5c": ["AAAA"]}),
+        "crit in the head": token(head={"crit": ["exp"]}),
+        "expired": token(exp=NOW - 3600),
+        "expired by text": token(exp="never"),
+        "no exp": token(exp=...),
+        "not yet": token(nbf=NOW + 3600),
+        "issued later": token(iat=NOW + 3600),
+        "other issuer": token(iss="https://evil.example"),
+        "issuer with slash": token(iss=ISSUER + "/"),
+        "issuer as list": f"{head}.{b64(claims(iss=[ISSUER]))}.{signature}",
+        "no issuer": token(iss=...),
+        "other audience": token(aud="others"),
+        "audience as prefix": token(aud="agents2"),
+        "no audience": token(aud=...),
+        "empty audience": token(aud=[]),
+        "no sub": token(sub=...),
+        "empty sub": token(sub=" "),
+        "ES256 with RSA kid": token(EC, "ES256", kid="k1"),
+        "RS256 with EC kid": token(OTHER, kid="e1"),
+        "body no object": f"{head}.{b64([1])}.{signature}",
+        "body no json": f"{head}.{b64(b'xx')}.{signature}",
+        "head no json": f"{b64(b'xx')}.{body}.{signature}",
+        "not base64": "!!.!!.!!",
+        "too long": good + "A" * 20_000,
+        "nested": f"{b64({'alg': 'RS256', 'cty': 'JWT'})}.{b64(good.encode())}.{signature}",
+    }
+
+
+class Issuer:
+    def __init__(self) -> None:
+        self.keys: list[Any] = [
+            jwk(RSA, "k1", alg="RS256"),
+            jwk(EC, "e1", alg="ES256"),
+            jwk(OTHER, "enc", use="enc"),
+            {
+                "kty": "oct",
+                "kid": "k1",
+                "k": b64(b"shared-secret-shared-secret-1234"),
+                "alg": "HS256",
+            },
+            {"kty": "RSA", "kid": "broken"},
+            5,
+        ]
+        self.issuer = ISSUER
+        self.asked = 0
+
+    async def __call__(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        if request.path.endswith("openid-configuration"):
+            return web.json_response(
+                {"issuer": self.issuer, "jwks_uri": f"http://{request.host}/keys"}
+            )
+        return web.json_response({"keys": self.keys})
+
+
+def oidc(url: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "type": "oidc",
+        "issuer": ISSUER,
+        "audience": "agents",
+        "jwksUrl": url + "/keys",
+    } | fields
+
+
+async def test_tokens_of_the_issuer_are_accepted():
+    issuer = Issuer()
+    async with upstream(issuer) as server, serving(auth=oidc(server.url)) as client:
+        for good in (
+            token(),
+            token(EC, "ES256", kid="e1"),
+            token(aud=["x", "agents"]),
+            token(kid=None),
+        ):
+            reply = await client.get("/info", headers={"Authorization": f"Bearer {good}"})
+            assert reply.status == 200, reply.body
+    assert issuer.asked == 1
+
+
+async def test_no_forged_token_is_accepted():
+    tokens = forged()
+    assert len(tokens) >= 40
+    async with upstream(Issuer()) as server, serving(auth=oidc(server.url)) as client:
+        for name, shown in tokens.items():
+            reply = await client.get("/info", headers={"Authorization": f"Bearer {shown}"})
+            assert reply.status in (401, 431), name
+            if reply.status == 401:
+                assert reply.json["code"] == "unauthenticated"
+
+
+async def test_users_are_named_by_a_claim_and_scopes_are_wanted():
+    async with upstream(Issuer()) as server:
+        auth = oidc(server.url, userClaim="email", requiredScopes=["chat", "read"])
+        async with serving(auth=auth) as client:
+            cases = {
+                token(email="a@x", scope="read chat more"): 200,
+                token(email="a@x", scp=["chat", "read"]): 200,
+                token(email="a@x", scope="read"): 403,
+                token(email="a@x"): 403,
+                token(scope="read chat"): 401,
+                token(email=5, scope="read chat"): 401,
+            }
+            for shown, status in cases.items():
+                reply = await client.get("/sessions", headers={"Authorization": f"Bearer {shown}"})
+                assert reply.status == status
+
+
+async def test_new_keys_are_found_and_an_issuer_that_is_away_lets_nobody_in(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.access.oidc.UNKNOWN_KEY_SECONDS", -1)
+    issuer = Issuer()
+    async with upstream(issuer) as server, serving(auth=oidc(server.url)) as client:
+        head = {"Authorization": f"Bearer {token(OTHER, kid='k2')}"}
+        assert (await client.get("/info", headers=head)).status == 401
+        issuer.keys.append(jwk(OTHER, "k2"))
+        await asyncio.sleep(1.1)
+        assert (await client.get("/info", headers=head)).status == 200
+    async with serving(auth=oidc("http://127.0.0.1:1")) as client:
+        reply = await client.get("/info", headers=head)
+        assert reply.status == 503
+        assert reply.headers["Retry-After"]
+
+
+async def test_keys_are_found_by_discovery_of_the_same_issuer_only():
+    issuer = Issuer()
+    async with upstream(issuer) as server:
+        auth = {"type": "oidc", "issuer": server.url, "audience": "agents"}
+        head = {"Authorization": f"Bearer {token(iss=server.url)}"}
+        async with serving(auth=auth) as client:
+            assert (await client.get("/info", headers=head)).status == 503
+        issuer.issuer = server.url
+        async with serving(auth=auth) as client:
+            assert (await client.get("/info", headers=head)).status == 200
+
+
+# -- limits --------------------------------------------------------------------------------------
+
+
+async def test_requests_per_minute_are_limited_for_agent_and_user():
+    limits = {"requestsPerMinute": 5, "perUser": {"requestsPerMinute": 3}}
+    async with serving(auth=AUTH, environment=KEYS, limits=limits) as client:
+        codes = [
+            (await client.post("/chat", {"message": "x"}, headers=as_(name))).status
+            for name in ("ANN", "ANN", "ANN", "ANN", "BOB", "BOB", "BOB")
+        ]
+        assert codes == [200, 200, 200, 429, 200, 200, 429]
+        refused = await client.post("/chat", {"message": "x"}, headers=as_("ANN"))
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert refused.json["retryable"] is True
+        assert await client.metric("agent_rate_limited_total", limit="requests") == 3
+
+
+async def test_tokens_and_cost_are_limited_behind_their_use():
+    told = Told(Assistant("x", usage=Usage(900, 100)))
+    model = {
+        "provider": "openai",
+        "name": "gpt",
+        "pricing": {"inputPerMillion": 0, "outputPerMillion": 10_000},
+    }
+    async with serving(make=told, limits={"tokensPerMinute": 1500}) as client:
+        codes = [(await client.post("/chat", {"message": "x"})).status for _ in range(3)]
+        assert await client.metric("agent_rate_limited_total", limit="tokens") == 1
+    assert codes == [200, 200, 429]
+    async with serving(make=told, model=model, limits={"dailyCostUsd": 1.5}) as client:
+        codes = [(await client.post("/chat", {"message": "x"})).status for _ in range(3)]
+        assert await client.metric("agent_rate_limited_total", limit="cost") == 1
+    assert codes == [200, 200, 429]
+
+
+async def test_replicas_share_the_quota_through_redis(request, tmp_path):
+    section = memory("redis", request, tmp_path)
+    limits = {"requestsPerMinute": 4}
+    async with (
+        serving(memory=section, limits=limits) as one,
+        serving(memory=section, limits=limits) as two,
+    ):
+        codes = [(await client.post("/chat", {"message": "x"})).status for client in (one, two) * 3]
+    assert codes == [200] * 4 + [429] * 2
+
+
+def quotas(now: list[float], **limits: Any) -> Quotas:
+    read = Settings.model_validate_json(json.dumps(BASE | {"limits": limits}))
+    return Quotas(read.limits, LocalCounters(lambda: now[0]), Metrics("a"), lambda: now[0])
+
+
+async def admitted(quota: Quotas) -> bool:
+    try:
+        await quota.admit("u")
+    except Problem:
+        return False
+    return True
+
+
+async def test_minutes_slide():
+    now = [120.0 + 59]
+    quota = quotas(now, requestsPerMinute=10)
+    assert [await admitted(quota) for _ in range(11)] == [True] * 10 + [False]
+    now[0] += 2  # the next minute has begun, the last one still counts
+    assert not await admitted(quota)
+    now[0] += 30
+    assert [await admitted(quota) for _ in range(7)].count(True) == 5
+    now[0] += 120
+    assert [await admitted(quota) for _ in range(11)].count(True) == 10
+
+
+async def test_clocks_that_jump_neither_lock_out_nor_crash():
+    now = [1_000_000.0]
+    quota = quotas(now, requestsPerMinute=2, dailyCostUsd=1)
+    await quota.spend("u", 10, 2.0)
+    assert not await admitted(quota)
+    for jump in (86_400.0, -400 * 86_400.0, 500 * 86_400.0):
+        now[0] += jump
+        assert await admitted(quota)
+
+
+async def test_runs_wait_for_a_place_or_are_refused_at_once():
+    limits = {"concurrentRuns": 2, "queueDepth": 1, "queueSeconds": 0.3}
+    async with serving(limits=limits) as client:
+        slow = [
+            asyncio.create_task(client.post("/chat", {"message": "wait 0.15"})) for _ in range(3)
+        ]
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        refused = await client.post("/chat", {"message": "x"})
+        assert time.monotonic() - began < 0.1
+        assert (refused.status, refused.json["code"]) == (503, "overloaded")
+        assert refused.headers["Retry-After"] == "1"
+        assert await client.metric("agent_queue_depth") == 1
+        assert [reply.status for reply in await asyncio.gather(*slow)] == [200] * 3
+        late = [asyncio.create_task(client.post("/chat", {"message": "wait 1"})) for _ in range(3)]
+        assert sorted(reply.status for reply in await asyncio.gather(*late)) == [200, 200, 503]
+        assert await client.metric("agent_queue_depth") == 0
+        assert (await client.post("/chat", {"message": "x"})).status == 200
+
+
+async def test_streams_are_bounded():
+    async with serving(limits={"concurrentStreams": 1}) as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "wait 0.3"}))
+        await asyncio.sleep(0.1)
+        refused = await client.post("/chat", {"message": "x", "stream": True})
+        assert refused.status == 503
+        assert (await client.post("/chat", {"message": "x"})).status == 200
+        await reading
+        assert await client.metric("agent_inflight_streams") == 0
+        assert (await client.events("/chat", {"message": "x"}))[-1].type == "done"
+
+
+async def test_a_run_has_a_deadline():
+    async with serving(limits={"runSeconds": 0.1}) as client:
+        refused = await client.post("/chat", {"message": "wait 5"})
+    assert (refused.status, refused.json["code"]) == (504, "timeout")

@@ -1,0 +1,276 @@
+"""A person decides once, on exactly the call that was shown, on any replica, before or after a restart."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from runtime.tests.harness import serving
+from runtime.tests.servers import RedisServer
+from runtime.tests.test_stores import memory, postgres, redis
+from runtime.tests.upstreams import answers, upstream
+
+__all__ = ["postgres", "redis"]
+pytestmark = pytest.mark.anyio
+
+
+def tools(url: str) -> list[dict[str, Any]]:
+    base = {"type": "api", "description": "Does it.", "endpoint": url, "method": "POST"}
+    return [
+        base | {"name": "free"},
+        base | {"name": "pay", "requiresApproval": True}
+        | {"parameters": [{"name": "sum", "in": "body", "type": "integer", "required": True}]},
+        {
+            "type": "human",
+            "name": "ask",
+            "description": "Asks.",
+            "parameters": [{"name": "q", "type": "string", "required": True}],
+        },
+        {
+            "type": "human",
+            "name": "pick",
+            "description": "Picks.",
+            "output": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+        },
+    ]  # fmt: skip
+
+
+async def paused(client, text: str = 'call pay {"sum": 5}') -> dict[str, Any]:
+    answer = await client.chat(text)
+    assert answer["finish_reason"] == "approval_required"
+    return answer
+
+
+def approve(**fields: Any) -> dict[str, Any]:
+    return {"decisions": [{"id": "call_1", "approved": True} | fields]}
+
+
+async def test_an_approved_call_is_made_once_and_the_run_goes_on():
+    async with (
+        upstream(answers({"paid": True})) as server,
+        serving(tools=tools(server.url)) as client,
+    ):
+        answer = await paused(client)
+        (call,) = answer["pending"]["calls"]
+        assert (call["type"], call["name"], call["args"]) == ("approval", "pay", {"sum": 5})
+        assert server.requests == []
+        state = (await client.get(f"/runs/{answer['run_id']}")).json
+        assert (state["status"], state["pending"]["calls"]) == ("waiting", [call])
+        path = f"/runs/{answer['run_id']}/approvals"
+        done = await client.post(path, approve(digest=call["digest"]))
+        assert done.status == 200
+        assert done.json["output"] == 'pay: {"paid": true}'
+        assert done.json["session_id"] == answer["session_id"]
+        assert [item["json"] for item in server.requests] == [{"sum": 5}]
+        again = await client.post(path, approve())
+        assert (again.status, again.json["code"]) == (409, "approval_used")
+        assert len(server.requests) == 1
+        assert (await client.get(f"/runs/{answer['run_id']}")).json["status"] == "resumed"
+        messages = (await client.get(f"/sessions/{answer['session_id']}/messages")).json["messages"]
+        assert [item["role"] for item in messages] == ["user", "assistant", "tool", "assistant"]
+        assert (await client.chat("on", session_id=answer["session_id"]))["output"].endswith(
+            "(turn 2)"
+        )
+
+
+async def test_a_denied_call_is_not_made_and_the_model_is_told_why():
+    async with upstream(answers({})) as server, serving(tools=tools(server.url)) as client:
+        answer = await paused(client)
+        body = {"decisions": [{"id": "call_1", "approved": False, "reason": "too much"}]}
+        done = await client.events(f"/runs/{answer['run_id']}/approvals", body)
+        assert await client.metric("agent_tool_calls_total", tool="pay", outcome="denied") == 1
+    assert done[-1].data["output"] == "pay: too much"
+    assert server.requests == []
+
+
+async def test_calls_beside_it_are_made_at_once_and_kept():
+    async with upstream(answers({"x": 1})) as server, serving(tools=tools(server.url)) as client:
+        text = 'call free {}\ncall pay {"sum": 1}\ncall ask {"q": "why"}'
+        events = await client.events("/chat", {"message": text})
+        assert [event.type for event in events] == [
+            "run_start", "tool_start", "tool_end", "approval_required", "usage", "done",
+        ]  # fmt: skip
+        waiting = events[3].data
+        assert [(call["type"], call["name"]) for call in waiting["calls"]] == [
+            ("approval", "pay"),
+            ("question", "ask"),
+        ]
+        body = {"decisions": [{"id": "call_2", "approved": True}, {"id": "call_3", "answer": "so"}]}
+        done = await client.post(f"/runs/{waiting['run_id']}/approvals", body)
+    assert done.json["output"] == 'free: {"x": 1}\npay: {"x": 1}\nask: so'
+    assert len(server.requests) == 2
+
+
+WRONG = [
+    ({"decisions": []}, 422),
+    ({}, 422),
+    ({"decisions": [{"id": "other", "approved": True}]}, 422),
+    ({"decisions": [{"id": "call_1"}]}, 422),
+    ({"decisions": [{"id": "call_1", "answer": "yes"}]}, 422),
+    ({"decisions": [{"id": "call_1", "approved": "yes"}]}, 422),
+    ({"decisions": [{"id": "call_1", "approved": True, "digest": "0" * 16}]}, 422),
+    ({"decisions": [{"id": "call_1", "approved": True, "args": {"sum": 9}}]}, 422),
+    ({"decisions": [{"id": "call_1", "approved": True}, {"id": "call_1", "approved": False}]}, 422),
+    ({"decisions": [{"id": "call_1", "approved": True}, {"id": "call_2", "approved": True}]}, 422),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), WRONG)
+async def test_other_decisions_are_refused_and_the_call_still_waits(body, status):
+    async with upstream(answers({})) as server, serving(tools=tools(server.url)) as client:
+        answer = await paused(client)
+        path = f"/runs/{answer['run_id']}/approvals"
+        refused = await client.post(path, body)
+        assert refused.status == status, refused.body
+        assert server.requests == []
+        assert (await client.post(path, approve())).status == 200
+
+
+async def test_a_question_is_answered_as_its_tool_wants():
+    async with serving(tools=tools("http://127.0.0.1:1")) as client:
+        answer = await paused(client, "call pick {}")
+        path = f"/runs/{answer['run_id']}/approvals"
+        wrong = await client.post(path, {"decisions": [{"id": "call_1", "answer": {"n": "x"}}]})
+        assert wrong.status == 422
+        done = await client.post(path, {"decisions": [{"id": "call_1", "answer": {"n": 3}}]})
+    assert done.json["output"] == 'pick: {"n":3}'
+
+
+async def test_wrong_arguments_are_refused_before_anybody_is_asked():
+    async with serving(tools=tools("http://127.0.0.1:1")) as client:
+        answer = await client.chat('call pay {"sum": "five"}')
+    assert answer["finish_reason"] == "stop"
+    assert "arguments are wrong" in answer["output"]
+
+
+async def test_a_session_that_waits_takes_no_other_message():
+    async with upstream(answers({})) as server, serving(tools=tools(server.url)) as client:
+        answer = await paused(client)
+        fields = {"message": "hello", "session_id": answer["session_id"]}
+        refused = await client.post("/chat", fields)
+        assert (refused.status, refused.json["code"]) == (409, "approval_pending")
+        assert refused.json["pending"]["run_id"] == answer["run_id"] == refused.json["run_id"]
+        assert (await client.post(f"/runs/{answer['run_id']}/cancel", {})).status == 202
+        assert (await client.post(f"/runs/{answer['run_id']}/approvals", approve())).status == 409
+        assert (await client.post("/chat", fields)).status == 200
+    assert server.requests == []
+
+
+async def test_nobody_answered_in_time():
+    limits = {"approvalSeconds": 0.1}
+    async with serving(tools=tools("http://127.0.0.1:1"), limits=limits) as client:
+        answer = await paused(client)
+        await asyncio.sleep(0.15)
+        late = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
+        assert late.status in (404, 409)
+        again = await client.chat("hello", session_id=answer["session_id"])
+        assert again["output"] == "You said: hello (turn 2)"
+        session = answer["session_id"]
+        messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        assert messages[2]["results"][0]["content"] == "Nobody answered in time."
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "redis", "postgres"])
+async def test_a_restart_between_question_and_answer_changes_nothing(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    async with upstream(answers({"paid": True})) as server:
+        changes = {"tools": tools(server.url), "memory": section}
+        async with serving(**changes) as client:
+            answer = await paused(client)
+        async with serving(**changes) as client:
+            assert (await client.get(f"/runs/{answer['run_id']}")).json["status"] == "waiting"
+            done = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
+    assert done.json["output"] == 'pay: {"paid": true}'
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("backend", ["redis", "postgres"])
+async def test_two_people_on_two_replicas_decide_once(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    async with upstream(answers({"paid": True})) as server:
+        changes = {"tools": tools(server.url), "memory": section}
+        async with serving(**changes) as one, serving(**changes) as two:
+            answer = await paused(one)
+            path = f"/runs/{answer['run_id']}/approvals"
+            replies = await asyncio.gather(
+                *(client.post(path, approve()) for client in (one, two) for _ in range(3))
+            )
+    assert sorted(reply.status for reply in replies) == [200] + [409] * 5
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("backend", ["redis", "postgres"])
+async def test_runs_are_followed_and_cancelled_from_another_replica(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    async with serving(memory=section) as one, serving(memory=section) as two:
+        reading = asyncio.create_task(one.events("/chat", {"message": "say 5 words"}))
+        run = (await reading)[0].data["run_id"]
+        assert await two.events(f"/runs/{run}/events", method="GET") == await reading
+        rest = await two.events(f"/runs/{run}/events?after=3", method="GET")
+        assert rest == (await reading)[3:]
+        going = asyncio.create_task(one.events("/chat", {"message": "wait 30"}))
+        await asyncio.sleep(0.1)
+        (run,) = one.application.runs.registry._live
+        following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
+        assert (await two.post(f"/runs/{run}/cancel", {})).status == 202
+        assert (await going)[-1].data["code"] == "cancelled"
+        assert (await following)[-1].data["code"] == "cancelled"
+        assert (await two.get(f"/runs/{run}")).json["status"] == "cancelled"
+
+
+async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_path):
+    server = RedisServer()
+    with server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        section["timeouts"] = {"connectSeconds": 0.5, "requestSeconds": 0.5}
+        async with serving(memory=section) as one, serving(memory=section) as two:
+            going = asyncio.create_task(one.events("/chat", {"message": "wait 3"}))
+            await asyncio.sleep(0.2)
+            (run,) = one.application.runs.registry._live
+            following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
+            await asyncio.sleep(0.5)
+            server.kill()
+            last = (await following)[-1]
+            assert (last.type, last.data["code"]) == ("error", "memory_unavailable")
+            assert (await going)[-1].data["code"] == "memory_unavailable"
+
+
+async def test_poisoned_calls_are_never_made(tmp_path, request):
+    section = memory("redis", request, tmp_path)
+    async with upstream(answers({})) as server:
+        async with serving(tools=tools(server.url), memory=section) as client:
+            answer = await paused(client)
+            store = client.application.store._store
+            key = store._keys("anonymous", answer["session_id"])[0]
+            raw = await store._redis.get(key)
+            for old, new in ((b'"approval"', b'"free"'), (b'"expires":', b'"expires":"x","e":')):
+                await store._redis.set(key, raw.replace(old, new))
+                reply = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
+                assert (reply.status, reply.json["code"]) == (409, "unreadable")
+                assert (await client.get(f"/sessions/{answer['session_id']}")).status == 409
+            await store._redis.set(key, raw)
+            assert (
+                await client.post(f"/runs/{answer['run_id']}/approvals", approve())
+            ).status == 200
+        assert len(server.requests) == 1
+
+
+async def test_poisoned_messages_are_told_and_kept(tmp_path, request):
+    section = memory("filesystem", request, tmp_path)
+    async with serving(memory=section) as client:
+        session = (await client.chat("hello"))["session_id"]
+        file = client.application.store._store._file("anonymous", session)
+        good = file.read_bytes()
+        for poison in (
+            b"{}\n",
+            b'{"role":"system"}\n',
+            b'["x"]\n',
+            b"\xff\n",
+            b'{"role":"tool","at":"","results":[{}]}\n',
+        ):
+            file.write_bytes(good + poison)
+            reply = await client.post("/chat", {"message": "x", "session_id": session})
+            assert (reply.status, reply.json["code"]) == (409, "unreadable")
+            assert (await client.get(f"/sessions/{session}/messages")).status == 409
+            assert file.read_bytes() == good + poison
+        assert (await client.ask("DELETE", f"/sessions/{session}")).status == 204

@@ -1,0 +1,146 @@
+"""The command line refuses what it cannot serve, with the place of every mistake."""
+
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from fleetform_runtime import cli
+from runtime.tests.harness import BASE
+from runtime.tests.process import COMMAND, Runtime
+
+
+def write(folder, document: Any, prompt: str | bytes | None = "You help.") -> str:
+    file = folder / "agent.json"
+    file.write_text(document if isinstance(document, str) else json.dumps(document))
+    if prompt is not None:
+        raw = prompt if isinstance(prompt, bytes) else prompt.encode()
+        (folder / "system-prompt.md").write_bytes(raw)
+    return str(file)
+
+
+def test_a_good_configuration_is_fine(tmp_path, capsys):
+    config = write(tmp_path, BASE)
+    assert cli.main(["check", "--config", config]) == 0
+    assert capsys.readouterr().out == f"{config}: fine\n"
+
+
+KEYS = {"type": "apiKey", "keys": [{"name": "a", "secret": {"env": "SHORT_KEY"}}]}
+MISTAKES: list[tuple[Any, str]] = [
+    ("{", "$: Invalid JSON"),
+    ("", "$: Invalid JSON"),
+    ([], "$: Input should be an object"),
+    ({k: v for k, v in BASE.items() if k != "auth"}, "$.auth: Field required"),
+    (BASE | {"auth": {"type": "magic"}}, "$.auth: Input tag 'magic'"),
+    (BASE | {"limits": {"runSeconds": -1}}, "$.limits.runSeconds: Input should be greater than 0"),
+    (BASE | {"typo": 1}, "$.typo: Extra inputs are not permitted"),
+    (BASE | {"tools": [{"type": "retrieval", "name": "x"}]}, "$.tools[0]: Input tag 'retrieval'"),
+    (BASE | {"tools": [{"type": "api", "name": "x"}]}, "$.tools[0].endpoint: Field required"),
+    (BASE | {"a2a": {}}, "$.a2a: Extra inputs are not permitted"),
+    (BASE | {"contract": 2}, "$.contract: Input should be 1"),
+    (BASE | {"auth": KEYS}, "$.auth.keys[0].secret: the environment variable SHORT_KEY is not set"),
+    (
+        BASE | {"model": {"provider": "openai", "name": "x", "apiKey": {"file": "/nowhere/key"}}},
+        "$.model.apiKey: /nowhere/key cannot be read: No such file or directory",
+    ),
+]
+
+
+@pytest.mark.parametrize(("document", "message"), MISTAKES)
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_every_mistake_is_told_with_its_place(document, message, command, tmp_path, capsys):
+    config = write(tmp_path, document)
+    assert cli.main([command, "--config", config]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_all_mistakes_are_told_at_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SHORT_KEY", "short")
+    models = [{"provider": "openai", "name": "y", "apiKey": {"env": "NO_SUCH_KEY"}}]
+    config = write(tmp_path, BASE | {"auth": KEYS, "models": models}, prompt=None)
+    assert cli.main(["check", "--config", config]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("agent.json: ")[1].split(":")[0] for line in lines] == [
+        "$.prompt.system.file",
+        "$.models[0].apiKey",
+        "$.auth.keys[0].secret",
+    ]
+    assert "fewer than 16" in lines[2]
+    assert "short" not in lines[2].replace("SHORT", "")
+
+
+def test_certificates_are_read_before_anything_starts(tmp_path, capsys):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    memory = {"type": "redis", "host": "x", "tls": {"caFile": str(tmp_path / "bad.pem")}}
+    model = BASE["model"] | {"tls": {"caFile": "/nowhere/ca.pem"}}
+    config = write(tmp_path, BASE | {"memory": memory, "model": model})
+    assert cli.main(["check", "--config", config]) == 1
+    said = capsys.readouterr().err
+    assert "$.model.tls: /nowhere/ca.pem cannot be read" in said
+    assert "$.memory.tls: its files make no TLS context" in said
+
+
+def test_prompts_are_utf8(tmp_path, capsys):
+    config = write(tmp_path, BASE, prompt=b"\xff")
+    assert cli.main(["check", "--config", config]) == 1
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path, capsys):
+    assert cli.main(["check", "--config", str(tmp_path / "x.json")]) == 1
+    assert "cannot be read: No such file" in capsys.readouterr().err
+
+
+def test_the_scripted_model_needs_no_key(tmp_path):
+    model = {"provider": "openai", "name": "x", "apiKey": {"env": "NO_SUCH_KEY"}}
+    config = write(tmp_path, BASE | {"model": model})
+    assert cli.main(["check", "--config", config, "--model", "scripted"]) == 0
+
+
+def test_the_schema_is_printed(capsys):
+    assert cli.main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "agent.json"
+
+
+def test_wrong_usage_is_told():
+    for arguments in ([], ["fly"], ["serve", "--model", "gpt"]):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(arguments)
+        assert caught.value.code == 2
+
+
+def test_a_process_serves_and_ends_cleanly(tmp_path):
+    with Runtime(tmp_path, "--model", "scripted") as runtime:
+        assert runtime.status("/health") == 200
+        assert runtime.started < 5
+        runtime.signal(signal.SIGTERM)
+        assert runtime.wait() == 0
+    log = [json.loads(line) for line in runtime.log.read_text().splitlines()]
+    assert log[0]["message"].startswith("fleetform-runtime 0.1.0 serves greeter on 127.0.0.1:")
+    assert log[-1]["message"] == "draining: 0 runs go on"
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with Runtime(tmp_path / "a", "--model", "scripted") as runtime:
+        other = [*COMMAND, "serve", "--config", str(runtime.config), "--model", "scripted"]
+        done = subprocess.run(other, capture_output=True, text=True, check=False, timeout=20)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+
+
+IMPORTS = """
+import sys
+import fleetform_runtime.start
+heavy = {"pydantic_ai", "opentelemetry", "redis", "asyncpg", "jwt", "boto3", "mcp", "requests"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_a_start_imports_only_what_the_configuration_needs():
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,235 @@
+"""MCP servers of every version are used, by the official SDK's servers as the other side."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from runtime.tests.harness import serving
+from runtime.tests.servers import Server
+from runtime.tests.test_tools import result
+from runtime.tests.upstreams import answers, upstream
+
+pytestmark = pytest.mark.anyio
+SCRIPT = str(Path(__file__).with_name("mcp_server.py"))
+
+
+class McpProcess(Server):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.command = [sys.executable, SCRIPT, kind, str(self.port)]
+
+    def __enter__(self) -> "McpProcess":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.kill()
+
+    def section(self, **fields: Any) -> dict[str, Any]:
+        path = "/sse" if self.kind == "sse" else "/mcp"
+        transport = "sse" if self.kind == "sse" else "streamable-http"
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return {"name": "things", "transport": transport, "url": url} | fields
+
+
+def stdio(**fields: Any) -> dict[str, Any]:
+    command = [sys.executable, SCRIPT, "stdio"]
+    return {"name": "things", "transport": "stdio", "command": command} | fields
+
+
+async def use(client) -> None:
+    call = await result(client, {"a": 2, "b": 3}, name="add")
+    assert (call["ok"], call["content"]) == (True, "5")
+    failed = await result(client, {}, name="fail")
+    assert (failed["ok"], failed["content"]) == (False, "Error executing tool fail")
+    wrong = await result(client, {"a": "x"}, name="add")
+    assert wrong["ok"] is False
+    assert "arguments are wrong" in wrong["content"]
+    assert await client.metric("agent_mcp_server_up", server="things") == 1
+    assert await client.metric("agent_tool_calls_total", type="mcp", outcome="ok") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [("http", "2026-07-28"), ("legacy", "2025-11-25"), ("sse", "2025-11-25")],
+)
+async def test_servers_of_every_transport_are_used_and_come_back(kind, version):
+    with McpProcess(kind) as server:
+        async with serving(mcpServers=[server.section()]) as client:
+            await use(client)
+            info = (await client.get("/info")).json["mcp_servers"]["things"]
+            assert info == {"up": True, "protocol": version}
+            server.kill()
+            down = await result(client, {"a": 1, "b": 1}, name="add")
+            assert "cannot be reached now" in down["content"]
+            ready = await client.get("/health/ready")
+            assert (ready.status, ready.json["unreachable"]) == (200, ["things"])
+            server.start()
+            call = await result(client, {"a": 1, "b": 1}, name="add")
+            assert (call["ok"], call["content"]) == (True, "2"), call
+
+
+async def test_a_child_process_is_used_and_started_again():
+    async with serving(mcpServers=[stdio()]) as client:
+        for _ in range(20):
+            if client.application.servers.unreachable() == []:
+                break
+            await asyncio.sleep(0.2)
+        await use(client)
+        transport = client.application.servers._servers[0]._transport
+        transport._channel._process.kill()
+        await asyncio.sleep(0.1)
+        assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("fields", "names"),
+    [
+        ({}, {"add", "note", "wipe", "fail", "slow"}),
+        ({"tools": ["add", "wipe", "gone"]}, {"add", "wipe"}),
+        ({"tools": []}, set()),
+        ({"capabilities": ["read"]}, {"add", "fail", "slow"}),
+        ({"capabilities": ["query", "write"]}, {"add", "fail", "slow", "note"}),
+        ({"capabilities": ["destructive"]}, {"add", "note", "wipe", "fail", "slow"}),
+        ({"tools": ["note", "wipe"], "capabilities": ["read", "write"]}, {"note"}),
+        ({"toolPrefix": "x_", "tools": ["add"]}, {"x_add"}),
+    ],
+)
+async def test_only_allowed_tools_are_listed_and_called(fields, names, mcp):
+    async with serving(mcpServers=[mcp.section(**fields)]) as client:
+        tools = await client.application.servers.tools()
+        assert {tool.name for tool in tools} == names
+        if "wipe" not in names:
+            assert (await result(client, {}, name="wipe"))["ok"] is False
+
+
+@pytest.fixture(scope="module")
+def mcp():
+    with McpProcess("http") as server:
+        yield server
+
+
+async def test_a_call_that_takes_too_long_is_a_result(mcp):
+    section = mcp.section(timeouts={"requestSeconds": 0.3})
+    async with serving(mcpServers=[section]) as client:
+        call = await result(client, {"seconds": 5}, name="slow")
+        assert (call["ok"], call["content"]) == (False, "The tool did not answer in time.")
+        assert await client.metric("agent_tool_calls_total", outcome="timeout") == 1
+
+
+async def test_calls_wait_for_approval_where_the_specification_says(mcp):
+    async with serving(mcpServers=[mcp.section(requiresApproval=["wipe"])]) as client:
+        assert (await result(client, {"a": 1, "b": 1}, name="add"))["ok"]
+        answer = await client.chat("call wipe {}")
+    assert answer["finish_reason"] == "approval_required"
+    assert answer["pending"]["calls"][0]["name"] == "wipe"
+
+
+async def test_a_server_that_comes_up_later_is_there_for_the_next_chat():
+    server = McpProcess("http")
+    async with serving(mcpServers=[server.section()]) as client:
+        assert (await result(client, {"a": 1, "b": 1}, name="add"))["ok"] is False
+        with server:
+            await asyncio.sleep(1)
+            assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
+
+
+async def test_the_first_call_behind_a_restart_under_load_succeeds(mcp):
+    with McpProcess("http") as server:
+        async with serving(mcpServers=[server.section()]) as client:
+            stop = asyncio.Event()
+            outcomes: list[bool] = []
+
+            async def load() -> None:
+                while not stop.is_set():
+                    outcomes.append((await result(client, {"a": 1, "b": 1}, name="add"))["ok"])
+
+            tasks = [asyncio.create_task(load()) for _ in range(6)]
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(server.kill)
+            await asyncio.sleep(0.2)
+            await asyncio.to_thread(server.start)
+            mark = len(outcomes) + len(tasks)  # those under way may still have met the dead one
+            await asyncio.sleep(0.5)
+            stop.set()
+            await asyncio.gather(*tasks)
+    assert len(outcomes) > mark + 10
+    assert False in outcomes
+    assert all(outcomes[mark:])
+
+
+async def test_credentials_are_sent_to_the_server(mcp):
+    async with upstream(answers((401, {"error": "no"}, {}))) as server:
+        section = {
+            "name": "s",
+            "transport": "streamable-http",
+            "url": server.url,
+            "auth": {"type": "bearer", "token": {"env": "TOKEN"}},
+        }
+        async with serving(mcpServers=[section], environment={"TOKEN": "secret-token"}) as client:
+            assert (await client.chat("hi"))["output"]
+    assert {item["headers"]["Authorization"] for item in server.requests} == {"Bearer secret-token"}
+    first = server.requests[0]
+    assert first["headers"]["Mcp-Method"] == "tools/list"
+    assert first["headers"]["MCP-Protocol-Version"] == "2026-07-28"
+    assert (
+        first["json"]["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
+    )
+
+
+ODD = [
+    {"jsonrpc": "2.0", "id": 1, "result": {"tools": "x"}},
+    {"jsonrpc": "2.0", "id": 1, "result": {"tools": [1, {}, {"name": 5}, {"name": ""}]}},
+    {"jsonrpc": "2.0", "id": 1, "result": []},
+    {"jsonrpc": "2.0", "id": 1},
+    {"jsonrpc": "2.0", "id": 1, "error": {"code": "x"}},
+    {"jsonrpc": "2.0", "id": 1, "result": {"tools": [], "nextCursor": "for ever"}},
+    [],
+    "nonsense",
+    5,
+]
+
+
+@pytest.mark.parametrize("reply", ODD)
+async def test_odd_servers_hurt_nobody(reply):
+    async with upstream(
+        answers((200, json.dumps(reply), {"Content-Type": "application/json"}))
+    ) as s:
+        section = {"name": "s", "transport": "streamable-http", "url": s.url}
+        async with serving(mcpServers=[section]) as client:
+            assert (await client.chat("hi"))["output"] == "You said: hi (turn 1)"
+        assert len(s.requests) < 120
+
+
+async def test_odd_schemas_and_names_are_taken_as_they_can_be():
+    tools = [
+        {"name": "a.b/c", "inputSchema": {"type": "nonsense"}},
+        {"name": "d", "inputSchema": {"$ref": "http://127.0.0.1:1/x"}},
+        {"name": "e", "inputSchema": 5, "description": None},
+    ]
+
+    async def reply(request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["method"] == "tools/list":
+            return web.json_response(
+                {"jsonrpc": "2.0", "id": body["id"], "result": {"tools": tools}}
+            )
+        text = [
+            {"type": "text", "text": "yes"},
+            {"type": "image", "data": "AA", "mimeType": "image/png"},
+        ]
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": {"content": text}})
+
+    async with upstream(reply) as server:
+        section = {"name": "s", "transport": "streamable-http", "url": server.url}
+        async with serving(mcpServers=[section]) as client:
+            for name in ("a_b_c", "d", "e"):
+                call = await result(client, {}, name=name)
+                assert call["content"] == "yes\n[image image/png, 2 characters]"
+    assert server.bodies[1]["params"]["name"] == "a.b/c"

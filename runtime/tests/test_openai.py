@@ -1,0 +1,201 @@
+"""The official client uses an agent as a model, tools included."""
+
+import json
+
+import openai
+import pytest
+
+from fleetform_runtime.messages import Assistant, Image, ToolCall, Usage
+from fleetform_runtime.models import ModelError
+from runtime.tests.harness import Told, serving
+from runtime.tests.test_access import AUTH, KEYS
+from runtime.tests.upstreams import answers, upstream
+
+pytestmark = pytest.mark.anyio
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Weather of a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+    },
+}
+
+
+def sdk(client, key: str = "unused") -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=client.url + "/v1", api_key=key, max_retries=0)
+
+
+async def test_models_and_a_plain_completion():
+    async with serving() as client, sdk(client) as api:
+        listed = await api.models.list()
+        answer = await api.chat.completions.create(
+            model="greeter",
+            messages=[
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "hi"},
+            ],
+            temperature=0.1,
+            max_tokens=5,
+            user="somebody",
+        )
+        assert (await client.get("/sessions")).json["total"] == 0
+        assert (await api.models.retrieve("gpt")).id == "gpt"
+        with pytest.raises(openai.NotFoundError):
+            await api.models.retrieve("other")
+    assert [item.id for item in listed.data] == ["greeter", "gpt"]
+    assert answer.choices[0].message.content == "You said: hi (turn 1)"
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+
+async def test_a_stream_with_usage():
+    async with serving() as client, sdk(client) as api:
+        stream = await api.chat.completions.create(
+            model="gpt",
+            messages=[{"role": "user", "content": "say 4 words"}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks = [chunk async for chunk in stream]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == "word1 word2 word3 word4"
+    assert chunks[-2].choices[0].finish_reason == "stop"
+    assert chunks[-1].usage.completion_tokens == 4
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_conversation_with_tools_of_the_client_and_of_the_agent(streams):
+    tools = [
+        {"type": "api", "name": "own", "description": "Own.", "endpoint": "x", "method": "GET"}
+    ]
+    async with upstream(answers({"own": 1})) as server:
+        tools[0]["endpoint"] = server.url
+        async with serving(tools=tools) as client, sdk(client) as api:
+            messages = [{"role": "user", "content": 'call get_weather {"city": "Paris"}'}]
+            first = await complete(api, messages, streams)
+            (call,) = first.tool_calls
+            assert first.finish_reason == "tool_calls"
+            assert (call.function.name, json.loads(call.function.arguments)) == (
+                "get_weather",
+                {"city": "Paris"},
+            )
+            messages += [
+                {
+                    "role": "assistant",
+                    "content": first.content,
+                    "tool_calls": [
+                        {
+                            "id": call.id,
+                            "type": "function",
+                            "function": {
+                                "name": call.function.name,
+                                "arguments": call.function.arguments,
+                            },
+                        }
+                    ],
+                },
+                {"role": "tool", "tool_call_id": call.id, "content": "sunny"},
+            ]
+            second = await complete(api, messages, streams)
+            assert second.content == "get_weather: sunny"
+            own = await complete(api, [{"role": "user", "content": "call own {}"}], streams)
+            assert json.loads(own.content.removeprefix("own: ")) == {"own": 1}
+    assert len(server.requests) == 1
+
+
+class Whole:
+    def __init__(self, content, tool_calls, finish_reason):
+        self.content, self.tool_calls, self.finish_reason = content, tool_calls, finish_reason
+
+
+async def complete(api, messages, streams):
+    if streams:
+        async with api.chat.completions.stream(
+            model="greeter", messages=messages, tools=[WEATHER]
+        ) as stream:
+            choice = (await stream.get_final_completion()).choices[0]
+    else:
+        answer = await api.chat.completions.create(
+            model="greeter", messages=messages, tools=[WEATHER], tool_choice="auto"
+        )
+        choice = answer.choices[0]
+    return Whole(choice.message.content, choice.message.tool_calls, choice.finish_reason)
+
+
+async def test_pictures_and_settings_reach_the_model():
+    told = Told(Assistant("a cat", usage=Usage(5, 2)))
+    content = [
+        {"type": "text", "text": "what is it"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}},
+    ]
+    async with serving(make=told) as client, sdk(client) as api:
+        await api.chat.completions.create(
+            model="gpt",
+            messages=[{"role": "user", "content": content}],
+            stop=["x"],
+            seed=7,
+            max_completion_tokens=9,
+        )
+    (asked,) = told.asked
+    assert asked.messages[0].content == ["what is it", Image("data:image/png;base64,AA", "low")]
+    assert asked.overrides == {"stop": ["x"], "seed": 7, "max_tokens": 9}
+    assert asked.system == "You help."
+
+
+async def test_errors_are_those_that_the_client_knows():
+    told = Told(ModelError("refused", "x"))
+    async with serving(make=told, auth=AUTH, environment=KEYS) as client:
+        async with sdk(client, "wrong") as api:
+            with pytest.raises(openai.AuthenticationError):
+                await api.models.list()
+        async with sdk(client, KEYS["ANN"]) as api:
+            hello = [{"role": "user", "content": "x"}]
+            with pytest.raises(openai.NotFoundError, match="models: gpt"):
+                await api.chat.completions.create(model="none", messages=hello)
+            with pytest.raises(openai.UnprocessableEntityError):
+                await api.chat.completions.create(model="gpt", messages=[])
+            with pytest.raises(openai.InternalServerError) as caught:
+                await api.chat.completions.create(model="gpt", messages=hello)
+            assert (caught.value.status_code, caught.value.code) == (502, "model_refused")
+            with pytest.raises(openai.APIError, match="refused"):
+                async for _ in await api.chat.completions.create(
+                    model="gpt", messages=hello, stream=True
+                ):
+                    pass
+
+
+BAD = [
+    {"model": "gpt"},
+    {"model": "gpt", "messages": "x"},
+    {"model": "gpt", "messages": [{"role": "alien", "content": "x"}]},
+    {"model": "gpt", "messages": [{"role": "assistant", "content": "x"}]},
+    {"model": "gpt", "messages": [{"role": "system", "content": "x"}]},
+    {"model": "gpt", "messages": [{"role": "tool", "tool_call_id": "1", "content": "x"}]},
+    {"model": "gpt", "messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "n": 2},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "temperature": "hot"},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "x"}]},
+    {"model": 5, "messages": [{"role": "user", "content": "x"}]},
+    [],
+]
+
+
+@pytest.mark.parametrize("body", BAD)
+async def test_bad_requests_are_refused(body):
+    async with serving() as client:
+        reply = await client.post("/v1/chat/completions", body)
+    assert reply.status == 422, reply.body
+    assert reply.json["error"]["code"] == "invalid_fields"
+
+
+async def test_tools_that_want_a_person_are_denied_here():
+    calls = [ToolCall("1", "ask", "{}")]
+    told = Told(Assistant("", calls=calls), Assistant("fine"))
+    tools = [{"type": "human", "name": "ask", "description": "Asks."}]
+    async with serving(make=told, tools=tools) as client, sdk(client) as api:
+        answer = await api.chat.completions.create(
+            model="gpt", messages=[{"role": "user", "content": "x"}]
+        )
+    assert answer.choices[0].message.content == "fine"
+    assert "none can be asked here" in told.asked[1].messages[-1].results[0].content

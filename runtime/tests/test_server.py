@@ -1,0 +1,247 @@
+"""The HTTP surface answers as it promises, and refuses what it should without a traceback."""
+
+import asyncio
+import io
+import json
+
+import aiohttp
+import pytest
+
+from runtime.tests.harness import serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_chat_is_answered_in_json():
+    async with serving() as client:
+        answer = await client.chat("hello")
+    assert answer["output"] == "You said: hello (turn 1)"
+    assert answer["finish_reason"] == "stop"
+    assert answer["usage"] == {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
+    assert answer["tool_calls"] == []
+
+
+async def test_a_session_goes_on_and_its_events_tell_of_it():
+    async with serving() as client:
+        first = await client.chat("hello")
+        events = await client.events(
+            "/chat", {"message": "again", "session_id": first["session_id"]}
+        )
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    kinds = [event.type for event in events]
+    assert kinds[0] == "run_start"
+    assert set(kinds[1:-2]) == {"token"}
+    assert kinds[-2:] == ["usage", "done"]
+    text = "".join(event.data["content"] for event in events if event.type == "token")
+    assert text == "You said: again (turn 2)" == events[-1].data["output"]
+    assert events[0].data["session_id"] == first["session_id"]
+
+
+async def test_a_stream_is_resumed_behind_an_event():
+    async with serving() as client:
+        events = await client.events("/chat", {"message": "say 9 words"})
+        run = events[0].data["run_id"]
+        rest = await client.events(
+            f"/runs/{run}/events", method="GET", headers={"Last-Event-ID": "4"}
+        )
+        state = (await client.get(f"/runs/{run}")).json
+    assert rest == events[4:]
+    assert state["status"] == "succeeded"
+    assert state["output"] == "word1 word2 word3 word4 word5 word6 word7 word8 word9"
+
+
+async def test_a_second_reader_follows_a_run_that_goes_on():
+    async with serving() as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "wait 0.2 and go"}))
+        await asyncio.sleep(0.05)
+        (run,) = client.application.runs.registry._live
+        second = await client.events(f"/runs/{run}/events", method="GET")
+        assert second == await reading
+
+
+async def test_an_idle_stream_is_kept_open_by_comments():
+    async with serving(server={"host": "127.0.0.1", "pingSeconds": 0.05}) as client:
+        body = {"message": "wait 0.3", "stream": True}
+        async with client.session.post(client.url + "/chat", json=body) as answer:
+            text = await answer.text()
+            assert answer.headers["X-Accel-Buffering"] == "no"
+            assert answer.headers["Cache-Control"] == "no-cache, no-transform"
+    assert 3 <= text.count(": ping\n\n") <= 7
+    assert text.index("run_start") < text.index(": ping") < text.index("token")
+
+
+async def test_cancelling_ends_a_run_with_an_event():
+    async with serving() as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "wait 30 and go"}))
+        await asyncio.sleep(0.05)
+        (run,) = client.application.runs.registry._live
+        assert (await client.post(f"/runs/{run}/cancel", {})).status == 202
+        last = (await reading)[-1]
+        assert (last.type, last.data["code"]) == ("error", "cancelled")
+        assert (await client.get(f"/runs/{run}")).json["status"] == "cancelled"
+        assert (await client.post(f"/runs/{run}/cancel", {})).status == 409
+        assert await client.metric("agent_active_sessions") == 0
+
+
+async def test_the_alias_answers_for_its_own_name_only():
+    async with serving() as client:
+        assert (await client.post("/agents/greeter/chat", {"message": "x"})).status == 200
+        assert (await client.post("/agents/other/chat", {"message": "x"})).status == 404
+
+
+async def test_models_are_switched_and_history_stays():
+    models = [{"provider": "ollama", "name": "qwen", "endpoint": "http://127.0.0.1:1"}]
+    async with serving(models=models) as client:
+        first = await client.chat("one")
+        second = await client.chat("two", session_id=first["session_id"], model="qwen")
+        session = (await client.get(f"/sessions/{first['session_id']}")).json
+        listed = (await client.get("/v1/models")).json["data"]
+        refused = await client.post("/chat", {"message": "x", "model": "gpt-5"})
+    assert second["output"].endswith("(turn 2)")
+    assert session["model"] == "qwen"
+    assert [item["id"] for item in listed] == ["greeter", "gpt", "qwen"]
+    assert refused.status == 404
+    assert refused.json["code"] == "model_not_found"
+
+
+async def test_probes_answer_on_all_paths():
+    async with serving(health={"livePath": "/live"}) as client:
+        for path in ("/health", "/healthz", "/live", "/health/startup", "/health/ready", "/readyz"):
+            assert (await client.get(path)).json == {"status": "ok"}
+        assert await client.metric("agent_request_total") == 0
+
+
+async def test_info_and_the_openapi_document_tell_what_there_is():
+    async with serving() as client:
+        info = (await client.get("/info")).json
+        document = (await client.get("/openapi.json")).json
+    assert info["agent"] == "greeter"
+    assert len(info["config"]) == 64
+    assert "/runs/{id}/approvals" in document["paths"]
+    assert document["components"]["schemas"]["ChatBody"]["properties"]["message"]
+
+
+BAD = [
+    (b"{", "application/json", 400, "invalid_json"),
+    (b"", "application/json", 422, "invalid_fields"),
+    (b"[]", "application/json", 422, "invalid_fields"),
+    (b"null", "application/json", 422, "invalid_fields"),
+    (b'{"message": "\xff"}', "application/json", 400, "invalid_json"),
+    (b'{"message": 1}', "application/json", 422, "invalid_fields"),
+    (b'{"message": ""}', "application/json", 422, "invalid_fields"),
+    (b'{"message": "x", "extra": 1}', "application/json", 422, "invalid_fields"),
+    (b'{"message": "x", "session_id": "../x"}', "application/json", 422, "invalid_fields"),
+    (b'{"message": "x", "session_id": "nope"}', "application/json", 404, "session_not_found"),
+    (b'{"message": "x"}', "text/plain", 415, "unsupported_media_type"),
+    (b"[" * 100_000, "application/json", 400, "invalid_json"),
+    (b'{"message": "x", "metadata": ' + b'{"a":' * 900 + b"1" + b"}" * 901, "application/json", 200, None),
+    (b"x" * 1_048_577, "application/json", 413, "body_too_large"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "kind", "status", "code"), BAD)
+async def test_bad_bodies_are_refused_in_words(body, kind, status, code):
+    async with serving() as client:
+        reply = await client.ask(
+            "POST", "/chat", data=io.BytesIO(body), headers={"Content-Type": kind}
+        )
+        assert (await client.get("/health")).status == 200
+    assert reply.status == status, reply.body
+    if code is not None:
+        assert reply.headers["Content-Type"] == "application/problem+json"
+        assert reply.json["code"] == code
+        assert reply.json["status"] == status
+
+
+async def test_a_body_without_a_length_is_bounded_too():
+    async def pieces():
+        for _ in range(40):
+            yield b"x" * 65_536
+
+    async with serving() as client:
+        headers = {"Content-Type": "application/json"}
+        try:
+            reply = await client.ask("POST", "/chat", data=pieces(), headers=headers)
+        except aiohttp.ClientError:
+            return  # the server closed before all was sent
+    assert reply.status == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("GET", "/chat", 405),
+        ("DELETE", "/runs/x", 405),
+        ("GET", "/runs/unknown", 404),
+        ("GET", "/runs/unknown/events", 404),
+        ("POST", "/runs/unknown/cancel", 404),
+        ("GET", "/sessions/unknown", 404),
+        ("GET", "/sessions/unknown/messages", 404),
+        ("DELETE", "/sessions/unknown", 404),
+        ("GET", "/sessions?limit=x", 400),
+        ("GET", "/sessions?limit=100000", 400),
+    ],
+)
+async def test_what_is_not_there_is_a_problem(method, path, status):
+    async with serving() as client:
+        reply = await client.ask(method, path)
+    assert reply.status == status
+    assert reply.json["status"] == status
+    assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+async def raw(client, data: bytes, wait: float = 2) -> bytes:
+    host, port = client.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(data)
+        async with asyncio.timeout(wait):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"x" * 100_000, b"431"),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"400"),
+    ],
+)
+async def test_bad_heads_are_refused(data, status):
+    async with serving() as client:
+        answer = await raw(client, data)
+    assert answer.split(b" ")[1] == status
+    assert b"application/problem+json" in answer
+
+
+async def test_slow_heads_and_bodies_run_out_of_time():
+    async with serving(server={"host": "127.0.0.1", "readSeconds": 0.2}) as client:
+        assert b" 408 " in await raw(client, b"")
+        assert b" 408 " in await raw(client, b"POST /chat HTTP/1.1\r\n")
+        head = b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        answer = await raw(client, head + b"Content-Length: 10\r\n\r\n{")
+        assert b" 408 " in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "request_timeout"
+
+
+async def test_keep_alive_connections_serve_many_requests_after_a_refusal():
+    async with serving() as client:
+        for _ in range(3):
+            assert (await client.post("/chat", {"message": 1})).status == 422
+            assert (await client.post("/chat", {"message": "x"})).status == 200
+
+
+async def test_pages_of_other_origins_call_only_where_they_may():
+    ask = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    async with serving() as client:
+        assert (await client.ask("OPTIONS", "/chat", headers=ask)).status == 403
+        reply = await client.post("/chat", {"message": "x"}, headers={"Origin": ask["Origin"]})
+        assert "Access-Control-Allow-Origin" not in reply.headers
+    server = {"host": "127.0.0.1", "corsOrigins": ["https://a.example"]}
+    async with serving(server=server) as client:
+        allowed = await client.ask("OPTIONS", "/chat", headers=ask)
+        assert allowed.headers["Access-Control-Allow-Origin"] == "https://a.example"

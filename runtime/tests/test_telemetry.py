@@ -1,0 +1,238 @@
+"""What is told is true, complete and free of secrets."""
+
+import asyncio
+import base64
+import gzip
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
+
+from fleetform_runtime.messages import Assistant, ToolCall
+from fleetform_runtime.metrics import METRICS
+from fleetform_runtime.sections.serving import Logging
+from fleetform_runtime.telemetry import logs
+from runtime.tests.harness import Told, serving
+from runtime.tests.upstreams import answers, upstream
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_scrape_holds_the_catalogue_and_nothing_else():
+    tool = {"type": "api", "name": "t", "description": "Does.", "method": "GET"}
+    async with upstream(answers({"a": 1})) as server:
+        async with serving(tools=[tool | {"endpoint": server.url}]) as client:
+            await client.chat("call t {}")
+            await client.events("/chat", {"message": "x"})
+            await client.get("/nothing")
+            text = await client.scrape()
+            async with client.session.get(client.metrics_url + "x") as answer:
+                assert answer.status == 404
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    declared = {metric.name.removesuffix("_total"): metric for metric in METRICS}
+    assert set(families) == set(declared)
+    for name, family in families.items():
+        metric = declared[name]
+        assert (family.type, family.documentation) == (metric.type, metric.help)
+        names = {label.name for label in metric.labels}
+        closed = {label.name: set(label.values) for label in metric.labels if label.values}
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == names
+            assert sample.labels["agent"] == "greeter"
+            for label, values in closed.items():
+                assert sample.labels[label] in values
+    assert families["agent_request"].samples
+    counts = {
+        (sample.labels["route"], sample.labels["status"]): sample.value
+        for sample in families["agent_request"].samples
+    }
+    assert counts["/chat", "2xx"] == 2
+    assert counts["other", "4xx"] == 1
+    linted = subprocess.run(
+        [promtool(), "check", "metrics"],
+        input=text,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert linted.returncode in (0, 3), linted.stderr
+    assert "error" not in linted.stderr
+
+
+def promtool() -> str:
+    """Return the pinned tool, which `make tools` builds."""
+    script = Path(__file__).parents[2] / "tools/install.py"
+    done = subprocess.run(
+        [sys.executable, script, "promtool"], text=True, capture_output=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def sink(received: list[Any]):
+    async def handler(request):
+        raw = await request.read()
+        if request.headers.get("Content-Encoding") == "gzip":
+            raw = gzip.decompress(raw)
+        received.append((request.path, request.headers, ExportTraceServiceRequest.FromString(raw)))
+        return await answers({})(request)
+
+    return handler
+
+
+def spans(received: list[Any]) -> dict[str, dict[str, Any]]:
+    return {
+        span.name: {item.key: value(item.value) for item in span.attributes}
+        | {"_trace": span.trace_id, "_parent": span.parent_span_id, "_id": span.span_id, "_status": span.status.code}
+        for _, _, request in received
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }  # fmt: skip
+
+
+def value(item: Any) -> Any:
+    return getattr(item, item.WhichOneof("value"))
+
+
+def tracing(url: str, **fields: Any) -> dict[str, Any]:
+    made = {
+        "enabled": True,
+        "provider": "langfuse",
+        "endpoint": url,
+        "publicKey": {"env": "PUBLIC"},
+        "secretKey": {"env": "SECRET"},
+        "environment": "test",
+    }
+    return {"tracing": made | fields}
+
+
+ENVIRONMENT = {"PUBLIC": "pk-lf-public", "SECRET": "sk-lf-secret"}
+
+
+async def traced(told: Told, **fields: Any) -> tuple[list[Any], list[Any]]:
+    received: list[Any] = []
+    tool = {"type": "api", "name": "t", "description": "Does.", "method": "GET"}
+    async with (
+        upstream(sink(received)) as receiver,
+        upstream(answers({"a": "sk-lf-secret"})) as api,
+    ):
+        changes = {
+            "observability": tracing(receiver.url, **fields),
+            "tools": [tool | {"endpoint": api.url}],
+            "environment": ENVIRONMENT,
+        }
+        parent = {"traceparent": "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"}
+        async with serving(make=told, **changes) as client:
+            await client.post("/chat", {"message": "my words"}, headers=parent)
+            if fields.get("sampleRate") != 0:
+                await asyncio.to_thread(client.application.spans._provider.force_flush)
+    return received, api.requests
+
+
+async def test_spans_reach_langfuse_without_what_was_said():
+    calls = [ToolCall("c1", "t", "{}")]
+    received, requests = await traced(Told(Assistant("", calls=calls), Assistant("my answer")))
+    path, headers, _ = received[0]
+    assert path == "/api/public/otel/v1/traces"
+    pair = base64.b64encode(b"pk-lf-public:sk-lf-secret").decode()
+    assert headers["Authorization"] == f"Basic {pair}"
+    assert headers["x-langfuse-ingestion-version"] == "4"
+    found = spans(received)
+    assert set(found) == {"invoke_agent greeter", "chat gpt", "execute_tool t"}
+    root, chat, tool = (found[n] for n in ("invoke_agent greeter", "chat gpt", "execute_tool t"))
+    assert root["_trace"].hex() == "ab" * 16
+    assert root["_parent"].hex() == "cd" * 8
+    assert chat["_parent"] == tool["_parent"] == root["_id"]
+    assert requests[0]["headers"]["traceparent"].split("-")[1:3] == ["ab" * 16, tool["_id"].hex()]
+    assert chat["gen_ai.operation.name"] == "chat"
+    assert chat["gen_ai.provider.name"] == "openai"
+    assert root["session.id"] == root["gen_ai.conversation.id"] == chat["session.id"]
+    assert root["user.id"] == "anonymous"
+    assert root["langfuse.environment"] == "test"
+    text = str(received)
+    assert "my words" not in text
+    assert "my answer" not in text
+    assert "sk-lf-secret" not in text
+
+
+async def test_content_is_exported_only_when_asked_for_and_never_secrets():
+    calls = [ToolCall("c1", "t", "{}")]
+    told = Told(Assistant("", calls=calls), Assistant("my answer"))
+    received, _ = await traced(told, captureContent=True)
+    text = str([request for _, _, request in received])
+    assert "my words" in text
+    assert "my answer" in text
+    assert "[redacted]" in text
+    assert "sk-lf-secret" not in text
+
+
+async def test_nothing_is_sampled_at_rate_nought_and_a_dead_receiver_hurts_nobody(caplog):
+    received, _ = await traced(Told(Assistant("x")), sampleRate=0)
+    assert received == []
+    observability = tracing("http://127.0.0.1:1")
+    async with serving(observability=observability, environment=ENVIRONMENT) as client:
+        assert (await client.chat("x"))["output"]
+        await asyncio.to_thread(client.application.spans._provider.force_flush)
+    assert "spans were not exported" in caplog.text
+
+
+def line(record: logging.LogRecord, known: tuple[str, ...] = ()) -> dict[str, Any]:
+    return json.loads(logs.JsonFormatter(logs.redactor(lambda: known)).format(record))
+
+
+def record(message: str, *arguments: Any, **extra: Any) -> logging.LogRecord:
+    made = logging.LogRecord("a.b", logging.INFO, "f", 1, message, arguments, None)
+    made.__dict__.update(extra)
+    return made
+
+
+def test_log_lines_are_json_with_what_finds_them_again():
+    token = logs.request_id.set("r-1")
+    run = logs.run_context.set({"run_id": "x", "session_id": "s", "trace_id": "t"})
+    try:
+        found = line(record("%s is\nfine", "it", status=200, other="x"))
+    finally:
+        logs.request_id.reset(token)
+        logs.run_context.reset(run)
+    assert (found["run_id"], found["session_id"], found["trace_id"]) == ("x", "s", "t")
+    assert found["message"] == "it is\nfine"
+    assert (found["level"], found["logger"]) == ("info", "a.b")
+    assert (found["request_id"], found["status"]) == ("r-1", 200)
+    assert "other" not in found
+
+
+def test_values_of_secrets_are_never_written():
+    known = ("sk-secret-1234567", 'with"quote\\')
+    assert line(record("key sk-secret-1234567 and %s", 'with"quote\\'), known)["message"] == (
+        "key [redacted] and [redacted]"
+    )
+
+
+def test_levels_are_set_for_single_loggers():
+    before = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        settings = Logging.model_validate({"level": "warning", "loggers": {"x.y": "debug"}})
+        logs.configure(settings, lambda text: text)
+        assert logging.getLogger("x.y").isEnabledFor(logging.DEBUG)
+        assert not logging.getLogger("z").isEnabledFor(logging.INFO)
+    finally:
+        logging.getLogger().handlers[:] = before[0]
+        logging.getLogger().setLevel(before[1])
+        logging.getLogger("x.y").setLevel(logging.NOTSET)
+
+
+async def test_logs_hold_no_words_of_people(caplog):
+    caplog.set_level(logging.DEBUG, logger="fleetform_runtime")
+    told = Told(Assistant("the answer words"))
+    async with serving(make=told) as client:
+        await client.chat("the question words")
+        await client.events("/chat", {"message": "the question words"})
+    assert "POST /chat 200" in caplog.text
+    assert caplog.text.count("run succeeded") == 2
+    assert "words" not in caplog.text
