@@ -11,7 +11,7 @@ import pytest
 from fleetform import write as writing
 from fleetform.problems import SpecError
 from fleetform.write import RECORD, TEMPORARY, Output
-from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, snapshot, write
 
 OLD = {"a.yaml": "a: 1\n", "team/b.yaml": "b: 1\n", "team/c.yaml": "c: 1\n"}
 NEW = {"a.yaml": "a: 2\n", "team/c.yaml": "c: 1\n", "other/d.yaml": "d: 1\n"}
@@ -309,3 +309,25 @@ def test_a_new_version_changes_the_record_alone(tmp_path):
     Output(tmp_path, "2").write(OLD)
     after = identities(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {str(tmp_path / RECORD)}
+
+
+def test_a_folder_of_a_former_target_is_named_and_left_alone(tmp_path):
+    write(tmp_path, GOOD)
+    assert fleetform("render", "--target", "helm", "--target", "manifests", cwd=tmp_path).code == 0
+    outcome = fleetform("render", cwd=tmp_path)
+    assert outcome.code == 0
+    assert "warning: charts/values/prod is of a target that `prod` no longer has" in outcome.err
+    assert (tmp_path / "charts/values/prod/default/helper.yaml").is_file()
+    assert "warning" not in fleetform("render", "--target", "manifests", cwd=tmp_path).err
+
+
+def test_the_folders_of_targets_are_those_that_are_written(tmp_path):
+    everything = "  targets: [manifests, helm, kustomize, flux]\n"
+    write(tmp_path, {**GOOD, "environments/prod.yaml": ENVIRONMENT + everything})
+    assert fleetform("render", cwd=tmp_path).code == 0
+    from fleetform.cli.render import FOLDERS, Target
+
+    assert {*FOLDERS} == {*Target}
+    for name, pattern in FOLDERS.items():
+        if name != "argocd":
+            assert (tmp_path / pattern.format(env="prod") / ".fleetform.json").is_file(), name

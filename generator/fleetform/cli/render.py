@@ -12,7 +12,16 @@ import fleetform
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, Format, reported, show
-from fleetform.write import Changes, Output, diff, write_all
+from fleetform.write import RECORD, Changes, Output, diff, write_all
+
+FOLDERS = {
+    "manifests": "rendered/{env}",
+    "helm": "charts/values/{env}",
+    "kustomize": "kustomize/overlays/{env}",
+    "flux": "flux/{env}",
+    "argocd": "argocd/{env}",
+}
+"""Where each target writes for an environment."""
 
 
 class Target(StrEnum):
@@ -89,8 +98,22 @@ def command(
             typer.echo("".join(diff(change, output.folder.as_posix())), nl=False)
         if form is Format.TEXT:
             typer.echo(summary(change, output.folder, check=check), err=True)
+    if not targets:
+        _say_what_is_left(env, out, {*rendering.folders})
     if check and any(changes.values()):
         raise typer.Exit(DRIFT)
+
+
+def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
+    """Name folders of targets that the environment had once: nobody keeps them up to date."""
+    for name, pattern in FOLDERS.items():
+        folder = pattern.format(env=env)
+        if folder not in rendered and (out / folder / RECORD).is_file():
+            typer.echo(
+                f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"
+                f"  hint: delete the folder, or put `{name}` back among its targets",
+                err=True,
+            )
 
 
 def summary(changes: Changes, folder: Path, *, check: bool) -> str:
