@@ -40,7 +40,7 @@ def reachable(paths: list[str]) -> None:
         place.mkdir()
         mount("--rbind", path, str(place))
         kept.append((place, Path(path)))
-    tops = {Path("/", path.parts[1]) for _, path in kept}
+    tops = {Path("/tmp"), *(Path("/", path.parts[1]) for _, path in kept)}
     for top in tops:
         if top == Path("/tmp") or not top.stat().st_mode & 0o001:
             mount(
