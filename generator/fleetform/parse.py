@@ -10,7 +10,7 @@ from fleetform.reader import CONTROL, Document, Reader
 
 LOST = frozenset(
     {
-        "yaml-syntax", "unreadable", "not-a-file", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
+        "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
         "crlf", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
     }
 )  # fmt: skip

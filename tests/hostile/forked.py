@@ -152,7 +152,7 @@ def _case(order: dict[str, Any], folder: Path) -> None:
         cli.main()
     except SystemExit as left:
         code = left.code or 0
-    except BaseException:  # noqa: BLE001 - whatever ends it is shown as Python would
+    except BaseException:
         import traceback
 
         traceback.print_exc()

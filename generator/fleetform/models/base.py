@@ -10,6 +10,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from fleetform.patterns import (
     ABSOLUTE_PATH,
+    DATA_KEY,
     DURATION,
     HOST,
     LABEL_KEY,
@@ -80,7 +81,7 @@ class SecretKey(Spec):
 
     name: ReferenceName = Field(description="Name of the Secret.")
     key: str = Field(
-        description="Key in the Secret.", pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253
+        description="Key in the Secret.", pattern=DATA_KEY, min_length=1, max_length=253
     )
 
 
