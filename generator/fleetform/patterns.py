@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OWN_API = "fleetform.dev/v1alpha1"
 
-QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
+QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
 """A Kubernetes quantity as the API conventions define it, without a minus: we have no use for one."""
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """A duration as Go reads it, without a sign and without micro- and nanoseconds."""

@@ -33,7 +33,7 @@ DOCUMENTS: dict[str, tuple[str | bytes, str]] = {
         "too-many-nodes",
     ),
     "a bomb of long text": (_bomb(9, 9, f'["{"x" * 1000}"]'), "too-many-nodes"),
-    "a bomb in one line": ("{%s}\n" % _bomb(9, 9).strip().replace("\n", ", "), "too-many-nodes"),
+    "a bomb in one line": ("{" + _bomb(9, 9).strip().replace("\n", ", ") + "}\n", "too-many-nodes"),
     "a map in itself": (f"{HEAD}spec: &a {{tools: *a}}\n", "alias"),
     "a list in itself": (f"{HEAD}spec: {{tools: &a [*a]}}\n", "alias"),
     "two in each other": (f"{HEAD}spec: {{a: &a {{b: &b {{c: *a}}}}, d: *b}}\n", "alias"),

@@ -4,6 +4,10 @@
 //
 // With -indent it writes each JSON document of standard input the way Go's
 // json.MarshalIndent does, the results separated by a NUL byte.
+//
+// With -quantity each line of standard input is a JSON string, and becomes a
+// line with the canonical form that the API server stores for it, or `null`
+// where it refuses it as a quantity.
 package main
 
 import (
@@ -15,16 +19,21 @@ import (
 	"io"
 	"os"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	stream "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
 func main() {
 	indent := flag.Bool("indent", false, "read JSON, write each document with json.MarshalIndent")
+	quantity := flag.Bool("quantity", false, "read JSON strings, write each as a canonical quantity")
 	flag.Parse()
 	convert := yamlToJSONLines
 	if *indent {
 		convert = indentJSON
+	}
+	if *quantity {
+		convert = quantities
 	}
 	out := bufio.NewWriter(os.Stdout)
 	err := errors.Join(convert(bufio.NewReader(os.Stdin), out), out.Flush())
@@ -75,6 +84,30 @@ func indentJSON(in *bufio.Reader, out io.Writer) error {
 			text = append([]byte{0}, text...)
 		}
 		if _, err := out.Write(text); err != nil {
+			return err
+		}
+	}
+}
+
+// quantities writes the canonical form of each string, `null` for what is no quantity.
+func quantities(in *bufio.Reader, out io.Writer) error {
+	strings := json.NewDecoder(in)
+	for {
+		var text string
+		err := strings.Decode(&text)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		line := []byte("null")
+		if found, err := resource.ParseQuantity(text); err == nil {
+			if line, err = json.Marshal(found.String()); err != nil {
+				return err
+			}
+		}
+		if _, err := fmt.Fprintf(out, "%s\n", line); err != nil {
 			return err
 		}
 	}

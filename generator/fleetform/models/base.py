@@ -51,7 +51,15 @@ Quantity = Annotated[
     str,
     BeforeValidator(_text),
     StringConstraints(pattern=QUANTITY),
-    WithJsonSchema({"type": ["string", "number"], "pattern": QUANTITY, "minimum": 0}),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "pattern": QUANTITY,
+            "format": "quantity",
+            "minimum": 0,
+            "maximum": 9e18,
+        }
+    ),
 ]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
