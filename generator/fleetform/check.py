@@ -11,6 +11,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
 from fleetform.tree import Map, at, dotted, problem_at, without_nulls
@@ -39,7 +40,8 @@ def _validator(kind: str, definition: str) -> Any:
     body = schema(kind)
     if definition:
         body = {"$schema": body["$schema"], "$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
-    return jsonschema_rs.validator_for(body)
+    formats = {"quantity": quantity.is_exact}
+    return jsonschema_rs.validator_for(body, formats=formats, validate_formats=True)
 
 
 def check(
@@ -161,6 +163,9 @@ def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[st
     if name == "pattern":
         hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
         return f"{shown} does not have the right form", hint
+    if name == "format":
+        hint = "at most 2^63-1, and no finer than `1n`"
+        return f"{shown} is more than a cluster can hold exactly", hint
     if name in _LIMITS:
         return _out_of_range(name, detail["limit"], value)
     return f"{shown} breaks the rule `{name}` of its schema", look

@@ -20,17 +20,18 @@ def load(paths: Sequence[Path]) -> Loaded:
     documents: list[Document] = []
     problems: list[Problem] = []
     seen: set[str] = set()
+    roots = tuple(os.path.realpath(path) for path in paths if "\0" not in os.fspath(path))
     for path in paths:
         root = os.path.dirname(os.path.abspath(path))
-        files = [*_files(os.fspath(path), problems, set())]
+        files = [*_files(os.fspath(path), roots, problems, set())]
         if not files and not problems:
             problems.append(_empty_folder(os.fspath(path)))
         for file in files:
-            identity = os.path.realpath(file)
+            identity = file if "\0" in file else os.path.realpath(file)
             if identity in seen:
                 continue
             seen.add(identity)
-            data = _read(file, problems)
+            data = _read(file, roots, problems)
             if data is not None:
                 found = parse(data, file, os.path.relpath(os.path.abspath(file), root))
                 documents += found.documents
@@ -38,13 +39,18 @@ def load(paths: Sequence[Path]) -> Loaded:
     return Loaded(tuple(documents), tuple(problems))
 
 
-def _files(name: str, problems: list[Problem], trail: set[str]) -> Iterator[str]:
+def _files(
+    name: str, roots: Sequence[str], problems: list[Problem], trail: set[str]
+) -> Iterator[str]:
     """Yield a file, or those of a folder; links are followed, each folder is read once."""
     if not os.path.isdir(name):
         yield name
         return
     identity = os.path.realpath(name)
     if identity in trail:
+        return
+    if not _is_below(identity, roots):
+        problems.append(_outside(name))
         return
     trail.add(identity)
     try:
@@ -57,15 +63,41 @@ def _files(name: str, problems: list[Problem], trail: set[str]) -> Iterator[str]
             continue
         is_lost = entry.is_symlink() and not os.path.exists(entry.path)
         if is_lost or entry.is_dir() or entry.name.endswith((".yaml", ".yml")):
-            yield from _files(entry.path, problems, trail)
+            yield from _files(entry.path, roots, problems, trail)
 
 
-def _read(file: str, problems: list[Problem]) -> bytes | None:
+def _is_below(place: str, roots: Sequence[str]) -> bool:
+    return any(place == root or place.startswith(root.rstrip("/") + "/") for root in roots)
+
+
+def _place(descriptor: int, file: str) -> str:
+    """Return where an open file really stands: no link can be changed behind its back any more."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:  # a system without /proc
+        return os.path.realpath(file)
+
+
+def _outside(file: str) -> Problem:
+    """Return the Problem of a link that leads away: who may write a link may not read all that we can."""
+    return whole_file(
+        file,
+        "outside",
+        "leads out of the folders that were named",
+        "remove the link, or name the place that it leads to as well",
+    )
+
+
+def _read(file: str, roots: Sequence[str], problems: list[Problem]) -> bytes | None:
     try:
         # Opening a FIFO for reading would wait for a writer: look before, and never block.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        descriptor = os.open(file, flags)
         try:
             status = os.fstat(descriptor)
+            if S_ISREG(status.st_mode) and not _is_below(_place(descriptor, file), roots):
+                problems.append(_outside(file))
+                return None
             if not S_ISREG(status.st_mode):
                 problems.append(
                     whole_file(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 OWN_API = "fleetform.dev/v1alpha1"
 
-QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
+QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
 """A Kubernetes quantity as the API conventions define it, without a minus: we have no use for one."""
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 """A duration as Go reads it, without a sign and without micro- and nanoseconds."""
@@ -12,8 +12,11 @@ LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
 REFERENCE_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """The name of something that is referred to: a Secret, a ConfigMap, a Tool."""
-LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-"""A label's or annotation's key."""
+LABEL_KEY = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+"""A label's or annotation's key: a domain, or none, and at most 63 characters behind it."""
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
@@ -27,10 +30,12 @@ URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
 """A URL without user and password; what the runtime's contract accepts."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
-URL_PATH = r"^/[A-Za-z0-9._~/-]*$"
-"""The path of a URL."""
-ABSOLUTE_PATH = r"^/\S*$"
-"""An absolute path of a file system, without white space."""
+URL_PATH = r"^(/|(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
+"""The path of a URL, without empty and dotted segments: gateways refuse or resolve them."""
+ABSOLUTE_PATH = r"^(/|(/\.{0,2}[^\s/.:\\][^\s/:\\]*)+/?)$"
+"""An absolute path of a file system that means what it says: no `.`, `..`, `//`, colon or backslash."""
+DATA_KEY = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
+"""A key of a ConfigMap or Secret; it becomes a file's name, so `.` and what begins with `..` is none."""
 
 WORDS = {
     QUANTITY: "write a quantity such as `250m`, `1.5`, `512Mi` or `10Gi` (`k` is small, `Ki` is not)",
@@ -44,7 +49,8 @@ WORDS = {
     HOST: "write a host name in lower case, such as `redis.data.svc`",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
-    URL_PATH: "write a path such as `/health`",
-    ABSOLUTE_PATH: "write an absolute path, such as `/data`",
+    URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",
+    ABSOLUTE_PATH: "write an absolute path such as `/data`, without `.`, `..`, `//`, colon and backslash",
+    DATA_KEY: "use letters, digits, dashes, dots and underscores, and do not begin with two dots",
 }
 """What to write instead, by pattern."""

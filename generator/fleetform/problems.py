@@ -17,7 +17,8 @@ MAX_PER_FILE = 100
 """Problems of one file that are shown: nobody reads more before the next run."""
 # What would break a line, colour a terminal, or show a reader other text than there is.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u2800"
+    "\u3164\ufe00-\ufe0e\ufeff\ud800-\udfff\U000e0000-\U000e01ef]"
 )
 
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from fractions import Fraction
 from functools import cache
 
-_FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[mkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
-_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
@@ -25,6 +25,15 @@ def parse(text: str) -> Fraction:
         return value * (1 << _BINARY[suffix])
     power = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
     return value * Fraction(10**power) if power >= 0 else value / 10**-power
+
+
+def is_exact(text: str) -> bool:
+    """Whether a cluster keeps a quantity as it stands: beyond 2^63-1 it cuts, below a nano it rounds up."""
+    try:
+        value = parse(text)
+    except ValueError:
+        return True  # its form is wrong, which is said elsewhere
+    return value <= (1 << 63) - 1 and (value * 10**9).denominator == 1
 
 
 def text(value: str | float) -> str:

@@ -22,12 +22,13 @@ MAX_INTEGER = 1 << 53
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
+# A sign before a bare point makes it text in YAML 1.1.
+_FLOAT = re.compile(r"(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
 # What one version of YAML reads as a number, boolean, time or merge key and another as text.
 _AMBIGUOUS = re.compile(
     r"""(?: [yYnN] | [yY]es | YES | [nN]o | NO | [oO]n | ON | [oO]ff | OFF      # 1.1 booleans
       | [-+]?0[0-9_]+ | [-+]?0[oO]?[0-7_]+ | [-+]?0[bB][01_]+ | [-+]?0[xX][0-9a-fA-F_]+
-      | [-+]?[0-9][0-9_]*(?:\.[0-9_]*)? | [-+]?\.[0-9][0-9_]*                       # 1_000
+      | [-+]?[0-9][0-9_]*(?:\.[0-9_]*)? | [-+]?\.[0-9_]+ | [-+]_[0-9_]*        # 1_000
       | [-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)[eE][-+]?[0-9]+                    # 1e3
       | [-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?                            # 1:30
       | [-+]?\.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN)

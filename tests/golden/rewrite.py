@@ -2,12 +2,14 @@
 
 from tests.errors import cases as errors
 from tests.golden import cases as golden
+from tests.network import matrix
 
 
 def main() -> None:
-    """Rewrite every expected tree and every expected message."""
+    """Rewrite every expected tree, every expected message and the matrices of the network."""
     golden.rewrite()
     errors.rewrite()
+    matrix.rewrite()
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def agent(name: str = "a", **spec: object) -> str:
 def document(kind: str, name: str, spec: dict) -> str:
     body = {"apiVersion": API.split()[1], "kind": kind, "metadata": {"name": name}, "spec": spec}
     text = json.dumps(body, ensure_ascii=False)
-    return re.sub("[\x7f-\x9f\u2028\u2029\ufeff]", _escaped, text) + "\n---\n"
+    return re.sub("[\x7f-\x9f\u200b\u2028-\u202e\u2066\ufeff]", _escaped, text) + "\n---\n"
 
 
 def _escaped(match: re.Match[str]) -> str:

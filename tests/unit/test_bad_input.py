@@ -196,10 +196,9 @@ def test_a_folder_of_environments_that_is_missing_is_refused(tmp_path):
 
 
 def test_linked_folders_are_read_and_loops_of_links_end(tmp_path):
-    write(tmp_path, {"elsewhere/a.yaml": AGENT, "environments/prod.yaml": ENVIRONMENT})
-    (tmp_path / "agents").mkdir()
-    (tmp_path / "agents/team").symlink_to("../elsewhere")
-    (tmp_path / "elsewhere/loop").symlink_to(".")
+    write(tmp_path, {"agents/.v1/a.yaml": AGENT, "environments/prod.yaml": ENVIRONMENT})
+    (tmp_path / "agents/team").symlink_to(".v1")  # as the kubelet lays out a ConfigMap
+    (tmp_path / "agents/.v1/loop").symlink_to(".")
     assert fleetform("validate", "agents", cwd=tmp_path).err == "1 document valid\n"
 
 

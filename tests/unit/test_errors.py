@@ -27,12 +27,12 @@ STAGES = (
 SAYS = frozenset(
     ("Problem", "problem", "_problem", "problem_at", "say", "_whole_file", "_missing_field")
 )
-CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|tag")
+CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|tag")
 
-# What stands in no spec but on the disk or the command line: test_load.py and test_bad_input.py.
+# What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_paths.py.
 ELSEWHERE = {
     *("abstract-environment", "config-too-big", "nothing-to-render", "release-too-big"),
-    *("bom", "crlf", "not-a-file", "not-utf8", "too-big", "unreadable"),
+    *("bom", "crlf", "not-a-file", "not-utf8", "outside", "too-big", "unreadable"),
 }
 
 

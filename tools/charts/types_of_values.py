@@ -5,6 +5,8 @@ A value that is a filled map in values.yaml is closed: nothing but what stands t
 
 from typing import Any
 
+from fleetform.patterns import DATA_KEY
+
 Schema = dict[str, Any]
 
 
@@ -66,7 +68,7 @@ REPOSITORY: Schema = {
 }
 PATH: Schema = {**TEXT, "pattern": "^/"}
 PORT_NAME: Schema = {**TEXT, "maxLength": 15, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
-SECRET_KEY: Schema = {**TEXT, "minLength": 1, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$"}
+SECRET_KEY: Schema = {**TEXT, "minLength": 1, "maxLength": 253, "pattern": DATA_KEY}
 CLAIM = closed(
     ("name", "size"),
     name=NAME,

@@ -10,6 +10,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from fleetform.patterns import (
     ABSOLUTE_PATH,
+    DATA_KEY,
     DURATION,
     HOST,
     LABEL_KEY,
@@ -50,7 +51,15 @@ Quantity = Annotated[
     str,
     BeforeValidator(_text),
     StringConstraints(pattern=QUANTITY),
-    WithJsonSchema({"type": ["string", "number"], "pattern": QUANTITY, "minimum": 0}),
+    WithJsonSchema(
+        {
+            "type": ["string", "number"],
+            "pattern": QUANTITY,
+            "format": "quantity",
+            "minimum": 0,
+            "maximum": 9e18,
+        }
+    ),
 ]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
@@ -80,7 +89,7 @@ class SecretKey(Spec):
 
     name: ReferenceName = Field(description="Name of the Secret.")
     key: str = Field(
-        description="Key in the Secret.", pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253
+        description="Key in the Secret.", pattern=DATA_KEY, min_length=1, max_length=253
     )
 
 

@@ -25,6 +25,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
+from fleetform.patterns import DATA_KEY
 
 Capability = Literal[
     "keda", "prometheus-operator", "external-secrets", "gateway-api", "cert-manager"
@@ -163,7 +164,7 @@ class ModelKeys(Spec):
     key: str = Field(
         default="api-key",
         description="Key in the Secret.",
-        pattern=r"^[-._a-zA-Z0-9]+$",
+        pattern=DATA_KEY,
         max_length=253,
     )
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fleetform.models.base import AbsolutePath, Metadata, SecretKey, Spec, Url, optional
+from fleetform.models.base import Metadata, SecretKey, Spec, Url, optional
 from fleetform.models.tool import Authentication, HeaderName, HeaderValue
 from fleetform.models.workload import Workload
 
@@ -27,8 +27,11 @@ class McpAccess(Spec):
     """How agents reach a server, and what they may use of it."""
 
     transport: Transport = Field(default="streamable-http", description="MCP transport.")
-    path: AbsolutePath = Field(
-        default="/mcp", description="Path of the endpoint, when the URL has none."
+    path: str = Field(
+        default="/mcp",
+        pattern=r"^/\S*$",
+        max_length=1024,
+        description="Path of the endpoint, when the URL has none.",
     )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Fixed headers; never credentials. Default: none."

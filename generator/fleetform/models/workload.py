@@ -26,7 +26,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
-from fleetform.patterns import REPOSITORY
+from fleetform.patterns import DATA_KEY, REPOSITORY
 
 
 class Image(Spec):
@@ -93,11 +93,11 @@ class Container(Spec):
         default_factory=list,
         description="Ports that it listens on. Default: none, and then no Service.",
     )
-    config_files: dict[
-        Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)], str
-    ] = Field(
-        default_factory=dict,
-        description="Files by name, mounted read-only in `configDir`; a change rolls the pods. Default: none.",
+    config_files: dict[Annotated[str, StringConstraints(pattern=DATA_KEY, max_length=253)], str] = (
+        Field(
+            default_factory=dict,
+            description="Files by name, mounted read-only in `configDir`; a change rolls the pods. Default: none.",
+        )
     )
     config_dir: AbsolutePath = Field(
         default="/etc/fleetform", description="Folder in which the configuration files are mounted."

@@ -22,6 +22,9 @@ EKS_POD_IDENTITY = "169.254.170.23/32"
 GKE_METADATA = "169.254.169.254/32"
 GKE_METADATA_SERVER = "169.254.169.252/32"
 NODE_LOCAL_DNS = "169.254.20.10/32"
+METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.0/24")
+"""Where clouds hand out credentials and settings: Alibaba, Azure, most others, Oracle. No range opens them."""
+EVERYWHERE = "0.0.0.0/0"
 
 
 @dataclass(slots=True)
@@ -84,10 +87,30 @@ def dns(fleet: Fleet, traffic: Traffic) -> None:
 
 
 def outside(fleet: Fleet) -> dict[str, Any]:
-    """Return the peer that is the internet without private and link-local ranges."""
+    """Return the peer that is the internet without private, link-local and metadata ranges."""
+    private = fleet.environment.network.private_ranges
+    # Said once: Alibaba's address lies in the range of carriers, which is private by default.
+    covered = METADATA[:1] if "100.64.0.0/10" in private else ()
     return {
-        "ipBlock": {"cidr": "0.0.0.0/0", "except": sorted(fleet.environment.network.private_ranges)}
+        "ipBlock": {
+            "cidr": EVERYWHERE,
+            "except": sorted({*private, *METADATA} - {*covered}),
+        }
     }
+
+
+def _range_of(cidr: str) -> dict[str, Any]:
+    """Return the peer that is a range; a wide one does not mean the metadata addresses in it."""
+    block: dict[str, Any] = {"cidr": cidr}
+    if cidr == EVERYWHERE:
+        block["except"] = [*METADATA]
+    elif ":" not in cidr and not cidr.endswith("/32"):
+        from ipaddress import IPv4Network  # noqa: PLC0415 - few specs name a range
+
+        own = IPv4Network(cidr)
+        inside = [part for part in METADATA if IPv4Network(part).subnet_of(own) and part != cidr]
+        block |= {"except": inside} if inside else {}
+    return {"ipBlock": block}
 
 
 def to_url(
@@ -214,8 +237,10 @@ def _named(
     elif peer.namespace:
         traffic.allow(everything_in(_space(fleet, peer.namespace)), ports)
     elif peer.cidr:
-        yield from _range(owner, path, peer.cidr)
-        traffic.allow({"ipBlock": {"cidr": peer.cidr}}, ports)
+        found = [*_range(owner, path, peer.cidr)]
+        yield from found
+        if not found:
+            traffic.allow(_range_of(peer.cidr), ports)
 
 
 def _space(fleet: Fleet, name: str) -> str:
@@ -252,7 +277,4 @@ def platform(fleet: Fleet, identity: Any, traffic: Traffic) -> None:
 def api_server(fleet: Fleet, traffic: Traffic) -> None:
     """Allow the Kubernetes API, on the Service's port and on the nodes' own."""
     for cidr in fleet.environment.network.api_server:
-        block: dict[str, Any] = {"cidr": cidr}
-        if cidr == "0.0.0.0/0":
-            block["except"] = ["169.254.0.0/16"]
-        traffic.allow({"ipBlock": block}, (("TCP", 443), ("TCP", 6443)))
+        traffic.allow(_range_of(cidr), (("TCP", 443), ("TCP", 6443)))

@@ -9,10 +9,14 @@ import jsonschema_rs
 
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.rules.regexes import fault
 from fleetform.tree import Path, leaves
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
+
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -20,8 +24,12 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     for tool in fleet.of("Tool"):
         for path, schema in _schemas(tool):
-            yield from _invalid(tool, path, schema)
-            yield from _remote(tool, path, schema)
+            away = [*_remote(tool, path, schema)]
+            yield from away
+            # The engine would look a foreign `$schema` up on the network.
+            if not away:
+                yield from _invalid(tool, path, schema)
+                yield from _patterns(tool, path, schema)
 
 
 def _schemas(tool: Resolved) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -46,9 +54,8 @@ def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Pro
         )
     )
     steps = list(error.absolute_path) if error else []
-    below = steps[1:] if path[-1] == "properties" else steps
     yield tool.problem(
-        (*path, *below),
+        _below(path, tuple(steps)),
         "bad-json-schema",
         f"not a JSON Schema: {error.message[:160] if error else 'it breaks the meta-schema'}",
         hint="write it as JSON Schema 2020-12 defines it",
@@ -57,11 +64,32 @@ def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Pro
 
 def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, value in leaves(schema):
-        if steps and steps[-1] in ("$ref", "$dynamicRef") and not str(value).startswith("#"):
-            below = steps[1:] if path[-1] == "properties" else steps
-            yield tool.problem(
-                (*path, *below),
-                "remote-ref",
-                f"`{str(value)[:80]}` leads out of the schema, and nobody will follow it",
-                hint="write the referenced schema into `$defs`, and refer to it by `#/$defs/…`",
-            )
+        if not steps or not isinstance(value, str):
+            continue
+        if steps[-1] in ("$ref", "$dynamicRef", "$recursiveRef") and not value.startswith("#"):
+            hint = "write the referenced schema into `$defs`, and refer to it by `#/$defs/…`"
+        elif steps[-1] == "$schema" and value.rstrip("#") != DIALECT:
+            hint = f"leave `$schema` out: it is {DIALECT}"
+        elif steps[-1] == "$id":
+            hint = "leave `$id` out: nobody will look for the schema there"
+        else:
+            continue
+        yield tool.problem(
+            _below(path, steps),
+            "remote-ref",
+            f"`{value[:80]}` leads out of the schema, and nobody will follow it",
+            hint=hint,
+        )
+
+
+def _patterns(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+    for steps, value in leaves(schema):
+        if steps and steps[-1] == "pattern" and isinstance(value, str):
+            found = fault(value)
+            if found is not None:
+                yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+
+
+def _below(path: Path, steps: Path) -> Path:
+    """Return where a part of a schema stands: the parameters' own map has no key in the spec."""
+    return (*path, *(steps[1:] if path[-1] == "properties" else steps))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
+from fleetform.rules.regexes import fault
 from fleetform.rules.stores import collection
 from fleetform.tree import Path
 
@@ -122,27 +123,9 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _pattern(tool: Resolved, path: Path, pattern: str) -> Iterator[Problem]:
-    """Refuse what RE2 refuses: look-around, back-references, possessive and atomic groups."""
-    if re.search(
-        r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+",
-        re.sub(r"\\\\|\[(?:\\.|[^\]])*\]", "", pattern),
-    ):
-        yield tool.problem(
-            path,
-            "bad-pattern",
-            "the pattern uses look-around or back-references, which can run for ever",
-            hint="stay with RE2's syntax",
-        )
-        return
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        yield tool.problem(
-            path,
-            "bad-pattern",
-            f"the pattern is not a regular expression: {str(error)[:80]}",
-            hint="mend it at that place",
-        )
+    found = fault(pattern)
+    if found is not None:
+        yield tool.problem(path, "bad-pattern", found[0], hint=found[1])
 
 
 def _api(tool: Resolved) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 RESERVED_NAMES = frozenset({"tmp", "config", "secrets"})
-RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets")  # noqa: S108 - the pod's own
+RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets", "/run/secrets", "/proc", "/sys")  # noqa: S108 - the pod's own
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -93,7 +93,7 @@ def _volume(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
 def _place(resolved: Resolved, path: Path, mount: str, allowed: str = "") -> Iterator[Problem]:
     places = [place for place in RESERVED_PATHS if place != allowed]
     taken = any(f"{mount.rstrip('/')}/".startswith(f"{place}/") for place in places)
-    if taken or mount == "/":
+    if taken or mount.rstrip("/") in ("", "/dev"):
         yield resolved.problem(
             path, "reserved-path", f"`{mount}` is taken", hint="mount it somewhere else"
         )
