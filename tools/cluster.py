@@ -256,18 +256,12 @@ def _end(name: str, process: dict[str, Any]) -> None:
         os.kill(pid, kind)
         until = time.monotonic() + patience
         while _born(pid) == born and time.monotonic() < until:
-            _reap(pid)
             time.sleep(0.05)
-    _reap(pid)
     if _born(pid) == born:
         raise ClusterError(f"{name} (process {pid}) does not end")
-
-
-def _reap(pid: int) -> None:
-    """Take note of the end of our own child; another's is none of our business."""
-    child = CHILDREN.get(pid)
-    if child is not None and child.poll() is not None:
-        del CHILDREN[pid]
+    child = CHILDREN.pop(pid, None)
+    if child is not None:  # its first thread has ended, the others may still be at it
+        child.wait(15)
 
 
 def _wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cluster.plane import Plane
 from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from tests.tools import ROOT
 
 SPACE = "live"
 
@@ -42,7 +43,7 @@ def applied(plane: Plane, folder: Path) -> None:
 
 def test_before_the_first_apply_everything_is_to_be_made(plane, repository):
     code, rows = plan(plane, repository)
-    assert code == 3
+    assert code == 3, rows
     assert {row["action"] for row in rows} == {"create"}
     assert {row["kind"] for row in rows} >= {"Namespace", "Deployment", "NetworkPolicy"}
     assert plane.run("get", "namespace", SPACE).returncode != 0
@@ -51,7 +52,7 @@ def test_before_the_first_apply_everything_is_to_be_made(plane, repository):
 def test_after_an_apply_there_is_nothing_to_do(plane, repository):
     applied(plane, repository)
     found = plan(plane, repository)
-    assert found == (0, []), found
+    assert found == (0, []), json.dumps(found)
     outcome = fleetform("plan", "--kubeconfig", str(plane.kubeconfig), cwd=repository)
     assert outcome.code == 0
     assert outcome.err.endswith("nothing to change\n")
@@ -59,27 +60,30 @@ def test_after_an_apply_there_is_nothing_to_do(plane, repository):
 
 def test_a_change_is_shown_field_by_field_and_not_made(plane, repository):
     applied(plane, repository)
-    changed = AGENT + "  resources: {limits: {memory: 1Gi}}\n  scaling: {minReplicas: 2}\n"
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    changed = (
+        f"{AGENT}  resources: {{limits: {{memory: 1Gi}}}}\n  rbac: {{rules: {json.dumps(rules)}}}\n"
+    )
     write(repository, {"agents/a.yaml": changed})
     code, rows = plan(plane, repository)
-    assert code == 3
+    assert code == 3, rows
     (row,) = [row for row in rows if row["kind"] == "Deployment"]
     assert row["action"] == "change"
     found = {change["path"]: (change["old"], change["new"]) for change in row["changes"]}
-    assert found["spec.replicas"] == (1, 2)
+    assert found["spec.template.spec.automountServiceAccountToken"] == (False, True)
     memory = "spec.template.spec.containers[0].resources.limits.memory"
     assert found[memory] == ("512Mi", "1Gi")
-    assert "PodDisruptionBudget" in {row["kind"] for row in rows if row["action"] == "create"}
+    assert {row["kind"] for row in rows if row["action"] == "create"} == {"Role", "RoleBinding"}
     assert all(not path.startswith(("status", "metadata.managedFields")) for path in found)
     (live,) = plane.get("deployment", "helper", "-n", SPACE)
-    assert live["spec"]["replicas"] == 1
+    assert live["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
 
 
 def test_what_somebody_changed_by_hand_is_shown(plane, repository):
     applied(plane, repository)
     plane.do("scale", "deployment/helper", "--replicas=4", "-n", SPACE)
     code, (row,) = plan(plane, repository)
-    assert code == 3
+    assert code == 3, row
     assert row["changes"] == [{"path": "spec.replicas", "old": 4, "new": 1}]
 
 
@@ -89,7 +93,7 @@ def test_what_is_no_longer_rendered_is_pruned_and_what_is_kept_is_not(plane, rep
     applied(plane, repository)
     (repository / "agents/b.yaml").unlink()
     code, rows = plan(plane, repository)
-    assert code == 3
+    assert code == 3, rows
     assert {row["action"] for row in rows} == {"prune"}
     assert {row["name"] for row in rows} == {"other"}
     assert {row["kind"] for row in rows} >= {"Deployment", "Service", "NetworkPolicy"}
@@ -178,4 +182,43 @@ def test_only_revisions_that_nobody_can_go_back_to_are_removed(plane, repository
     plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
 
 
-RIGHTS = Path(__file__).resolve().parents[2] / "docs/cluster.md"
+def as_account(plane: Plane, folder: Path, role: str, binding: str) -> Path:
+    """Return a kubeconfig of an account that has one role of docs/cluster.md and no more."""
+    guide = (ROOT / "docs/cluster.md").read_text("utf-8")
+    roles = guide.partition("```yaml\n")[2].partition("```")[0]
+    plane.apply("-f", "-", text=roles)
+    plane.do("create", "serviceaccount", role, "-n", SPACE)
+    where = ("-n", SPACE) if binding == "rolebinding" else ()
+    name = f"{role}-{SPACE}"
+    plane.do(
+        *("create", binding, name, f"--clusterrole={role}"),
+        *(f"--serviceaccount={SPACE}:{role}", *where),
+    )
+    token = plane.do("create", "token", role, "-n", SPACE).strip()
+    config = json.loads(plane.kubeconfig.read_text("utf-8"))
+    config["users"][0]["user"] = {"token": token}
+    file = folder / f"{role}.kubeconfig"
+    file.write_text(json.dumps(config), "utf-8")
+    return file
+
+
+def test_the_documented_rights_are_enough(plane, repository):
+    applied(plane, repository)
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    more = AGENT + f"  rbac: {{scope: cluster, rules: {json.dumps(rules)}}}\n"
+    write(repository, {"agents/a.yaml": more})
+    for role, binding in (
+        ("fleetform-plan", "clusterrolebinding"),
+        ("fleetform-gc", "rolebinding"),
+    ):
+        file = as_account(plane, repository, role, binding)
+        command = role.removeprefix("fleetform-")
+        outcome = fleetform(command, "--kubeconfig", str(file), "--format", "json", cwd=repository)
+        assert outcome.code in (0, 3), outcome.err + outcome.out
+        assert "refused" not in outcome.out
+    plane.do("delete", "clusterrolebinding", f"fleetform-plan-{SPACE}")
+    bare = fleetform(
+        "plan", "--kubeconfig", str(repository / "fleetform-plan.kubeconfig"), cwd=repository
+    )
+    assert bare.code == 1
+    assert "the account needs the rights that docs/cluster.md lists" in bare.err + bare.out

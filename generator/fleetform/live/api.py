@@ -119,6 +119,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
             "the Kubernetes client is not installed", "install fleetform[cluster]"
         ) from None
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
+    from urllib3.util import Retry  # noqa: PLC0415
 
     # Typed by its own hand in parts only.
     loading: Any = config
@@ -133,7 +134,16 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
             loading.load_incluster_config(client_configuration=settings)
     except config.ConfigException as error:
         raise _no_cluster(str(error), "name a --kubeconfig, or a --context of it") from None
-    settings.retries = False
+    # A server that is busy, or still starting, says so and for how long.
+    settings.retries = Retry(
+        total=6,
+        connect=0,
+        read=0,
+        backoff_factor=0.2,
+        status_forcelist=(429, 503),
+        allowed_methods=None,
+        raise_on_status=False,
+    )
     # What a cluster serves is asked for anew in each run, and kept nowhere else.
     with client.ApiClient(settings) as connection, TemporaryDirectory() as folder:
         try:
