@@ -372,7 +372,9 @@ async def test_overload_is_refused_fast_and_the_admitted_are_served_as_before(tm
     assert len(admitted) + len(refused) == len(loaded)
     assert len(refused) > len(loaded) / 2
     assert admitted[int(len(admitted) * 0.99)] <= 2 * max(calm) + 0.2
-    assert statistics.median(refused) < 0.1
+    assert statistics.median(refused) < min(
+        calm
+    )  # on a busy machine, too, with this client beside it
 
 
 async def test_memory_stays_bounded_under_hostile_bodies(tmp_path):
