@@ -100,15 +100,21 @@ def redis_binary() -> str:
 class PostgresServer(Server):
     """PostgreSQL refuses to run as root: then it runs as nobody."""
 
-    def __init__(self) -> None:
+    def __init__(self, password: str = "") -> None:
         super().__init__()
         self.user = NOBODY if os.geteuid() == 0 else None
         self.folder = Path(tempfile.mkdtemp(prefix="fleetform-postgres-"))
         binaries = self.binaries = postgres_binaries(self.user)
         if self.user is not None:
             os.chown(self.folder, self.user, self.user)
+        how = ["-A", "trust"]
+        if password:
+            file = self.folder / "password"
+            file.write_text(password)
+            file.chmod(0o644)
+            how = ["-A", "scram-sha-256", "--pwfile", str(file)]
         subprocess.run(
-            [binaries / "initdb", "-D", self.folder / "data", "-U", "agent", "-A", "trust", "-N"],
+            [binaries / "initdb", "-D", self.folder / "data", "-U", "agent", "-N", *how],
             check=True,
             capture_output=True,
             user=self.user,

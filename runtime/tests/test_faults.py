@@ -206,12 +206,13 @@ async def test_an_mcp_server_restarts_under_load(tmp_path):
                 stop = asyncio.Event()
                 up = asyncio.Event()
                 behind: list[bool] = []
+                starts = 0
 
                 async def load() -> None:
                     while not stop.is_set():
-                        was_up = up.is_set()
+                        was_up, before = up.is_set(), starts
                         _, body = await chat(session, runtime.url, 'call add {"a": 1, "b": 1}')
-                        if was_up:
+                        if was_up and up.is_set() and starts == before:
                             behind.append(body["output"] == "add: 2")
 
                 tasks = [asyncio.create_task(load()) for _ in range(10)]
@@ -221,6 +222,7 @@ async def test_an_mcp_server_restarts_under_load(tmp_path):
                     await asyncio.to_thread(server.kill)
                     await asyncio.sleep(0.3)
                     await asyncio.to_thread(server.start)
+                    starts += 1
                     up.set()
                     await asyncio.sleep(0.5)
                 stop.set()
@@ -370,7 +372,9 @@ async def test_overload_is_refused_fast_and_the_admitted_are_served_as_before(tm
     assert len(admitted) + len(refused) == len(loaded)
     assert len(refused) > len(loaded) / 2
     assert admitted[int(len(admitted) * 0.99)] <= 2 * max(calm) + 0.2
-    assert statistics.median(refused) < 0.1
+    assert statistics.median(refused) < min(
+        calm
+    )  # on a busy machine, too, with this client beside it
 
 
 async def test_memory_stays_bounded_under_hostile_bodies(tmp_path):

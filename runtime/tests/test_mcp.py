@@ -183,6 +183,24 @@ async def test_credentials_are_sent_to_the_server(mcp):
     )
 
 
+async def test_a_server_that_never_answers_holds_up_one_chat_at_most():
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    async with upstream(hang) as server:
+        section = {"name": "s", "transport": "streamable-http", "url": server.url}
+        section["timeouts"] = {"connectSeconds": 1, "requestSeconds": 1.2}
+        async with serving(mcpServers=[section]) as client:
+            await client.chat("first")
+            await asyncio.sleep(1.5)
+            for _ in range(3):
+                began = asyncio.get_running_loop().time()
+                await client.chat("again")
+                assert asyncio.get_running_loop().time() - began < 0.5
+                await asyncio.sleep(0.5)
+
+
 ODD = [
     {"jsonrpc": "2.0", "id": 1, "result": {"tools": "x"}},
     {"jsonrpc": "2.0", "id": 1, "result": {"tools": [1, {}, {"name": 5}, {"name": ""}]}},

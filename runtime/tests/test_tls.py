@@ -17,7 +17,7 @@ from fleetform_runtime.store.build import build as build_store
 from runtime.tests.certificates import issue
 from runtime.tests.harness import serving, settings
 from runtime.tests.proxy import pump
-from runtime.tests.servers import RedisServer
+from runtime.tests.servers import PostgresServer, RedisServer
 from runtime.tests.test_tools import result, tool
 from runtime.tests.upstreams import completion
 
@@ -123,6 +123,29 @@ async def test_redis_lets_nobody_in_without_the_password(password, tmp_path):
         store = build_store(settings(memory=memory), Secrets({"PASSWORD": password or ""}))
         with pytest.raises(StoreError):
             await store.ping()
+        await store.close()
+
+
+async def test_postgres_with_a_password_that_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.secrets.RECHECK_SECONDS", 0)
+    file = tmp_path / "password"
+    file.write_text("first-password")
+    with PostgresServer("first-password") as server:
+        memory = {
+            "type": "postgres",
+            "host": "127.0.0.1",
+            "port": server.port,
+            "database": "postgres",
+        }
+        memory |= {"username": "agent", "password": {"file": str(file)}}
+        store = build_store(settings(memory=memory), Secrets({}))
+        await store.open()
+        await store._pool.execute("ALTER ROLE agent PASSWORD 'second-password'")
+        await store._pool.expire_connections()
+        with pytest.raises(StoreError):
+            await store.ping()
+        file.write_text("second-password")
+        await store.ping()
         await store.close()
 
 

@@ -20,6 +20,7 @@ LIST_SECONDS = 60.0
 """How long a list of tools is taken for true, when the server does not say."""
 AGAIN_SECONDS = 1.0
 """How often a server that does not answer is asked for its tools at most."""
+SLOW_SECONDS = 1.0
 MOST_TOOLS = 1_000
 MOST_PAGES = 50
 
@@ -85,6 +86,7 @@ class McpServer:
         self._tried = float("-inf")
         self._listing: asyncio.Task[None] | None = None
         self.is_up = False
+        self._is_slow = False
         self._tell(up=False)
 
     @property
@@ -93,11 +95,14 @@ class McpServer:
         return self._transport.version
 
     async def tools(self) -> Sequence[McpTool]:
-        """Return the tools; an old list is renewed behind, a missing one is waited for."""
+        """Return the tools; an old list is renewed behind, a missing one is waited for.
+
+        A server that let us wait in vain is asked behind only, or every chat would wait for it.
+        """
         now = self._clock()
         if now >= self._until and now - self._tried >= AGAIN_SECONDS:
             task = self.refresh()
-            if self._listed == float("-inf") or not self.is_up:
+            if not self.is_up and not self._is_slow:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(
                         asyncio.shield(task), self._settings.timeouts.connect_seconds
@@ -148,11 +153,14 @@ class McpServer:
         await self._transport.close()
 
     async def _list(self) -> None:
+        began = self._clock()
         try:
             async with asyncio.timeout(self._settings.timeouts.request_seconds):
                 found, seconds = await self._pages()
+            self._is_slow = False
         except (DownError, McpError, TimeoutError, ToolError) as error:
             log.warning("MCP server %s does not list its tools: %s", self.name, error)
+            self._is_slow = self._clock() - began > SLOW_SECONDS
             self._tell(up=False)
             return
         except Exception:
