@@ -92,7 +92,9 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     ),
     "an init container": (
         "Deployment",
-        lambda o: pod(o).update(initContainers=[{**container(o), "name": "i", "image": "a/b"}]),
+        lambda o: pod(o).update(
+            initContainers=[{"name": "i", "image": "a/b", "resources": container(o)["resources"]}]
+        ),
         "not `latest`",
     ),
     "no requests": (

@@ -15,8 +15,13 @@ API = "admissionregistration.k8s.io/v1"
 OURS = {"matchLabels": {"app.kubernetes.io/part-of": PART_OF}}
 """Namespaces of the fleet, as `namespaces.create` labels them; others must be labelled by hand."""
 _POD = "object.spec.template.spec"
-_ALL = f"({_POD}.containers + (has({_POD}.initContainers) ? {_POD}.initContainers : []))"
 _LISTS = ("apiGroups", "resources", "verbs")
+
+
+def _each(holds: str) -> str:
+    """Return what must hold for every container; the two lists have types of their own, and cannot be added."""
+    others = f"!has({_POD}.initContainers) || {_POD}.initContainers.all(c, {holds})"
+    return f"{_POD}.containers.all(c, {holds}) && ({others})"
 
 
 class Rule(NamedTuple):
@@ -36,12 +41,12 @@ RULES = (
         "workloads", "apps", "v1", ("deployments", "statefulsets"), False,
         (
             (
-                f"{_ALL}.all(c, c.image.contains('@sha256:') || (c.image.matches(':[^/]+$') && !c.image.endsWith(':latest')))",
+                _each("(c.image.contains('@sha256:') || (c.image.matches(':[^/]+$') && !c.image.endsWith(':latest')))"),
                 "every image has a digest, or a tag that is not `latest`",
             ),
             (
-                (f"{_ALL}.all(c, has(c.resources) && has(c.resources.requests) && has(c.resources.limits)"
-                " && 'cpu' in c.resources.requests && 'memory' in c.resources.requests && 'memory' in c.resources.limits)"),
+                (_each("has(c.resources) && has(c.resources.requests) && has(c.resources.limits)"
+                " && 'cpu' in c.resources.requests && 'memory' in c.resources.requests && 'memory' in c.resources.limits")),
                 "every container requests cpu and memory, and limits memory",
             ),
             (
