@@ -45,8 +45,12 @@ RULES = (
                 "every image has a digest, or a tag that is not `latest`",
             ),
             (
-                (_each("has(c.resources) && has(c.resources.requests) && has(c.resources.limits)"
-                " && 'cpu' in c.resources.requests && 'memory' in c.resources.requests && 'memory' in c.resources.limits")),
+                _each(
+                    # The API server's type of resources has no fields that it could check.
+                    "has(c.resources) && has(dyn(c.resources).requests) && has(dyn(c.resources).limits)"
+                    " && 'cpu' in dyn(c.resources).requests && 'memory' in dyn(c.resources).requests"
+                    " && 'memory' in dyn(c.resources).limits"
+                ),
                 "every container requests cpu and memory, and limits memory",
             ),
             (
