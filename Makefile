@@ -60,7 +60,7 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before y
 
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
-	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov helm helm3 kubeconform kubectl \
+	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov helm helm3 kube-score kubeconform kubectl \
 	  kustomize promtool registry schemas yaml2json
 
 .PHONY: lint

@@ -1,8 +1,10 @@
 """Where the pinned tools are; a missing one is a failure that names the command to run."""
 
 import importlib.util
+import json
 import subprocess
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -37,3 +39,13 @@ def run(name: str, *arguments: str | Path, text: str = "") -> subprocess.Complet
     return subprocess.run(
         command, input=text, capture_output=True, check=False, text=True, encoding="utf-8"
     )
+
+
+@cache
+def pod_security_fixtures() -> Path:
+    """Return the pods by which Kubernetes' own admission module is tested; the control plane's pins say which."""
+    folder = ROOT / "tools/kubernetes"
+    command = [installer._go(), "mod", "download", "-json", "k8s.io/pod-security-admission"]
+    environment = installer._go_environment()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True)
+    return Path(json.loads(done.stdout)["Dir"]) / "test/testdata"

@@ -185,6 +185,7 @@ RECIPES: dict[str, Recipe] = {
     "kube-apiserver": _of_kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
     "kube-controller-manager": _of_kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
     "kube-scheduler": _of_kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
+    "kube-score": GoTool("github.com/zegl/kube-score/cmd/kube-score"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
     "kwok": Kwok("sigs.k8s.io/kwok/cmd/kwok"),

@@ -6,6 +6,7 @@ import pytest
 
 from fleetform import emit
 from fleetform.objects import build, patches
+from fleetform.objects.pod import security
 from fleetform.plan.model import FleetPlan, ObjectPatch, WorkloadPlan
 from fleetform.problems import Mark
 from fleetform.targets import helm, lenses
@@ -19,7 +20,7 @@ MARK = Mark("a.yaml", 3, 5, 3, 5)
 PEER = plans.PEER
 POD = "/spec/template/spec"
 MAIN = f"{POD}/containers/0"
-RESTRICTED = {"securityContext": {"allowPrivilegeEscalation": False}}
+RESTRICTED = {"securityContext": security(read_only_root=True)}
 PROBE = {"httpGet": {"path": "/p", "port": 81}, "periodSeconds": 1}
 
 Patch = tuple[str, Any]

@@ -20,6 +20,7 @@ COMMANDS = (
     "plan",
     "gc",
     "list",
+    "policy",
     "releases",
     "schema",
     "migrate",

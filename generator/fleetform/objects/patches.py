@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from fleetform.objects import Unit
+from fleetform.objects import Unit, pod_security
 from fleetform.objects.manifest import Manifest
 from fleetform.plan.model import FleetPlan, ObjectPatch
 from fleetform.problems import Problem, did_you_mean
@@ -17,6 +17,7 @@ from fleetform.problems import Problem, did_you_mean
 Path = tuple[str | int, ...]
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
+WORKLOADS = ("Deployment", "StatefulSet")
 
 
 class Change(NamedTuple):
@@ -166,7 +167,10 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
                 "change the spec, or the environment, instead",
             )
             return
-    for error in validator(after["kind"]).iter_errors(after):
+    errors = [*validator(after["kind"]).iter_errors(after)]
+    if not errors:
+        yield from _unsafe(before, after, applied)
+    for error in errors:
         path = tuple(error.instance_path)
         yield _problem(
             _guilty(applied, path),
@@ -174,6 +178,29 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
             f"{_named(before)} is not valid after the patch: {dotted(path) or 'the object'}: {error.message}",
             f"look the field up with `kubectl explain {after['kind'].lower()}`",
         )
+
+
+def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made of a pod that no cluster of ours takes."""
+    was = {*_violations(before)}
+    for found in _violations(after):
+        if found in was:
+            continue
+        path = ("spec", "template", "spec", *found.path)
+        yield _problem(
+            _guilty(applied, path),
+            "pod-security",
+            f"{_named(after)} breaks Pod Security `restricted` ({found.control}) after the patch: "
+            f"{dotted(path)}: {found.says}",
+            "leave it as it was: every namespace enforces the standard",
+        )
+
+
+def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
+    if workload["kind"] in WORKLOADS:
+        template = workload["spec"]["template"]
+        annotations = template["metadata"].get("annotations")
+        yield from pod_security.violations(template["spec"], annotations)
 
 
 def overlap(one: Path, other: Path) -> bool:

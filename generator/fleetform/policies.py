@@ -1,0 +1,83 @@
+"""What is enforced, by whom, and after which rule: the catalogue that `fleetform policy` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+from fleetform.check import schema
+from fleetform.tree import Map, leaves, locate
+
+WEAKENS = "Weakens:"
+"""How the description of a field begins that gives something up."""
+KINDS = ("Agent", "AgentTemplate", "MCPServer", "MemoryStore", "ModelConfig", "Tool", "Environment")
+
+
+class Policy(NamedTuple):
+    """One promise: how it is kept, the codes of the problems that keep it, and whose rule it is."""
+
+    name: str
+    says: str
+    kept: str
+    codes: tuple[str, ...]
+    source: str
+
+
+_PODS = "Kubernetes Pod Security Standards, restricted"
+POLICIES = (
+    Policy("pod-security", "every pod passes Pod Security `restricted`, every namespace enforces it", "rendered", ("pod-security",), _PODS),
+    Policy("read-only-root", "no container writes to its image", "rendered", (), "NSA and CISA: Kubernetes Hardening Guidance"),
+    Policy("resources", "every container has requests and limits; volumes in memory or on disk have a size", "rendered", ("request-above-limit",), "CWE-770: allocation without limits"),
+    Policy("no-token", "no token of the Kubernetes API without `rbac`", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
+    Policy("no-wildcards", "no right is a wildcard", "refused", ("rbac-wildcard",), "CIS Kubernetes Benchmark: minimise wildcards"),
+    Policy("no-escalation", "rights that give away secrets or identities are named twice", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
+    Policy("closed-network", "pods reach, and are reached by, only what the specs use", "rendered", ("bad-peer", "bad-cidr"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
+    Policy("no-metadata", "metadata addresses of clouds are closed but for a declared identity", "rendered", (), "CWE-918: server-side request forgery"),
+    Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
+    Policy("who-may-call", "every agent says who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
+    Policy("pinned-images", "no image is `latest`, nor without tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
+    Policy("immutable-configuration", "a configuration never changes under a running pod", "rendered", (), "Kubernetes: Immutable ConfigMaps"),
+    Policy("no-templates", "text of users is never run as a template", "rendered", (), "CWE-1336: template injection"),
+    Policy("no-lookups", "no reference in a schema is followed, and no link leads out of the specs", "refused", ("remote-ref", "outside"), "CWE-918: server-side request forgery"),
+    Policy("nothing-hidden", "a reviewer sees what there is: no invisible characters, no turned lines", "refused", ("hidden-character", "control-character"), "CVE-2021-42574: Trojan Source"),
+    Policy("bounded-patterns", "patterns run in time that grows with the text alone", "refused", ("bad-pattern",), "CWE-1333: inefficient regular expressions"),
+)  # fmt: skip
+
+
+class Weakening(NamedTuple):
+    """A place where a spec gives up part of a promise."""
+
+    file: str
+    line: int
+    path: str
+    says: str
+
+
+@cache
+def weakening_fields() -> dict[str, str]:
+    """Return the fields that weaken, by their names, with what they say."""
+    found: dict[str, str] = {}
+    for kind in KINDS:
+        for definition in schema(kind)["$defs"].values():
+            for name, rule in definition.get("properties", {}).items():
+                says = rule.get("description", "")
+                if says.startswith(WEAKENS):
+                    found[name] = says.removeprefix(WEAKENS).strip()
+    return found
+
+
+def weakenings(trees: Iterable[Map]) -> Iterator[Weakening]:
+    """Yield every use of such a field, where it stands."""
+    fields = weakening_fields()
+    for tree in trees:
+        for path, value in leaves(tree):
+            name = next((step for step in reversed(path) if isinstance(step, str)), "")
+            if name in fields and value not in (None, False, [], {}, ""):
+                yield _weakening(tree, path, value, fields[name])
+
+
+def _weakening(tree: Map, path: tuple[Any, ...], value: Any, says: str) -> Weakening:
+    mark, _ = locate(tree, path)
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return Weakening(mark.file, mark.line, f"{text[1:]} = {value}", says)
