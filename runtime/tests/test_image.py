@@ -46,6 +46,7 @@ def test_the_build_stage_installs_it_small_enough_and_it_serves(requirements, tm
         shutil.copy(RUNTIME / name, source)
     subprocess.run([sys.executable, "-m", "venv", builder], check=True)
     environment = {**os.environ, "PATH": f"{builder}/bin:{os.environ['PATH']}"}
+    environment["UV_SYSTEM_CERTS"] = "1"  # as pip: a network may have an authority of its own
     for step in steps(requirements, target):
         done = subprocess.run(
             ["sh", "-ec", step],
