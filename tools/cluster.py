@@ -200,11 +200,6 @@ def _free_ports(count: int) -> list[int]:
 # -- processes -------------------------------------------------------------------------------------
 
 
-def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
-    """Start a program beside the control plane, to be stopped with it."""
-    _run_part(cluster, command, *arguments, **variables)
-
-
 def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
     """Start a program in a session of its own, and write down which process it is."""
     with (cluster.folder / f"{command.name}.log").open("w") as log:

@@ -25,9 +25,9 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         "policyTypes": [*DIRECTIONS],
     }
     if plan.ingress:
-        spec["ingress"] = [_rule("from", rule) for rule in plan.ingress]
+        spec["ingress"] = [rule("from", item) for item in plan.ingress]
     if plan.egress:
-        spec["egress"] = [_rule("to", rule) for rule in plan.egress]
+        spec["egress"] = [rule("to", item) for item in plan.egress]
     return (workload_object(plan, API, "NetworkPolicy", spec=spec),)
 
 
@@ -40,8 +40,9 @@ def build_default(plan: NamespacePlan) -> tuple[Manifest, ...]:
     return (manifest(API, "NetworkPolicy", DEFAULT, plan.name, labels, spec=spec),)
 
 
-def _rule(side: str, rule: NetworkRule) -> dict[str, Any]:
-    body: dict[str, Any] = {side: data(rule.peers)}
-    if rule.ports:
-        body["ports"] = [{"protocol": protocol, "port": port} for protocol, port in rule.ports]
+def rule(side: str, given: NetworkRule) -> dict[str, Any]:
+    """Return a rule as a NetworkPolicy writes it; `side` is `from` or `to`."""
+    body: dict[str, Any] = {side: data(given.peers)}
+    if given.ports:
+        body["ports"] = [{"protocol": protocol, "port": port} for protocol, port in given.ports]
     return body

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from fleetform import alerts
+from fleetform.objects import networkpolicy
 from fleetform.objects.manifest import data
 from fleetform.plan import scaling
 from fleetform.plan.config import CONTRACT, DIRECTORY, PROMPT, turn_seconds
@@ -44,10 +45,7 @@ DNS = NetworkRule(
 """The rule that `networkPolicy.dns` stands for."""
 
 
-DNS_RULE = {
-    "to": list(DNS.peers),
-    "ports": [{"protocol": protocol, "port": port} for protocol, port in DNS.ports],
-}
+DNS_RULE = networkpolicy.rule("to", DNS)
 """The same in an object."""
 
 
@@ -314,16 +312,9 @@ def _network_policy(plan: WorkloadPlan) -> Values:
     return {
         "enabled": True,
         "dns": named,
-        "ingress": [_rule("from", rule) for rule in plan.ingress],
-        "egress": [_rule("to", rule) for rule in egress],
+        "ingress": [networkpolicy.rule("from", rule) for rule in plan.ingress],
+        "egress": [networkpolicy.rule("to", rule) for rule in egress],
     }
-
-
-def _rule(side: str, rule: NetworkRule) -> Values:
-    body: Values = {side: data(rule.peers)}
-    if rule.ports:
-        body["ports"] = [{"protocol": protocol, "port": port} for protocol, port in rule.ports]
-    return body
 
 
 def _service_monitor(metrics: Metrics | None, default: Values) -> Values:
