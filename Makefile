@@ -37,7 +37,7 @@ render-all: $(RENDER) ## Render every environment of the example fleet
 	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env || exit; done
 
 .PHONY: check
-check: $(RENDER) ## Fail when rendered/ is stale
+check: $(RENDER) ## Fail when rendered output is stale
 	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env --check || exit; done
 
 .PHONY: validate
