@@ -94,7 +94,7 @@ cluster-tools: tools
 
 .PHONY: cluster-test
 cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
-	$(BIN)/pytest -m cluster tests/cluster
+	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 2 --dist loadgroup tests/cluster
 
 .PHONY: cluster
 cluster: ## Start a control plane for people: make cluster (or PROVIDER=kind, with a container engine)

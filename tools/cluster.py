@@ -3,12 +3,13 @@
     python tools/cluster.py start [--folder .cluster] [--provider local|kind]
     python tools/cluster.py stop [--folder .cluster]
 
-`local` builds etcd, the API server, the controller manager and the scheduler from their sources and
-lets kwok play the kubelets: pods get ready without running anything. `kind` asks a container engine
-for a real node. Both write FOLDER/kubeconfig and stop exactly what they started.
+`local` builds etcd, the API server, the controller manager and the scheduler from their sources; `kind`
+asks a container engine for a control plane. In both kwok plays the kubelets of three simulated nodes:
+pods get ready without running anything. Both write FOLDER/kubeconfig and stop exactly what they started.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import secrets
@@ -34,10 +35,14 @@ ZONES = ("a", "b", "c")
 LOOPBACK = "127.0.0.1"
 SERVICES = "10.96.0.0/16"
 STATE = "state.json"
-# The API server needs its store to end; the other way round it waits for ever.
 CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """What this very process started and has not seen end."""
+# The API server needs its store to end; the other way round it waits for ever.
 STOP_ORDER = ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
+SIMULATED = "fleetform.dev/simulated"
+"""Label of the nodes that kwok plays; a real kubelet has the others."""
+PATIENCE = (15.0, 5.0)
+"""Seconds that a part has to end: after it was asked to, and after it was killed."""
 
 
 class ClusterError(Exception):
@@ -49,6 +54,8 @@ class Cluster:
     """A control plane whose state stands in a folder."""
 
     folder: Path
+    bound: bool = False
+    """Whether it dies with the process that started it, however that one ends."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -63,18 +70,22 @@ class Cluster:
         )
 
 
-def start(folder: Path) -> Cluster:
+def start(folder: Path, *, bound: bool = False) -> Cluster:
     """Start a control plane in an empty folder; on failure nothing of it stays."""
-    if (folder / STATE).exists():
-        raise ClusterError(f"{folder} holds a cluster: stop that one first")
-    folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder.resolve())
+    cluster = _new(folder, bound)
     try:
         _start(cluster, {name: install.install(name) for name in PARTS})
     except BaseException:
         stop(folder)
         raise
     return cluster
+
+
+def _new(folder: Path, bound: bool) -> Cluster:
+    if (folder / STATE).exists():
+        raise ClusterError(f"{folder} holds a cluster: stop that one first")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Cluster(folder.resolve(), bound)
 
 
 def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
@@ -122,26 +133,35 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         login,
         accounts,
         "--use-service-account-credentials",
+        "--horizontal-pod-autoscaler-sync-period=1s",
         *quiet,
     )
     _run_part(cluster, parts["kube-scheduler"], login, *quiet)
-    _run_part(
-        cluster,
-        parts["kwok"],
-        login,
-        "--manage-all-nodes=true",
-        "--node-lease-duration-seconds=40",
-        f"--config={parts['kwok'].with_name('stages.yaml')}",
-    )
-    nodes = {"apiVersion": "v1", "kind": "List", "items": [_node(n) for n in range(NODES)]}
-    _wait(cluster, "kube-apiserver", lambda: _applied(cluster, nodes))
-    _wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes").count(" Ready ") == NODES)
+    _simulate(cluster, parts["kwok"])
     # Pods are admitted only once their namespace has its account.
     _wait(
         cluster,
         "kube-controller-manager",
         lambda: "default" in _said(cluster, "get", "serviceaccounts", "-n", "default"),
     )
+
+
+def _simulate(cluster: Cluster, kwok: Path) -> None:
+    """Let kwok play the kubelets of a few nodes."""
+    _run_part(
+        cluster,
+        kwok,
+        f"--kubeconfig={cluster.kubeconfig}",
+        "--manage-all-nodes=false",
+        f"--manage-nodes-with-label-selector={SIMULATED}=true",
+        "--node-lease-duration-seconds=40",
+        f"--config={kwok.with_name('stages.yaml')}",
+    )
+    items = [_node(number) for number in range(NODES)]
+    names = [item["metadata"]["name"] for item in items]
+    nodes = {"apiVersion": "v1", "kind": "List", "items": items}
+    _wait(cluster, "kwok", lambda: _applied(cluster, nodes))
+    _wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes", *names).count(" Ready ") == NODES)
 
 
 def _node(number: int) -> dict[str, Any]:
@@ -152,7 +172,10 @@ def _node(number: int) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {**labels, "kubernetes.io/os": "linux"}},
+        "metadata": {
+            "name": name,
+            "labels": {**labels, "kubernetes.io/os": "linux", SIMULATED: "true"},
+        },
         "status": {"allocatable": amounts, "capacity": amounts},
     }
 
@@ -204,7 +227,7 @@ def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str
     """Start a program in a session of its own, and write down which process it is."""
     with (cluster.folder / f"{command.name}.log").open("w") as log:
         process = subprocess.Popen(
-            [command, *arguments],
+            [*_dying(cluster.bound), command, *arguments],
             cwd=cluster.folder,
             env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
@@ -216,6 +239,11 @@ def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str
     state = _state(cluster.folder)
     state[command.name] = {"pid": process.pid, "born": _born(process.pid)}
     (cluster.folder / STATE).write_text(json.dumps(state), "utf-8")
+
+
+def _dying(bound: bool) -> tuple[str, ...]:
+    """Return what makes a program end with the process that started it; only Linux knows how."""
+    return ("setpriv", "--pdeathsig", "KILL") if bound and shutil.which("setpriv") else ()
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -245,7 +273,7 @@ def stop(folder: Path) -> None:
 
 def _end(name: str, process: dict[str, Any]) -> None:
     pid, born = process["pid"], process["born"]
-    for kind, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+    for kind, patience in zip((signal.SIGTERM, signal.SIGKILL), PATIENCE, strict=True):
         if _born(pid) != born:
             break
         os.kill(pid, kind)
@@ -299,25 +327,43 @@ def _said(cluster: Cluster, *arguments: str) -> str:
 # -- kind, and the command line --------------------------------------------------------------------
 
 
-def start_kind(folder: Path) -> Cluster:
-    """Let kind make a cluster in containers; it needs a container engine."""
-    folder.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(folder.resolve())
-    _kind(folder, "create", "cluster", "--wait", "120s")
+def start_kind(folder: Path, *, bound: bool = False) -> Cluster:
+    """Let kind make a control plane in a container, which takes a container engine.
+
+    Its own node takes no pods: images need not be there, and the simulated nodes say what they say
+    of the other provider.
+    """
+    cluster = _new(folder, bound)
+    try:
+        _kind(cluster.folder, "create", "cluster", "--wait", "120s")
+        _simulate(cluster, install.install("kwok"))
+        own = ("-l", f"{SIMULATED}!=true")
+        _wait(cluster, "kind", lambda: cluster.kubectl("cordon", *own).returncode == 0)
+    except BaseException:
+        stop_kind(folder)
+        raise
     return cluster
 
 
 def stop_kind(folder: Path) -> None:
-    """Remove the cluster that kind made."""
-    _kind(folder, "delete", "cluster")
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the cluster that kind made, and what plays its nodes."""
+    try:
+        _kind(folder.resolve(), "delete", "cluster")
+    finally:
+        stop(folder)
 
 
 def _kind(folder: Path, *arguments: str) -> None:
-    options = ["--name", "fleetform", "--kubeconfig", str(folder.resolve() / "kubeconfig")]
+    """Run kind on the cluster of a folder, which is named after it."""
+    name = f"fleetform-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+    options = ["--name", name, "--kubeconfig", str(folder / "kubeconfig")]
     done = subprocess.run([install.install("kind"), *arguments, *options], check=False)
     if done.returncode:
         raise ClusterError("kind failed: it needs a container engine, see its message above")
+
+
+PROVIDERS = {"local": (start, stop), "kind": (start_kind, stop_kind)}
+"""How each provider starts and stops a cluster in a folder."""
 
 
 def main() -> int:
@@ -325,9 +371,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("action", choices=["start", "stop"])
     parser.add_argument("--folder", type=Path, default=Path(".cluster"))
-    parser.add_argument("--provider", choices=["local", "kind"], default="local")
+    parser.add_argument("--provider", choices=[*PROVIDERS], default="local")
     given = parser.parse_args()
-    start_it, stop_it = {"local": (start, stop), "kind": (start_kind, stop_kind)}[given.provider]
+    start_it, stop_it = PROVIDERS[given.provider]
     try:
         if given.action == "stop":
             stop_it(given.folder)

@@ -15,7 +15,9 @@ def plane(tmp_path_factory) -> Iterator[Plane]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder: it runs when it is asked for."""
+    """Mark everything in this folder: it runs when it is asked for, a file's tests one after the other."""
     for item in items:
         if "tests/cluster/" in item.path.as_posix():
             item.add_marker(pytest.mark.cluster)
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))

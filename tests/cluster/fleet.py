@@ -1,27 +1,23 @@
 """The example fleet in a cluster: what it needs around it, its files, and its objects in order."""
 
 import json
+import shutil
 from functools import cache
 from pathlib import Path
 
 import yaml
 
-from tests.cluster.plane import Object, Plane
+from tests.cluster.plane import CLUSTER_KINDS, OURS, Object, Plane
+from tests.fleet import fleetform
 from tests.tools import ROOT
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 WORKLOADS = ("Deployment", "StatefulSet")
 
 
-def folder(environment: str) -> Path:
-    """Return the plain manifests of an environment."""
-    return ROOT / "rendered" / environment
-
-
-@cache
-def files(environment: str) -> tuple[Path, ...]:
-    """Return its files in the order of its kustomizations: Namespaces first."""
-    return tuple(_files(folder(environment)))
+def files(environment: str, root: Path = ROOT) -> tuple[Path, ...]:
+    """Return the files of an environment in the order of its kustomizations: Namespaces first."""
+    return tuple(_files(root / "rendered" / environment))
 
 
 def _files(place: Path) -> list[Path]:
@@ -34,9 +30,9 @@ def _files(place: Path) -> list[Path]:
 
 
 @cache
-def objects(environment: str) -> tuple[Object, ...]:
+def objects(environment: str, root: Path = ROOT) -> tuple[Object, ...]:
     """Return all objects of an environment in the order of their files."""
-    texts = [file.read_text("utf-8") for file in files(environment)]
+    texts = [file.read_text("utf-8") for file in files(environment, root)]
     return tuple(item for text in texts for item in yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
@@ -46,6 +42,18 @@ def namespaces(environment: str) -> tuple[str, ...]:
     return tuple(
         item["metadata"]["name"] for item in objects(environment) if item["kind"] == "Namespace"
     )
+
+
+def cleared(plane: Plane) -> None:
+    """Remove what any environment left in the cluster, and wait until it is gone.
+
+    Pods and claims go before their namespaces, which would look for them at long intervals.
+    """
+    everywhere, patient = ("--all-namespaces", "-l", OURS), ("--wait=true", "--timeout=90s")
+    plane.do("delete", "deployments", *everywhere, "--cascade=foreground", *patient)
+    plane.do("delete", "persistentvolumeclaims", *everywhere, *patient)
+    plane.do("delete", ",".join(CLUSTER_KINDS), "-l", OURS, *patient)
+    plane.do("delete", "persistentvolumes", "--all", *patient)
 
 
 def with_disks(plane: Plane, found: tuple[Object, ...]) -> None:
@@ -67,3 +75,17 @@ def with_disks(plane: Plane, found: tuple[Object, ...]) -> None:
             },
         }
         plane.apply("-f", "-", text=json.dumps(disk))
+
+
+def without(folder: Path, environment: str, file: str, agent: str) -> Path:
+    """Return a copy of the example fleet, rendered, from whose specs an agent was deleted."""
+    for name in ("agents", "environments", "charts"):
+        shutil.copytree(ROOT / name, folder / name)
+    path = folder / file
+    documents = path.read_text("utf-8").split("---\n")
+    rest = [text for text in documents if f"\n  name: {agent}\n" not in text]
+    assert len(rest) == len(documents) - 1
+    path.write_text("---\n".join(rest), "utf-8")
+    done = fleetform("render", "--env", environment, cwd=folder)
+    assert done.code == 0, done.err
+    return folder

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import time
@@ -75,10 +76,13 @@ class Plane:
 
     def ours(self, namespaces: Iterable[str]) -> dict[tuple[str, str, str], Object]:
         """Return everything of the fleet in some namespaces, and what it has in the cluster."""
-        found = self.get(",".join(CLUSTER_KINDS), "-l", OURS)
-        for space in namespaces:
-            found += self.get(",".join(KINDS), "-n", space, "-l", OURS)
-        return {identity(item): item for item in found}
+        spaces = {"", *namespaces}
+        found = self.get(",".join((*CLUSTER_KINDS, *KINDS)), "--all-namespaces", "-l", OURS)
+        return {
+            identity(item): item
+            for item in found
+            if item["metadata"].get("namespace", "") in spaces
+        }
 
     def helm(self, version: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run Helm 3 or 4 against it."""
@@ -101,8 +105,12 @@ def identity(item: Object) -> tuple[str, str, str]:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Plane]:
-    """Start a control plane with the pinned definitions of custom resources, and stop exactly it."""
-    made = cluster.start(folder)
+    """Start a control plane with the pinned definitions of custom resources, and stop exactly it.
+
+    It is one of tools/cluster.py, `local` unless FLEETFORM_PROVIDER says otherwise.
+    """
+    start, stop = cluster.PROVIDERS[os.environ.get("FLEETFORM_PROVIDER", "local")]
+    made = start(folder, bound=True)
     try:
         plane = Plane(made)
         # Definitions of Argo CD are larger than the annotation of a client-side apply may be.
@@ -112,4 +120,4 @@ def running(folder: Path) -> Iterator[Plane]:
         plane.do("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         yield plane
     finally:
-        cluster.stop(folder)
+        stop(folder)

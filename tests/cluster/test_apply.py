@@ -1,189 +1,216 @@
-"""All output applied for real: without a warning, once is enough, and what should run runs."""
+"""All output applied for real, from nothing and in every way: once is enough, and what should run runs."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
-import yaml
 
 from tests.cluster import fleet
 from tests.cluster.plane import FIELD_MANAGER, Object, Plane, identity
+from tests.cluster.ways import MANAGERS, WAYS, listed
+from tests.fleet import fleetform
 from tests.tools import ROOT
 
-in_each_environment = pytest.mark.parametrize("environment", fleet.ENVIRONMENTS, scope="module")
+FILE, DELETED = "agents/kagent-fako/agents.yaml", "deepseek-r1-coder"
+"""One of several agents in a file, which nobody calls."""
 
 
-@pytest.fixture(scope="module")
-def applied(plane: Plane, environment: str) -> str:
-    """An environment whose files were applied one by one, in their order."""
+class Applied(NamedTuple):
+    """An environment that came into an empty cluster in one way."""
+
+    plane: Plane
+    environment: str
+    way: str
+
+    def again(self, root: Path = ROOT) -> None:
+        """Apply once more, or what another folder has."""
+        WAYS[self.way](self.plane, root, self.environment)
+
+    @property
+    def wanted(self) -> dict[tuple[str, str, str], Object]:
+        """What should be there."""
+        return {identity(item): item for item in fleet.objects(self.environment)}
+
+    def there(self) -> dict[tuple[str, str, str], Object]:
+        """Return what of the fleet is there."""
+        return self.plane.ours(fleet.namespaces(self.environment))
+
+    def every(self, kinds: str) -> list[Object]:
+        """Return all objects of some kinds in the namespaces of the environment."""
+        spaces = fleet.namespaces(self.environment)
+        found = self.plane.get(kinds, "--all-namespaces")
+        return [item for item in found if item["metadata"]["namespace"] in spaces]
+
+
+PLACES = [
+    # Whoever runs them at the same time does so in clusters of their own.
+    pytest.param((environment, way), marks=pytest.mark.xdist_group(f"{environment}-{way}"))
+    for environment in fleet.ENVIRONMENTS
+    for way in WAYS
+]
+
+
+@pytest.fixture(scope="module", params=PLACES, ids="-".join)
+def applied(request, plane: Plane) -> Iterator[Applied]:
+    """Each environment in each way, into a cluster that has nothing of it."""
+    environment, way = request.param
+    fleet.cleared(plane)
     fleet.with_disks(plane, fleet.objects(environment))
-    for file in fleet.files(environment):
-        plane.apply("-f", file)
-    for space in fleet.namespaces(environment):
-        plane.until(lambda space=space: _scaled(plane, space), f"autoscalers of {space}")  # type: ignore[misc]
-    return environment
+    found = Applied(plane, environment, way)
+    found.again()
+    plane.until(lambda: _scaled(found), "autoscalers have brought their workloads to the minimum")
+    yield found
+    fleet.cleared(plane)
 
 
-def _scaled(plane: Plane, space: str) -> bool:
+def _scaled(applied: Applied) -> bool:
     """Tell whether every autoscaler has brought its workload to its fewest replicas."""
-    workloads = {
-        identity(item): item
-        for kind in ("deployment", "statefulset")
-        for item in plane.get(kind, "-n", space)
-    }
-    for scaler in plane.get("horizontalpodautoscaler", "-n", space):
-        target = scaler["spec"]["scaleTargetRef"]
+    workloads = {identity(item): item for item in applied.every("deployments,statefulsets")}
+    for scaler in applied.every("horizontalpodautoscalers"):
+        target, space = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
         found = workloads[target["kind"], space, target["name"]]
         if found["spec"]["replicas"] < scaler["spec"]["minReplicas"]:
             return False
     return True
 
 
-def kept(item: Object) -> Any:
-    """Return what a second apply must not touch: the generation, and what we own of the fields."""
-    fields = [
-        {key: entry[key] for key in ("manager", "operation", "fieldsV1")}
-        for entry in item["metadata"]["managedFields"]
-        if entry["manager"] == FIELD_MANAGER
-    ]
-    assert fields, identity(item)
-    return item["metadata"].get("generation"), fields, item["metadata"]["uid"]
+def kept(applied: Applied) -> dict[tuple[str, str, str], Any]:
+    """Return what a second apply must not touch: generations, and what we own of the fields."""
+    found = {}
+    for key, item in applied.there().items():
+        metadata = item["metadata"]
+        fields = [
+            entry
+            for entry in metadata["managedFields"]
+            if entry["manager"] == MANAGERS[applied.way] or key[0] == "Namespace"
+        ]
+        assert fields, key
+        found[key] = metadata.get("generation"), fields, metadata["uid"]
+    return found
 
 
-def state(plane: Plane, environment: str) -> dict[tuple[str, str, str], Any]:
-    wanted = {identity(item) for item in fleet.objects(environment)}
-    there = plane.ours(fleet.namespaces(environment))
-    assert wanted <= there.keys(), wanted - there.keys()
-    return {key: kept(item) for key, item in there.items() if key in wanted}
+def test_exactly_what_was_rendered_is_there(applied):
+    assert applied.there().keys() == applied.wanted.keys()
 
 
-@in_each_environment
-def test_every_object_is_there_after_the_first_apply(plane, applied):
-    assert len(state(plane, applied)) == len(fleet.objects(applied))
-
-
-@in_each_environment
-def test_the_strictest_pod_security_holds_and_refuses_no_pod(plane, applied):
-    for space in fleet.namespaces(applied):
-        (namespace,) = plane.get("namespace", space)
+def test_the_strictest_pod_security_holds_and_refuses_no_pod(applied):
+    for space in fleet.namespaces(applied.environment):
+        (namespace,) = applied.plane.get("namespace", space)
         labels = namespace["metadata"]["labels"]
         for mode in ("enforce", "audit", "warn"):
             assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
-        events = plane.get("events", "-n", space)
-        refused = [item["message"] for item in events if item["reason"] == "FailedCreate"]
-        # The account of a pod may come a moment after its Deployment.
-        assert [text for text in refused if "PodSecurity" in text or "forbidden" in text] == []
-
-
-@in_each_environment
-def test_every_workload_rolls_out(plane, applied):
-    for space in fleet.namespaces(applied):
-        for kind in ("deployment", "statefulset"):
-            for item in plane.get(kind, "-n", space):
-                name = f"{kind}/{item['metadata']['name']}"
-                plane.do("rollout", "status", name, "-n", space, "--timeout=60s")
-
-
-@in_each_environment
-@pytest.mark.parametrize("way", ["files", "kustomize", "server-side all at once"])
-def test_applying_again_in_any_way_changes_nothing(way, plane, applied):
-    before = state(plane, applied)
-    if way == "files":
-        for file in fleet.files(applied):
-            plane.apply("-f", file)
-    elif way == "kustomize":
-        plane.apply("-k", ROOT / "kustomize/overlays" / applied)
-    else:
-        documents = {"apiVersion": "v1", "kind": "List", "items": list(fleet.objects(applied))}
-        plane.apply("-f", "-", text=json.dumps(documents))
-    assert state(plane, applied) == before
-
-
-@in_each_environment
-def test_there_is_no_difference_afterwards(plane, applied):
-    options = ("--server-side", f"--field-manager={FIELD_MANAGER}")
-    for file in fleet.files(applied):
-        done = plane.run("diff", *options, "-f", file)
-        assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
-
-
-@in_each_environment
-def test_every_service_leads_to_exactly_the_pods_of_its_workload(plane, applied):
-    checked = 0
-    for space in fleet.namespaces(applied):
-        pods = {item["metadata"]["name"]: item for item in plane.get("pods", "-n", space)}
-        for service in plane.get("services", "-n", space):
-            name = service["metadata"]["name"]
-            own = {
-                pod
-                for pod, item in pods.items()
-                if item["metadata"]["labels"]["app"] == name.removesuffix("-headless")
-            }
-            assert own, name
-            options = ("-n", space, "-l", f"kubernetes.io/service-name={name}")
-
-            def led_to(options: tuple[str, ...] = options) -> set[str]:
-                return {
-                    endpoint["targetRef"]["name"]
-                    for item in plane.get("endpointslices", *options)
-                    for endpoint in item["endpoints"] or ()
-                }
-
-            plane.until(lambda own=own, led_to=led_to: led_to() == own, f"endpoints of {name}")  # type: ignore[misc]
-            checked += 1
-    assert checked > 5
-
-
-def test_removing_an_agent_prunes_its_objects_and_nothing_else(plane: Plane, tmp_path) -> None:
-    """Flux's way: everything in one apply, then what the inventory of before has and now has not."""
-    space = "pruned"
-    everything = _renamed(fleet.objects("prod"), space)
-    names = {"customer-support-agent"}
-    rest = [
-        item
-        for item in everything
-        if item["metadata"]["name"] not in names | _derived(names, everything)
+    refused = [
+        item["message"] for item in applied.every("events") if item["reason"] == "FailedCreate"
     ]
-    assert 5 < len(everything) - len(rest) < 15
-    plane.apply("-f", "-", text=_list(everything))
-    before = plane.ours([space])
-    plane.apply("-f", "-", text=_list(rest))
-    for item in everything:
-        if item in rest or _is_retained(item):
-            continue
-        plane.do("delete", item["kind"].lower(), item["metadata"]["name"], "-n", space)
-    after = plane.ours([space])
-    gone = {key for key in before if key not in after}
-    kept_ones = {identity(item) for item in everything if _is_retained(item)}
-    assert gone == {identity(item) for item in everything if item not in rest} - kept_ones
-    assert {key[0] for key in gone} >= {"Deployment", "Service", "ScaledObject", "NetworkPolicy"}
-    assert [key for key in kept_ones if key[0] == "ConfigMap" and key[2].startswith("customer")]
-    for key, item in after.items():
-        assert item["metadata"]["uid"] == before[key]["metadata"]["uid"]
+    # The account of a pod may come a moment after its Deployment.
+    assert [text for text in refused if "PodSecurity" in text or "forbidden" in text] == []
 
 
-def _renamed(found: tuple[Object, ...], space: str) -> list[Object]:
-    """Return the objects of one namespace in another one."""
-    text = yaml.safe_dump_all(
-        item
-        for item in found
-        if "ai-agents" in (item["metadata"].get("namespace"), item["metadata"]["name"])
-    )
-    return list(yaml.safe_load_all(text.replace("ai-agents", space)))
+def test_every_workload_rolls_out(applied):
+    for kind in ("deployments", "statefulsets"):
+        for space in fleet.namespaces(applied.environment):
+            there = applied.plane.run("rollout", "status", kind, "-n", space, "--timeout=60s")
+            assert there.returncode == 0, there.stderr
+    for item in applied.every("deployments,statefulsets"):
+        assert item["status"]["readyReplicas"] == item["spec"]["replicas"] > 0, identity(item)
 
 
-def _derived(names: set[str], found: list[Object]) -> set[str]:
-    return {
-        item["metadata"]["name"]
-        for item in found
-        if item["metadata"]["labels"]["app.kubernetes.io/name"] in names
+def test_applying_again_changes_nothing(applied):
+    before = kept(applied)
+    assert len(before) > 30
+    applied.again()
+    assert kept(applied) == before
+
+
+def test_there_is_no_difference_afterwards(applied):
+    manager, items = MANAGERS[applied.way], [*applied.wanted.values()]
+    if manager == "helm":
+        # Labels say who brought an object in, and Helm's own notes are no business of ours.
+        manager = FIELD_MANAGER
+        items = [item if item["kind"] == "Namespace" else managed_by_helm(item) for item in items]
+    options = ("--server-side", "--force-conflicts", f"--field-manager={manager}")
+    done = applied.plane.run("diff", *options, "-f", "-", text=listed(items))
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def managed_by_helm(item: Any) -> Any:
+    """Return an object with Helm's name in every label set of ours."""
+    if isinstance(item, list):
+        return [managed_by_helm(part) for part in item]
+    if not isinstance(item, dict):
+        return item
+    label = "app.kubernetes.io/managed-by"
+    found = {key: managed_by_helm(value) for key, value in item.items()}
+    return {**found, label: "Helm"} if found.get(label) == "fleetform" else found
+
+
+def test_every_service_leads_to_exactly_the_pods_of_its_workload(applied):
+    pods = [item for item in applied.every("pods") if "deletionTimestamp" not in item["metadata"]]
+    services = applied.every("services")
+    own: dict[tuple[str, str], set[str]] = {}
+    for service in services:
+        space, name = service["metadata"]["namespace"], service["metadata"]["name"]
+        workload = name.removesuffix("-headless")
+        own[space, name] = {
+            pod["metadata"]["name"]
+            for pod in pods
+            if pod["metadata"]["namespace"] == space and _workload_of(pod) == workload
+        }
+        assert own[space, name], service
+    assert len(own) > 5
+
+    def led_to() -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = {}
+        for item in applied.every("endpointslices"):
+            labels = item["metadata"]["labels"]
+            key = item["metadata"]["namespace"], labels["kubernetes.io/service-name"]
+            names = {end["targetRef"]["name"] for end in item["endpoints"] or ()}
+            found.setdefault(key, set()).update(names)
+        return found
+
+    applied.plane.until(lambda: led_to() == own, "each Service has the endpoints of its own pods")
+
+
+def _workload_of(pod: Object) -> str:
+    """Return the name of the workload that owns a pod, by the owners and not by the labels."""
+    (owner,) = pod["metadata"]["ownerReferences"]
+    name: str = owner["name"]
+    if owner["kind"] == "ReplicaSet":
+        return name.removesuffix(f"-{pod['metadata']['labels']['pod-template-hash']}")
+    return name
+
+
+def test_deleting_an_agent_prunes_its_objects_and_nothing_else(applied, tmp_path):
+    root = fleet.without(tmp_path, applied.environment, FILE, DELETED)
+    rest = {identity(item) for item in fleet.objects(applied.environment, root)}
+    expected = {
+        key for key, item in applied.wanted.items() if key not in rest and not _outlives(item)
     }
+    assert {key[0] for key in expected} >= {"Deployment", "Service", "NetworkPolicy"}
+    assert {_instance(applied.wanted[key]) for key in expected} == {DELETED}
+    before = applied.there()
+    applied.again(root)
+    if applied.way in ("files", "kustomize"):  # kubectl prunes nothing: `plan` says what to delete
+        options = ("--kubeconfig", str(applied.plane.kubeconfig), "--format", "json")
+        done = fleetform("plan", "--env", applied.environment, *options, cwd=root)
+        for row in json.loads(done.out):
+            assert row["action"] == "prune", row
+            where = ("-n", row["namespace"]) if row["namespace"] else ()
+            applied.plane.do("delete", row["kind"], row["name"], *where)
+    after = applied.there()
+    assert before.keys() - after.keys() == expected
+    assert after.keys() <= before.keys()
+    for key, item in after.items():
+        assert item["metadata"]["uid"] == before[key]["metadata"]["uid"], key
 
 
-def _is_retained(item: Object) -> bool:
-    annotations = item["metadata"].get("annotations", {})
-    return annotations.get("kustomize.toolkit.fluxcd.io/prune") == "disabled"
+def _instance(item: Object) -> str:
+    name: str = item["metadata"]["labels"]["app.kubernetes.io/instance"]
+    return name
 
 
-def _list(items: list[Object]) -> str:
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+def _outlives(item: Object) -> bool:
+    """Tell whether an object stays in the cluster after it is gone from the output."""
+    return "helm.sh/resource-policy" in item["metadata"].get("annotations", {})

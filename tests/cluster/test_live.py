@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.cluster.plane import Plane
-from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from tests.cluster.plane import FIELD_MANAGER, Plane
+from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 from tests.tools import ROOT
 
 SPACE = "live"
 
 
 def environment(**spec: Any) -> str:
-    more = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in spec.items())
-    return f"{ENVIRONMENT}  namespaces: {{create: true, map: {{default: {SPACE}}}}}\n{more}"
+    given = {"namespaces": {"create": True, "map": {"default": SPACE}}, **spec}
+    return ENVIRONMENT + "".join(f"  {key}: {json.dumps(value)}\n" for key, value in given.items())
 
 
 @pytest.fixture
@@ -26,19 +26,20 @@ def repository(plane: Plane, tmp_path: Path):
     plane.do("delete", "namespace", SPACE, "--ignore-not-found", "--wait=true")
 
 
-def plan(plane: Plane, folder: Path) -> tuple[int, list[dict[str, Any]]]:
-    options = ("--kubeconfig", str(plane.kubeconfig), "--format", "json")
+def plan(plane: Plane, folder: Path, *more: str) -> tuple[int, list[dict[str, Any]]]:
+    options = ("--kubeconfig", str(plane.kubeconfig), "--format", "json", *more)
     outcome = fleetform("plan", *options, cwd=folder)
     assert "Traceback" not in outcome.err
     return outcome.code, json.loads(outcome.out)
 
 
-def applied(plane: Plane, folder: Path) -> None:
+def applied(plane: Plane, folder: Path, manager: str = FIELD_MANAGER) -> None:
     """Render and apply as CI would."""
     shutil.rmtree(folder / "rendered", ignore_errors=True)
     assert fleetform("render", "--target", "manifests", cwd=folder).code == 0
+    options = ("--server-side", f"--field-manager={manager}")
     for place in ("_namespaces", SPACE):
-        plane.apply("-k", folder / "rendered/prod" / place)
+        plane.do("apply", *options, "-k", folder / "rendered/prod" / place)
 
 
 def test_before_the_first_apply_everything_is_to_be_made(plane, repository):
@@ -87,6 +88,43 @@ def test_what_somebody_changed_by_hand_is_shown(plane, repository):
     assert row["changes"] == [{"path": "spec.replicas", "old": 4, "new": 1}]
 
 
+@pytest.mark.parametrize("manager", ["kubectl", "kustomize-controller", FIELD_MANAGER])
+def test_what_is_gone_from_a_spec_is_shown_whoever_applied_it(manager, plane, repository):
+    more = "  env: [{name: EXTRA, value: x}]\n  resources: {limits: {memory: 1Gi}}\n"
+    write(repository, {"agents/a.yaml": AGENT + more})
+    applied(plane, repository, manager)
+    assert plan(plane, repository) == (0, [])
+    write(repository, {"agents/a.yaml": AGENT})
+    code, rows = plan(plane, repository)
+    assert code == 3, rows
+    (row,) = [row for row in rows if row["kind"] == "Deployment"]
+    olds = [change["old"] for change in row["changes"]]
+    assert "EXTRA" in json.dumps(olds)
+    shown = {change["path"]: change["new"] for change in row["changes"]}
+    assert shown["spec.template.spec.containers[0].resources.limits.memory"] == "512Mi"
+    # Somebody who never applied it takes nothing away.
+    _, rows = plan(plane, repository, "--field-manager", "stranger")
+    (row,) = [row for row in rows if row["kind"] == "Deployment"]
+    assert "EXTRA" not in json.dumps([change["old"] for change in row["changes"]])
+
+
+def test_a_namespace_is_looked_through_after_its_last_agent_went(plane, repository):
+    both = environment(namespaces={"create": True, "map": {"default": SPACE, "side": f"{SPACE}-b"}})
+    side = AGENT.replace("{name: helper}", "{name: other, namespace: side}")
+    write(repository, {"agents/b.yaml": side, "environments/prod.yaml": both})
+    assert fleetform("render", "--target", "manifests", cwd=repository).code == 0
+    try:
+        for place in ("_namespaces", SPACE, f"{SPACE}-b"):
+            plane.apply("-k", repository / "rendered/prod" / place)
+        (repository / "agents/b.yaml").unlink()
+        code, rows = plan(plane, repository)
+        assert code == 3, rows
+        assert {(row["action"], row["namespace"]) for row in rows} == {("prune", f"{SPACE}-b")}
+        assert {row["kind"] for row in rows} >= {"Deployment", "Service", "ServiceAccount"}
+    finally:
+        plane.do("delete", "namespace", f"{SPACE}-b", "--ignore-not-found", "--wait=true")
+
+
 def test_what_is_no_longer_rendered_is_pruned_and_what_is_kept_is_not(plane, repository):
     other = AGENT.replace("helper", "other")
     write(repository, {"agents/b.yaml": other})
@@ -117,10 +155,28 @@ def test_a_field_that_cannot_change_is_said(plane, repository):
     }
     plane.run("apply", "-f", "-", text=json.dumps(strange))
     code, rows = plan(plane, repository)
-    assert code == 1
+    assert code == 3, rows
     (row,) = [row for row in rows if row["kind"] == "Deployment"]
     assert row["action"] == "recreate"
     assert "immutable" in row["message"]
+    changed = {change["path"]: (change["old"], change["new"]) for change in row["changes"]}
+    assert changed["spec.selector.matchLabels.app.kubernetes.io/name"] == (None, "helper")
+    assert changed["spec.template.spec.containers[0].name"] == ("c", "agent")
+    text = fleetform("plan", "--kubeconfig", str(plane.kubeconfig), cwd=repository)
+    assert "! Deployment live/helper\n" in text.out
+    assert "1 to delete first" in text.err
+
+
+def test_a_claim_of_another_size_that_no_disk_serves_must_be_deleted_first(plane, repository):
+    store = f"{API}\nkind: MemoryStore\nmetadata: {{name: memory}}\nspec:\n  type: redis\n"
+    for size, action in (("1Gi", "create"), ("2Gi", "recreate")):
+        write(repository, {"agents/s.yaml": f"{store}  provision: {{storage: {size}}}\n"})
+        code, rows = plan(plane, repository)
+        assert code == 3, rows
+        found = {row["action"] for row in rows if row["kind"] == "PersistentVolumeClaim"}
+        assert found == {action}
+        if action == "create":
+            applied(plane, repository)
 
 
 def test_what_admission_refuses_is_said(plane, repository):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.charts.test_charts import example
 from tests.cluster.plane import Plane
+from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
 from tests.parity.charts import CHARTS, HELMS
 
 in_both_helms = pytest.mark.parametrize("helm", HELMS)
@@ -152,7 +153,7 @@ def test_who_scales_may_change_from_release_to_release(release):
 
 
 @in_both_helms
-def test_uninstalling_leaves_nothing_but_revisions(release):
+def test_uninstalling_leaves_nothing_but_revisions_which_gc_removes(release, tmp_path):
     release.upgrade("--set", "prompt=One.")
     release.upgrade("--set", "prompt=Two.")
     release.helm("uninstall", "support", "--wait")
@@ -160,6 +161,13 @@ def test_uninstalling_leaves_nothing_but_revisions(release):
     left = {key for key in ours if key[1] == release.space}
     assert {kind for kind, _, _ in left} == {"ConfigMap"}
     assert len(left) == 2
+    namespaces = f"  namespaces: {{map: {{default: {release.space}}}}}\n"
+    write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": ENVIRONMENT + namespaces})
+    cluster = ("--kubeconfig", str(release.plane.kubeconfig))
+    listed = fleetform("gc", *cluster, cwd=tmp_path)
+    assert sorted(listed.out.split()) == sorted(f"{space}/{name}" for _, space, name in left)
+    assert fleetform("gc", "--yes", *cluster, cwd=tmp_path).code == 0
+    assert not {key for key in release.plane.ours([release.space]) if key[1] == release.space}
 
 
 @in_both_helms

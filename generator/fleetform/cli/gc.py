@@ -19,7 +19,7 @@ def command(
         int,
         typer.Option(
             "--keep",
-            min=1,
+            min=0,
             help="Revisions of each workload that stay, the newest, mounted or not.",
         ),
     ] = 3,
@@ -37,7 +37,8 @@ def command(
     Each change of a prompt or a configuration leaves an immutable ConfigMap behind, which rollbacks
     go back to. A revision may go when no pod, ReplicaSet, Deployment, StatefulSet, revision of one, Job
     or CronJob names it, and it is not among the newest of its workload: what `kubectl rollout undo` can
-    reach stays. Looks into the environment's namespaces only. docs/cluster.md lists the rights.
+    reach stays. A workload that was uninstalled keeps none. Looks into the environment's namespaces
+    only. docs/cluster.md lists the rights.
 
     Examples:
 
@@ -51,14 +52,14 @@ def command(
     show(problems, Format.TEXT)
     rows = []
     with api.connected(kubeconfig, context) as cluster:
-        for space in built.plan.namespaces:
-            for revision in gc.revisions(cluster, space.name, keep):
+        for space in built.plan.spaces:
+            for revision in gc.revisions(cluster, space, keep):
                 gone = not revision.kept and yes
                 if gone:
                     cluster.delete(revision.manifest)
                 rows.append(
                     {
-                        "namespace": space.name,
+                        "namespace": space,
                         "name": revision.name,
                         "kept": revision.kept,
                         "deleted": gone,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,12 @@ def command(
     env: options.Env = "prod",
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
+    field_manager: Annotated[
+        str | None,
+        typer.Option(
+            help="Apply as this field manager. Default: as whoever applied the object last.",
+        ),
+    ] = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
@@ -31,9 +37,10 @@ def command(
     in the environment's namespaces that Fleetform wrote and that are no longer rendered are shown as
     pruned, but for those that outlive their removal.
 
-    + is made, ~ changes, field by field, - is pruned, ! cannot be done: a field that cannot change,
-    or what admission refuses. Leaves with 3 when something would change, with 1 when something cannot
-    be done. docs/cluster.md lists the rights that it needs.
+    + is made, ~ changes, field by field, - is pruned, ! cannot be done: a field that an object keeps
+    for its life, so that it must be deleted first, or what admission refuses. Leaves with 3 when
+    something would change, with 1 when something is refused. docs/cluster.md lists the rights that it
+    needs.
 
     Examples:
 
@@ -46,14 +53,14 @@ def command(
     built, problems = pipeline.build(agents, environments, env, ["manifests"])
     show(problems, Format.TEXT)
     with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
-        rows = [*plan.rows(cluster, built.units)]
+        rows = [*plan.rows(cluster, built.units, built.plan.spaces, field_manager)]
     if form is Format.JSON:
         typer.echo(json.dumps([_data(row) for row in rows], indent=2, ensure_ascii=False))
     else:
         for row in rows:
             typer.echo(_text(row))
         typer.echo(_summary(rows), err=True)
-    if any(row.action in ("recreate", "refused") for row in rows):
+    if any(row.action == "refused" for row in rows):
         raise typer.Exit(PROBLEMS)
     if rows:
         raise typer.Exit(DRIFT)
@@ -95,7 +102,7 @@ def _summary(rows: list[Any]) -> str:
         "create": "to create",
         "change": "to change",
         "prune": "to prune",
-        "recreate": "that cannot change",
+        "recreate": "to delete first",
         "refused": "refused",
     }
     said = [

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from fleetform.problems import Problem, SpecError
 
 Object = dict[str, Any]
-FIELD_MANAGER = "fleetform"
 SECONDS = 30
 """How long one request may take."""
 
@@ -44,8 +43,11 @@ class Api:
             return None
         return found
 
-    def dry_run(self, manifest: Object) -> Object | Refusal:
-        """Return what a server-side apply would make of an object, or why it would not be taken."""
+    def dry_run(self, manifest: Object, field_manager: str) -> Object | Refusal:
+        """Return what a server-side apply would make of an object, or why it would not be taken.
+
+        What this manager once set and the object no longer has is gone from the answer.
+        """
         from kubernetes.dynamic.exceptions import DynamicApiError  # noqa: PLC0415
 
         try:
@@ -54,7 +56,7 @@ class Api:
                 .server_side_apply(
                     body=manifest,
                     namespace=manifest["metadata"].get("namespace"),
-                    field_manager=FIELD_MANAGER,
+                    field_manager=field_manager,
                     force_conflicts=True,
                     dry_run="All",
                     _request_timeout=SECONDS,

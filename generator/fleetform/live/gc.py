@@ -24,6 +24,9 @@ HOLDERS = (
 )
 
 
+WORKLOADS = ("Deployment", "StatefulSet")
+
+
 class Revision(NamedTuple):
     """A config revision, and why it stays: empty when it may go."""
 
@@ -38,17 +41,31 @@ class Revision(NamedTuple):
 
 
 def revisions(api: Api, namespace: str, keep: int) -> Iterator[Revision]:
-    """Yield the revisions of a namespace, by workload, the newest first."""
-    mounted = {name for holder in HOLDERS for name in _mounted(api, namespace, *holder)}
+    """Yield the revisions of a namespace, by workload, the newest first.
+
+    A workload that the cluster no longer has keeps none: there is nothing to roll back.
+    """
+    held = [
+        (kind, item, path)
+        for version, kind, path in HOLDERS
+        for item in api.all(version, kind, namespace)
+    ]
+    mounted = {name for _, item, path in held for name in _mounted(item, path)}
+    running = {_workload(item) for kind, item, _ in held if kind in WORKLOADS}
     by_workload: dict[str, list[Object]] = {}
     for item in api.all("v1", "ConfigMap", namespace, OURS):
         if item.get("immutable") and REVISION.search(item["metadata"]["name"]):
-            owner = item["metadata"]["labels"].get(INSTANCE, "")
-            by_workload.setdefault(owner, []).append(item)
-    for _, found in sorted(by_workload.items()):
+            by_workload.setdefault(_workload(item), []).append(item)
+    for workload, found in sorted(by_workload.items()):
         found.sort(key=_age, reverse=True)
+        last = keep if workload in running else 0
         for number, item in enumerate(found):
-            yield Revision(item, _reason(item, mounted, number, keep))
+            yield Revision(item, _reason(item, mounted, number, last))
+
+
+def _workload(item: Object) -> str:
+    name: str = (item["metadata"].get("labels") or {}).get(INSTANCE, "")
+    return name
 
 
 def _age(item: Object) -> tuple[str, str]:
@@ -61,15 +78,12 @@ def _reason(item: Object, mounted: set[str], number: int, keep: int) -> str:
     return f"one of the last {keep}" if number < keep else ""
 
 
-def _mounted(
-    api: Api, namespace: str, version: str, kind: str, path: Iterable[str]
-) -> Iterator[str]:
-    """Yield the names of ConfigMaps that the pods of some objects use in any way."""
-    for item in api.all(version, kind, namespace):
-        node: Any = item
-        for step in path:
-            node = (node or {}).get(step)
-        yield from _named(node or {})
+def _mounted(item: Object, path: Iterable[str]) -> Iterator[str]:
+    """Yield the names of ConfigMaps that the pods of an object use in any way."""
+    node: Any = item
+    for step in path:
+        node = (node or {}).get(step)
+    yield from _named(node or {})
 
 
 def _named(pod: Object) -> Iterator[str]:

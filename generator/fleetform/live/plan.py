@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -45,6 +46,13 @@ PRUNED_IN_CLUSTER = (
     ("rbac.authorization.k8s.io/v1", "ClusterRole"),
     ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
 )
+FIELD_MANAGER = "fleetform"
+"""As whom an object is applied that nobody applied before."""
+CANNOT_CHANGE = re.compile(
+    r"immutable|may not change|may not be changed|cannot change|cannot be changed"
+    r"|updates to statefulset spec for fields other than"
+)
+"""How the API server refuses another value of a field that an object keeps for its life."""
 KEPT = "helm.sh/resource-policy"
 """Objects with this annotation outlive their removal from the output."""
 OURS = f"app.kubernetes.io/part-of={PART_OF},app.kubernetes.io/managed-by={MANAGED_BY}"
@@ -61,18 +69,24 @@ class Row(NamedTuple):
     message: str = ""
 
 
-def rows(api: Api, units: Iterable[Unit]) -> Iterator[Row]:
-    """Yield what an apply of an environment's objects would do; nothing for those that stay."""
+def rows(
+    api: Api, units: Iterable[Unit], spaces: Iterable[str], field_manager: str | None = None
+) -> Iterator[Row]:
+    """Yield what an apply of an environment's objects would do; nothing for those that stay.
+
+    `spaces` are the namespaces that are looked through for what is no longer rendered. Without a
+    `field_manager` each object is applied as whoever applied it last.
+    """
     objects = [item for unit in units for item in unit.objects]
     missing: set[str] = set()
     for manifest in objects:
-        row = _row(api, manifest, missing)
+        row = _row(api, manifest, missing, field_manager)
         if row is not None:
             yield row
-    yield from _pruned(api, objects, missing)
+    yield from _pruned(api, objects, {*spaces} - missing)
 
 
-def _row(api: Api, manifest: Object, missing: set[str]) -> Row | None:
+def _row(api: Api, manifest: Object, missing: set[str], field_manager: str | None) -> Row | None:
     metadata = manifest["metadata"]
     space = metadata.get("namespace", "")
     place = manifest["kind"], space, metadata["name"]
@@ -81,17 +95,36 @@ def _row(api: Api, manifest: Object, missing: set[str]) -> Row | None:
     live = api.get(manifest)
     if live is None and manifest["kind"] == "Namespace":
         missing.add(metadata["name"])
-    answer = api.dry_run(manifest)
+    answer = api.dry_run(manifest, field_manager or applier(live))
     if isinstance(answer, Refusal):
         if live is None and answer.code == 404:
             missing.add(space)
             return Row("create", *place)
-        action: Action = "recreate" if live and "immutable" in answer.message else "refused"
-        return Row(action, *place, message=answer.message)
+        if live is None or not CANNOT_CHANGE.search(answer.message):
+            return Row("refused", *place, message=answer.message)
+        return Row("recreate", *place, tuple(wanted(live, manifest)), answer.message)
     if live is None:
         return Row("create", *place)
     changes = tuple(differences(tidy(live), tidy(answer)))
     return Row("change", *place, changes) if changes else None
+
+
+def applier(live: Object | None) -> str:
+    """Return who applied an object last, and so whose fields go when they are no longer rendered."""
+    entries = live["metadata"].get("managedFields") or () if live else ()
+    applied = [
+        (entry.get("time") or "", entry.get("manager") or FIELD_MANAGER)
+        for entry in entries
+        if entry.get("operation") == "Apply" and not entry.get("subresource")
+    ]
+    return max(applied)[1] if applied else FIELD_MANAGER
+
+
+def wanted(live: Object, manifest: Object) -> Iterator[Change]:
+    """Yield what an object says otherwise than the cluster; what it does not say is not compared."""
+    for change in differences(tidy(live), tidy(manifest)):
+        if change.new is not None:
+            yield change
 
 
 def tidy(item: Object) -> Object:
@@ -102,18 +135,21 @@ def tidy(item: Object) -> Object:
     return found
 
 
-def _pruned(api: Api, objects: list[Object], missing: set[str]) -> Iterator[Row]:
+def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
     """Yield what is in the cluster by our hand and no longer rendered."""
-    wanted = {_identity(item) for item in objects}
-    spaces = sorted({item["metadata"].get("namespace", "") for item in objects} - {""} - missing)
-    places = [(space, kind) for space in spaces for kind in PRUNED]
+    rendered = {_identity(item) for item in objects}
+    places = [(space, kind) for space in sorted(spaces) for kind in PRUNED]
     places += [("", kind) for kind in PRUNED_IN_CLUSTER]
     for space, (version, kind) in places:
         for item in api.all(version, kind, space, OURS):
             metadata = item["metadata"]
             # A cluster-wide name says whose it is: other environments' are not ours to judge.
             foreign = not space and metadata["name"].partition(":")[0] not in spaces
-            if foreign or _identity(item) in wanted or KEPT in (metadata.get("annotations") or {}):
+            if (
+                foreign
+                or _identity(item) in rendered
+                or KEPT in (metadata.get("annotations") or {})
+            ):
                 continue
             yield Row("prune", kind, space, metadata["name"])
 

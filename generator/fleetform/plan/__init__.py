@@ -69,6 +69,9 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         fleet.environment.helm.version or "",
         fleet.environment.gitops.kustomization,
         delivery.gitops(fleet),
+        tuple(
+            sorted({*fleet.environment.namespaces.map.values(), *(item.name for item in spaces)})
+        ),
     )
 
 

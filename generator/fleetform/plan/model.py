@@ -294,3 +294,5 @@ class FleetPlan(NamedTuple):
     chart_version: str
     kustomization: bool
     gitops: Gitops = Gitops()
+    spaces: tuple[str, ...] = ()
+    """Namespaces in the cluster that the environment names or its workloads are in, in order."""
