@@ -11,16 +11,20 @@ from typing import Any, NamedTuple
 from fleetform.problems import Problem, SpecError
 
 Object = dict[str, Any]
+NAME_ONE = "name a --kubeconfig, or a --context of it"
 SECONDS = 30
 """How long one request may take."""
 
 
+UNKNOWN_KIND = 0
+"""Code of a refusal without an answer: the cluster lacks the definition of a custom resource."""
+
+
 class Refusal(NamedTuple):
-    """Why the API server would not take an object: its message, and the fields that it names."""
+    """Why the API server would not take an object: its code and its message."""
 
     code: int
     message: str
-    fields: tuple[str, ...]
 
 
 class Api:
@@ -30,8 +34,11 @@ class Api:
         self._client = client
 
     def get(self, manifest: Object) -> Object | None:
-        """Return what the cluster has of an object, None when it has none."""
-        from kubernetes.dynamic.exceptions import NotFoundError  # noqa: PLC0415
+        """Return what the cluster has of an object, None when it has none or does not know the kind."""
+        from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
+            NotFoundError,
+            ResourceNotFoundError,
+        )
 
         metadata = manifest["metadata"]
         place = {"name": metadata["name"], "namespace": metadata.get("namespace")}
@@ -39,7 +46,7 @@ class Api:
             found: Object = (
                 self._resource(manifest).get(**place, _request_timeout=SECONDS).to_dict()
             )
-        except NotFoundError:
+        except (NotFoundError, ResourceNotFoundError):
             return None
         return found
 
@@ -48,7 +55,10 @@ class Api:
 
         What this manager once set and the object no longer has is gone from the answer.
         """
-        from kubernetes.dynamic.exceptions import DynamicApiError  # noqa: PLC0415
+        from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
+            DynamicApiError,
+            ResourceNotFoundError,
+        )
 
         try:
             found: Object = (
@@ -63,6 +73,9 @@ class Api:
                 )
                 .to_dict()
             )
+        except ResourceNotFoundError:
+            version, kind = manifest["apiVersion"], manifest["kind"]
+            return Refusal(UNKNOWN_KIND, f"the cluster serves no {kind} of {version}")
         except DynamicApiError as error:
             return _refusal(error)
         return found
@@ -104,10 +117,8 @@ def _refusal(error: Any) -> Refusal:
     try:
         body = json.loads(error.body)
     except (TypeError, ValueError):
-        return Refusal(error.status, str(error.reason), ())
-    causes = body.get("details", {}).get("causes") or ()
-    fields = tuple(cause.get("field", "") for cause in causes)
-    return Refusal(error.status, body.get("message", ""), fields)
+        return Refusal(error.status, str(error.reason))
+    return Refusal(error.status, body.get("message") or str(error.reason))
 
 
 @contextmanager
@@ -122,6 +133,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
         ) from None
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
     from urllib3.util import Retry  # noqa: PLC0415
+    from yaml import YAMLError  # noqa: PLC0415
 
     # Typed by its own hand in parts only.
     loading: Any = config
@@ -134,8 +146,14 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
             )
         else:
             loading.load_incluster_config(client_configuration=settings)
+    except OSError as error:
+        raise _no_cluster(f"the kubeconfig cannot be read: {error}", NAME_ONE) from None
+    # Its reader takes for granted that the file is one.
+    except (YAMLError, AttributeError, LookupError, TypeError, ValueError):
+        file = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        raise _no_cluster(f"{file} is no kubeconfig", NAME_ONE) from None
     except config.ConfigException as error:
-        raise _no_cluster(str(error), "name a --kubeconfig, or a --context of it") from None
+        raise _no_cluster(str(error), NAME_ONE) from None
     # A server that is busy, or still starting, says so and for how long.
     settings.retries = Retry(
         total=6,
@@ -149,7 +167,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
     # What a cluster serves is asked for anew in each run, and kept nowhere else.
     with client.ApiClient(settings) as connection, TemporaryDirectory() as folder:
         try:
-            yield Api(dynamic(connection, cache_file=f"{folder}/served"))
+            yield Api(_discovered(dynamic, connection, f"{folder}/served", settings.host))
         except HTTPError as error:
             raise _no_cluster(
                 f"{settings.host} cannot be reached: {error}",
@@ -160,6 +178,17 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
                 f"{settings.host} refuses: {error.status} {error.reason}",
                 "the account needs the rights that docs/cluster.md lists",
             ) from None
+
+
+def _discovered(dynamic: Any, connection: Any, file: str, host: str) -> Any:
+    """Return the client that knows what a cluster serves."""
+    try:
+        return dynamic(connection, cache_file=file)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise _no_cluster(
+            f"{host} does not answer like an API server",
+            "check the address in the kubeconfig, and what stands before it",
+        ) from None
 
 
 def _no_cluster(message: str, hint: str) -> SpecError:
