@@ -21,6 +21,8 @@ METADATA = (
     "fd00:ec2::254",
 )
 PRIVATE = ("10.0.0.1", "10.96.0.1", "172.16.5.5", "192.168.1.1", "100.64.0.1", "fd00::1")
+API_SERVER = {"dev": "10.10.0.10", "staging": "172.16.0.34", "prod": "10.40.32.7"}
+"""An address of the Kubernetes API in each environment."""
 INTERNET = Address("93.184.216.34")
 PORTS = (22, 53, 80, 443, 988, 2379, 3000, 3306, 4001, 4317, 4318, 5432, 6379, 6443, 8000, 8080, 8090, 8443, 9090, 9091, 10250)  # fmt: skip
 
@@ -55,6 +57,7 @@ def world(environment: str) -> dict[str, End]:
     """Return the ends around the fleet: what rules name, and what must stay out of reach."""
     ends: dict[str, End] = {
         "internet": INTERNET,
+        "kubernetes API": Address(API_SERVER[environment]),
         "other-tenant/pod": Pod(
             "other-tenant", {"app.kubernetes.io/name": "customer-support-agent"}
         ),

@@ -88,11 +88,14 @@ def test_nobody_from_outside_gets_in_but_gateway_and_prometheus(environment):
 
 
 @each_environment
-def test_only_the_one_who_talks_to_the_kubernetes_api_reaches_private_addresses(environment):
-    senders = {
-        pair[0].rpartition("/")[2] for pair in found(environment) if pair[1].startswith("private ")
+def test_nobody_reaches_a_private_address_but_the_one_who_talks_to_the_kubernetes_api(environment):
+    made = {
+        pair[0].rpartition("/")[2]: ports
+        for pair, ports in found(environment).items()
+        if pair[1] == "kubernetes API"
     }
-    assert senders <= {"mcp-k8s"}
+    assert made == {"mcp-k8s": {"TCP/443", "TCP/6443"}}
+    assert [pair for pair in found(environment) if pair[1].startswith("private ")] == []
 
 
 @each_environment

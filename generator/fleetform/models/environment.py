@@ -265,7 +265,7 @@ class NetworkDefaults(Spec):
     )
     api_server: list[CidrV4] = Field(
         default_factory=lambda: ["0.0.0.0/0"],
-        description="Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any.",
+        description="Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any, with a warning.",
     )
     private_ranges: list[CidrV4] = Field(
         default_factory=lambda: [

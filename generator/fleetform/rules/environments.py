@@ -13,7 +13,7 @@ from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
-from fleetform.tree import Path, problem_at
+from fleetform.tree import Path, at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -31,6 +31,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for resolved in fleet.of(kind):
             yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
+            yield from _api_server(fleet, resolved)
     yield from _routes(fleet)
     yield from _tenants(fleet)
 
@@ -321,6 +322,24 @@ def _identity(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
+
+
+def _api_server(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+    """Yield workloads that may talk to any address, since nobody said where the Kubernetes API is."""
+    rbac = resolved.spec.rbac
+    if rbac is None or not rbac.rules:
+        return
+    if at(fleet.environment_tree, ("spec", "network", "apiServer")) is None:
+        yield resolved.problem(
+            ("spec", "rbac"),
+            "wide-egress",
+            "its pods may reach every address on ports 443 and 6443: the environment does not say "
+            "where the Kubernetes API is",
+            hint="set the environment's `network.apiServer`, such as to [10.0.0.10/32]; "
+            "`kubectl get endpointslice kubernetes` shows the addresses",
+            severity="warning",
+            key=True,
+        )
 
 
 def _ranges(fleet: Fleet) -> Iterator[Problem]:
