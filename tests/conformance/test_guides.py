@@ -14,29 +14,69 @@ from tests.tools import ROOT, tool
 GUIDES = ("argocd", "chart", "flux", "helm", "kustomize")
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
+SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("guide", GUIDES)
-def test_the_commands_of_a_guide_run_as_written(guide, tmp_path):
-    blocks = BLOCK.findall((ROOT / "docs" / f"{guide}.md").read_text("utf-8"))
-    assert blocks
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of what a guide's commands work on."""
     for name in INPUT:
-        shutil.copytree(ROOT / name, tmp_path / name)
+        shutil.copytree(ROOT / name, tmp_path / "repository" / name)
+    return tmp_path / "repository"
+
+
+def blocks(page: str) -> list[str]:
+    """Return the blocks of commands of a page."""
+    found = BLOCK.findall((ROOT / page).read_text("utf-8"))
+    assert found
+    return found
+
+
+def run(block: str, folder: Path) -> str:
+    """Run a block of commands in a folder; each must succeed."""
     places = [Path(sys.executable).parent, *(tool(name).parent for name in TOOLS)]
     variables = {
         "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]]),
-        "HOME": str(tmp_path),
+        "HOME": str(folder),
         "SCHEMAS": str(tool("schemas")),
     }
-    for block in blocks:
-        done = subprocess.run(
-            ["/bin/bash", "-euo", "pipefail", "-c", block],
-            cwd=tmp_path,
-            env=variables,
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+    done = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", block],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_the_commands_of_a_guide_run_as_written(guide, repository):
+    for block in blocks(f"docs/{guide}.md"):
+        assert run(block, repository)
+
+
+def test_the_readmes_commands_for_a_fleet_of_ones_own_run_as_written(repository):
+    """The first block is what CI runs: `make render`, `make test` and a talk to an agent."""
+    _, own = blocks("README.md")
+    (repository / ".venv/bin").mkdir(parents=True)
+    (repository / ".venv/bin/fleetform").symlink_to(Path(sys.executable).with_name("fleetform"))
+    old = repository / "old-agents.yaml"
+    shutil.copy(ROOT / "tests/fixtures/seeds/003/my-agent.yaml", old)
+    for line in own.splitlines():
+        run(f"{line} || [ $? = 3 ]" if " diff " in line else line, repository)
+    assert "fleetform.dev/v1alpha1" in old.read_text("utf-8")
+    assert (repository.parent / "my-fleet/rendered/dev").is_dir()
+
+
+def test_the_readmes_agent_is_one(repository):
+    (spec,) = SPEC.findall((ROOT / "README.md").read_text("utf-8"))
+    path = repository / "agents/research-report/agents.yaml"
+    documents = path.read_text("utf-8").split("---\n")
+    (number,) = (n for n, text in enumerate(documents) if "\n  name: research-agent\n" in text)
+    documents[number] = spec
+    path.write_text("---\n".join(documents), "utf-8")
+    assert run("fleetform validate agents --env prod && fleetform list", repository)
