@@ -115,6 +115,9 @@ def _pruned(api: Api, objects: list[Object], missing: set[str]) -> Iterator[Row]
             foreign = not space and metadata["name"].partition(":")[0] not in spaces
             if foreign or _identity(item) in wanted or KEPT in (metadata.get("annotations") or {}):
                 continue
+            # KEDA copies our labels to the autoscaler that it makes and looks after.
+            if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
+                continue
             yield Row("prune", kind, space, metadata["name"])
 
 
