@@ -55,6 +55,14 @@ class Cluster:
         """Where the credentials of an administrator are."""
         return self.folder / "kubeconfig"
 
+    @property
+    def login(self) -> dict[str, str]:
+        """What a program without a kubeconfig signs in with: `server`, and files by the name of their key in one."""
+        config = json.loads(self.kubeconfig.read_text("utf-8"))
+        client = self.folder / "client"
+        certificate = {"client-certificate": client / "tls.crt", "client-key": client / "tls.key"}
+        return config["clusters"][0]["cluster"] | {k: str(v) for k, v in certificate.items()}
+
     def kubectl(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl against it; the caller judges what it says."""
         command = [install.install("kubectl"), "--kubeconfig", self.kubeconfig, *arguments]
@@ -79,12 +87,13 @@ def start(folder: Path) -> Cluster:
 
 def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
     folder = cluster.folder
-    client, peer, secure = _free_ports(3)
+    client, peer, secure = free_ports(3)
     token = secrets.token_hex(16)
     _write(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
     _key(folder / "accounts.key")
+    issue(folder / "client", "/O=system:masters/CN=admin")
     store = f"http://{LOOPBACK}:{client}"
-    _run_part(
+    run_part(
         cluster,
         parts["etcd"],
         f"--data-dir={folder / 'etcd'}",
@@ -96,7 +105,7 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         "--unsafe-no-fsync",
         "--log-level=error",
     )
-    _run_part(
+    run_part(
         cluster,
         parts["kube-apiserver"],
         f"--etcd-servers={store}",
@@ -107,16 +116,17 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         f"--service-account-signing-key-file={folder / 'accounts.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--token-auth-file={folder / 'tokens.csv'}",
+        f"--client-ca-file={folder / 'client/ca.crt'}",
         "--authorization-mode=RBAC",
         f"--service-cluster-ip-range={SERVICES}",
     )
     address = f"https://{LOOPBACK}:{secure}"
-    _wait(cluster, "kube-apiserver", lambda: _is_ready(f"{address}/readyz"))
+    wait(cluster, "kube-apiserver", lambda: is_ready(f"{address}/readyz"))
     _write(cluster.kubeconfig, json.dumps(_kubeconfig(address, token, folder)))
     login = f"--kubeconfig={cluster.kubeconfig}"
     quiet = ("--leader-elect=false", "--secure-port=0")
     accounts = f"--service-account-private-key-file={folder / 'accounts.key'}"
-    _run_part(
+    run_part(
         cluster,
         parts["kube-controller-manager"],
         login,
@@ -124,8 +134,8 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         "--use-service-account-credentials",
         *quiet,
     )
-    _run_part(cluster, parts["kube-scheduler"], login, *quiet)
-    _run_part(
+    run_part(cluster, parts["kube-scheduler"], login, *quiet)
+    run_part(
         cluster,
         parts["kwok"],
         login,
@@ -134,10 +144,10 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         f"--config={parts['kwok'].with_name('stages.yaml')}",
     )
     nodes = {"apiVersion": "v1", "kind": "List", "items": [_node(n) for n in range(NODES)]}
-    _wait(cluster, "kube-apiserver", lambda: _applied(cluster, nodes))
-    _wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes").count(" Ready ") == NODES)
+    wait(cluster, "kube-apiserver", lambda: _applied(cluster, nodes))
+    wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes").count(" Ready ") == NODES)
     # Pods are admitted only once their namespace has its account.
-    _wait(
+    wait(
         cluster,
         "kube-controller-manager",
         lambda: "default" in _said(cluster, "get", "serviceaccounts", "-n", "default"),
@@ -172,11 +182,29 @@ def _kubeconfig(address: str, token: str, folder: Path) -> dict[str, Any]:
 
 
 def _key(path: Path) -> None:
-    command = ["openssl", "genrsa", "-out", str(path), "2048"]
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
-    if done.returncode:
-        raise ClusterError(f"openssl made no key: {done.stderr}")
+    _openssl("genrsa", "-out", str(path), "2048")
     path.chmod(0o600)
+
+
+def issue(folder: Path, subject: str) -> None:
+    """Make a throw-away authority and one certificate: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
+    folder.mkdir(mode=0o700)
+    key = ("-newkey", "rsa:2048", "-nodes")
+    ca, crt, own = folder / "ca.crt", folder / "tls.crt", folder / "tls.csr"
+    signer = ("-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-CAcreateserial")
+    _openssl("req", "-x509", *key, *_pair(ca), "-subj", "/CN=throw-away", "-days", "365")
+    _openssl("req", *key, *_pair(own, crt.with_suffix(".key")), "-subj", subject)
+    _openssl("x509", "-req", "-in", str(own), *signer, "-out", str(crt), "-days", "365")
+
+
+def _pair(out: Path, key: Path | None = None) -> tuple[str, ...]:
+    return ("-out", str(out), "-keyout", str(key or out.with_suffix(".key")))
+
+
+def _openssl(*arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise ClusterError(f"openssl {arguments[0]} failed: {done.stderr}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -185,7 +213,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on; all are held until the last is found."""
     probes = [socket.socket() for _ in range(count)]
     try:
@@ -200,8 +228,11 @@ def _free_ports(count: int) -> list[int]:
 # -- processes -------------------------------------------------------------------------------------
 
 
-def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
-    """Start a program in a session of its own, and write down which process it is."""
+def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
+    """Start a program in a session of its own, and write down which process it is: `stop` ends it.
+
+    Any part may be added to a running cluster; it ends before the API server does.
+    """
     with (cluster.folder / f"{command.name}.log").open("w") as log:
         process = subprocess.Popen(
             [command, *arguments],
@@ -259,7 +290,7 @@ def _end(name: str, process: dict[str, Any]) -> None:
         child.wait(15)
 
 
-def _wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
+def wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
     """Wait until something is so; a part that ended meanwhile will not get ready any more."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -277,7 +308,8 @@ def _last_lines(cluster: Cluster, name: str) -> str:
     return "\n".join(text.splitlines()[-20:])
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
+    """Tell whether a part answers a probe well."""
     # Its certificate is a minute old and its own; nothing secret is sent.
     trust = ssl._create_unverified_context()
     try:

@@ -1,6 +1,5 @@
 """The control plane as the tests see it: kubectl that must succeed, and objects as it holds them."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.tools import ROOT, installer, tool
+from tests.tools import installer, module, tool
 
 Object = dict[str, Any]
 FIELD_MANAGER = "fleetform"
@@ -28,19 +27,8 @@ CLUSTER_KINDS = ("namespaces", "clusterroles", "clusterrolebindings")
 OURS = "app.kubernetes.io/part-of=agent-fleet"
 
 
-def _cluster_module() -> Any:
-    """Load the script with the installer beside it, and leave sys.path as it is."""
-    sys.modules["install"] = installer
-    spec = importlib.util.spec_from_file_location("tools_cluster", ROOT / "tools/cluster.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tools_cluster"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cluster = _cluster_module()
+sys.modules["install"] = installer  # as the script finds it beside itself
+cluster: Any = module("tools/cluster.py")
 
 
 class Plane:
