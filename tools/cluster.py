@@ -59,9 +59,9 @@ class Cluster:
     def login(self) -> dict[str, str]:
         """What a program without a kubeconfig signs in with: `server`, and files by the name of their key in one."""
         config = json.loads(self.kubeconfig.read_text("utf-8"))
-        client = self.folder / "client"
-        certificate = {"client-certificate": client / "tls.crt", "client-key": client / "tls.key"}
-        return config["clusters"][0]["cluster"] | {k: str(v) for k, v in certificate.items()}
+        server: dict[str, str] = config["clusters"][0]["cluster"]
+        crt, key = (str(self.folder / "client" / name) for name in ("tls.crt", "tls.key"))
+        return {**server, "client-certificate": crt, "client-key": key}
 
     def kubectl(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl against it; the caller judges what it says."""
