@@ -40,7 +40,10 @@ EXTERNAL: dict[str, tuple[Callable[[Metadata], str], str]] = {
 }
 # Clouds and brokers that cannot be had on one machine: how far KEDA gets, and what it says.
 WITHOUT_BACKEND = {
-    "kafka": ("ScaledObjectCheckFailed", "kafka"),  # it asks the brokers before it makes an HPA
+    "kafka": (
+        "ScaledObjectCheckFailed",
+        "client has run out of available brokers",
+    ),  # it asks the brokers before it makes an HPA
     "pubsub": (
         "TriggerError",
         "not working correctly",

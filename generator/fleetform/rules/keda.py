@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fleetform.models.scaling import Trigger
     from fleetform.rules import AgentUses
 
+SIGN_IN_ONLY = frozenset({("postgresql", "connection")})
+"""Parameters that KEDA reads from `authentication` alone: in the metadata it passes over them."""
 CANNOT_WAKE = frozenset({"cpu", "memory"})
 """KEDA triggers that see nothing while no pod runs."""
 
@@ -44,23 +46,23 @@ KEDA_FIELDS: dict[str, Fields] = {
     "cron": _fields("timezone start end desiredReplicas"),
     "prometheus": _fields(
         "serverAddress query threshold",
-        "activationThreshold namespace customHeaders queryParameters ignoreNullValues unsafeSsl timeout authModes cortexOrgID awsRegion",
+        "activationThreshold namespace customHeaders queryParameters ignoreNullValues unsafeSsl timeout authModes authMode keyParamName method identityOwner awsRegion",
     ),
     "redis": _fields(
         "address|host|addressFromEnv|hostFromEnv port|address|portFromEnv|addressFromEnv listName",
-        "listLength activationListLength databaseIndex enableTLS unsafeSsl port portFromEnv username usernameFromEnv passwordFromEnv",
+        "listLength activationListLength databaseIndex enableTLS unsafeSsl username usernameFromEnv passwordFromEnv",
     ),
     "redis-streams": _fields(
         "address|host|addressFromEnv|hostFromEnv port|address|portFromEnv|addressFromEnv stream",
-        "consumerGroup pendingEntriesCount streamLength lagCount activationLagCount activationValue databaseIndex enableTLS unsafeSsl port portFromEnv usernameFromEnv passwordFromEnv",
+        "consumerGroup pendingEntriesCount streamLength lagCount activationLagCount databaseIndex enableTLS unsafeSsl username usernameFromEnv passwordFromEnv",
     ),
     "kafka": _fields(
         "bootstrapServers|bootstrapServersFromEnv consumerGroup|consumerGroupFromEnv",
-        "topic topicFromEnv lagThreshold activationLagThreshold offsetResetPolicy allowIdleConsumers scaleToZeroOnInvalidOffset excludePersistentLag limitToPartitionsWithLag partitionLimitation version sasl tls unsafeSsl ensureEvenDistributionOfPartitions",
+        "topic topicFromEnv lagThreshold activationLagThreshold offsetResetPolicy allowIdleConsumers scaleToZeroOnInvalidOffset excludePersistentLag limitToPartitionsWithLag partitionLimitation version sasl saslTokenProvider awsRegion tls unsafeSsl ensureEvenDistributionOfPartitions fullMetadata",
     ),
     "rabbitmq": _fields(
         "queueName mode value host|hostFromEnv",
-        "protocol activationValue vhostName useRegex operation pageSize excludeUnacknowledged unsafeSsl workloadIdentityResource usernameFromEnv passwordFromEnv timeout",
+        "protocol activationValue vhostName useRegex operation pageSize excludeUnacknowledged unsafeSsl authModes authMode usernameFromEnv passwordFromEnv timeout",
     ),
     "aws-sqs-queue": _fields(
         "queueURL|queueURLFromEnv awsRegion",
@@ -76,13 +78,13 @@ KEDA_FIELDS: dict[str, Fields] = {
     ),
     "metrics-api": _fields(
         "targetValue url valueLocation",
-        "activationTargetValue format unsafeSsl authMode method keyParamName aggregateFromKubeServiceEndpoints aggregationType",
+        "activationTargetValue format unsafeSsl timeout authModes authMode method keyParamName aggregateFromKubeServiceEndpoints aggregationType",
     ),
     "nats-jetstream": _fields(
         "natsServerMonitoringEndpoint account|accountID stream consumer",
         "lagThreshold activationLagThreshold useHttps",
     ),
-    "kubernetes-workload": _fields("podSelector value", "activationValue"),
+    "kubernetes-workload": _fields("podSelector value", "activationValue groupByNode"),
 }
 
 
@@ -191,6 +193,15 @@ def _parameters(
     given = {*trigger.metadata, *(item.parameter for item in trigger.authentication or [])}
     fields = [*(name for group in known.required for name in group), *known.optional]
     meant = set()
+    for name in sorted(name for kind, name in SIGN_IN_ONLY if kind == trigger.type):
+        if name in trigger.metadata:
+            yield resolved.problem(
+                (*path, "metadata", name),
+                "unknown-field",
+                f"KEDA's `{trigger.type}` takes `{name}` from `authentication` only",
+                hint=f"keep it in a Secret, or name a variable of the container in `{name}FromEnv`",
+                key=True,
+            )
     for name in (name for name in trigger.metadata if name not in fields):
         hint = did_you_mean(name, fields, noun="parameters")
         meant.add(hint)
