@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
+from redis import Redis
 
 from tests.cluster.plane import Object, Plane, running
 from tests.operators import backends, fleets, operators, stores
@@ -21,6 +22,9 @@ def servers() -> Iterator[fleets.Servers]:
     except pytest.skip.Exception as missing:
         pytest.fail(f"{missing}: the operators are not tried without it")
     with redis, postgres, backends.running() as http:
+        with Redis(port=redis.port, password=fleets.PASSWORD) as client:
+            client.rpush("jobs", "a", "b")
+            client.xadd("events", {"a": "b"})
         yield fleets.Servers(http, f"127.0.0.1:{redis.port}", f"127.0.0.1:{postgres.port}")
 
 

@@ -130,7 +130,7 @@ def _agents(servers: Servers) -> dict[str, Spec]:
         ),
         "streams": scaled(
             trigger(
-                "redis-streams", {"password": "redis"}, **redis, stream="jobs", streamLength="7"
+                "redis-streams", {"password": "redis"}, **redis, stream="events", streamLength="7"
             )
         ),
         "rabbitmq": scaled(
@@ -191,7 +191,7 @@ def _agents(servers: Servers) -> dict[str, Spec]:
                 lagThreshold="40",
             )
         ),
-        "workload": scaled(trigger("kubernetes-workload", podSelector="app=cron", value="2")),
+        "workload": scaled(trigger("kubernetes-workload", podSelector="app=fixed", value="2")),
         "everything": scaled(
             {**asked, "name": "sessions", "metricType": "Value"},
             {**CRON, "name": "hours"},

@@ -143,7 +143,7 @@ def test_the_operator_refuses_nothing(
         for line in log(plane, NAME).splitlines()
         if any(f"{s}/" in line for s in applied.spaces)
     ]
-    assert [line for line in said if "level=WARN" in line or "level=ERROR" in line] == []
+    assert [line for line in said if "level=warn" in line or "level=error" in line] == []
 
 
 def refusals(plane: Plane, space: str) -> list[str]:
