@@ -125,6 +125,14 @@ def test_the_operator_changes_nothing_of_what_was_rendered(plane: Plane, applied
         assert live["spec"] == item["spec"]
 
 
+def test_the_stores_that_were_rendered_are_of_its_form(plane: Plane, applied: Applied) -> None:
+    """Its own definitions take them; whether a cloud would let it in cannot be tried here."""
+    found = applied.of("SecretStore")
+    assert bool(found) == (applied.name not in ("dev", "triggers"))
+    for item in found:
+        plane.apply("--dry-run=server", "-f", "-", text=json.dumps(item))
+
+
 @pytest.fixture
 def wrong(plane: Plane) -> Iterator[Object]:
     """An ExternalSecret of the form that we write, one of whose keys the store does not hold."""

@@ -184,6 +184,17 @@ def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Probl
     yield from _parameters(resolved, path, trigger, known)
     yield from _values(resolved, (*path, "metadata"), trigger)
     yield from _metric_type(resolved, path, trigger)
+    if (
+        trigger.type == "gcp-pubsub"
+        and {"subscriptionName", "topicName"} <= trigger.metadata.keys()
+    ):
+        yield resolved.problem(
+            (*path, "metadata", "topicName"),
+            "contradiction",
+            "KEDA looks at a subscription or at a topic, not at both",
+            hint="remove one of them",
+            key=True,
+        )
 
 
 def _parameters(
