@@ -26,7 +26,7 @@ $(DEV): requirements/dev.txt pyproject.toml runtime/pyproject.toml
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-22s %s\n", $$1, $$2}'
 
 .PHONY: render
 render: $(RENDER) ## Render the example fleet: make render ENV=prod (or dev, staging)
@@ -95,6 +95,21 @@ cluster-tools: tools
 .PHONY: cluster-test
 cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
 	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 2 --dist loadgroup tests/cluster
+
+.PHONY: operators
+operators: cluster-tools
+	@$(PYTHON) tools/install.py external-secrets keda prometheus-operator
+
+.PHONY: conformance
+conformance: $(DEV) operators ## Let KEDA, External Secrets and the Prometheus operator act on all output
+	$(BIN)/pytest -m conformance tests/operators
+
+# What the operators see, and what the tests are made of.
+ACTED_ON := tools tests/operators tests/cluster tests/tools.py generator/fleetform rendered
+
+.PHONY: conformance-if-changed
+conformance-if-changed: ## The same, when tools or objects differ from the main branch (or from SINCE=commit)
+	@if $(PYTHON) tools/changed.py $(ACTED_ON) $(if $(SINCE),--since $(SINCE)); then $(MAKE) conformance; fi
 
 .PHONY: cluster
 cluster: ## Start a control plane for people: make cluster (or PROVIDER=kind, with a container engine)

@@ -27,7 +27,7 @@ def pid_of(folder: Path, part: str = "sleep") -> int:
 
 def test_stopping_ends_what_was_started_and_removes_its_folder(tmp_path):
     made = cluster._new(tmp_path / "state", bound=False)
-    cluster._run_part(made, SLEEP, "600")
+    cluster.run_part(made, SLEEP, "600")
     pid = pid_of(made.folder)
     assert runs(pid)
     cluster.stop(made.folder)
@@ -41,7 +41,7 @@ def test_a_part_that_does_not_listen_is_killed(tmp_path, monkeypatch):
     stubborn.write_text("#!/bin/sh\ntrap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n")
     stubborn.chmod(0o755)
     made = cluster._new(tmp_path / "state", bound=False)
-    cluster._run_part(made, stubborn)
+    cluster.run_part(made, stubborn)
     pid = pid_of(made.folder, "stubborn")
     while "ready" not in (made.folder / "stubborn.log").read_text():
         time.sleep(0.01)
@@ -66,7 +66,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
     begun = []
 
     def half(made, parts):
-        cluster._run_part(made, SLEEP, "600")
+        cluster.run_part(made, SLEEP, "600")
         begun.append(pid_of(made.folder))
         raise cluster.ClusterError("the second part did not start")
 
@@ -80,7 +80,7 @@ def test_a_start_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_running_cluster_is_not_started_over(tmp_path):
     made = cluster._new(tmp_path / "state", bound=False)
-    cluster._run_part(made, SLEEP, "600")
+    cluster.run_part(made, SLEEP, "600")
     try:
         with pytest.raises(cluster.ClusterError, match="stop that one first"):
             cluster.start(made.folder)
@@ -95,7 +95,7 @@ def test_a_bound_part_ends_with_whoever_started_it(end, tmp_path):
     script = (
         "import sys, time; from pathlib import Path; sys.path.insert(0, 'tools'); import cluster\n"
         f"made = cluster._new(Path({str(tmp_path / 'state')!r}), bound=True)\n"
-        f"cluster._run_part(made, Path({str(SLEEP)!r}), '600')\n"
+        f"cluster.run_part(made, Path({str(SLEEP)!r}), '600')\n"
         "print('ready', flush=True); time.sleep(600)\n"
     )
     with subprocess.Popen(

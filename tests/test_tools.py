@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import ROOT, installer
+from tests.tools import ROOT, installer, module
 
 
 class Recipe:
@@ -89,3 +89,54 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
     assert done.returncode == 2
     assert "no such tool: anvil" in done.stderr
     assert "kubeconform" in done.stderr
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository whose main branch has two commits, with a file in `a` and one in `b`."""
+    changed = module("tools/changed.py")
+    monkeypatch.setattr(changed, "ROOT", tmp_path)
+
+    def git(*arguments: str) -> None:
+        who = (
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        )
+        subprocess.run(["git", *who, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("1")
+        git("add", ".")
+        git("commit", "-m", name)
+    return changed, git
+
+
+def test_a_branch_is_compared_with_where_it_left_the_main_one(repository, tmp_path):
+    changed, git = repository
+    git("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    git("switch", "-c", "branch")
+    for name in ("c", "d"):
+        (tmp_path / "a" / name).write_text("1")
+        git("add", ".")
+        git("commit", "-m", name)
+    (tmp_path / "a/new").write_text("1")
+    assert changed.changed(changed.base(), ["a"]) == ["a/c", "a/d", "a/new"]
+    assert changed.changed(changed.base(), ["b"]) == []
+
+
+def test_the_main_branch_is_compared_with_what_was_before(repository):
+    changed, git = repository
+    git("update-ref", "refs/remotes/origin/HEAD", "HEAD")
+    assert changed.changed(changed.base(), ["a", "b"]) == ["b/file"]
+
+
+def test_what_cannot_be_known_counts_as_changed(repository):
+    changed, _ = repository
+    assert changed.changed(changed.base(), ["a"]) is None
+    assert changed.changed("nowhere", ["a"]) is None

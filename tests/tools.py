@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,16 +14,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _installer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tools_install", ROOT / "tools/install.py")
+def module(path: str) -> ModuleType:
+    """Load a file of the repository that belongs to no package."""
+    spec = importlib.util.spec_from_file_location(
+        path.removesuffix(".py").replace("/", "_"), ROOT / path
+    )
     assert spec
     assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    found = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
 
 
-installer = _installer()
+installer = module("tools/install.py")
 
 
 def tool(name: str) -> Path:

@@ -5,7 +5,8 @@
 
 `local` builds etcd, the API server, the controller manager and the scheduler from their sources; `kind`
 asks a container engine for a control plane. In both kwok plays the kubelets of three simulated nodes:
-pods get ready without running anything. Both write FOLDER/kubeconfig and stop exactly what they started.
+pods get ready without running anything. Both define the custom resources that our output has, write
+FOLDER/kubeconfig, and stop exactly what they started.
 """
 
 import argparse
@@ -62,6 +63,14 @@ class Cluster:
         """Where the credentials of an administrator are."""
         return self.folder / "kubeconfig"
 
+    @property
+    def login(self) -> dict[str, str]:
+        """What a program without a kubeconfig signs in with: `server`, and files by the name of their key in one."""
+        config = json.loads(self.kubeconfig.read_text("utf-8"))
+        server: dict[str, str] = config["clusters"][0]["cluster"]
+        crt, key = (str(self.folder / "client" / name) for name in ("tls.crt", "tls.key"))
+        return {**server, "client-certificate": crt, "client-key": key}
+
     def kubectl(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl against it; the caller judges what it says."""
         command = [install.install("kubectl"), "--kubeconfig", self.kubeconfig, *arguments]
@@ -75,6 +84,7 @@ def start(folder: Path, *, bound: bool = False) -> Cluster:
     cluster = _new(folder, bound)
     try:
         _start(cluster, {name: install.install(name) for name in PARTS})
+        _define(cluster)
     except BaseException:
         stop(folder)
         raise
@@ -90,12 +100,13 @@ def _new(folder: Path, bound: bool) -> Cluster:
 
 def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
     folder = cluster.folder
-    client, peer, secure = _free_ports(3)
+    client, peer, secure = free_ports(3)
     token = secrets.token_hex(16)
     _write(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
     _key(folder / "accounts.key")
+    issue(folder / "client", "/O=system:masters/CN=admin")
     store = f"http://{LOOPBACK}:{client}"
-    _run_part(
+    run_part(
         cluster,
         parts["etcd"],
         f"--data-dir={folder / 'etcd'}",
@@ -107,7 +118,7 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         "--unsafe-no-fsync",
         "--log-level=error",
     )
-    _run_part(
+    run_part(
         cluster,
         parts["kube-apiserver"],
         f"--etcd-servers={store}",
@@ -118,16 +129,17 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         f"--service-account-signing-key-file={folder / 'accounts.key'}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--token-auth-file={folder / 'tokens.csv'}",
+        f"--client-ca-file={folder / 'client/ca.crt'}",
         "--authorization-mode=RBAC",
         f"--service-cluster-ip-range={SERVICES}",
     )
     address = f"https://{LOOPBACK}:{secure}"
-    _wait(cluster, "kube-apiserver", lambda: _is_ready(f"{address}/readyz"))
+    wait(cluster, "kube-apiserver", lambda: is_ready(f"{address}/readyz"))
     _write(cluster.kubeconfig, json.dumps(_kubeconfig(address, token, folder)))
     login = f"--kubeconfig={cluster.kubeconfig}"
     quiet = ("--leader-elect=false", "--secure-port=0")
     accounts = f"--service-account-private-key-file={folder / 'accounts.key'}"
-    _run_part(
+    run_part(
         cluster,
         parts["kube-controller-manager"],
         login,
@@ -136,19 +148,32 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         "--horizontal-pod-autoscaler-sync-period=1s",
         *quiet,
     )
-    _run_part(cluster, parts["kube-scheduler"], login, *quiet)
+    run_part(cluster, parts["kube-scheduler"], login, *quiet)
     _simulate(cluster, parts["kwok"])
     # Pods are admitted only once their namespace has its account.
-    _wait(
+    wait(
         cluster,
         "kube-controller-manager",
         lambda: "default" in _said(cluster, "get", "serviceaccounts", "-n", "default"),
     )
 
 
+def _define(cluster: Cluster) -> None:
+    """Bring in the pinned definitions of all custom resources that the output has."""
+    # Those of Argo CD are larger than the annotation of a client-side apply may be.
+    definitions = install.install("schemas") / "crds"
+    for command in (
+        ("apply", "--server-side", "-f", definitions),
+        ("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"),
+    ):
+        done = cluster.kubectl(*command)
+        if done.returncode:
+            raise ClusterError(f"the custom resources are not defined: {done.stderr}")
+
+
 def _simulate(cluster: Cluster, kwok: Path) -> None:
     """Let kwok play the kubelets of a few nodes."""
-    _run_part(
+    run_part(
         cluster,
         kwok,
         f"--kubeconfig={cluster.kubeconfig}",
@@ -160,8 +185,8 @@ def _simulate(cluster: Cluster, kwok: Path) -> None:
     items = [_node(number) for number in range(NODES)]
     names = [item["metadata"]["name"] for item in items]
     nodes = {"apiVersion": "v1", "kind": "List", "items": items}
-    _wait(cluster, "kwok", lambda: _applied(cluster, nodes))
-    _wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes", *names).count(" Ready ") == NODES)
+    wait(cluster, "kwok", lambda: _applied(cluster, nodes))
+    wait(cluster, "kwok", lambda: _said(cluster, "get", "nodes", *names).count(" Ready ") == NODES)
 
 
 def _node(number: int) -> dict[str, Any]:
@@ -195,11 +220,29 @@ def _kubeconfig(address: str, token: str, folder: Path) -> dict[str, Any]:
 
 
 def _key(path: Path) -> None:
-    command = ["openssl", "genrsa", "-out", str(path), "2048"]
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
-    if done.returncode:
-        raise ClusterError(f"openssl made no key: {done.stderr}")
+    _openssl("genrsa", "-out", str(path), "2048")
     path.chmod(0o600)
+
+
+def issue(folder: Path, subject: str) -> None:
+    """Make a throw-away authority and one certificate: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
+    folder.mkdir(mode=0o700)
+    key = ("-newkey", "rsa:2048", "-nodes")
+    ca, crt, own = folder / "ca.crt", folder / "tls.crt", folder / "tls.csr"
+    signer = ("-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-CAcreateserial")
+    _openssl("req", "-x509", *key, *_pair(ca), "-subj", "/CN=throw-away", "-days", "365")
+    _openssl("req", *key, *_pair(own, crt.with_suffix(".key")), "-subj", subject)
+    _openssl("x509", "-req", "-in", str(own), *signer, "-out", str(crt), "-days", "365")
+
+
+def _pair(out: Path, key: Path | None = None) -> tuple[str, ...]:
+    return ("-out", str(out), "-keyout", str(key or out.with_suffix(".key")))
+
+
+def _openssl(*arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise ClusterError(f"openssl {arguments[0]} failed: {done.stderr}")
 
 
 def _write(path: Path, text: str) -> None:
@@ -208,7 +251,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on; all are held until the last is found."""
     probes = [socket.socket() for _ in range(count)]
     try:
@@ -223,8 +266,11 @@ def _free_ports(count: int) -> list[int]:
 # -- processes -------------------------------------------------------------------------------------
 
 
-def _run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
-    """Start a program in a session of its own, and write down which process it is."""
+def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
+    """Start a program in a session of its own, and write down which process it is: `stop` ends it.
+
+    Any part may be added to a running cluster; it ends before the API server does.
+    """
     with (cluster.folder / f"{command.name}.log").open("w") as log:
         process = subprocess.Popen(
             [*_dying(cluster.bound), command, *arguments],
@@ -287,7 +333,7 @@ def _end(name: str, process: dict[str, Any]) -> None:
         child.wait(15)
 
 
-def _wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
+def wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
     """Wait until something is so; a part that ended meanwhile will not get ready any more."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -305,7 +351,8 @@ def _last_lines(cluster: Cluster, name: str) -> str:
     return "\n".join(text.splitlines()[-20:])
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
+    """Tell whether a part answers a probe well."""
     # Its certificate is a minute old and its own; nothing secret is sent.
     trust = ssl._create_unverified_context()
     try:
@@ -338,7 +385,8 @@ def start_kind(folder: Path, *, bound: bool = False) -> Cluster:
         _kind(cluster.folder, "create", "cluster", "--wait", "120s")
         _simulate(cluster, install.install("kwok"))
         own = ("-l", f"{SIMULATED}!=true")
-        _wait(cluster, "kind", lambda: cluster.kubectl("cordon", *own).returncode == 0)
+        wait(cluster, "kind", lambda: cluster.kubectl("cordon", *own).returncode == 0)
+        _define(cluster)
     except BaseException:
         stop_kind(folder)
         raise

@@ -76,23 +76,31 @@ class SharedGoTool(StampedGoTool):
 
 
 @dataclass(frozen=True)
-class Kwok(GoTool):
-    """Build the simulated kubelet, and put together what its nodes and pods go through."""
+class BundledGoTool(GoTool):
+    """Build a command together with YAML of its own module that it is used with."""
+
+    module: str = ""
+    bundle: str = ""
+    files: tuple[str, ...] = ()
 
     def build(self, name: str, folder: Path) -> None:
-        """Write `stages.yaml` beside the command: nodes get ready, pods run, end and go, at once."""
+        """Write the files, which may be patterns, as one beside the command."""
         super().build(name, folder)
-        command = [_go(), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
+        command = [_go(), "list", "-m", "-f", "{{.Dir}}", self.module]
         module = Path(_run(command, cwd=self.source(name), env=_go_environment()).strip())
-        files = [module / "kustomize/stage" / f"{stage}.yaml" for stage in STAGES]
-        text = "---\n".join(file.read_text("utf-8") for file in files)
-        (folder / "stages.yaml").write_text(text, "utf-8")
+        found = [path for pattern in self.files for path in sorted(module.glob(pattern))]
+        text = "---\n".join(path.read_text("utf-8") for path in found)
+        (folder / self.bundle).write_text(text, "utf-8")
 
 
-STAGES = (
-    "node/fast/node-initialize",
-    "node/heartbeat-with-lease/node-heartbeat-with-lease",
-    *(f"pod/fast/pod-{stage}" for stage in ("ready", "complete", "delete")),
+# Nodes get ready, pods run, end and go, at once.
+STAGES = tuple(
+    f"kustomize/stage/{stage}.yaml"
+    for stage in (
+        "node/fast/node-initialize",
+        "node/heartbeat-with-lease/node-heartbeat-with-lease",
+        *(f"pod/fast/pod-{stage}" for stage in ("ready", "complete", "delete")),
+    )
 )
 KUBERNETES = ("v1.36.3", "1", "36")
 """Version, and its first two numbers, of the control plane; tools/kubernetes/go.mod pins it."""
@@ -179,6 +187,7 @@ RECIPES: dict[str, Recipe] = {
             for part, number in (("Major", 1), ("Minor", 34))
         ),
     ),
+    "keda": GoTool("github.com/kedacore/keda/v2/cmd/operator"),
     "kind": GoTool("sigs.k8s.io/kind"),
     # Its own Kustomize is the one that `kubectl apply -k` runs.
     "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),
@@ -188,10 +197,25 @@ RECIPES: dict[str, Recipe] = {
     "kube-score": GoTool("github.com/zegl/kube-score/cmd/kube-score"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
-    "kwok": Kwok("sigs.k8s.io/kwok/cmd/kwok"),
+    "kwok": BundledGoTool(
+        "sigs.k8s.io/kwok/cmd/kwok",
+        module="sigs.k8s.io/kwok",
+        bundle="stages.yaml",
+        files=STAGES,
+    ),
+    "prometheus-operator": GoTool(
+        "github.com/prometheus-operator/prometheus-operator/cmd/operator"
+    ),
     # Without its service discoveries it builds in a quarter of the time; rules need none.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
+    # Its definitions are older than those of `schemas`, whose operator does not build from the proxy.
+    "external-secrets": BundledGoTool(
+        "github.com/external-secrets/external-secrets",
+        module="github.com/external-secrets/external-secrets",
+        bundle="crds.yaml",
+        files=("config/crds/bases/*external-secrets.io_*.yaml",),
+    ),
     "flux-crds": Definitions(
         ("github.com/fluxcd/helm-controller/api/v2", "github.com/fluxcd/source-controller/api/v1")
     ),

@@ -1,6 +1,5 @@
 """The control plane as the tests see it: kubectl that must succeed, and objects as it holds them."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.tools import ROOT, installer, tool
+from tests.tools import installer, module, tool
 
 Object = dict[str, Any]
 FIELD_MANAGER = "fleetform"
@@ -29,19 +28,8 @@ CLUSTER_KINDS = ("namespaces", "clusterroles", "clusterrolebindings")
 OURS = "app.kubernetes.io/part-of=agent-fleet"
 
 
-def _cluster_module() -> Any:
-    """Load the script with the installer beside it, and leave sys.path as it is."""
-    sys.modules["install"] = installer
-    spec = importlib.util.spec_from_file_location("tools_cluster", ROOT / "tools/cluster.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tools_cluster"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-cluster = _cluster_module()
+sys.modules["install"] = installer  # as the script finds it beside itself
+cluster: Any = module("tools/cluster.py")
 
 
 class Plane:
@@ -105,19 +93,13 @@ def identity(item: Object) -> tuple[str, str, str]:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Plane]:
-    """Start a control plane with the pinned definitions of custom resources, and stop exactly it.
+    """Start a control plane, and stop exactly it.
 
     It is one of tools/cluster.py, `local` unless FLEETFORM_PROVIDER says otherwise.
     """
     start, stop = cluster.PROVIDERS[os.environ.get("FLEETFORM_PROVIDER", "local")]
     made = start(folder, bound=True)
     try:
-        plane = Plane(made)
-        # Definitions of Argo CD are larger than the annotation of a client-side apply may be.
-        # They have warnings of their own.
-        done = plane.run("apply", "--server-side", "-f", tool("schemas") / "crds")
-        assert done.returncode == 0, done.stderr
-        plane.do("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        yield plane
+        yield Plane(made)
     finally:
         stop(folder)

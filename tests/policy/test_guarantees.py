@@ -31,7 +31,16 @@ def test_a_promise_names_tests_that_exist(row):
 
 def test_there_are_promises_of_every_kind():
     assert len(ROWS) > 25
-    for folder in ("hostile", "parity", "network", "policy", "cluster", "conformance", "property"):
+    for folder in (
+        "hostile",
+        "parity",
+        "network",
+        "policy",
+        "cluster",
+        "conformance",
+        "operators",
+        "property",
+    ):
         assert any(f"`tests/{folder}/" in row for row in ROWS), folder
 
 

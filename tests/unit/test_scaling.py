@@ -3,6 +3,7 @@
 import pytest
 
 from tests import manifests
+from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
 from tests.manifests import NAMES, WORKLOADS, Tree, identity
 
 
@@ -82,3 +83,23 @@ def test_a_budget_stands_where_there_can_be_two_pods(tree):
         key = identity(item)[2:]
         assert (key in budgets) == (most.get(key, item["spec"].get("replicas")) > 1)
     assert all(item["spec"]["maxUnavailable"] == 1 for item in tree.of("PodDisruptionBudget"))
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        'type: memory, metricType: AverageValue, metadata: {value: "300Mi"}',
+        'type: cpu, metricType: AverageValue, metadata: {value: "250m"}',
+        'type: redis, metadata: {host: redis, port: "6379", listName: jobs, listLength: "5"}',
+        'type: prometheus, metricType: Value, metadata: {serverAddress: "http://a", query: up, threshold: "0.5"}',
+    ],
+)
+def test_what_keda_takes_is_taken(trigger, tmp_path):
+    keda = f"keda: {{enabled: true, triggers: [{{{trigger}}}]}}"
+    agent = AGENT + f"  scaling: {{minReplicas: 1, maxReplicas: 1, {keda}}}\n"
+    files = {
+        "agents/a.yaml": agent,
+        "environments/prod.yaml": f"{ENVIRONMENT}  capabilities: [keda]\n",
+    }
+    outcome = fleetform("validate", "agents", "--env", "prod", cwd=write(tmp_path, files))
+    assert outcome.code == 0, outcome.err

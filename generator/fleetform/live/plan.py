@@ -151,6 +151,9 @@ def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
                 or KEPT in (metadata.get("annotations") or {})
             ):
                 continue
+            # KEDA copies our labels to the autoscaler that it makes and looks after.
+            if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
+                continue
             yield Row("prune", kind, space, metadata["name"])
 
 

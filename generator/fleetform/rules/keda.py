@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from fleetform import quantity
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from fleetform.models.scaling import Trigger
     from fleetform.rules import AgentUses
 
+SIGN_IN_ONLY = frozenset({("postgresql", "connection")})
+"""Parameters that KEDA reads from `authentication` alone: in the metadata it passes over them."""
 CANNOT_WAKE = frozenset({"cpu", "memory"})
 """KEDA triggers that see nothing while no pod runs."""
 
@@ -26,6 +29,7 @@ class Fields(NamedTuple):
 
 
 _NUMBER = re.compile(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
+_WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")
 _CRON = re.compile(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
 
 
@@ -42,23 +46,23 @@ KEDA_FIELDS: dict[str, Fields] = {
     "cron": _fields("timezone start end desiredReplicas"),
     "prometheus": _fields(
         "serverAddress query threshold",
-        "activationThreshold namespace customHeaders queryParameters ignoreNullValues unsafeSsl timeout authModes cortexOrgID awsRegion",
+        "activationThreshold namespace customHeaders queryParameters ignoreNullValues unsafeSsl timeout authModes authMode keyParamName method identityOwner awsRegion",
     ),
     "redis": _fields(
-        "address|host|addressFromEnv|hostFromEnv listName",
-        "listLength activationListLength databaseIndex enableTLS unsafeSsl port portFromEnv username usernameFromEnv passwordFromEnv",
+        "address|host|addressFromEnv|hostFromEnv port|address|portFromEnv|addressFromEnv listName",
+        "listLength activationListLength databaseIndex enableTLS unsafeSsl username usernameFromEnv passwordFromEnv",
     ),
     "redis-streams": _fields(
-        "address|host|addressFromEnv|hostFromEnv stream",
-        "consumerGroup pendingEntriesCount streamLength lagCount activationLagCount activationValue databaseIndex enableTLS unsafeSsl port portFromEnv usernameFromEnv passwordFromEnv",
+        "address|host|addressFromEnv|hostFromEnv port|address|portFromEnv|addressFromEnv stream",
+        "consumerGroup pendingEntriesCount streamLength lagCount activationLagCount databaseIndex enableTLS unsafeSsl username usernameFromEnv passwordFromEnv",
     ),
     "kafka": _fields(
         "bootstrapServers|bootstrapServersFromEnv consumerGroup|consumerGroupFromEnv",
-        "topic topicFromEnv lagThreshold activationLagThreshold offsetResetPolicy allowIdleConsumers scaleToZeroOnInvalidOffset excludePersistentLag limitToPartitionsWithLag partitionLimitation version sasl tls unsafeSsl ensureEvenDistributionOfPartitions",
+        "topic topicFromEnv lagThreshold activationLagThreshold offsetResetPolicy allowIdleConsumers scaleToZeroOnInvalidOffset excludePersistentLag limitToPartitionsWithLag partitionLimitation version sasl saslTokenProvider awsRegion tls unsafeSsl ensureEvenDistributionOfPartitions fullMetadata",
     ),
     "rabbitmq": _fields(
-        "queueName mode value",
-        "host hostFromEnv protocol activationValue vhostName useRegex operation pageSize excludeUnacknowledged unsafeSsl workloadIdentityResource username password usernameFromEnv passwordFromEnv timeout",
+        "queueName mode value host|hostFromEnv",
+        "protocol activationValue vhostName useRegex operation pageSize excludeUnacknowledged unsafeSsl authModes authMode usernameFromEnv passwordFromEnv timeout",
     ),
     "aws-sqs-queue": _fields(
         "queueURL|queueURLFromEnv awsRegion",
@@ -69,18 +73,18 @@ KEDA_FIELDS: dict[str, Fields] = {
         "mode value valueIfNull activationValue aggregation timeHorizon credentialsFromEnv",
     ),
     "postgresql": _fields(
-        "query targetQueryValue",
-        "activationTargetQueryValue host port userName dbName sslmode connection connectionFromEnv passwordFromEnv",
+        "query targetQueryValue host|connection|connectionFromEnv port|connection|connectionFromEnv userName|connection|connectionFromEnv dbName|connection|connectionFromEnv sslmode|connection|connectionFromEnv",
+        "activationTargetQueryValue passwordFromEnv",
     ),
     "metrics-api": _fields(
         "targetValue url valueLocation",
-        "activationTargetValue format unsafeSsl authMode method keyParamName aggregateFromKubeServiceEndpoints aggregationType",
+        "activationTargetValue format unsafeSsl timeout authModes authMode method keyParamName aggregateFromKubeServiceEndpoints aggregationType",
     ),
     "nats-jetstream": _fields(
-        "natsServerMonitoringEndpoint account stream consumer",
+        "natsServerMonitoringEndpoint account|accountID stream consumer",
         "lagThreshold activationLagThreshold useHttps",
     ),
-    "kubernetes-workload": _fields("podSelector value", "activationValue"),
+    "kubernetes-workload": _fields("podSelector value", "activationValue groupByNode"),
 }
 
 
@@ -179,12 +183,16 @@ def _trigger(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Probl
         return
     yield from _parameters(resolved, path, trigger, known)
     yield from _values(resolved, (*path, "metadata"), trigger)
-    if trigger.type in CANNOT_WAKE and not trigger.metric_type:
+    yield from _metric_type(resolved, path, trigger)
+    if (
+        trigger.type == "gcp-pubsub"
+        and {"subscriptionName", "topicName"} <= trigger.metadata.keys()
+    ):
         yield resolved.problem(
-            path,
-            "missing-field",
-            f"KEDA's `{trigger.type}` needs `metricType`",
-            hint="add `metricType: Utilization` or `AverageValue`",
+            (*path, "metadata", "topicName"),
+            "contradiction",
+            "KEDA looks at a subscription or at a topic, not at both",
+            hint="remove one of them",
             key=True,
         )
 
@@ -196,6 +204,15 @@ def _parameters(
     given = {*trigger.metadata, *(item.parameter for item in trigger.authentication or [])}
     fields = [*(name for group in known.required for name in group), *known.optional]
     meant = set()
+    for name in sorted(name for kind, name in SIGN_IN_ONLY if kind == trigger.type):
+        if name in trigger.metadata:
+            yield resolved.problem(
+                (*path, "metadata", name),
+                "unknown-field",
+                f"KEDA's `{trigger.type}` takes `{name}` from `authentication` only",
+                hint=f"keep it in a Secret, or name a variable of the container in `{name}FromEnv`",
+                key=True,
+            )
     for name in (name for name in trigger.metadata if name not in fields):
         hint = did_you_mean(name, fields, noun="parameters")
         meant.add(hint)
@@ -219,23 +236,24 @@ def _parameters(
             )
 
 
-NUMBERS = (
-    "threshold", "targetValue", "value", "listLength", "lagThreshold", "targetQueryValue", "desiredReplicas",
-)  # fmt: skip
+NUMBERS = ("threshold", "targetValue", "value", "targetQueryValue")
 """Parameters that are numbers above zero, written as text."""
+WHOLE_NUMBERS = (
+    "listLength", "lagThreshold", "queueLength", "desiredReplicas", "pendingEntriesCount", "streamLength", "lagCount",
+)  # fmt: skip
+"""Parameters that KEDA reads as integers: it refuses a fraction."""
+RESOURCE_TYPES = ("Utilization", "AverageValue")
+"""How cpu and memory are measured; Utilization is theirs alone."""
 
 
 def _values(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Problem]:
     known = KEDA_FIELDS[trigger.type]
     fields = {*(name for group in known.required for name in group), *known.optional}
     for name, value in trigger.metadata.items():
-        if name in NUMBERS and name in fields and not _NUMBER.fullmatch(value):
-            yield resolved.problem(
-                (*path, name),
-                "not-a-number",
-                f"`{value[:40]}` is not a number above zero",
-                hint='write a number in quotes, such as "50"',
-            )
+        if name in fields and (wrong := _wrong_number(trigger, name, value)):
+            what, hint = wrong
+            text = f"`{value[:40]}` is not {what} above zero"
+            yield resolved.problem((*path, name), "not-a-number", text, hint=hint)
         if trigger.type == "cron" and name in ("start", "end") and not _CRON.fullmatch(value):
             yield resolved.problem(
                 (*path, name),
@@ -243,6 +261,50 @@ def _values(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Proble
                 f"`{value[:40]}` is not a time of cron",
                 hint='write minute, hour, day, month and weekday, such as "0 8 * * 1-5"',
             )
+
+
+def _wrong_number(trigger: Trigger, name: str, value: str) -> tuple[str, str] | None:
+    """Return what a parameter should be and is not, and how it is written."""
+    is_resource = trigger.type in CANNOT_WAKE and name == "value"
+    if is_resource and trigger.metric_type == "AverageValue":
+        hint = "write it as Kubernetes does, such as `500Mi` or `250m`"
+        return None if _is_amount(value) else ("a quantity", hint)
+    if is_resource or name in WHOLE_NUMBERS:
+        hint = 'write a whole number in quotes, such as "50"'
+        return None if _WHOLE.fullmatch(value) else ("a whole number", hint)
+    if name in NUMBERS and not _NUMBER.fullmatch(value):
+        return "a number", 'write a number in quotes, such as "50"'
+    return None
+
+
+def _is_amount(value: str) -> bool:
+    try:
+        return quantity.parse(value) > 0
+    except ValueError:
+        return False
+
+
+def _metric_type(resolved: Resolved, path: Path, trigger: Trigger) -> Iterator[Problem]:
+    """Yield a way of measuring that the scaler does not have: KEDA would make no HPA."""
+    is_resource = trigger.type in CANNOT_WAKE
+    if is_resource and not trigger.metric_type:
+        yield resolved.problem(
+            path,
+            "missing-field",
+            f"KEDA's `{trigger.type}` needs `metricType`",
+            hint="add `metricType: Utilization` or `AverageValue`",
+            key=True,
+        )
+    elif trigger.metric_type and is_resource != (trigger.metric_type == "Utilization"):
+        if is_resource and trigger.metric_type in RESOURCE_TYPES:
+            return
+        others = RESOURCE_TYPES if is_resource else ("AverageValue", "Value")
+        yield resolved.problem(
+            (*path, "metricType"),
+            "bad-target",
+            f"KEDA's `{trigger.type}` has no metric of type {trigger.metric_type}",
+            hint=f"use {' or '.join(others)}",
+        )
 
 
 _METRIC = re.compile(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")

@@ -1,0 +1,94 @@
+"""The operators that act on what we render, each started against a running control plane."""
+
+import time
+from pathlib import Path
+
+from tests.cluster.plane import Plane, cluster
+from tests.tools import tool
+
+LOOPBACK = "127.0.0.1"
+SPACE = "platform"
+"""Where the operators think that they live."""
+
+
+def start_keda(plane: Plane, proxy: str) -> None:
+    """Start KEDA; what it asks of hosts other than this one goes to a proxy."""
+    folder = plane.made.folder / "keda-certificates"
+    cluster.issue(folder, "/CN=keda-operator")
+    metrics, probe, service = cluster.free_ports(3)
+    _start(
+        plane,
+        "keda",
+        f"http://{LOOPBACK}:{probe}/readyz",
+        f"--kubeconfig={plane.kubeconfig}",
+        f"--metrics-bind-address={LOOPBACK}:{metrics}",
+        f"--health-probe-bind-address={LOOPBACK}:{probe}",
+        f"--metrics-service-bind-address={LOOPBACK}:{service}",
+        f"--cert-dir={folder}",
+        f"--ca-dir={folder}",
+        "--leader-elect=false",
+        WATCH_NAMESPACE="",
+        POD_NAME="keda-operator",
+        POD_NAMESPACE=SPACE,
+        KEDA_CLUSTER_OBJECT_NAMESPACE=SPACE,
+        HTTP_PROXY=proxy,
+        HTTPS_PROXY=proxy,
+        NO_PROXY=LOOPBACK,
+    )
+
+
+def start_external_secrets(plane: Plane) -> None:
+    """Start the External Secrets operator with the definitions of its own version."""
+    # The newer definitions of the other tests know fields that this operator does not write.
+    definitions = tool("external-secrets").with_name("crds.yaml")
+    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
+    assert done.returncode == 0, done.stderr
+    (metrics,) = cluster.free_ports(1)
+    _start(
+        plane,
+        "external-secrets",
+        f"http://{LOOPBACK}:{metrics}/metrics",
+        f"--metrics-addr={LOOPBACK}:{metrics}",
+        KUBECONFIG=str(plane.kubeconfig),
+    )
+
+
+def start_prometheus_operator(plane: Plane) -> None:
+    """Start the Prometheus operator, which takes no kubeconfig."""
+    (web,) = cluster.free_ports(1)
+    login = plane.made.login
+    _start(
+        plane,
+        "prometheus-operator",
+        f"http://{LOOPBACK}:{web}/healthz",
+        f"-apiserver={login['server']}",
+        f"-ca-file={login['certificate-authority']}",
+        f"-cert-file={login['client-certificate']}",
+        f"-key-file={login['client-key']}",
+        f"-web.listen-address={LOOPBACK}:{web}",
+    )
+
+
+def _start(plane: Plane, name: str, probe: str, *arguments: str, **variables: str) -> None:
+    cluster.run_part(plane.made, tool(name), *arguments, **variables)
+    cluster.wait(plane.made, name, lambda: cluster.is_ready(probe))
+
+
+def log(plane: Plane, name: str) -> str:
+    """Return what an operator has said so far."""
+    path: Path = plane.made.folder / f"{name}.log"
+    return path.read_text("utf-8", "replace")
+
+
+def settled(plane: Plane, name: str, seconds: float = 2) -> None:
+    """Wait until an operator has been silent for some seconds."""
+    said, since = log(plane, name), time.monotonic()
+
+    def is_silent() -> bool:
+        nonlocal said, since
+        now = log(plane, name)
+        if now != said:
+            said, since = now, time.monotonic()
+        return time.monotonic() - since > seconds
+
+    plane.until(is_silent, f"{name} has nothing more to say")

@@ -1,0 +1,54 @@
+"""What `plan` says about a cluster, which here is a table."""
+
+from typing import Any
+
+from fleetform.live import plan
+
+SPACE = "ai-agents"
+
+
+def item(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": name, "namespace": SPACE, **metadata}}
+
+
+class Cluster:
+    """Holds some objects, and takes whatever is applied as it is."""
+
+    def __init__(self, *held: dict[str, Any]) -> None:
+        self.held = held
+
+    def get(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        return manifest
+
+    def dry_run(self, manifest: dict[str, Any], field_manager: str) -> dict[str, Any]:
+        del field_manager
+        return manifest
+
+    def all(self, version: str, kind: str, space: str, labels: str) -> list[dict[str, Any]]:
+        del version, labels
+        return [each for each in self.held if (each["kind"], SPACE) == (kind, space)]
+
+
+def pruned(*held: dict[str, Any]) -> list[str]:
+    cluster: Any = Cluster(*held)
+    rows = plan.rows(cluster, [UNIT], [SPACE])
+    return [row.name for row in rows if row.action == "prune"]
+
+
+UNIT: Any = type("Unit", (), {"objects": (item("Service", "kept"),)})()
+
+
+def test_what_is_no_longer_rendered_is_to_be_pruned():
+    assert pruned(item("Service", "kept"), item("Service", "left")) == ["left"]
+
+
+def test_what_a_controller_made_is_not_ours_to_prune():
+    """KEDA copies the labels of a ScaledObject to its HorizontalPodAutoscaler."""
+    owner = {"kind": "ScaledObject", "name": "a", "controller": True}
+    made = item("HorizontalPodAutoscaler", "keda-hpa-a", ownerReferences=[owner])
+    assert pruned(made, item("HorizontalPodAutoscaler", "old")) == ["old"]
+
+
+def test_what_asks_to_be_kept_is_kept():
+    annotations = {"helm.sh/resource-policy": "keep"}
+    assert pruned(item("ConfigMap", "revision", annotations=annotations)) == []
