@@ -1,5 +1,6 @@
 """The control plane as the tests see it: kubectl that must succeed, and objects as it holds them."""
 
+import atexit
 import json
 import subprocess
 import sys
@@ -91,6 +92,7 @@ def identity(item: Object) -> tuple[str, str, str]:
 def running(folder: Path) -> Iterator[Plane]:
     """Start a control plane with the pinned definitions of custom resources, and stop exactly it."""
     made = cluster.start(folder)
+    atexit.register(cluster.stop, folder)  # an interrupt while fixtures end skips the other ones
     try:
         plane = Plane(made)
         # Definitions of Argo CD are larger than the annotation of a client-side apply may be.
