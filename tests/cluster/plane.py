@@ -1,5 +1,6 @@
 """The control plane as the tests see it: kubectl that must succeed, and objects as it holds them."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -99,6 +100,7 @@ def running(folder: Path) -> Iterator[Plane]:
     """
     start, stop = cluster.PROVIDERS[os.environ.get("FLEETFORM_PROVIDER", "local")]
     made = start(folder, bound=True)
+    atexit.register(stop, folder)  # an interrupt while other fixtures end skips this one
     try:
         yield Plane(made)
     finally:
