@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetform.write import TEMPORARY
+from fleetform.folder import TEMPORARY
 from tests.fleet import AGENT, ENVIRONMENT, snapshot, write
 from tests.tools import ROOT
 
