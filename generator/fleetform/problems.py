@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from fleetform.characters import DIRECTIONS, HIDDEN
 from fleetform.leaks import masked
 
 Severity = Literal["error", "warning", "note"]
@@ -17,8 +18,7 @@ MAX_PER_FILE = 100
 """Problems of one file that are shown: nobody reads more before the next run."""
 # What would break a line, colour a terminal, or show a reader other text than there is.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u2800"
-    "\u3164\ufe00-\ufe0e\ufeff\ud800-\udfff\U000e0000-\U000e01ef]"
+    f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
 )
 
 

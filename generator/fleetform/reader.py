@@ -36,8 +36,9 @@ _AMBIGUOUS = re.compile(
     )\Z""",
     re.VERBOSE | re.DOTALL,
 )
-# Tab, newline and printable text; CR is refused by itself, with its own words.
-CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff"
+# Tab, newline and printable text; CR is refused by itself, with its own words. Kustomize, and so Flux,
+# writes U+0080-9F in a way that it cannot read again, and makes a blank of U+0085.
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
 _UNPRINTABLE = re.compile(f"[{CONTROL}]")
 _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 
