@@ -40,7 +40,8 @@ class Folder:
 
     def __init__(self, root: str | os.PathLike[str], path: str, *, make: bool = False) -> None:
         if make:
-            os.makedirs(root, exist_ok=True)
+            with suppress(FileExistsError):
+                os.makedirs(root)
         start = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.descriptor = _down(start, path, make=make)
