@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _installer() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("tools_install", ROOT / "tools/install.py")
+def load_tool(name: str) -> ModuleType:
+    """Import a script of tools/, which is no package."""
+    spec = importlib.util.spec_from_file_location(f"tools_{name}", ROOT / f"tools/{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -22,7 +23,7 @@ def _installer() -> ModuleType:
     return module
 
 
-installer = _installer()
+installer = load_tool("install")
 
 
 def tool(name: str) -> Path:

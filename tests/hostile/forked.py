@@ -71,21 +71,21 @@ class Runner:
             text=True,
         )
 
-    def run(self, *arguments: str, cwd: Path, stdin: str = "") -> Ended:
+    def run(self, *arguments: str, cwd: Path, stdin: str = "", user: int = 0) -> Ended:
         """Run one command in a folder; what takes too long is tried again, since others work here too."""
-        return min(self._tries(arguments, cwd, stdin), key=lambda ended: ended.seconds)
+        return min(self._tries(arguments, cwd, stdin, user), key=lambda ended: ended.seconds)
 
-    def _tries(self, arguments: Sequence[str], cwd: Path, stdin: str) -> Iterator[Ended]:
+    def _tries(self, arguments: Sequence[str], cwd: Path, stdin: str, user: int) -> Iterator[Ended]:
         for _ in range(TRIES):
-            ended = self._once(arguments, cwd, stdin)
+            ended = self._once(arguments, cwd, stdin, user)
             yield ended
             if ended.seconds <= SECONDS:
                 return
 
-    def _once(self, arguments: Sequence[str], cwd: Path, stdin: str) -> Ended:
+    def _once(self, arguments: Sequence[str], cwd: Path, stdin: str, user: int) -> Ended:
         assert self.helper.stdin
         assert self.helper.stdout
-        order = {"cwd": os.fspath(cwd), "arguments": arguments, "stdin": stdin}
+        order = {"cwd": os.fspath(cwd), "arguments": arguments, "stdin": stdin, "user": user}
         print(json.dumps(order), file=self.helper.stdin, flush=True)
         answer = json.loads(self.helper.stdout.readline())
         return Ended(**{**answer, **{key: tuple(answer[key]) for key in ("opened", "sockets")}})
@@ -166,6 +166,10 @@ def _case(order: dict[str, Any], folder: Path) -> None:
         name: os.open(folder / name, os.O_CREAT | os.O_WRONLY) for name in ("opened", "sockets")
     }
     os.chdir(order["cwd"])
+    if order["user"]:
+        os.setgroups([])
+        os.setgid(order["user"])
+        os.setuid(order["user"])
     sys.addaudithook(lambda event, found: _note(logs, event, found))
     code: Any = 99
     try:
