@@ -11,7 +11,7 @@ from fleetform.reader import CONTROL, Document, Reader
 
 LOST = frozenset(
     {
-        "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
+        "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "too-many-documents", "bom", "not-utf8",
         "crlf", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
     }
 )  # fmt: skip

@@ -1,9 +1,11 @@
 """Credentials in clear text are found wherever people put them, and never repeated; other text passes."""
 
 import json
+import timeit
 
 import pytest
 
+from fleetform import leaks
 from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
 from tests.hostile import secrets
 from tests.hostile.secrets import HEADERS, INNOCENT, KINDS, NAMED
@@ -124,3 +126,18 @@ def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
         outcome = fleetform(*command, cwd=tmp_path)
         assert secret not in outcome.out + outcome.err
         assert secret[4:20] not in outcome.err
+
+
+FRAGMENTS = (
+    "a", "aA1", "-", "a-", "a.", "a.b1", "_", "/", "://", "a://b:", "http://a:", "@", "a@", "eyJ", "eyJaaaaaaaa.", "sk_", "token=",
+    "token: ", "password : ", "secret:a1", "api_key='", "a.password", "x-token-", "aaaaaaaaaaaaaa.atlasv1.", "-----BEGIN A ", "bearer a",
+    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", " ", "\n", "=",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_no_text_takes_long_to_search(fragment):
+    """What a pattern begins with, over and over: one that looks far ahead from each would never end."""
+    text = fragment * (900_000 // len(fragment))
+    best = min(timeit.repeat(lambda: leaks.kind_of(text), number=1, repeat=3))
+    assert best < 0.5

@@ -35,7 +35,7 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|t
 # What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_paths.py.
 ELSEWHERE = {
     *("config-too-big", "nothing-to-render", "release-too-big"),
-    *("not-a-file", "outside", "too-big", "unreadable"),
+    *("not-a-file", "outside", "too-big", "too-many-documents", "unreadable"),
 }
 
 
