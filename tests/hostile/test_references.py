@@ -212,6 +212,23 @@ def test_a_pattern_in_a_schema_is_looked_at_too(place, command, tmp_path):
     assert "look-around" in done.err
 
 
+@pytest.mark.parametrize("schema", [
+    {"patternProperties": {"(?=a)b": {}}}, {"patternProperties": {"(a)\\1": True}}, {"items": {"patternProperties": {"a++": {"type": "string"}}}},
+    {"propertyNames": {"pattern": "(?<!a)b"}}, {"pattern": "a" * 10_000}, {"pattern": "(a|b)*" * 2_000}, {"not": {"pattern": "(?>a)"}},
+    {"patternProperties": {"[" * 500: {}}}, {"pattern": "((a{100}){100}){100}"}, {"pattern": "(" * 10_000},
+])  # fmt: skip
+def test_no_part_of_a_schema_hides_a_pattern(schema, command, tmp_path):
+    used = AGENT + "  tools: [{name: t}]\n"
+    tool = TOOL + f"  output: {json.dumps(schema)}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": used, "agents/t.yaml": tool})
+    done = command.run("render", cwd=tmp_path)
+    done.within_bounds()
+    assert done.code == 1
+    assert "agents/t.yaml:8:" in done.err
+    assert "the pattern" in done.err
+    assert not (tmp_path / "rendered").exists()
+
+
 @pytest.mark.parametrize("pattern", SLOW_ELSEWHERE)
 def test_what_is_accepted_ends_at_once(pattern):
     assert fault(pattern) is None

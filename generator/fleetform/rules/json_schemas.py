@@ -117,11 +117,21 @@ def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Prob
 
 
 def _patterns(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+    for steps, pattern in dict.fromkeys(_written(schema)):
+        found = fault(pattern)
+        if found is not None:
+            yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+
+
+def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the patterns of a schema: those of texts, and those of members' names."""
     for steps, value in leaves(schema):
         if steps and steps[-1] == "pattern" and isinstance(value, str):
-            found = fault(value)
-            if found is not None:
-                yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+            yield steps, value
+        for number, step in enumerate(steps[:-1], 1):
+            name = steps[number]
+            if step == "patternProperties" and isinstance(name, str):
+                yield steps[: number + 1], name
 
 
 def _below(path: Path, steps: Path) -> Path:
