@@ -7,7 +7,7 @@ import timeit
 import pytest
 
 from fleetform import leaks
-from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 from tests.hostile import secrets
 from tests.hostile.secrets import HEADERS, INNOCENT, KINDS, NAMED
 
@@ -104,6 +104,34 @@ def test_a_credential_in_an_object_patch_of_an_environment_is_found(tmp_path):
     assert outcome.code == 1
     assert "environments/prod.yaml:8:" in outcome.err
     assert secret not in outcome.err
+
+
+PLACES = {
+    "an option and its value": '  container: {image: {repository: a/b, tag: "1"}, args: ["--token", "%s"]}\n',
+    "an option with its value": '  container: {image: {repository: a/b, tag: "1"}, args: ["--api-key=%s"]}\n',
+    "a file": '  container: {image: {repository: a/b, tag: "1"}, configFiles: {a.ini: "[db]\\npassword = %s"}}\n',
+    "a patch": "  objectPatches: [{target: {kind: Deployment}, json6902: [{op: add, path: /x, value: {name: PASSWORD, value: %s}}]}]\n",
+    "a merge": "  objectPatches: [{target: {kind: Deployment}, merge: {spec: {env: [{name: DB_PASSWORD, value: %s}]}}}]\n",
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_credential_by_its_name_is_found_wherever_names_are(place, tmp_path):
+    secret = secrets._some(12)
+    own = f"{API}\nkind: MCPServer\nmetadata: {{name: own}}\nspec:\n"
+    found = said(tmp_path, own + place % secret)
+    assert "plaintext-credential" in {problem["code"] for problem in found}, found
+    assert secret not in json.dumps(found)
+    innocent = own + place % "$(FROM_A_SECRET)"
+    assert "plaintext-credential" not in {item["code"] for item in said(tmp_path, innocent)}
+
+
+def test_a_credential_as_a_key_is_found(tmp_path):
+    secret = KINDS["GitHub"]()
+    spec = AGENT.replace("{name: helper}", f"{{name: helper, annotations: {{{secret}: x}}}}")
+    found = said(tmp_path, spec)
+    assert "plaintext-credential" in {problem["code"] for problem in found}
+    assert secret not in json.dumps(found)
 
 
 @pytest.mark.parametrize(
