@@ -53,8 +53,9 @@ class Ended:
         """Fail when the case took longer or more than any bad input may."""
         assert "Traceback" not in self.err, self.err[-4000:]
         assert self.code >= 0, f"ended by signal {-self.code}"
-        assert self.seconds <= SECONDS
         assert self.busy <= SECONDS
+        # With more to do than processors, the clock tells what others do.
+        assert self.seconds <= SECONDS or os.getloadavg()[0] > (os.cpu_count() or 1)
         assert self.mebibytes < MEBIBYTES
         assert self.sockets == ()
 

@@ -85,7 +85,7 @@ DOCUMENTS: dict[str, tuple[str | bytes, str]] = {
         + "  extends: t0\n"
         + "".join(
             f"---\n{API}\nkind: AgentTemplate\nmetadata: {{name: t{n}}}\nspec: {{extends: t{n + 1}}}\n"
-            for n in range(4000)
+            for n in range(1000)
         ),
         "extends-too-deep",
     ),
