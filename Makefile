@@ -88,6 +88,14 @@ parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Hel
 faults: $(DEV) ## Fail everything around the runtime under a longer load
 	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
 
+.PHONY: interpreters
+interpreters: ## Give each Python of this machine what rendering needs
+	@$(PYTHON) tools/interpreters.py
+
+.PHONY: durability
+durability: $(DEV) interpreters ## Kill runs at 200 points, fill and break disks, render in 100 surroundings
+	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -n 2 tests/durability
+
 .PHONY: cluster-tools
 cluster-tools: tools
 	@$(PYTHON) tools/install.py etcd kube-apiserver kube-controller-manager kube-scheduler kwok

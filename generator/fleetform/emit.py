@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
+from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
+
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@-]|[: ](?=[A-Za-z0-9_./-]))*")
 
 # Whole scalars that YAML 1.1, YAML 1.2 or a lenient reader takes for a bool, a null or a number.
@@ -18,11 +20,12 @@ _WORDS = frozenset(
 )
 
 # What a reader may refuse, drop or take for a line break: control characters, U+0085, U+2028/9,
-# BOM, lone surrogates, U+FFFE/F. Bidirectional overrides are harmless to readers, but show a
-# reviewer another text than the cluster gets.
-_UNSAFE = re.compile(
-    "[^\t\n -~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
-)
+# BOM, lone surrogates, U+FFFE/F. What is hidden is harmless to readers, but shows a reviewer another
+# text than the cluster gets.
+_CONTROL = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_SEPARATORS = "\u2028\u2029\ufeff"
+_SUSPECT = re.compile(f"[\u200c\u200d\ufe00-\ufe0f{_SEPARATORS}{HIDDEN}{DIRECTIONS}]")
+_UNSAFE = re.compile(f"{_CONTROL.pattern}|[{_SEPARATORS}{HIDDEN}{DIRECTIONS}]|{MISPLACED}")
 _ESCAPED = re.compile(f'["\\\\\t\n]|{_UNSAFE.pattern}')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
@@ -165,9 +168,16 @@ def _scalar(text: str, pad: str) -> str:
     """Give a string behind a key or a dash: plain, else as a block, else quoted."""
     if plain := _plain(text):
         return _remember(_SCALARS, text, f" {plain}")
-    if "\n" in text and text[0] not in " \t\n" and not _UNSAFE.search(text):
+    if "\n" in text and text[0] not in " \t\n" and _is_safe(text):
         return _block(text, pad)
     return _remember(_SCALARS, text, f" {_quoted(text)}")
+
+
+def _is_safe(text: str) -> bool:
+    """Whether a text can stand as it is; the whole pattern is slow, and seldom needed."""
+    if _CONTROL.search(text):
+        return False
+    return text.isascii() or not (_SUSPECT.search(text) and _UNSAFE.search(text))
 
 
 def _remember(forms: dict[str, str], text: str, form: str) -> str:
@@ -195,7 +205,7 @@ def _escape(match: re.Match[str]) -> str:
     point = ord(character)
     if 0xD800 <= point <= 0xDFFF:
         raise ValueError(f"lone surrogate U+{point:04X} is no character")
-    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
+    return escape(character)
 
 
 def _block(text: str, pad: str) -> str:

@@ -61,8 +61,13 @@ def _files(
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        is_lost = entry.is_symlink() and not os.path.exists(entry.path)
-        if is_lost or entry.is_dir() or entry.name.endswith((".yaml", ".yml")):
+        try:
+            is_lost = entry.is_symlink() and not os.path.exists(entry.path)
+            is_wanted = is_lost or entry.is_dir() or entry.name.endswith((".yaml", ".yml"))
+        except OSError as error:  # it went away meanwhile, or is not ours to look at
+            problems.append(_unreadable(entry.path, error))
+            continue
+        if is_wanted:
             yield from _files(entry.path, roots, problems, trail)
 
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fleetform.characters import HIDDEN, MISPLACED, escape
 from fleetform.problems import Problem, printable
 from fleetform.reader import CONTROL, Document, Reader
 
 LOST = frozenset(
     {
-        "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "bom", "not-utf8",
+        "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "too-many-documents", "bom", "not-utf8",
         "crlf", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
     }
 )  # fmt: skip
 """Codes of problems behind which documents may stand that nobody has seen."""
 
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
-_UNREADABLE = re.compile(rf"[{CONTROL}\x80-\x9f\u2028\u2029\ufeff]")
-# What turns the direction of a line around, and what nobody sees at all: a reviewer would read another
-# text than there is. Joiners, direction marks and the first variation selectors stay: scripts need them.
-_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\u200b\u180e\u2060-\u2064\U000e0000-\U000e01ef]")
+_UNREADABLE = re.compile(rf"[{CONTROL}\u2028\u2029\ufeff]")
+# Marks of direction and what joins letters stay where scripts need them; all else is refused.
+_HIDDEN = re.compile(f"[{HIDDEN}]|{MISPLACED}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
     bad = _UNREADABLE.search(text)
     if bad:
         message = f"the control character U+{ord(bad[0]):04X} is not text"
-        hint = _escaped(bad[0]) if ord(bad[0]) > 0x7F else "remove it"
+        hint = _escaped(bad[0]) if bad[0] in "\u2028\u2029\ufeff" else "remove it"
         return "", problem("control-character", message, hint, *_place(text, bad.start()))
     bad = None if text.isascii() else _HIDDEN.search(text)
     if bad:
@@ -94,9 +94,7 @@ def _place(text: str, at: int) -> tuple[int, int]:
 
 
 def _escaped(character: str) -> str:
-    point = ord(character)
-    escape = f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
-    return f'remove it, or write it in double quotes as "{escape}"'
+    return f'remove it, or write it in double quotes as "{escape(character)}"'
 
 
 def whole_file(file: str, code: str, message: str, hint: str) -> Problem:

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from fleetform.characters import DIRECTIONS, HIDDEN
 from fleetform.leaks import masked
 
 Severity = Literal["error", "warning", "note"]
 _RANK = {"error": 0, "warning": 1, "note": 2}
 MAX_PER_FILE = 100
 """Problems of one file that are shown: nobody reads more before the next run."""
+LONGEST = 1_000
+"""Characters of a path or a message that are shown: a key may be as long as a file."""
 # What would break a line, colour a terminal, or show a reader other text than there is.
 _UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\u2800"
-    "\u3164\ufe00-\ufe0e\ufeff\ud800-\udfff\U000e0000-\U000e01ef]"
+    f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
 )
 
 
@@ -94,10 +96,16 @@ def _printable(problem: Problem) -> Problem:
     return replace(
         problem,
         file=printable(problem.file),
-        path=printable(masked(problem.path)),
-        message=printable(masked(problem.message)),
-        hint=printable(masked(problem.hint)),
+        path=_short(problem.path),
+        message=_short(problem.message),
+        hint=_short(problem.hint),
     )
+
+
+def _short(text: str) -> str:
+    """Return text that can be printed, without its end when that is far away."""
+    shown = printable(masked(text))
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def printable(text: str) -> str:

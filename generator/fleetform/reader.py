@@ -16,6 +16,8 @@ MAX_DEPTH = 64
 """Deepest nesting of maps and lists."""
 MAX_NODES = 200_000
 """Nodes that a file may unfold to, aliases counted where they are used."""
+MAX_DOCUMENTS = 10_000
+"""Documents of a file."""
 MAX_INTEGER = 1 << 53
 """Beyond it readers that use float64 (Helm, JavaScript) lose digits silently."""
 
@@ -36,8 +38,9 @@ _AMBIGUOUS = re.compile(
     )\Z""",
     re.VERBOSE | re.DOTALL,
 )
-# Tab, newline and printable text; CR is refused by itself, with its own words.
-CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff"
+# Tab, newline and printable text; CR is refused by itself, with its own words. Kustomize, and so Flux,
+# writes U+0080-9F in a way that it cannot read again, and makes a blank of U+0085.
+CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
 _UNPRINTABLE = re.compile(f"[{CONTROL}]")
 _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 
@@ -96,9 +99,10 @@ class Reader:
         self.nodes = 0
         self._first = 0
         self._complete = 0
-        self._anchors: dict[str, tuple[Any, int]] = {}
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
         self._stack: list[tuple[Map | Seq, str | None, int]] = []
         self._names: list[str | None] = []
+        self._heights: list[int] = []
         self._key: str | None = None
         self._key_mark = Mark(file, 0, 0, 0, 0)
 
@@ -159,8 +163,20 @@ class Reader:
         self._anchors = {}
         self._stack = []
         self._names = []
+        self._heights = []
         self._key = None
         self._complete = len(self.documents)
+        if self._complete >= MAX_DOCUMENTS:
+            self.problem(
+                event,
+                "too-many-documents",
+                f"the file has more than {MAX_DOCUMENTS} documents",
+                "split the file",
+            )
+            self.nodes = MAX_NODES + 1
+            self.documents.clear()  # what is wrong with each is not the cause
+            self._complete = 0
+            raise _Stop
 
     def scalar(self, event: Any) -> None:
         """Take a key, or put a value under the last one."""
@@ -190,8 +206,10 @@ class Reader:
             )
             self._put(None, event)
             return
-        value, size = self._anchors[name]
+        value, size, height = self._anchors[name]
         self._count(event, size)
+        if height:
+            self._bound(event, height)
         self._put(value, event)
 
     def open_map(self, event: Any) -> None:
@@ -207,8 +225,11 @@ class Reader:
         del event
         node, _, before = self._stack.pop()
         name = self._names.pop()
+        height = self._heights.pop()
+        if self._heights:
+            self._heights[-1] = max(self._heights[-1], height + 1)
         if name is not None:
-            self._anchors[name] = (node, self.nodes - before + 1)
+            self._anchors[name] = (node, self.nodes - before + 1, height)
         self._key = None
 
     # -- parts -------------------------------------------------------------------------------
@@ -229,6 +250,14 @@ class Reader:
             )
             raise _Stop
 
+    def _bound(self, event: Any, height: int) -> None:
+        """Stop at what would stand too deep, an alias as if it were written out."""
+        if len(self._stack) + height > MAX_DEPTH:
+            self.problem(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten it")
+            raise _Stop
+        if self._heights:
+            self._heights[-1] = max(self._heights[-1], height + 1)
+
     def _expects_key(self) -> bool:
         return bool(self._stack) and self._key is None and isinstance(self._stack[-1][0], Map)
 
@@ -236,9 +265,7 @@ class Reader:
         self._count(event)
         if event.tag is not None:
             self._refuse_tag(event)
-        if len(self._stack) >= MAX_DEPTH:
-            self.problem(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten it")
-            raise _Stop
+        self._bound(event, 1)
         if self._expects_key():
             self.problem(
                 event,
@@ -250,6 +277,7 @@ class Reader:
         key = self._put(node, event)
         self._stack.append((node, key, self.nodes))
         self._names.append(event.anchor)
+        self._heights.append(1)
         self._key = None
 
     def _put(self, value: Any, event: Any) -> str | None:
@@ -298,7 +326,7 @@ class Reader:
         value = self._value(event, key=True)
         text = event.value
         if event.anchor is not None:
-            self._anchors[event.anchor] = (text, 1)
+            self._anchors[event.anchor] = (text, 1, 0)
         if not isinstance(value, str) and not self._said_at(event):
             self.problem(
                 event,
@@ -325,7 +353,7 @@ class Reader:
 
     def _anchor(self, event: Any, value: Any, size: int) -> None:
         if event.anchor is not None:
-            self._anchors[event.anchor] = (value, size)
+            self._anchors[event.anchor] = (value, size, 0)
 
     def _refuse_tag(self, event: Any) -> None:
         self.problem(

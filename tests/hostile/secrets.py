@@ -76,6 +76,25 @@ KINDS = {
     "Notion": lambda: "ntn_" + _some(46),
     "assignment": lambda: "password: " + _some(14),
 }
+
+KINDS |= {
+    f"{kind} token": lambda begin=begin, length=length, alphabet=alphabet: begin + _some(length, alphabet)
+    for kind, begin, length, alphabet in (
+        ("GitLab runner", "glrt-", 20, LETTERS), ("GitLab deploy", "gldt-", 20, LETTERS), ("Vault batch", "hvb.", 90, LETTERS),
+        ("NVIDIA", "nvapi-", 64, LETTERS), ("Together", "tgp_v1_", 43, LETTERS), ("Cerebras", "csk-", 48, LETTERS),
+        ("ElevenLabs", "sk_", 48, HEX), ("Jina", "jina_", 60, LETTERS), ("Firecrawl", "fc-", 32, HEX), ("E2B", "e2b_", 40, HEX),
+        ("Bedrock", "ABSK", 120, LETTERS), ("Sentry", "sntrys_", 80, LETTERS), ("Figma", "figd_", 40, LETTERS),
+        ("Supabase", "sbp_", 40, HEX), ("PlanetScale", "pscale_pw_", 43, LETTERS), ("Heroku", "HRKU-", 36, HEX),
+        ("Netlify", "nfp_", 36, LETTERS), ("RubyGems", "rubygems_", 48, HEX), ("Pulumi", "pul-", 40, HEX),
+        ("Tailscale", "tskey-auth-", 40, LETTERS), ("Bitbucket", "ATBB", 32, LETTERS), ("Contentful", "CFPAT-", 43, LETTERS),
+        ("Sourcegraph", "sgp_", 40, HEX), ("Groq", "gsk_", 52, LETTERS), ("Google refresh", "1//0", 60, LETTERS),
+        ("Service Bus", "Endpoint=sb://x.example/;SharedAccessKeyName=Root;SharedAccessKey=", 43, LETTERS),
+        ("Entra", "abc8Q~", 34, LETTERS), ("Discord hook", "https://discord.com/api/webhooks/123456789012345678/", 68, LETTERS),
+        ("basic", "Authorization: Basic ", 20, string.ascii_letters), ("curl", "curl -u admin:", 11, LETTERS),
+        ("said", "the password is ", 11, LETTERS), ("JDBC", "jdbc:postgresql://db/x?user=a&password=", 9, LETTERS),
+        ("Docker", '{"auths":{"x":{"auth":"', 40, LETTERS), ("named", "DD_API_KEY=", 32, HEX),
+    )
+}  # fmt: skip
 """Kinds that their form gives away, wherever they stand."""
 NAMED = (
     *("DB_PASSWORD", "PGPASSWORD", "OPENAI_API_KEY", "SECRET_KEY", "JWT_SIGNING_KEY", "GITHUB_PAT"),
@@ -263,5 +282,29 @@ INNOCENT = (
         "x" * 64,
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     ),
+    "sk-xxxxxxxxxxxxxxxxxxxxxxxx",
+    "sk-your-key-here-please-replace",
+    "Authorization: Basic Credentials",
+    "the password is secret",
+    "the token is refreshed every hour",
+    "curl -u $USER:$PASSWORD https://example.com",
+    "password: changeme",
+    "pwd: /srv/app",
+    'api_key = getenv("OPENAI_API_KEY")',
+    "fc-match",
+    "pa-per",
+    "patterns.example",
+    "-us1",
+    "1//0",
+    "projects/p/secrets/s/versions/12",
+    "https://discord.com/api/webhooks/ID/TOKEN",
+    "oy2",
+    "token_limit: 128000",
+    "AccountKey=<key>",
+    "Keep the passphrase in a vault.",
+    "ops_eyJ",
+    "a pat on the back.",
+    "FlyV1 is a format",
+    "secret: d41d8",
 )
 """Text that speaks of credentials, or looks a little like one, and is none."""

@@ -73,6 +73,10 @@ def spec(field: str, value: str) -> str:
 CASES = [(field, value) for field, values in FIELDS.items() for value in values]
 
 
+def test_the_corpus_is_large_enough():
+    assert len(CASES) + len(NAMES) + len(PLACES) >= 80
+
+
 @pytest.mark.parametrize(("field", "value"), CASES)
 def test_a_path_in_a_spec_means_what_it_says_or_is_refused(field, value, command, tmp_path):
     write(tmp_path, {**GOOD, "agents/own.yaml": spec(field, value)})

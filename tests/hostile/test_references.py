@@ -108,6 +108,48 @@ def test_a_reference_within_the_schema_is_fine(command, tmp_path):
     assert command.run("render", cwd=tmp_path).code == 0
 
 
+LOST = (
+    "#/x", "#/$defs/y", "#/$defs/x/type", "#x", "#/properties/b", "#/$defs/x/", "#//", "#/%", "#/$defs/~2",
+    "#/allOf/1", "#/allOf/-1", "#/allOf/x", f"#/allOf/{'9' * 5000}", "#/$defs/X", "#/a" * 1000,
+)  # fmt: skip
+FOUND = ("#", "#/$defs/x", "#/$defs/a~1b", "#/%24defs/x", "#/allOf/0", "#here", "#/properties/a")
+
+
+def with_local(text: str, kind: str) -> str:
+    schema = {
+        "$defs": {"x": {"type": "string"}, "a/b": True, "y z": {"$anchor": "here"}},
+        "allOf": [{}],
+        "properties": {"a": {kind: text}},
+    }
+    return TOOL + f"  output: {json.dumps(schema)}\n"
+
+
+@pytest.mark.parametrize("kind", ["$ref", "$dynamicRef"])
+def test_a_reference_to_nothing_is_refused_where_it_stands(kind, command, tmp_path):
+    used = {**GOOD, "agents/a.yaml": AGENT + "  tools: [{name: t}]\n"}
+    for text in LOST:
+        spec = with_local(text, kind)
+        write(tmp_path, {**used, "agents/t.yaml": spec})
+        column = spec.splitlines()[7].rindex(json.dumps(text)) + 1
+        done = command.run("render", cwd=tmp_path)
+        done.within_bounds()
+        assert done.code == 1, text
+        assert f"agents/t.yaml:8:{column}: error: spec.output.properties.a.{kind}: `#" in done.err
+        assert not (tmp_path / "rendered").exists()
+    for text in FOUND:
+        write(tmp_path, {**used, "agents/t.yaml": with_local(text, kind)})
+        done = command.run("validate", "agents", "--env", "prod", cwd=tmp_path)
+        assert done.code == 0, (text, done.err)
+
+
+def test_references_of_parameters_start_at_all_of_them(command, tmp_path):
+    form = '  parameters: [{{name: a, type: array, items: {{type: string}}}}, {{name: b, type: object, properties: {{c: {{$ref: "{}"}}}}}}]\n'
+    used = {**GOOD, "agents/a.yaml": AGENT + "  tools: [{name: t}]\n"}
+    for text, code in (("#/properties/a/items", 0), ("#/a/items", 1), ("#/$defs/x", 1)):
+        write(tmp_path, {**used, "agents/t.yaml": TOOL + form.format(text)})
+        assert command.run("validate", "agents", "--env", "prod", cwd=tmp_path).code == code, text
+
+
 # -- patterns ------------------------------------------------------------------------------------
 
 REFUSED = (
@@ -168,6 +210,23 @@ def test_a_pattern_in_a_schema_is_looked_at_too(place, command, tmp_path):
     done = command.run("render", cwd=tmp_path)
     assert done.code == 1
     assert "look-around" in done.err
+
+
+@pytest.mark.parametrize("schema", [
+    {"patternProperties": {"(?=a)b": {}}}, {"patternProperties": {"(a)\\1": True}}, {"items": {"patternProperties": {"a++": {"type": "string"}}}},
+    {"propertyNames": {"pattern": "(?<!a)b"}}, {"pattern": "a" * 10_000}, {"pattern": "(a|b)*" * 2_000}, {"not": {"pattern": "(?>a)"}},
+    {"patternProperties": {"[" * 500: {}}}, {"pattern": "((a{100}){100}){100}"}, {"pattern": "(" * 10_000},
+])  # fmt: skip
+def test_no_part_of_a_schema_hides_a_pattern(schema, command, tmp_path):
+    used = AGENT + "  tools: [{name: t}]\n"
+    tool = TOOL + f"  output: {json.dumps(schema)}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": used, "agents/t.yaml": tool})
+    done = command.run("render", cwd=tmp_path)
+    done.within_bounds()
+    assert done.code == 1
+    assert "agents/t.yaml:8:" in done.err
+    assert "the pattern" in done.err
+    assert not (tmp_path / "rendered").exists()
 
 
 @pytest.mark.parametrize("pattern", SLOW_ELSEWHERE)

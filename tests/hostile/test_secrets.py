@@ -1,10 +1,13 @@
 """Credentials in clear text are found wherever people put them, and never repeated; other text passes."""
 
 import json
+import time
+import timeit
 
 import pytest
 
-from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from fleetform import leaks
+from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 from tests.hostile import secrets
 from tests.hostile.secrets import HEADERS, INNOCENT, KINDS, NAMED
 
@@ -103,6 +106,34 @@ def test_a_credential_in_an_object_patch_of_an_environment_is_found(tmp_path):
     assert secret not in outcome.err
 
 
+PLACES = {
+    "an option and its value": '  container: {image: {repository: a/b, tag: "1"}, args: ["--token", "%s"]}\n',
+    "an option with its value": '  container: {image: {repository: a/b, tag: "1"}, args: ["--api-key=%s"]}\n',
+    "a file": '  container: {image: {repository: a/b, tag: "1"}, configFiles: {a.ini: "[db]\\npassword = %s"}}\n',
+    "a patch": "  objectPatches: [{target: {kind: Deployment}, json6902: [{op: add, path: /x, value: {name: PASSWORD, value: %s}}]}]\n",
+    "a merge": "  objectPatches: [{target: {kind: Deployment}, merge: {spec: {env: [{name: DB_PASSWORD, value: %s}]}}}]\n",
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_credential_by_its_name_is_found_wherever_names_are(place, tmp_path):
+    secret = secrets._some(12)
+    own = f"{API}\nkind: MCPServer\nmetadata: {{name: own}}\nspec:\n"
+    found = said(tmp_path, own + place % secret)
+    assert "plaintext-credential" in {problem["code"] for problem in found}, found
+    assert secret not in json.dumps(found)
+    innocent = own + place % "$(FROM_A_SECRET)"
+    assert "plaintext-credential" not in {item["code"] for item in said(tmp_path, innocent)}
+
+
+def test_a_credential_as_a_key_is_found(tmp_path):
+    secret = KINDS["GitHub"]()
+    spec = AGENT.replace("{name: helper}", f"{{name: helper, annotations: {{{secret}: x}}}}")
+    found = said(tmp_path, spec)
+    assert "plaintext-credential" in {problem["code"] for problem in found}
+    assert secret not in json.dumps(found)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,3 +155,20 @@ def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
         outcome = fleetform(*command, cwd=tmp_path)
         assert secret not in outcome.out + outcome.err
         assert secret[4:20] not in outcome.err
+
+
+FRAGMENTS = (
+    "a", "aA1", "-", "a-", "a.", "a.b1", "_", "/", "://", "a://b:", "http://a:", "@", "a@", "eyJ", "eyJaaaaaaaa.", "sk_", "token=",
+    "token: ", "password : ", "secret:a1", "api_key='", "a.password", "x-token-", "aaaaaaaaaaaaaa.atlasv1.", "-----BEGIN A ", "bearer a",
+    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", " ", "\n", "=",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_no_text_takes_long_to_search(fragment):
+    """What a pattern begins with, over and over: one that looks far ahead from each would never end."""
+    text = fragment * (900_000 // len(fragment))
+    best = min(
+        timeit.repeat(lambda: leaks.kind_of(text), timer=time.process_time, number=1, repeat=3)
+    )
+    assert best < 0.5

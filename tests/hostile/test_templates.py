@@ -12,13 +12,23 @@ from fleetform.targets import helm, texts
 from fleetform.targets.build import Build
 from tests.conformance import readers
 from tests.fleet import API, write
+from tests.hostile import hidden
 from tests.hostile.templates import PAYLOADS
 from tests.parity import charts
 from tests.parity.exact import assert_same, by_identity
 from tests.parity.objects import differences, of_text
 from tests.tools import run
 
-TEXTS = [text for group in PAYLOADS.values() for text in group]
+TEMPLATES = [text for group in PAYLOADS.values() for text in group]
+# Beside them what hides from a reviewer: one word, one line, and a text of several lines.
+HIDING = [
+    *hidden.ALL.values(),
+    " ".join(hidden.ALL.values()),
+    *(f"First line.\n{text}\n  Last line.\n" for text in hidden.ALL.values()),
+    *hidden.FINE,
+    "First line.\n" + "\n".join(hidden.FINE) + "\n",
+]
+TEXTS = [*TEMPLATES, *HIDING]
 SPACE = "default"
 SUBSTITUTE = "kustomize.toolkit.fluxcd.io/substitute"
 ENVIRONMENTS = {
@@ -80,7 +90,7 @@ def root(tmp_path_factory) -> Path:
         f"environments/{name}.yaml": json.dumps(document("Environment", name, spec))
         for name, spec in ENVIRONMENTS.items()
     }
-    stream = "\n---\n".join(json.dumps(item) for item in documents)
+    stream = emit.emit_all(documents)  # what hides is written as escapes
     return write(tmp_path_factory.mktemp("templates"), {"agents/a.yaml": stream, **files})
 
 
@@ -112,7 +122,22 @@ def plain(folders) -> dict[Any, Any]:
 
 def test_the_corpus_is_large_enough():
     assert len(PAYLOADS) == 7
-    assert len({*TEXTS}) >= 60
+    assert len({*TEMPLATES}) >= 60
+    assert len({*HIDING}) >= 80
+
+
+def test_nothing_hides_in_what_is_rendered_for_any_target(folders):
+    assert {name.partition("/")[0] for name in folders} == {
+        "charts",
+        "flux",
+        "kustomize",
+        "rendered",
+    }
+    raw = "".join(text for files in folders.values() for text in files.values())
+    for text in (*hidden.HIDDEN.values(), *hidden.DIRECTIONS.values(), *hidden.MISPLACED.values()):
+        assert text not in raw, ascii(text)
+    for text in hidden.FINE:
+        assert text in raw
 
 
 def expanded(text: str) -> str:

@@ -13,15 +13,16 @@ from ruamel.yaml import YAML
 from fleetform.parse import parse
 from tests.conformance import readers
 from tests.fleet import GOOD, snapshot, write
+from tests.hostile import hidden
 from tests.hostile.yaml_corpus import DOCUMENTS, HEAD, KEYS, SCALARS
 
 
-def refused(command, folder, text: str | bytes) -> list[dict[str, Any]]:
+def refused(command, folder, text: str | bytes, *more: str) -> list[dict[str, Any]]:
     """Validate and render a bad spec: in bounds, with a place, nothing written; return the problems."""
     write(folder, {**GOOD, "agents/bad.yaml": text})
     before = snapshot(folder)
     rendered = command.run("render", cwd=folder)
-    done = command.run("validate", "agents", "--format", "json", cwd=folder)
+    done = command.run("validate", "agents", *more, "--format", "json", cwd=folder)
     for ended in (rendered, done):
         ended.within_bounds()
         assert ended.code == 1, ended
@@ -41,7 +42,9 @@ def test_the_corpus_is_large_enough():
 
 @pytest.mark.parametrize(("text", "code"), DOCUMENTS.values(), ids=DOCUMENTS)
 def test_a_hostile_document_is_refused(text, code, command, tmp_path):
-    found = refused(command, tmp_path, text)
+    found = refused(
+        command, tmp_path, text, *(("--env", "prod") if code.startswith("extends") else ())
+    )
     assert code in {item["code"] for item in found}, found
     assert all(item["line"] for item in found if item["code"] != "too-big")
 
@@ -114,3 +117,31 @@ def test_a_bare_word_that_is_accepted_means_the_same_to_every_reader(words):
             assert found == value, word
             assert isinstance(found, bool) == isinstance(value, bool), word
             assert isinstance(found, str) == isinstance(value, str), word
+
+
+@pytest.mark.parametrize("text", [*hidden.HIDDEN.values(), *hidden.MISPLACED.values()], ids=ascii)
+def test_what_hides_in_a_spec_is_refused_and_stays_possible_as_an_escape(text, command, tmp_path):
+    spec = HEAD + "spec:\n  description: %s\n"
+    found = refused(command, tmp_path, spec % f'"{text}"')
+    assert {item["code"] for item in found} <= {"hidden-character", "control-character", "bom"}
+    (hint,) = {item["hint"] for item in found}
+    assert yaml.safe_load(hint.rpartition(" as ")[2]) in text
+    escaped = "".join(each if each.isascii() else f"\\U{ord(each):08x}" for each in text)
+    (document,) = parse((spec % f'"{escaped}"').encode(), "x.yaml").documents
+    assert document.tree["spec"]["description"] == text
+
+
+@pytest.mark.parametrize("text", hidden.FINE, ids=ascii)
+def test_what_scripts_and_emoji_need_is_accepted(text):
+    assert parse(f"a: {text}\n# {text}\n".encode(), "x.yaml").problems == ()
+
+
+@pytest.mark.parametrize(
+    "point", [*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0)]
+)
+def test_a_control_character_is_refused_also_as_an_escape(point):
+    """Kustomize fails on some, and cuts others."""
+    for text in (f'a: "\\x{point:02x}"\n', f'"\\x{point:02x}": a\n', f'a: "{chr(point)}"\n'):
+        (problem,) = parse(text.encode(), "x.yaml").problems
+        assert problem.code in ("control-character", "yaml-syntax"), problem
+        assert (problem.line, bool(problem.hint)) == (1, True)

@@ -74,6 +74,30 @@ DOCUMENTS: dict[str, tuple[str | bytes, str]] = {
     "a turn of direction in a comment": (f"{HEAD}# \u202e }}{{\nspec: {{}}\n", "hidden-character"),
     "old Macintosh line ends": (AGENT.replace("\n", "\r"), "crlf"),
     "a tab for indentation": (f"{HEAD}spec:\n\tsystemPrompt: x\n", "yaml-syntax"),
+    "150,000 documents": ("--- {}\n" * 149_000, "too-many-documents"),
+    "aliases deeper than brackets may be": (
+        f"{HEAD}spec:\n  a0: &a0 {{x: y}}\n"
+        + "".join(f"  a{n}: &a{n} {{x: *a{n - 1}}}\n" for n in range(1, 300)),
+        "too-deep",
+    ),
+    "templates in a long row": (
+        AGENT.replace("helper", "other")
+        + "  extends: t0\n"
+        + "".join(
+            f"---\n{API}\nkind: AgentTemplate\nmetadata: {{name: t{n}}}\nspec: {{extends: t{n + 1}}}\n"
+            for n in range(1000)
+        ),
+        "extends-too-deep",
+    ),
+    "a bomb of templates": (
+        AGENT.replace("helper", "other")
+        + "  extends: [t0, t0]\n"
+        + "".join(
+            f"---\n{API}\nkind: AgentTemplate\nmetadata: {{name: t{n}}}\nspec: {{extends: [t{n + 1}, t{n + 1}]}}\n"
+            for n in range(40)
+        ),
+        "extends-too-deep",
+    ),
     "200,000 dashes": (HEAD + "spec:\n" + "- x\n" * 200_000, "too-many-nodes"),
     "200,000 anchors": (
         HEAD + "spec: [" + ",".join(f"&a{n} x" for n in range(60_000)) + "]\n",

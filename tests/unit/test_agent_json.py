@@ -118,7 +118,7 @@ PROMPTS = {
     "a number": "1e3",
     "null": "~",
     "unicode": "Größe 日本語 🦜 e\u0301 \u00a0 \u200b",
-    "line separators": "a\x85b\u2028c\u2029d",
+    "line separators": "a b\u2028c\u2029d",
     "bidirectional": "a\u202eb\u2066c",
     "a byte order mark": "\ufeffa\ufeff",
     "HTML": "<script>&amp;</script>",

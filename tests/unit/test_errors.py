@@ -15,6 +15,9 @@ from tests.fleet import AGENT, GOOD, fleetform, write
 SOURCE = Path(package.__file__).parent
 STAGES = (
     "load.py",
+    "parse.py",
+    "reader.py",
+    "rights.py",
     "dialects",
     "check.py",
     "resolve",
@@ -25,14 +28,14 @@ STAGES = (
     "pipeline.py",
 )
 SAYS = frozenset(
-    ("Problem", "problem", "_problem", "problem_at", "say", "_whole_file", "_missing_field")
+    ("Problem", "problem", "_problem", "problem_at", "say", "whole_file", "_missing_field", "Fault")
 )
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|tag")
 
 # What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_paths.py.
 ELSEWHERE = {
-    *("abstract-environment", "config-too-big", "nothing-to-render", "release-too-big"),
-    *("bom", "crlf", "not-a-file", "not-utf8", "outside", "too-big", "unreadable"),
+    *("config-too-big", "nothing-to-render", "release-too-big"),
+    *("not-a-file", "outside", "too-big", "too-many-documents", "unreadable"),
 }
 
 

@@ -1,5 +1,6 @@
 """A new repository: it works as it is, and it never takes the place of anything."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,7 +116,17 @@ def test_a_folder_that_refuses_is_a_problem(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    monkeypatch.setattr(os, "mkdir", refuse)
     done = fleetform("init", "acme", cwd=tmp_path)
     assert done.code == 1
     assert "cannot be written: Permission denied" in done.err
+
+
+def test_no_link_in_the_folder_is_followed(tmp_path):
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "acme/agents").symlink_to("../outside")
+    done = fleetform("init", "acme", cwd=tmp_path)
+    assert done.code == 1
+    assert "acme/agents: error: is there already" in done.err
+    assert snapshot(tmp_path) == {"acme/agents": b"../outside"}

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from fleetform import write as writing
+from fleetform.folder import TEMPORARY
 from fleetform.problems import SpecError
-from fleetform.write import RECORD, TEMPORARY, Output
+from fleetform.write import RECORD, Output
 from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, snapshot, write
 
 OLD = {"a.yaml": "a: 1\n", "team/b.yaml": "b: 1\n", "team/c.yaml": "c: 1\n"}
@@ -18,7 +19,7 @@ NEW = {"a.yaml": "a: 2\n", "team/c.yaml": "c: 1\n", "other/d.yaml": "d: 1\n"}
 
 
 def put(folder: Path, texts: dict[str, str]) -> writing.Changes:
-    return Output(folder, "1").write(texts)
+    return Output(folder.parent, folder.name, "1").write(texts)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -180,6 +181,87 @@ def test_a_record_that_cannot_be_read_is_a_problem_or_none(text, tmp_path):
         assert refused(tmp_path, NEW) == [("a.yaml", "foreign-file")]
 
 
+# Where the output stands when somebody swaps a folder for a link: the folder itself, and what is around it.
+SWAPPED = ("out/rendered/prod/team", "out/rendered/prod", "out/rendered")
+
+
+def swap(monkeypatch, root: Path, folder: str, count: int) -> list[str]:
+    """Put a link to the victims in a folder's place right before the n-th call of the disk."""
+    calls: list[str] = []
+
+    def swapping(name, real):
+        def call(*arguments, **keywords):
+            calls.append(name)
+            if len(calls) == count and not (root / folder).is_symlink():
+                renamed(root / folder, root / "out/aside")
+                (root / folder).symlink_to(root / "victims" / Path(folder).name)
+            return real(*arguments, **keywords)
+
+        return call
+
+    renamed = os.rename
+    for name in ("open", "replace", "unlink", "rmdir", "mkdir", "stat", "dup"):
+        monkeypatch.setattr(writing.os, name, swapping(name, getattr(os, name)))
+    return calls
+
+
+@pytest.mark.parametrize("folder", SWAPPED)
+def test_a_folder_that_becomes_a_link_in_mid_run_leads_nowhere(folder, tmp_path, monkeypatch):
+    """At each call of the disk: the victims have everything that the output has, and none of it changes."""
+    victims = {f"{name}.yaml": "precious" for name in ("a", "b", "c", "d")}
+    count, calls, refused, said = 0, [""], 0, set()
+    while count < len(calls):
+        count += 1
+        root = tmp_path / str(count)
+        below = (
+            "team/team/",
+            "rendered/prod/team/",
+            "rendered/prod/",
+            "prod/team/",
+            "prod/",
+            "team/",
+        )
+        write(
+            root, {f"victims/{way}{name}": text for way in below for name, text in victims.items()}
+        )
+        for way in below[1:5]:
+            (root / "victims" / way / RECORD).write_text(json.dumps({"files": {"b.yaml": ""}}))
+        Output(root / "out", "rendered/prod", "1").write(OLD)
+        before = snapshot(root / "victims")
+        with monkeypatch.context() as patched:
+            calls = swap(patched, root, folder, count)
+            try:
+                Output(root / "out", "rendered/prod", "1").write(NEW)
+            except SpecError as error:
+                said |= {item.code for item in error.problems}
+                refused += 1
+        assert snapshot(root / "victims") == before
+    assert said <= {"symlink", "moved", "not-written"}
+    assert count > 40
+    assert refused > 30 or folder.endswith("team")
+
+
+@pytest.mark.parametrize("folder", SWAPPED)
+def test_a_link_around_the_output_is_refused(folder, tmp_path):
+    root = write(tmp_path, {"outside/victim": "precious", "out/rendered/x": ""})
+    (tmp_path / "out/rendered/prod").mkdir()
+    place = tmp_path / folder
+    if place.exists():
+        place.rename(tmp_path / "out/aside")
+    place.symlink_to(tmp_path / "outside")
+    with pytest.raises(SpecError) as caught:
+        Output(root / "out", "rendered/prod", "1").write(OLD)
+    assert [(item.file, item.code) for item in caught.value.problems] == [(str(place), "symlink")]
+    assert snapshot(tmp_path / "outside") == {"victim": b"precious"}
+
+
+def test_the_way_to_the_output_may_lead_over_links(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    Output(tmp_path / "out", "rendered/prod", "1").write(OLD)
+    assert content(tmp_path / "real/rendered/prod") == OLD
+
+
 # -- runs that die -------------------------------------------------------------------------------
 
 
@@ -199,7 +281,7 @@ def deaths(monkeypatch, count: int) -> None:
 
         return call
 
-    for name in ("open", "replace", "unlink", "rmdir", "makedirs"):
+    for name in ("open", "replace", "unlink", "rmdir", "mkdir"):
         monkeypatch.setattr(writing.os, name, dying(getattr(os, name)))
 
 
@@ -221,7 +303,8 @@ def test_a_run_that_dies_leaves_files_old_or_new_and_the_next_one_heals(
     if not died:
         assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
     record = json.loads((tmp_path / RECORD).read_text())
-    assert set(OLD) <= {*record["files"], *record.get("unfinished", [])} or not died
+    is_done = record["files"].keys() == NEW.keys() and "unfinished" not in record
+    assert set(OLD) <= {*record["files"], *record.get("unfinished", [])} or is_done
     put(tmp_path, NEW)
     assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
     assert json.loads((tmp_path / RECORD).read_text())["files"].keys() == NEW.keys()
@@ -240,9 +323,9 @@ def test_the_next_run_may_want_something_else(count, tmp_path, monkeypatch):
 def test_the_record_is_the_last_file_that_is_written(tmp_path, monkeypatch):
     names = []
 
-    def replace(source, target, real=os.replace):
-        names.append(Path(target).name)
-        real(source, target)
+    def replace(source, target, real=os.replace, **folders):
+        names.append(target)
+        real(source, target, **folders)
 
     monkeypatch.setattr(writing.os, "replace", replace)
     put(tmp_path, OLD)
@@ -306,7 +389,7 @@ def test_a_renamed_agent_leaves_no_old_file(tmp_path):
 def test_a_new_version_changes_the_record_alone(tmp_path):
     put(tmp_path, OLD)
     before = identities(tmp_path)
-    Output(tmp_path, "2").write(OLD)
+    Output(tmp_path.parent, tmp_path.name, "2").write(OLD)
     after = identities(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {str(tmp_path / RECORD)}
 

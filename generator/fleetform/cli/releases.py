@@ -78,7 +78,7 @@ def _line(row: dict[str, object]) -> str:
 def _warn(built: Build, out: Path) -> None:
     """Say when the files that the lines name are not what would be rendered now."""
     for folder, files in texts(built, ["helm"]).items():
-        if Output(out / folder, fleetform.__version__).compare(files):
+        if Output(out, folder, fleetform.__version__).compare(files):
             typer.echo(
                 f"warning: {(out / folder).as_posix()} is missing or stale\n"
                 f"  hint: run `fleetform render --env {built.plan.environment} --target helm`",

@@ -84,7 +84,7 @@ def command(
     with progress.bar(f"rendering {env}"):
         rendering = pipeline.render(agents, environments, env, [*(targets or ())])
         outputs = {
-            Output(out / folder, fleetform.__version__): texts
+            Output(out, folder, fleetform.__version__): texts
             for folder, texts in rendering.folders.items()
         }
         changes = (

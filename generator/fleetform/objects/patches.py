@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
+from fleetform import rights
 from fleetform.objects import Unit, pod_security
 from fleetform.objects.manifest import Manifest
 from fleetform.plan.model import FleetPlan, ObjectPatch
@@ -18,6 +19,22 @@ Path = tuple[str | int, ...]
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
 WORKLOADS = ("Deployment", "StatefulSet")
+ROLES = ("Role", "ClusterRole")
+_BOUND = "grant rights in the spec that they are for: `rbac`"
+_ACCOUNT = "each workload has its own account: give it rights with `rbac`"
+_FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
+    "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRole": ((("aggregationRule",), _BOUND),),
+    **dict.fromkeys(
+        WORKLOADS,
+        (
+            (("spec", "template", "spec", "serviceAccountName"), _ACCOUNT),
+            (("spec", "template", "spec", "serviceAccount"), _ACCOUNT),
+        ),
+    ),
+}
+"""Who has which rights is nothing that a patch decides."""
 
 
 class Change(NamedTuple):
@@ -170,6 +187,7 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
     errors = [*validator(after["kind"]).iter_errors(after)]
     if not errors:
         yield from _unsafe(before, after, applied)
+        yield from _entitled(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
         yield _problem(
@@ -194,6 +212,40 @@ def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
             f"{dotted(path)}: {found.says}",
             "leave it as it was: every namespace enforces the standard",
         )
+
+
+def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield rights that no spec could ask for: patches give none that its `rbac` does not confirm."""
+    for path, hint in _FIXED.get(after["kind"], ()):
+        if _at(before, path) != _at(after, path):
+            yield _problem(
+                _guilty(applied, path),
+                "rbac-patched",
+                f"the patch changes {dotted(path)} of {_named(before)}: it would act by other rights than its own",
+                hint,
+            )
+    if after["kind"] in ROLES:
+        yield from _granted(before, after, applied)
+
+
+def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    confirmed = {name for rule in before["rules"] for _, name in rights.dangers(rule)}
+    for number, rule in enumerate(after.get("rules") or ()):
+        for fault in rights.faults(rule):
+            path = ("rules", number, *fault.path)
+            message = (
+                f"{_named(after)} is not right after the patch: {dotted(path)}: {fault.message}"
+            )
+            yield _problem(_guilty(applied, path), fault.code, message, fault.hint)
+        for where, name in rights.dangers(rule):
+            path = ("rules", number, *where)
+            if name not in confirmed:
+                yield _problem(
+                    _guilty(applied, path),
+                    "rbac-dangerous",
+                    f"`{name}` lets {_named(after)} act beyond its own rights after the patch: {dotted(path)}",
+                    "remove it, or grant it in the spec: `rbac` with `allowDangerous`",
+                )
 
 
 def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:

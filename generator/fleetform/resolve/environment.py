@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, SpecError, did_you_mean
-from fleetform.resolve.layers import Layer
+from fleetform.resolve.layers import DEEPEST, Layer, too_deep
 from fleetform.tree import VERBATIM, Map, Seq, at, merge, problem_at
 
 ADDED = ("patches", VERBATIM)
@@ -56,6 +56,8 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
                     )
                 ]
             )
+        if len(found) > DEEPEST:
+            raise SpecError([too_deep(tree, ("spec", "extends"), "environments")])
         found.insert(0, known[base])
     return found
 

@@ -10,6 +10,11 @@ from fleetform.problems import Problem
 from fleetform.resolve.catalog import Catalog, namespace_of, unknown
 from fleetform.tree import Map, Path, Seq, at, merge, problem_at
 
+DEEPEST = 16
+"""Most documents in a row that extend each other."""
+MOST = 64
+"""Most layers that one document may have below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -17,6 +22,10 @@ class Layer:
 
     name: str
     tree: Map
+
+
+class _TooDeep(Exception):  # noqa: N818 - not an error: templates are not followed further
+    """A bound is passed."""
 
 
 def layers(
@@ -53,6 +62,21 @@ def _templates(
 ) -> list[Layer]:
     """Return the layers of what a document extends, each template's own bases before it."""
     found: list[Layer] = []
+    try:
+        _extend(catalog, document, trail, problems, found)
+    except _TooDeep:
+        if document.kind != "AgentTemplate":  # said once, where it has consequences
+            problems.append(too_deep(document.tree, ("spec", "extends"), "templates"))
+    return found
+
+
+def _extend(
+    catalog: Catalog,
+    document: SpecDocument,
+    trail: tuple[str, ...],
+    problems: list[Problem],
+    found: list[Layer],
+) -> None:
     for path, name in _extends(document.tree):
         base = _base(catalog, document, name)
         if base is None:
@@ -79,11 +103,23 @@ def _templates(
                 )
             )
             continue
-        found += _templates(catalog, base, (*trail, step), problems)
+        if len(trail) >= DEEPEST or len(found) >= MOST:
+            raise _TooDeep
+        _extend(catalog, base, (*trail, step), problems, found)
         spec = base.tree.get("spec")
         if isinstance(spec, Map):
             found.append(Layer(step, spec))
-    return found
+
+
+def too_deep(tree: Map, path: Path, what: str) -> Problem:
+    """Return the Problem of a chain of `extends` that nobody can follow."""
+    return problem_at(
+        tree,
+        path,
+        "extends-too-deep",
+        f"this leads to more than {DEEPEST} {what} in a row, or {MOST} in all",
+        hint="extend fewer: nobody can see any more what holds",
+    )
 
 
 def _base(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import leaks
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.tree import Map, Path, leaves, problem_at
+from fleetform.tree import VERBATIM, Map, Path, at, leaves, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -23,6 +23,7 @@ _SECRET_NAME = re.compile(
     r"|[a-z](?:Password|Passwd|Secret|Token|ApiKey|AccessKey|SecretKey|PrivateKey)$"
 )
 _SECRET_OPTION = re.compile(r"^--?([A-Za-z][A-Za-z0-9_-]*)=(.+)$", re.DOTALL)
+_OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _SECRET_HEADERS = frozenset(
     {
         "authorization",
@@ -57,6 +58,8 @@ def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
             kind = _kind(tree, path, value)
             if kind:
                 yield path, f"this looks like {kind} in clear text (value not shown)"
+        if isinstance(path[-1], str) and (kind := leaks.kind_of(path[-1])):
+            yield path, f"the key looks like {kind} in clear text (not shown)"
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:
@@ -68,12 +71,21 @@ def _kind(tree: Any, path: Path, value: str) -> str:
         return "a credential"
     if len(path) > 1 and path[-2] == "headers" and _is_secret_header(str(path[-1])):
         return "a credential"
-    option = (
-        _SECRET_OPTION.match(value) if len(path) > 1 and path[-2] in ("args", "command") else None
-    )
-    if option and _SECRET_NAME.search(option[1]) and not _is_reference(option[2]):
+    if len(path) > 1 and path[-2] in ("args", "command") and _is_option(tree, path, value):
         return "a credential"
     return ""
+
+
+def _is_option(tree: Any, path: Path, value: str) -> bool:
+    """Whether a word of a command line is the value of an option that is named like a secret."""
+    option = _SECRET_OPTION.match(value)
+    name, given = option.groups() if option else ("", "")
+    number = path[-1]
+    if not option and isinstance(number, int) and number and not value.startswith("-"):
+        words = at(tree, path[:-1])
+        before = _OPTION.fullmatch(str(words[number - 1]))
+        name, given = (before[1], value) if before else ("", "")
+    return bool(_SECRET_NAME.search(name)) and not _is_reference(given)
 
 
 def _is_secret_header(name: str) -> bool:
@@ -82,14 +94,13 @@ def _is_secret_header(name: str) -> bool:
 
 def _is_named(tree: Any, path: Path) -> bool:
     """Whether the value belongs to a variable that is named like a secret."""
-    if path[-1] != "value" or "env" not in path:
+    if path[-1] != "value" or not {"env", VERBATIM} & {*path}:
         return False
-    node = tree
-    for step in path[:-1]:
-        node = node[step]
-    name = node.get("name", "")
-    return bool(_SECRET_NAME.search(name)) and not name.upper().endswith(
-        ("_FILE", "_PATH", "_NAME")
+    name = at(tree, (*path[:-1], "name"), "")
+    return (
+        isinstance(name, str)
+        and bool(_SECRET_NAME.search(name))
+        and not name.upper().endswith(("_FILE", "_PATH", "_NAME"))
     )
 
 

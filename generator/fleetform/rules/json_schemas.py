@@ -9,6 +9,7 @@ import jsonschema_rs
 
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.rules.pointers import REFERENCES, lost
 from fleetform.rules.regexes import fault
 from fleetform.tree import Path, leaves
 
@@ -23,8 +24,10 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with the schemas of tools' parameters and results."""
     del uses
     for tool in fleet.of("Tool"):
+        whole = _arguments(tool)
         for path, schema in _schemas(tool):
-            away = [*_remote(tool, path, schema)]
+            root = schema if path == ("spec", "output") else whole
+            away = [*_remote(tool, path, schema), *_lost(tool, path, schema, root)]
             yield from away
             # The engine would look a foreign `$schema` up on the network.
             if not away:
@@ -41,6 +44,37 @@ def _schemas(tool: Resolved) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield (*path, "items"), item.items
         if item.properties is not None:
             yield (*path, "properties"), {"properties": item.properties}
+
+
+def _arguments(tool: Resolved) -> dict[str, Any]:
+    """Return the schemas of parameters where the schema of all arguments has them: references start there."""
+    members = {
+        item.name: {
+            key: value
+            for key, value in (("items", item.items), ("properties", item.properties))
+            if value is not None
+        }
+        for item in tool.spec.parameters
+    }
+    return {"properties": members}
+
+
+def _lost(
+    tool: Resolved, path: Path, schema: dict[str, Any], root: dict[str, Any]
+) -> Iterator[Problem]:
+    local = [
+        (steps, value)
+        for steps, value in leaves(schema)
+        if steps and steps[-1] in REFERENCES and isinstance(value, str) and value.startswith("#")
+    ]
+    hint = "write one into `$defs`, and refer to it by `#/$defs/…`"
+    if root is not schema:
+        hint = "start at the parameters, as in `#/properties/NAME/items`, or write the schema out"
+    missing = lost(root, [value for _, value in local]) if local else ()
+    for steps, value in local:
+        if value in missing:
+            message = f"`{value[:80]}` leads to no schema"
+            yield tool.problem(_below(path, steps), "lost-ref", message, hint=hint)
 
 
 def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
@@ -66,7 +100,7 @@ def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Prob
     for steps, value in leaves(schema):
         if not steps or not isinstance(value, str):
             continue
-        if steps[-1] in ("$ref", "$dynamicRef", "$recursiveRef") and not value.startswith("#"):
+        if steps[-1] in REFERENCES and not value.startswith("#"):
             hint = "write the referenced schema into `$defs`, and refer to it by `#/$defs/…`"
         elif steps[-1] == "$schema" and value.rstrip("#") != DIALECT:
             hint = f"leave `$schema` out: it is {DIALECT}"
@@ -83,11 +117,21 @@ def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Prob
 
 
 def _patterns(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+    for steps, pattern in dict.fromkeys(_written(schema)):
+        found = fault(pattern)
+        if found is not None:
+            yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+
+
+def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    """Yield the patterns of a schema: those of texts, and those of members' names."""
     for steps, value in leaves(schema):
         if steps and steps[-1] == "pattern" and isinstance(value, str):
-            found = fault(value)
-            if found is not None:
-                yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+            yield steps, value
+        for number, step in enumerate(steps[:-1], 1):
+            name = steps[number]
+            if step == "patternProperties" and isinstance(name, str):
+                yield steps[: number + 1], name
 
 
 def _below(path: Path, steps: Path) -> Path:

@@ -12,6 +12,8 @@ MAX_REPEAT = 1000
 """What RE2 and Go allow."""
 SIZE_LIMIT = 1 << 20
 """Bytes that a compiled pattern may take: counted repetitions in each other multiply."""
+LONGEST = 1024
+"""Characters of a pattern, as parameters have them too."""
 _BACKTRACKING = re.compile(r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+")
 # Python's own: `a`, `L`, `u` and `x` are no flags to RE2.
 _FLAGS = re.compile(r"\(\?[a-zA-Z-]*[aLux][a-zA-Z-]*[):]")
@@ -27,6 +29,8 @@ def fault(pattern: str) -> tuple[str, str] | None:
     The runtime is Python, gateways and clusters are Go: a pattern must be one to both, and must never
     need to go back. The third opinion is an engine that cannot, with a bound on what it compiles.
     """
+    if len(pattern) > LONGEST:
+        return f"the pattern has {len(pattern)} characters", f"at most {LONGEST} characters"
     bare = _LITERAL.sub("", pattern)
     if _BACKTRACKING.search(bare):
         reason = "the pattern uses look-around or back-references, which can run for ever"
@@ -37,6 +41,11 @@ def fault(pattern: str) -> tuple[str, str] | None:
         len(n) > 4 or int(n or 0) > MAX_REPEAT for found in _REPEAT.findall(bare) for n in found
     ):
         return f"the pattern repeats more than {MAX_REPEAT} times", "use `*` or `+`"
+    return _uncompiled(pattern)
+
+
+def _uncompiled(pattern: str) -> tuple[str, str] | None:
+    """Return why Python, or an engine that never goes back, does not take a pattern."""
     try:
         with warnings.catch_warnings(action="error"):
             re.compile(pattern)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fleetform.dialects import KINDS
 from fleetform.emit import emit
+from fleetform.folder import Folder, Obstacle
 from fleetform.problems import Problem, SpecError
 
 TEMPLATES = {
@@ -67,26 +68,31 @@ def write(folder: Path, found: dict[str, str]) -> None:
     problems = [problem for path in found for problem in _in_the_way(folder, path)]
     if problems:
         raise SpecError(problems)
-    for path, text in found.items():
-        target = folder / path
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("x", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-        except OSError as error:
-            message = f"the file cannot be written: {error.strerror or error}"
-            hint = "check space and permissions, remove what was written, and run it again"
-            raise SpecError(
-                [Problem("error", "not-written", message, str(target), hint=hint)]
-            ) from None
+    at = ""
+    try:
+        with Folder(folder, "", make=True) as opened:
+            for at, text in found.items():
+                opened.create(at, text.encode())
+    except Obstacle as obstacle:
+        raise SpecError([_exists(folder / obstacle.path)]) from None
+    except OSError as error:
+        message = f"the file cannot be written: {error.strerror or error}"
+        hint = "check space and permissions, remove what was written, and run it again"
+        place = str(folder / at)
+        raise SpecError([Problem("error", "not-written", message, place, hint=hint)]) from None
 
 
 def _in_the_way(folder: Path, path: str) -> list[Problem]:
     """Return what stands where a file is to be, or where one of its folders is."""
-    steps = [folder, *(folder / parent for parent in reversed(Path(path).parents[:-1]))]
-    taken = [step for step in steps if (step.exists() or step.is_symlink()) and not step.is_dir()]
+    steps = [folder / parent for parent in reversed(Path(path).parents[:-1])]
+    taken = [step for step in steps if step.is_symlink() or (step.exists() and not step.is_dir())]
+    taken = [folder] if folder.exists() and not folder.is_dir() else taken
     target = folder / path
     if not taken and (target.exists() or target.is_symlink()):
         taken = [target]
+    return [_exists(step) for step in taken]
+
+
+def _exists(place: Path) -> Problem:
     hint = "move it away, or choose another folder: nothing was written"
-    return [Problem("error", "exists", "is there already", str(step), hint=hint) for step in taken]
+    return Problem("error", "exists", "is there already", str(place), hint=hint)

@@ -1,0 +1,78 @@
+"""Find Pythons beside this one and give each what the generator needs: `interpreters.py [VERSION...]`.
+
+Environments stand in .tools/python-VERSION-HASH, one per lock; what is there is not made again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCK = ROOT / "requirements/render.txt"
+VERSIONS = ("3.11", "3.12", "3.13")
+
+
+def find(version: str) -> Path | None:
+    """Return a Python of a version, None when this machine has none."""
+    for place in _places(version):
+        if _answer(place, "import sys; print('%d.%d' % sys.version_info[:2])") == version:
+            return place
+    return None
+
+
+def _places(version: str) -> Iterator[Path]:
+    """Yield where one may be: this one, on the path, as pyenv and uv install them."""
+    yield Path(sys.executable)
+    if on_path := shutil.which(f"python{version}"):
+        yield Path(on_path)
+    home = Path.home()
+    for folder in (home / ".pyenv/versions", home / ".local/share/uv/python"):
+        yield from sorted(folder.glob(f"*{version}*/bin/python{version}"), reverse=True)
+
+
+def _answer(python: Path, code: str) -> str:
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def where(version: str) -> Path:
+    """Return the Python of a version's environment, whether it is there or not."""
+    name = sha256(LOCK.read_bytes()).hexdigest()[:12]
+    return ROOT / f".tools/python-{version}-{name}/bin/python"
+
+
+def make(version: str) -> Path | None:
+    """Return the Python of a version's environment, made when it is not there; None without that version."""
+    python = where(version)
+    if (python.parent / ".done").exists():
+        return python
+    found = find(version)
+    if found is None:
+        return None
+    print(f"installing {LOCK.name} for Python {version}", file=sys.stderr)
+    subprocess.run([found, "-m", "venv", "--clear", python.parents[1]], check=True)
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([*pip, "--require-hashes", "--requirement", str(LOCK)], check=True)
+    (python.parent / ".done").touch()
+    return python
+
+
+def main(*versions: str) -> int:
+    """Make the environments of some versions, by default of all; name those that are missing."""
+    for version in versions or VERSIONS:
+        made = make(version)
+        missing = f"Python {version} is not on this machine: `uv python install {version}`"
+        print(made or missing, file=sys.stdout if made else sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
