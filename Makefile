@@ -78,10 +78,10 @@ type: $(DEV) ## Types, strictly
 
 .PHONY: test
 test: $(DEV) tools ## Install and run everything that the tests need
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3 --dist worksteal
 
 .PHONY: parity
-parity: $(DEV) tools ## Hold ten times as many fleets made by chance against Helm and Kustomize
+parity: $(DEV) tools ## Hold fifteen times as many fleets made by chance against Helm and Kustomize
 	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
 
 .PHONY: faults
@@ -102,7 +102,7 @@ cluster-tools: tools
 
 .PHONY: cluster-test
 cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
-	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 2 --dist loadgroup tests/cluster
+	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 3 --dist loadgroup tests/cluster
 
 .PHONY: operators
 operators: cluster-tools

@@ -42,6 +42,8 @@ CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 STOP_ORDER = ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
 SIMULATED = "fleetform.dev/simulated"
 """Label of the nodes that kwok plays; a real kubelet has the others."""
+COLLECTED = "400"
+"""Percentage of new memory before Go collects: the definitions alone cost a third less time so."""
 PATIENCE = (15.0, 5.0)
 """Seconds that a part has to end: after it was asked to, and after it was killed."""
 
@@ -275,7 +277,7 @@ def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str)
         process = subprocess.Popen(
             [*_dying(cluster.bound), command, *arguments],
             cwd=cluster.folder,
-            env={**os.environ, **variables},
+            env={"GOGC": COLLECTED, **os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

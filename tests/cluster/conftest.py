@@ -1,15 +1,17 @@
 """One control plane for all tests of this folder, with the definitions that the output needs."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.plane import Plane, running
+from tests.cluster.plane import Plane, cluster, running
 
 
 @pytest.fixture(scope="session")
 def plane(tmp_path_factory) -> Iterator[Plane]:
     """A control plane that ends with the tests, also when they fail."""
+    os.environ.setdefault("GOGC", cluster.COLLECTED)  # for kubectl and Helm, too
     with running(tmp_path_factory.mktemp("cluster") / "state") as found:
         yield found
 

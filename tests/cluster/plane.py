@@ -73,6 +73,11 @@ class Plane:
             if item["metadata"].get("namespace", "") in spaces
         }
 
+    def without_namespace(self, name: str) -> None:
+        """Remove a namespace; its pods first, whose grace period it would wait for."""
+        self.do("delete", "deployments", "--all", "-n", name, "--cascade=foreground")
+        self.do("delete", "namespace", name, "--ignore-not-found", "--wait=true")
+
     def helm(self, version: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run Helm 3 or 4 against it."""
         command = [tool(version), "--kubeconfig", self.kubeconfig, *arguments]

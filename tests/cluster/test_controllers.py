@@ -34,7 +34,7 @@ def space(plane: Plane, tmp_path):
     plane.until(lambda: len(_pods(plane)) == 3, "three pods")
     plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
     yield SPACE
-    plane.do("delete", "namespace", SPACE, "--wait=true")
+    plane.without_namespace(SPACE)
 
 
 def _pods(plane: Plane) -> list[Object]:

@@ -23,7 +23,7 @@ def environment(**spec: Any) -> str:
 def repository(plane: Plane, tmp_path: Path):
     write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": environment()})
     yield tmp_path
-    plane.do("delete", "namespace", SPACE, "--ignore-not-found", "--wait=true")
+    plane.without_namespace(SPACE)
 
 
 def plan(plane: Plane, folder: Path, *more: str) -> tuple[int, list[dict[str, Any]]]:
@@ -122,7 +122,7 @@ def test_a_namespace_is_looked_through_after_its_last_agent_went(plane, reposito
         assert {(row["action"], row["namespace"]) for row in rows} == {("prune", f"{SPACE}-b")}
         assert {row["kind"] for row in rows} >= {"Deployment", "Service", "ServiceAccount"}
     finally:
-        plane.do("delete", "namespace", f"{SPACE}-b", "--ignore-not-found", "--wait=true")
+        plane.without_namespace(f"{SPACE}-b")
 
 
 def test_what_is_no_longer_rendered_is_pruned_and_what_is_kept_is_not(plane, repository):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from tests.conformance import readers
 from tests.parity.objects import Key, Object, differences, identified
 
-EXAMPLES = int(os.environ.get("FLEETFORM_PARITY", "30"))
+EXAMPLES = int(os.environ.get("FLEETFORM_PARITY", "20"))
 """How many examples a property is tried with; `make parity` asks for 300."""
 
 
