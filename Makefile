@@ -10,6 +10,7 @@ ENVIRONMENTS := dev staging prod
 VENV := .venv
 BIN := $(VENV)/bin
 FLEETFORM := $(BIN)/fleetform
+AGAIN ?=
 SOURCES := generator runtime/fleetform_runtime tests runtime/tests tools bench
 
 # A lock change makes a fresh environment; `dev` is what `render` needs and more.
@@ -102,7 +103,7 @@ cluster-tools: tools
 
 .PHONY: cluster-test
 cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
-	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 3 --dist loadgroup tests/cluster
+	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 3 --dist loadgroup $(AGAIN) tests/cluster
 
 .PHONY: operators
 operators: cluster-tools
@@ -110,7 +111,7 @@ operators: cluster-tools
 
 .PHONY: conformance
 conformance: $(DEV) operators ## Let KEDA, External Secrets and the Prometheus operator act on all output
-	$(BIN)/pytest -m conformance tests/operators
+	$(BIN)/pytest -m conformance $(AGAIN) tests/operators
 
 # What the operators see, and what the tests are made of.
 ACTED_ON := tools tests/operators tests/cluster tests/tools.py generator/fleetform rendered

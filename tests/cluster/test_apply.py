@@ -160,19 +160,25 @@ def managed_by_helm(item: Any) -> Any:
 
 
 def test_every_service_leads_to_exactly_the_pods_of_its_workload(applied):
-    pods = [item for item in applied.every("pods") if "deletionTimestamp" not in item["metadata"]]
-    services = applied.every("services")
-    own: dict[tuple[str, str], set[str]] = {}
-    for service in services:
-        space, name = service["metadata"]["namespace"], service["metadata"]["name"]
-        workload = name.removesuffix("-headless")
-        own[space, name] = {
-            pod["metadata"]["name"]
-            for pod in pods
-            if pod["metadata"]["namespace"] == space and _workload_of(pod) == workload
+    services = {
+        (item["metadata"]["namespace"], item["metadata"]["name"])
+        for item in applied.every("services")
+    }
+    assert len(services) > 5
+
+    def own() -> dict[tuple[str, str], set[str]]:
+        pods = [
+            item for item in applied.every("pods") if "deletionTimestamp" not in item["metadata"]
+        ]
+        return {
+            (space, name): {
+                pod["metadata"]["name"]
+                for pod in pods
+                if pod["metadata"]["namespace"] == space
+                and _workload_of(pod) == name.removesuffix("-headless")
+            }
+            for space, name in services
         }
-        assert own[space, name], service
-    assert len(own) > 5
 
     def led_to() -> dict[tuple[str, str], set[str]]:
         found: dict[tuple[str, str], set[str]] = {}
@@ -183,7 +189,9 @@ def test_every_service_leads_to_exactly_the_pods_of_its_workload(applied):
             found.setdefault(key, set()).update(names)
         return found
 
-    applied.plane.until(lambda: led_to() == own, "each Service has the endpoints of its own pods")
+    applied.plane.until(
+        lambda: all(own().values()) and led_to() == own(), "each Service leads to its own pods"
+    )
 
 
 def _workload_of(pod: Object) -> str:
