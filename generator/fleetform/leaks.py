@@ -156,6 +156,14 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         ("key=", "q~"),
         r"\b(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{40,}={0,2}|\b[A-Za-z0-9_.-]{3}[78]Q~[A-Za-z0-9_.~-]{31,}",
     ),
+    (
+        "a password in a connection string",
+        ("password=", "pwd="),
+        (
+            r"(?i)\b(?:host|server|data source|user id|user|uid)=[^\s;]{1,200}[\s;][^\n]{0,200}?"
+            r"\b(?:password|pwd)=[\"']?(?![$<{*])[^\s;\"'<>{}$]{4,}"
+        ),
+    ),
     ("a signed Azure URL", ("sig=",), r"[?&]sig=[A-Za-z0-9%+/]{40,}"),
     (
         "a password in a URL",

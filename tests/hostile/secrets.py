@@ -35,6 +35,7 @@ def _private_key(kind: str) -> str:
 
 KINDS = {
     "OpenAI": lambda: "sk-" + _some(48),
+    "libpq string": lambda: f"host=db user=app password={_some(9).lower()} dbname=x",
     "OpenAI project": lambda: "sk-proj-" + _some(64),
     "Anthropic": lambda: "sk-ant-api03-" + _some(80),
     "AWS key": lambda: "AKIA" + _some(16, UPPER),

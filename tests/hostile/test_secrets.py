@@ -172,3 +172,22 @@ def test_no_text_takes_long_to_search(fragment):
         timeit.repeat(lambda: leaks.kind_of(text), timer=time.process_time, number=1, repeat=3)
     )
     assert best < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_one"),
+    [
+        ("COHERE_KEY", "Zq3" + "x9Kd7TbW" * 5, True),
+        ("STORAGE_KEY", "Zq3/" + "x9Kd7+bW" * 10 + "==", True),
+        ("PARTITION_KEY", "tenant", False),
+        ("PUBLIC_KEY", "Zq3" + "x9Kd7TbW" * 5, False),
+        ("SORT_KEY", "created_at", False),
+        ("HOT_KEY", "the-longest-name-of-a-key-in-2026-that-is-none", False),
+        ("DATABASE_DSN", "postgresql://db.example.com/app", False),
+        ("DATABASE_DSN", "host=db password=some-words", True),
+        ("SENTRY_DSN", "https://0123456789abcdef@o1.example.com/12", True),
+    ],
+)
+def test_a_name_that_says_little_says_it_with_its_value(name, value, is_one, tmp_path):
+    found = [item["code"] for item in said(tmp_path, variable(value, name))]
+    assert found == ["plaintext-credential"] * is_one

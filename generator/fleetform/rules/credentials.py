@@ -22,6 +22,10 @@ _SECRET_NAME = re.compile(
     r"(?i:[_-]?(?:value|base64|b64))?$"
     r"|[a-z](?:Password|Passwd|Secret|Token|ApiKey|AccessKey|SecretKey|PrivateKey)$"
 )
+_KEY_NAME = re.compile(r"(?:^|[_-])(?i:key)$")
+_PUBLIC_NAME = re.compile(r"(?i:public|pub_|partition|sort|primary|foreign|cache)")
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}")
+"""What no word and no path is: a name that ends with KEY alone says too little by itself."""
 _SECRET_OPTION = re.compile(r"^--?([A-Za-z][A-Za-z0-9_-]*)=(.+)$", re.DOTALL)
 _OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _SECRET_HEADERS = frozenset(
@@ -96,12 +100,14 @@ def _is_named(tree: Any, path: Path) -> bool:
     """Whether the value belongs to a variable that is named like a secret."""
     if path[-1] != "value" or not {"env", VERBATIM} & {*path}:
         return False
-    name = at(tree, (*path[:-1], "name"), "")
-    return (
-        isinstance(name, str)
-        and bool(_SECRET_NAME.search(name))
-        and not name.upper().endswith(("_FILE", "_PATH", "_NAME"))
-    )
+    name, value = at(tree, (*path[:-1], "name"), ""), str(at(tree, path, ""))
+    if not isinstance(name, str) or name.upper().endswith(("_FILE", "_PATH", "_NAME")):
+        return False
+    if _KEY_NAME.search(name) and not _PUBLIC_NAME.search(name) and _RANDOM.fullmatch(value):
+        return True
+    if name.upper().endswith("DSN") and not {"@", "="} & {*value}:
+        return False  # an address without a sign-in
+    return bool(_SECRET_NAME.search(name))
 
 
 def _is_reference(value: str) -> bool:
