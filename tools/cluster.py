@@ -33,6 +33,20 @@ import install
 PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 NODES = 3
 ZONES = ("a", "b", "c")
+DEFINED = (
+    *("secretstores.external-secrets.io", "externalsecrets.external-secrets.io"),
+    *("scaledobjects.keda.sh", "triggerauthentications.keda.sh"),
+    *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
+    *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
+    *("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io"),
+    *("gitrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"),
+    *(
+        "helmrepositories.source.toolkit.fluxcd.io",
+        "applications.argoproj.io",
+        "appprojects.argoproj.io",
+    ),
+)
+"""The custom resources that the output has; operators want all that belongs to theirs."""
 LOOPBACK = "127.0.0.1"
 SERVICES = "10.96.0.0/16"
 STATE = "state.json"
@@ -86,7 +100,7 @@ def start(folder: Path, *, bound: bool = False) -> Cluster:
     cluster = _new(folder, bound)
     try:
         _start(cluster, {name: install.install(name) for name in PARTS})
-        _define(cluster)
+        define(cluster, *DEFINED)
     except BaseException:
         stop(folder)
         raise
@@ -160,17 +174,17 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
     )
 
 
-def _define(cluster: Cluster) -> None:
-    """Bring in the pinned definitions of all custom resources that the output has."""
+def define(cluster: Cluster, *names: str) -> None:
+    """Bring in pinned definitions of custom resources, all of them when none is named."""
+    folder = install.install("schemas") / "crds"
+    files = [folder / f"{name}.json" for name in names] or [folder]
     # Those of Argo CD are larger than the annotation of a client-side apply may be.
-    definitions = install.install("schemas") / "crds"
-    for command in (
-        ("apply", "--server-side", "-f", definitions),
-        ("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"),
-    ):
-        done = cluster.kubectl(*command)
-        if done.returncode:
-            raise ClusterError(f"the custom resources are not defined: {done.stderr}")
+    done = cluster.kubectl("apply", "--server-side", *(w for file in files for w in ("-f", file)))
+    if done.returncode:
+        raise ClusterError(f"the custom resources are not defined: {done.stderr}")
+    # kubectl gives up on a definition that has no condition yet.
+    ready = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    wait(cluster, "kube-apiserver", lambda: cluster.kubectl(*ready).returncode == 0)
 
 
 def _simulate(cluster: Cluster, kwok: Path) -> None:
@@ -388,7 +402,7 @@ def start_kind(folder: Path, *, bound: bool = False) -> Cluster:
         _simulate(cluster, install.install("kwok"))
         own = ("-l", f"{SIMULATED}!=true")
         wait(cluster, "kind", lambda: cluster.kubectl("cordon", *own).returncode == 0)
-        _define(cluster)
+        define(cluster, *DEFINED)
     except BaseException:
         stop_kind(folder)
         raise

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from redis import Redis
 
-from tests.cluster.plane import Object, Plane, running
+from tests.cluster.plane import Object, Plane, cluster, running
 from tests.operators import backends, fleets, operators, stores
 from tests.tools import module
 
@@ -32,6 +32,7 @@ def servers() -> Iterator[fleets.Servers]:
 def plane(tmp_path_factory, servers: fleets.Servers) -> Iterator[Plane]:
     """A control plane whose operators run, and which ends with the tests, also when they fail."""
     with running(tmp_path_factory.mktemp("operators") / "state") as found:
+        cluster.define(found.made)
         found.do("create", "namespace", operators.SPACE)
         operators.start_keda(found, f"http://{servers.http}")
         operators.start_external_secrets(found)
