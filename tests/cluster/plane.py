@@ -97,6 +97,11 @@ def identity(item: Object) -> tuple[str, str, str]:
     return item["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
+def listed(items: Iterable[Object]) -> str:
+    """Return objects as one document for kubectl."""
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items]})
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Plane]:
     """Start a control plane, and stop exactly it.

@@ -9,7 +9,7 @@ import pytest
 
 from fleetform.objects import admission
 from tests.cluster import fleet
-from tests.cluster.plane import Object, Plane
+from tests.cluster.plane import Object, Plane, listed
 
 SPACE = "guarded"
 OURS = {"app.kubernetes.io/part-of": "agent-fleet"}
@@ -23,12 +23,12 @@ def namespace(name: str, **labels: str) -> Object:
 @pytest.fixture(scope="module")
 def guarded(plane: Plane) -> Iterator[Plane]:
     """A control plane with the policies, once they act."""
-    body = {"apiVersion": "v1", "kind": "List", "items": list(admission.build())}
-    plane.apply("-f", "-", text=json.dumps(body))
+    policies = listed(admission.build())
+    plane.apply("-f", "-", text=policies)
     plane.apply("-f", "-", text=json.dumps(namespace(SPACE, **OURS, **RESTRICTED)))
     plane.until(lambda: _refused(plane, namespace("unguarded", **OURS)) != "", "the policies act")
     yield plane
-    plane.do("delete", "-f", "-", "--wait=true", text=json.dumps(body))
+    plane.do("delete", "-f", "-", "--wait=true", text=policies)
     plane.do("delete", "namespace", SPACE, "--wait=true")
 
 

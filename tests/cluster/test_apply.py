@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.cluster import fleet
-from tests.cluster.plane import FIELD_MANAGER, Object, Plane, identity
-from tests.cluster.ways import MANAGERS, WAYS, listed
+from tests.cluster.plane import FIELD_MANAGER, Object, Plane, identity, listed
+from tests.cluster.ways import MANAGERS, WAYS
 from tests.fleet import fleetform
 from tests.tools import ROOT
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.cluster import fleet
-from tests.cluster.plane import Object, Plane
+from tests.cluster.plane import Object, Plane, listed
 
 TABLES = Path(__file__).with_name("rights")
 RBAC = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
@@ -38,8 +38,7 @@ def environment(request, plane: Plane) -> str:
         for item in fleet.objects(name)
         if item["kind"] in ("Namespace", "ServiceAccount", *RBAC)
     ]
-    body = {"apiVersion": "v1", "kind": "List", "items": wanted}
-    plane.apply("-f", "-", text=json.dumps(body))
+    plane.apply("-f", "-", text=listed(wanted))
     return name
 
 
@@ -85,8 +84,7 @@ def review(ask: Ask) -> Object:
 
 def answers(plane: Plane, asks: list[Ask]) -> dict[Ask, bool]:
     """Return what the API server says to many questions at once: kubectl costs more than they do."""
-    body = {"apiVersion": "v1", "kind": "List", "items": [review(ask) for ask in asks]}
-    text = plane.do("create", "-f", "-", "-o", "json", text=json.dumps(body))
+    text = plane.do("create", "-f", "-", "-o", "json", text=listed(review(ask) for ask in asks))
     decoder, found, at = json.JSONDecoder(), [], 0
     while text[at:].strip():
         at += len(text[at:]) - len(text[at:].lstrip())

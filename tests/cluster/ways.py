@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster import fleet
-from tests.cluster.plane import FIELD_MANAGER, Object, Plane
+from tests.cluster.plane import FIELD_MANAGER, Plane, identity, listed
 from tests.fleet import fleetform
 from tests.tools import ROOT
 
@@ -41,7 +41,7 @@ def flux(plane: Plane, root: Path, environment: str) -> None:
     )
     place = ("configmap", f"inventory-{environment}", "-n", "default")
     there = plane.run("get", *place, "-o", "jsonpath={.data.entries}").stdout
-    now = [[item["apiVersion"], *_named(item)] for item in objects]
+    now = [[item["apiVersion"], *identity(item)] for item in objects]
     for version, kind, space, name in json.loads(there or "[]"):
         if [version, kind, space, name] not in now:
             _prune(plane, version, kind, space, name)
@@ -116,13 +116,3 @@ MANAGERS = {
     "helm4": "helm",
 }
 """Who owns the fields of what came in by each way."""
-
-
-def listed(items: Any) -> str:
-    """Return objects as one document for kubectl."""
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": [*items]})
-
-
-def _named(item: Object) -> tuple[str, str, str]:
-    metadata = item["metadata"]
-    return item["kind"], metadata.get("namespace", ""), metadata["name"]

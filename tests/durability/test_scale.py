@@ -101,7 +101,7 @@ def test_time_is_linear_and_memory_bounded(tmp_path):
 def selectors(item: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Yield every label selector within an object, wherever it stands."""
     for key, value in item.items():
-        if key in ("matchLabels",) or (key == "selector" and item.get("ports")):
+        if key == "matchLabels" or (key == "selector" and item.get("ports")):
             yield value
         elif isinstance(value, dict):
             yield from selectors(value)

@@ -1,13 +1,12 @@
 """One control plane with three operators, and each fleet applied to it once."""
 
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 from redis import Redis
 
-from tests.cluster.plane import Object, Plane, cluster, running
+from tests.cluster.plane import Object, Plane, cluster, listed, running
 from tests.operators import backends, fleets, operators, stores
 from tests.tools import module
 
@@ -70,7 +69,7 @@ def applied(request, plane: Plane, servers: fleets.Servers, tmp_path_factory) ->
 
 def apply(plane: Plane, items: list[Object]) -> None:
     """Apply objects on the server's side, in their order."""
-    plane.apply("-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    plane.apply("-f", "-", text=listed(items))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
