@@ -87,15 +87,7 @@ def _served(
     form: Format,
 ) -> Iterator[str]:
     plan = laptop.agent_of(name, env, agents, environments, form)
-    local = laptop.localised(
-        plan,
-        laptop.known_values(env_file),
-        model=model,
-        memory=memory,
-        keep_auth=False,
-        keep_tracing=False,
-    )
-    laptop.show(local)
+    local = laptop.localised(plan, env_file, model=model, memory=memory)
     port = _free_port()
     with laptop.serving(local, port=port, model=model, quiet=True) as process:
         url = f"http://127.0.0.1:{port}"

@@ -72,19 +72,21 @@ class Local:
 
 def localised(
     plan: WorkloadPlan,
-    values: Mapping[str, str],
+    env_file: Path | None,
     *,
     model: str | None,
     memory: str | None,
-    keep_auth: bool,
-    keep_tracing: bool,
+    keep_auth: bool = False,
+    keep_tracing: bool = False,
 ) -> Local:
-    """Return an agent's configuration for a laptop."""
+    """Return an agent's configuration for a laptop, and show what was changed for it."""
+    values = known_values(env_file)
     data = dict(plan.config.data) if plan.config else {}
     document = json.loads(data.pop("agent.json"))
     local = Local(document, data)
     _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
     local.document = _with_values(local, document, values, stand_in=model == SCRIPTED)
+    _show(local)
     return local
 
 
@@ -199,7 +201,7 @@ def serving(
                 process.wait()
 
 
-def show(local: Local) -> None:
+def _show(local: Local) -> None:
     """Print what was changed for a laptop, and stop when something is missing."""
     for note in dict.fromkeys(local.notes):
         typer.echo(f"note: {note}", err=True)

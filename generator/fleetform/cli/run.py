@@ -71,13 +71,12 @@ def command(
     plan = laptop.agent_of(agent, env, agents, environments, form)
     local = laptop.localised(
         plan,
-        laptop.known_values(env_file),
+        env_file,
         model=model,
         memory=memory,
         keep_auth=keep_auth,
         keep_tracing=keep_tracing,
     )
-    laptop.show(local)
     typer.echo(f"{plan.name} on http://127.0.0.1:{port}, stop with Ctrl-C", err=True)
     typer.echo(f"  talk to it: fleetform chat http://127.0.0.1:{port}", err=True)
     signal.signal(signal.SIGTERM, _interrupt)
