@@ -85,14 +85,7 @@ class StreamedAnswer:
             return
         if not payload or self.done:
             return
-        try:
-            chunk = orjson.loads(payload)
-        except ValueError:
-            raise ModelError("invalid", "an event of the stream is not JSON") from None
-        if not isinstance(chunk, dict):
-            raise ModelError("invalid", "an event of the stream is no JSON object")
-        if chunk.get("error"):
-            raise ModelError("server_error", f"error in the stream: {wire.error_text(payload)}")
+        chunk = wire.read(payload, "an event of the stream", "in the stream")
         try:
             self._chunk(chunk)
         except (KeyError, IndexError, TypeError, AttributeError):

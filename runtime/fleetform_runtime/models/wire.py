@@ -109,20 +109,30 @@ def _content(content: str | list[str | Image]) -> Any:
     ]
 
 
+def read(raw: bytes, what: str, where: str) -> dict[str, Any]:
+    """Read one JSON object of a model's; `what` it is and `where` an error stood are for the message.
+
+    Raises:
+        ModelError: it is none, or it tells of an error.
+    """
+    try:
+        data = orjson.loads(raw)
+    except ValueError:
+        raise ModelError("invalid", f"{what} is not JSON") from None
+    if not isinstance(data, dict):
+        raise ModelError("invalid", f"{what} is no JSON object")
+    if data.get("error"):
+        raise ModelError("server_error", f"error {where}: {error_text(raw)}")
+    return data
+
+
 def answer(raw: bytes, key: str) -> Assistant:
     """Read an answer that came in one piece.
 
     Raises:
         ModelError: it is not an answer of the protocol; some proxies send errors with status 200.
     """
-    try:
-        data = orjson.loads(raw)
-    except ValueError:
-        raise ModelError("invalid", "the answer is not JSON") from None
-    if not isinstance(data, dict):
-        raise ModelError("invalid", "the answer is no JSON object")
-    if data.get("error"):
-        raise ModelError("server_error", f"error with status 200: {error_text(raw)}")
+    data = read(raw, "the answer", "with status 200")
     try:
         choice = data["choices"][0]
         message = choice["message"]

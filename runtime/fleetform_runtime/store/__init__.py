@@ -180,11 +180,7 @@ def read_session(row: bytes | str) -> Session:
     Raises:
         UnreadableRecordError: it is not one.
     """
-    try:
-        body = orjson.loads(row)
-        session = Session(**{name: body[name] for name in _SESSION})
-    except (ValueError, KeyError, TypeError):
-        raise UnreadableRecordError("a stored session cannot be read") from None
+    session = Session(**_fields(row, _SESSION, "session"))
     texts = (session.id, session.user, session.title, session.model, session.mark)
     numbers = (session.revision, session.created, session.updated, session.messages)
     if not all(isinstance(text, str) for text in texts) or not all(
@@ -226,15 +222,20 @@ def read_run(row: bytes | str) -> Run:
     Raises:
         UnreadableRecordError: it is not one.
     """
-    try:
-        body = orjson.loads(row)
-        run = Run(**{name: body[name] for name in _RUN})
-    except (ValueError, KeyError, TypeError):
-        raise UnreadableRecordError("a stored run cannot be read") from None
+    run = Run(**_fields(row, _RUN, "run"))
     texts = (run.id, run.user, run.session, run.status)
     if not all(isinstance(text, str) for text in texts) or not isinstance(run.result, dict):
         raise UnreadableRecordError("a stored run has fields of other types")
     return run
+
+
+def _fields(row: bytes | str, names: tuple[str, ...], kind: str) -> dict[str, Any]:
+    """Return the named fields of a stored record."""
+    try:
+        body = orjson.loads(row)
+        return {name: body[name] for name in names}
+    except (ValueError, KeyError, TypeError):
+        raise UnreadableRecordError(f"a stored {kind} cannot be read") from None
 
 
 _SESSION = tuple(Session.__dataclass_fields__)

@@ -3,8 +3,7 @@
 OpenTelemetry is imported only when traces are switched on: it would be a third of the start.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import orjson
@@ -36,20 +35,16 @@ class Span(Protocol):
 class Spans(Protocol):
     """Where spans begin."""
 
-    @contextmanager
-    def run(self, attributes: dict[str, Any], parent: str | None, text: str) -> Iterator[Span]:
+    def run(
+        self, attributes: dict[str, Any], parent: str | None, text: str
+    ) -> AbstractContextManager[Span]:
         """Span one run of the agent."""
-        yield NO_SPAN
 
-    @contextmanager
-    def chat(self, model: str, request: ChatRequest) -> Iterator[Span]:
+    def chat(self, model: str, request: ChatRequest) -> AbstractContextManager[Span]:
         """Span one request to a model."""
-        yield NO_SPAN
 
-    @contextmanager
-    def tool(self, tool: Tool, call: ToolCall) -> Iterator[Span]:
+    def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
         """Span one call of a tool."""
-        yield NO_SPAN
 
     def close(self) -> None:
         """Export what is left."""
@@ -72,26 +67,28 @@ class _NoSpan:
         return None
 
 
-NO_SPAN = _NoSpan()
+_NOTHING: AbstractContextManager[Span] = nullcontext(_NoSpan())
 
 
 class NoSpans:
     """Trace nothing."""
 
-    @contextmanager
-    def run(self, attributes: dict[str, Any], parent: str | None, text: str) -> Iterator[Span]:
+    def run(
+        self, attributes: dict[str, Any], parent: str | None, text: str
+    ) -> AbstractContextManager[Span]:
         """Span nothing."""
-        yield NO_SPAN
+        del attributes, parent, text
+        return _NOTHING
 
-    @contextmanager
-    def chat(self, model: str, request: ChatRequest) -> Iterator[Span]:
+    def chat(self, model: str, request: ChatRequest) -> AbstractContextManager[Span]:
         """Span nothing."""
-        yield NO_SPAN
+        del model, request
+        return _NOTHING
 
-    @contextmanager
-    def tool(self, tool: Tool, call: ToolCall) -> Iterator[Span]:
+    def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
         """Span nothing."""
-        yield NO_SPAN
+        del tool, call
+        return _NOTHING
 
     def close(self) -> None:
         """Nothing is left."""
