@@ -408,9 +408,9 @@ def test_the_folders_of_targets_are_those_that_are_written(tmp_path):
     everything = "  targets: [manifests, helm, kustomize, flux]\n"
     write(tmp_path, {**GOOD, "environments/prod.yaml": ENVIRONMENT + everything})
     assert fleetform("render", cwd=tmp_path).code == 0
-    from fleetform.cli.render import FOLDERS, Target
+    from fleetform.cli.render import TARGETS, Target
 
-    assert {*FOLDERS} == {*Target}
-    for name, pattern in FOLDERS.items():
+    assert {*TARGETS} == {*Target}
+    for name, target in TARGETS.items():
         if name != "argocd":
-            assert (tmp_path / pattern.format(env="prod") / ".fleetform.json").is_file(), name
+            assert (tmp_path / target.folder("prod") / ".fleetform.json").is_file(), name

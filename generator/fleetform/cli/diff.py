@@ -10,6 +10,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import DRIFT, Format, reported
+from fleetform.targets import manifests
 from fleetform.write import Changes, diff
 
 
@@ -50,4 +51,4 @@ def command(
 
 def _texts(agents: list[Path], environments: Path, name: str) -> dict[str, str]:
     folders = pipeline.render(agents, environments, name, ["manifests"]).folders
-    return folders[f"rendered/{name}"]
+    return folders[manifests.folder(name)]

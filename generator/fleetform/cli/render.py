@@ -12,16 +12,8 @@ import fleetform
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, Format, reported, show
+from fleetform.targets import TARGETS
 from fleetform.write import RECORD, Changes, Output, diff, write_all
-
-FOLDERS = {
-    "manifests": "rendered/{env}",
-    "helm": "charts/values/{env}",
-    "kustomize": "kustomize/overlays/{env}",
-    "flux": "flux/{env}",
-    "argocd": "argocd/{env}",
-}
-"""Where each target writes for an environment."""
 
 
 class Target(StrEnum):
@@ -106,8 +98,8 @@ def command(
 
 def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
     """Name folders of targets that the environment had once: nobody keeps them up to date."""
-    for name, pattern in FOLDERS.items():
-        folder = pattern.format(env=env)
+    for name, target in TARGETS.items():
+        folder = target.folder(env)
         if folder not in rendered and (out / folder / RECORD).is_file():
             typer.echo(
                 f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"

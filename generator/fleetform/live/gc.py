@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fleetform.live.api import Api, Object
-from fleetform.objects.manifest import PART_OF
+from fleetform.objects.manifest import PART_OF, WORKLOADS
 
 REVISION = re.compile(r"-config-[0-9a-f]{8}$")
 OURS = f"app.kubernetes.io/part-of={PART_OF}"
@@ -22,9 +22,6 @@ HOLDERS = (
     ("batch/v1", "Job", ("spec", "template", "spec")),
     ("batch/v1", "CronJob", ("spec", "jobTemplate", "spec", "template", "spec")),
 )
-
-
-WORKLOADS = ("Deployment", "StatefulSet")
 
 
 class Revision(NamedTuple):

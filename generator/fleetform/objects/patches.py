@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 
 from fleetform import rights
 from fleetform.objects import Unit, pod_security
-from fleetform.objects.manifest import Manifest
+from fleetform.objects.manifest import WORKLOADS, Manifest
 from fleetform.plan.model import FleetPlan, ObjectPatch
 from fleetform.problems import Problem, did_you_mean
 
 Path = tuple[str | int, ...]
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
-WORKLOADS = ("Deployment", "StatefulSet")
 ROLES = ("Role", "ClusterRole")
 _BOUND = "grant rights in the spec that they are for: `rbac`"
 _ACCOUNT = "each workload has its own account: give it rights with `rbac`"

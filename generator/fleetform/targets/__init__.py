@@ -11,18 +11,19 @@ from fleetform.targets.build import Build, Folders
 
 
 class Target(NamedTuple):
-    """A way to deliver: the files that it writes, and what it cannot hold."""
+    """A way to deliver: an environment's folder, the files that it writes, and what it cannot hold."""
 
+    folder: Callable[[str], str]
     folders: Callable[[Build], Folders]
     problems: Callable[[Build], Iterator[Problem]] = lambda _: iter(())
 
 
 TARGETS = {
-    "manifests": Target(manifests.folders),
-    "helm": Target(helm.folders, helm.problems),
-    "kustomize": Target(kustomize.folders),
-    "flux": Target(flux.folders, flux.problems),
-    "argocd": Target(argocd.folders),
+    "manifests": Target(manifests.folder, manifests.folders),
+    "helm": Target(helm.folder, helm.folders, helm.problems),
+    "kustomize": Target(kustomize.folder, kustomize.folders),
+    "flux": Target(flux.folder, flux.folders, flux.problems),
+    "argocd": Target(argocd.folder, argocd.folders),
 }
 
 

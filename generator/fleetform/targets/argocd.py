@@ -15,6 +15,11 @@ WAVE = "argocd.argoproj.io/sync-wave"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 
+def folder(environment: str) -> str:
+    """Return the folder of an environment."""
+    return f"argocd/{environment}"
+
+
 def folders(build: Build) -> Folders:
     """Return `argocd/ENV`, which is itself the path of an Application."""
     source = generated(f"environment {build.plan.environment}")
@@ -23,7 +28,7 @@ def folders(build: Build) -> Folders:
         files["project.yaml"] = File(source, [_project(build)])
     top = kustomization(resources=sorted(files))
     files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
-    return {f"argocd/{build.plan.environment}": files}
+    return {folder(build.plan.environment): files}
 
 
 def _project_name(build: Build) -> str:

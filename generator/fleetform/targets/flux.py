@@ -43,6 +43,11 @@ HEALTH = {
 """When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
 
 
+def folder(environment: str) -> str:
+    """Return the folder of an environment."""
+    return f"flux/{environment}"
+
+
 def folders(build: Build) -> Folders:
     """Return `flux/ENV`: what stands above `releases` is for the Kustomization of the cluster."""
     source = generated(f"environment {build.plan.environment}")
@@ -54,7 +59,7 @@ def folders(build: Build) -> Folders:
     files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
     if build.plan.gitops.helm:
         files |= _releases(build)
-    return {f"flux/{build.plan.environment}": files}
+    return {folder(build.plan.environment): files}
 
 
 def problems(build: Build) -> Iterator[Problem]:

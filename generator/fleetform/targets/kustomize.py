@@ -46,10 +46,15 @@ class Part(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+def folder(environment: str) -> str:
+    """Return the folder of an environment."""
+    return f"kustomize/overlays/{environment}"
+
+
 def folders(build: Build) -> Folders:
     """Return `kustomize/overlays/ENV`, and `kustomize/base` when there is an abstract root."""
     parts = [*_parts(build.units)]
-    overlay = f"kustomize/overlays/{build.plan.environment}"
+    overlay = folder(build.plan.environment)
     if build.base is None:
         return {overlay: _tree(parts, _whole(parts))}
     bases = {part.path: part for part in _parts(build.base.units)}

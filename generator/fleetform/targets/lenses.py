@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fleetform.objects import namespace_objects, workload_objects
-from fleetform.objects.manifest import Manifest
+from fleetform.objects.manifest import WORKLOADS, Manifest
 from fleetform.objects.patches import Change, Path, differences
 from fleetform.plan.model import NamespacePlan, WorkloadPlan
 from fleetform.targets import values
@@ -227,7 +227,7 @@ def of_workload(
     turned: dict[str, Any] = {}
     for before, after in pairs:
         for change in differences(before, after):
-            if change.path in PLAN and before["kind"] in ("Deployment", "StatefulSet"):
+            if change.path in PLAN and before["kind"] in WORKLOADS:
                 turned[PLAN[change.path]] = change.new or 0
     wanted = values.whole_workload(plan._replace(**turned))
     missing = [*_cover(plan, pairs, AGENT, wanted, values.defaults("agent"))]

@@ -15,12 +15,17 @@ SHARED = "_namespace.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
 
+def folder(environment: str) -> str:
+    """Return the folder of an environment."""
+    return f"rendered/{environment}"
+
+
 def folders(build: Build) -> Folders:
     """Return `rendered/ENV`."""
     found = {path(unit): File(generated(unit.source), list(unit.objects)) for unit in build.units}
     if build.plan.kustomization:
         found |= _kustomizations(build.units)
-    return {f"rendered/{build.plan.environment}": found}
+    return {folder(build.plan.environment): found}
 
 
 def path(unit: Unit) -> str:

@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.objects.manifest import WORKLOADS
+
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
 
-SCALED = frozenset(("Deployment", "StatefulSet"))
 _BINDINGS = frozenset(("RoleBinding", "ClusterRoleBinding"))
 _FEW = 1
 """On so many objects a label is changed by a patch."""
@@ -74,7 +75,9 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     found = {key: value for (key, value), count in sorted(new.items()) if count > _FEW}
     if not found:
         return None
-    templates = [_labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in SCALED]
+    templates = [
+        _labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in WORKLOADS
+    ]
     # Kustomize labels the templates of claims along with those of pods.
     claims = any("volumeClaimTemplates" in item["spec"] for item in wanted if "spec" in item)
     inner = {
@@ -86,7 +89,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
 
     def change(item: Object) -> Object:
         item = {**item, "metadata": _labelled(item["metadata"], found)}
-        if item["kind"] not in SCALED or not inner:
+        if item["kind"] not in WORKLOADS or not inner:
             return item
         template = item["spec"]["template"]
         template = {**template, "metadata": _labelled(template.get("metadata", {}), inner)}
@@ -174,7 +177,9 @@ def _split(image: str) -> tuple[str, str, str]:
 
 
 def _containers(item: Object) -> Iterator[tuple[str, int, Object]]:
-    pod = item.get("spec", {}).get("template", {}).get("spec") if item["kind"] in SCALED else None
+    pod = (
+        item.get("spec", {}).get("template", {}).get("spec") if item["kind"] in WORKLOADS else None
+    )
     for field in ("initContainers", "containers"):
         for number, container in enumerate(pod.get(field, ()) if pod else ()):
             if "image" in container:
@@ -188,7 +193,7 @@ def _images(item: Object) -> dict[tuple[str, str], str]:
 
 
 def _with_images(item: Object, entries: list[Object]) -> Object:
-    if item["kind"] not in SCALED:
+    if item["kind"] not in WORKLOADS:
         return item
     spec = item["spec"]
     pod = dict(spec["template"]["spec"])
@@ -208,20 +213,20 @@ def replicas(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     counts = {
         item["metadata"]["name"]: item["spec"]["replicas"]
         for base, item in pairs
-        if item["kind"] in SCALED
+        if item["kind"] in WORKLOADS
         and type(item["spec"].get("replicas")) is int
         and base["spec"].get("replicas") != item["spec"]["replicas"]
     }
     for item in wanted:
         name = item["metadata"]["name"]
-        if item["kind"] in SCALED and item["spec"].get("replicas") != counts.get(name):
+        if item["kind"] in WORKLOADS and item["spec"].get("replicas") != counts.get(name):
             counts.pop(name, None)
     if not counts:
         return None
 
     def change(item: Object) -> Object:
         count = counts.get(item["metadata"]["name"])
-        if count is None or item["kind"] not in SCALED:
+        if count is None or item["kind"] not in WORKLOADS:
             return item
         return {**item, "spec": {**item["spec"], "replicas": count}}
 
