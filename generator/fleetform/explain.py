@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
-from fleetform.objects.patches import dotted
+from fleetform.platforms.kubernetes.objects.patches import dotted
 from fleetform.problems import Mark
 from fleetform.tree import KEYED_LISTS, Map, Seq, identity, mark_at
 
 if TYPE_CHECKING:
-    from fleetform.objects.patches import Applied
+    from fleetform.platforms.kubernetes.objects.patches import Applied
     from fleetform.resolve.layers import Layer
 
 DEFAULT = "built-in default"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
@@ -15,11 +16,11 @@ from fleetform.problems import Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
-    from fleetform.objects.patches import Applied
-    from fleetform.plan.model import FleetPlan
+    from fleetform.platforms.kubernetes.model import FleetPlan
+    from fleetform.platforms.kubernetes.objects.patches import Applied
+    from fleetform.platforms.kubernetes.targets.build import Base, Build
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
-    from fleetform.targets.build import Base, Build
 
 
 @dataclass(slots=True)
@@ -63,14 +64,6 @@ def _checked(document: SpecDocument) -> Iterable[Problem]:
         yield from _patches(document.tree)
 
 
-_PATCHED = {
-    "Agent": "AgentSpec",
-    "MCPServer": "McpServerSpec",
-    "MemoryStore": "MemoryStoreSpec",
-    "ModelConfig": "ModelSettings",
-}
-
-
 def _patches(tree: Map) -> Iterable[Problem]:
     """Check each patch against the spec of the kind that it changes."""
     spec = tree.get("spec")
@@ -80,9 +73,12 @@ def _patches(tree: Map) -> Iterable[Problem]:
             (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
         )
         kind = target.get("kind") if isinstance(target, Map) else None
-        if isinstance(body, Map) and isinstance(kind, str) and kind in _PATCHED:
+        if isinstance(body, Map) and isinstance(kind, str) and kind in kinds.PATCHED:
             yield from check(
-                kind, body, definition=_PATCHED[kind], prefix=("spec", "patches", number, "spec")
+                kind,
+                body,
+                definition=kinds.BY_NAME[kind].spec,
+                prefix=("spec", "patches", number, "spec"),
             )
 
 
@@ -110,10 +106,14 @@ def fleet_of(
 
 
 def plan_of(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
-    """Plan a fleet; None when an error stands in the way."""
+    """Plan a fleet for Kubernetes; None when an error stands in the way."""
     from fleetform.plan import plan  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.bind import bind  # noqa: PLC0415
 
-    return plan(fleet)
+    planned, problems = plan(fleet)
+    bound, said = bind(fleet, planned)
+    problems += said
+    return None if errors(problems) else bound, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def render(
 
     Raises SpecError when an error stands in the way.
     """
-    from fleetform.targets import texts  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.targets import texts  # noqa: PLC0415
 
     built, problems = build(agents, environments, name, targets)
     return Rendering(texts(built, built.plan.targets), tidy(problems))
@@ -157,10 +157,10 @@ def judged(
     specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
 ) -> tuple[Build | None, list[Problem]]:
     """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
-    from fleetform import objects  # noqa: PLC0415
-    from fleetform.objects import patches  # noqa: PLC0415
-    from fleetform.targets import problems as refused  # noqa: PLC0415
-    from fleetform.targets.build import Build  # noqa: PLC0415
+    from fleetform.platforms.kubernetes import objects  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.objects import patches  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.targets import problems as refused  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.targets.build import Build  # noqa: PLC0415
 
     spaces = read([environments])
     fleet, problems = fleet_of(specs, spaces, name, str(environments), targets)
@@ -175,11 +175,11 @@ def judged(
 
 def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
     """Build what the abstract root of an environment can render; None when it has no such root."""
-    from fleetform.objects import build, patches  # noqa: PLC0415
-    from fleetform.plan.outline import outline  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.bind.outline import outline  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.objects import build, patches  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.targets.build import Base  # noqa: PLC0415
     from fleetform.resolve import resolve  # noqa: PLC0415
     from fleetform.resolve.environment import base, chain  # noqa: PLC0415
-    from fleetform.targets.build import Base  # noqa: PLC0415
 
     root = base(chain(environments.documents, fleet.environment_name, ""))
     if root is None:
@@ -212,10 +212,10 @@ def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | N
     return plan, problems
 
 
-def patched(fleet: Fleet, resolved: Resolved) -> list[Applied]:
+def patched(fleet: Fleet, resolved: Resolved[Any]) -> list[Applied]:
     """Return what object patches changed in the objects of a spec, as far as it can be planned."""
-    from fleetform import objects  # noqa: PLC0415
-    from fleetform.objects import patches  # noqa: PLC0415
+    from fleetform.platforms.kubernetes import objects  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.objects import patches  # noqa: PLC0415
 
     trees = [fleet.environment_tree, resolved.tree]
     if not any(at(tree, ("spec", VERBATIM)) for tree in trees):
@@ -246,7 +246,7 @@ def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[L
     return view.read("Environment", without_nulls(chains.merged(found))), chains.layers(found)
 
 
-def own_layer(resolved: Resolved) -> list[Layer]:
+def own_layer(resolved: Resolved[Any]) -> list[Layer]:
     """Return the one layer of a kind that is what its document says."""
     from fleetform.resolve.layers import Layer  # noqa: PLC0415
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
+from fleetform import kinds
 from fleetform.check import schema
 from fleetform.tree import Map, leaves, locate
 
 WEAKENS = "Weakens:"
 """How the description of a field begins that gives something up."""
-KINDS = ("Agent", "AgentTemplate", "MCPServer", "MemoryStore", "ModelConfig", "Tool", "Environment")
 
 
 class Policy(NamedTuple):
@@ -58,7 +58,7 @@ class Weakening(NamedTuple):
 def weakening_fields() -> dict[str, str]:
     """Return the fields that weaken, by their names, with what they say."""
     found: dict[str, str] = {}
-    for kind in KINDS:
+    for kind in kinds.NAMES:
         for definition in schema(kind)["$defs"].values():
             for name, rule in definition.get("properties", {}).items():
                 says = rule.get("description", "")

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from fleetform import emit
-from fleetform.targets import values
+from fleetform.platforms.kubernetes.targets import values
 from tests.conformance import kubeconform, readers
 from tests.parity.charts import CHARTS, HELMS, validator
 from tests.parity.objects import by_key, differences

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleetform.objects import admission
+from fleetform.platforms.kubernetes.objects import admission
 from tests.cluster import fleet
 from tests.cluster.plane import Object, Plane, listed
 

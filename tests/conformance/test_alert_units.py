@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fleetform.alerts import groups
 from fleetform.emit import emit
+from fleetform.platforms.kubernetes.alerts import groups
 
 from . import promtool
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fleetform import emit, pipeline
-from fleetform.plan.config import PROMPT
-from fleetform.targets import helm, texts
-from fleetform.targets.build import Build
+from fleetform.plan.settings import PROMPT
+from fleetform.platforms.kubernetes.targets import helm, texts
+from fleetform.platforms.kubernetes.targets.build import Build
 from tests.conformance import readers
 from tests.fleet import API, write
 from tests.hostile import hidden

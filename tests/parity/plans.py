@@ -5,8 +5,9 @@ import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from fleetform.plan import config, scaling
-from fleetform.plan.model import (
+from fleetform.plan import settings
+from fleetform.platforms.kubernetes.bind import config, scaling
+from fleetform.platforms.kubernetes.model import (
     Account,
     Autoscaler,
     Claim,
@@ -22,8 +23,8 @@ from fleetform.plan.model import (
     Rbac,
     WorkloadPlan,
 )
+from fleetform.platforms.kubernetes.targets.values import DNS
 from fleetform.problems import Mark
-from fleetform.targets.values import DNS
 
 TEXTS = (
     "{{ .Values.x }}",
@@ -72,7 +73,7 @@ def _settings(**more: Any) -> dict[str, Any]:
     return {
         "contract": 1,
         "agent": {"name": "base", "namespace": "space"},
-        "prompt": {"system": {"file": config.PROMPT}},
+        "prompt": {"system": {"file": settings.PROMPT}},
         "model": {"provider": "openai", "name": "gpt"},
         "auth": {"type": "none"},
         "server": {"port": 8080, "metricsPort": 9090, "shutdownGraceSeconds": 120},
@@ -83,9 +84,9 @@ def _settings(**more: Any) -> dict[str, Any]:
 def _config(prompt: str = "You help.\n", **more: Any) -> Any:
     from fleetform import canonical
 
-    settings = _settings(**more)
-    data = {"agent.json": canonical.dumps(settings) + "\n", config.PROMPT: prompt}
-    return config.revision("base", data, config.DIRECTORY, settings)
+    document = _settings(**more)
+    data = {"agent.json": canonical.dumps(document) + "\n", settings.PROMPT: prompt}
+    return config.revision("base", data, settings.DIRECTORY, document)
 
 
 PROBE = Probe("/health", "http", 10, 3, 3)
@@ -105,7 +106,7 @@ BASE = WorkloadPlan(
     pull_policy="",
     pull_secrets=(),
     command=(),
-    args=("serve", "--config", f"{config.DIRECTORY}/agent.json"),
+    args=("serve", "--config", f"{settings.DIRECTORY}/agent.json"),
     working_dir="",
     env=(),
     ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),
@@ -123,18 +124,14 @@ BASE = WorkloadPlan(
     mounts=(),
     run_as_user=10001,
     read_only_root=True,
-    node_selector={},
-    tolerations=(),
-    affinity={},
+    pod_fields={},
     spread=(),
-    priority_class="",
-    runtime_class="",
     sidecars=(),
     init_containers=(),
     config=_config(),
     account=Account("base", True, {}),
     rbac=Rbac(False, "base", ({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]},)),
-    stateful=False,
+    kind="Deployment",
     claim_templates=(),
     headless=False,
     recreate=False,
@@ -170,7 +167,7 @@ SIGNED = TRIGGER._replace(
     secrets=(("password", "s", "k"), ("user", "s", "l")), authentication="base-trigger-0"
 )
 STATEFUL = OWN._replace(
-    stateful=True, headless=True, claim_templates=(Claim("data", "1Gi", "ReadWriteOnce", ""),)
+    kind="StatefulSet", headless=True, claim_templates=(Claim("data", "1Gi", "ReadWriteOnce", ""),)
 )
 ISSUED = BASE._replace(
     expose=Expose(
@@ -196,6 +193,16 @@ def _with(plan: WorkloadPlan, path: str, value: Any) -> WorkloadPlan:
     return changed
 
 
+POD_FIELDS: dict[str, tuple[Any, ...]] = {
+    "priorityClassName": ("high",),
+    "runtimeClassName": ("gvisor",),
+    "nodeSelector": ({"a": "true"},),
+    "tolerations": (({"operator": "Exists"}, {"key": "k", "tolerationSeconds": 0}),),
+    "affinity": (
+        {"nodeAffinity": {}},
+        {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+    ),
+}
 TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "name": (OWN, ("other", "n" * 53)),
     "namespace": (OWN, ()),  # every fleet made by chance has three
@@ -251,14 +258,9 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "mounts": (BASE, (({"name": "v", "mountPath": "/v", "readOnly": True},),)),
     "run_as_user": (BASE, (1000000,)),
     "read_only_root": (BASE, (False,)),
-    "node_selector": (BASE, ({"a": "true"},)),
-    "tolerations": (BASE, (({"operator": "Exists"}, {"key": "k", "tolerationSeconds": 0}),)),
-    "affinity": (
+    "pod_fields": (
         BASE,
-        (
-            {"nodeAffinity": {}},
-            {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
-        ),
+        tuple({name: value} for name, values in POD_FIELDS.items() for value in values),
     ),
     "spread": (
         BASE,
@@ -267,8 +269,6 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
             ({**SPREAD, "labelSelector": {"matchLabels": {"x": "y"}}},),
         ),
     ),
-    "priority_class": (BASE, ("high",)),
-    "runtime_class": (BASE, ("gvisor",)),
     "sidecars": (BASE, ((CONTAINER, {**CONTAINER, "name": "b"}),)),
     "init_containers": (BASE, ((CONTAINER,),)),
     "config": (
@@ -302,7 +302,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         BASE,
         (({"apiGroups": ["*"], "resources": ["x/y"], "resourceNames": ["z"], "verbs": ["*"]},),),
     ),
-    "stateful": (OWN, (True,)),
+    "kind": (OWN, ("StatefulSet",)),
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
     "recreate": (BASE, (True,)),

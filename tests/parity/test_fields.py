@@ -2,10 +2,11 @@
 
 import pytest
 
-from fleetform import alerts, emit
-from fleetform.objects import namespace_objects, workload_objects
-from fleetform.plan.model import NamespacePlan, WorkloadPlan
-from fleetform.targets import values
+from fleetform import emit
+from fleetform.platforms.kubernetes import alerts, podfields
+from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.platforms.kubernetes.objects import namespace_objects, workload_objects
+from fleetform.platforms.kubernetes.targets import values
 from tests.conformance import readers
 from tests.parity import charts, plans
 from tests.parity.objects import differences, of_text
@@ -34,6 +35,10 @@ SAME_PARTS = {
     for probe in ("readiness", "liveness")
     for part in ("path", "port", "period", "timeout", "failures", "initial_delay")
 }
+
+
+def test_every_plain_field_of_a_pod_is_turned():
+    assert [*plans.POD_FIELDS] == [field.name for field in podfields.PLAIN]
 
 
 def test_every_field_of_a_namespace_is_turned():

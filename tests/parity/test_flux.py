@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fleetform import pipeline
+from fleetform.platforms.kubernetes.targets import flux, manifests
 from fleetform.problems import errors
-from fleetform.targets import flux, manifests
 from tests import generated
 from tests.conformance import readers
 from tests.fleet import write

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetform import emit, pipeline
+from fleetform.platforms.kubernetes.targets import helm
+from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.problems import errors
-from fleetform.targets import helm
-from fleetform.targets.build import Build
 from tests import generated
 from tests.conformance import readers
 from tests.fleet import write

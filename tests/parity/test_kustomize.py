@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from fleetform import pipeline
 from fleetform.emit import emit_all
-from fleetform.objects import Unit
-from fleetform.plan.model import FleetPlan
+from fleetform.platforms.kubernetes.model import FleetPlan
+from fleetform.platforms.kubernetes.objects import Unit
+from fleetform.platforms.kubernetes.targets import kustomize
+from fleetform.platforms.kubernetes.targets.build import Base, Build
 from fleetform.problems import SpecError, errors
-from fleetform.targets import kustomize
-from fleetform.targets.build import Base, Build
 from tests import generated
 from tests.conformance import readers, rendered
 from tests.fleet import write

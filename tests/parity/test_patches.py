@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from fleetform import emit
-from fleetform.objects import build, patches
-from fleetform.objects.pod import security
-from fleetform.plan.model import FleetPlan, ObjectPatch, WorkloadPlan
+from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch, WorkloadPlan
+from fleetform.platforms.kubernetes.objects import build, patches
+from fleetform.platforms.kubernetes.objects.pod import security
+from fleetform.platforms.kubernetes.targets import helm, lenses
+from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.problems import Mark
-from fleetform.targets import helm, lenses
-from fleetform.targets.build import Build
 from tests.conformance import readers
 from tests.parity import charts, plans
 from tests.parity.objects import differences, of_text

@@ -3,7 +3,7 @@
 import json
 
 from fleetform import policies
-from fleetform.objects import admission
+from fleetform.platforms.kubernetes.objects import admission
 from tests.errors.cases import CASES
 from tests.fleet import AGENT, GOOD, fleetform, write
 from tests.tools import ROOT

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fleetform.objects.pod_security import violations
+from fleetform.platforms.kubernetes.objects.pod_security import violations
 from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
 from tests.manifests import COMMITTED, GENERATED, WORKLOADS, tree
 from tests.tools import pod_security_fixtures

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fleetform import view
 from fleetform.check import schema
-from fleetform.dialects import KINDS
+from fleetform.kinds import NAMES as KINDS
 from fleetform.models import model
 from tests.documents import documents, mutations, same
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetform.alerts import groups
+from fleetform.platforms.kubernetes.alerts import groups
 from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from fleetform import objects
+from fleetform.platforms.kubernetes import objects
 from tests.golden.cases import CASES, REWRITE, delivered, expected, rendered
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

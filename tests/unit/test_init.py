@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from fleetform import scaffold
-from fleetform.dialects import KINDS
+from fleetform.kinds import NAMES as KINDS
 from tests.fleet import fleetform, snapshot
 
 CHECKED = ("validate", "agents", "environments", "--env")

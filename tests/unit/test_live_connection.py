@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-from fleetform.live import api, plan
+from fleetform.platforms.kubernetes.live import api, plan
 from tests.fleet import GOOD, fleetform, write
 
 

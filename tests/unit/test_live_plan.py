@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetform.live import plan
+from fleetform.platforms.kubernetes.live import plan
 
 SPACE = "ai-agents"
 

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetform.objects.patches import differences, merge, validator
+from fleetform.platforms.kubernetes.objects.patches import differences, merge, validator
 from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
 from tests.tools import ROOT
 

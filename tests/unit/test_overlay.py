@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetform.targets.overlay import Difference
+from fleetform.platforms.kubernetes.targets.overlay import Difference
 
 
 def merged(base, wanted):

@@ -6,7 +6,7 @@ import pytest
 
 from fleetform import view
 from fleetform.check import schema
-from fleetform.dialects import KINDS
+from fleetform.kinds import NAMES as KINDS
 from fleetform.models import model
 from tests.documents import committed, same
 

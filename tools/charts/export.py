@@ -14,7 +14,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from types_of_values import AGENT, NAMESPACE, Schema
 
-from fleetform import alerts
+from fleetform.platforms.kubernetes import alerts
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -6,6 +6,7 @@ A value that is a filled map in values.yaml is closed: nothing but what stands t
 from typing import Any
 
 from fleetform.patterns import DATA_KEY
+from fleetform.platforms.kubernetes import podfields
 
 Schema = dict[str, Any]
 
@@ -149,12 +150,8 @@ AGENT: dict[str, Schema] = {
     "initContainers": CONTAINERS,
     "podLabels": LABELS,
     "podAnnotations": TEXT_MAP,
-    "nodeSelector": TEXT_MAP,
-    "tolerations": many(kubernetes("core.v1", "Toleration")),
-    "affinity": kubernetes("core.v1", "Affinity"),
+    **{field.name: field.schema for field in podfields.PLAIN},
     "topologySpreadConstraints": many(kubernetes("core.v1", "TopologySpreadConstraint")),
-    "priorityClassName": NAME,
-    "runtimeClassName": NAME,
     "replicaCount": COUNT,
     "revisionHistoryLimit": COUNT,
     "strategy": kubernetes("apps.v1", "DeploymentStrategy"),

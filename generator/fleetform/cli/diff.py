@@ -10,7 +10,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import DRIFT, Format, reported
-from fleetform.targets import manifests
+from fleetform.platforms.kubernetes.targets import manifests
 from fleetform.write import Changes, diff
 
 

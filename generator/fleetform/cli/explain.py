@@ -11,8 +11,8 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import PROBLEMS, USAGE, Format, reported, stop
-from fleetform.dialects import KINDS
 from fleetform.explain import Entry, Setting, entries, matches, patched
+from fleetform.kinds import NAMES
 from fleetform.problems import did_you_mean
 from fleetform.tree import plain
 
@@ -89,11 +89,11 @@ def _entries(
     form: Format,
 ) -> Any:
     kind, _, name = what.partition("/")
-    kind = next((known for known in KINDS if known.lower() == kind.lower()), kind)
+    kind = next((known for known in NAMES if known.lower() == kind.lower()), kind)
     if not name:
         _refuse(f"`{what}` is not KIND/NAME", "write both, such as Agent/support", USAGE)
-    if kind not in KINDS:
-        _refuse(f"there is no kind `{kind}`", did_you_mean(kind, KINDS, noun="kinds"), USAGE)
+    if kind not in NAMES:
+        _refuse(f"there is no kind `{kind}`", did_you_mean(kind, NAMES, noun="kinds"), USAGE)
     if kind == "Environment":
         typed, layers = pipeline.environment_of(spaces, name, folder)
         return entries(typed, layers)

@@ -46,7 +46,7 @@ def command(
 
       fleetform gc --env prod --keep 5 --yes
     """
-    from fleetform.live import api, gc  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.live import api, gc  # noqa: PLC0415
 
     built, problems = pipeline.build(agents, environments, env, ["manifests"])
     show(problems, Format.TEXT)

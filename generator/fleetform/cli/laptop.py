@@ -20,15 +20,15 @@ import typer
 
 from fleetform import pipeline
 from fleetform.cli.report import PROBLEMS, Format, stop
-from fleetform.plan.secrets import DIRECTORY
+from fleetform.platforms.kubernetes.containers import SECRETS
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
-    from fleetform.plan.model import WorkloadPlan
+    from fleetform.platforms.kubernetes.model import WorkloadPlan
 
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
-_REFERENCE = re.compile(rf"{re.escape(DIRECTORY)}/([^/]+)/([^/]+)")
+_REFERENCE = re.compile(rf"{re.escape(SECRETS)}/([^/]+)/([^/]+)")
 
 
 def refuse(message: str, hint: str) -> NoReturn:

@@ -10,7 +10,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, PROBLEMS, Format, reported, show
-from fleetform.objects.patches import dotted
+from fleetform.platforms.kubernetes.objects.patches import dotted
 
 SIGNS = {"create": "+", "change": "~", "recreate": "!", "refused": "!", "prune": "-"}
 
@@ -48,7 +48,7 @@ def command(
 
       fleetform plan --env prod --context eks-prod --format json
     """
-    from fleetform.live import api, plan  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.live import api, plan  # noqa: PLC0415
 
     built, problems = pipeline.build(agents, environments, env, ["manifests"])
     show(problems, Format.TEXT)

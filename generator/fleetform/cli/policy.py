@@ -54,7 +54,7 @@ def command(
 
 def _admission() -> str:
     from fleetform.emit import emit_all  # noqa: PLC0415
-    from fleetform.objects import admission  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.objects import admission  # noqa: PLC0415
 
     return emit_all(list(admission.build()))
 

@@ -13,9 +13,9 @@ import fleetform
 from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, show
-from fleetform.targets import helm, texts
-from fleetform.targets.build import Build
-from fleetform.targets.helm import Release
+from fleetform.platforms.kubernetes.targets import helm, texts
+from fleetform.platforms.kubernetes.targets.build import Build
+from fleetform.platforms.kubernetes.targets.helm import Release
 from fleetform.write import Output
 
 

@@ -12,7 +12,7 @@ import fleetform
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, Format, reported, show
-from fleetform.targets import TARGETS
+from fleetform.platforms.kubernetes.targets import TARGETS
 from fleetform.write import RECORD, Changes, Output, diff, write_all
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetform.cli.report import USAGE, reported
-from fleetform.dialects import KINDS
+from fleetform.kinds import NAMES
 from fleetform.problems import did_you_mean
 
 
@@ -33,14 +33,14 @@ def command(
       fleetform schema Agent > agent.schema.json
     """
     if kind is None:
-        for name in KINDS:
+        for name in NAMES:
             typer.echo(name)
         return
-    names = {name.lower(): name.lower() for name in KINDS} | {"any": "fleetform"}
+    names = {name.lower(): name.lower() for name in NAMES} | {"any": "fleetform"}
     chosen = names.get(kind.lower())
     if chosen is None:
         typer.echo(
-            f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*KINDS, 'any'), noun='kinds')}",
+            f"error: there is no kind `{kind}`\n  hint: {did_you_mean(kind, (*NAMES, 'any'), noun='kinds')}",
             err=True,
         )
         raise typer.Exit(USAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fleetform import kinds
 from fleetform.dialects import kagent
 from fleetform.patterns import OWN_API
 from fleetform.problems import Problem, did_you_mean
@@ -13,18 +14,6 @@ from fleetform.tree import Map, at, problem_at
 
 DIALECTS = {kagent.API: kagent.translate}
 """Translation of a document by its apiVersion: `(kind, tree) -> (tree or None, problems)`."""
-
-KINDS = (
-    "Agent",
-    "AgentTemplate",
-    "ModelConfig",
-    "Tool",
-    "MCPServer",
-    "MemoryStore",
-    "Workflow",
-    "WorkflowRun",
-    "Environment",
-)
 
 EMITTED_BY = {
     "Namespace": "the Environment's `namespaces.create`",
@@ -108,7 +97,7 @@ def _refuse(document: Document) -> Problem | None:
                 f"`{missing}` is not text",
                 hint=f"write `apiVersion: {OWN_API}`"
                 if missing == "apiVersion"
-                else did_you_mean("", KINDS, noun="kinds"),
+                else did_you_mean("", kinds.NAMES, noun="kinds"),
             )
         return problem_at(
             tree,
@@ -118,17 +107,17 @@ def _refuse(document: Document) -> Problem | None:
             hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here",
         )
     if api == OWN_API or api in DIALECTS:
-        if kind in KINDS:
+        if kind in kinds.NAMES:
             return None
         return problem_at(
             tree,
             ("kind",),
             "unknown-kind",
             f"unknown kind `{kind[:80]}`",
-            hint=did_you_mean(kind, KINDS, noun="kinds"),
+            hint=did_you_mean(kind, kinds.NAMES, noun="kinds"),
         )
     name = at(tree, ("metadata", "name"), "?")
-    if kind in EMITTED_BY and kind not in KINDS:
+    if kind in EMITTED_BY and kind not in kinds.NAMES:
         return problem_at(
             tree,
             ("kind",),

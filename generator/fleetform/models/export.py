@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from fleetform.models import KINDS, model
+from fleetform import kinds
+from fleetform.models import model
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 BASE = "https://fleetform.dev/schemas/v1alpha1"
@@ -48,7 +49,7 @@ def any_kind() -> dict[str, Any]:
     """Return the schema that editors use for files which hold several kinds."""
     definitions: dict[str, Any] = {}
     rules = []
-    for kind in KINDS:
+    for kind in kinds.NAMES:
         body = _generated(kind)
         definitions |= body.pop("$defs", {})
         definitions[kind] = body
@@ -65,7 +66,7 @@ def any_kind() -> dict[str, Any]:
         "description": "Any spec kind of fleetform.dev/v1alpha1.",
         "type": "object",
         "required": ["apiVersion", "kind", "metadata"],
-        "properties": {"kind": {"enum": list(KINDS), "description": "Kind of the document."}},
+        "properties": {"kind": {"enum": list(kinds.NAMES), "description": "Kind of the document."}},
         "allOf": rules,
         "$defs": dict(sorted(definitions.items())),
     }
@@ -73,7 +74,7 @@ def any_kind() -> dict[str, Any]:
 
 def files() -> dict[str, str]:
     """Return every schema file by name."""
-    documents = {f"{kind.lower()}.json": schema(kind) for kind in KINDS}
+    documents = {f"{kind.lower()}.json": schema(kind) for kind in kinds.NAMES}
     documents["fleetform.json"] = any_kind()
     return {
         name: json.dumps(body, indent=2, ensure_ascii=False) + "\n"

@@ -1,19 +1,18 @@
-"""A resolved fleet → plans: every decision taken, every rule checked, all problems at once."""
+"""A resolved fleet → its plan: what runs and who talks to whom, every rule checked, all problems at once."""
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from fleetform import rules
-from fleetform.plan import delivery, kinds, namespaces, network, patches, workload
+from fleetform import kinds, rules
+from fleetform.plan import containers, scaling, workloads
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import FleetPlan, NamespacePlan, WorkloadPlan
-from fleetform.plan.scaling import decide
-from fleetform.problems import Problem, errors
-from fleetform.resolve.catalog import Key
+from fleetform.plan.model import Exposure, Link, Plan, Scrape, Shape, Workload
+from fleetform.problems import Problem
 from fleetform.resolve.hosts import is_deployed
-from fleetform.resolve.references import Uses, uses
+from fleetform.resolve.ports import metrics_port
+from fleetform.resolve.references import uses
+from fleetform.rules.environments import path_of
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -21,95 +20,110 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-def plan(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
-    """Return the plan of an environment, None when an error stands in its way, and all problems."""
-    drafts, problems = draft_all(fleet)
-    # Errors do not end it here: what planning finds is said in the same run.
-    closed, spaces = close(fleet, drafts, problems)
-    if errors(problems):
-        return None, problems
-    return whole(fleet, [workload for _, workload in closed], spaces), problems
+def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
+    """Return the plan of an environment, and what is wrong with it.
 
-
-def draft_all(fleet: Fleet) -> tuple[list[Draft], list[Problem]]:
-    """Return a draft of every workload, and what the rules and the drafting have to say."""
-    references = {agent.key: uses(fleet, agent) for agent in fleet.of("Agent")}
+    Errors do not end it: what platforms find is said in the same run.
+    """
+    references = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
     problems = [*rules.problems(fleet, references)]
-    return _drafts(fleet, references, problems), problems
+    drafts = [
+        workloads.agent(fleet, agent, references[agent.key], problems)
+        for agent in fleet.of(kinds.AGENT)
+    ]
+    drafts += [
+        workloads.server(fleet, item, problems)
+        for item in fleet.of(kinds.MCP_SERVER)
+        if is_deployed(item)
+    ]
+    drafts += [
+        workloads.store(fleet, item, problems)
+        for item in fleet.of(kinds.MEMORY_STORE)
+        if is_deployed(item)
+    ]
+    closed = tuple(_closed(fleet, draft, problems) for draft in drafts)
+    return Plan(fleet.environment_name, closed, tuple(_links(drafts))), problems
 
 
-def close(
-    fleet: Fleet, drafts: list[Draft], problems: list[Problem]
-) -> tuple[list[tuple[Draft, WorkloadPlan]], list[NamespacePlan]]:
-    """Return the plans of drafts that know each other, and of their namespaces."""
-    _link(fleet, drafts)
-    spaces: dict[str, list[Draft]] = {}
-    for draft in drafts:
-        spaces.setdefault(draft.resolved.namespace, []).append(draft)
-    closed: list[tuple[Draft, WorkloadPlan]] = []
-    spaced = []
-    for space, members in sorted(spaces.items()):
-        shared = _shared_claims(members)
-        plans = [workload.workload_plan(fleet, draft, shared, problems) for draft in members]
-        closed += zip(members, plans, strict=True)
-        need = namespaces.needs(members, plans, shared)
-        spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
-    return closed, spaced
+def _links(drafts: list[Draft]) -> dict[Link, None]:
+    """Return every call between two workloads once, whichever of the two names it."""
+    rows = [(draft.resolved, *call) for draft in drafts for call in draft.calls]
+    rows += [
+        (caller, draft.resolved, ports) for draft in drafts for caller, ports in draft.called_by
+    ]
+    return {Link(caller.key, callee.key, ports): None for caller, callee, ports in rows}
 
 
-def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePlan]) -> FleetPlan:
-    """Return the plan of an environment, in order of names."""
-    return FleetPlan(
-        fleet.environment_name,
-        tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),
-        tuple(sorted(spaces, key=lambda item: item.name)),
-        tuple(patches.of_environment(fleet)),
-        fleet.targets,
-        fleet.environment.helm.charts.rstrip("/"),
-        fleet.environment.helm.version or "",
-        fleet.environment.gitops.kustomization,
-        delivery.gitops(fleet),
-        tuple(
-            sorted({*fleet.environment.namespaces.map.values(), *(item.name for item in spaces)})
+def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
+    """Return a draft's workload: what all kinds decide in the same way."""
+    resolved, spec = draft.resolved, draft.workload
+    template = spec.pod_template
+    return Workload(
+        key=resolved.key,
+        namespace=fleet.target_namespace(resolved.namespace),
+        component=draft.component,
+        shape=Shape.STATEFUL if spec.stateful else Shape.SERVICE,
+        version=draft.image[1],
+        spec=spec,
+        resolved=resolved,
+        image=draft.image[0],
+        pull_policy=draft.pull_policy or fleet.environment.images.pull_policy or "",
+        command=draft.command,
+        args=draft.args,
+        working_dir=draft.working_dir,
+        env=draft.env,
+        files=draft.files,
+        ports=draft.ports,
+        checks=draft.checks,
+        turn=draft.turn,
+        drain=draft.drain,
+        compute=containers.compute(spec.resources, containers.DEFAULT),
+        volumes=draft.volumes,
+        mounts=draft.mounts,
+        sidecars=containers.extras(fleet, resolved, template.sidecars, "sidecars", problems),
+        init=containers.extras(
+            fleet, resolved, template.init_containers, "initContainers", problems
         ),
+        extra_volumes=containers.extra_volumes(template),
+        scale=scaling.scale(spec.scaling) if draft.scalable else scaling.ONE,
+        by_name=(draft.by_name or spec.stateful) and bool(draft.ports),
+        exposure=_exposure(fleet, draft, problems),
+        scrape=_scrape(draft),
+        reaches=tuple(draft.reaches),
+        admits=tuple(draft.admits),
+        labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
     )
 
 
-def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:
-    drafts = [
-        kinds.agent(fleet, agent, references[agent.key], problems) for agent in fleet.of("Agent")
-    ]
-    drafts += [
-        kinds.server(fleet, item, problems) for item in fleet.of("MCPServer") if is_deployed(item)
-    ]
-    drafts += [
-        kinds.store(fleet, item, problems) for item in fleet.of("MemoryStore") if is_deployed(item)
-    ]
-    return drafts
+def _exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | None:
+    given, defaults = draft.workload.expose, fleet.environment.expose
+    if given is None:
+        return None
+    port = draft.exposed_port
+    if port is None:
+        names = ", ".join(f"`{item.name}`" for item in draft.ports) or "none"
+        problems.append(
+            draft.resolved.problem(
+                ("spec", "expose"),
+                "no-port",
+                f"there is no port `{given.port or 'http'}` to expose",
+                hint=f"ports: {names}",
+                key=True,
+            )
+        )
+        return None
+    return Exposure(
+        port,
+        given.host or defaults.host or "",
+        path_of(draft.resolved),
+        defaults.request_timeout_seconds,
+    )
 
 
-def _link(fleet: Fleet, drafts: list[Draft]) -> None:
-    """Let callers in where they are expected: each egress to the fleet is an ingress of the other side."""
-    by_identity = {id(draft.resolved): draft for draft in drafts}
-    for draft in drafts:
-        resolved = draft.resolved
-        caller = network.pods(fleet.target_namespace(resolved.namespace), resolved.name)
-        for callee, ports in draft.traffic.links:
-            other = by_identity.get(id(callee))
-            if other is not None:
-                other.callers.allow(caller, ports)
-        for caller_of, ports in draft.callers.links:
-            other = by_identity.get(id(caller_of))
-            if other is not None:
-                other.traffic.allow(caller, ports)
-
-
-def _shared_claims(drafts: list[Draft]) -> set[str]:
-    """Return the names of claims that more than one pod of a namespace may mount."""
-    pods: Counter[str] = Counter()
-    for draft in drafts:
-        claims = [item.name for item in draft.workload.volumes if item.claim is not None]
-        if claims and not draft.workload.stateful:
-            most = decide(draft.resolved.name, draft.workload.scaling).most if draft.scalable else 1
-            pods.update(dict.fromkeys(claims, most))
-    return {name for name, count in pods.items() if count > 1}
+def _scrape(draft: Draft) -> Scrape | None:
+    """Return where metrics are; the generic runtime has some unless the spec says no."""
+    metrics = draft.workload.observability.metrics
+    generic = draft.component == "agent" and draft.workload.container is None
+    wanted = generic if metrics.enabled is None else metrics.enabled
+    port = metrics_port(draft.resolved) if wanted else None
+    return Scrape(port, metrics.path, metrics.interval_seconds) if port else None

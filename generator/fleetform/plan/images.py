@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fleetform.plan.names import LABEL
+from fleetform.names import LABEL
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Images

@@ -1,24 +1,91 @@
-"""The waist: everything decided about a workload or a namespace; below it nobody reads a spec."""
+"""The waist: what runs, in which shape and who talks to whom, in no platform's words.
+
+A platform binds a plan: it fills in what only it knows (addresses, where secrets are, how long a
+process may take to stop) and says as Problems what it cannot do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleetform.problems import Mark
 from fleetform.resolve import ports
+from fleetform.resolve.hosts import Address
 
-Json = Mapping[str, Any]
-"""A piece of an object in Kubernetes' own keys."""
-
+if TYPE_CHECKING:
+    from fleetform.models.workload import Workload as WorkloadSpec
+    from fleetform.resolve import Resolved
+    from fleetform.resolve.catalog import Key
+    from fleetform.tree import Path
 
 Port = ports.Port
-"""A port of the main container and of its Service."""
+"""A port of the main container, and the one under which others call it."""
+Ports = tuple[tuple[str, int], ...]
+"""Protocols and numbers at the container; none means all of them."""
 
 
-class Probe(NamedTuple):
-    """An HTTP probe (or TCP, when it has no path); times in seconds."""
+# -- what only a platform can fill in ------------------------------------------------------------
+
+
+class SecretRef(NamedTuple):
+    """A key of a Secret: as a variable its value, in settings how the runtime is told of it."""
+
+    name: str
+    key: str
+
+
+class SecretPath(NamedTuple):
+    """The path at which a key of a Secret is mounted, as text."""
+
+    name: str
+    key: str
+
+
+Settings = Mapping[str, Any]
+"""`agent.json` as data, with secrets, paths and addresses that are still to be bound."""
+
+
+# -- a workload ----------------------------------------------------------------------------------
+
+
+class Shape(Enum):
+    """How long its instances live, and whether they can stand for each other."""
+
+    SERVICE = "service"
+    """Runs for ever; every instance is as good as the next."""
+    STATEFUL = "stateful"
+    """Runs for ever; each instance has a name and volumes of its own."""
+
+
+class ConfigRef(NamedTuple):
+    """A key of configuration that is there already."""
+
+    name: str
+    key: str
+
+
+class FieldRef(NamedTuple):
+    """A fact about the running instance, such as `metadata.name`."""
+
+    path: str
+
+
+class FromVariable(NamedTuple):
+    """An argument that is the value of one of the container's variables."""
+
+    name: str
+
+
+class Variable(NamedTuple):
+    """An environment variable; text is literal, whatever signs it has."""
+
+    name: str
+    value: str | SecretRef | ConfigRef | FieldRef
+
+
+class Check(NamedTuple):
+    """A probe by HTTP, or by connecting when it has no path; times in seconds."""
 
     path: str
     port: str | int
@@ -28,271 +95,237 @@ class Probe(NamedTuple):
     initial_delay: int = 0
 
 
-class Config(NamedTuple):
-    """An immutable revision of a workload's configuration; `settings` is agent.json as data."""
+class Checks(NamedTuple):
+    """When an instance has started, can take requests, and is to be restarted."""
 
-    name: str
-    data: Mapping[str, str]
+    startup: Check | None = None
+    ready: Check | None = None
+    alive: Check | None = None
+
+
+class Compute(NamedTuple):
+    """What a container asks for and may use at most: quantities by resource."""
+
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
+class Files(NamedTuple):
+    """Configuration as files in one folder: texts by name, and settings as `agent.json`."""
+
     directory: str
-    settings: Json
+    texts: Mapping[str, str]
+    settings: Settings | None = None
 
 
-class Account(NamedTuple):
-    """The ServiceAccount of a workload."""
+class Scratch(NamedTuple):
+    """Space that ends with the instance."""
 
-    name: str
-    create: bool
-    annotations: Mapping[str, str]
-
-
-class Rbac(NamedTuple):
-    """Rights at the Kubernetes API."""
-
-    cluster: bool
-    name: str
-    rules: tuple[Json, ...]
-
-
-class Autoscaler(NamedTuple):
-    """A HorizontalPodAutoscaler."""
-
-    minimum: int
-    maximum: int
-    metrics: tuple[Json, ...]
-    behavior: Json
-
-
-class KedaTrigger(NamedTuple):
-    """One trigger and the secrets that it signs in with: (parameter, secret, key)."""
-
-    type: str
-    metadata: Mapping[str, str]
-    metric_type: str = ""
-    name: str = ""
-    secrets: tuple[tuple[str, str, str], ...] = ()
-    authentication: str = ""
-
-
-class Keda(NamedTuple):
-    """A ScaledObject."""
-
-    minimum: int
-    maximum: int
-    triggers: tuple[KedaTrigger, ...]
-    behavior: Json
-    polling_interval: int
-    cooldown_period: int
-    fallback_replicas: int | None
-
-
-class NetworkRule(NamedTuple):
-    """Peers in NetworkPolicy's own form, and the pod ports (protocol, port) between them."""
-
-    peers: tuple[Json, ...]
-    ports: tuple[tuple[str, int], ...]
-
-
-class Metrics(NamedTuple):
-    """What Prometheus scrapes."""
-
-    port: str
-    path: str
-    interval: int
-    labels: Mapping[str, str]
-
-
-class Expose(NamedTuple):
-    """Access from outside the cluster; times in seconds."""
-
-    kind: str
-    host: str
-    path: str
-    port: int
-    timeout: int
-    gateway: Json
-    ingress_class: str
-    tls_secret: str
-    issuer: Json
-
-
-class ObjectPatch(NamedTuple):
-    """A change of built objects; empty strings of the target mean any. One of the two forms is set."""
-
-    owner: str
-    """Who says it, such as `Environment prod`."""
-    kind: str
-    name: str
-    namespace: str
-    labels: Mapping[str, str]
-    merge: Json | None
-    operations: tuple[Json, ...]
-    mark: Mark
-    path: str
+    size: str
 
 
 class Claim(NamedTuple):
-    """A PersistentVolumeClaim, shared by all who name it."""
+    """Space that stays; without a mode the platform decides by who mounts it."""
 
-    name: str
     size: str
-    access_mode: str
-    storage_class: str
+    mode: str = ""
+    storage_class: str = ""
 
 
-class WorkloadPlan(NamedTuple):
-    """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
+class ConfigFolder(NamedTuple):
+    """Configuration that is there already, each key a file."""
 
     name: str
-    namespace: str
-    component: str
-    version: str
-    source: str
-    mark: Mark
-    """Where the name stands in the spec."""
-    callees: tuple[tuple[str, str], ...]
-    """Workloads of the fleet that this one calls, by namespace and name."""
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    # pods
-    pod_labels: Mapping[str, str]
-    pod_annotations: Mapping[str, str]
+
+
+class SecretFolder(NamedTuple):
+    """A whole Secret, each key a file."""
+
+    name: str
+
+
+class Volume(NamedTuple):
+    """A volume of a workload and what it is made of."""
+
+    name: str
+    source: Scratch | Claim | ConfigFolder | SecretFolder
+
+
+class Mount(NamedTuple):
+    """Where a container sees a volume."""
+
+    volume: str
+    path: str
+    read_only: bool = False
+    sub_path: str = ""
+
+
+class Extra(NamedTuple):
+    """A container beside the main one, or one that runs to its end before it."""
+
+    name: str
     image: str
     pull_policy: str
-    pull_secrets: tuple[str, ...]
     command: tuple[str, ...]
     args: tuple[str, ...]
-    working_dir: str
-    env: tuple[Json, ...]
     ports: tuple[Port, ...]
-    startup: Probe | None
-    readiness: Probe | None
-    liveness: Probe | None
-    pre_stop: int
-    grace: int
-    resources: Json
-    secrets: tuple[tuple[str, tuple[str, ...]], ...]
-    """Secrets that are mounted as files, and their keys."""
-    volumes: tuple[Json, ...]
-    """What the spec asks for, beside scratch space, configuration and secrets."""
-    mounts: tuple[Json, ...]
-    run_as_user: int
-    read_only_root: bool
-    node_selector: Mapping[str, str]
-    tolerations: tuple[Json, ...]
-    affinity: Json
-    spread: tuple[Json, ...]
-    priority_class: str
-    runtime_class: str
-    sidecars: tuple[Json, ...]
-    init_containers: tuple[Json, ...]
-    # what stands around them
-    config: Config | None
-    account: Account
-    rbac: Rbac | None
-    stateful: bool
-    claim_templates: tuple[Claim, ...]
-    headless: bool
-    recreate: bool
-    replicas: int | None
-    autoscaler: Autoscaler | None
-    keda: Keda | None
-    ingress: tuple[NetworkRule, ...]
-    egress: tuple[NetworkRule, ...]
-    metrics: Metrics | None
-    expose: Expose | None
-    retained: Mapping[str, str]
-    verbatim: Mapping[str, str]
-    patches: tuple[ObjectPatch, ...] = ()
-
-    @property
-    def selector(self) -> dict[str, str]:
-        """Return the labels that select exactly this workload's pods; they never change."""
-        return selector(self.name)
-
-    @property
-    def most(self) -> int:
-        """Return the most replicas that there can be."""
-        scaler = self.keda or self.autoscaler
-        return scaler.maximum if scaler else self.replicas or 0
+    env: tuple[Variable, ...]
+    compute: Compute
+    mounts: tuple[Mount, ...]
 
 
-def selector(name: str) -> dict[str, str]:
-    """Return the labels that select a workload's pods in its namespace."""
-    return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+class Trigger(NamedTuple):
+    """Something that asks for more or fewer instances, and the secrets that it reads with."""
+
+    type: str
+    parameters: Mapping[str, str]
+    metric_type: str = ""
+    name: str = ""
+    secrets: tuple[tuple[str, SecretRef], ...] = ()
 
 
-class ExternalSecret(NamedTuple):
-    """A Secret that the secrets operator makes: single keys, or all of the remote one."""
+class Scale(NamedTuple):
+    """Between which numbers of instances a workload runs, and what decides."""
 
-    name: str
-    remote_key: str
-    keys: tuple[str, ...]
+    least: int
+    most: int
+    triggers: tuple[Trigger, ...] = ()
+    events: bool = False
+    """Whether triggers from outside (KEDA's) decide, not the load of the instances."""
 
 
-class NamespacePlan(NamedTuple):
-    """What a namespace has once: claims, secrets, quotas, alerts."""
+class Exposure(NamedTuple):
+    """Access from outside; `timeout` in seconds."""
 
-    name: str
+    port: Port
+    host: str
+    path: str
+    timeout: int
+
+
+class Scrape(NamedTuple):
+    """Where metrics are, and how often they are read, in seconds."""
+
+    port: Port
+    path: str
+    interval: int
+
+
+# -- who talks to whom ---------------------------------------------------------------------------
+
+
+class Space(NamedTuple):
+    """Everything in a namespace, as it is called there."""
+
+    namespace: str
+
+
+class Range(NamedTuple):
+    """Addresses, such as 10.20.0.0/16."""
+
+    cidr: str
+
+
+class Outside(NamedTuple):
+    """A host outside."""
+
+    host: str
+
+
+Party = Address | Space | Range | Outside
+"""Anybody but a workload of the fleet; an address is a service that is not one."""
+
+
+class Traffic(NamedTuple):
+    """Ports between a workload and somebody who is none, and where the spec says so."""
+
+    party: Party
+    ports: Ports
+    owner: Resolved[Any]
+    path: Path
+
+
+class Link(NamedTuple):
+    """One workload of the fleet calls another."""
+
+    caller: Key
+    callee: Key
+    ports: Ports
+
+
+class Workload(NamedTuple):
+    """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
+
+    key: Key
+    """Namespace as in the specs, and name."""
+    namespace: str
+    """As the environment calls it."""
+    component: str
+    shape: Shape
+    version: str
+    spec: WorkloadSpec
+    """The workload's part of its spec: what platforms have words of their own for."""
+    resolved: Resolved[Any]
+    image: str
+    pull_policy: str
+    command: tuple[str, ...]
+    args: tuple[str | FromVariable, ...]
+    working_dir: str
+    env: tuple[Variable, ...]
+    files: Files | None
+    ports: tuple[Port, ...]
+    checks: Checks
+    turn: int
+    """Longest turn of the generic runtime in seconds, 0 for other images."""
+    drain: int
+    """Seconds that an instance needs to stop."""
+    compute: Compute
+    volumes: tuple[Volume, ...]
+    mounts: tuple[Mount, ...]
+    sidecars: tuple[Extra, ...]
+    init: tuple[Extra, ...]
+    extra_volumes: tuple[Volume, ...]
+    """Volumes that only the containers beside the main one mount."""
+    scale: Scale
+    by_name: bool
+    """Whether its instances are called one by one."""
+    exposure: Exposure | None
+    scrape: Scrape | None
+    reaches: tuple[Traffic, ...]
+    admits: tuple[Traffic, ...]
     labels: Mapping[str, str]
-    create: bool
-    namespace_labels: Mapping[str, str]
-    claims: tuple[Claim, ...]
-    secrets: tuple[ExternalSecret, ...]
-    store_name: str
-    store_kind: str
-    store_provider: Json
-    refresh_interval: str
-    quota: Mapping[str, str]
-    limits: Json
-    alerts: tuple[Json, ...]
-    alert_labels: Mapping[str, str]
-    default_deny: bool
-    retained: Mapping[str, str]
-    verbatim: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Return the name, in its namespace the only one."""
+        return self.key[1]
+
+    @property
+    def main_port(self) -> Port | None:
+        """Return the port that callers mean when they name none."""
+        return ports.main(self.ports)
 
 
-class Source(NamedTuple):
-    """A source of Flux that is rendered; `ref` in Flux's own keys."""
-
-    kind: str
-    name: str
-    url: str
-    ref: Json
-    secret: str
-
-
-class Gitops(NamedTuple):
-    """Who applies the output, from where, and how patiently."""
-
-    namespace: str = "flux-system"
-    kind: str = "GitRepository"
-    source: str = "flux-system"
-    sources: tuple[Source, ...] = ()
-    charts: Mapping[str, str] = MappingProxyType({})
-    """Names of the sources of charts that are installed from a registry."""
-    helm: bool = False
-    path: str = ""
-    interval: str = "10m"
-    retry_interval: str = "1m"
-    timeout: str = "10m"
-    url: str = ""
-    revision: str = "HEAD"
-    project: str = ""
-    destination: Json = MappingProxyType({})
-
-
-class FleetPlan(NamedTuple):
-    """One environment, decided: workloads and namespaces in order of their names."""
+class Plan(NamedTuple):
+    """One environment, decided: workloads in the order of kinds and names, and their links."""
 
     environment: str
-    workloads: tuple[WorkloadPlan, ...]
-    namespaces: tuple[NamespacePlan, ...]
-    patches: tuple[ObjectPatch, ...]
-    targets: tuple[str, ...]
-    charts: str
-    """Folder or OCI repository of the Helm charts."""
-    chart_version: str
-    kustomization: bool
-    gitops: Gitops = Gitops()
-    spaces: tuple[str, ...] = ()
-    """Namespaces in the cluster that the environment names or its workloads are in, in order."""
+    workloads: tuple[Workload, ...]
+    links: tuple[Link, ...]
+
+    def callees(self, workload: Workload) -> tuple[Workload, ...]:
+        """Return the workloads that one calls, in order of their keys."""
+        known = {item.key: item for item in self.workloads}
+        found = {link.callee for link in self.links if link.caller == workload.key}
+        return tuple(known[key] for key in sorted(found) if key in known)
+
+
+def bound(value: Any, binding: Mapping[type, Any]) -> Any:
+    """Return settings as plain data: each symbol as the function for its type gives it."""
+    kind = type(value)
+    if kind is dict:
+        return {key: bound(item, binding) for key, item in value.items()}
+    if kind is list:
+        return [bound(item, binding) for item in value]
+    bind = binding.get(kind)
+    return value if bind is None else bind(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.plan.model import FromVariable, SecretRef, Variable
 from fleetform.resolve.ports import STORE_PORTS
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
 PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
 
 
-def container(resolved: Resolved) -> Container:
+def container(resolved: Resolved[Any]) -> Container:
     """Return the container of a store's server: the spec's own, else the stock image of its type."""
     spec = resolved.spec
     own: Container | None = spec.provision.container
@@ -37,7 +38,7 @@ def container(resolved: Resolved) -> Container:
     return stock
 
 
-def workload(resolved: Resolved) -> Workload:
+def workload(resolved: Resolved[Any]) -> Workload:
     """Return a store's server as a workload: its provision, with a volume for the data."""
     spec = resolved.spec
     provision, kind = spec.provision, spec.type
@@ -62,7 +63,7 @@ def workload(resolved: Resolved) -> Workload:
     return whole
 
 
-def args(resolved: Resolved) -> Iterator[str]:
+def args(resolved: Resolved[Any]) -> Iterator[str | FromVariable]:
     """Yield the server's arguments."""
     given = resolved.spec.provision.container
     if given is not None:
@@ -75,23 +76,22 @@ def args(resolved: Resolved) -> Iterator[str]:
             "yes" if resolved.spec.provision.storage else "no",
         )
         if _password(resolved) is not None:
-            yield from ("--requirepass", f"$({PASSWORD['redis']})")
+            yield from ("--requirepass", FromVariable(PASSWORD["redis"]))
 
 
-def env(resolved: Resolved) -> Iterator[dict[str, Any]]:
+def env(resolved: Resolved[Any]) -> Iterator[Variable]:
     """Yield the server's environment: its password from the Secret that clients use."""
     spec = resolved.spec
     secret = _password(resolved)
     if secret is not None:
-        source = {"secretKeyRef": {"name": secret.name, "key": secret.key}}
-        yield {"name": PASSWORD[spec.type], "valueFrom": source}
+        yield Variable(PASSWORD[spec.type], SecretRef(secret.name, secret.key))
     if spec.type == "postgres" and spec.postgres is not None:
-        yield {"name": "POSTGRES_DB", "value": spec.postgres.database}
-        yield {"name": "POSTGRES_USER", "value": spec.postgres.username}
-        yield {"name": "PGDATA", "value": f"{DATA['postgres']}/data"}
+        yield Variable("POSTGRES_DB", spec.postgres.database)
+        yield Variable("POSTGRES_USER", spec.postgres.username)
+        yield Variable("PGDATA", f"{DATA['postgres']}/data")
 
 
-def _password(resolved: Resolved) -> SecretKey | None:
+def _password(resolved: Resolved[Any]) -> SecretKey | None:
     spec = resolved.spec
     found: SecretKey | None = None
     if spec.type == "redis" and spec.redis is not None:

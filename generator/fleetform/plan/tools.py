@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.durations import seconds
-from fleetform.plan.secrets import SecretFiles
+from fleetform.plan.model import SecretPath, SecretRef
 from fleetform.resolve import hosts
-from fleetform.resolve.ports import http_port
+from fleetform.resolve.hosts import Url
+from fleetform.resolve.ports import main_port
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import ToolUse
-    from fleetform.models.mcp_server import McpAccess, McpTls
+    from fleetform.models.agent import AgentSpec, ToolUse
+    from fleetform.models.base import SecretKey
+    from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
     from fleetform.models.model_config import ModelTls
-    from fleetform.models.tool import Authentication, Parameter, ToolSpec
+    from fleetform.models.tool import Api, Authentication, Parameter, ToolSpec
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
@@ -27,25 +29,28 @@ def present(**members: Any) -> dict[str, Any]:
     }
 
 
-def tls_files(tls: ModelTls | McpTls | None, secrets: SecretFiles) -> dict[str, Any] | None:
+def secret_of(reference: SecretKey) -> SecretRef:
+    """Return the symbol of a secret that a spec names."""
+    return SecretRef(reference.name, reference.key)
+
+
+def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:
     """Return how the other side's certificate is verified, None for the default way."""
     if tls is None:
         return None
     ca = tls.ca_secret_ref
     return present(
-        caFile=secrets.file(ca)["file"] if ca else None,
+        caFile=SecretPath(ca.name, ca.key) if ca else None,
         insecureSkipVerify=tls.insecure_skip_verify or None,
     )
 
 
-def tools(
-    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
-) -> Iterator[dict[str, Any]]:
+def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the tools of an agent: API calls, questions to people, other agents."""
     for use, tool in uses.tools:
         spec: ToolSpec = tool.spec
         if spec.type == "api" and spec.api is not None:
-            yield _api_tool(fleet, agent, use, tool, secrets)
+            yield _api_tool(fleet, agent, use, tool, spec.api)
         elif spec.type == "human":
             asked = spec.human.prompt if spec.human else None
             yield present(
@@ -64,7 +69,7 @@ def tools(
             or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
             url=service_url(fleet, other),
-            auth=_agent_auth(fleet, agent, use, other, secrets),
+            auth=_agent_auth(fleet, agent, use, other),
         )
 
 
@@ -79,16 +84,15 @@ def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str
 
 
 def _api_tool(
-    fleet: Fleet, agent: Resolved, use: ToolUse, tool: Resolved, secrets: SecretFiles
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], api: Api
 ) -> dict[str, Any]:
-    api = tool.spec.api
     return present(
         **_tool(use, tool.spec),
         type="api",
         endpoint=hosts.rewritten(fleet, tool.namespace or agent.namespace, api.endpoint),
         method=api.method,
         headers=dict(api.headers),
-        auth=_outbound(api.authentication, secrets, fleet, tool.namespace or agent.namespace),
+        auth=_outbound(api.authentication, fleet, tool.namespace or agent.namespace),
         parameters=[
             {
                 **_parameter(item),
@@ -117,12 +121,10 @@ def _parameter(item: Parameter) -> dict[str, Any]:
     return body
 
 
-def _outbound(
-    auth: Authentication | None, secrets: SecretFiles, fleet: Fleet, namespace: str
-) -> dict[str, Any] | None:
+def _outbound(auth: Authentication | None, fleet: Fleet, namespace: str) -> dict[str, Any] | None:
     if auth is None or auth.type == "none" or auth.secret_ref is None:
         return None
-    secret = secrets.file(auth.secret_ref)
+    secret = secret_of(auth.secret_ref)
     if auth.type == "bearer":
         return {"type": "bearer", "token": secret}
     if auth.type == "basic":
@@ -142,19 +144,17 @@ def _outbound(
 
 
 def _agent_auth(
-    fleet: Fleet, agent: Resolved, use: ToolUse, other: Resolved, secrets: SecretFiles
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, other: Resolved[Any]
 ) -> dict[str, Any] | None:
     if use.authentication is not None:
-        return _outbound(use.authentication, secrets, fleet, agent.namespace)
+        return _outbound(use.authentication, fleet, agent.namespace)
     theirs = other.spec.auth
     if theirs and theirs.api_key and other.namespace == agent.namespace:
-        return {"type": "bearer", "token": secrets.file(theirs.api_key.keys[0].secret_ref)}
+        return {"type": "bearer", "token": secret_of(theirs.api_key.keys[0].secret_ref)}
     return None
 
 
-def mcp_servers(
-    fleet: Fleet, agent: Resolved, uses: Uses, secrets: SecretFiles
-) -> Iterator[dict[str, Any]]:
+def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the MCP servers of an agent, named ones before those in place."""
     for use, server in uses.servers:
         spec: McpAccess = server.spec
@@ -165,7 +165,6 @@ def mcp_servers(
             headers=dict(spec.headers),
             auth=_outbound(
                 use.authentication or spec.authentication,
-                secrets,
                 fleet,
                 server.namespace or agent.namespace,
             ),
@@ -176,39 +175,42 @@ def mcp_servers(
             )
             or None,
             timeouts={"requestSeconds": spec.timeout_seconds},
-            tls=tls_files(spec.tls, secrets),
+            tls=tls_files(spec.tls),
         )
     for use in uses.inline_servers:
         yield present(
             name=use.name,
             transport=use.transport or "streamable-http",
             url=with_path(hosts.rewritten(fleet, agent.namespace, use.endpoint or ""), "/mcp"),
-            auth=_outbound(use.authentication, secrets, fleet, agent.namespace),
+            auth=_outbound(use.authentication, fleet, agent.namespace),
             tools=use.allow,
             capabilities=use.capabilities,
             requiresApproval=use.requires_approval or None,
         )
 
 
-def server_url(fleet: Fleet, server: Resolved, agent: Resolved) -> str:
-    """Return the URL of an MCP server: its own, or that of the Service of its container."""
+def server_url(
+    fleet: Fleet, server: Resolved[McpServerSpec], agent: Resolved[AgentSpec]
+) -> str | Url:
+    """Return the URL of an MCP server: its own, or that of the service of its container."""
     spec = server.spec
     if spec.url:
         return with_path(
             hosts.rewritten(fleet, server.namespace or agent.namespace, spec.url), spec.path
         )
-    return f"{service_url(fleet, server)}{spec.path}"
+    return service_url(fleet, server)._replace(rest=spec.path)
 
 
-def service_url(fleet: Fleet, workload: Resolved) -> str:
-    """Return the URL of a fleet workload's Service, without a path."""
-    host = hosts.service_host(fleet, workload)
-    port = http_port(workload)
-    return f"http://{host}:{port.service_port}" if port else f"http://{host}"
+def service_url(fleet: Fleet, workload: Resolved[Any]) -> Url:
+    """Return the URL of a workload's service, without a path."""
+    port = main_port(workload)
+    return Url("http", hosts.address(fleet, workload), port.service_port if port else None)
 
 
-def with_path(url: str, path: str) -> str:
+def with_path(url: str | Url, path: str) -> str | Url:
     """Return a URL with a path, unless it has one."""
+    if isinstance(url, Url):
+        return url if url.rest.lstrip("/") else url._replace(rest=path)
     scheme, _, rest = url.partition("://")
     authority, slash, tail = rest.partition("/")
     return url if slash and tail else f"{scheme}://{authority}{path}"

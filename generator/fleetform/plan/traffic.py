@@ -3,57 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fleetform.plan import network
+from fleetform import kinds
 from fleetform.plan.draft import Draft
+from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
-from fleetform.resolve.ports import http_port, ports
-from fleetform.resolve.references import Uses, is_set
+from fleetform.resolve.hosts import Address, destination, is_address, is_deployed, split
+from fleetform.resolve.ports import main_port, ports
+from fleetform.resolve.references import Uses, is_set, lookup
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
     from fleetform.models.tool import Authentication
+    from fleetform.models.workload import Peer
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import Path
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
     """Gather an agent's traffic: models, tools, servers, agents, peers, memory."""
     common(fleet, draft, problems)
-    _models(fleet, draft, uses, problems)
-    _tools(fleet, draft, uses, problems)
-    _servers(fleet, draft, uses, problems)
+    problems += _models(fleet, draft, uses)
+    problems += _tools(fleet, draft, uses)
+    problems += _servers(fleet, draft, uses)
     for _, other in uses.agents:
-        _call_http(fleet, draft, other)
+        _call(draft, other)
     for peer in uses.peers:
-        _peer(fleet, draft, peer)
-    _memory(fleet, draft, uses, problems)
+        _peer(draft, peer)
+    problems += _memory(fleet, draft, uses)
     auth = draft.resolved.spec.auth
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
         place: Path = ("spec", "auth", "oidc", "issuer")
-        problems += network.to_url(fleet, draft.resolved, auth.oidc.issuer, place, draft.traffic)
+        problems += _to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
 
 
-def _peer(fleet: Fleet, draft: Draft, peer: Resolved) -> None:
+def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
     """Allow both ways; a side without ports cannot be called, and no ports would mean all of them."""
     theirs = _all_ports(peer)
     own = _all_ports(draft.resolved)
     if theirs:
-        draft.traffic.call(fleet, peer, theirs)
+        draft.calls.append((peer, theirs))
     if own:
-        draft.callers.call(fleet, peer, own)
+        draft.called_by.append((peer, own))
 
 
-def _models(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     own = is_set(draft.resolved, ("spec", "model", "endpoint"))
     path: Path = ("spec", "model") if own else ("spec", "modelConfig")
     for _, model in (("", uses.model), *uses.models, *uses.fallbacks):
         if model is not None:
             url = model.endpoint or "https://provider.example"
-            problems += network.to_url(fleet, draft.resolved, url, path, draft.traffic)
+            yield from _to_url(fleet, draft, draft.resolved, url, path)
 
 
-def _tools(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for _, tool in uses.tools:
         api = tool.spec.api
         if api is None:
@@ -61,45 +67,45 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> N
         # A fleet-wide tool's short hosts are relative to the agent that uses it.
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
-        problems += network.to_url(fleet, owner, url, ("spec", "api", "endpoint"), draft.traffic)
+        yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
         place: Path = ("spec", "api", "authentication")
-        problems += _token(fleet, draft, owner, api.authentication, place)
+        yield from _token(fleet, draft, owner, api.authentication, place)
 
 
-def _servers(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for _, other in uses.servers:
         if other.spec.url:
-            problems += network.to_url(fleet, other, other.spec.url, ("spec", "url"), draft.traffic)
+            yield from _to_url(fleet, draft, other, other.spec.url, ("spec", "url"))
         else:
-            _call_http(fleet, draft, other)
+            _call(draft, other)
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
             path: Path = ("spec", "tools", number, "endpoint")
-            problems += network.to_url(fleet, draft.resolved, use.endpoint, path, draft.traffic)
+            yield from _to_url(fleet, draft, draft.resolved, use.endpoint, path)
         place = ("spec", "tools", number, "authentication")
-        problems += _token(fleet, draft, draft.resolved, use.authentication, place)
+        yield from _token(fleet, draft, draft.resolved, use.authentication, place)
 
 
 def _token(
-    fleet: Fleet, draft: Draft, owner: Resolved, auth: Authentication | None, path: Path
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], auth: Authentication | None, path: Path
 ) -> Iterator[Problem]:
     """Allow the server that gives out the tokens of a sign-in."""
     if auth is not None and auth.oauth2 is not None:
         url = auth.oauth2.token_url
-        yield from network.to_url(fleet, owner, url, (*path, "oauth2", "tokenUrl"), draft.traffic)
+        yield from _to_url(fleet, draft, owner, url, (*path, "oauth2", "tokenUrl"))
 
 
-def _call_http(fleet: Fleet, draft: Draft, other: Resolved) -> None:
-    port = http_port(other)
+def _call(draft: Draft, other: Resolved[Any]) -> None:
+    port = main_port(other)
     if port is not None:
-        draft.traffic.call(fleet, other, (("TCP", port.container_port),))
+        draft.calls.append((other, (("TCP", port.container_port),)))
 
 
-def _all_ports(workload: Resolved) -> network.Ports:
+def _all_ports(workload: Resolved[Any]) -> Ports:
     return tuple(sorted((port.protocol, port.container_port) for port in ports(workload)))
 
 
-def _memory(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     memory = uses.memory
     if memory is None or memory.type not in ("redis", "postgres"):
         return
@@ -107,45 +113,162 @@ def _memory(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> 
     if endpoint is not None and endpoint.host:
         owner = uses.store or draft.resolved
         path: Path = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
-        problems += network.to_host(fleet, owner, endpoint.host, endpoint.port, path, draft.traffic)
+        yield from _to_host(fleet, draft, owner, endpoint.host, endpoint.port, path)
 
 
 def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
-    """Gather what every workload has: names, identity, the Kubernetes API, traces, and what is extra."""
-    resolved, spec, traffic = draft.resolved, draft.workload, draft.traffic
-    network.dns(fleet, traffic)
-    if spec.stateful and draft.ports:  # replicas that have names talk to each other
-        traffic.call(fleet, resolved, _all_ports(resolved))
-    network.platform(fleet, spec.identity, traffic)
-    if spec.rbac is not None and spec.rbac.rules:
-        network.api_server(fleet, traffic)
+    """Gather what every workload has: its own kind, traces, and what its spec adds by hand."""
+    resolved, spec = draft.resolved, draft.workload
+    if spec.stateful and draft.ports:  # instances that have names talk to each other
+        draft.calls.append((resolved, _all_ports(resolved)))
     tracing = spec.observability.tracing
     if tracing.enabled:
         url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
         place: Path = ("spec", "observability", "tracing", "endpoint")
-        problems += network.to_url(fleet, resolved, url, place, traffic)
+        problems += _to_url(fleet, draft, resolved, url, place)
     for number, peer in enumerate(spec.network.allow_to):
         place = ("spec", "network", "allowTo", number)
-        problems += network.to_peer(fleet, resolved, peer, place, traffic)
-    _callers(fleet, draft, problems)
-
-
-def _callers(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
-    spec, environment = draft.workload, fleet.environment
-    scraped = draft.metrics_port(fleet)
-    if scraped is not None:
-        prometheus = network.everything_in(environment.network.prometheus_namespace)
-        draft.callers.allow(prometheus, (("TCP", scraped.container_port),))
-    gateway = environment.expose.gateway
-    space = environment.network.gateway_namespace or (gateway.namespace if gateway else "")
-    exposed = draft.exposed_port()
-    if spec.expose is not None and exposed is not None and space:
-        draft.callers.allow(network.everything_in(space), (("TCP", exposed.container_port),))
-    if spec.expose is not None and exposed is not None:
-        for cidr in environment.network.gateway_ranges:
-            draft.callers.allow({"ipBlock": {"cidr": cidr}}, (("TCP", exposed.container_port),))
-    main = draft.main_port()
-    default = (("TCP", main.container_port),) if main else ()
+        problems += _to_peer(fleet, draft, peer, place)
     for number, peer in enumerate(spec.network.allow_from):
-        place: Path = ("spec", "network", "allowFrom", number)
-        problems += network.from_peer(fleet, draft.resolved, peer, place, draft.callers, default)
+        place = ("spec", "network", "allowFrom", number)
+        problems += _from_peer(fleet, draft, peer, place)
+
+
+# -- where a host leads --------------------------------------------------------------------------
+
+
+def _to_url(
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], url: str, path: Path
+) -> Iterator[Problem]:
+    """Allow what a URL of a spec names."""
+    host, port = split(url)
+    if host and port:
+        yield from _to_host(fleet, draft, owner, host, port, path)
+
+
+def _to_host(
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], host: str, port: int, path: Path
+) -> Iterator[Problem]:
+    """Allow a host and the port that its URL names."""
+    found = destination(fleet, owner.namespace, host, port)
+    if found.workload is not None:
+        yield from _to_workload(draft, owner, found.workload, port, path)
+    elif found.namespace:
+        draft.reach(Address(found.service, found.namespace), (("TCP", port),), owner, path)
+    elif host not in LOOPBACK:
+        party: Party = (
+            Range(f"{host}/32") if is_address(host) and ":" not in host else Outside(host)
+        )
+        draft.reach(party, (("TCP", port),), owner, path)
+
+
+def _to_workload(
+    draft: Draft, owner: Resolved[Any], workload: Resolved[Any], port: int, path: Path
+) -> Iterator[Problem]:
+    known = [item for item in ports(workload) if item.protocol == "TCP"]
+    for item in known:
+        if item.service_port == port:
+            draft.calls.append((workload, (("TCP", item.container_port),)))
+            return
+    names = ", ".join(f"{item.service_port} ({item.name})" for item in known) or "none"
+    yield owner.problem(
+        path,
+        "unknown-port",
+        f"{workload.kind} `{workload.name}` has no port {port}",
+        hint=f"its ports: {names}",
+    )
+
+
+# -- what a spec adds by hand --------------------------------------------------------------------
+
+
+def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
+    """Allow a destination that `network.allowTo` names."""
+    if peer.host:
+        for port in peer.ports or [443]:
+            yield from _to_host(fleet, draft, draft.resolved, peer.host, port, path)
+        return
+    said: list[Problem] = []
+    found = _named(fleet, draft.resolved, peer, path, said)
+    yield from said
+    numbers = tuple(("TCP", port) for port in peer.ports or (443,))
+    if isinstance(found, Space | Range):
+        draft.reach(found, numbers, draft.resolved, path)
+    elif found is not None:
+        draft.calls.append((found, numbers))
+
+
+def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
+    """Allow a caller that `network.allowFrom` names."""
+    if peer.host:
+        yield draft.resolved.problem(
+            (*path, "host"),
+            "contradiction",
+            "a caller cannot be named by its host",
+            hint="name its agent, namespace or cidr",
+            key=True,
+        )
+        return
+    said: list[Problem] = []
+    found = _named(fleet, draft.resolved, peer, path, said)
+    yield from said
+    main = draft.main_port
+    usual = (("TCP", main.container_port),) if main else ()
+    numbers = tuple(("TCP", port) for port in peer.ports) or usual
+    if isinstance(found, Space | Range):
+        draft.admit(found, numbers, path)
+    elif found is not None:
+        draft.called_by.append((found, numbers))
+
+
+def _named(
+    fleet: Fleet, owner: Resolved[Any], peer: Peer, path: Path, said: list[Problem]
+) -> Resolved[Any] | Space | Range | None:
+    """Return whom a peer names, None when it is nobody."""
+    named = [name for name in ("agent", "namespace", "host", "cidr") if getattr(peer, name)]
+    if len(named) != 1:
+        words = " and ".join(f"`{name}`" for name in named) or "nobody"
+        said.append(
+            owner.problem(
+                path,
+                "bad-peer",
+                f"the peer names {words}",
+                hint="say one of agent, namespace, host or cidr",
+                key=True,
+            )
+        )
+        return None
+    if peer.agent:
+        place: Path = (*path, "agent")
+        found = lookup(fleet, owner, place, kinds.CALLABLE, peer.agent, said)
+        if found is None or is_deployed(found):
+            return found
+        said.append(
+            owner.problem(
+                place,
+                "bad-peer",
+                f"{found.kind} `{found.name}` does not run in this fleet",
+                hint="name its `host`",
+            )
+        )
+        return None
+    if peer.namespace:
+        known = peer.namespace in fleet.spaces
+        return Space(fleet.target_namespace(peer.namespace) if known else peer.namespace)
+    wrong = [*_range(owner, path, peer.cidr or "")]
+    said += wrong
+    return None if wrong else Range(peer.cidr or "")
+
+
+def _range(owner: Resolved[Any], path: Path, cidr: str) -> Iterator[Problem]:
+    from ipaddress import ip_network  # noqa: PLC0415 - few specs name a range
+
+    try:
+        ip_network(cidr)
+    except ValueError as error:
+        yield owner.problem(
+            (*path, "cidr"),
+            "bad-cidr",
+            f"`{cidr}` is not an address range: {error}",
+            hint="write it as 10.20.0.0/16",
+        )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from fleetform import view
+from fleetform import kinds, view
 from fleetform.check import check
 from fleetform.dialects import SpecDocument
+from fleetform.kinds import SpecKind
 from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
@@ -19,14 +20,13 @@ from fleetform.tree import Map, Path, problem_at, without_nulls
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
 
-MERGED = ("Agent", "AgentTemplate", "MCPServer", "MemoryStore", "ModelConfig")
-"""Kinds with layers; Tool, Workflow and WorkflowRun are what their document says."""
-WORKLOADS = ("Agent", "MCPServer", "MemoryStore")
-PLAIN = ("Tool", "Workflow", "WorkflowRun")
+
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(Generic[S_co]):
     """A document after all layers: typed, and as a tree that knows its places."""
 
     kind: str
@@ -39,9 +39,10 @@ class Resolved:
     origin: str
 
     @property
-    def spec(self) -> Any:
-        """Return the typed spec."""
-        return self.typed.spec
+    def spec(self) -> S_co:
+        """Return the typed spec: a view with the attributes of the kind's model (docs/adr/0003-views.md)."""
+        found: S_co = self.typed.spec
+        return found
 
     @property
     def key(self) -> Key:
@@ -61,7 +62,7 @@ class Fleet:
     environment_name: str
     environment_tree: Map
     catalog: Catalog
-    specs: dict[str, dict[Key, Resolved]] = field(default_factory=dict)
+    specs: dict[str, dict[Key, Resolved[Any]]] = field(default_factory=dict)
     spaces: frozenset[str] = frozenset()
     """Namespaces of the specs that hold workloads."""
     sources: dict[str, list[str]] = field(default_factory=dict)
@@ -69,14 +70,23 @@ class Fleet:
     targets: tuple[str, ...] = ()
     """What is rendered."""
 
-    def find(self, kind: str, namespace: str, name: str) -> Resolved | None:
+    @overload
+    def find(self, kind: SpecKind[S], namespace: str, name: str) -> Resolved[S] | None: ...
+    @overload
+    def find(self, kind: str, namespace: str, name: str) -> Resolved[Any] | None: ...
+    def find(self, kind: SpecKind[Any] | str, namespace: str, name: str) -> Resolved[Any] | None:
         """Return the spec of that name in a namespace, else the fleet-wide one."""
-        known = self.specs.get(kind, {})
+        known = self.specs.get(kind if isinstance(kind, str) else kind.name, {})
         return known.get((namespace, name)) or known.get(("", name))
 
-    def of(self, kind: str) -> Iterator[Resolved]:
+    @overload
+    def of(self, kind: SpecKind[S]) -> Iterator[Resolved[S]]: ...
+    @overload
+    def of(self, kind: str) -> Iterator[Resolved[Any]]: ...
+    def of(self, kind: SpecKind[Any] | str) -> Iterator[Resolved[Any]]:
         """Yield the specs of a kind in order of namespace and name."""
-        yield from self.specs.get(kind, {}).values()  # they are added in that order
+        # They are added in that order.
+        yield from self.specs.get(kind if isinstance(kind, str) else kind.name, {}).values()
 
     def target_namespace(self, namespace: str) -> str:
         """Return the namespace in the cluster of a namespace in the specs."""
@@ -104,10 +114,12 @@ def resolve(
     fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
     fleet.targets = tuple(dict.fromkeys(targets or typed.spec.targets))
     used: set[int] = set()
-    for kind in (*MERGED, *PLAIN):
+    for kind in kinds.FLEET:
         for key, document in catalog.of(kind):
             _add(fleet, kind, key, document, used, problems)
-    fleet.spaces = frozenset(space for kind in WORKLOADS for space, _ in fleet.specs.get(kind, {}))
+    fleet.spaces = frozenset(
+        space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})
+    )
     for space in sorted(fleet.spaces):
         fleet.sources.setdefault(fleet.target_namespace(space), []).append(space)
     problems += _idle_patches(tree, fleet, used)
@@ -124,7 +136,7 @@ def _add(
 ) -> None:
     found: tuple[Layer, ...] = ()
     whole = document.tree
-    if kind in MERGED:
+    if kind in kinds.LAYERED:
         stack, said = layers(fleet.catalog, fleet.environment_tree, document, used)
         # A circle of templates is said where an agent uses it.
         problems += [

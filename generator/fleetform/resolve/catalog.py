@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from fleetform import kinds
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, did_you_mean
 from fleetform.tree import Map, Path, at, problem_at
 
-DEPLOYED = frozenset({"Agent", "MCPServer", "MemoryStore", "Workflow", "WorkflowRun"})
-"""Kinds that live in one namespace; the others may serve the whole fleet."""
 DEFAULT_NAMESPACE = "default"
 
 Key = tuple[str, str]
@@ -75,7 +74,7 @@ def namespace_of(document: SpecDocument) -> str:
     found = at(document.tree, ("metadata", "namespace"))
     if isinstance(found, str):
         return found
-    return DEFAULT_NAMESPACE if document.kind in DEPLOYED else ""
+    return DEFAULT_NAMESPACE if document.kind in kinds.LOCAL else ""
 
 
 def unknown(

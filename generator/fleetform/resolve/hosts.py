@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from fleetform.resolve import WORKLOADS
+from fleetform.kinds import WORKLOADS
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
 
 SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+class Address(NamedTuple):
+    """The host of a workload, or of another service beside the fleet, in a namespace as it is there."""
+
+    name: str
+    namespace: str
+
+
+class Url(NamedTuple):
+    """A URL whose host is an address; `rest` is path, query and fragment."""
+
+    scheme: str
+    host: Address
+    port: int | None
+    rest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +39,7 @@ class Destination:
     port: int
     namespace: str = ""
     service: str = ""
-    workload: Resolved | None = None
+    workload: Resolved[Any] | None = None
 
 
 def split(url: str) -> tuple[str, int]:
@@ -48,32 +64,31 @@ def destination(fleet: Fleet, namespace: str, host: str, port: int) -> Destinati
     return Destination(host, port, target, service, workload)
 
 
-def rewritten(fleet: Fleet, namespace: str, url: str) -> str:
-    """Return a URL with the host written out as the cluster knows it; outside hosts stay as they are."""
+def rewritten(fleet: Fleet, namespace: str, url: str) -> str | Url:
+    """Return a URL whose host is written out by whoever knows how; one outside stays as it is."""
     host, port = split(url)
     found = destination(fleet, namespace, host, port)
     if not found.namespace:
         return url
     parts = urlsplit(url)
-    authority = _full_name(found.service, found.namespace)
-    if parts.port is not None:
-        authority += f":{parts.port}"
-    return urlunsplit((parts.scheme, authority, parts.path, parts.query, parts.fragment))
+    rest = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
+    return Url(parts.scheme, Address(found.service, found.namespace), parts.port, rest)
 
 
-def written_out(fleet: Fleet, namespace: str, host: str) -> str:
-    """Return a host as the cluster knows it; one outside stays as it is."""
+def written_out(fleet: Fleet, namespace: str, host: str) -> str | Address:
+    """Return the address that a host means; one outside stays as it is."""
     found = destination(fleet, namespace, host, 0)
-    return _full_name(found.service, found.namespace) if found.namespace else host
+    return Address(found.service, found.namespace) if found.namespace else host
 
 
-def service_host(fleet: Fleet, workload: Resolved) -> str:
-    """Return the host of a fleet workload's Service."""
-    return _full_name(workload.name, fleet.target_namespace(workload.namespace))
+def address(fleet: Fleet, workload: Resolved[Any]) -> Address:
+    """Return the address of a workload of the fleet."""
+    return Address(workload.name, fleet.target_namespace(workload.namespace))
 
 
-def _full_name(service: str, namespace: str) -> str:
-    return f"{service}.{namespace}.svc.cluster.local"
+def full_name(fleet: Fleet, workload: Resolved[Any]) -> str:
+    """Return the host of a workload of the fleet as any spec may write it."""
+    return f"{workload.name}.{fleet.target_namespace(workload.namespace)}.svc"
 
 
 def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
@@ -81,7 +96,7 @@ def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
     labels = host.rstrip(".").removesuffix(".cluster.local").split(".")
     if len(labels) >= 3 and labels[-1] == "svc":
         return labels[-3], labels[-2]
-    if len(labels) == 1 and host and host != "localhost" and not _is_address(host):
+    if len(labels) == 1 and host and host != "localhost" and not is_address(host):
         return labels[0], namespace
     if len(labels) == 2 and _is_namespace(fleet, host, labels[1]):
         return labels[0], labels[1]
@@ -101,7 +116,7 @@ def _is_ours(fleet: Fleet, namespace: str) -> bool:
     return namespace in fleet.spaces
 
 
-def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
+def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved[Any] | None:
     """Return the fleet's workload behind a Service; the namespace is one of the specs or of the cluster."""
     for name in (service, service.removesuffix("-headless")):
         for space in (namespace, *fleet.sources.get(namespace, ())):
@@ -112,7 +127,7 @@ def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved | None:
     return None
 
 
-def is_deployed(resolved: Resolved) -> bool:
+def is_deployed(resolved: Resolved[Any]) -> bool:
     """Whether a spec becomes pods: every agent, servers with a container, stores that are provisioned."""
     spec = resolved.spec
     if resolved.kind == "Agent":
@@ -123,7 +138,8 @@ def is_deployed(resolved: Resolved) -> bool:
     return provision is not None and provision.enabled and spec.type in ("redis", "postgres")
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address."""
     try:
         ip_address(host)
     except ValueError:

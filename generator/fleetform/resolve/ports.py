@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from fleetform.resolve import Resolved
 
@@ -24,7 +25,7 @@ class Port(NamedTuple):
     app_protocol: str = ""
 
 
-def ports(workload: Resolved) -> list[Port]:
+def ports(workload: Resolved[Any]) -> list[Port]:
     """Return the ports of an agent, a deployed MCP server or a provisioned store."""
     spec = workload.spec
     container = spec.provision.container if workload.kind == "MemoryStore" else spec.container
@@ -49,15 +50,20 @@ def ports(workload: Resolved) -> list[Port]:
     ]
 
 
-def http_port(workload: Resolved) -> Port | None:
-    """Return the port to call: named http or mcp, else one that speaks HTTP, else the first of TCP."""
-    usable = [port for port in ports(workload) if port.protocol == "TCP"]
+def main(offered: Iterable[Port]) -> Port | None:
+    """Return the port that callers mean: named http or mcp, else one that speaks HTTP, else the first of TCP."""
+    usable = [port for port in offered if port.protocol == "TCP"]
     named = [port for port in usable if port.name in ("http", "mcp")]
     spoken = [port for port in usable if port.app_protocol == "http"]
     return next(iter([*named, *spoken, *usable]), None)
 
 
-def metrics_port(workload: Resolved) -> Port | None:
+def main_port(workload: Resolved[Any]) -> Port | None:
+    """Return the port that callers of a workload mean."""
+    return main(ports(workload))
+
+
+def metrics_port(workload: Resolved[Any]) -> Port | None:
     """Return the port that serves metrics: the number that the spec says, else the one named metrics."""
     number = workload.spec.observability.metrics.port
     if number is None:

@@ -10,13 +10,13 @@ from fleetform import view
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
-from fleetform.resolve.hosts import is_deployed, service_host
-from fleetform.resolve.ports import http_port
+from fleetform.resolve.hosts import full_name, is_deployed
+from fleetform.resolve.ports import main_port
 from fleetform.tree import Path, locate
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import ToolUse
-    from fleetform.models.memory_store import Storage
+    from fleetform.models.agent import AgentSpec, ToolUse
+    from fleetform.models.memory_store import MemoryStoreSpec, Storage
     from fleetform.models.model_config import ModelSettings
 
 KEYLESS = frozenset({"ollama", "gpustack", "vllm", "bedrock", "openai-compatible"})
@@ -32,17 +32,17 @@ class Uses:
     model: ModelSettings | None = None
     models: list[tuple[str, ModelSettings]] = field(default_factory=list)
     fallbacks: list[tuple[str, ModelSettings]] = field(default_factory=list)
-    tools: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
-    servers: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
+    tools: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
+    servers: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
     inline_servers: list[ToolUse] = field(default_factory=list)
-    agents: list[tuple[ToolUse, Resolved]] = field(default_factory=list)
-    peers: list[Resolved] = field(default_factory=list)
+    agents: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
+    peers: list[Resolved[Any]] = field(default_factory=list)
     memory: Storage | None = None
-    store: Resolved | None = None
+    store: Resolved[MemoryStoreSpec] | None = None
     problems: list[Problem] = field(default_factory=list)
 
 
-def uses(fleet: Fleet, agent: Resolved) -> Uses:
+def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
     """Look up everything that an agent names; `problems` says what was not found."""
     found = Uses()
     if agent.spec.container is None:
@@ -60,13 +60,13 @@ def uses(fleet: Fleet, agent: Resolved) -> Uses:
 
 def lookup(
     fleet: Fleet,
-    owner: Resolved,
+    owner: Resolved[Any],
     path: Path,
     kinds: tuple[str, ...],
     name: str,
     problems: list[Problem],
     namespace: str = "",
-) -> Resolved | None:
+) -> Resolved[Any] | None:
     """Return what a name of a spec stands for (`name` or `namespace/name`), or say that nothing has it."""
     space, slash, short = name.rpartition("/")
     space = space if slash else namespace or owner.namespace
@@ -84,7 +84,7 @@ def lookup(
 # -- models -------------------------------------------------------------------------------------
 
 
-def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+def _models(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
     spec = agent.spec
     base = None
     if spec.model_config_ref:
@@ -122,7 +122,7 @@ def _models(fleet: Fleet, agent: Resolved, found: Uses) -> None:
 
 def _effective(
     fleet: Fleet,
-    agent: Resolved,
+    agent: Resolved[AgentSpec],
     path: Path,
     base: ModelSettings | None,
     own: ModelSettings | None,
@@ -163,7 +163,7 @@ def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
     return view.replace(model, endpoint=None) if model.endpoint == "" else model
 
 
-def _with_defaults(fleet: Fleet, agent: Resolved, model: Any) -> Any:
+def _with_defaults(fleet: Fleet, agent: Resolved[AgentSpec], model: Any) -> Any:
     """Return a model with what the environment says of its provider: address, and where the key is."""
     defaults = fleet.environment.providers.get(model.provider)
     endpoint = model.endpoint or (defaults.endpoint if defaults else None)
@@ -180,7 +180,7 @@ def _with_defaults(fleet: Fleet, agent: Resolved, model: Any) -> Any:
 # -- tools --------------------------------------------------------------------------------------
 
 
-def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+def _tools(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
     for number, use in enumerate(agent.spec.tools):
         if use.endpoint:
             found.inline_servers.append(use)
@@ -198,13 +198,13 @@ def _tools(fleet: Fleet, agent: Resolved, found: Uses) -> None:
         target.append((use, other))
 
 
-def _is_somewhere(other: Resolved) -> bool:
+def _is_somewhere(other: Resolved[Any]) -> bool:
     """Whether it can be reached: a server with neither URL nor container has said so itself."""
     return other.kind != "MCPServer" or bool(other.spec.url or other.spec.container)
 
 
 def _ambiguous(
-    fleet: Fleet, agent: Resolved, path: Path, name: str, chosen: Resolved
+    fleet: Fleet, agent: Resolved[AgentSpec], path: Path, name: str, chosen: Resolved[Any]
 ) -> Iterator[Problem]:
     others = [
         kind
@@ -224,7 +224,7 @@ def _ambiguous(
 # -- memory -------------------------------------------------------------------------------------
 
 
-def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
+def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
     own = agent.spec.memory
     if own is None:
         return
@@ -246,20 +246,20 @@ def _memory(fleet: Fleet, agent: Resolved, found: Uses) -> None:
     found.problems += _usable(agent, store, own.store)
 
 
-def reachable(fleet: Fleet, store: Resolved) -> Any:
+def reachable(fleet: Fleet, store: Resolved[MemoryStoreSpec]) -> Any:
     """Return a store's spec with the host of the server that the environment provisions for it."""
-    spec = store.spec
+    spec: Any = store.spec
     if not is_deployed(store):
         return spec
     server = getattr(spec, spec.type) or view.make("MemoryStore", spec.type.title(), {})
-    port = http_port(store)
+    port = main_port(store)
     number = port.service_port if port else server.port
     return view.replace(
-        spec, **{spec.type: view.replace(server, host=service_host(fleet, store), port=number)}
+        spec, **{spec.type: view.replace(server, host=full_name(fleet, store), port=number)}
     )
 
 
-def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:
+def _usable(agent: Resolved[AgentSpec], store: Any, name: str | None) -> Iterator[Problem]:
     path: Path = ("spec", "memory")
     if store.type is None:
         yield agent.problem(
@@ -282,6 +282,6 @@ def _usable(agent: Resolved, store: Any, name: str | None) -> Iterator[Problem]:
             )
 
 
-def is_set(resolved: Resolved, path: Path) -> bool:
+def is_set(resolved: Resolved[Any], path: Path) -> bool:
     """Whether some layer sets a field, rather than its built-in default."""
     return locate(resolved.tree, path)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform import kinds
 from fleetform.features import TOOL_TYPES, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -13,7 +14,7 @@ from fleetform.resolve.references import Uses
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import ToolUse
+    from fleetform.models.agent import AgentSpec, Auth, ToolUse
     from fleetform.rules import AgentUses
 
 FILESYSTEM = "/var/lib/fleetform"
@@ -22,14 +23,14 @@ FILESYSTEM = "/var/lib/fleetform"
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what keeps an agent from starting, losing nothing and being safe."""
-    for agent in fleet.of("Agent"):
+    for agent in fleet.of(kinds.AGENT):
         if agent.spec.container is None:
             yield from _generic(fleet, agent, uses[agent.key])
         else:
             yield from _own_image(agent)
 
 
-def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     spec = agent.spec
     if not (spec.system_prompt or "").strip():
         yield agent.problem(
@@ -48,7 +49,7 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
             key=True,
         )
     else:
-        yield from _auth(agent)
+        yield from _auth(agent, spec.auth)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
     yield from _sign_in(agent, uses)
@@ -77,8 +78,7 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
         )
 
 
-def _auth(agent: Resolved) -> Iterator[Problem]:
-    auth = agent.spec.auth
+def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
     path: Path = ("spec", "auth")
     for kind, value, name in (("apiKey", auth.api_key, "apiKey"), ("oidc", auth.oidc, "oidc")):
         if auth.type == kind and value is None:
@@ -108,7 +108,7 @@ def _auth(agent: Resolved) -> Iterator[Problem]:
         )
 
 
-def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     scaling = agent.spec.scaling
     most = max(scaling.max_replicas or 0, scaling.min_replicas or 1)
     kind = uses.memory.type if uses.memory else "in-memory"
@@ -125,7 +125,7 @@ def _memory(agent: Resolved, uses: Uses) -> Iterator[Problem]:
         )
 
 
-def _filesystem(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """The root filesystem is read-only: a store of files needs a volume below its folder."""
     if uses.memory is None or uses.memory.type != "filesystem":
         return
@@ -143,7 +143,7 @@ def _filesystem(agent: Resolved, uses: Uses) -> Iterator[Problem]:
         )
 
 
-def _sign_in(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _sign_in(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Say which agents would refuse to be used as a tool."""
     for use, other in uses.agents:
         theirs = other.spec.auth
@@ -160,7 +160,7 @@ def _sign_in(agent: Resolved, uses: Uses) -> Iterator[Problem]:
         )
 
 
-def _models(agent: Resolved) -> Iterator[Problem]:
+def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     """Sessions choose a model by its name: two of one name cannot be told apart."""
     spec = agent.spec
     first = spec.model_config_ref or (spec.model.name if spec.model else None)
@@ -176,7 +176,7 @@ def _models(agent: Resolved) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
+def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     tracing = agent.spec.observability.tracing
     path: Path = ("spec", "observability", "tracing")
     if not tracing.enabled:
@@ -209,7 +209,7 @@ def _tracing(fleet: Fleet, agent: Resolved) -> Iterator[Problem]:
             )
 
 
-def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Say what is asked of the runtime and left out of agent.json."""
     for use, tool in uses.tools:
         if not is_served(TOOL_TYPES[tool.spec.type]):
@@ -223,7 +223,7 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
             )
 
 
-def _own_image(agent: Resolved) -> Iterator[Problem]:
+def _own_image(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     for field in ("systemPrompt", "model", "modelConfig", "memory", "rateLimits"):
         if field in agent.tree["spec"]:
             yield agent.problem(
@@ -236,5 +236,5 @@ def _own_image(agent: Resolved) -> Iterator[Problem]:
             )
 
 
-def _number(agent: Resolved, use: ToolUse) -> int:
+def _number(agent: Resolved[AgentSpec], use: ToolUse) -> int:
     return next(number for number, item in enumerate(agent.spec.tools) if item is use)

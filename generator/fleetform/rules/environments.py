@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
@@ -27,7 +28,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     yield from secret_store(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
-    for kind in ("Agent", "MCPServer"):
+    for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
@@ -105,13 +106,7 @@ def _remote_key(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
-    spaces = sorted(
-        {
-            space
-            for kind in ("Agent", "MCPServer", "MemoryStore")
-            for space, _ in fleet.specs.get(kind, {})
-        }
-    )
+    spaces = sorted({space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})})
     targets: dict[str, str] = {}
     for space in spaces:
         target = fleet.target_namespace(space)
@@ -147,7 +142,7 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
             )
 
 
-def capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     """Yield what a workload asks of an environment that does not have it."""
     has = fleet.environment.capabilities
     spec = resolved.spec
@@ -166,7 +161,7 @@ def capabilities(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
         yield _missing(resolved, path, "a ServiceMonitor", "prometheus-operator", "warning")
 
 
-def _unscraped(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def _unscraped(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     """Yield metrics of an own image that nobody can scrape, since no port serves them."""
     metrics, container = resolved.spec.observability.metrics, resolved.spec.container
     if not metrics.enabled or container is None:
@@ -185,7 +180,7 @@ def _unscraped(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
         )
 
 
-def _exposed(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     defaults, expose = fleet.environment.expose, resolved.spec.expose
     network = fleet.environment.network
     kind = expose.type or defaults.type
@@ -262,7 +257,7 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
                     )
 
 
-def path_of(resolved: Resolved) -> str:
+def path_of(resolved: Resolved[Any]) -> str:
     """Return the path prefix at which a workload is exposed."""
     expose = resolved.spec.expose
     return str(expose.path or ("/" if expose.host else f"/agents/{resolved.name}"))
@@ -270,8 +265,8 @@ def path_of(resolved: Resolved) -> str:
 
 def _routes(fleet: Fleet) -> Iterator[Problem]:
     """Yield the second workload of one host and path: its requests would go to the first."""
-    seen: dict[tuple[str, str], Resolved] = {}
-    for kind in ("Agent", "MCPServer"):
+    seen: dict[tuple[str, str], Resolved[Any]] = {}
+    for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             expose = resolved.spec.expose
             if expose is None:
@@ -295,7 +290,7 @@ PLATFORMS = {
 """Attribute and platform of each kind of identity."""
 
 
-def _identity(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     """Yield identities that come to nothing: on another platform, or of an account that is not ours."""
     identity = resolved.spec.identity
     if identity is None:
@@ -324,7 +319,7 @@ def _identity(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
             )
 
 
-def _api_server(fleet: Fleet, resolved: Resolved) -> Iterator[Problem]:
+def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     """Yield workloads that may talk to any address, since nobody said where the Kubernetes API is."""
     rbac = resolved.spec.rbac
     if rbac is None or not rbac.rules:
@@ -368,7 +363,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _missing(
-    resolved: Resolved, path: Path, what: str, capability: str, severity: str = "error"
+    resolved: Resolved[Any], path: Path, what: str, capability: str, severity: str = "error"
 ) -> Problem:
     return resolved.problem(
         path,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 
+from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pointers import REFERENCES, lost
@@ -14,6 +15,7 @@ from fleetform.rules.regexes import fault
 from fleetform.tree import Path, leaves
 
 if TYPE_CHECKING:
+    from fleetform.models.tool import ToolSpec
     from fleetform.rules import AgentUses
 
 
@@ -23,7 +25,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with the schemas of tools' parameters and results."""
     del uses
-    for tool in fleet.of("Tool"):
+    for tool in fleet.of(kinds.TOOL):
         whole = _arguments(tool)
         for path, schema in _schemas(tool):
             root = schema if path == ("spec", "output") else whole
@@ -35,7 +37,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 yield from _patterns(tool, path, schema)
 
 
-def _schemas(tool: Resolved) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _schemas(tool: Resolved[ToolSpec]) -> Iterator[tuple[Path, dict[str, Any]]]:
     if tool.spec.output is not None:
         yield ("spec", "output"), tool.spec.output
     for number, item in enumerate(tool.spec.parameters):
@@ -46,7 +48,7 @@ def _schemas(tool: Resolved) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield (*path, "properties"), {"properties": item.properties}
 
 
-def _arguments(tool: Resolved) -> dict[str, Any]:
+def _arguments(tool: Resolved[ToolSpec]) -> dict[str, Any]:
     """Return the schemas of parameters where the schema of all arguments has them: references start there."""
     members = {
         item.name: {
@@ -60,7 +62,7 @@ def _arguments(tool: Resolved) -> dict[str, Any]:
 
 
 def _lost(
-    tool: Resolved, path: Path, schema: dict[str, Any], root: dict[str, Any]
+    tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any], root: dict[str, Any]
 ) -> Iterator[Problem]:
     local = [
         (steps, value)
@@ -77,7 +79,7 @@ def _lost(
             yield tool.problem(_below(path, steps), "lost-ref", message, hint=hint)
 
 
-def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _invalid(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
     if jsonschema_rs.meta.is_valid(schema):
         return
     import jsonschema  # noqa: PLC0415 - 70 ms that only a wrong schema pays for: it finds the cause
@@ -96,7 +98,7 @@ def _invalid(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Pro
     )
 
 
-def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _remote(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, value in leaves(schema):
         if not steps or not isinstance(value, str):
             continue
@@ -116,7 +118,7 @@ def _remote(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Prob
         )
 
 
-def _patterns(tool: Resolved, path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _patterns(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, pattern in dict.fromkeys(_written(schema)):
         found = fault(pattern)
         if found is not None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
@@ -26,7 +27,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield reserved labels, keys that look like scalars, and names of which two would be one."""
     del uses
     yield from _environment_labels(fleet)
-    for kind in ("Agent", "MCPServer", "MemoryStore"):
+    for kind in kinds.WORKLOADS:
         for resolved in fleet.of(kind):
             yield from _labels(resolved)
     yield from _one_name(fleet)
@@ -42,7 +43,7 @@ def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
             yield from _reserved(fleet.environment_tree, path, key)
 
 
-def _labels(resolved: Resolved) -> Iterator[Problem]:
+def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
     metadata = resolved.typed.metadata
     maps: list[tuple[Path, dict[str, str], bool]] = [
         (("metadata", "labels"), metadata.labels, True),
@@ -88,8 +89,8 @@ def _reserved(tree: Map, path: Path, key: str) -> Iterator[Problem]:
 
 
 def _one_name(fleet: Fleet) -> Iterator[Problem]:
-    seen: dict[tuple[str, str], Resolved] = {}
-    for kind in ("Agent", "MCPServer", "MemoryStore"):
+    seen: dict[tuple[str, str], Resolved[Any]] = {}
+    for kind in kinds.WORKLOADS:
         for resolved in fleet.of(kind):
             if not is_deployed(resolved):
                 continue

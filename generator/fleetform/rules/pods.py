@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
@@ -14,17 +15,15 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-MAIN = {"Agent": "agent", "MCPServer": "mcp-server", "MemoryStore": "memory-store"}
-"""Name of the main container by kind."""
 SCRATCH = "tmp"
 """The volume that every pod has."""
 
 Row = tuple[Path, Any]
 
 
-def workloads(fleet: Fleet) -> Iterator[tuple[Resolved, Any, Path]]:
+def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, Path]]:
     """Yield every spec that becomes pods: its document, the part that describes them, and where it stands."""
-    for kind in MAIN:
+    for kind in kinds.WORKLOADS:
         for resolved in filter(is_deployed, fleet.of(kind)):
             if kind == "MemoryStore":
                 yield resolved, resolved.spec.provision, ("spec", "provision")
@@ -54,10 +53,10 @@ def _extra(spec: Any, root: Path) -> Iterator[Row]:
 
 
 def _groups(
-    resolved: Resolved, spec: Any, root: Path, extra: list[Row]
+    resolved: Resolved[Any], spec: Any, root: Path, extra: list[Row]
 ) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
     """Yield what must be unique: in which words, its rows, and what Fleetform itself puts there."""
-    yield "containers", _named(extra), (MAIN[resolved.kind],)
+    yield "containers", _named(extra), (kinds.BY_NAME[resolved.kind].component,)
     yield "variables", _named(_listed((*root, "env"), spec.env)), ()
     for path, container in extra:
         yield "variables", _named(_listed((*path, "env"), container.env)), ()
@@ -79,7 +78,7 @@ def _config_folder(spec: Any, root: Path) -> Iterator[Row]:
 
 
 def _ports(
-    resolved: Resolved, spec: Any, root: Path, extra: list[Row]
+    resolved: Resolved[Any], spec: Any, root: Path, extra: list[Row]
 ) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
     own = spec.container.ports if spec.container is not None else []
     main = _listed((*root, "container", "ports"), own)
@@ -115,7 +114,7 @@ def _named(rows: Iterable[Row]) -> list[Row]:
 
 
 def _twice(
-    resolved: Resolved, what: str, rows: Iterable[Row], taken: Iterable[Any]
+    resolved: Resolved[Any], what: str, rows: Iterable[Row], taken: Iterable[Any]
 ) -> Iterator[Problem]:
     seen = {*taken}
     for path, name in rows:
@@ -135,7 +134,7 @@ def _variables(spec: Any, root: Path, extra: list[Row]) -> Iterator[Row]:
         yield from _listed((*path, "env"), container.env)
 
 
-def _variable(resolved: Resolved, path: Path, variable: Any) -> Iterator[Problem]:
+def _variable(resolved: Resolved[Any], path: Path, variable: Any) -> Iterator[Problem]:
     source = variable.value_from
     if source is None:
         return
@@ -151,7 +150,7 @@ def _variable(resolved: Resolved, path: Path, variable: Any) -> Iterator[Problem
         )
 
 
-def _mounts(resolved: Resolved, spec: Any, extra: list[Row]) -> Iterator[Problem]:
+def _mounts(resolved: Resolved[Any], spec: Any, extra: list[Row]) -> Iterator[Problem]:
     volumes = [*spec.volumes, *spec.pod_template.volumes]
     known = {SCRATCH, *(volume.name for volume in volumes)}
     for path, container in extra:

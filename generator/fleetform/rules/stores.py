@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.features import LONG_TERM_MEMORY, SUMMARISATION, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -13,21 +14,22 @@ from fleetform.resolve.references import is_set
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
+    from fleetform.models.memory_store import MemoryStoreSpec
     from fleetform.rules import AgentUses
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with stores, whether a MemoryStore or an agent's own."""
     del uses
-    for store in fleet.of("MemoryStore"):
+    for store in fleet.of(kinds.MEMORY_STORE):
         yield from _policy(store, ("spec",), store.spec.policy)
         yield from _provision(store)
-    for agent in fleet.of("Agent"):
+    for agent in fleet.of(kinds.AGENT):
         if agent.spec.memory is not None and agent.spec.container is None:
             yield from _policy(agent, ("spec", "memory"), agent.spec.memory.policy)
 
 
-def _policy(owner: Resolved, path: Path, policy: Any) -> Iterator[Problem]:
+def _policy(owner: Resolved[Any], path: Path, policy: Any) -> Iterator[Problem]:
     memory, summaries = policy.long_term_memory, policy.compression
     if memory is not None and memory.enabled:
         place = (*path, "policy", "longTermMemory")
@@ -39,7 +41,7 @@ def _policy(owner: Resolved, path: Path, policy: Any) -> Iterator[Problem]:
         yield _unserved(owner, (*path, "policy", "compression"), "summaries of long conversations")
 
 
-def _unserved(owner: Resolved, path: Path, words: str) -> Problem:
+def _unserved(owner: Resolved[Any], path: Path, words: str) -> Problem:
     return owner.problem(
         path,
         "not-served",
@@ -50,7 +52,7 @@ def _unserved(owner: Resolved, path: Path, words: str) -> Problem:
     )
 
 
-def _provision(store: Resolved) -> Iterator[Problem]:
+def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     spec = store.spec
     if spec.provision is None or not spec.provision.enabled:
         return
@@ -88,7 +90,7 @@ def _provision(store: Resolved) -> Iterator[Problem]:
         )
 
 
-def collection(owner: Resolved, path: Path, store: Any) -> Iterator[Problem]:
+def collection(owner: Resolved[Any], path: Path, store: Any) -> Iterator[Problem]:
     """Yield a collection's name that its vector store refuses."""
     if store.type != "milvus" or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         return

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
@@ -14,6 +15,9 @@ from fleetform.rules.stores import collection
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
+    from fleetform.models.mcp_server import McpServerSpec
+    from fleetform.models.tool import Api, ToolSpec
     from fleetform.rules import AgentUses
 
 _TYPES = {
@@ -28,11 +32,11 @@ _TYPES = {
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with tools, servers and how agents use them."""
-    for tool in fleet.of("Tool"):
+    for tool in fleet.of(kinds.TOOL):
         yield from _tool(tool)
-    for server in fleet.of("MCPServer"):
+    for server in fleet.of(kinds.MCP_SERVER):
         yield from _server(server)
-    for agent in fleet.of("Agent"):
+    for agent in fleet.of(kinds.AGENT):
         for number, use in enumerate(agent.spec.tools):
             if use.endpoint and use.kind in ("Tool", "Agent"):
                 yield agent.problem(
@@ -44,7 +48,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _askable(agent, uses[agent.key])
 
 
-def _askable(agent: Resolved, uses: Uses) -> Iterator[Problem]:
+def _askable(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     for use, other in uses.agents:
         container = other.spec.container
         if container is not None and not container.ports:
@@ -57,7 +61,7 @@ def _askable(agent: Resolved, uses: Uses) -> Iterator[Problem]:
             )
 
 
-def _tool(tool: Resolved) -> Iterator[Problem]:
+def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     spec = tool.spec
     for name in ("api", "retrieval", "code", "human"):
         if getattr(spec, name) is not None and name != spec.type:
@@ -78,14 +82,14 @@ def _tool(tool: Resolved) -> Iterator[Problem]:
         )
     yield from _parameters(tool)
     if spec.type == "api" and spec.api is not None:
-        yield from _api(tool)
+        yield from _api(tool, spec.api)
     if spec.type == "retrieval" and spec.retrieval is not None:
         yield from collection(
             tool, ("spec", "retrieval", "vectorStore"), spec.retrieval.vector_store
         )
 
 
-def _parameters(tool: Resolved) -> Iterator[Problem]:
+def _parameters(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, item in enumerate(tool.spec.parameters):
         path: Path = ("spec", "parameters", number)
@@ -122,15 +126,15 @@ def _fits(kind: str, value: Any) -> bool:
     return isinstance(value, wanted)  # type: ignore[arg-type]
 
 
-def _pattern(tool: Resolved, path: Path, pattern: str) -> Iterator[Problem]:
+def _pattern(tool: Resolved[ToolSpec], path: Path, pattern: str) -> Iterator[Problem]:
     found = fault(pattern)
     if found is not None:
         yield tool.problem(path, "bad-pattern", found[0], hint=found[1])
 
 
-def _api(tool: Resolved) -> Iterator[Problem]:
-    api, spec = tool.spec.api, tool.spec
-    names = {item.name: item for item in spec.parameters}
+def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
+    parameters = tool.spec.parameters
+    names = {item.name: item for item in parameters}
     holes = re.findall(r"\{([^{}]*)\}", api.endpoint)
     for hole in holes:
         if hole not in names:
@@ -140,7 +144,7 @@ def _api(tool: Resolved) -> Iterator[Problem]:
                 f"`{{{hole}}}` is no parameter of the tool",
                 hint=did_you_mean(hole, names, noun="parameters"),
             )
-    for number, item in enumerate(spec.parameters):
+    for number, item in enumerate(parameters):
         place: Path = ("spec", "parameters", number, "in")
         if item.location == "path" and item.name not in holes:
             yield tool.problem(
@@ -175,7 +179,7 @@ def _api(tool: Resolved) -> Iterator[Problem]:
     yield from authentication(tool, ("spec", "api", "authentication"), api.authentication)
 
 
-def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
+def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
     """Yield what a sign-in lacks."""
     if auth is None or auth.type == "none":
         return
@@ -202,7 +206,7 @@ def authentication(owner: Resolved, path: Path, auth: Any) -> Iterator[Problem]:
             )
 
 
-def _server(server: Resolved) -> Iterator[Problem]:
+def _server(server: Resolved[McpServerSpec]) -> Iterator[Problem]:
     spec = server.spec
     if spec.url is None and spec.container is None:
         yield server.problem(

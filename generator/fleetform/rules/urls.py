@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.resolve.hosts import split
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
-KINDS = ("Agent", "MCPServer", "ModelConfig", "Tool")
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield URLs without a usable host and port."""
     del uses
-    for kind in KINDS:
+    for kind in kinds.WITH_URLS:
         for resolved in fleet.of(kind):
             for path, value in leaves(resolved.tree):
                 if path[-1] in KEYS and isinstance(value, str) and value and not all(split(value)):

@@ -21,7 +21,7 @@ RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets", "/run/secrets", 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield volumes without a source, with two, in our places, or shared in two shapes."""
     del uses
-    claims: dict[tuple[str, str], tuple[Resolved, object]] = {}
+    claims: dict[tuple[str, str], tuple[Resolved[Any], object]] = {}
     for resolved, spec, _ in workloads(fleet):
         if resolved.kind == "MemoryStore" and spec.storage:
             claims[resolved.namespace, f"{resolved.name}-data"] = (resolved, None)
@@ -55,7 +55,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     )
 
 
-def _source(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
+def _source(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Problem]:
     fields = {"emptyDir": "empty_dir", "configMap": "config_map", "secret": "secret"}
     if hasattr(volume, "claim"):
         fields = {"claim": "claim", **fields}
@@ -78,7 +78,7 @@ def _source(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
         )
 
 
-def _volume(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
+def _volume(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Problem]:
     yield from _source(resolved, path, volume)
     if ".." in (volume.sub_path or "").split("/"):
         yield resolved.problem(
@@ -90,7 +90,7 @@ def _volume(resolved: Resolved, path: Path, volume: Any) -> Iterator[Problem]:
     yield from _place(resolved, (*path, "mountPath"), volume.mount_path)
 
 
-def _place(resolved: Resolved, path: Path, mount: str, allowed: str = "") -> Iterator[Problem]:
+def _place(resolved: Resolved[Any], path: Path, mount: str, allowed: str = "") -> Iterator[Problem]:
     places = [place for place in RESERVED_PATHS if place != allowed]
     taken = any(f"{mount.rstrip('/')}/".startswith(f"{place}/") for place in places)
     if taken or mount.rstrip("/") in ("", "/dev"):

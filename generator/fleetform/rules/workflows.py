@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
 from fleetform.tree import Path, leaves
 
 if TYPE_CHECKING:
+    from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
     from fleetform.rules import AgentUses
 
 _HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
@@ -22,13 +24,13 @@ _PATH = re.compile(r"(\.[A-Za-z0-9_-]+)+\Z")
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with workflows and their runs."""
     del uses
-    for workflow in fleet.of("Workflow"):
+    for workflow in fleet.of(kinds.WORKFLOW):
         yield from _workflow(fleet, workflow)
-    for run in fleet.of("WorkflowRun"):
+    for run in fleet.of(kinds.WORKFLOW_RUN):
         yield from _run(fleet, run)
 
 
-def _workflow(fleet: Fleet, workflow: Resolved) -> Iterator[Problem]:
+def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     problems: list[Problem] = []
     steps = workflow.spec.steps
     names = [step.name for step in steps]
@@ -77,7 +79,7 @@ def _workflow(fleet: Fleet, workflow: Resolved) -> Iterator[Problem]:
         )
 
 
-def _order(workflow: Resolved) -> Iterator[Problem]:
+def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     graph = {step.name: set(step.depends_on) for step in workflow.spec.steps}
     try:
         TopologicalSorter(graph).prepare()
@@ -96,7 +98,7 @@ def _order(workflow: Resolved) -> Iterator[Problem]:
         )
 
 
-def _before(workflow: Resolved) -> dict[str, set[str]]:
+def _before(workflow: Resolved[WorkflowSpec]) -> dict[str, set[str]]:
     """Return for each step the steps that are done before it."""
     direct = {step.name: set(step.depends_on) for step in workflow.spec.steps}
     before: dict[str, set[str]] = {}
@@ -112,7 +114,7 @@ def _before(workflow: Resolved) -> dict[str, set[str]]:
     return before
 
 
-def _data(workflow: Resolved) -> Iterator[Problem]:
+def _data(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     before = _before(workflow)
     for number, step in enumerate(workflow.spec.steps):
         yield from _holes(
@@ -121,14 +123,18 @@ def _data(workflow: Resolved) -> Iterator[Problem]:
     yield from _holes(workflow, ("spec", "output"), workflow.spec.output, set(before))
 
 
-def _holes(workflow: Resolved, path: Path, data: Any, done: set[str]) -> Iterator[Problem]:
+def _holes(
+    workflow: Resolved[WorkflowSpec], path: Path, data: Any, done: set[str]
+) -> Iterator[Problem]:
     for place, value in leaves(data):
         if isinstance(value, str):
             for expression in _HOLE.findall(value):
                 yield from _hole(workflow, (*path, *place), expression, done)
 
 
-def _hole(workflow: Resolved, path: Path, expression: str, done: set[str]) -> Iterator[Problem]:
+def _hole(
+    workflow: Resolved[WorkflowSpec], path: Path, expression: str, done: set[str]
+) -> Iterator[Problem]:
     inputs = [item.name for item in workflow.spec.input]
     steps = {step.name: [item.name for item in step.output] for step in workflow.spec.steps}
     if not _PATH.match(expression):
@@ -180,7 +186,7 @@ def _hole(workflow: Resolved, path: Path, expression: str, done: set[str]) -> It
         )
 
 
-def _run(fleet: Fleet, run: Resolved) -> Iterator[Problem]:
+def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
     problems: list[Problem] = []
     workflow = lookup(
         fleet,

@@ -6,9 +6,9 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from fleetform.dialects import KINDS
 from fleetform.emit import emit
 from fleetform.folder import Folder, Obstacle
+from fleetform.kinds import NAMES
 from fleetform.problems import Problem, SpecError
 
 TEMPLATES = {
@@ -53,7 +53,7 @@ def texts(name: str, version: str) -> dict[str, str]:
     jinja.filters["yaml"] = lambda text: emit(text).strip()
     values = {"name": name, "version": version}
     found = {path: jinja.get_template(file).render(values) for path, file in TEMPLATES.items()}
-    for schema in sorted(("fleetform", *map(str.lower, KINDS))):
+    for schema in sorted(("fleetform", *map(str.lower, NAMES))):
         path = f"schemas/{schema}.json"
         found[path] = (files("fleetform") / path).read_text(encoding="utf-8")
     return found

@@ -1,0 +1,191 @@
+"""What the containers of a workload are made of: images, variables, checks, volumes, resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import view
+from fleetform.plan import images
+from fleetform.plan.model import (
+    Check,
+    Checks,
+    Claim,
+    Compute,
+    ConfigFolder,
+    ConfigRef,
+    Extra,
+    FieldRef,
+    Mount,
+    Port,
+    Scratch,
+    SecretFolder,
+    SecretRef,
+    Variable,
+    Volume,
+)
+from fleetform.problems import Problem
+from fleetform.quantity import parse
+
+if TYPE_CHECKING:
+    from fleetform.models.workload import (
+        EnvVar,
+        ExtraContainer,
+        HealthCheck,
+        Image,
+        PodTemplate,
+        Resources,
+    )
+    from fleetform.models.workload import Mount as MountSpec
+    from fleetform.models.workload import Volume as VolumeSpec
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.tree import Path
+
+DEFAULT = Compute({"cpu": "100m", "memory": "256Mi"}, {"cpu": "1", "memory": "512Mi"})
+DEFAULT_EXTRA = Compute({"cpu": "10m", "memory": "32Mi"}, {"cpu": "100m", "memory": "64Mi"})
+SCRATCH_SIZE = "64Mi"
+RESOURCES = ("cpu", "memory", "ephemeral-storage")
+
+
+def image(
+    fleet: Fleet, owner: Resolved[Any], given: Image, path: Path, problems: list[Problem]
+) -> tuple[str, str]:
+    """Return the full image reference and its version; an image without tag and digest is a Problem."""
+    reference, version = images.reference(fleet.environment.images, given)
+    if not reference:
+        problems.append(
+            owner.problem(
+                path,
+                "image-not-pinned",
+                f"the image `{given.repository}` has neither tag nor digest",
+                hint=f"set them, or the environment's `images.pins.{given.repository}`",
+                key=True,
+            )
+        )
+    elif reference.endswith(":latest"):
+        problems.append(
+            owner.problem(
+                path,
+                "image-latest",
+                f"the image `{given.repository}` has the tag `latest`: what runs would change by itself",
+                hint="name a version or a digest",
+                key=True,
+            )
+        )
+    return reference, version
+
+
+def compute(given: Resources, default: Compute) -> Compute:
+    """Return requests and limits with every gap filled, a limit never below its request."""
+    own_limits = view.dump(given.limits)
+    low = {**default.requests, **view.dump(given.requests)}
+    high = {**default.limits, **own_limits}
+    for name, value in low.items():
+        if name in high and parse(high[name]) < parse(value):
+            if name in own_limits:
+                low[name] = high[name]  # the built-in request, above a limit that somebody set
+            else:
+                high[name] = value
+    return Compute(_ordered(low), _ordered(high))
+
+
+def _ordered(amounts: dict[str, str]) -> dict[str, str]:
+    return {name: amounts[name] for name in RESOURCES if name in amounts}
+
+
+def env(variables: Iterable[EnvVar]) -> Iterator[Variable]:
+    """Yield environment variables; their text is literal."""
+    for variable in variables:
+        source = variable.value_from
+        if source is None:
+            yield Variable(variable.name, variable.value or "")
+        elif source.secret_key_ref:
+            secret = source.secret_key_ref
+            yield Variable(variable.name, SecretRef(secret.name, secret.key))
+        elif source.config_map_key_ref:
+            config = source.config_map_key_ref
+            yield Variable(variable.name, ConfigRef(config.name, config.key))
+        elif source.field_ref:
+            yield Variable(variable.name, FieldRef(source.field_ref))
+
+
+def checks(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> Checks:
+    """Return the checks; `paths` in their order, empty for a check that only connects."""
+    if not check.enabled or not port:
+        return Checks()
+    startup, ready, live = paths
+    period = 2
+    tries = max(check.failure_threshold, -(-check.startup_seconds // period))
+    delay = check.initial_delay_seconds or 0
+    usual = (check.period_seconds, check.timeout_seconds, check.failure_threshold)
+    return Checks(
+        Check(startup, port, period, check.timeout_seconds, tries, delay),
+        Check(ready, port, *usual),
+        Check(live, port, *usual),
+    )
+
+
+def volumes(given: Iterable[VolumeSpec]) -> tuple[tuple[Volume, ...], tuple[Mount, ...]]:
+    """Return volumes and where the main container sees them."""
+    rows = [*given]
+    mounts = (
+        Mount(
+            volume.name,
+            volume.mount_path,
+            bool(volume.read_only or volume.config_map or volume.secret),
+            volume.sub_path or "",
+        )
+        for volume in rows
+    )
+    return tuple(Volume(volume.name, _source(volume)) for volume in rows), tuple(mounts)
+
+
+def _source(volume: Any) -> Scratch | Claim | ConfigFolder | SecretFolder:
+    claim = getattr(volume, "claim", None)
+    if claim is not None:
+        return Claim(claim.size, claim.access_mode or "", claim.storage_class or "")
+    if volume.config_map:
+        return ConfigFolder(volume.config_map)
+    if volume.secret:
+        return SecretFolder(volume.secret)
+    return Scratch(volume.empty_dir or SCRATCH_SIZE)
+
+
+def extras(
+    fleet: Fleet,
+    owner: Resolved[Any],
+    given: list[ExtraContainer],
+    field: str,
+    problems: list[Problem],
+) -> tuple[Extra, ...]:
+    """Return sidecars or init containers; `field` of the spec's `podTemplate` holds them."""
+    found = []
+    for number, item in enumerate(given):
+        path = ("spec", "podTemplate", field, number, "image")
+        reference, _ = image(fleet, owner, item.image, path, problems)
+        found.append(
+            Extra(
+                item.name,
+                reference,
+                item.image.pull_policy or fleet.environment.images.pull_policy or "",
+                tuple(item.command or ()),
+                tuple(item.args or ()),
+                tuple(
+                    Port(port.name, port.container_port, port.container_port, port.protocol)
+                    for port in item.ports
+                ),
+                tuple(env(item.env)),
+                compute(item.resources, DEFAULT_EXTRA),
+                tuple(_mount(mount) for mount in item.volume_mounts),
+            )
+        )
+    return tuple(found)
+
+
+def _mount(mount: MountSpec) -> Mount:
+    return Mount(mount.name, mount.mount_path, bool(mount.read_only))
+
+
+def extra_volumes(template: PodTemplate) -> tuple[Volume, ...]:
+    """Return the volumes of extra containers."""
+    return tuple(Volume(volume.name, _source(volume)) for volume in template.volumes)

@@ -1,0 +1,215 @@
+"""An agent's configuration for the generic runtime: `agent.json`, and prompts in files of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleetform import view
+from fleetform.plan.model import Files, SecretPath
+from fleetform.plan.tools import mcp_servers, present, secret_of, tls_files, tools
+from fleetform.resolve import hosts
+from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
+from fleetform.rules.agents import FILESYSTEM
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec, Auth, Quota
+    from fleetform.models.memory_store import Policy, Postgres, Redis, StoreTls
+    from fleetform.models.model_config import ModelSettings
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.resolve.references import Uses
+
+CONTRACT = 1
+DIRECTORY = "/etc/fleetform"
+AGENT = "agent.json"
+PROMPT = "system-prompt.md"
+
+
+def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
+    """Return the configuration of an agent on the generic runtime."""
+    return Files(DIRECTORY, {PROMPT: agent.spec.system_prompt or ""}, settings(fleet, agent, uses))
+
+
+def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any]:
+    """Return `agent.json` as data: only what was decided, nothing that is the runtime's own default.
+
+    Secrets, the paths of secret files and addresses in it are symbols of the plan's model.
+    """
+    spec: AgentSpec = agent.spec
+    return present(
+        contract=CONTRACT,
+        agent=present(
+            name=agent.name,
+            namespace=fleet.target_namespace(agent.namespace),
+            displayName=spec.display_name,
+            description=spec.description,
+        ),
+        prompt={"system": {"file": PROMPT}},
+        model=_model(fleet, agent, uses.model, spec.model_config_ref) if uses.model else None,
+        models=[_model(fleet, agent, model, ref) for ref, model in uses.models],
+        fallbacks=[_model(fleet, agent, model, ref) for ref, model in uses.fallbacks],
+        tools=[*tools(fleet, agent, uses)],
+        mcpServers=[*mcp_servers(fleet, agent, uses)],
+        memory=_memory(fleet, agent, uses),
+        auth=_auth(spec.auth) if spec.auth else None,
+        limits=_limits(spec),
+        server=present(
+            port=HTTP_PORT,
+            metricsPort=spec.observability.metrics.port or METRICS_PORT,
+            shutdownGraceSeconds=spec.limits.turn_timeout_seconds,
+        ),
+        health=present(
+            livePath=spec.health_check.path,
+            readyPath=spec.health_check.readiness_path,
+            startupPath=spec.health_check.startup_path,
+        ),
+        observability=_observability(fleet, spec, agent.namespace),
+    )
+
+
+def _model(
+    fleet: Fleet,
+    agent: Resolved[AgentSpec],
+    model: ModelSettings,
+    ref: str | None = None,
+) -> dict[str, Any]:
+    return present(
+        provider=model.provider,
+        name=model.name,
+        id=ref,
+        endpoint=hosts.rewritten(fleet, agent.namespace, model.endpoint)
+        if model.endpoint
+        else None,
+        apiKey=secret_of(model.api_key_secret_ref) if model.api_key_secret_ref else None,
+        temperature=model.temperature,
+        maxTokens=model.max_tokens,
+        topP=model.top_p,
+        frequencyPenalty=model.frequency_penalty,
+        presencePenalty=model.presence_penalty,
+        contextTokens=model.context_tokens,
+        pricing=view.dump(model.pricing) if model.pricing else None,
+        timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
+        tls=tls_files(model.tls),
+    )
+
+
+# -- memory, limits, sign-in, observability ------------------------------------------------------
+
+
+def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any] | None:
+    store = uses.memory
+    if store is None:
+        return None
+    owner = uses.store or agent
+    policy = _policy(store.policy)
+    server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
+    if server is not None:
+        host = hosts.written_out(fleet, owner.namespace, server.host or "")
+        own = _redis(server) if store.type == "redis" else _postgres(server)
+        return present(type=store.type, host=host, **own, policy=policy)
+    if store.type == "filesystem":
+        path = store.filesystem.path if store.filesystem else FILESYSTEM
+        return present(type="filesystem", path=path, policy=policy)
+    return present(type="in-memory", policy=policy)
+
+
+def _policy(policy: Policy) -> dict[str, Any]:
+    return present(
+        sessionTtlSeconds=policy.session_ttl,
+        maxConversationHistory=policy.max_conversation_history,
+        maxSessionsPerUser=policy.max_sessions_per_user,
+    )
+
+
+def _redis(redis: Redis) -> dict[str, Any]:
+    return present(
+        port=redis.port,
+        database=redis.database or None,
+        username=redis.auth.username,
+        password=secret_of(redis.auth.secret_ref) if redis.auth.secret_ref else None,
+    ) | _store_tls(redis.tls)
+
+
+def _postgres(postgres: Postgres) -> dict[str, Any]:
+    return present(
+        port=postgres.port,
+        database=postgres.database,
+        username=postgres.username,
+        password=secret_of(postgres.password_secret_ref) if postgres.password_secret_ref else None,
+    ) | _store_tls(postgres.tls)
+
+
+def _store_tls(tls: StoreTls) -> dict[str, Any]:
+    """Return the `tls` member; for a store it means TLS by being there, even empty."""
+    if not tls.enabled:
+        return {}
+    files: dict[str, Any] = {}
+    if tls.secret_ref:
+        name = tls.secret_ref.name
+        files = {"caFile": SecretPath(name, "ca.crt")}
+        if tls.client_certificate:
+            files["certFile"] = SecretPath(name, "tls.crt")
+            files["keyFile"] = SecretPath(name, "tls.key")
+    if tls.insecure_skip_verify:
+        files["insecureSkipVerify"] = True
+    return {"tls": files}
+
+
+def _auth(auth: Auth) -> dict[str, Any]:
+    if auth.type == "apiKey" and auth.api_key:
+        keys = [
+            present(name=key.name, secret=secret_of(key.secret_ref), onBehalf=key.on_behalf or None)
+            for key in auth.api_key.keys
+        ]
+        return {"type": "apiKey", "keys": keys}
+    if auth.type == "oidc" and auth.oidc:
+        oidc = auth.oidc
+        return present(
+            type="oidc", issuer=oidc.issuer, audience=oidc.audience, userClaim=oidc.user_claim
+        )
+    return {"type": auth.type}
+
+
+def _limits(spec: AgentSpec) -> dict[str, Any]:
+    limits, rates = spec.limits, spec.rate_limits
+    return present(
+        **_quota(rates),
+        perUser=_quota(rates.per_user) if rates.per_user else None,
+        maxSteps=limits.max_steps,
+        maxToolCalls=limits.max_tool_calls,
+        concurrentRuns=limits.concurrent_runs,
+        bodyBytes=limits.max_body_bytes,
+        toolResultBytes=limits.max_tool_result_bytes,
+        runSeconds=limits.turn_timeout_seconds,
+    )
+
+
+def _quota(quota: Quota) -> dict[str, Any]:
+    return present(
+        requestsPerMinute=quota.requests_per_minute,
+        tokensPerMinute=quota.tokens_per_minute,
+        dailyCostUsd=quota.daily_cost_usd,
+    )
+
+
+def _observability(fleet: Fleet, spec: AgentSpec, namespace: str) -> dict[str, Any]:
+    tracing, logging = spec.observability.tracing, spec.observability.logging
+    traces = None
+    if tracing.enabled:
+        endpoint = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint
+        traces = present(
+            enabled=True,
+            provider=tracing.provider,
+            endpoint=hosts.rewritten(fleet, namespace, endpoint) if endpoint else None,
+            publicKey=secret_of(tracing.public_key_secret_ref)
+            if tracing.public_key_secret_ref
+            else None,
+            secretKey=secret_of(tracing.secret_key_secret_ref)
+            if tracing.secret_key_secret_ref
+            else None,
+            sampleRate=tracing.sample_rate,
+            captureContent=tracing.capture_content or None,
+            environment=fleet.environment_name,
+        )
+    return present(
+        tracing=traces, logging=present(level=logging.level, loggers=dict(logging.loggers))
+    )

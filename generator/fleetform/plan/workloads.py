@@ -1,0 +1,117 @@
+"""The three kinds of workloads: how the plan of each begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds, view
+from fleetform.plan import containers, settings, stores, traffic
+from fleetform.plan.draft import Draft
+from fleetform.plan.model import Files
+from fleetform.problems import Problem
+from fleetform.resolve.ports import Port, ports
+from fleetform.resolve.references import Uses
+
+if TYPE_CHECKING:
+    from fleetform.models.workload import Container
+    from fleetform.resolve import Fleet, Resolved
+
+RUNTIME_PATHS = ("/health/startup", "/health/ready", "/health")
+MARGIN = 5
+"""Seconds after the longest turn, for closing what is open."""
+DRAIN = 30
+"""Seconds that an image of somebody else's has to stop."""
+
+
+def agent(fleet: Fleet, resolved: Resolved[Any], uses: Uses, problems: list[Problem]) -> Draft:
+    """Start the plan of an agent."""
+    draft = _draft(resolved, resolved.spec)
+    if resolved.spec.container is None:
+        _generic(fleet, draft, uses, problems)
+    else:
+        _own_image(fleet, draft, resolved.spec.container, problems)
+    traffic.agent(fleet, draft, uses, problems)
+    draft.by_name = bool(resolved.spec.peers)
+    return draft
+
+
+def server(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Draft:
+    """Start the plan of a deployed MCP server."""
+    draft = _draft(resolved, resolved.spec)
+    _own_image(fleet, draft, resolved.spec.container, problems)
+    traffic.common(fleet, draft, problems)
+    return draft
+
+
+def store(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Draft:
+    """Start the plan of a memory store that the environment provisions for development."""
+    draft = _draft(resolved, stores.workload(resolved))
+    draft.scalable = False
+    place = ("spec", "provision", "container", "image")
+    _own_image(fleet, draft, stores.container(resolved), problems, place)
+    draft.env = (*stores.env(resolved), *containers.env(resolved.spec.provision.env))
+    draft.args = tuple(stores.args(resolved))
+    traffic.common(fleet, draft, problems)
+    return draft
+
+
+def _draft(resolved: Resolved[Any], workload: Any) -> Draft:
+    return Draft(resolved, workload, kinds.BY_NAME[resolved.kind].component)
+
+
+def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
+    resolved, spec = draft.resolved, draft.resolved.spec
+    draft.image = containers.image(
+        fleet,
+        resolved,
+        view.make("Agent", "Image", {"repository": fleet.environment.images.runtime}),
+        ("spec",),
+        problems,
+    )
+    draft.ports = tuple(ports(resolved))
+    draft.turn = spec.limits.turn_timeout_seconds
+    draft.drain = draft.turn + MARGIN
+    draft.args = ("serve", "--config", f"{settings.DIRECTORY}/{settings.AGENT}")
+    draft.env = tuple(containers.env(spec.env))
+    check = spec.health_check
+    paths = (
+        check.startup_path or RUNTIME_PATHS[0],
+        check.readiness_path or RUNTIME_PATHS[1],
+        check.path or RUNTIME_PATHS[2],
+    )
+    draft.checks = containers.checks(check, paths, "http")
+    draft.files = settings.files(fleet, resolved, uses)
+    draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)
+
+
+def _own_image(
+    fleet: Fleet,
+    draft: Draft,
+    container: Container,
+    problems: list[Problem],
+    place: tuple[str, ...] = ("spec", "container", "image"),
+) -> None:
+    resolved, spec = draft.resolved, draft.workload
+    draft.image = containers.image(fleet, resolved, container.image, place, problems)
+    draft.pull_policy = container.image.pull_policy or ""
+    draft.command = tuple(container.command or ())
+    draft.args = tuple(container.args or ())
+    draft.working_dir = container.working_dir or ""
+    draft.ports = tuple(ports(resolved))
+    draft.env = tuple(containers.env(spec.env))
+    check = spec.health_check
+    live = check.path or ""
+    paths = (check.startup_path or live, check.readiness_path or live, live)
+    draft.checks = containers.checks(check, paths, _check_port(check.port, draft.ports))
+    draft.drain = DRAIN
+    if container.config_files:
+        draft.files = Files(container.config_dir, dict(sorted(container.config_files.items())))
+    draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)
+
+
+def _check_port(number: int | None, known: tuple[Port, ...]) -> str | int:
+    """Return the checks' port by name where it has one."""
+    tcp = [port for port in known if port.protocol == "TCP"]
+    if number is not None:
+        return next((port.name for port in tcp if port.container_port == number), number)
+    return next((port.name for port in tcp if port.name == "http"), tcp[0].name if tcp else "")

@@ -1,0 +1,1 @@
+"""Kubernetes: its rules, objects, charts and targets, and what a live cluster holds."""

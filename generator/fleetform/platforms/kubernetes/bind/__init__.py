@@ -1,0 +1,63 @@
+"""A plan → what Kubernetes runs: addresses, secrets, probes, scalers and policies in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from fleetform.plan.model import Plan, Workload
+from fleetform.platforms.kubernetes import rules
+from fleetform.platforms.kubernetes.bind import delivery, namespaces, network, patches
+from fleetform.platforms.kubernetes.bind.pods import shared_claims
+from fleetform.platforms.kubernetes.bind.workload import workload_plan
+from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
+from fleetform.problems import Problem
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet
+
+__all__ = ["bind", "closed", "whole"]
+
+
+def bind(fleet: Fleet, plan: Plan) -> tuple[FleetPlan, list[Problem]]:
+    """Return a plan bound to Kubernetes, and what is wrong with it there."""
+    problems = [*rules.problems(fleet)]
+    workloads, spaces = closed(fleet, plan, plan.workloads, problems)
+    return whole(fleet, workloads, spaces), problems
+
+
+def closed(
+    fleet: Fleet, plan: Plan, members: Iterable[Workload], problems: list[Problem]
+) -> tuple[list[WorkloadPlan], list[NamespacePlan]]:
+    """Return some workloads of a plan as Kubernetes runs them, and what their namespaces have once."""
+    policies = network.policies(fleet, plan, problems)
+    spaces: dict[str, list[Workload]] = {}
+    for workload in members:
+        spaces.setdefault(workload.key[0], []).append(workload)
+    found: list[WorkloadPlan] = []
+    spaced = []
+    for space, own in sorted(spaces.items()):
+        shared = shared_claims(own)
+        plans = [workload_plan(fleet, item, policies, shared, problems) for item in own]
+        found += plans
+        need = namespaces.needs(own, plans, shared)
+        spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
+    return found, spaced
+
+
+def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePlan]) -> FleetPlan:
+    """Return the plan of an environment, in order of names."""
+    return FleetPlan(
+        fleet.environment_name,
+        tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),
+        tuple(sorted(spaces, key=lambda item: item.name)),
+        tuple(patches.of_environment(fleet)),
+        fleet.targets,
+        fleet.environment.helm.charts.rstrip("/"),
+        fleet.environment.helm.version or "",
+        fleet.environment.gitops.kustomization,
+        delivery.gitops(fleet),
+        tuple(
+            sorted({*fleet.environment.namespaces.map.values(), *(item.name for item in spaces)})
+        ),
+    )

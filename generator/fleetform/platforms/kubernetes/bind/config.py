@@ -1,0 +1,88 @@
+"""The configuration of a workload as an immutable ConfigMap, and the Secrets that it names as files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleetform import canonical
+from fleetform.names import fit
+from fleetform.plan import settings
+from fleetform.plan.model import SecretPath, SecretRef, Workload, bound
+from fleetform.platforms.kubernetes.containers import SECRETS
+from fleetform.platforms.kubernetes.model import Config
+from fleetform.resolve.hosts import Address, Url
+
+if TYPE_CHECKING:
+    from fleetform.problems import Problem
+
+MAX_BYTES = 1 << 20
+
+Mounted = tuple[tuple[str, tuple[str, ...]], ...]
+"""Secrets and their keys, in order."""
+
+
+def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, Mounted]:
+    """Return a workload's configuration, named by its content, and the secrets that it reads as files."""
+    files = workload.files
+    if files is None:
+        return None, ()
+    keys: dict[str, set[str]] = {}
+    document = _bound(files.settings, keys) if files.settings is not None else {}
+    data = dict(files.texts)
+    if document:
+        data = {settings.AGENT: canonical.dumps(document) + "\n", **data}
+    _check_size(workload, data, problems)
+    mounted = tuple((name, tuple(sorted(found))) for name, found in sorted(keys.items()))
+    return revision(workload.name, data, files.directory, document), mounted
+
+
+def revision(
+    name: str, data: dict[str, str], directory: str, document: dict[str, Any] | None = None
+) -> Config:
+    """Return an immutable revision, named by the hash of its content."""
+    hashed = fit(name, f"-config-{canonical.digest(data)[:8]}", 253)
+    return Config(hashed, data, directory, document or {})
+
+
+def _bound(tree: Any, keys: dict[str, set[str]]) -> dict[str, Any]:
+    """Return settings with the names that the cluster knows; collects the keys of Secrets."""
+
+    def path(secret: SecretRef | SecretPath) -> str:
+        keys.setdefault(secret.name, set()).add(secret.key)
+        return f"{SECRETS}/{secret.name}/{secret.key}"
+
+    found: dict[str, Any] = bound(
+        tree,
+        {
+            SecretRef: lambda secret: {"file": path(secret)},
+            SecretPath: path,
+            Address: host,
+            Url: url,
+        },
+    )
+    return found
+
+
+def host(address: Address) -> str:
+    """Return the name of a Service that the whole cluster knows."""
+    return f"{address.name}.{address.namespace}.svc.cluster.local"
+
+
+def url(given: Url) -> str:
+    """Return a URL of a Service."""
+    port = f":{given.port}" if given.port is not None else ""
+    return f"{given.scheme}://{host(given.host)}{port}{given.rest}"
+
+
+def _check_size(workload: Workload, data: dict[str, str], problems: list[Problem]) -> None:
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in data.items())
+    if size > MAX_BYTES:
+        problems.append(
+            workload.resolved.problem(
+                ("spec",),
+                "config-too-big",
+                f"the configuration has {size} bytes, a ConfigMap holds 1 MiB",
+                hint="shorten the prompt, or move reference text into a tool",
+                key=True,
+            )
+        )

@@ -1,0 +1,110 @@
+"""An abstract environment → the plan of what it decides alone: the base that others differ from.
+
+It is never shipped, so nothing here is a Problem: what asks for something that only the environments
+built on it have is left out, and so is a workload that cannot be planned without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fleetform import view
+from fleetform.kinds import WORKLOADS
+from fleetform.plan import plan
+from fleetform.platforms.kubernetes import rules
+from fleetform.platforms.kubernetes.bind import closed, whole
+from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
+from fleetform.problems import Problem, errors
+from fleetform.resolve import Fleet, Resolved
+from fleetform.rules import environments
+from fleetform.tree import Map, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Watched(Resolved[Any]):
+    """A workload that remembers the errors that are said of it."""
+
+    said: list[Problem] = field(default_factory=list)
+
+    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
+        """Return a Problem that stands where a value of this document was set."""
+        found = Resolved.problem(self, path, code, message, **more)
+        self.said.extend(errors([found]))
+        return found
+
+
+def outline(fleet: Fleet) -> FleetPlan:
+    """Return what can be planned of a fleet, which is changed on the way."""
+    for kind in WORKLOADS:
+        for resolved in [*fleet.of(kind)]:
+            fleet.specs[kind][resolved.key] = _watched(_modest(fleet, resolved))
+    planned, problems = plan(fleet)
+    problems += rules.problems(fleet)
+    members = [item for item in planned.workloads if not _failed(item.resolved)]
+    alive = {item.key for item in members}
+    # Nobody calls, or is called by, what is left out.
+    kept = planned._replace(
+        workloads=tuple(members),
+        links=tuple(
+            link for link in planned.links if link.caller in alive and link.callee in alive
+        ),
+    )
+    bound, spaces = closed(fleet, kept, members, problems)
+    failed = {item.key for item in members if _failed(item.resolved)}
+    names = {(item.namespace, item.name) for item in members if item.key not in failed}
+    workloads = [item for item in bound if (item.namespace, item.name) in names]
+    if len({space.name for space in spaces}) < len(spaces):
+        return whole(fleet, [], [])  # two namespaces of one name are nobody's base
+    sealed = bool(errors(environments.secret_store(fleet)))
+    return whole(fleet, workloads, [*_spaces(spaces, sealed=sealed)])
+
+
+def _failed(resolved: Resolved[Any]) -> bool:
+    return isinstance(resolved, Watched) and bool(resolved.said)
+
+
+def _watched(resolved: Resolved[Any]) -> Watched:
+    return Watched(
+        resolved.kind,
+        resolved.namespace,
+        resolved.name,
+        resolved.tree,
+        resolved.typed,
+        resolved.layers,
+        resolved.file,
+        resolved.origin,
+    )
+
+
+def _modest(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]:
+    """Return a workload without what it asks of an environment that does not have it."""
+    if resolved.kind == "MemoryStore":
+        return resolved
+    tree = resolved.tree
+    for problem in errors(environments.capabilities(fleet, resolved)):
+        for path in (("spec", "expose"), ("spec", "scaling", "keda")):
+            if problem.path.startswith(".".join(path)):
+                tree = _without(tree, path)
+    if tree is resolved.tree:
+        return resolved
+    return replace(resolved, tree=tree, typed=view.read(resolved.kind, tree))
+
+
+def _without(tree: Map, path: Path) -> Map:
+    """Return a tree without one field."""
+    step, *rest = path
+    twin = tree.clone()
+    if rest and isinstance(twin.get(str(step)), Map):
+        twin[str(step)] = _without(twin[str(step)], tuple(rest))
+    else:
+        twin.pop(str(step), None)
+        twin.marks.pop(str(step), None)
+    return twin
+
+
+def _spaces(plans: list[NamespacePlan], *, sealed: bool) -> Iterator[NamespacePlan]:
+    """Yield namespaces, without ExternalSecrets when the environment does not say where they read."""
+    for item in plans:
+        yield item._replace(secrets=(), store_provider={}) if sealed else item

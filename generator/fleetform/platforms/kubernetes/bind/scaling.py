@@ -1,0 +1,98 @@
+"""Who owns the number of replicas: nobody, a HorizontalPodAutoscaler, or KEDA; never two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fleetform import view
+from fleetform.names import fit
+from fleetform.plan.model import Trigger, Workload
+from fleetform.platforms.kubernetes.model import Autoscaler, Keda, KedaTrigger
+
+if TYPE_CHECKING:
+    from fleetform.models.scaling import Behavior
+
+BEHAVIOR: dict[str, Any] = {
+    "scaleUp": {
+        "stabilizationWindowSeconds": 0,
+        "selectPolicy": "Max",
+        "policies": [
+            {"type": "Percent", "value": 100, "periodSeconds": 15},
+            {"type": "Pods", "value": 4, "periodSeconds": 15},
+        ],
+    },
+    "scaleDown": {
+        "stabilizationWindowSeconds": 300,
+        "selectPolicy": "Max",
+        "policies": [{"type": "Percent", "value": 10, "periodSeconds": 60}],
+    },
+}
+"""Up at once, down slowly: a conversation that moves to another pod is cheap, a cold pod is not."""
+CPU: dict[str, Any] = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}},
+}
+
+
+class Scaler(NamedTuple):
+    """The decision: at most one of `autoscaler` and `keda`, and `replicas` only without both."""
+
+    replicas: int | None = None
+    autoscaler: Autoscaler | None = None
+    keda: Keda | None = None
+
+
+def scaler(workload: Workload) -> Scaler:
+    """Return who scales a workload, and between which bounds."""
+    least, most, _, events = workload.scale
+    if events:
+        return Scaler(keda=_keda(workload))
+    if most <= least:
+        return Scaler(least)
+    scaling = workload.spec.scaling
+    metrics = tuple(view.dump(metric) for metric in scaling.metrics or ()) or (CPU,)
+    return Scaler(autoscaler=Autoscaler(least, most, metrics, behavior(scaling.behavior)))
+
+
+def behavior(given: Behavior | None) -> dict[str, Any]:
+    """Return the behavior with every direction filled in, in Kubernetes' order of fields."""
+    own = view.dump(given) if given else {}
+    filled = {}
+    for direction, default in BEHAVIOR.items():
+        mixed = {**default, **own.get(direction, {})}
+        filled[direction] = {
+            key: mixed[key]
+            for key in ("stabilizationWindowSeconds", "selectPolicy", "policies", "tolerance")
+            if key in mixed
+        }
+    return filled
+
+
+def _keda(workload: Workload) -> Keda:
+    scaling = workload.spec.scaling
+    given = scaling.keda
+    if given is None:  # pragma: no cover - only KEDA's triggers are events
+        raise ValueError(workload.name)
+    return Keda(
+        minimum=workload.scale.least,
+        maximum=workload.scale.most,
+        triggers=tuple(
+            _trigger(workload.name, number, trigger)
+            for number, trigger in enumerate(workload.scale.triggers)
+        ),
+        behavior=behavior(scaling.behavior),
+        polling_interval=given.polling_interval or 30,
+        cooldown_period=300 if given.cooldown_period is None else given.cooldown_period,
+        fallback_replicas=given.fallback_replicas,
+    )
+
+
+def _trigger(name: str, number: int, trigger: Trigger) -> KedaTrigger:
+    return KedaTrigger(
+        type=trigger.type,
+        metadata=trigger.parameters,
+        metric_type=trigger.metric_type,
+        name=trigger.name,
+        secrets=tuple((parameter, *secret) for parameter, secret in trigger.secrets),
+        authentication=fit(name, f"-trigger-{number}") if trigger.secrets else "",
+    )

@@ -1,0 +1,177 @@
+"""A workload as Kubernetes runs it: what all kinds of workloads decide in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleetform import view
+from fleetform.names import fit
+from fleetform.plan.model import Shape, Workload
+from fleetform.platforms.kubernetes.bind import delivery, patches, pods
+from fleetform.platforms.kubernetes.bind.config import config
+from fleetform.platforms.kubernetes.bind.scaling import scaler
+from fleetform.platforms.kubernetes.model import (
+    PRE_STOP,
+    Account,
+    Expose,
+    Metrics,
+    Rbac,
+    WorkloadPlan,
+    selector,
+)
+from fleetform.tree import locate
+
+if TYPE_CHECKING:
+    from fleetform.platforms.kubernetes.bind.network import Policy
+    from fleetform.problems import Problem
+    from fleetform.resolve import Fleet
+    from fleetform.resolve.catalog import Key
+
+USER = 10001
+HOLDERS = {Shape.SERVICE: "Deployment", Shape.STATEFUL: "StatefulSet"}
+"""Kind of the object that holds the pods of each shape."""
+
+
+def workload_plan(
+    fleet: Fleet,
+    workload: Workload,
+    policies: dict[Key, Policy],
+    shared: set[str],
+    problems: list[Problem],
+) -> WorkloadPlan:
+    """Return a workload bound to Kubernetes; `shared` are claims that several pods of its namespace mount."""
+    resolved, spec, name = workload.resolved, workload.spec, workload.name
+    template, scaled = spec.pod_template, scaler(workload)
+    stateful = workload.shape is Shape.STATEFUL
+    recreate = not stateful and pods.is_single_writer(workload, shared)
+    if recreate and workload.scale.most > 1:
+        problems.append(_single_writer(workload))
+    configuration, secrets = config(workload, problems)
+    policy = policies[workload.key]
+    read_only_root = not template.writable_root_filesystem
+    pre_stop = PRE_STOP if workload.ports else 0
+    return WorkloadPlan(
+        name=name,
+        namespace=workload.namespace,
+        component=workload.component,
+        version=workload.version,
+        source=resolved.origin,
+        mark=locate(resolved.tree, ("metadata", "name"))[0],
+        callees=tuple(sorted(policy.callees)),
+        labels=workload.labels,
+        annotations=dict(resolved.typed.metadata.annotations),
+        pod_labels={**workload.labels, **template.labels},
+        pod_annotations=dict(template.annotations),
+        image=workload.image,
+        pull_policy=workload.pull_policy,
+        pull_secrets=tuple(template.image_pull_secrets or fleet.environment.images.pull_secrets),
+        command=pods.words(workload.command),
+        args=pods.words(workload.args),
+        working_dir=workload.working_dir,
+        env=tuple(pods.variable(item) for item in workload.env),
+        ports=workload.ports,
+        startup=workload.checks.startup,
+        readiness=workload.checks.ready,
+        liveness=workload.checks.alive,
+        pre_stop=pre_stop,
+        grace=template.termination_grace_period_seconds or pre_stop + workload.drain,
+        resources=workload.compute._asdict(),
+        secrets=secrets,
+        volumes=pods.volumes(workload),
+        mounts=tuple(pods.mount(item) for item in workload.mounts),
+        run_as_user=template.run_as_user or USER,
+        read_only_root=read_only_root,
+        pod_fields=pods.fields(template),
+        spread=pods.spread(template, selector(name), workload.scale.most),
+        sidecars=tuple(
+            pods.extra_container(item, read_only_root=read_only_root) for item in workload.sidecars
+        ),
+        init_containers=tuple(
+            pods.extra_container(item, read_only_root=read_only_root) for item in workload.init
+        ),
+        config=configuration,
+        account=_account(fleet, workload),
+        rbac=_rbac(workload),
+        kind=HOLDERS[workload.shape],
+        claim_templates=pods.claims(workload, set()) if stateful else (),
+        headless=workload.by_name,
+        recreate=recreate,
+        replicas=scaled.replicas,
+        autoscaler=scaled.autoscaler,
+        keda=scaled.keda,
+        ingress=policy.ingress.grouped(),
+        egress=policy.egress.grouped(),
+        metrics=_metrics(fleet, workload),
+        expose=_expose(fleet, workload),
+        retained=delivery.retained(fleet),
+        verbatim=delivery.verbatim(fleet),
+        patches=tuple(patches.of_spec(fleet, resolved)),
+    )
+
+
+def _single_writer(workload: Workload) -> Problem:
+    return workload.resolved.problem(
+        ("spec", "volumes"),
+        "single-writer",
+        f"{workload.scale.most} replicas cannot mount a volume that only one node may write",
+        hint="set `claim.accessMode: ReadWriteMany`, or `stateful: true` for one volume per replica",
+        key=True,
+    )
+
+
+def _account(fleet: Fleet, workload: Workload) -> Account:
+    spec, platform = workload.spec, fleet.environment.platform
+    annotations: dict[str, str] = {}
+    identity = spec.identity
+    if identity is not None:
+        if platform == "eks" and identity.aws_role_arn:
+            annotations["eks.amazonaws.com/role-arn"] = identity.aws_role_arn
+        if platform == "gke" and identity.gcp_service_account:
+            annotations["iam.gke.io/gcp-service-account"] = identity.gcp_service_account
+    return Account(spec.service_account or workload.name, spec.service_account is None, annotations)
+
+
+def _rbac(workload: Workload) -> Rbac | None:
+    rbac = workload.spec.rbac
+    if rbac is None or not rbac.rules:
+        return None
+    cluster = rbac.scope == "cluster"
+    # One name for the whole cluster; no namespace or workload has a colon in its name.
+    name = f"{workload.namespace}:{workload.name}" if cluster else workload.name
+    return Rbac(cluster, name, tuple(view.dump(rule) for rule in rbac.rules))
+
+
+def _metrics(fleet: Fleet, workload: Workload) -> Metrics | None:
+    scrape = workload.scrape
+    if scrape is None or "prometheus-operator" not in fleet.environment.capabilities:
+        return None
+    labels = dict(fleet.environment.monitoring.labels)
+    return Metrics(scrape.port.name, scrape.path, scrape.interval, labels)
+
+
+def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
+    given, exposure, defaults = workload.spec.expose, workload.exposure, fleet.environment.expose
+    if given is None or exposure is None:
+        return None
+    kind = given.type or defaults.type
+    gateway = view.dump(defaults.gateway) if defaults.gateway else {}
+    issuer = view.dump(defaults.issuer) if defaults.issuer else {}
+    # The shared host has one certificate for all, and it is the ingress controller's.
+    certificate = (
+        kind == "Ingress"
+        and given.host
+        and given.tls
+        and issuer
+        and "cert-manager" in fleet.environment.capabilities
+    )
+    return Expose(
+        kind=kind,
+        host=exposure.host,
+        path=exposure.path,
+        port=exposure.port.service_port,
+        timeout=exposure.timeout,
+        gateway=gateway if kind == "HTTPRoute" else {},
+        ingress_class=defaults.ingress_class or "",
+        tls_secret=fit(workload.name, "-tls") if certificate else "",
+        issuer=issuer if certificate else {},
+    )

@@ -1,0 +1,161 @@
+"""What an apply would change in a cluster, field by field: the API server's own answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+from fleetform.platforms.kubernetes.live.api import Api, Object, Refusal
+from fleetform.platforms.kubernetes.objects import Unit
+from fleetform.platforms.kubernetes.objects.manifest import MANAGED_BY, PART_OF
+from fleetform.platforms.kubernetes.objects.patches import Change, differences
+
+Action = Literal["create", "change", "recreate", "refused", "prune"]
+# What the API server writes by itself.
+SERVERS_OWN = (
+    *("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"),
+    "deletionGracePeriodSeconds",
+)
+# Kinds that are looked through for what is no longer rendered.
+PRUNED = (
+    ("v1", "ServiceAccount"),
+    ("v1", "ConfigMap"),
+    ("v1", "Service"),
+    ("v1", "ResourceQuota"),
+    ("v1", "LimitRange"),
+    ("v1", "PersistentVolumeClaim"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("keda.sh/v1alpha1", "ScaledObject"),
+    ("keda.sh/v1alpha1", "TriggerAuthentication"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ("cert-manager.io/v1", "Certificate"),
+    ("monitoring.coreos.com/v1", "ServiceMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+    ("external-secrets.io/v1", "ExternalSecret"),
+    ("external-secrets.io/v1", "SecretStore"),
+)
+PRUNED_IN_CLUSTER = (
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
+)
+FIELD_MANAGER = "fleetform"
+"""As whom an object is applied that nobody applied before."""
+CANNOT_CHANGE = re.compile(
+    r"immutable|may not change|may not be changed|cannot change|cannot be changed"
+    r"|updates to statefulset spec for fields other than"
+)
+"""How the API server refuses another value of a field that an object keeps for its life."""
+KEPT = "helm.sh/resource-policy"
+"""Objects with this annotation outlive their removal from the output."""
+OURS = f"app.kubernetes.io/part-of={PART_OF},app.kubernetes.io/managed-by={MANAGED_BY}"
+
+
+class Row(NamedTuple):
+    """What would happen to one object."""
+
+    action: Action
+    kind: str
+    namespace: str
+    name: str
+    changes: tuple[Change, ...] = ()
+    message: str = ""
+
+
+def rows(
+    api: Api, units: Iterable[Unit], spaces: Iterable[str], field_manager: str | None = None
+) -> Iterator[Row]:
+    """Yield what an apply of an environment's objects would do; nothing for those that stay.
+
+    `spaces` are the namespaces that are looked through for what is no longer rendered. Without a
+    `field_manager` each object is applied as whoever applied it last.
+    """
+    objects = [item for unit in units for item in unit.objects]
+    missing: set[str] = set()
+    for manifest in objects:
+        row = _row(api, manifest, missing, field_manager)
+        if row is not None:
+            yield row
+    yield from _pruned(api, objects, {*spaces} - missing)
+
+
+def _row(api: Api, manifest: Object, missing: set[str], field_manager: str | None) -> Row | None:
+    metadata = manifest["metadata"]
+    space = metadata.get("namespace", "")
+    place = manifest["kind"], space, metadata["name"]
+    if space in missing:  # nothing can be tried in a namespace that is still to be made
+        return Row("create", *place)
+    live = api.get(manifest)
+    if live is None and manifest["kind"] == "Namespace":
+        missing.add(metadata["name"])
+    answer = api.dry_run(manifest, field_manager or applier(live))
+    if isinstance(answer, Refusal):
+        if live is None and answer.code == 404:
+            missing.add(space)
+            return Row("create", *place)
+        if live is None or not CANNOT_CHANGE.search(answer.message):
+            return Row("refused", *place, message=answer.message)
+        return Row("recreate", *place, tuple(wanted(live, manifest)), answer.message)
+    if live is None:
+        return Row("create", *place)
+    changes = tuple(differences(tidy(live), tidy(answer)))
+    return Row("change", *place, changes) if changes else None
+
+
+def applier(live: Object | None) -> str:
+    """Return who applied an object last, and so whose fields go when they are no longer rendered."""
+    entries = live["metadata"].get("managedFields") or () if live else ()
+    applied = [
+        (entry.get("time") or "", entry.get("manager") or FIELD_MANAGER)
+        for entry in entries
+        if entry.get("operation") == "Apply" and not entry.get("subresource")
+    ]
+    return max(applied)[1] if applied else FIELD_MANAGER
+
+
+def wanted(live: Object, manifest: Object) -> Iterator[Change]:
+    """Yield what an object says otherwise than the cluster; what it does not say is not compared."""
+    for change in differences(tidy(live), tidy(manifest)):
+        if change.new is not None:
+            yield change
+
+
+def tidy(item: Object) -> Object:
+    """Return an object without what the API server and controllers write by themselves."""
+    found: dict[str, Any] = {key: value for key, value in item.items() if key != "status"}
+    metadata = item["metadata"]
+    found["metadata"] = {key: metadata[key] for key in metadata if key not in SERVERS_OWN}
+    return found
+
+
+def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
+    """Yield what is in the cluster by our hand and no longer rendered."""
+    rendered = {_identity(item) for item in objects}
+    places = [(space, kind) for space in sorted(spaces) for kind in PRUNED]
+    places += [("", kind) for kind in PRUNED_IN_CLUSTER]
+    for space, (version, kind) in places:
+        for item in api.all(version, kind, space, OURS):
+            metadata = item["metadata"]
+            # A cluster-wide name says whose it is: other environments' are not ours to judge.
+            foreign = not space and metadata["name"].partition(":")[0] not in spaces
+            if (
+                foreign
+                or _identity(item) in rendered
+                or KEPT in (metadata.get("annotations") or {})
+            ):
+                continue
+            # KEDA copies our labels to the autoscaler that it makes and looks after.
+            if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
+                continue
+            yield Row("prune", kind, space, metadata["name"])
+
+
+def _identity(item: Object) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]

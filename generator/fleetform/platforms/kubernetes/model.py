@@ -1,0 +1,292 @@
+"""A plan bound to Kubernetes: workloads and namespaces in its own words; below it nobody reads a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from fleetform.plan import model as plan
+from fleetform.problems import Mark
+
+PRE_STOP = 5
+"""Seconds between the end of traffic and SIGTERM."""
+
+Json = Mapping[str, Any]
+"""A piece of an object in Kubernetes' own keys."""
+
+
+Port = plan.Port
+"""A port of the main container and of its Service."""
+
+
+Probe = plan.Check
+"""An HTTP probe (or TCP, when it has no path); times in seconds."""
+
+
+class Config(NamedTuple):
+    """An immutable revision of a workload's configuration; `settings` is agent.json as data."""
+
+    name: str
+    data: Mapping[str, str]
+    directory: str
+    settings: Json
+
+
+class Account(NamedTuple):
+    """The ServiceAccount of a workload."""
+
+    name: str
+    create: bool
+    annotations: Mapping[str, str]
+
+
+class Rbac(NamedTuple):
+    """Rights at the Kubernetes API."""
+
+    cluster: bool
+    name: str
+    rules: tuple[Json, ...]
+
+
+class Autoscaler(NamedTuple):
+    """A HorizontalPodAutoscaler."""
+
+    minimum: int
+    maximum: int
+    metrics: tuple[Json, ...]
+    behavior: Json
+
+
+class KedaTrigger(NamedTuple):
+    """One trigger and the secrets that it signs in with: (parameter, secret, key)."""
+
+    type: str
+    metadata: Mapping[str, str]
+    metric_type: str = ""
+    name: str = ""
+    secrets: tuple[tuple[str, str, str], ...] = ()
+    authentication: str = ""
+
+
+class Keda(NamedTuple):
+    """A ScaledObject."""
+
+    minimum: int
+    maximum: int
+    triggers: tuple[KedaTrigger, ...]
+    behavior: Json
+    polling_interval: int
+    cooldown_period: int
+    fallback_replicas: int | None
+
+
+class NetworkRule(NamedTuple):
+    """Peers in NetworkPolicy's own form, and the pod ports (protocol, port) between them."""
+
+    peers: tuple[Json, ...]
+    ports: tuple[tuple[str, int], ...]
+
+
+class Metrics(NamedTuple):
+    """What Prometheus scrapes."""
+
+    port: str
+    path: str
+    interval: int
+    labels: Mapping[str, str]
+
+
+class Expose(NamedTuple):
+    """Access from outside the cluster; times in seconds."""
+
+    kind: str
+    host: str
+    path: str
+    port: int
+    timeout: int
+    gateway: Json
+    ingress_class: str
+    tls_secret: str
+    issuer: Json
+
+
+class ObjectPatch(NamedTuple):
+    """A change of built objects; empty strings of the target mean any. One of the two forms is set."""
+
+    owner: str
+    """Who says it, such as `Environment prod`."""
+    kind: str
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    merge: Json | None
+    operations: tuple[Json, ...]
+    mark: Mark
+    path: str
+
+
+class Claim(NamedTuple):
+    """A PersistentVolumeClaim, shared by all who name it."""
+
+    name: str
+    size: str
+    access_mode: str
+    storage_class: str
+
+
+class WorkloadPlan(NamedTuple):
+    """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
+
+    name: str
+    namespace: str
+    component: str
+    version: str
+    source: str
+    mark: Mark
+    """Where the name stands in the spec."""
+    callees: tuple[tuple[str, str], ...]
+    """Workloads of the fleet that this one calls, by namespace and name."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    # pods
+    pod_labels: Mapping[str, str]
+    pod_annotations: Mapping[str, str]
+    image: str
+    pull_policy: str
+    pull_secrets: tuple[str, ...]
+    command: tuple[str, ...]
+    args: tuple[str, ...]
+    working_dir: str
+    env: tuple[Json, ...]
+    ports: tuple[Port, ...]
+    startup: Probe | None
+    readiness: Probe | None
+    liveness: Probe | None
+    pre_stop: int
+    grace: int
+    resources: Json
+    secrets: tuple[tuple[str, tuple[str, ...]], ...]
+    """Secrets that are mounted as files, and their keys."""
+    volumes: tuple[Json, ...]
+    """What the spec asks for, beside scratch space, configuration and secrets."""
+    mounts: tuple[Json, ...]
+    run_as_user: int
+    read_only_root: bool
+    pod_fields: Json
+    """Fields of the pod that the spec's `podTemplate` hands on, by their names (podfields.PLAIN)."""
+    spread: tuple[Json, ...]
+    sidecars: tuple[Json, ...]
+    init_containers: tuple[Json, ...]
+    # what stands around them
+    config: Config | None
+    account: Account
+    rbac: Rbac | None
+    kind: str
+    """Kind of the object that holds the pods' template."""
+    claim_templates: tuple[Claim, ...]
+    headless: bool
+    recreate: bool
+    replicas: int | None
+    autoscaler: Autoscaler | None
+    keda: Keda | None
+    ingress: tuple[NetworkRule, ...]
+    egress: tuple[NetworkRule, ...]
+    metrics: Metrics | None
+    expose: Expose | None
+    retained: Mapping[str, str]
+    verbatim: Mapping[str, str]
+    patches: tuple[ObjectPatch, ...] = ()
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Return the labels that select exactly this workload's pods; they never change."""
+        return selector(self.name)
+
+    @property
+    def most(self) -> int:
+        """Return the most replicas that there can be."""
+        scaler = self.keda or self.autoscaler
+        return scaler.maximum if scaler else self.replicas or 0
+
+
+def selector(name: str) -> dict[str, str]:
+    """Return the labels that select a workload's pods in its namespace."""
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+
+
+class ExternalSecret(NamedTuple):
+    """A Secret that the secrets operator makes: single keys, or all of the remote one."""
+
+    name: str
+    remote_key: str
+    keys: tuple[str, ...]
+
+
+class NamespacePlan(NamedTuple):
+    """What a namespace has once: claims, secrets, quotas, alerts."""
+
+    name: str
+    labels: Mapping[str, str]
+    create: bool
+    namespace_labels: Mapping[str, str]
+    claims: tuple[Claim, ...]
+    secrets: tuple[ExternalSecret, ...]
+    store_name: str
+    store_kind: str
+    store_provider: Json
+    refresh_interval: str
+    quota: Mapping[str, str]
+    limits: Json
+    alerts: tuple[Json, ...]
+    alert_labels: Mapping[str, str]
+    default_deny: bool
+    retained: Mapping[str, str]
+    verbatim: Mapping[str, str]
+
+
+class Source(NamedTuple):
+    """A source of Flux that is rendered; `ref` in Flux's own keys."""
+
+    kind: str
+    name: str
+    url: str
+    ref: Json
+    secret: str
+
+
+class Gitops(NamedTuple):
+    """Who applies the output, from where, and how patiently."""
+
+    namespace: str = "flux-system"
+    kind: str = "GitRepository"
+    source: str = "flux-system"
+    sources: tuple[Source, ...] = ()
+    charts: Mapping[str, str] = MappingProxyType({})
+    """Names of the sources of charts that are installed from a registry."""
+    helm: bool = False
+    path: str = ""
+    interval: str = "10m"
+    retry_interval: str = "1m"
+    timeout: str = "10m"
+    url: str = ""
+    revision: str = "HEAD"
+    project: str = ""
+    destination: Json = MappingProxyType({})
+
+
+class FleetPlan(NamedTuple):
+    """One environment, decided: workloads and namespaces in order of their names."""
+
+    environment: str
+    workloads: tuple[WorkloadPlan, ...]
+    namespaces: tuple[NamespacePlan, ...]
+    patches: tuple[ObjectPatch, ...]
+    targets: tuple[str, ...]
+    charts: str
+    """Folder or OCI repository of the Helm charts."""
+    chart_version: str
+    kustomization: bool
+    gitops: Gitops = Gitops()
+    spaces: tuple[str, ...] = ()
+    """Namespaces in the cluster that the environment names or its workloads are in, in order."""

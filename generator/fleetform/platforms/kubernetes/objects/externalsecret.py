@@ -1,0 +1,58 @@
+"""ExternalSecret and SecretStore: secrets by reference, every default of the operator written out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.platforms.kubernetes.model import ExternalSecret, NamespacePlan
+from fleetform.platforms.kubernetes.objects.manifest import (
+    Manifest,
+    data,
+    manifest,
+    namespace_labels,
+)
+
+API = "external-secrets.io/v1"
+# Argo CD would show these as drift for ever if the operator's webhook had to add them.
+DEFAULTS = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
+
+
+def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
+    """Return the namespace's store and secrets, nothing when Secrets exist in the cluster."""
+    found: list[Manifest] = []
+    if plan.secrets and plan.store_provider:
+        found.append(
+            manifest(
+                API,
+                "SecretStore",
+                plan.store_name,
+                plan.name,
+                namespace_labels(plan, plan.store_name),
+                spec={"provider": data(plan.store_provider)},
+            )
+        )
+    found += [_secret(plan, secret) for secret in plan.secrets]
+    return tuple(found)
+
+
+def _secret(plan: NamespacePlan, secret: ExternalSecret) -> Manifest:
+    spec: dict[str, Any] = {
+        "refreshInterval": plan.refresh_interval,
+        "secretStoreRef": {"name": plan.store_name, "kind": plan.store_kind},
+        "target": {"name": secret.name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+    }
+    if secret.keys:
+        spec["data"] = [
+            {"secretKey": key, "remoteRef": {"key": secret.remote_key, "property": key, **DEFAULTS}}
+            for key in secret.keys
+        ]
+    else:
+        spec["dataFrom"] = [{"extract": {"key": secret.remote_key, **DEFAULTS}}]
+    return manifest(
+        API,
+        "ExternalSecret",
+        secret.name,
+        plan.name,
+        namespace_labels(plan, secret.name),
+        spec=spec,
+    )

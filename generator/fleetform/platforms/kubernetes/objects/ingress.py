@@ -1,0 +1,24 @@
+"""Ingress: the same for clusters without a gateway."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the Ingress, nothing when the workload is not exposed by one."""
+    expose = plan.expose
+    if expose is None or expose.kind != "Ingress":
+        return ()
+    spec: dict[str, Any] = {}
+    if expose.ingress_class:
+        spec["ingressClassName"] = expose.ingress_class
+    if expose.tls_secret:
+        spec["tls"] = [{"hosts": [expose.host], "secretName": expose.tls_secret}]
+    backend = {"service": {"name": plan.name, "port": {"number": expose.port}}}
+    path = {"path": expose.path, "pathType": "Prefix", "backend": backend}
+    spec["rules"] = [{"host": expose.host, "http": {"paths": [path]}}]
+    return (workload_object(plan, "networking.k8s.io/v1", "Ingress", spec=spec),)

@@ -1,0 +1,30 @@
+"""LimitRange: what a container gets that asks for nothing, and the most that it may ask for."""
+
+from __future__ import annotations
+
+from fleetform.platforms.kubernetes.model import NamespacePlan
+from fleetform.platforms.kubernetes.objects.manifest import (
+    Manifest,
+    data,
+    manifest,
+    namespace_labels,
+)
+
+NAME = "tenant"
+
+
+def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
+    """Return the limits, nothing when the environment sets none."""
+    if not plan.limits:
+        return ()
+    limit = {"type": "Container", **data(plan.limits)}
+    return (
+        manifest(
+            "v1",
+            "LimitRange",
+            NAME,
+            plan.name,
+            namespace_labels(plan, NAME),
+            spec={"limits": [limit]},
+        ),
+    )

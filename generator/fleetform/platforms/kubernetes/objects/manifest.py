@@ -1,0 +1,87 @@
+"""The shape that all objects share: kind, metadata, and the labels by which everybody finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fleetform.names import fit
+from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+
+Manifest = dict[str, Any]
+"""An object in Kubernetes' own keys, in the order in which people read it."""
+
+MANAGED_BY = "fleetform"
+SHARED_VERSION = "v1alpha1"
+"""Version of what a namespace has once: that of the specs, which an upgrade does not change."""
+HEADLESS_LABEL = "fleetform.dev/headless"
+"""Marks headless twins, whose endpoints must not be scraped a second time."""
+PART_OF = "agent-fleet"
+WORKLOADS = ("Deployment", "StatefulSet")
+"""Kinds that hold the template of a pod; what is rendered has Deployments only."""
+
+
+def labels(plan: WorkloadPlan) -> dict[str, str]:
+    """Return the labels of a workload's objects."""
+    own = {
+        **plan.selector,
+        "app.kubernetes.io/component": plan.component,
+        "app.kubernetes.io/managed-by": MANAGED_BY,
+        "app.kubernetes.io/part-of": PART_OF,
+        "app.kubernetes.io/version": plan.version,
+    }
+    return {**plan.labels, **own}
+
+
+def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
+    """Return the labels of a namespace-wide object."""
+    own = {
+        "app.kubernetes.io/name": fit(name),
+        "app.kubernetes.io/instance": plan.name,
+        "app.kubernetes.io/version": SHARED_VERSION,
+        "app.kubernetes.io/component": "namespace",
+        "app.kubernetes.io/managed-by": MANAGED_BY,
+        "app.kubernetes.io/part-of": PART_OF,
+    }
+    return {**plan.labels, **own}
+
+
+def manifest(
+    api: str,
+    kind: str,
+    name: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+    **body: Any,
+) -> Manifest:
+    """Return an object; a cluster-wide one has an empty namespace."""
+    metadata: dict[str, Any] = {"name": name}
+    if namespace:
+        metadata["namespace"] = namespace
+    metadata["labels"] = dict(sorted(labels.items()))
+    if annotations:
+        metadata["annotations"] = dict(sorted(annotations.items()))
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}
+
+
+def workload_object(
+    plan: WorkloadPlan,
+    api: str,
+    kind: str,
+    name: str = "",
+    annotations: Mapping[str, str] | None = None,
+    **body: Any,
+) -> Manifest:
+    """Return an object of a workload, named like it unless said otherwise."""
+    return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
+
+
+def data(value: Any) -> Any:
+    """Return a plan's mapping as plain dicts and lists, which is what the emitter writes."""
+    kind = type(value)
+    if kind is dict:
+        return {key: data(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [data(item) for item in value]
+    return value

@@ -1,0 +1,317 @@
+"""Object patches: the last word on a built object, checked against the schema of its kind."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from fleetform.platforms.kubernetes import rights
+from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
+from fleetform.platforms.kubernetes.objects import Unit, pod_security
+from fleetform.platforms.kubernetes.objects.manifest import WORKLOADS, Manifest
+from fleetform.problems import Problem, did_you_mean
+
+Path = tuple[str | int, ...]
+IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+"""What no patch may change: it would be another object."""
+ROLES = ("Role", "ClusterRole")
+_BOUND = "grant rights in the spec that they are for: `rbac`"
+_ACCOUNT = "each workload has its own account: give it rights with `rbac`"
+_FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
+    "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRole": ((("aggregationRule",), _BOUND),),
+    **dict.fromkeys(
+        WORKLOADS,
+        (
+            (("spec", "template", "spec", "serviceAccountName"), _ACCOUNT),
+            (("spec", "template", "spec", "serviceAccount"), _ACCOUNT),
+        ),
+    ),
+}
+"""Who has which rights is nothing that a patch decides."""
+
+
+class Change(NamedTuple):
+    """One leaf that a patch changed; None stands for a leaf that is not there."""
+
+    path: Path
+    old: Any
+    new: Any
+
+
+class Applied(NamedTuple):
+    """What one patch did to one object."""
+
+    patch: ObjectPatch
+    namespace: str
+    workload: str
+    kind: str
+    name: str
+    changes: tuple[Change, ...]
+
+
+class Patched(NamedTuple):
+    """Units after their patches, what each patch did, and what is wrong with them."""
+
+    units: tuple[Unit, ...]
+    applied: tuple[Applied, ...]
+    problems: tuple[Problem, ...]
+
+
+def apply(plan: FleetPlan, units: tuple[Unit, ...]) -> Patched:
+    """Apply the patches of specs, each to its own objects, and after them the environment's."""
+    own = {(item.namespace, item.name): item.patches for item in plan.workloads}
+    everything = [*plan.patches, *(patch for patches in own.values() for patch in patches)]
+    if not everything:
+        return Patched(units, (), ())
+    applied: list[Applied] = []
+    problems: list[Problem] = []
+    used: set[int] = set()
+    found = []
+    for unit in units:
+        patches = [*own.get((unit.namespace, unit.workload), ()), *plan.patches]
+        objects = tuple(
+            _patched(unit, item, patches, used, applied, problems) for item in unit.objects
+        )
+        found.append(unit._replace(objects=objects))
+    idle = [patch for patch in everything if id(patch) not in used]
+    problems += [_idle(patch, units) for patch in idle]
+    return Patched(tuple(found), tuple(applied), tuple(problems))
+
+
+def _patched(
+    unit: Unit,
+    manifest: Manifest,
+    patches: Iterable[ObjectPatch],
+    used: set[int],
+    applied: list[Applied],
+    problems: list[Problem],
+) -> Manifest:
+    """Return an object after the patches that mean it."""
+    mine: list[Applied] = []
+    before = manifest
+    for patch in patches:
+        if not matches(patch, manifest):
+            continue
+        used.add(id(patch))
+        try:
+            after = _one(manifest, patch)
+        except ValueError as error:
+            problems.append(_failed(patch, manifest, str(error)))
+            continue
+        changes = tuple(differences(manifest, after))
+        name = manifest["metadata"]["name"]
+        mine.append(Applied(patch, unit.namespace, unit.workload, manifest["kind"], name, changes))
+        manifest = after
+    applied += mine
+    if mine:
+        problems += _judged(before, manifest, mine)
+    return manifest
+
+
+def matches(patch: ObjectPatch, manifest: Manifest) -> bool:
+    """Tell whether a patch means an object: all that its target says must hold."""
+    metadata = manifest["metadata"]
+    labels = metadata["labels"]
+    return (
+        patch.kind == manifest["kind"]
+        and patch.name in ("", metadata["name"])
+        and patch.namespace in ("", metadata.get("namespace", ""))
+        and all(labels.get(key) == value for key, value in patch.labels.items())
+    )
+
+
+def _one(manifest: Manifest, patch: ObjectPatch) -> Manifest:
+    """Return an object after one patch. Raises ValueError when an operation cannot be done."""
+    if patch.merge is not None:
+        merged: Manifest = merge(manifest, patch.merge)
+        return merged
+    import jsonpatch  # noqa: PLC0415 - few have such patches
+
+    try:
+        changed: Manifest = jsonpatch.apply_patch(manifest, list(patch.operations))
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
+        reason = re.sub(r" \(<class '\w+'>\)", "", str(error))  # Python's own types
+        raise ValueError(reason or "the operation cannot be done") from None
+    return changed
+
+
+def merge(lower: Any, upper: Any) -> Any:
+    """Merge by RFC 7386: maps by key, null deletes, everything else replaces."""
+    if not isinstance(upper, dict):
+        return upper
+    found = dict(lower) if isinstance(lower, dict) else {}
+    for key, value in upper.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = merge(found.get(key), value)
+    return found
+
+
+def differences(old: Any, new: Any, path: Path = ()) -> Iterator[Change]:
+    """Yield the leaves that differ; of lists of other lengths what was added or cut."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            yield from differences(old.get(key), new.get(key), (*path, key))
+    elif isinstance(old, list) and isinstance(new, list):
+        for number in range(max(len(old), len(new))):
+            before = old[number] if number < len(old) else None
+            after = new[number] if number < len(new) else None
+            yield from differences(before, after, (*path, number))
+    elif old != new or type(old) is not type(new):
+        yield Change(path, old, new)
+
+
+# -- what can be wrong ---------------------------------------------------------------------------
+
+
+def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made wrong, each thing where the patch stands that did it last."""
+    for path in IDENTITY:
+        if _at(before, path) != _at(after, path):
+            patch = _guilty(applied, path)
+            yield _problem(
+                patch,
+                "object-patch-identity",
+                f"the patch changes {dotted(path)} of {_named(before)}: that would be another object",
+                "change the spec, or the environment, instead",
+            )
+            return
+    errors = [*validator(after["kind"]).iter_errors(after)]
+    if not errors:
+        yield from _unsafe(before, after, applied)
+        yield from _entitled(before, after, applied)
+    for error in errors:
+        path = tuple(error.instance_path)
+        yield _problem(
+            _guilty(applied, path),
+            "object-patch-invalid",
+            f"{_named(before)} is not valid after the patch: {dotted(path) or 'the object'}: {error.message}",
+            f"look the field up with `kubectl explain {after['kind'].lower()}`",
+        )
+
+
+def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made of a pod that no cluster of ours takes."""
+    was = {*_violations(before)}
+    for found in _violations(after):
+        if found in was:
+            continue
+        path = ("spec", "template", "spec", *found.path)
+        yield _problem(
+            _guilty(applied, path),
+            "pod-security",
+            f"{_named(after)} breaks Pod Security `restricted` ({found.control}) after the patch: "
+            f"{dotted(path)}: {found.says}",
+            "leave it as it was: every namespace enforces the standard",
+        )
+
+
+def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield rights that no spec could ask for: patches give none that its `rbac` does not confirm."""
+    for path, hint in _FIXED.get(after["kind"], ()):
+        if _at(before, path) != _at(after, path):
+            yield _problem(
+                _guilty(applied, path),
+                "rbac-patched",
+                f"the patch changes {dotted(path)} of {_named(before)}: it would act by other rights than its own",
+                hint,
+            )
+    if after["kind"] in ROLES:
+        yield from _granted(before, after, applied)
+
+
+def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    confirmed = {name for rule in before["rules"] for _, name in rights.dangers(rule)}
+    for number, rule in enumerate(after.get("rules") or ()):
+        for fault in rights.faults(rule):
+            path = ("rules", number, *fault.path)
+            message = (
+                f"{_named(after)} is not right after the patch: {dotted(path)}: {fault.message}"
+            )
+            yield _problem(_guilty(applied, path), fault.code, message, fault.hint)
+        for where, name in rights.dangers(rule):
+            path = ("rules", number, *where)
+            if name not in confirmed:
+                yield _problem(
+                    _guilty(applied, path),
+                    "rbac-dangerous",
+                    f"`{name}` lets {_named(after)} act beyond its own rights after the patch: {dotted(path)}",
+                    "remove it, or grant it in the spec: `rbac` with `allowDangerous`",
+                )
+
+
+def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
+    if workload["kind"] in WORKLOADS:
+        template = workload["spec"]["template"]
+        annotations = template["metadata"].get("annotations")
+        yield from pod_security.violations(template["spec"], annotations)
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Tell whether two places are the same, or one is in the other."""
+    return one[: len(other)] == other or other[: len(one)] == one
+
+
+def _at(node: Any, path: Path) -> Any:
+    for step in path:
+        node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def _guilty(applied: list[Applied], path: Path) -> ObjectPatch:
+    """Return the patch that changed a place, or something in or around it, last."""
+    near = (item for item in reversed(applied) if any(overlap(c.path, path) for c in item.changes))
+    return next(near, applied[-1]).patch
+
+
+@cache
+def validator(kind: str) -> Any:
+    """Return the schema of a kind that is built here."""
+    import jsonschema_rs  # noqa: PLC0415
+
+    text = resources.files("fleetform").joinpath(f"schemas/objects/{kind.lower()}.json")
+    return jsonschema_rs.Draft4Validator(json.loads(text.read_text("utf-8")))
+
+
+def _named(manifest: Manifest) -> str:
+    return f"{manifest['kind']} `{manifest['metadata']['name']}`"
+
+
+def dotted(path: Path) -> str:
+    """Return a path as people write it: `spec.containers[0].image`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _failed(patch: ObjectPatch, manifest: Manifest, reason: str) -> Problem:
+    return _problem(
+        patch,
+        "object-patch-failed",
+        f"the patch cannot be applied to {_named(manifest)}: {reason}",
+        "compare its paths with the rendered object",
+    )
+
+
+def _idle(patch: ObjectPatch, units: tuple[Unit, ...]) -> Problem:
+    built = [item for unit in units for item in unit.objects]
+    kinds = sorted({item["kind"] for item in built})
+    if patch.kind not in kinds:
+        hint = did_you_mean(patch.kind, kinds, noun="kinds that are built")
+    else:
+        names = {item["metadata"]["name"] for item in built if item["kind"] == patch.kind}
+        hint = did_you_mean(patch.name, sorted(names), noun=f"{patch.kind}s")
+    return _problem(patch, "idle-object-patch", "the patch matches no object", hint)
+
+
+def _problem(patch: ObjectPatch, code: str, message: str, hint: str) -> Problem:
+    mark = patch.mark
+    return Problem("error", code, message, mark.file, mark.line, mark.column, patch.path, hint)

@@ -1,0 +1,31 @@
+"""PrometheusRule: one set of alerts per namespace, never one per agent."""
+
+from __future__ import annotations
+
+from fleetform.platforms.kubernetes.model import NamespacePlan
+from fleetform.platforms.kubernetes.objects.manifest import (
+    Manifest,
+    data,
+    manifest,
+    namespace_labels,
+)
+
+NAME = "fleetform-alerts"
+
+
+def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
+    """Return the alerts, nothing when no agent of the namespace is scraped."""
+    if not plan.alerts:
+        return ()
+    labels = {**namespace_labels(plan, NAME), **plan.alert_labels}
+    return (
+        manifest(
+            "monitoring.coreos.com/v1",
+            "PrometheusRule",
+            NAME,
+            plan.name,
+            labels,
+            plan.verbatim,
+            spec={"groups": data(plan.alerts)},
+        ),
+    )

@@ -1,0 +1,24 @@
+"""ResourceQuota: the most that a tenant may use."""
+
+from __future__ import annotations
+
+from fleetform.platforms.kubernetes.model import NamespacePlan
+from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, namespace_labels
+
+NAME = "tenant"
+
+
+def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
+    """Return the quota, nothing when the environment sets none."""
+    if not plan.quota:
+        return ()
+    return (
+        manifest(
+            "v1",
+            "ResourceQuota",
+            NAME,
+            plan.name,
+            namespace_labels(plan, NAME),
+            spec={"hard": dict(plan.quota)},
+        ),
+    )

@@ -1,0 +1,39 @@
+"""ServiceMonitor: how the Prometheus operator finds a workload's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.objects.manifest import (
+    HEADLESS_LABEL,
+    Manifest,
+    labels,
+    manifest,
+)
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the monitor, nothing when the metrics are not scraped."""
+    metrics = plan.metrics
+    if metrics is None:
+        return ()
+    selector: dict[str, Any] = {"matchLabels": plan.selector}
+    if plan.headless:
+        selector["matchExpressions"] = [{"key": HEADLESS_LABEL, "operator": "DoesNotExist"}]
+    spec = {
+        "selector": selector,
+        "endpoints": [
+            {"port": metrics.port, "path": metrics.path, "interval": f"{metrics.interval}s"}
+        ],
+    }
+    return (
+        manifest(
+            "monitoring.coreos.com/v1",
+            "ServiceMonitor",
+            plan.name,
+            plan.namespace,
+            {**labels(plan), **metrics.labels},
+            spec=spec,
+        ),
+    )

@@ -1,0 +1,112 @@
+"""What Flux and Argo CD need before their objects can be rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet
+from fleetform.tree import problem_at
+
+TOOLS = ("flux", "argocd")
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield what an environment does not say, or says twice, about who applies its output."""
+    for target in TOOLS:
+        if target in fleet.targets:
+            yield from _tool(fleet, target)
+    if "flux" in fleet.targets:
+        yield from _source(fleet)
+        yield from _charts(fleet)
+    if "argocd" in fleet.targets:
+        yield from _argocd(fleet)
+
+
+def _tool(fleet: Fleet, target: str) -> Iterator[Problem]:
+    environment, tree = fleet.environment, fleet.environment_tree
+    if environment.gitops.tool != target:
+        yield problem_at(
+            tree,
+            ("spec", "gitops", "tool"),
+            "other-tool",
+            f"the target `{target}` is rendered for `tool: {environment.gitops.tool}`: objects would lack the annotations that {target} goes by",
+            hint=f"set `gitops.tool: {target}`, or leave `{target}` out of the targets",
+        )
+    if "manifests" not in {*fleet.targets, *environment.targets}:
+        yield problem_at(
+            tree,
+            ("spec", "targets"),
+            "missing-target",
+            f"the target `{target}` applies what `manifests` writes",
+            hint="add `manifests` to `targets`",
+        )
+
+
+def _source(fleet: Fleet) -> Iterator[Problem]:
+    source = fleet.environment.gitops.source
+    is_oci = source.kind == "OCIRepository"
+    if source.url and source.url.startswith("oci://") != is_oci:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "gitops", "source", "url"),
+            "wrong-source",
+            f"`{source.url[:80]}` is no URL of the kind {source.kind}",
+            hint="`oci://` for OCIRepository, `https://` or `ssh://` for GitRepository",
+        )
+
+
+def _charts(fleet: Fleet) -> Iterator[Problem]:
+    """Yield charts that cannot be found, or would be another one tomorrow."""
+    helm, gitops, tree = fleet.environment.helm, fleet.environment.gitops, fleet.environment_tree
+    if gitops.way != "helm":
+        return
+    remote = helm.charts.startswith("oci://")
+    if not remote and gitops.source.kind != "GitRepository":
+        yield problem_at(
+            tree,
+            ("spec", "helm", "charts"),
+            "no-charts",
+            "Flux takes a chart from a folder of a Git repository only",
+            hint="set `helm.charts` to the OCI repository that holds the charts",
+            key=True,
+        )
+    if remote and not helm.version and {*helm.digests} != {"agent", "namespace"}:
+        yield problem_at(
+            tree,
+            ("spec", "helm", "charts"),
+            "chart-not-pinned",
+            "the latest charts would be installed, whatever they are",
+            hint="set `helm.version`, or a digest of each chart in `helm.digests`",
+            key=True,
+        )
+
+
+def _argocd(fleet: Fleet) -> Iterator[Problem]:
+    gitops, tree = fleet.environment.gitops, fleet.environment_tree
+    if not gitops.source.url:
+        yield problem_at(
+            tree,
+            ("spec", "gitops", "source"),
+            "no-repository",
+            "Argo CD does not know the repository",
+            hint="set `gitops.source.url`",
+            key=True,
+        )
+    if gitops.way == "helm":
+        yield problem_at(
+            tree,
+            ("spec", "gitops", "way"),
+            "not-for-argocd",
+            "Argo CD gets the plain manifests here: it renders charts itself and installs no release",
+            hint="remove `way`: the objects are the same",
+        )
+    if gitops.argocd.server and gitops.argocd.cluster:
+        yield problem_at(
+            tree,
+            ("spec", "gitops", "argocd", "cluster"),
+            "said-twice",
+            "`cluster` and `server` both name the cluster",
+            hint="keep one of them",
+            key=True,
+        )

@@ -1,0 +1,40 @@
+"""The time that a pod has to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fleetform import kinds
+from fleetform.plan.workloads import MARGIN
+from fleetform.platforms.kubernetes.model import PRE_STOP
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield grace periods that cut a turn."""
+    for kind in kinds.CALLABLE:
+        for resolved in fleet.of(kind):
+            yield from _grace(resolved)
+
+
+def _grace(resolved: Resolved[Any]) -> Iterator[Problem]:
+    spec = resolved.spec
+    given = spec.pod_template.termination_grace_period_seconds
+    generic = resolved.kind == "Agent" and spec.container is None
+    turn = spec.limits.turn_timeout_seconds if generic else 0
+    needed = PRE_STOP + turn + (MARGIN if generic else 1)
+    if given is not None and given < needed:
+        cut = (
+            f"a turn that may take {turn}"
+            if generic
+            else f"the {PRE_STOP} that it waits for traffic to end"
+        )
+        yield resolved.problem(
+            ("spec", "podTemplate", "terminationGracePeriodSeconds"),
+            "grace-too-short",
+            f"{given} seconds would cut {cut}",
+            hint=f"at least {needed}"
+            + (", or lower `limits.turnTimeoutSeconds`" if generic else ""),
+        )

@@ -1,0 +1,31 @@
+"""Rules of object patches: each says one thing, and one way to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fleetform.kinds import WORKLOADS
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet
+from fleetform.tree import VERBATIM, Map, at, problem_at
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield object patches that say nothing, or two things."""
+    yield from _forms(fleet.environment_tree)
+    for kind in WORKLOADS:
+        for resolved in fleet.of(kind):
+            yield from _forms(resolved.tree)
+
+
+def _forms(tree: Map) -> Iterator[Problem]:
+    for number, patch in enumerate(at(tree, ("spec", VERBATIM), ())):
+        given = [name for name in ("merge", "json6902") if patch.get(name) is not None]
+        if len(given) != 1:
+            yield problem_at(
+                tree,
+                ("spec", VERBATIM, number),
+                "object-patch-form",
+                f"the patch has {'both forms' if given else 'neither `merge` nor `json6902`'}",
+                hint="give one of `merge` and `json6902`",
+            )

@@ -1,0 +1,51 @@
+"""Rights at the Kubernetes API: no wildcard ever, the dangerous ones only by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds, view
+from fleetform.platforms.kubernetes import rights
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.models.workload import Rbac, Workload
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield wildcards and dangerous grants that nobody confirmed."""
+    for kind in kinds.CALLABLE:
+        for resolved in fleet.of(kind):
+            if resolved.spec.rbac is not None:
+                yield from _rbac(resolved, resolved.spec.rbac)
+
+
+def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
+    confirmed = {name.lower() for name in rbac.allow_dangerous}
+    used: set[str] = set()
+    for number, found in enumerate(rbac.rules):
+        path: Path = ("spec", "rbac", "rules", number)
+        rule: rights.Rule = view.dump(found)
+        for fault in rights.faults(rule):
+            yield resolved.problem((*path, *fault.path), fault.code, fault.message, hint=fault.hint)
+        for where, value in rights.dangers(rule):
+            used.add(value)
+            if value not in confirmed:
+                yield resolved.problem(
+                    (*path, *where),
+                    "rbac-dangerous",
+                    f"`{value}` lets it act beyond its own rights",
+                    hint=f"remove it, or confirm it with `allowDangerous: [{value}]`",
+                )
+    for place, name in enumerate(rbac.allow_dangerous):
+        if name.lower() not in used:
+            yield resolved.problem(
+                ("spec", "rbac", "allowDangerous", place),
+                "rbac-idle",
+                f"`{name}` confirms a grant that no rule makes",
+                hint="remove it",
+                severity="warning",
+            )

@@ -1,0 +1,165 @@
+"""Replicas and autoscaling: bounds, windows, and what KEDA's own schema does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.platforms.kubernetes.rules.keda import CANNOT_WAKE
+from fleetform.problems import Problem
+from fleetform.quantity import parse
+from fleetform.resolve import Fleet, Resolved
+from fleetform.tree import Path
+
+if TYPE_CHECKING:
+    from fleetform.models.scaling import MetricTarget, Scaling
+    from fleetform.models.workload import Workload
+
+MAX_WINDOW = 3600
+"""Longest stabilisation window in seconds: KEDA takes a longer one and then makes no HPA."""
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield what is wrong with the scaling of agents and MCP servers."""
+    for kind in kinds.CALLABLE:
+        for resolved in fleet.of(kind):
+            yield from _bounds(resolved, resolved.spec.scaling)
+            yield from _windows(resolved, resolved.spec.scaling)
+            yield from _metrics(resolved)
+
+
+def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
+    low, high = scaling.min_replicas, scaling.max_replicas
+    path: Path = ("spec", "scaling", "minReplicas")
+    if low is not None and high is not None and low > high:
+        yield resolved.problem(
+            path,
+            "min-above-max",
+            f"minReplicas {low} is more than maxReplicas {high}",
+            hint="lower the one or raise the other",
+        )
+    keda = scaling.keda if scaling.keda and scaling.keda.enabled else None
+    if low == 0 and keda is None:
+        yield resolved.problem(
+            path,
+            "cannot-wake",
+            "nothing wakes it from zero replicas",
+            hint="set minReplicas to 1, or enable `keda` with a trigger that sees work while no pod runs",
+        )
+    elif (
+        low == 0
+        and keda is not None
+        and all(trigger.type in CANNOT_WAKE for trigger in keda.triggers)
+    ):
+        yield resolved.problem(
+            path,
+            "cannot-wake",
+            "cpu and memory triggers cannot wake it from zero replicas",
+            hint="add a trigger such as prometheus, redis or cron, or set minReplicas to 1",
+        )
+    if resolved.spec.stateful and keda is not None and low == 0:
+        yield resolved.problem(
+            path,
+            "stateful-zero",
+            "a StatefulSet scaled to zero loses its peers' names",
+            hint="set minReplicas to 1",
+            severity="warning",
+        )
+
+
+def _windows(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
+    if scaling.behavior is None:
+        return
+    for name, direction in (
+        ("scaleUp", scaling.behavior.scale_up),
+        ("scaleDown", scaling.behavior.scale_down),
+    ):
+        window = direction.stabilization_window_seconds if direction else None
+        if window is not None and window > MAX_WINDOW:
+            yield resolved.problem(
+                ("spec", "scaling", "behavior", name, "stabilizationWindowSeconds"),
+                "window-too-long",
+                f"{window} seconds are more than Kubernetes allows",
+                hint=f"at most {MAX_WINDOW}: KEDA would accept it and then never scale",
+            )
+
+
+TARGETS = {
+    "Resource": ("Utilization", "AverageValue"),
+    "Pods": ("AverageValue",),
+    "Object": ("Value", "AverageValue"),
+    "External": ("Value", "AverageValue"),
+}
+"""Types of target by type of metric."""
+TARGET_FIELDS = {
+    "Utilization": ("averageUtilization", "average_utilization"),
+    "AverageValue": ("averageValue", "average_value"),
+    "Value": ("value", "value"),
+}
+
+
+def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for number, metric in enumerate(resolved.spec.scaling.metrics or []):
+        path: Path = ("spec", "scaling", "metrics", number)
+        field = metric.type.lower()
+        own = getattr(metric, field)
+        if own is None:
+            yield resolved.problem(
+                path,
+                "missing-field",
+                f"`{field}` is missing",
+                hint=f"add `{field}:`, as the type says",
+                key=True,
+            )
+            continue
+        yield from _target(resolved, (*path, field, "target"), metric.type, own.target)
+        if metric.type == "Resource":
+            if own.name in seen:
+                yield resolved.problem(
+                    (*path, "resource", "name"),
+                    "duplicate-name",
+                    f"two metrics are of {own.name}",
+                    hint="remove one",
+                )
+            seen.add(own.name)
+
+
+def _target(
+    resolved: Resolved[Workload], path: Path, kind: str, target: MetricTarget
+) -> Iterator[Problem]:
+    if target.type not in TARGETS[kind]:
+        allowed = " or ".join(TARGETS[kind])
+        yield resolved.problem(
+            (*path, "type"),
+            "bad-target",
+            f"a {kind} metric has no target of type {target.type}",
+            hint=f"use {allowed}",
+        )
+        return
+    for name, (alias, attribute) in TARGET_FIELDS.items():
+        value = getattr(target, attribute)
+        if name == target.type and value is None:
+            yield resolved.problem(
+                path,
+                "missing-field",
+                f"`{alias}` is missing",
+                hint=f"add `{alias}:`, as the target's type says",
+                key=True,
+            )
+        elif name != target.type and value is not None:
+            yield resolved.problem(
+                (*path, alias),
+                "contradiction",
+                f"`{alias}` is set, but the target's type is {target.type}",
+                hint="remove one of them",
+                key=True,
+            )
+        elif isinstance(value, str) and not parse(value):
+            yield resolved.problem(
+                (*path, alias),
+                "bad-target",
+                "a target of zero cannot be reached",
+                hint="write more than 0",
+            )

@@ -1,0 +1,59 @@
+"""What the objects of Flux and Argo CD share: names, labels, and paths in the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fleetform.names import fit
+from fleetform.platforms.kubernetes.objects.manifest import (
+    MANAGED_BY,
+    PART_OF,
+    SHARED_VERSION,
+    Manifest,
+    manifest,
+)
+from fleetform.platforms.kubernetes.targets.build import Build
+from fleetform.platforms.kubernetes.targets.manifests import NAMESPACES
+
+
+def name(environment: str, space: str = "") -> str:
+    """Return the name of what applies a namespace, or the Namespaces; it is a label's value too."""
+    return fit(f"{environment}.{space}") if space else fit(environment, "-namespaces")
+
+
+def path(build: Build, *steps: str) -> str:
+    """Return a path in the repository."""
+    return "/".join(filter(None, (build.plan.gitops.path, *steps)))
+
+
+def rendered(build: Build, space: str = NAMESPACES) -> str:
+    """Return the path of a namespace's plain manifests, or of the Namespaces."""
+    return path(build, "rendered", build.plan.environment, space)
+
+
+def spaces(build: Build) -> Iterator[str]:
+    """Yield the namespaces that hold objects, in order."""
+    yield from dict.fromkeys(unit.namespace for unit in build.units if unit.namespace)
+
+
+def has_namespaces(build: Build) -> bool:
+    """Tell whether Namespaces are rendered."""
+    return any(not unit.namespace for unit in build.units)
+
+
+def delivering(build: Build, api: str, kind: str, name: str, **body: Any) -> Manifest:
+    """Return an object of the tool itself."""
+    return manifest(api, kind, name, build.plan.gitops.namespace, labels(build, name), **body)
+
+
+def labels(build: Build, name: str) -> dict[str, str]:
+    """Return the labels of what delivers."""
+    return {
+        "app.kubernetes.io/name": fit(name),
+        "app.kubernetes.io/instance": build.plan.environment,
+        "app.kubernetes.io/version": SHARED_VERSION,
+        "app.kubernetes.io/component": "delivery",
+        "app.kubernetes.io/managed-by": MANAGED_BY,
+        "app.kubernetes.io/part-of": PART_OF,
+    }
