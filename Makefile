@@ -46,10 +46,11 @@ validate: $(RENDER) ## Check the example specs: make validate ENV=prod
 	@$(FLEETFORM) validate agents --env $(ENV)
 
 .PHONY: schemas
-schemas: $(DEV) ## Write schemas/ from the models
+schemas: $(DEV) ## Write schemas/ from the models, and the tables of docs/ that follow from the code
 	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.schema schemas
 	$(BIN)/python -m fleetform_runtime.reference docs
+	$(BIN)/python tools/docs.py
 
 .PHONY: charts
 charts: $(DEV) ## Write what follows from the charts' values.yaml: schemas, READMEs, alert rules
@@ -72,6 +73,7 @@ lint: $(DEV) check ## Style, imports between layers, drift of schemas and render
 	$(BIN)/python -m fleetform.models.export --check schemas
 	$(BIN)/python -m fleetform_runtime.schema --check schemas
 	$(BIN)/python -m fleetform_runtime.reference --check docs
+	$(BIN)/python tools/docs.py --check
 
 .PHONY: type
 type: $(DEV) ## Types, strictly

@@ -25,7 +25,9 @@ MAX_DEPTH = 6
 def committed() -> Iterator[tuple[str, str, Json]]:
     """Yield file, kind and content of every document of the repository, in our own shape."""
     paths = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.yaml"))]
-    specs, _ = translate(load([path for path in paths if "expected" not in path.parts]).documents)
+    specs, _ = translate(
+        load([path for path in paths if "expected" not in path.parts]).documents, {}
+    )
     for document in specs:
         name = str(Path(document.file).relative_to(ROOT))
         yield name, document.kind, plain(without_nulls(document.tree))

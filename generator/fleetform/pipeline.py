@@ -12,6 +12,7 @@ from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST
+from fleetform.platforms.kubernetes.kinds import EMITTED_BY
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
@@ -37,7 +38,7 @@ class Sources:
 def read(paths: Sequence[Path]) -> Sources:
     """Load, translate and check files and folders."""
     loaded = load(paths)
-    documents, said = translate(loaded.documents)
+    documents, said = translate(loaded.documents, EMITTED_BY)
     sources = Sources(problems=[*loaded.problems, *said])
     places = {_place(problem) for problem in loaded.problems}
     for document in documents:

@@ -1,6 +1,7 @@
 """`fleetform plan` and `fleetform gc` against a real API server."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -241,7 +242,7 @@ def test_only_revisions_that_nobody_can_go_back_to_are_removed(plane, repository
 def as_account(plane: Plane, folder: Path, role: str, binding: str) -> Path:
     """Return a kubeconfig of an account that has one role of docs/cluster.md and no more."""
     guide = (ROOT / "docs/cluster.md").read_text("utf-8")
-    roles = guide.partition("```yaml\n")[2].partition("```")[0]
+    roles = "---\n".join(re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL))
     plane.apply("-f", "-", text=roles)
     plane.do("create", "serviceaccount", role, "-n", SPACE)
     where = ("-n", SPACE) if binding == "rolebinding" else ()

@@ -14,7 +14,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from types_of_values import AGENT, NAMESPACE, Schema
 
-from fleetform.platforms.kubernetes import alerts
+from fleetform.platforms.kubernetes import alerts, kinds
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -28,34 +28,6 @@ KINDS = (
     "networking.k8s.io/networkpolicy_v1",
     "rbac.authorization.k8s.io/role_v1",
 )
-# Every kind that the generator builds: an object patch is checked against its schema.
-OBJECTS = {
-    "Certificate": "cert-manager.io/certificate_v1",
-    "ClusterRole": "rbac.authorization.k8s.io/clusterrole_v1",
-    "ClusterRoleBinding": "rbac.authorization.k8s.io/clusterrolebinding_v1",
-    "ConfigMap": "v1/configmap_v1",
-    "Deployment": "apps/deployment_v1",
-    "ExternalSecret": "external-secrets.io/externalsecret_v1",
-    "HTTPRoute": "gateway.networking.k8s.io/httproute_v1",
-    "HorizontalPodAutoscaler": "autoscaling/horizontalpodautoscaler_v2",
-    "Ingress": "networking.k8s.io/ingress_v1",
-    "LimitRange": "v1/limitrange_v1",
-    "Namespace": "v1/namespace_v1",
-    "NetworkPolicy": "networking.k8s.io/networkpolicy_v1",
-    "PersistentVolumeClaim": "v1/persistentvolumeclaim_v1",
-    "PodDisruptionBudget": "policy/poddisruptionbudget_v1",
-    "PrometheusRule": "monitoring.coreos.com/prometheusrule_v1",
-    "ResourceQuota": "v1/resourcequota_v1",
-    "Role": "rbac.authorization.k8s.io/role_v1",
-    "RoleBinding": "rbac.authorization.k8s.io/rolebinding_v1",
-    "ScaledObject": "keda.sh/scaledobject_v1alpha1",
-    "SecretStore": "external-secrets.io/secretstore_v1",
-    "Service": "v1/service_v1",
-    "ServiceAccount": "v1/serviceaccount_v1",
-    "ServiceMonitor": "monitoring.coreos.com/servicemonitor_v1",
-    "StatefulSet": "apps/statefulset_v1",
-    "TriggerAuthentication": "keda.sh/triggerauthentication_v1alpha1",
-}
 # What the chart fills in, so that a person need not say it.
 FILLED = ("contract", "agent", "prompt")
 
@@ -203,11 +175,11 @@ def files(schemas: Path) -> dict[Path, str]:
         table = [(v.path, v.description, _shown(v.default)) for v in found if v.leaf]
         readme = prose.get_template(f"{chart}.md.jinja")
         made[folder / "README.md"] = readme.render(chart=head, table=table)
-    for kind, where in OBJECTS.items():
+    for kind in kinds.KINDS:
         # Flags inside a pattern are RE2's alone; what they say is left to the API server.
-        found_there = json.loads((schemas / f"{where}.json").read_text("utf-8"))
+        found_there = json.loads((schemas / kind.schema_file).read_text("utf-8"))
         text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
-        made[ROOT / "schemas/objects" / f"{kind.lower()}.json"] = text
+        made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
     rules = alerts.groups("@namespace@")
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
     return made

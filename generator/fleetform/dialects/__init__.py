@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fleetform import kinds
@@ -14,37 +14,6 @@ from fleetform.tree import Map, at, problem_at
 
 DIALECTS = {kagent.API: kagent.translate}
 """Translation of a document by its apiVersion: `(kind, tree) -> (tree or None, problems)`."""
-
-EMITTED_BY = {
-    "Namespace": "the Environment's `namespaces.create`",
-    "ServiceAccount": "every Agent gets one; see `identity` and `rbac`",
-    "Role": "`rbac.rules`",
-    "RoleBinding": "`rbac.rules`",
-    "ClusterRole": "`rbac.scope: cluster`",
-    "ClusterRoleBinding": "`rbac.scope: cluster`",
-    "ConfigMap": "an Agent's prompt and settings, or `container.configFiles`",
-    "Secret": "secret references (`apiKeySecretRef`, …): values are never written here",
-    "Deployment": "an Agent or MCPServer",
-    "StatefulSet": "`stateful: true`",
-    "Service": "an Agent, or `container.ports`",
-    "PersistentVolumeClaim": "`volumes[].claim`",
-    "HorizontalPodAutoscaler": "`scaling`",
-    "ScaledObject": "`scaling.keda`",
-    "TriggerAuthentication": "`scaling.keda.triggers[].authentication`",
-    "PodDisruptionBudget": "`scaling` with more than one replica",
-    "NetworkPolicy": "every Agent gets one; see `network`",
-    "ExternalSecret": "the Environment's `secrets`",
-    "SecretStore": "the Environment's `secrets.store`",
-    "ServiceMonitor": "`observability.metrics`",
-    "PodMonitor": "`observability.metrics`",
-    "PrometheusRule": "`observability.metrics`: alerts come with it",
-    "HTTPRoute": "`expose`",
-    "Ingress": "`expose`",
-    "Certificate": "`expose` with an own host",
-    "ResourceQuota": "the Environment's `tenants`",
-    "LimitRange": "the Environment's `tenants`",
-}
-"""Kubernetes kinds that people put beside specs, and the field that makes Fleetform emit their like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +32,17 @@ class SpecDocument:
         return found if isinstance(found, str) else ""
 
 
-def translate(documents: Iterable[Document]) -> tuple[list[SpecDocument], list[Problem]]:
-    """Return the spec documents in our own shape, and what is wrong or lost."""
+def translate(
+    documents: Iterable[Document], emitted: Mapping[str, str]
+) -> tuple[list[SpecDocument], list[Problem]]:
+    """Return the spec documents in our own shape, and what is wrong or lost.
+
+    `emitted` are the kinds of objects that platforms make, and of which field.
+    """
     specs: list[SpecDocument] = []
     problems: list[Problem] = []
     for document in documents:
-        found = _refuse(document)
+        found = _refuse(document, emitted)
         if found is not None:
             problems.append(found)
             continue
@@ -83,7 +57,7 @@ def translate(documents: Iterable[Document]) -> tuple[list[SpecDocument], list[P
     return specs, problems
 
 
-def _refuse(document: Document) -> Problem | None:
+def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
     """Return why a document is none of our kinds, None when it is one."""
     tree = document.tree
     api, kind = tree.get("apiVersion"), tree.get("kind")
@@ -117,13 +91,13 @@ def _refuse(document: Document) -> Problem | None:
             hint=did_you_mean(kind, kinds.NAMES, noun="kinds"),
         )
     name = at(tree, ("metadata", "name"), "?")
-    if kind in EMITTED_BY and kind not in kinds.NAMES:
+    if kind in emitted and kind not in kinds.NAMES:
         return problem_at(
             tree,
             ("kind",),
             "foreign-object",
             f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec",
-            hint=f"Fleetform emits its like: {EMITTED_BY[kind]}; keep other objects in another folder",
+            hint=f"Fleetform emits its like: {emitted[kind]}; keep other objects in another folder",
         )
     return problem_at(
         tree,

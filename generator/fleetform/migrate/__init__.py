@@ -10,6 +10,7 @@ from fleetform.migrate.origins import Origins, same
 from fleetform.migrate.syntax import Node, attach, closed, layout
 from fleetform.migrate.writer import Writer
 from fleetform.parse import parse
+from fleetform.platforms.kubernetes.kinds import EMITTED_BY
 from fleetform.problems import Problem, errors
 from fleetform.reader import Document
 from fleetform.tree import Map
@@ -59,7 +60,7 @@ def _translated(documents: tuple[Document, ...]) -> tuple[list[Map | None], list
     for document in documents:
         tree = None
         if document.tree.get("apiVersion") in DIALECTS:
-            specs, said = translate([document])
+            specs, said = translate([document], EMITTED_BY)
             problems += said
             for spec in specs:
                 tree = spec.tree

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.live.api import Api, Object
-from fleetform.platforms.kubernetes.objects.manifest import PART_OF, WORKLOADS
+from fleetform.platforms.kubernetes.objects.manifest import PART_OF
 
 REVISION = re.compile(r"-config-[0-9a-f]{8}$")
 OURS = f"app.kubernetes.io/part-of={PART_OF}"
@@ -48,7 +49,7 @@ def revisions(api: Api, namespace: str, keep: int) -> Iterator[Revision]:
         for item in api.all(version, kind, namespace)
     ]
     mounted = {name for _, item, path in held for name in _mounted(item, path)}
-    running = {_workload(item) for kind, item, _ in held if kind in WORKLOADS}
+    running = {_workload(item) for kind, item, _ in held if kind in WITH_PODS}
     by_workload: dict[str, list[Object]] = {}
     for item in api.all("v1", "ConfigMap", namespace, OURS):
         if item.get("immutable") and REVISION.search(item["metadata"]["name"]):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
+from fleetform.platforms.kubernetes.kinds import PRUNED, PRUNED_IN_CLUSTER
 from fleetform.platforms.kubernetes.live.api import Api, Object, Refusal
 from fleetform.platforms.kubernetes.objects import Unit
 from fleetform.platforms.kubernetes.objects.manifest import MANAGED_BY, PART_OF
@@ -16,35 +17,6 @@ Action = Literal["create", "change", "recreate", "refused", "prune"]
 SERVERS_OWN = (
     *("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"),
     "deletionGracePeriodSeconds",
-)
-# Kinds that are looked through for what is no longer rendered.
-PRUNED = (
-    ("v1", "ServiceAccount"),
-    ("v1", "ConfigMap"),
-    ("v1", "Service"),
-    ("v1", "ResourceQuota"),
-    ("v1", "LimitRange"),
-    ("v1", "PersistentVolumeClaim"),
-    ("apps/v1", "Deployment"),
-    ("apps/v1", "StatefulSet"),
-    ("autoscaling/v2", "HorizontalPodAutoscaler"),
-    ("policy/v1", "PodDisruptionBudget"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-    ("networking.k8s.io/v1", "Ingress"),
-    ("rbac.authorization.k8s.io/v1", "Role"),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
-    ("keda.sh/v1alpha1", "ScaledObject"),
-    ("keda.sh/v1alpha1", "TriggerAuthentication"),
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-    ("cert-manager.io/v1", "Certificate"),
-    ("monitoring.coreos.com/v1", "ServiceMonitor"),
-    ("monitoring.coreos.com/v1", "PrometheusRule"),
-    ("external-secrets.io/v1", "ExternalSecret"),
-    ("external-secrets.io/v1", "SecretStore"),
-)
-PRUNED_IN_CLUSTER = (
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"),
 )
 FIELD_MANAGER = "fleetform"
 """As whom an object is applied that nobody applied before."""

@@ -1,58 +1,16 @@
-"""Plans → Kubernetes objects: the literal list of builders, one module per kind, in apply order."""
+"""Plans → Kubernetes objects: one module per kind, called in the order of the table of kinds."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import Any, NamedTuple
 
+from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
-from fleetform.platforms.kubernetes.objects import (
-    certificate,
-    configmap,
-    deployment,
-    externalsecret,
-    horizontalpodautoscaler,
-    httproute,
-    ingress,
-    limitrange,
-    namespace,
-    networkpolicy,
-    persistentvolumeclaim,
-    poddisruptionbudget,
-    prometheusrule,
-    resourcequota,
-    role,
-    scaledobject,
-    service,
-    serviceaccount,
-    servicemonitor,
-    statefulset,
-)
+from fleetform.platforms.kubernetes.objects import namespace
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
-
-WORKLOAD = (
-    serviceaccount.build,
-    role.build,
-    configmap.build,
-    service.build,
-    deployment.build,
-    statefulset.build,
-    horizontalpodautoscaler.build,
-    scaledobject.build,
-    poddisruptionbudget.build,
-    networkpolicy.build,
-    httproute.build,
-    ingress.build,
-    certificate.build,
-    servicemonitor.build,
-)
-NAMESPACE = (
-    resourcequota.build,
-    limitrange.build,
-    networkpolicy.build_default,
-    externalsecret.build,
-    persistentvolumeclaim.build,
-    prometheusrule.build,
-)
 
 __all__ = ["Manifest", "Unit", "build"]
 
@@ -84,9 +42,16 @@ def build(plan: FleetPlan) -> tuple[Unit, ...]:
 
 def workload_objects(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return all objects of a workload, in apply order."""
-    return tuple(manifest for builder in WORKLOAD for manifest in builder(plan))
+    return tuple(manifest for builder in _builders("workload") for manifest in builder(plan))
 
 
 def namespace_objects(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return what a namespace has once, in apply order, without the Namespace itself."""
-    return tuple(manifest for builder in NAMESPACE for manifest in builder(plan))
+    return tuple(manifest for builder in _builders("namespace") for manifest in builder(plan))
+
+
+@cache
+def _builders(owner: str) -> tuple[Callable[[Any], tuple[Manifest, ...]], ...]:
+    """Return the builders of what a `workload` or a `namespace` has, in apply order."""
+    modules = (getattr(kind, owner) for kind in KINDS)
+    return tuple(import_module(f"{__name__}.{name}").build for name in modules if name)

@@ -17,8 +17,6 @@ SHARED_VERSION = "v1alpha1"
 HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
-WORKLOADS = ("Deployment", "StatefulSet")
-"""Kinds that hold the template of a pod; what is rendered has Deployments only."""
 
 
 def labels(plan: WorkloadPlan) -> dict[str, str]:

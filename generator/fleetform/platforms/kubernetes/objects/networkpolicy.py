@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.model import NamespacePlan, NetworkRule, WorkloadPlan
-from fleetform.platforms.kubernetes.objects.manifest import (
-    Manifest,
-    data,
-    manifest,
-    namespace_labels,
-    workload_object,
-)
+from fleetform.platforms.kubernetes.model import NetworkRule, WorkloadPlan
+from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, workload_object
 
 API = "networking.k8s.io/v1"
-DEFAULT = "default-deny"
 DIRECTIONS = ("Ingress", "Egress")
 
 
@@ -29,15 +22,6 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if plan.egress:
         spec["egress"] = [rule("to", item) for item in plan.egress]
     return (workload_object(plan, API, "NetworkPolicy", spec=spec),)
-
-
-def build_default(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the policy of pods that no other selects, nothing unless the environment asks for it."""
-    if not plan.default_deny:
-        return ()
-    labels = namespace_labels(plan, DEFAULT)
-    spec = {"podSelector": {}, "policyTypes": [*DIRECTIONS]}
-    return (manifest(API, "NetworkPolicy", DEFAULT, plan.name, labels, spec=spec),)
 
 
 def rule(side: str, given: NetworkRule) -> dict[str, Any]:

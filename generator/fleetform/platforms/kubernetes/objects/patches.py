@@ -10,9 +10,10 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 from fleetform.platforms.kubernetes import rights
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import Unit, pod_security
-from fleetform.platforms.kubernetes.objects.manifest import WORKLOADS, Manifest
+from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.problems import Problem, did_you_mean
 
 Path = tuple[str | int, ...]
@@ -26,7 +27,7 @@ _FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
     "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
     "ClusterRole": ((("aggregationRule",), _BOUND),),
     **dict.fromkeys(
-        WORKLOADS,
+        WITH_PODS,
         (
             (("spec", "template", "spec", "serviceAccountName"), _ACCOUNT),
             (("spec", "template", "spec", "serviceAccount"), _ACCOUNT),
@@ -248,7 +249,7 @@ def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Itera
 
 
 def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
-    if workload["kind"] in WORKLOADS:
+    if workload["kind"] in WITH_PODS:
         template = workload["spec"]["template"]
         annotations = template["metadata"].get("annotations")
         yield from pod_security.violations(template["spec"], annotations)

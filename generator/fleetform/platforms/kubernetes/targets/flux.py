@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fleetform.platforms.kubernetes.kinds import READY
 from fleetform.platforms.kubernetes.model import Source
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, manifest
 from fleetform.platforms.kubernetes.targets import helm
@@ -28,19 +29,6 @@ SOURCES = "sources.yaml"
 RELEASES = "releases"
 VERBATIM = {"kustomize.toolkit.fluxcd.io/substitute": "disabled"}
 RETRIES = 3
-
-_READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
-HEALTH = {
-    ("cert-manager.io/v1", "Certificate"): _READY,
-    ("external-secrets.io/v1", "ExternalSecret"): _READY,
-    ("external-secrets.io/v1", "SecretStore"): _READY,
-    ("gateway.networking.k8s.io/v1", "HTTPRoute"): (
-        "status.parents.exists(p, "
-        "p.conditions.exists(c, c.type == 'Accepted' && c.status == 'True'))"
-    ),
-    ("keda.sh/v1alpha1", "ScaledObject"): _READY,
-}
-"""When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
 
 
 def folder(environment: str) -> str:
@@ -130,7 +118,7 @@ def _checks(build: Build, space: str, workload: str | None = None) -> list[dict[
     }
     return [
         {"apiVersion": api, "kind": kind, "current": current}
-        for (api, kind), current in HEALTH.items()
+        for (api, kind), current in sorted(READY.items())
         if (api, kind) in kinds
     ]
 

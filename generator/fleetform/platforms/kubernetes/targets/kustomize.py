@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fleetform import emit
+from fleetform.platforms.kubernetes.kinds import BUILT_IN_GROUPS
 from fleetform.platforms.kubernetes.objects import Manifest, Unit
 from fleetform.platforms.kubernetes.targets import transformers
 from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
@@ -23,13 +24,6 @@ SHARED = "_namespace"
 
 _END = "# The line break above belongs to the text.\n"
 """Kustomize strips white space from the end of a patch, even where it ends a text."""
-_BUILT_IN = frozenset(
-    (
-        *("", "apps", "autoscaling", "batch", "policy"),
-        *("networking.k8s.io", "rbac.authorization.k8s.io"),
-    )
-)
-"""Groups of kinds that Kustomize knows how to merge."""
 
 
 class Part(NamedTuple):
@@ -232,4 +226,4 @@ def _head(item: Manifest) -> Object:
 
 
 def _is_built_in(item: Manifest) -> bool:
-    return item["apiVersion"].rpartition("/")[0] in _BUILT_IN
+    return item["apiVersion"].rpartition("/")[0] in BUILT_IN_GROUPS

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from fleetform.platforms.kubernetes import podfields
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import namespace_objects, workload_objects
-from fleetform.platforms.kubernetes.objects.manifest import WORKLOADS, Manifest
+from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.patches import Change, Path, differences
 from fleetform.platforms.kubernetes.targets import values
 from fleetform.platforms.kubernetes.targets.values import Values
@@ -225,7 +226,7 @@ def of_workload(
     turned: dict[str, Any] = {}
     for before, after in pairs:
         for change in differences(before, after):
-            if change.path in PLAN and before["kind"] in WORKLOADS:
+            if change.path in PLAN and before["kind"] in WITH_PODS:
                 turned[PLAN[change.path]] = change.new or 0
     wanted = values.whole_workload(plan._replace(**turned))
     missing = [*_cover(plan, pairs, AGENT, wanted, values.defaults("agent"))]

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from fleetform.platforms.kubernetes.objects.manifest import WORKLOADS
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
 
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
@@ -76,7 +76,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     if not found:
         return None
     templates = [
-        _labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in WORKLOADS
+        _labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in WITH_PODS
     ]
     # Kustomize labels the templates of claims along with those of pods.
     claims = any("volumeClaimTemplates" in item["spec"] for item in wanted if "spec" in item)
@@ -89,7 +89,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
 
     def change(item: Object) -> Object:
         item = {**item, "metadata": _labelled(item["metadata"], found)}
-        if item["kind"] not in WORKLOADS or not inner:
+        if item["kind"] not in WITH_PODS or not inner:
             return item
         template = item["spec"]["template"]
         template = {**template, "metadata": _labelled(template.get("metadata", {}), inner)}
@@ -178,7 +178,7 @@ def _split(image: str) -> tuple[str, str, str]:
 
 def _containers(item: Object) -> Iterator[tuple[str, int, Object]]:
     pod = (
-        item.get("spec", {}).get("template", {}).get("spec") if item["kind"] in WORKLOADS else None
+        item.get("spec", {}).get("template", {}).get("spec") if item["kind"] in WITH_PODS else None
     )
     for field in ("initContainers", "containers"):
         for number, container in enumerate(pod.get(field, ()) if pod else ()):
@@ -193,7 +193,7 @@ def _images(item: Object) -> dict[tuple[str, str], str]:
 
 
 def _with_images(item: Object, entries: list[Object]) -> Object:
-    if item["kind"] not in WORKLOADS:
+    if item["kind"] not in WITH_PODS:
         return item
     spec = item["spec"]
     pod = dict(spec["template"]["spec"])
@@ -213,20 +213,20 @@ def replicas(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     counts = {
         item["metadata"]["name"]: item["spec"]["replicas"]
         for base, item in pairs
-        if item["kind"] in WORKLOADS
+        if item["kind"] in WITH_PODS
         and type(item["spec"].get("replicas")) is int
         and base["spec"].get("replicas") != item["spec"]["replicas"]
     }
     for item in wanted:
         name = item["metadata"]["name"]
-        if item["kind"] in WORKLOADS and item["spec"].get("replicas") != counts.get(name):
+        if item["kind"] in WITH_PODS and item["spec"].get("replicas") != counts.get(name):
             counts.pop(name, None)
     if not counts:
         return None
 
     def change(item: Object) -> Object:
         count = counts.get(item["metadata"]["name"])
-        if count is None or item["kind"] not in WORKLOADS:
+        if count is None or item["kind"] not in WITH_PODS:
             return item
         return {**item, "spec": {**item["spec"], "replicas": count}}
 

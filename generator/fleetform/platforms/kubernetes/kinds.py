@@ -1,0 +1,262 @@
+"""The kinds of objects that are built, each described once; every list of kinds derives from here.
+
+What a kind needs beside its row: its builder in `objects/`, its place in the chart, and a decision in
+`bind/`. tests/unit/test_recipes.py names each place that is forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
+
+
+class ObjectKind(NamedTuple):
+    """What everybody but its builder must know of a kind."""
+
+    kind: str
+    api: str
+    made_by: str
+    """The field of a spec that makes one, in words: for people who put such an object beside specs."""
+    when: str
+    """When there is one, in words."""
+    workload: str = ""
+    """Module of `objects/` that builds it for a workload; empty when another kind's makes it too."""
+    namespace: str = ""
+    """Module of `objects/` that builds it for a namespace."""
+    custom: bool = False
+    """Whether a custom resource defines it: Kustomize merges, and Flux judges, only what it knows."""
+    cluster: bool = False
+    """Whether it stands in no namespace."""
+    pruned: bool = True
+    """Whether `plan` looks for those that are no longer rendered."""
+    pods: bool = False
+    """Whether it holds the template of a pod."""
+    ready: str = ""
+    """When a custom resource is ready, as CEL for Flux; empty when there is nothing to wait for."""
+
+    @property
+    def group(self) -> str:
+        """Return the group of its API, empty for the core."""
+        return self.api.rpartition("/")[0]
+
+    @property
+    def schema_file(self) -> str:
+        """Return where its schema is among those that tools/schemas makes."""
+        group, _, version = self.api.rpartition("/")
+        return f"{group or version}/{self.kind.lower()}_{version}.json"
+
+    @property
+    def resource(self) -> str:
+        """Return its name in paths and roles."""
+        name = self.kind.lower()
+        if name.endswith("y"):
+            return f"{name[:-1]}ies"
+        return f"{name}es" if name.endswith("s") else f"{name}s"
+
+
+KINDS = (
+    ObjectKind(
+        "Namespace",
+        "v1",
+        "the Environment's `namespaces.create`",
+        "`namespaces.create`; Pod Security `restricted` enforced; never pruned, since claims and old configurations live in it",
+        cluster=True,
+        pruned=False,
+    ),
+    ObjectKind(
+        "ResourceQuota",
+        "v1",
+        "the Environment's `tenants`",
+        "`tenants`",
+        namespace="resourcequota",
+    ),
+    ObjectKind(
+        "LimitRange",
+        "v1",
+        "the Environment's `tenants`",
+        "`tenants` with limits",
+        namespace="limitrange",
+    ),
+    ObjectKind(
+        "ServiceAccount",
+        "v1",
+        "every Agent gets one; see `identity` and `rbac`",
+        "always, without a token unless there is `rbac`",
+        workload="serviceaccount",
+    ),
+    ObjectKind(
+        "Role",
+        "rbac.authorization.k8s.io/v1",
+        "`rbac.rules`",
+        "`rbac.rules`; wildcards never, dangerous grants only when named in `allowDangerous`",
+        workload="role",
+    ),
+    ObjectKind("RoleBinding", "rbac.authorization.k8s.io/v1", "`rbac.rules`", "with a Role"),
+    ObjectKind(
+        "ClusterRole",
+        "rbac.authorization.k8s.io/v1",
+        "`rbac.scope: cluster`",
+        "`rbac.scope: cluster`, in place of a Role",
+        cluster=True,
+    ),
+    ObjectKind(
+        "ClusterRoleBinding",
+        "rbac.authorization.k8s.io/v1",
+        "`rbac.scope: cluster`",
+        "with a ClusterRole",
+        cluster=True,
+    ),
+    ObjectKind(
+        "ConfigMap",
+        "v1",
+        "an Agent's prompt and settings, or `container.configFiles`",
+        "generic runtime, or `container.configFiles`; immutable, named by its content",
+        workload="configmap",
+    ),
+    ObjectKind(
+        "Service",
+        "v1",
+        "an Agent, or `container.ports`",
+        "the container has ports; a headless twin for StatefulSets and `peers`",
+        workload="service",
+    ),
+    ObjectKind(
+        "Deployment",
+        "apps/v1",
+        "an Agent or MCPServer",
+        "always, but with `stateful: true`",
+        workload="deployment",
+        pods=True,
+    ),
+    ObjectKind(
+        "StatefulSet",
+        "apps/v1",
+        "`stateful: true`",
+        "`stateful: true`",
+        workload="statefulset",
+        pods=True,
+    ),
+    ObjectKind(
+        "HorizontalPodAutoscaler",
+        "autoscaling/v2",
+        "`scaling`",
+        "`maxReplicas` above `minReplicas`",
+        workload="horizontalpodautoscaler",
+    ),
+    ObjectKind(
+        "ScaledObject",
+        "keda.sh/v1alpha1",
+        "`scaling.keda`",
+        "KEDA enabled, in place of the autoscaler; cpu and memory metrics become triggers",
+        workload="scaledobject",
+        custom=True,
+        ready=_READY,
+    ),
+    ObjectKind(
+        "TriggerAuthentication",
+        "keda.sh/v1alpha1",
+        "`scaling.keda.triggers[].authentication`",
+        "a trigger signs in",
+        custom=True,
+    ),
+    ObjectKind(
+        "PodDisruptionBudget",
+        "policy/v1",
+        "`scaling` with more than one replica",
+        "more than one replica is possible",
+        workload="poddisruptionbudget",
+    ),
+    ObjectKind(
+        "NetworkPolicy",
+        "networking.k8s.io/v1",
+        "every Agent gets one; see `network`",
+        "always, both directions closed but for what the spec uses; one per namespace with `network.defaultDeny`",
+        workload="networkpolicy",
+        namespace="defaultdeny",
+    ),
+    ObjectKind(
+        "HTTPRoute",
+        "gateway.networking.k8s.io/v1",
+        "`expose`",
+        "`expose`; an own host, or `/agents/<name>` on the environment's",
+        workload="httproute",
+        custom=True,
+        ready=(
+            "status.parents.exists(p, "
+            "p.conditions.exists(c, c.type == 'Accepted' && c.status == 'True'))"
+        ),
+    ),
+    ObjectKind(
+        "Ingress",
+        "networking.k8s.io/v1",
+        "`expose`",
+        "`expose` with `type: Ingress`, in place of an HTTPRoute",
+        workload="ingress",
+    ),
+    ObjectKind(
+        "Certificate",
+        "cert-manager.io/v1",
+        "`expose` with an own host",
+        "an own host on an Ingress, with cert-manager and an issuer",
+        workload="certificate",
+        custom=True,
+        ready=_READY,
+    ),
+    ObjectKind(
+        "ServiceMonitor",
+        "monitoring.coreos.com/v1",
+        "`observability.metrics`",
+        "metrics, with the Prometheus operator",
+        workload="servicemonitor",
+        custom=True,
+    ),
+    ObjectKind(
+        "SecretStore",
+        "external-secrets.io/v1",
+        "the Environment's `secrets.store`",
+        "secrets from a provider, unless the store is there already",
+        custom=True,
+        ready=_READY,
+    ),
+    ObjectKind(
+        "ExternalSecret",
+        "external-secrets.io/v1",
+        "the Environment's `secrets`",
+        "secrets from a provider",
+        namespace="externalsecret",
+        custom=True,
+        ready=_READY,
+    ),
+    ObjectKind(
+        "PersistentVolumeClaim",
+        "v1",
+        "`volumes[].claim`",
+        "`volumes[].claim`; shared by all of a namespace who name it",
+        namespace="persistentvolumeclaim",
+    ),
+    ObjectKind(
+        "PrometheusRule",
+        "monitoring.coreos.com/v1",
+        "`observability.metrics`: alerts come with it",
+        "an agent's metrics, with the Prometheus operator: one set of alerts per namespace",
+        namespace="prometheusrule",
+        custom=True,
+    ),
+)
+"""In the order in which a namespace, and then each workload, applies them."""
+
+EMITTED_BY = {kind.kind: kind.made_by for kind in KINDS} | {
+    "PodMonitor": "`observability.metrics`",
+    "Secret": "secret references (`apiKeySecretRef`, …): values are never written here",
+}
+"""Kubernetes kinds that people put beside specs, and the field that makes Fleetform emit their like."""
+BUILT_IN_GROUPS = frozenset(kind.group for kind in KINDS if not kind.custom) | {"batch"}
+"""Groups of kinds that Kustomize knows how to merge."""
+READY = {(kind.api, kind.kind): kind.ready for kind in KINDS if kind.ready}
+"""When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
+PRUNED = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and not kind.cluster)
+"""Kinds that are looked through for what is no longer rendered."""
+PRUNED_IN_CLUSTER = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and kind.cluster)
+WITH_PODS = tuple(kind.kind for kind in KINDS if kind.pods)
+"""Kinds that hold the template of a pod; what is rendered has Deployments only."""

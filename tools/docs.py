@@ -1,0 +1,72 @@
+"""Write the parts of docs that follow from tables of the code: `docs.py [--check]`.
+
+A part stands between `<!-- table: NAME -->` and `<!-- end -->` and is replaced as a whole.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fleetform.platforms.kubernetes.kinds import KINDS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RBAC = "rbac.authorization.k8s.io"
+PART = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def objects() -> str:
+    """Return the table of the kinds of objects and when there is one."""
+    rows = [f"| {kind.kind} | {kind.when} |" for kind in KINDS]
+    return "\n".join(["| object | when |", "|---|---|", *rows])
+
+
+def rights() -> str:
+    """Return the role that may compare, by a dry run, every kind that is rendered."""
+    groups: dict[str, list[str]] = {}
+    for kind in KINDS:
+        groups.setdefault(kind.group, []).append(kind.resource)
+    lines = [
+        "```yaml",
+        "apiVersion: rbac.authorization.k8s.io/v1",
+        "kind: ClusterRole",
+        "metadata: {name: fleetform-plan}",
+        "rules:",
+    ]
+    for group, resources in sorted(groups.items(), key=lambda item: item[0] == RBAC):
+        verbs = "get, list, create, patch"
+        if group == RBAC:
+            lines += [
+                "  # Rules of agents with rights of their own: the API server lets nobody grant, even in a",
+                "  # dry run, what he does not have.",
+            ]
+            verbs += ", escalate, bind"
+        lines += [
+            f"  - apiGroups: [{group or chr(34) * 2}]",
+            f"    resources: [{', '.join(resources)}]",
+            f"    verbs: [{verbs}]",
+        ]
+    return "\n".join([*lines, "```"])
+
+
+TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the parts, or with --check say in which pages they differ."""
+    stale = []
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text("utf-8")
+        new = PART.sub(lambda part: f"{part[1]}{TABLES[part[2]]()}\n{part[3]}", text)
+        if new != text:
+            stale.append(page.name)
+            if "--check" not in arguments:
+                page.write_text(new, "utf-8")
+    if stale and "--check" in arguments:
+        print(f"stale: {', '.join(stale)}: run `make schemas`", file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
