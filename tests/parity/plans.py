@@ -23,7 +23,7 @@ from fleetform.platforms.kubernetes.model import (
     Rbac,
     WorkloadPlan,
 )
-from fleetform.platforms.kubernetes.targets.values import DNS
+from fleetform.platforms.kubernetes.objects.networkpolicy import DNS
 from fleetform.problems import Mark
 
 TEXTS = (

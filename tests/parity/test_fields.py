@@ -38,7 +38,7 @@ SAME_PARTS = {
 
 
 def test_every_plain_field_of_a_pod_is_turned():
-    assert [*plans.POD_FIELDS] == [field.name for field in podfields.PLAIN]
+    assert [*plans.POD_FIELDS] == [*podfields.PLAIN]
 
 
 def test_every_field_of_a_namespace_is_turned():

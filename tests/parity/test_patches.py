@@ -48,6 +48,7 @@ FULL = plans.BASE._replace(
     mounts=({"name": "v", "mountPath": "/v"},),
     sidecars=(plans.CONTAINER,),
 )
+AGENT = lenses.of_kinds("workload")
 COVERED: list[tuple[WorkloadPlan, Patch]] = [
     (FULL, ("Deployment", {"metadata": {"annotations": {"c": "${d}", "a": None}}})),
     (FULL, ("Deployment", {"spec": {"replicas": 5, "revisionHistoryLimit": 0}})),
@@ -168,9 +169,9 @@ def test_every_lens_is_looked_through():
         built = made(plan, patch)
         for item in built.applied:
             for change in item.changes:
-                lens = lenses._lens_for(plan, lenses.AGENT[item.kind], change.path)
+                lens = lenses._lens_for(plan, AGENT[item.kind], change.path)
                 used.add((item.kind, lens.path if lens else change.path))
-    known = {(kind, lens.path) for kind, found in lenses.AGENT.items() for lens in found}
+    known = {(kind, lens.path) for kind, found in AGENT.items() for lens in found}
     known |= {("Deployment", path) for path in lenses.PLAN}
     # A StatefulSet's are those of a Deployment.
     assert {item for item in known if item[0] != "StatefulSet"} <= used

@@ -4,6 +4,7 @@ Usage: export.py [--check] SCHEMAS, the folder of Kubernetes' own schemas (tools
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from types_of_values import AGENT, NAMESPACE, Schema
+from types_of_values import Schema, schema_of
 
 from fleetform.platforms.kubernetes import alerts, kinds
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+COMMENT = re.compile(r"-- (?:\((.*?)\) )?(.*)")
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 LOCAL = "#/$defs/"
 # Where Kubernetes' types are described among others.
@@ -34,9 +36,10 @@ FILLED = ("contract", "agent", "prompt")
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a chart: its path, what it is for, its default, and whether it is a leaf."""
+    """A value of a chart: its path, its type, what it is for, its default, and whether it is a leaf."""
 
     path: str
+    type: str
     description: str
     default: Any
     leaf: bool
@@ -52,30 +55,30 @@ def _values(node: Any, lines: list[str], data: Any, prefix: str) -> Iterator[Val
     for key, child in node.value:
         path, default = f"{prefix}{key.value}", data[key.value]
         nested = isinstance(default, dict) and bool(default)
-        yield Value(path, _comment(lines, key.start_mark.line), default, not nested)
+        kind, description = _comment(lines, key.start_mark.line)
+        yield Value(path, kind, description, default, not nested)
         if nested:
             yield from _values(child, lines, default, f"{path}.")
 
 
-def _comment(lines: list[str], number: int) -> str:
-    """Return the text of the comment right above a line, which begins with two dashes."""
+def _comment(lines: list[str], number: int) -> tuple[str, str]:
+    """Return type and text of the comment right above a line: two dashes, the type in brackets, text."""
     found: list[str] = []
     while number and lines[number - 1].strip().startswith("#"):
         number -= 1
         found.insert(0, lines[number].strip().removeprefix("#").strip())
-    text = " ".join(found)
-    return text.removeprefix("-- ") if text.startswith("-- ") else ""
+    parts = COMMENT.fullmatch(" ".join(found))
+    return (parts[1] or "", parts[2]) if parts else ("", "")
 
 
-def schema(chart: str, found: list[Value], types: dict[str, Schema], definitions: Schema) -> Schema:
+def schema(chart: str, found: list[Value], definitions: Schema) -> Schema:
     """Return the schema of a chart's values: closed inside, open at the root, where umbrellas write."""
+    types = _types(chart, found)
     undescribed = [value.path for value in found if value.leaf and not value.description]
-    known = {value.path for value in found}
     untyped = [v.path for v in found if v.leaf and not _typed(v.path, types)]
     for what, names in (
         ("without a comment", undescribed),
         ("without a type", untyped),
-        ("typed, but no value", sorted(types.keys() - known)),
     ):
         if names:
             raise SystemExit(f"charts/{chart}: {what}: {', '.join(names)}")
@@ -86,6 +89,20 @@ def schema(chart: str, found: list[Value], types: dict[str, Schema], definitions
         "properties": _properties(found, types, ""),
     }
     return {**body, "$defs": _reachable(body, definitions)}
+
+
+def _types(chart: str, found: list[Value]) -> dict[str, Schema]:
+    """Return the types of values by path. Raises SystemExit for words that name no type."""
+    types: dict[str, Schema] = {}
+    for value in found:
+        if value.type:
+            try:
+                types[value.path] = schema_of(value.type)
+            except KeyError:
+                raise SystemExit(
+                    f"charts/{chart}: {value.path}: `{value.type}` is not a type of tools/charts/types_of_values.py"
+                ) from None
+    return types
 
 
 def _typed(path: str, types: dict[str, Schema]) -> bool:
@@ -167,12 +184,12 @@ def files(schemas: Path) -> dict[Path, str]:
         autoescape=False,
     )
     made: dict[Path, str] = {}
-    for chart, types in (("agent", AGENT), ("namespace", NAMESPACE)):
+    for chart in ("agent", "namespace"):
         folder = ROOT / "charts" / chart
         found = values(folder)
-        made[folder / "values.schema.json"] = _json(schema(chart, found, types, known))
+        made[folder / "values.schema.json"] = _json(schema(chart, found, known))
         head = yaml.safe_load((folder / "Chart.yaml").read_text("utf-8"))
-        table = [(v.path, v.description, _shown(v.default)) for v in found if v.leaf]
+        table = [(v.path, v.type, v.description, _shown(v.default)) for v in found if v.leaf]
         readme = prose.get_template(f"{chart}.md.jinja")
         made[folder / "README.md"] = readme.render(chart=head, table=table)
     for kind in kinds.KINDS:

@@ -1,12 +1,14 @@
-"""The types of the charts' values, by path; descriptions and defaults stand in values.yaml.
+"""The types of the charts' values, by the words in which values.yaml names them.
 
-A value that is a filled map in values.yaml is closed: nothing but what stands there may be set.
+A comment of values.yaml begins with the type of its value: `# -- (list of core.v1 Toleration) …`. It is
+one of the names below, a type of Kubernetes' own (`core.v1 Toleration`), `one of` some words, or a
+`list of` any of these. A value that is a filled map in values.yaml is closed: nothing but what stands
+there may be set.
 """
 
 from typing import Any
 
 from fleetform.patterns import DATA_KEY
-from fleetform.platforms.kubernetes import podfields
 
 Schema = dict[str, Any]
 
@@ -77,197 +79,103 @@ CLAIM = closed(
     accessMode=one_of("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany", "ReadOnlyMany"),
     storageClassName=NAME,
 )
-PROBE: dict[str, Schema] = {
-    "enabled": FLAG,
-    "path": {**TEXT, "pattern": "^(/.*)?$"},
-    "port": {"type": ["integer", "string"]},
-    "initialDelaySeconds": SECONDS,
-    "periodSeconds": SOME,
-    "timeoutSeconds": SOME,
-    "failureThreshold": SOME,
-}
-BEHAVIOR = kubernetes("autoscaling.v2", "HorizontalPodAutoscalerBehavior")
-CONTAINERS = many(kubernetes("core.v1", "Container"))
 
-
-def _below(prefix: str, types: dict[str, Schema]) -> dict[str, Schema]:
-    return {f"{prefix}.{name}": schema for name, schema in types.items()}
-
-
-AGENT: dict[str, Schema] = {
-    "fullnameOverride": {**NAME, "maxLength": 53},
-    "component": {**LABEL, "minLength": 1, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
-    "version": LABEL,
-    "commonLabels": LABELS,
-    "kind": one_of("Deployment", "StatefulSet"),
-    "workloadAnnotations": TEXT_MAP,
-    "textAnnotations": TEXT_MAP,
-    "retainedAnnotations": TEXT_MAP,
-    "image.repository": REPOSITORY,
-    "image.tag": TAG,
-    "image.digest": DIGEST,
-    "image.pullPolicy": one_of("", "Always", "IfNotPresent", "Never"),
-    "imagePullSecrets": many(kubernetes("core.v1", "LocalObjectReference")),
-    "command": TEXTS,
-    "args": TEXTS,
-    "workingDir": TEXT,
-    "config": {"type": "object", "if": {"minProperties": 1}, "then": {"$ref": "agent.json"}},
-    "prompt": TEXT,
-    "configFiles": {
+TYPES: dict[str, Schema] = {
+    "string": TEXT,
+    "bool": FLAG,
+    "map": MAP,
+    "count": COUNT,
+    "count above 0": SOME,
+    "map of strings": TEXT_MAP,
+    "name": NAME,
+    "required name": {**NAME, "minLength": 1},
+    "full name": {**NAME, "maxLength": 53},
+    "component name": {**LABEL, "minLength": 1, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
+    "label value": LABEL,
+    "label values": {"type": "object", "additionalProperties": LABEL},
+    "labels": LABELS,
+    "quantity": QUANTITY,
+    "quantities": QUANTITIES,
+    "duration": DURATION,
+    "digest": DIGEST,
+    "tag": TAG,
+    "repository": REPOSITORY,
+    "path": PATH,
+    'path or ""': {**TEXT, "pattern": "^(/.*)?$"},
+    "port": PORT,
+    "port or 0": {"type": "integer", "minimum": 0, "maximum": 65535},
+    "port name": PORT_NAME,
+    "number or name": {"type": ["integer", "string"]},
+    "agent settings": {
+        "type": "object",
+        "if": {"minProperties": 1},
+        "then": {"$ref": "agent.json"},
+    },
+    "files": {
         "type": "object",
         "additionalProperties": False,
         "patternProperties": {"^[-._a-zA-Z0-9]{1,253}$": TEXT},
     },
-    "configDir": PATH,
-    "secretFiles": many(
-        closed(("name", "keys"), name={**NAME, "minLength": 1}, keys=many(SECRET_KEY, minItems=1))
+    "secret keys": closed(
+        ("name", "keys"), name={**NAME, "minLength": 1}, keys=many(SECRET_KEY, minItems=1)
     ),
-    "extraEnv": many(kubernetes("core.v1", "EnvVar")),
-    "ports": many(
-        closed(
-            ("name", "containerPort"),
-            name=PORT_NAME,
-            containerPort=PORT,
-            servicePort=PORT,
-            protocol=one_of("TCP", "UDP", "SCTP"),
-            appProtocol=TEXT,
-        )
+    "container port": closed(
+        ("name", "containerPort"),
+        name=PORT_NAME,
+        containerPort=PORT,
+        servicePort=PORT,
+        protocol=one_of("TCP", "UDP", "SCTP"),
+        appProtocol=TEXT,
     ),
-    **_below("startupProbe", PROBE),
-    **_below("readinessProbe", PROBE),
-    **_below("livenessProbe", PROBE),
-    "preStopSleepSeconds": SECONDS,
-    "terminationGracePeriodSeconds": SECONDS,
-    "resources.requests": QUANTITIES,
-    "resources.limits": QUANTITIES,
-    "podSecurityContext": kubernetes("core.v1", "PodSecurityContext"),
-    "securityContext": kubernetes("core.v1", "SecurityContext"),
-    "tmp.sizeLimit": QUANTITY,
-    "extraVolumes": many(kubernetes("core.v1", "Volume")),
-    "extraVolumeMounts": many(kubernetes("core.v1", "VolumeMount")),
-    "volumeClaimTemplates": many(CLAIM),
-    "sidecars": CONTAINERS,
-    "initContainers": CONTAINERS,
-    "podLabels": LABELS,
-    "podAnnotations": TEXT_MAP,
-    **{field.name: field.schema for field in podfields.PLAIN},
-    "topologySpreadConstraints": many(kubernetes("core.v1", "TopologySpreadConstraint")),
-    "replicaCount": COUNT,
-    "revisionHistoryLimit": COUNT,
-    "strategy": kubernetes("apps.v1", "DeploymentStrategy"),
-    "autoscaling.enabled": FLAG,
-    "autoscaling.minReplicas": COUNT,
-    "autoscaling.maxReplicas": SOME,
-    "autoscaling.targetCPUUtilizationPercentage": SOME,
-    "autoscaling.metrics": many(kubernetes("autoscaling.v2", "MetricSpec")),
-    "autoscaling.behavior": BEHAVIOR,
-    "keda.enabled": FLAG,
-    "keda.minReplicas": COUNT,
-    "keda.maxReplicas": SOME,
-    "keda.triggers": many(
-        closed(
-            ("type", "metadata"),
-            type={**TEXT, "minLength": 1},
-            name=TEXT,
-            metricType=one_of("AverageValue", "Value", "Utilization"),
-            metadata=TEXT_MAP,
-            secretTargetRef=many(
-                closed(("parameter", "name", "key"), parameter=TEXT, name=NAME, key=SECRET_KEY)
+    "claim": CLAIM,
+    "trigger": closed(
+        ("type", "metadata"),
+        type={**TEXT, "minLength": 1},
+        name=TEXT,
+        metricType=one_of("AverageValue", "Value", "Utilization"),
+        metadata=TEXT_MAP,
+        secretTargetRef=many(
+            closed(("parameter", "name", "key"), parameter=TEXT, name=NAME, key=SECRET_KEY)
+        ),
+    ),
+    "route parent": closed(
+        ("name",), group=TEXT, kind=TEXT, name=NAME, namespace=NAME, sectionName=NAME, port=PORT
+    ),
+    "ingress host": closed(
+        ("host", "paths"),
+        host=TEXT,
+        paths=many(
+            closed(
+                ("path",), path=PATH, pathType=one_of("Prefix", "Exact", "ImplementationSpecific")
             ),
-        )
+            minItems=1,
+        ),
     ),
-    "keda.behavior": BEHAVIOR,
-    "keda.pollingInterval": SOME,
-    "keda.cooldownPeriod": SECONDS,
-    "keda.fallbackReplicas": COUNT,
-    "podDisruptionBudget.enabled": FLAG,
-    "podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"]},
-    "serviceAccount.create": FLAG,
-    "serviceAccount.name": NAME,
-    "serviceAccount.annotations": TEXT_MAP,
-    "rbac.clusterWide": FLAG,
-    "rbac.rules": many(kubernetes("rbac.v1", "PolicyRule")),
-    "service.type": one_of("ClusterIP", "NodePort", "LoadBalancer"),
-    "service.annotations": TEXT_MAP,
-    "service.headless": FLAG,
-    "networkPolicy.enabled": FLAG,
-    "networkPolicy.dns": FLAG,
-    "networkPolicy.ingress": many(kubernetes("networking.v1", "NetworkPolicyIngressRule")),
-    "networkPolicy.egress": many(kubernetes("networking.v1", "NetworkPolicyEgressRule")),
-    "serviceMonitor.enabled": FLAG,
-    "serviceMonitor.port": PORT_NAME,
-    "serviceMonitor.path": PATH,
-    "serviceMonitor.interval": DURATION,
-    "serviceMonitor.labels": {"type": "object", "additionalProperties": LABEL},
-    "httpRoute.enabled": FLAG,
-    "httpRoute.annotations": TEXT_MAP,
-    "httpRoute.parentRefs": many(
-        closed(
-            ("name",), group=TEXT, kind=TEXT, name=NAME, namespace=NAME, sectionName=NAME, port=PORT
-        )
+    "issuer": closed(group=TEXT, kind=TEXT, name=NAME),
+    "external secret": closed(
+        ("name", "remoteKey"),
+        name={**NAME, "minLength": 1},
+        remoteKey=TEXT,
+        keys=many(SECRET_KEY),
     ),
-    "httpRoute.hostnames": TEXTS,
-    "httpRoute.path": PATH,
-    "httpRoute.port": {"type": "integer", "minimum": 0, "maximum": 65535},
-    "httpRoute.requestTimeout": DURATION,
-    "ingress.enabled": FLAG,
-    "ingress.className": NAME,
-    "ingress.annotations": TEXT_MAP,
-    "ingress.hosts": many(
-        closed(
-            ("host", "paths"),
-            host=TEXT,
-            paths=many(
-                closed(
-                    ("path",),
-                    path=PATH,
-                    pathType=one_of("Prefix", "Exact", "ImplementationSpecific"),
-                ),
-                minItems=1,
-            ),
-        )
-    ),
-    "ingress.port": {"type": "integer", "minimum": 0, "maximum": 65535},
-    "ingress.tls": many(kubernetes("networking.v1", "IngressTLS")),
-    "certificate.enabled": FLAG,
-    "certificate.secretName": NAME,
-    "certificate.dnsNames": TEXTS,
-    "certificate.issuerRef": closed(group=TEXT, kind=TEXT, name=NAME),
-    "tests.enabled": FLAG,
-    "tests.image.repository": REPOSITORY,
-    "tests.image.tag": TAG,
-    "tests.image.digest": DIGEST,
+    "alert group": {
+        "type": "object",
+        "required": ["name", "rules"],
+        "properties": {"name": TEXT, "rules": many({"type": "object", "required": ["expr"]})},
+    },
 }
 
-NAMESPACE: dict[str, Schema] = {
-    "commonLabels": LABELS,
-    "textAnnotations": TEXT_MAP,
-    "retainedAnnotations": TEXT_MAP,
-    "networkPolicy.defaultDeny": FLAG,
-    "quota.hard": QUANTITIES,
-    "limits.default": QUANTITIES,
-    "limits.defaultRequest": QUANTITIES,
-    "limits.max": QUANTITIES,
-    "secretStore.name": {**NAME, "minLength": 1},
-    "secretStore.kind": one_of("SecretStore", "ClusterSecretStore"),
-    "secretStore.provider": MAP,
-    "refreshInterval": DURATION,
-    "externalSecrets": many(
-        closed(
-            ("name", "remoteKey"),
-            name={**NAME, "minLength": 1},
-            remoteKey=TEXT,
-            keys=many(SECRET_KEY),
-        )
-    ),
-    "claims": many(CLAIM),
-    "alerts.enabled": FLAG,
-    "alerts.labels": {"type": "object", "additionalProperties": LABEL},
-    "alerts.groups": many(
-        {
-            "type": "object",
-            "required": ["name", "rules"],
-            "properties": {"name": TEXT, "rules": many({"type": "object", "required": ["expr"]})},
-        }
-    ),
-}
+
+def schema_of(words: str) -> Schema:
+    """Return the type that words name. Raises KeyError for words that name none."""
+    if words in TYPES:
+        return TYPES[words]
+    start, _, rest = words.partition(" of ")
+    if start == "list" and rest:
+        return many(schema_of(rest))
+    if start == "one" and rest:
+        return one_of(*(word.strip().strip('"') for word in rest.split(",")))
+    group, _, kind = words.partition(" ")
+    if "." not in group or not kind:
+        raise KeyError(words)
+    return kubernetes(group, kind)

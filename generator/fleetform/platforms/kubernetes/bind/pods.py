@@ -160,7 +160,7 @@ def fields(template: PodTemplate) -> dict[str, Any]:
     if not view.given(template):
         return {}
     found = view.dump(template)
-    return {field.name: found[field.name] for field in podfields.PLAIN if found.get(field.name)}
+    return {name: found[name] for name in podfields.PLAIN if found.get(name)}
 
 
 def spread(

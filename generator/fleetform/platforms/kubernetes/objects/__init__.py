@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import namespace
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 
-__all__ = ["Manifest", "Unit", "build"]
+__all__ = ["Manifest", "Unit", "build", "modules"]
 
 
 class Unit(NamedTuple):
@@ -42,16 +42,20 @@ def build(plan: FleetPlan) -> tuple[Unit, ...]:
 
 def workload_objects(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return all objects of a workload, in apply order."""
-    return tuple(manifest for builder in _builders("workload") for manifest in builder(plan))
+    return tuple(manifest for module in modules("workload") for manifest in module.build(plan))
 
 
 def namespace_objects(plan: NamespacePlan) -> tuple[Manifest, ...]:
     """Return what a namespace has once, in apply order, without the Namespace itself."""
-    return tuple(manifest for builder in _builders("namespace") for manifest in builder(plan))
+    return tuple(manifest for module in modules("namespace") for manifest in module.build(plan))
 
 
 @cache
-def _builders(owner: str) -> tuple[Callable[[Any], tuple[Manifest, ...]], ...]:
-    """Return the builders of what a `workload` or a `namespace` has, in apply order."""
-    modules = (getattr(kind, owner) for kind in KINDS)
-    return tuple(import_module(f"{__name__}.{name}").build for name in modules if name)
+def modules(owner: str) -> tuple[ModuleType, ...]:
+    """Return the modules of what a `workload` or a `namespace` has, in apply order.
+
+    Each has `build(plan)`; `values(plan, default)` says the same in the chart's terms; `LENSES`, by
+    kind, reads values back from objects that patches have changed.
+    """
+    names = (getattr(kind, owner) for kind in KINDS)
+    return tuple(import_module(f"{__name__}.{name}") for name in names if name)

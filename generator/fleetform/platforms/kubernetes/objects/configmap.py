@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fleetform.plan.settings import CONTRACT, DIRECTORY, PROMPT
+from fleetform.plan.workloads import MARGIN
+from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 
@@ -22,3 +25,42 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             data=dict(config.data),
         ),
     )
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `config`, or the files that an image reads in its place."""
+    del default
+    config = plan.config
+    settings = dict(config.settings) if config else {}
+    return {
+        "config": _settings(plan, settings),
+        "prompt": config.data[PROMPT] if config and settings else "",
+        "configFiles": dict(config.data) if config and not settings else {},
+        "configDir": config.directory if config else DIRECTORY,
+    }
+
+
+def _settings(plan: WorkloadPlan, settings: Values) -> Values:
+    """Return agent.json without what the chart fills in by itself."""
+    ports = {port.name: port.container_port for port in plan.ports}
+    server = {
+        "port": ports.get("http"),
+        "metricsPort": ports.get("metrics"),
+        "shutdownGraceSeconds": max(0, plan.grace - plan.pre_stop - MARGIN),
+    }
+    filled = {
+        "contract": CONTRACT,
+        "agent": {"name": plan.name, "namespace": plan.namespace},
+        "prompt": {"system": {"file": PROMPT}},
+        "server": server,
+    }
+    found: Values = {}
+    for key, value in settings.items():
+        known = filled.get(key)
+        if isinstance(known, dict) and isinstance(value, dict):
+            rest = less(value, known)
+            if rest:
+                found[key] = rest
+        elif value != known:
+            found[key] = value
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, namespace_labels
 from fleetform.platforms.kubernetes.objects.networkpolicy import API, DIRECTIONS
@@ -16,3 +17,9 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     labels = namespace_labels(plan, NAME)
     spec = {"podSelector": {}, "policyTypes": [*DIRECTIONS]}
     return (manifest(API, "NetworkPolicy", NAME, plan.name, labels, spec=spec),)
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `networkPolicy`."""
+    del default
+    return {"networkPolicy": {"defaultDeny": plan.default_deny}}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects import pod
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
+from fleetform.platforms.kubernetes.objects.poddisruptionbudget import most
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
@@ -33,3 +35,38 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             spec=spec,
         ),
     )
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the values of the chart for whatever holds the pods."""
+    return {
+        "kind": plan.kind,
+        "workloadAnnotations": dict(plan.annotations),
+        "replicaCount": default["replicaCount"] if plan.replicas is None else plan.replicas,
+        "revisionHistoryLimit": default["revisionHistoryLimit"],
+        "strategy": {"type": "Recreate"} if plan.recreate else {},
+        **pod.values(plan, default),
+    }
+
+
+def _annotations(plan: WorkloadPlan, new: Any) -> Any:
+    found = new or {}
+    if not plan.verbatim.items() <= found.items():
+        raise UncoveredError
+    return {key: text for key, text in found.items() if key not in plan.verbatim}
+
+
+def _replicas(plan: WorkloadPlan, new: Any) -> Any:
+    if plan.autoscaler or plan.keda:
+        raise UncoveredError
+    return most(plan, new)
+
+
+HOLDER = (
+    lens("metadata.annotations", "workloadAnnotations", _annotations),
+    lens("spec.replicas", "replicaCount", _replicas),
+    lens("spec.revisionHistoryLimit", "revisionHistoryLimit"),
+    *pod.LENSES,
+)
+"""What a StatefulSet has too."""
+LENSES = {"Deployment": (*HOLDER, lens("spec.strategy", "strategy"))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import ExternalSecret, NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
@@ -56,3 +57,29 @@ def _secret(plan: NamespacePlan, secret: ExternalSecret) -> Manifest:
         namespace_labels(plan, secret.name),
         spec=spec,
     )
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `externalSecrets` and where they come from."""
+    return {
+        "secretStore": _store(plan, default["secretStore"]),
+        "refreshInterval": plan.refresh_interval if plan.secrets else default["refreshInterval"],
+        "externalSecrets": [
+            {"name": item.name, "remoteKey": item.remote_key}
+            | ({"keys": list(item.keys)} if item.keys else {})
+            for item in plan.secrets
+        ],
+    }
+
+
+def _store(plan: NamespacePlan, default: Values) -> Values:
+    if not plan.secrets:
+        return default
+    return {
+        "name": plan.store_name,
+        "kind": plan.store_kind,
+        "provider": data(plan.store_provider),
+    }
+
+
+LENSES = {"SecretStore": (lens("spec.provider", "secretStore.provider"),)}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
+from fleetform.platforms.kubernetes.objects.service import route_port
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
@@ -26,3 +28,34 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     rule["timeouts"] = {"request": f"{expose.timeout}s"}
     spec = {"parentRefs": [parent], "hostnames": [expose.host], "rules": [rule]}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `httpRoute`."""
+    return {"httpRoute": _value(plan, default["httpRoute"])}
+
+
+def _value(plan: WorkloadPlan, default: Values) -> Values:
+    expose = plan.expose
+    if expose is None or expose.kind != "HTTPRoute":
+        return default
+    names = ("name", "namespace", "sectionName")
+    return {
+        **default,
+        "enabled": True,
+        "parentRefs": [{key: expose.gateway[key] for key in names if key in expose.gateway}],
+        "hostnames": [expose.host],
+        "path": expose.path,
+        "port": route_port(plan, expose),
+        "requestTimeout": f"{expose.timeout}s",
+    }
+
+
+LENSES = {
+    "HTTPRoute": (
+        lens("metadata.annotations", "httpRoute.annotations"),
+        lens("spec.parentRefs", "httpRoute.parentRefs"),
+        lens("spec.hostnames", "httpRoute.hostnames"),
+        lens("spec.rules.0.timeouts.request", "httpRoute.requestTimeout"),
+    )
+}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
+from fleetform.platforms.kubernetes.objects.service import route_port
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
@@ -22,3 +24,33 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     path = {"path": expose.path, "pathType": "Prefix", "backend": backend}
     spec["rules"] = [{"host": expose.host, "http": {"paths": [path]}}]
     return (workload_object(plan, "networking.k8s.io/v1", "Ingress", spec=spec),)
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `ingress`."""
+    return {"ingress": _value(plan, default["ingress"])}
+
+
+def _value(plan: WorkloadPlan, default: Values) -> Values:
+    expose = plan.expose
+    if expose is None or expose.kind != "Ingress":
+        return default
+    paths = [{"path": expose.path, "pathType": "Prefix"}]
+    tls = [{"hosts": [expose.host], "secretName": expose.tls_secret}] if expose.tls_secret else []
+    return {
+        **default,
+        "enabled": True,
+        "className": expose.ingress_class,
+        "hosts": [{"host": expose.host, "paths": paths}],
+        "port": route_port(plan, expose),
+        "tls": tls,
+    }
+
+
+LENSES = {
+    "Ingress": (
+        lens("metadata.annotations", "ingress.annotations"),
+        lens("spec.ingressClassName", "ingress.className"),
+        lens("spec.tls", "ingress.tls"),
+    )
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
@@ -28,3 +29,16 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
             spec={"limits": [limit]},
         ),
     )
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `limits`."""
+    return {"limits": {**default["limits"], **data(plan.limits)}}
+
+
+LENSES = {
+    "LimitRange": tuple(
+        lens(f"spec.limits.0.{name}", f"limits.{name}")
+        for name in ("default", "defaultRequest", "max")
+    )
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import NetworkRule, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, workload_object
 
@@ -30,3 +31,49 @@ def rule(side: str, given: NetworkRule) -> dict[str, Any]:
     if given.ports:
         body["ports"] = [{"protocol": protocol, "port": port} for protocol, port in given.ports]
     return body
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `networkPolicy`."""
+    del default
+    return {"networkPolicy": _value(plan)}
+
+
+def _value(plan: WorkloadPlan) -> Values:
+    named = bool(plan.egress) and plan.egress[0] == DNS
+    egress = plan.egress[1:] if named else plan.egress
+    return {
+        "enabled": True,
+        "dns": named,
+        "ingress": [rule("from", item) for item in plan.ingress],
+        "egress": [rule("to", item) for item in egress],
+    }
+
+
+DNS = NetworkRule(
+    (
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+        },
+    ),
+    (("TCP", 53), ("UDP", 53)),
+)
+"""The rule that `networkPolicy.dns` stands for."""
+DNS_RULE = rule("to", DNS)
+"""The same in an object."""
+
+
+def _egress(plan: Any, new: Any) -> Any:
+    del plan
+    rules = list(new or ())
+    named = bool(rules) and rules[0] == DNS_RULE
+    return {"dns": named, "egress": rules[1:] if named else rules}
+
+
+LENSES = {
+    "NetworkPolicy": (
+        lens("spec.ingress", "networkPolicy.ingress"),
+        lens("spec.egress", "networkPolicy", _egress, partial=True),
+    )
+}

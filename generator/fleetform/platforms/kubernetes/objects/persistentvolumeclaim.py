@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import Claim, NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, namespace_labels
 
@@ -31,3 +32,15 @@ def spec(claim: Claim) -> dict[str, Any]:
         body["storageClassName"] = claim.storage_class
     body["resources"] = {"requests": {"storage": claim.size}}
     return body
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `claims`."""
+    del default
+    return {"claims": [value(claim) for claim in plan.claims]}
+
+
+def value(claim: Claim) -> Values:
+    """Return a claim as both charts say it."""
+    body = {"name": claim.name, "size": claim.size, "accessMode": claim.access_mode}
+    return {**body, "storageClassName": claim.storage_class} if claim.storage_class else body

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from fleetform.plan.containers import SCRATCH_SIZE
+from fleetform.plan.settings import DIRECTORY
+from fleetform.platforms.kubernetes import podfields
 from fleetform.platforms.kubernetes.containers import SECRETS, security
+from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens, less
 from fleetform.platforms.kubernetes.model import Probe, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import data, labels
 
@@ -116,3 +119,132 @@ def _probe(probe: Probe) -> dict[str, Any]:
         "timeoutSeconds": probe.timeout,
         "failureThreshold": probe.failures,
     }
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the values of the chart that say what is in a pod."""
+    config = plan.config
+    directory = config.directory if config else DIRECTORY
+    derived = ["serve", "--config", f"{directory}/agent.json"] if config and config.settings else []
+    return {
+        "imagePullSecrets": [{"name": name} for name in plan.pull_secrets],
+        "command": list(plan.command),
+        "args": [] if [*plan.args] == derived else list(plan.args),
+        "workingDir": plan.working_dir,
+        "secretFiles": [{"name": name, "keys": list(keys)} for name, keys in plan.secrets],
+        "extraEnv": data(plan.env),
+        "startupProbe": _probe_value(plan.startup, default["startupProbe"]),
+        "readinessProbe": _probe_value(plan.readiness, default["readinessProbe"]),
+        "livenessProbe": _probe_value(plan.liveness, default["livenessProbe"]),
+        "preStopSleepSeconds": plan.pre_stop,
+        "terminationGracePeriodSeconds": plan.grace,
+        "resources": data(plan.resources),
+        "podSecurityContext": {
+            **default["podSecurityContext"],
+            "runAsUser": plan.run_as_user,
+            "runAsGroup": plan.run_as_user,
+            "fsGroup": plan.run_as_user,
+        },
+        "securityContext": {
+            **default["securityContext"],
+            "readOnlyRootFilesystem": plan.read_only_root,
+        },
+        "tmp": default["tmp"],
+        "extraVolumes": data(plan.volumes),
+        "extraVolumeMounts": data(plan.mounts),
+        "sidecars": data(plan.sidecars),
+        "initContainers": data(plan.init_containers),
+        "podLabels": {
+            key: value for key, value in plan.pod_labels.items() if key not in plan.labels
+        },
+        "podAnnotations": dict(plan.pod_annotations),
+        **{name: data(plan.pod_fields.get(name, default[name])) for name in podfields.PLAIN},
+        "topologySpreadConstraints": [
+            less(item, {"labelSelector": {"matchLabels": plan.selector}})
+            for item in data(plan.spread)
+        ],
+    }
+
+
+def _probe_value(probe: Probe | None, default: Values) -> Values:
+    if probe is None:
+        return {**default, "enabled": False}
+    return {
+        "enabled": True,
+        "path": probe.path,
+        "port": probe.port,
+        "initialDelaySeconds": probe.initial_delay,
+        "periodSeconds": probe.period,
+        "timeoutSeconds": probe.timeout,
+        "failureThreshold": probe.failures,
+    }
+
+
+# -- what a patch changed, as values -----------------------------------------------------------
+
+
+def _containers(plan: Any, new: Any) -> Any:
+    """Return containers; the chart gives rights to those that name none."""
+    del plan
+    if any("securityContext" not in item for item in new or ()):
+        raise UncoveredError
+    return new
+
+
+def _spread(plan: Any, new: Any) -> Any:
+    """Return constraints; the chart gives a selector to those that name none."""
+    del plan
+    if any("labelSelector" not in item for item in new or ()):
+        raise UncoveredError
+    return new
+
+
+def _sidecars(plan: Any, new: Any) -> Any:
+    return _containers(plan, new[1:])
+
+
+def _behind_own(plan: WorkloadPlan, new: Any) -> Any:
+    return new[_own(plan) :]
+
+
+def _own(plan: WorkloadPlan) -> int:
+    """Return how many volumes and mounts are the chart's: scratch space, configuration, secrets."""
+    return 1 + (plan.config is not None) + bool(plan.secrets)
+
+
+def _probe_read(plan: Any, new: Any) -> Any:
+    del plan
+    if new is None:
+        return {"enabled": False}
+    how = new.get("httpGet") or new.get("tcpSocket") or {}
+    needed = {"periodSeconds", "timeoutSeconds", "failureThreshold"}
+    numbers = {key: value for key, value in new.items() if key in needed | {"initialDelaySeconds"}}
+    strange = {*new} - numbers.keys() - {"httpGet", "tcpSocket"} or {*how} - {"path", "port"}
+    if strange or "port" not in how or not needed <= numbers.keys():
+        raise UncoveredError
+    place = {"path": how.get("path", ""), "port": how["port"]}
+    return {"enabled": True, **place, "initialDelaySeconds": 0, **numbers}
+
+
+POD = "spec.template.spec"
+MAIN = f"{POD}.containers.0"
+LENSES = (
+    lens("spec.template.metadata.annotations", "podAnnotations"),
+    *(lens(f"{POD}.{name}", name) for name in ("imagePullSecrets", *podfields.PLAIN)),
+    lens(f"{POD}.topologySpreadConstraints", "topologySpreadConstraints", _spread),
+    lens(f"{POD}.securityContext", "podSecurityContext"),
+    lens(f"{POD}.initContainers", "initContainers", _containers),
+    lens(f"{POD}.containers", "sidecars", _sidecars, first=lambda _: 1),
+    lens(f"{POD}.volumes", "extraVolumes", _behind_own, first=_own),
+    lens(f"{POD}.volumes.0.emptyDir.sizeLimit", "tmp.sizeLimit"),
+    lens(f"{MAIN}.volumeMounts", "extraVolumeMounts", _behind_own, first=_own),
+    *(lens(f"{MAIN}.{name}", name) for name in ("command", "args", "workingDir", "resources")),
+    lens(f"{MAIN}.imagePullPolicy", "image.pullPolicy"),
+    lens(f"{MAIN}.env", "extraEnv"),
+    lens(f"{MAIN}.securityContext", "securityContext"),
+    *(
+        lens(f"{MAIN}.{name}", name, _probe_read, partial=True)
+        for name in ("startupProbe", "readinessProbe", "livenessProbe")
+    ),
+)
+"""Places in the template of a pod."""

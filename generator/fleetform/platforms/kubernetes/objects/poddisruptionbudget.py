@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 
@@ -16,3 +19,21 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         "selector": {"matchLabels": plan.selector},
     }
     return (workload_object(plan, "policy/v1", "PodDisruptionBudget", spec=spec),)
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `podDisruptionBudget`."""
+    del plan
+    return {"podDisruptionBudget": default["podDisruptionBudget"]}
+
+
+def most(plan: WorkloadPlan, new: Any) -> Any:
+    """Return the most replicas; the chart makes a budget where there can be two, the plan said so."""
+    if ((new or 0) > 1) != (plan.most > 1):
+        raise UncoveredError
+    return new
+
+
+LENSES = {
+    "PodDisruptionBudget": (lens("spec.maxUnavailable", "podDisruptionBudget.maxUnavailable"),)
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes import alerts
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
@@ -29,3 +31,19 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
             spec={"groups": data(plan.alerts)},
         ),
     )
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `alerts`."""
+    del default
+    groups = data(plan.alerts)
+    return {
+        "alerts": {
+            "enabled": bool(groups),
+            "labels": dict(plan.alert_labels),
+            "groups": [] if groups == alerts.groups(plan.name) else groups,
+        }
+    }
+
+
+LENSES = {"PrometheusRule": (lens("spec.groups", "alerts.groups"),)}

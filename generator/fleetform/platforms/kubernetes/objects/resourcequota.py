@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, namespace_labels
 
@@ -22,3 +23,12 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
             spec={"hard": dict(plan.quota)},
         ),
     )
+
+
+def values(plan: NamespacePlan, default: Values) -> Values:
+    """Return the chart's `quota`."""
+    del default
+    return {"quota": {"hard": dict(plan.quota)}}
+
+
+LENSES = {"ResourceQuota": (lens("spec.hard", "quota.hard"),)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, labels, manifest
 
@@ -44,3 +45,17 @@ def _rule(rule: dict[str, list[str]]) -> dict[str, list[str]]:
         for key in ("apiGroups", "resources", "resourceNames", "verbs")
         if key in rule
     }
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `rbac`."""
+    del default
+    return {
+        "rbac": {
+            "clusterWide": plan.rbac is not None and plan.rbac.cluster,
+            "rules": data(plan.rbac.rules) if plan.rbac else [],
+        }
+    }
+
+
+LENSES = dict.fromkeys(("Role", "ClusterRole"), (lens("rules", "rbac.rules"),))

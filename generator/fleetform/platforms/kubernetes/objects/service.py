@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fleetform.names import fit
-from fleetform.platforms.kubernetes.model import Port, WorkloadPlan
+from fleetform.platforms.kubernetes.lens import Values, lens, less
+from fleetform.platforms.kubernetes.model import Expose, Port, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import (
     HEADLESS_LABEL,
     Manifest,
@@ -42,3 +44,46 @@ def _port(port: Port) -> dict[str, Any]:
     if port.app_protocol:
         body["appProtocol"] = port.app_protocol
     return body
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `ports` and `service`."""
+    return {
+        "ports": _port_values(plan.ports, default["ports"]),
+        "service": {**default["service"], "headless": plan.headless},
+    }
+
+
+def _port_values(ports: Iterable[Port], default: list[Values]) -> list[Values]:
+    whole = [
+        {
+            "name": port.name,
+            "containerPort": port.container_port,
+            "servicePort": port.service_port,
+            "protocol": port.protocol,
+            "appProtocol": port.app_protocol,
+        }
+        for port in ports
+    ]
+    return default if whole == default else [_short(port) for port in whole]
+
+
+def _short(port: Values) -> Values:
+    """Return a port without what the chart assumes."""
+    assumed = {"servicePort": port["containerPort"], "protocol": "TCP", "appProtocol": ""}
+    return less(port, assumed)
+
+
+def route_port(plan: WorkloadPlan, expose: Expose) -> int:
+    """Return the Service's port of a route, 0 when it is the one that the chart would take."""
+    first = plan.ports[0] if plan.ports else None
+    port = next((port for port in plan.ports if port.name == "http"), first)
+    return 0 if port and port.service_port == expose.port else expose.port
+
+
+LENSES = {
+    "Service": (
+        lens("metadata.annotations", "service.annotations"),
+        lens("spec.type", "service.type"),
+    )
+}

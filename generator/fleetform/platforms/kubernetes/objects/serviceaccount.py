@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 
@@ -21,3 +22,18 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             automountServiceAccountToken=False,
         ),
     )
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `serviceAccount`."""
+    del default
+    return {
+        "serviceAccount": {
+            "create": plan.account.create,
+            "name": "" if plan.account.name == plan.name else plan.account.name,
+            "annotations": dict(plan.account.annotations),
+        }
+    }
+
+
+LENSES = {"ServiceAccount": (lens("metadata.annotations", "serviceAccount.annotations"),)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.lens import Values, lens
+from fleetform.platforms.kubernetes.model import Metrics, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import (
     HEADLESS_LABEL,
     Manifest,
@@ -37,3 +38,28 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             spec=spec,
         ),
     )
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `serviceMonitor`."""
+    return {"serviceMonitor": _value(plan.metrics, default["serviceMonitor"])}
+
+
+def _value(metrics: Metrics | None, default: Values) -> Values:
+    if metrics is None:
+        return default
+    return {
+        "enabled": True,
+        "port": metrics.port,
+        "path": metrics.path,
+        "interval": f"{metrics.interval}s",
+        "labels": dict(metrics.labels),
+    }
+
+
+LENSES = {
+    "ServiceMonitor": (
+        lens("spec.endpoints.0.interval", "serviceMonitor.interval"),
+        lens("spec.endpoints.0.path", "serviceMonitor.path"),
+    )
+}

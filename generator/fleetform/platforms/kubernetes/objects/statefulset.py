@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fleetform.names import fit
+from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects import pod
+from fleetform.platforms.kubernetes.objects.deployment import HOLDER
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 from fleetform.platforms.kubernetes.objects.persistentvolumeclaim import spec as claim_spec
+from fleetform.platforms.kubernetes.objects.persistentvolumeclaim import value
 from fleetform.platforms.kubernetes.objects.service import HEADLESS
 
 
@@ -39,3 +42,12 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
             spec=spec,
         ),
     )
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return the chart's `volumeClaimTemplates`."""
+    del default
+    return {"volumeClaimTemplates": [value(claim) for claim in plan.claim_templates]}
+
+
+LENSES = {"StatefulSet": HOLDER}

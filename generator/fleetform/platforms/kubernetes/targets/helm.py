@@ -7,13 +7,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import Unit
 from fleetform.platforms.kubernetes.objects.patches import dotted, overlap
 from fleetform.platforms.kubernetes.targets import lenses, values
 from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 from fleetform.platforms.kubernetes.targets.lenses import Uncoverable
-from fleetform.platforms.kubernetes.targets.values import Values
 from fleetform.problems import Mark, Problem
 
 SHARED = "fleetform-namespace"

@@ -1,0 +1,49 @@
+"""How a value of a chart is read back from an object that a patch has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Path = tuple[str | int, ...]
+Values = dict[str, Any]
+"""Values of a chart, or a part of them."""
+Read = Callable[[Any, Any], Any]
+"""The plan and what stands in the object now → the value; raises UncoveredError when none can say it."""
+
+
+class UncoveredError(Exception):
+    """A patch does what no value of the chart can."""
+
+
+class Lens(NamedTuple):
+    """A place in an object, the value that decides it, and how the one is read from the other."""
+
+    path: Path
+    value: tuple[str, ...]
+    read: Read
+    first: Callable[[Any], int] | None = None
+    """Where a list begins to be the value's own; the items before it are the chart's."""
+    partial: bool = False
+    """Whether the value is laid over what the plan says, in place of replacing it."""
+
+
+def same(plan: Any, new: Any) -> Any:
+    """Return what stands in the object: the value is the same."""
+    del plan
+    return new
+
+
+def lens(path: str, value: str, read: Read = same, **more: Any) -> Lens:
+    """Return a lens by dotted paths."""
+    return Lens(steps(path), tuple(value.split(".")), read, **more)
+
+
+def steps(path: str) -> Path:
+    """Return the steps of a dotted path; digits count items."""
+    return tuple(int(step) if step.isdigit() else step for step in path.split("."))
+
+
+def less(given: Any, known: Any) -> Values:
+    """Return the members of a map that another does not have the same."""
+    return {key: value for key, value in given.items() if known.get(key) != value}
