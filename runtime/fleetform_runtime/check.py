@@ -18,8 +18,6 @@ from fleetform_runtime.tls import build
 
 Found = TypeVar("Found", bound=BaseModel)
 
-EXTRAS = {"anthropic": "anthropic", "bedrock": "boto3", "google": "google.genai"}
-
 
 def load(path: Path) -> tuple[Settings | None, list[str]]:
     """Read agent.json; return it, or what is wrong, one line per problem with its JSON path."""
@@ -81,8 +79,7 @@ def _short_keys(settings: Settings, secrets: Secrets) -> list[str]:
 def _extras(settings: Settings) -> list[str]:
     found = []
     for path, model in _models(settings):
-        module = EXTRAS.get(model.provider)
-        if module is not None and not _installed(module):
+        if model.facts.module and not _installed(model.facts.module):
             what = f"this image lacks the extra {model.provider}"
             found.append(f"{path}.provider: {what}")
     return found

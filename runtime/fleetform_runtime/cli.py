@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleetform_runtime import __version__
+from fleetform_runtime.places import FILE, FOLDER
 
-CONFIG = "/etc/fleetform/agent.json"
+CONFIG = f"{FOLDER}/{FILE}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

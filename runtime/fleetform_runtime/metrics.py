@@ -11,6 +11,9 @@ zero, `rate` and `increase` do not see its first event.
 from dataclasses import dataclass, field
 from typing import Literal
 
+from fleetform_runtime.sections.memory import STORE_TYPES
+from fleetform_runtime.sections.tools import TOOL_TYPES
+
 TARGET_LABELS = frozenset(
     ("namespace", "pod", "service", "endpoint", "job", "instance", "container")
 )
@@ -209,7 +212,7 @@ METRICS: tuple[Metric, ...] = (
         labels=(
             _AGENT,
             _TOOL,
-            Label(name="type", help="Kind of tool.", values=("api", "human", "agent", "mcp")),
+            Label(name="type", help="Kind of tool.", values=(*TOOL_TYPES, "mcp")),
             Label(
                 name="outcome",
                 help="How the call ended.",
@@ -242,7 +245,7 @@ METRICS: tuple[Metric, ...] = (
             Label(
                 name="backend",
                 help="Kind of store.",
-                values=("in-memory", "filesystem", "redis", "postgres"),
+                values=STORE_TYPES,
             ),
             Label(
                 name="op", help="Operation.", values=("load", "append", "list", "update", "delete")

@@ -1,4 +1,4 @@
-"""Own the files that tell others of the contract: schemas/agent-runtime.json and metrics.json."""
+"""Own the files that tell others of the contract: agent-runtime.json, runtime.json, metrics.json."""
 
 import argparse
 import json
@@ -10,8 +10,9 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from fleetform_runtime.contract import facts
 from fleetform_runtime.metrics import METRICS
-from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
+from fleetform_runtime.settings import Settings
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -40,7 +41,7 @@ class _ContractSchema(GenerateJsonSchema):
 
 
 def contract() -> dict[str, Any]:
-    """Build the JSON Schema 2020-12 of agent.json, self-contained, with the features served."""
+    """Build the JSON Schema 2020-12 of agent.json, self-contained."""
     body = Settings.model_json_schema(schema_generator=_ContractSchema)
     description = "Configuration of one agent, read by the Fleetform runtime from agent.json."
     return {
@@ -49,10 +50,6 @@ def contract() -> dict[str, Any]:
         **body,
         "title": "agent.json",
         "description": description,
-        "x-fleetform-features": {
-            "served": sorted(SERVED_FEATURES),
-            "later": sorted(frozenset(Feature) - SERVED_FEATURES),
-        },
     }
 
 
@@ -71,7 +68,11 @@ def catalogue() -> dict[str, Any]:
 
 def files() -> dict[str, str]:
     """Give the text of each file by its name, indented by two."""
-    documents = {"agent-runtime.json": contract(), "metrics.json": catalogue()}
+    documents = {
+        "agent-runtime.json": contract(),
+        "runtime.json": facts(),
+        "metrics.json": catalogue(),
+    }
     return {
         name: json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         for name, document in documents.items()

@@ -23,7 +23,7 @@ __all__ = ["SERVED_FEATURES", "Feature", "Settings", "load"]
 
 @unique
 class Feature(StrEnum):
-    """What a spec may ask of the runtime; `SERVED_FEATURES` says what this version answers."""
+    """What a spec may ask of the runtime beside types of tools; `SERVED_FEATURES` says what is answered."""
 
     CHAT = "chat"
     STREAMING = "streaming"
@@ -33,11 +33,6 @@ class Feature(StrEnum):
     RUNS = "runs"
     MODEL_SWITCHING = "modelSwitching"
     MODEL_FALLBACKS = "modelFallbacks"
-    API_TOOL = "apiTool"
-    HUMAN_TOOL = "humanTool"
-    AGENT_TOOL = "agentTool"
-    RETRIEVAL_TOOL = "retrievalTool"
-    CODE_TOOL = "codeTool"
     MCP = "mcp"
     APPROVALS = "approvals"
     MEMORY = "memory"
@@ -54,8 +49,6 @@ class Feature(StrEnum):
 
 
 SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
-    Feature.RETRIEVAL_TOOL,
-    Feature.CODE_TOOL,
     Feature.LONG_TERM_MEMORY,
     Feature.SUMMARISATION,
     Feature.WORKFLOWS,

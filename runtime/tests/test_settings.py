@@ -3,6 +3,7 @@
 import ast
 import copy
 import json
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,11 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from fleetform_runtime import schema
-from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings, load
+from fleetform_runtime.contract import facts
+from fleetform_runtime.models.foreign import MAKERS
+from fleetform_runtime.sections.model import PROVIDERS
+from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.settings import SERVED_FEATURES, Settings, load
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = schema.contract()
@@ -387,20 +392,22 @@ def test_every_object_refuses_unknown_fields():
     assert all(model["additionalProperties"] is False for model in models if "properties" in model)
 
 
-def test_the_features_are_part_of_the_schema():
-    assert CONTRACT["x-fleetform-features"] == {
-        "served": sorted(SERVED_FEATURES),
-        "later": [
-            "a2a",
-            "codeTool",
-            "longTermMemory",
-            "retrievalTool",
-            "summarisation",
-            "webUi",
-            "workflows",
-        ],
-    }
-    assert frozenset(Feature) > SERVED_FEATURES
+def test_the_contract_tells_the_generator_what_is_served():
+    told = facts()
+    assert told["features"] == sorted(SERVED_FEATURES)
+    assert set(told["tools"]) == {"api", "human", "agent"}
+    assert told["stores"]["redis"] == {"shared": True, "port": 6379}
+    assert told["stores"]["filesystem"] == {"shared": False}
+    assert told["providers"]["azure"] == {"endpointRequired": True, "keyless": False, "extra": ""}
+    assert told["providers"]["google"]["extra"] == "google"
+    assert told["ports"] == {"http": Server().port, "metrics": Server().metrics_port}
+
+
+def test_every_provider_with_a_protocol_of_its_own_has_a_maker_and_an_extra():
+    foreign = {name for name, row in PROVIDERS.items() if row.module}
+    project = tomllib.loads((ROOT / "runtime/pyproject.toml").read_text("utf-8"))["project"]
+    assert foreign == {*MAKERS, "bedrock"}
+    assert foreign <= set(project["optional-dependencies"])
 
 
 def test_the_committed_schemas_are_those_of_the_models(capsys):

@@ -5,6 +5,7 @@ import typing
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from fleetform import contract
 from fleetform.plan import settings
 from fleetform.platforms.kubernetes.bind import config, scaling
 from fleetform.platforms.kubernetes.model import (
@@ -86,7 +87,7 @@ def _config(prompt: str = "You help.\n", **more: Any) -> Any:
 
     document = _settings(**more)
     data = {"agent.json": canonical.dumps(document) + "\n", settings.PROMPT: prompt}
-    return config.revision("base", data, settings.DIRECTORY, document)
+    return config.revision("base", data, contract.FOLDER, document)
 
 
 PROBE = Probe("/health", "http", 10, 3, 3)
@@ -106,7 +107,7 @@ BASE = WorkloadPlan(
     pull_policy="",
     pull_secrets=(),
     command=(),
-    args=("serve", "--config", f"{settings.DIRECTORY}/agent.json"),
+    args=("serve", "--config", f"{contract.FOLDER}/agent.json"),
     working_dir="",
     env=(),
     ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),

@@ -20,7 +20,7 @@ import typer
 
 from fleetform import pipeline
 from fleetform.cli.report import PROBLEMS, Format, stop
-from fleetform.platforms.kubernetes.containers import SECRETS
+from fleetform.contract import SECRETS, SETTINGS
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def agent_of(
     if plan is None or errors(problems):
         stop(problems, form)
     space, _, short = name.rpartition("/")
-    served = [item for item in plan.workloads if item.config and "agent.json" in item.config.data]
+    served = [item for item in plan.workloads if item.config and SETTINGS in item.config.data]
     found = [item for item in served if item.name == short and space in ("", item.namespace)]
     if len(found) == 1:
         return found[0]
@@ -82,7 +82,7 @@ def localised(
     """Return an agent's configuration for a laptop, and show what was changed for it."""
     values = known_values(env_file)
     data = dict(plan.config.data) if plan.config else {}
-    document = json.loads(data.pop("agent.json"))
+    document = json.loads(data.pop(SETTINGS))
     local = Local(document, data)
     _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
     local.document = _with_values(local, document, values, stand_in=model == SCRIPTED)

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import WithJsonSchema
+from pydantic_core import core_schema
 
 from fleetform.patterns import (
     ABSOLUTE_PATH,
@@ -41,6 +49,20 @@ class Spec(BaseModel):
 def optional(description: str, **rules: Any) -> Any:
     """Declare a field that may be absent; the description says what then happens."""
     return Field(default=None, description=description, **rules)
+
+
+class OneOf:
+    """Say that a text is one of some words, which stand in a table elsewhere."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Return what checks it and is written into the schema as an `enum`."""
+        del source, handler
+        return core_schema.literal_schema(list(self.words))
 
 
 def _text(value: object) -> object:

@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from fleetform.contract import SESSIONS, STORES
 from fleetform.models.base import (
     AbsolutePath,
     Host,
     Metadata,
     Name,
+    OneOf,
     Port,
     Quantity,
     ReferenceName,
@@ -89,9 +91,7 @@ class Postgres(Spec):
 class Filesystem(Spec):
     """JSON lines on a volume."""
 
-    path: AbsolutePath = Field(
-        default="/var/lib/fleetform", description="Folder; mount a volume there."
-    )
+    path: AbsolutePath = Field(default=SESSIONS, description="Folder; mount a volume there.")
 
 
 class VectorStore(Spec):
@@ -138,7 +138,7 @@ class Policy(Spec):
     long_term_memory: LongTermMemory | None = optional("Long-term memory. Default: off.")
 
 
-StoreType = Literal["redis", "postgres", "filesystem", "in-memory"]
+StoreType = Annotated[str, OneOf(*STORES)]
 
 
 class Storage(Spec):

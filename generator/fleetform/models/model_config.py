@@ -6,20 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.models.base import Metadata, SecretKey, Spec, optional
+from fleetform.contract import PROVIDERS
+from fleetform.models.base import Metadata, OneOf, SecretKey, Spec, optional
 from fleetform.patterns import OPTIONAL_URL
 
-Provider = Literal[
-    "openai",
-    "azure",
-    "anthropic",
-    "bedrock",
-    "google",
-    "vllm",
-    "ollama",
-    "gpustack",
-    "openai-compatible",
-]
+Provider = Annotated[str, OneOf(*PROVIDERS)]
 Usd = Annotated[float, Field(ge=0, le=100000)]
 
 

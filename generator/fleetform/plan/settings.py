@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import view
-from fleetform.plan.model import Files, SecretPath
-from fleetform.plan.tools import mcp_servers, present, secret_of, tls_files, tools
+from fleetform import contract, view
+from fleetform.plan.model import Files
+from fleetform.plan.present import present, secret_of
+from fleetform.plan.stores import STORES
+from fleetform.plan.tools import mcp_servers, tls_files, tools
 from fleetform.resolve import hosts
-from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
-from fleetform.rules.agents import FILESYSTEM
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota
-    from fleetform.models.memory_store import Policy, Postgres, Redis, StoreTls
+    from fleetform.models.memory_store import Policy
     from fleetform.models.model_config import ModelSettings
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
-CONTRACT = 1
-DIRECTORY = "/etc/fleetform"
-AGENT = "agent.json"
 PROMPT = "system-prompt.md"
 
 
 def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
     """Return the configuration of an agent on the generic runtime."""
-    return Files(DIRECTORY, {PROMPT: agent.spec.system_prompt or ""}, settings(fleet, agent, uses))
+    return Files(
+        contract.FOLDER, {PROMPT: agent.spec.system_prompt or ""}, settings(fleet, agent, uses)
+    )
 
 
 def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
     """
     spec: AgentSpec = agent.spec
     return present(
-        contract=CONTRACT,
+        contract=contract.VERSION,
         agent=present(
             name=agent.name,
             namespace=fleet.target_namespace(agent.namespace),
@@ -53,8 +52,8 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         auth=_auth(spec.auth) if spec.auth else None,
         limits=_limits(spec),
         server=present(
-            port=HTTP_PORT,
-            metricsPort=spec.observability.metrics.port or METRICS_PORT,
+            port=contract.HTTP_PORT,
+            metricsPort=spec.observability.metrics.port or contract.METRICS_PORT,
             shutdownGraceSeconds=spec.limits.turn_timeout_seconds,
         ),
         health=present(
@@ -101,14 +100,14 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
         return None
     owner = uses.store or agent
     policy = _policy(store.policy)
-    server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
-    if server is not None:
-        host = hosts.written_out(fleet, owner.namespace, server.host or "")
-        own = _redis(server) if store.type == "redis" else _postgres(server)
-        return present(type=store.type, host=host, **own, policy=policy)
-    if store.type == "filesystem":
-        path = store.filesystem.path if store.filesystem else FILESYSTEM
-        return present(type="filesystem", path=path, policy=policy)
+    kind = store.type or ""
+    section = getattr(store, kind) if kind in STORES else None
+    if section is not None:
+        host = hosts.written_out(fleet, owner.namespace, section.host or "")
+        return present(type=kind, host=host, **STORES[kind].settings(section), policy=policy)
+    if kind == "filesystem":
+        path = store.filesystem.path if store.filesystem else contract.SESSIONS
+        return present(type=kind, path=path, policy=policy)
     return present(type="in-memory", policy=policy)
 
 
@@ -118,40 +117,6 @@ def _policy(policy: Policy) -> dict[str, Any]:
         maxConversationHistory=policy.max_conversation_history,
         maxSessionsPerUser=policy.max_sessions_per_user,
     )
-
-
-def _redis(redis: Redis) -> dict[str, Any]:
-    return present(
-        port=redis.port,
-        database=redis.database or None,
-        username=redis.auth.username,
-        password=secret_of(redis.auth.secret_ref) if redis.auth.secret_ref else None,
-    ) | _store_tls(redis.tls)
-
-
-def _postgres(postgres: Postgres) -> dict[str, Any]:
-    return present(
-        port=postgres.port,
-        database=postgres.database,
-        username=postgres.username,
-        password=secret_of(postgres.password_secret_ref) if postgres.password_secret_ref else None,
-    ) | _store_tls(postgres.tls)
-
-
-def _store_tls(tls: StoreTls) -> dict[str, Any]:
-    """Return the `tls` member; for a store it means TLS by being there, even empty."""
-    if not tls.enabled:
-        return {}
-    files: dict[str, Any] = {}
-    if tls.secret_ref:
-        name = tls.secret_ref.name
-        files = {"caFile": SecretPath(name, "ca.crt")}
-        if tls.client_certificate:
-            files["certFile"] = SecretPath(name, "tls.crt")
-            files["keyFile"] = SecretPath(name, "tls.key")
-    if tls.insecure_skip_verify:
-        files["insecureSkipVerify"] = True
-    return {"tls": files}
 
 
 def _auth(auth: Auth) -> dict[str, Any]:

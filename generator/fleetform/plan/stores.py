@@ -1,55 +1,155 @@
-"""Servers that an environment provisions for a MemoryStore: Redis and PostgreSQL, for development."""
+"""Stores that are servers: how the runtime is told of each, and the server that an environment provisions.
+
+One row of STORES for each type; its section of the spec is called like it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import view
-from fleetform.plan.model import FromVariable, SecretRef, Variable
-from fleetform.resolve.ports import STORE_PORTS
+from fleetform.contract import STORE_PORTS
+from fleetform.plan.model import FromVariable, SecretPath, SecretRef, Variable
+from fleetform.plan.present import present, secret_of
 
 if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
+    from fleetform.models.memory_store import MemoryStoreSpec, Postgres, Redis, StoreTls
     from fleetform.models.workload import Container, Workload
     from fleetform.resolve import Resolved
 
-# PostgreSQL of Debian: initdb wants its user in /etc/passwd, and only there the image sees to it
-# for a user id that is not its own.
-IMAGES = {
-    "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
-    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
+
+class Store(NamedTuple):
+    """A type of store: its stock image, and what its server and its clients are told."""
+
+    repository: str
+    tag: str
+    data: str
+    """Where the image keeps its data."""
+    password: str
+    """The variable that the server reads its password from."""
+    secret: Callable[[Any], SecretKey | None]
+    """Its section of a spec → the password."""
+    settings: Callable[[Any], dict[str, Any]]
+    """Its section of a spec → what agent.json says beside type, host and policy."""
+    env: Callable[[Any], tuple[Variable, ...]] = lambda _: ()
+    """Its section of a spec → variables of the server beside the password."""
+    args: Callable[[bool, SecretKey | None], tuple[str | FromVariable, ...]] = lambda *_: ()
+    """Whether data is kept, and the password → arguments of the server."""
+    scratch: tuple[dict[str, Any], ...] = ()
+    """Volumes that the image needs beside that of its data."""
+
+
+# -- Redis ---------------------------------------------------------------------------------------
+
+
+def _redis(redis: Redis) -> dict[str, Any]:
+    return present(
+        port=redis.port,
+        database=redis.database or None,
+        username=redis.auth.username,
+        password=secret_of(redis.auth.secret_ref) if redis.auth.secret_ref else None,
+    ) | _tls(redis.tls)
+
+
+def _redis_args(kept: bool, secret: SecretKey | None) -> tuple[str | FromVariable, ...]:
+    words = ("--dir", "/data", "--appendonly", "yes" if kept else "no")
+    return (*words, "--requirepass", FromVariable("REDIS_PASSWORD")) if secret else words
+
+
+# -- PostgreSQL ----------------------------------------------------------------------------------
+
+
+def _postgres(postgres: Postgres) -> dict[str, Any]:
+    return present(
+        port=postgres.port,
+        database=postgres.database,
+        username=postgres.username,
+        password=secret_of(postgres.password_secret_ref) if postgres.password_secret_ref else None,
+    ) | _tls(postgres.tls)
+
+
+def _postgres_env(postgres: Postgres) -> tuple[Variable, ...]:
+    return (
+        Variable("POSTGRES_DB", postgres.database),
+        Variable("POSTGRES_USER", postgres.username),
+        Variable("PGDATA", "/var/lib/postgresql/data"),
+    )
+
+
+def _tls(tls: StoreTls) -> dict[str, Any]:
+    """Return the `tls` member; for a store it means TLS by being there, even empty."""
+    if not tls.enabled:
+        return {}
+    files: dict[str, Any] = {}
+    if tls.secret_ref:
+        name = tls.secret_ref.name
+        files = {"caFile": SecretPath(name, "ca.crt")}
+        if tls.client_certificate:
+            files["certFile"] = SecretPath(name, "tls.crt")
+            files["keyFile"] = SecretPath(name, "tls.key")
+    if tls.insecure_skip_verify:
+        files["insecureSkipVerify"] = True
+    return {"tls": files}
+
+
+STORES = {
+    "redis": Store(
+        repository="docker.io/library/redis",
+        tag="8.2.3-alpine",
+        data="/data",
+        password="REDIS_PASSWORD",  # noqa: S106 - the name of a variable
+        secret=lambda redis: redis.auth.secret_ref,
+        settings=_redis,
+        args=_redis_args,
+    ),
+    # Debian's: initdb wants its user in /etc/passwd, and only there the image sees to it for a user
+    # id that is not its own.
+    "postgres": Store(
+        repository="docker.io/library/postgres",
+        tag="18.1-bookworm",
+        data="/var/lib/postgresql",
+        password="POSTGRES_PASSWORD",  # noqa: S106 - the name of a variable
+        secret=lambda postgres: postgres.password_secret_ref,
+        settings=_postgres,
+        env=_postgres_env,
+        scratch=({"name": "run", "mountPath": "/var/run/postgresql", "emptyDir": "16Mi"},),
+    ),
 }
-DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
-PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
 
 
-def container(resolved: Resolved[Any]) -> Container:
+# -- the server of a MemoryStore -----------------------------------------------------------------
+
+
+def container(resolved: Resolved[MemoryStoreSpec]) -> Container:
     """Return the container of a store's server: the spec's own, else the stock image of its type."""
-    spec = resolved.spec
-    own: Container | None = spec.provision.container
-    if own is not None:
-        return own
-    kind = spec.type
-    ports = [{"name": kind, "containerPort": STORE_PORTS[kind]}]
+    store, provision = _store(resolved), resolved.spec.provision
+    if provision is not None and provision.container is not None:
+        return provision.container
+    kind = resolved.spec.type or ""
     stock: Container = view.make(
-        "MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports}
+        "MemoryStore",
+        "Container",
+        {
+            "image": {"repository": store.repository, "tag": store.tag},
+            "ports": [{"name": kind, "containerPort": STORE_PORTS[kind]}],
+        },
     )
     return stock
 
 
-def workload(resolved: Resolved[Any]) -> Workload:
+def workload(resolved: Resolved[MemoryStoreSpec]) -> Workload:
     """Return a store's server as a workload: its provision, with a volume for the data."""
-    spec = resolved.spec
-    provision, kind = spec.provision, spec.type
+    store, provision = _store(resolved), resolved.spec.provision
+    if provision is None:  # pragma: no cover - callers ask for provisioned stores only
+        raise ValueError(resolved.name)
     source = (
         {"claim": {"size": provision.storage, "accessMode": "ReadWriteOnce"}}
         if provision.storage
         else {"emptyDir": "1Gi"}
     )
-    added = [{"name": f"{resolved.name}-data", "mountPath": DATA[kind], **source}]
-    if kind == "postgres":
-        added.append({"name": "run", "mountPath": "/var/run/postgresql", "emptyDir": "16Mi"})
+    added = [{"name": f"{resolved.name}-data", "mountPath": store.data, **source}, *store.scratch]
     volumes = [view.make("MemoryStore", "Volume", volume) for volume in added]
     own = {
         name: getattr(provision, name) for name in ("resources", "env", "network", "pod_template")
@@ -63,39 +163,33 @@ def workload(resolved: Resolved[Any]) -> Workload:
     return whole
 
 
-def args(resolved: Resolved[Any]) -> Iterator[str | FromVariable]:
-    """Yield the server's arguments."""
-    given = resolved.spec.provision.container
-    if given is not None:
-        yield from given.args or ()
-    elif resolved.spec.type == "redis":
-        yield from (
-            "--dir",
-            "/data",
-            "--appendonly",
-            "yes" if resolved.spec.provision.storage else "no",
-        )
-        if _password(resolved) is not None:
-            yield from ("--requirepass", FromVariable(PASSWORD["redis"]))
+def args(resolved: Resolved[MemoryStoreSpec]) -> tuple[str | FromVariable, ...]:
+    """Return the server's arguments."""
+    provision = resolved.spec.provision
+    if provision is not None and provision.container is not None:
+        return tuple(provision.container.args or ())
+    kept = provision is not None and provision.storage is not None
+    return _store(resolved).args(kept, _password(resolved))
 
 
-def env(resolved: Resolved[Any]) -> Iterator[Variable]:
+def env(resolved: Resolved[MemoryStoreSpec]) -> Iterator[Variable]:
     """Yield the server's environment: its password from the Secret that clients use."""
-    spec = resolved.spec
+    store, section = _store(resolved), _section(resolved)
     secret = _password(resolved)
     if secret is not None:
-        yield Variable(PASSWORD[spec.type], SecretRef(secret.name, secret.key))
-    if spec.type == "postgres" and spec.postgres is not None:
-        yield Variable("POSTGRES_DB", spec.postgres.database)
-        yield Variable("POSTGRES_USER", spec.postgres.username)
-        yield Variable("PGDATA", f"{DATA['postgres']}/data")
+        yield Variable(store.password, SecretRef(secret.name, secret.key))
+    if section is not None:
+        yield from store.env(section)
 
 
-def _password(resolved: Resolved[Any]) -> SecretKey | None:
-    spec = resolved.spec
-    found: SecretKey | None = None
-    if spec.type == "redis" and spec.redis is not None:
-        found = spec.redis.auth.secret_ref
-    elif spec.postgres is not None:
-        found = spec.postgres.password_secret_ref
-    return found
+def _store(resolved: Resolved[MemoryStoreSpec]) -> Store:
+    return STORES[resolved.spec.type or ""]
+
+
+def _section(resolved: Resolved[MemoryStoreSpec]) -> Any:
+    return getattr(resolved.spec, resolved.spec.type or "")
+
+
+def _password(resolved: Resolved[MemoryStoreSpec]) -> SecretKey | None:
+    section = _section(resolved)
+    return None if section is None else _store(resolved).secret(section)

@@ -7,31 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.durations import seconds
-from fleetform.plan.model import SecretPath, SecretRef
+from fleetform.plan.model import SecretPath
+from fleetform.plan.present import present, secret_of
 from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
-    from fleetform.models.base import SecretKey
     from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
     from fleetform.models.model_config import ModelTls
     from fleetform.models.tool import Api, Authentication, Parameter, ToolSpec
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
-
-
-def present(**members: Any) -> dict[str, Any]:
-    """Return the members that are set: empty lists and maps say nothing that absence does not."""
-    return {
-        key: value for key, value in members.items() if value is not None and value not in ([], {})
-    }
-
-
-def secret_of(reference: SecretKey) -> SecretRef:
-    """Return the symbol of a secret that a spec names."""
-    return SecretRef(reference.name, reference.key)
 
 
 def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.contract import STORE_PORTS
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
@@ -107,7 +108,7 @@ def _all_ports(workload: Resolved[Any]) -> Ports:
 
 def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     memory = uses.memory
-    if memory is None or memory.type not in ("redis", "postgres"):
+    if memory is None or memory.type not in STORE_PORTS:
         return
     endpoint = getattr(memory, memory.type)
     if endpoint is not None and endpoint.host:

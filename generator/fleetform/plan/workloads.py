@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds, view
+from fleetform import contract, kinds, view
 from fleetform.plan import containers, settings, stores, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Files
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Container
     from fleetform.resolve import Fleet, Resolved
 
-RUNTIME_PATHS = ("/health/startup", "/health/ready", "/health")
 MARGIN = 5
 """Seconds after the longest turn, for closing what is open."""
 DRAIN = 30
@@ -50,7 +49,7 @@ def store(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Dra
     place = ("spec", "provision", "container", "image")
     _own_image(fleet, draft, stores.container(resolved), problems, place)
     draft.env = (*stores.env(resolved), *containers.env(resolved.spec.provision.env))
-    draft.args = tuple(stores.args(resolved))
+    draft.args = stores.args(resolved)
     traffic.common(fleet, draft, problems)
     return draft
 
@@ -71,13 +70,14 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     draft.ports = tuple(ports(resolved))
     draft.turn = spec.limits.turn_timeout_seconds
     draft.drain = draft.turn + MARGIN
-    draft.args = ("serve", "--config", f"{settings.DIRECTORY}/{settings.AGENT}")
+    draft.args = ("serve", "--config", f"{contract.FOLDER}/{contract.SETTINGS}")
     draft.env = tuple(containers.env(spec.env))
     check = spec.health_check
+    startup, ready, alive = contract.PROBES
     paths = (
-        check.startup_path or RUNTIME_PATHS[0],
-        check.readiness_path or RUNTIME_PATHS[1],
-        check.path or RUNTIME_PATHS[2],
+        check.startup_path or startup,
+        check.readiness_path or ready,
+        check.path or alive,
     )
     draft.checks = containers.checks(check, paths, "http")
     draft.files = settings.files(fleet, resolved, uses)

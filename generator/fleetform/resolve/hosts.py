@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from fleetform.contract import STORE_PORTS
 from fleetform.kinds import WORKLOADS
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def is_deployed(resolved: Resolved[Any]) -> bool:
     if resolved.kind == "MCPServer":
         return spec.container is not None
     provision = spec.provision
-    return provision is not None and provision.enabled and spec.type in ("redis", "postgres")
+    return provision is not None and provision.enabled and spec.type in STORE_PORTS
 
 
 def is_address(host: str) -> bool:

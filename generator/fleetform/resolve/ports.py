@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from fleetform.contract import HTTP_PORT, METRICS_PORT, STORE_PORTS
 from fleetform.resolve import Resolved
-
-HTTP_PORT = 8080
-"""Where the generic runtime listens."""
-METRICS_PORT = 9090
-"""Where the generic runtime serves its metrics, unless the spec says otherwise."""
-STORE_PORTS = {"redis": 6379, "postgres": 5432}
-"""Where a provisioned store of a type listens."""
 
 
 class Port(NamedTuple):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, STORE_PORTS, STORES
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.memory_store import MemoryStoreSpec, Storage
     from fleetform.models.model_config import ModelSettings
-
-KEYLESS = frozenset({"ollama", "gpustack", "vllm", "bedrock", "openai-compatible"})
-"""Model providers that may be used without an API key."""
-ENDPOINT_NEEDED = frozenset({"azure", "vllm", "ollama", "gpustack", "openai-compatible"})
-"""Model providers without a public address."""
 
 
 @dataclass(slots=True)
@@ -142,7 +138,7 @@ def _effective(
         )
         return None
     model = _with_defaults(fleet, agent, model)
-    if not model.endpoint and model.provider in ENDPOINT_NEEDED:
+    if not model.endpoint and model.provider in ENDPOINT_REQUIRED:
         found.problems.append(
             agent.problem(
                 path,
@@ -236,7 +232,7 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
         if found.store is None:
             return
         base = reachable(fleet, found.store)
-        names = {"type", "redis", "postgres", "filesystem", "policy"}
+        names = {"type", "filesystem", "policy", *STORE_PORTS}
         update = {
             name: view.overlay(getattr(base, name), getattr(own, name))
             for name in names & view.given(own)
@@ -266,10 +262,10 @@ def _usable(agent: Resolved[AgentSpec], store: Any, name: str | None) -> Iterato
             path,
             "no-store-type",
             "the memory has no `type`",
-            hint="add `type:` (redis, postgres, filesystem, in-memory), or `store:` with the name of a MemoryStore",
+            hint=f"add `type:` ({', '.join(STORES)}), or `store:` with the name of a MemoryStore",
             key=True,
         )
-    if store.type in ("redis", "postgres"):
+    if store.type in STORE_PORTS:
         server = getattr(store, store.type)
         if server is None or not server.host:
             whose = f"MemoryStore `{name}`" if name else "memory"

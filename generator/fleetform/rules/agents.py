@@ -6,19 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.features import TOOL_TYPES, is_served
+from fleetform.contract import HTTP_PORT, SESSIONS, SHARED_STORES, has_tool
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.ports import HTTP_PORT
 from fleetform.resolve.references import Uses
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, ToolUse
     from fleetform.rules import AgentUses
-
-FILESYSTEM = "/var/lib/fleetform"
-"""Where conversations are files, unless the spec says otherwise."""
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -114,13 +110,13 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     kind = uses.memory.type if uses.memory else "in-memory"
     if agent.spec.memory is not None and uses.memory is None:
         return
-    if most > 1 and kind in ("in-memory", "filesystem"):
+    if most > 1 and kind not in SHARED_STORES:
         path: Path = ("spec", "memory") if agent.spec.memory else ("spec", "scaling")
         yield agent.problem(
             path,
             "memory-not-shared",
             f"{most} replicas cannot share {kind} memory: a conversation would be lost when the next pod answers",
-            hint="use a redis or postgres MemoryStore, or one replica",
+            hint=f"use a {' or '.join(sorted(SHARED_STORES, reverse=True))} MemoryStore, or one replica",
             key=True,
         )
 
@@ -129,7 +125,7 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """The root filesystem is read-only: a store of files needs a volume below its folder."""
     if uses.memory is None or uses.memory.type != "filesystem":
         return
-    folder = uses.memory.filesystem.path if uses.memory.filesystem else FILESYSTEM
+    folder = uses.memory.filesystem.path if uses.memory.filesystem else SESSIONS
     writable = [
         volume.mount_path.rstrip("/") for volume in agent.spec.volumes if not volume.read_only
     ]
@@ -212,7 +208,7 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Say what is asked of the runtime and left out of agent.json."""
     for use, tool in uses.tools:
-        if not is_served(TOOL_TYPES[tool.spec.type]):
+        if not has_tool(tool.spec.type):
             number = _number(agent, use)
             yield agent.problem(
                 ("spec", "tools", number, "name"),

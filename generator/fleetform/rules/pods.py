@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.contract import HTTP_PORT
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.resolve.ports import HTTP_PORT
 from fleetform.tree import Path
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.features import LONG_TERM_MEMORY, SUMMARISATION, is_served
+from fleetform.contract import LONG_TERM_MEMORY, STORE_PORTS, SUMMARISATION, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
@@ -57,12 +57,12 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     if spec.provision is None or not spec.provision.enabled:
         return
     path: Path = ("spec", "provision")
-    if spec.type not in ("redis", "postgres"):
+    if spec.type not in STORE_PORTS:
         yield store.problem(
             path,
             "cannot-provision",
             f"a store of type `{spec.type}` needs no server",
-            hint="remove `provision`, or set `type` to redis or postgres",
+            hint=f"remove `provision`, or set `type` to {' or '.join(STORE_PORTS)}",
             key=True,
         )
     elif spec.type == "postgres" and (

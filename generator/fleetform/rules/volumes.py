@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform.contract import FOLDER
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pods import workloads
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 RESERVED_NAMES = frozenset({"tmp", "config", "secrets"})
-RESERVED_PATHS = ("/tmp", "/etc/fleetform", "/var/run/secrets", "/run/secrets", "/proc", "/sys")  # noqa: S108 - the pod's own
+RESERVED_PATHS = ("/tmp", FOLDER, "/var/run/secrets", "/run/secrets", "/proc", "/sys")  # noqa: S108 - the pod's own
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -30,7 +31,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             yield from _source(resolved, (*root, "podTemplate", "volumes", number), volume)
         if spec.container is not None and spec.container.config_files:
             folder = spec.container.config_dir
-            yield from _place(resolved, (*root, "container", "configDir"), folder, "/etc/fleetform")
+            yield from _place(resolved, (*root, "container", "configDir"), folder, FOLDER)
         for number, volume in enumerate(spec.volumes):
             path: Path = (*root, "volumes", number)
             yield from _volume(resolved, path, volume)

@@ -10,9 +10,6 @@ from fleetform_runtime.sections.model import Model
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 
-FOREIGN = ("anthropic", "bedrock", "google")
-"""Providers with a protocol of their own, spoken by extras of the image."""
-
 Build = Callable[[Model, Secrets], ChatModel]
 
 
@@ -22,7 +19,7 @@ def build(model: Model, secrets: Secrets) -> ChatModel:
     Raises:
         ImportError: the image lacks the provider's extra.
     """
-    if model.provider in FOREIGN:
+    if model.facts.module:
         from fleetform_runtime.models.foreign import ForeignModel  # noqa: PLC0415
 
         return ForeignModel(model, secrets)

@@ -21,12 +21,11 @@ LARGE = 2**20
 """Larger bodies are handed over in pieces, so that they do not hold up everybody else."""
 LARGEST_ANSWER = 32 * 1024 * 1024
 LARGEST_ERROR = 64 * 1024
-PUBLIC = {"openai": "https://api.openai.com/v1"}
 
 
 def url(model: Model) -> str:
     """Return where chat completions of a model are answered."""
-    base = (model.endpoint or PUBLIC[model.provider]).rstrip("/")
+    base = (model.endpoint or model.facts.public).rstrip("/")
     if base.endswith("/chat/completions"):
         return base
     if model.provider == "azure":

@@ -166,8 +166,7 @@ def library_model(
         timeout=httpx2.Timeout(timeouts.request_seconds, connect=timeouts.connect_seconds),
         trust_env=False,
     )
-    made = _anthropic if model.provider == "anthropic" else _google
-    return made(model, key, client), client.aclose
+    return MAKERS[model.provider](model, key, client), client.aclose
 
 
 def _anthropic(model: Model, key: str | None, client: Any) -> LibraryModel:
@@ -219,6 +218,10 @@ def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
         provider.client.close()
 
     return BedrockConverseModel(model.name, provider=provider), close
+
+
+MAKERS = {"anthropic": _anthropic, "google": _google}
+"""Makers of models whose library takes our HTTP client; Bedrock's brings its own."""
 
 
 def _history(request: ChatRequest) -> list[messages.ModelMessage]:

@@ -1,9 +1,18 @@
 """Own what every section of agent.json shares: strictness, references to secrets, TLS, URLs."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    JsonValue,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
 
 LARGEST_INTEGER = 2**53
 """Helm and JavaScript hold numbers as float64; a larger integer would change on its way."""
@@ -32,6 +41,18 @@ class Section(BaseModel):
         return self
 
 
+def members(union: Any) -> tuple[type[Section], ...]:
+    """Return the sections that a union with a discriminator is made of."""
+    found: tuple[type[Section], ...] = get_args(get_args(union)[0])
+    return found
+
+
+def word_of(section: type[Section]) -> str:
+    """Return the `type` by which a section of a union is told from the others."""
+    word: str = get_args(section.model_fields["type"].annotation)[0]
+    return word
+
+
 def _refuse_inner_nulls(value: JsonValue) -> JsonValue:
     if value is None:
         raise ValueError("null has no place here; leave it out instead")
@@ -44,6 +65,20 @@ def _refuse_inner_nulls(value: JsonValue) -> JsonValue:
 def _refuse_schema_nulls(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     _refuse_inner_nulls(value)
     return value
+
+
+class OneOf:
+    """Say that a text is one of some words, which stand in a table elsewhere."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Build what checks it and is written into the schema as an `enum`."""
+        del source, handler
+        return core_schema.literal_schema(list(self.words))
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]

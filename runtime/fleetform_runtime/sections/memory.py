@@ -16,6 +16,8 @@ from fleetform_runtime.sections.base import (
     TextOrSecret,
     Timeouts,
     Tls,
+    members,
+    word_of,
 )
 
 
@@ -64,7 +66,7 @@ class StoreTimeouts(Timeouts):
     request_seconds: Seconds = Field(default=5, description="Seconds for one operation; default 5.")
 
 
-class _ServerMemory(_Memory):
+class ServerMemory(_Memory):
     """A store behind a network connection, shared by all replicas."""
 
     host: Host = Field(description="Host name or IP address.")
@@ -78,7 +80,7 @@ class _ServerMemory(_Memory):
     )
 
 
-class RedisMemory(_ServerMemory):
+class RedisMemory(ServerMemory):
     """Redis or a store that speaks its protocol; also shares the limits between replicas."""
 
     type: Literal["redis"] = Field(description="Kind of store.")
@@ -95,7 +97,7 @@ class RedisMemory(_ServerMemory):
     )
 
 
-class PostgresMemory(_ServerMemory):
+class PostgresMemory(ServerMemory):
     """PostgreSQL; the tables are created on the first start."""
 
     type: Literal["postgres"] = Field(description="Kind of store.")
@@ -113,3 +115,4 @@ class PostgresMemory(_ServerMemory):
 Memory = Annotated[
     InMemory | FilesystemMemory | RedisMemory | PostgresMemory, Field(discriminator="type")
 ]
+STORE_TYPES = tuple(word_of(member) for member in members(Memory))

@@ -1,6 +1,6 @@
 """Own the language models that an agent speaks to."""
 
-from typing import Literal, Self
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -9,6 +9,7 @@ from fleetform_runtime.sections.base import (
     Headers,
     HttpUrl,
     NonNegative,
+    OneOf,
     Seconds,
     SecretReference,
     Section,
@@ -17,25 +18,35 @@ from fleetform_runtime.sections.base import (
     Usd,
 )
 
-Provider = Literal[
-    "openai",
-    "azure",
-    "anthropic",
-    "bedrock",
-    "google",
-    "vllm",
-    "ollama",
-    "gpustack",
-    "openai-compatible",
-]
-ENDPOINT_REQUIRED: tuple[Provider, ...] = (
-    "azure",
-    "vllm",
-    "ollama",
-    "gpustack",
-    "openai-compatible",
-)
-"""Providers without a public address of their own."""
+
+class ProviderFacts(NamedTuple):
+    """What everybody must know of a provider: the generator reads it from the contract."""
+
+    public: str = ""
+    """Base URL that is used without an `endpoint`; empty for a library that knows its own."""
+    endpoint_required: bool = False
+    """Whether it has no public address."""
+    keyless: bool = False
+    """Whether it may be used without an API key."""
+    module: str = ""
+    """Module of the extra that speaks its protocol; empty for OpenAI's, which needs none."""
+    telemetry: str = ""
+    """Its name in OpenTelemetry's conventions, where that is another one."""
+
+
+PROVIDERS: dict[str, ProviderFacts] = {
+    "openai": ProviderFacts(public="https://api.openai.com/v1"),
+    "azure": ProviderFacts(endpoint_required=True, telemetry="azure.ai.openai"),
+    "anthropic": ProviderFacts(module="anthropic"),
+    "bedrock": ProviderFacts(keyless=True, module="boto3", telemetry="aws.bedrock"),
+    "google": ProviderFacts(module="google.genai", telemetry="gcp.gemini"),
+    "vllm": ProviderFacts(endpoint_required=True, keyless=True),
+    "ollama": ProviderFacts(endpoint_required=True, keyless=True),
+    "gpustack": ProviderFacts(endpoint_required=True, keyless=True),
+    "openai-compatible": ProviderFacts(endpoint_required=True, keyless=True),
+}
+"""One row for each provider; one with a protocol of its own needs a maker in models/foreign too."""
+ENDPOINT_REQUIRED = tuple(name for name, facts in PROVIDERS.items() if facts.endpoint_required)
 
 
 class Pricing(Section):
@@ -66,7 +77,9 @@ class Model(Section):
         }
     )
 
-    provider: Provider = Field(description="Protocol family of the endpoint.")
+    provider: Annotated[str, OneOf(*PROVIDERS)] = Field(
+        description="Protocol family of the endpoint."
+    )
     name: str = Field(
         min_length=1, max_length=256, description="Name of the model at its provider."
     )
@@ -139,3 +152,8 @@ class Model(Section):
     def key(self) -> str:
         """Give the name by which sessions choose this model."""
         return self.id or self.name
+
+    @property
+    def facts(self) -> ProviderFacts:
+        """Give what is known of the provider."""
+        return PROVIDERS[self.provider]

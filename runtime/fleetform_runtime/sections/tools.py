@@ -22,6 +22,8 @@ from fleetform_runtime.sections.base import (
     Timeouts,
     Tls,
     ToolName,
+    members,
+    word_of,
 )
 
 Retries = Annotated[NonNegative, Field(le=10)]
@@ -192,6 +194,7 @@ class AgentTool(_Tool):
 
 
 Tool = Annotated[ApiTool | HumanTool | AgentTool, Field(discriminator="type")]
+TOOL_TYPES = tuple(word_of(member) for member in members(Tool))
 
 
 class _McpServer(Section):

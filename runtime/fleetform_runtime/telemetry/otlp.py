@@ -35,13 +35,6 @@ from fleetform_runtime.tools import Tool
 log = logging.getLogger(__name__)
 
 EXPORT_SECONDS = 10
-PROVIDERS = {
-    "openai": "openai",
-    "azure": "azure.ai.openai",
-    "anthropic": "anthropic",
-    "bedrock": "aws.bedrock",
-    "google": "gcp.gemini",
-}
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 _conversation: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
@@ -249,7 +242,7 @@ def _asked(model: Model | None) -> dict[str, Any]:
     if model is None:
         return {}
     found = {
-        "gen_ai.provider.name": PROVIDERS.get(model.provider, model.provider),
+        "gen_ai.provider.name": model.facts.telemetry or model.provider,
         "gen_ai.request.temperature": model.temperature,
         "gen_ai.request.top_p": model.top_p,
         "gen_ai.request.max_tokens": model.max_tokens,

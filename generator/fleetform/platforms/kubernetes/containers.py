@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-SECRETS = "/var/run/secrets/fleetform"
-"""Where the generic runtime finds secret files: `<directory>/<secret>/<key>`."""
-
 
 def security(*, read_only_root: bool) -> dict[str, Any]:
     """Return the container security context that Pod Security `restricted` asks for, and a little more."""

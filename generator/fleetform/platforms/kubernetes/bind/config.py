@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import canonical
+from fleetform.contract import SECRETS, SETTINGS
 from fleetform.names import fit
-from fleetform.plan import settings
 from fleetform.plan.model import SecretPath, SecretRef, Workload, bound
-from fleetform.platforms.kubernetes.containers import SECRETS
 from fleetform.platforms.kubernetes.model import Config
 from fleetform.resolve.hosts import Address, Url
 
@@ -30,7 +29,7 @@ def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, 
     document = _bound(files.settings, keys) if files.settings is not None else {}
     data = dict(files.texts)
     if document:
-        data = {settings.AGENT: canonical.dumps(document) + "\n", **data}
+        data = {SETTINGS: canonical.dumps(document) + "\n", **data}
     _check_size(workload, data, problems)
     mounted = tuple((name, tuple(sorted(found))) for name, found in sorted(keys.items()))
     return revision(workload.name, data, files.directory, document), mounted

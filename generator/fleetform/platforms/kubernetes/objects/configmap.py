@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fleetform.plan.settings import CONTRACT, DIRECTORY, PROMPT
+from fleetform import contract
+from fleetform.plan.settings import PROMPT
 from fleetform.plan.workloads import MARGIN
 from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import WorkloadPlan
@@ -36,7 +37,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
         "config": _settings(plan, settings),
         "prompt": config.data[PROMPT] if config and settings else "",
         "configFiles": dict(config.data) if config and not settings else {},
-        "configDir": config.directory if config else DIRECTORY,
+        "configDir": config.directory if config else contract.FOLDER,
     }
 
 
@@ -49,7 +50,7 @@ def _settings(plan: WorkloadPlan, settings: Values) -> Values:
         "shutdownGraceSeconds": max(0, plan.grace - plan.pre_stop - MARGIN),
     }
     filled = {
-        "contract": CONTRACT,
+        "contract": contract.VERSION,
         "agent": {"name": plan.name, "namespace": plan.namespace},
         "prompt": {"system": {"file": PROMPT}},
         "server": server,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fleetform.contract import FOLDER, SECRETS, SETTINGS
 from fleetform.plan.containers import SCRATCH_SIZE
-from fleetform.plan.settings import DIRECTORY
 from fleetform.platforms.kubernetes import podfields
-from fleetform.platforms.kubernetes.containers import SECRETS, security
+from fleetform.platforms.kubernetes.containers import security
 from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens, less
 from fleetform.platforms.kubernetes.model import Probe, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import data, labels
@@ -124,8 +124,8 @@ def _probe(probe: Probe) -> dict[str, Any]:
 def values(plan: WorkloadPlan, default: Values) -> Values:
     """Return the values of the chart that say what is in a pod."""
     config = plan.config
-    directory = config.directory if config else DIRECTORY
-    derived = ["serve", "--config", f"{directory}/agent.json"] if config and config.settings else []
+    directory = config.directory if config else FOLDER
+    derived = ["serve", "--config", f"{directory}/{SETTINGS}"] if config and config.settings else []
     return {
         "imagePullSecrets": [{"name": name} for name in plan.pull_secrets],
         "command": list(plan.command),

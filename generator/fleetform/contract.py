@@ -1,0 +1,57 @@
+"""What the runtime of this version is and serves: its own words, from schemas/runtime.json.
+
+Nothing here is written down twice: the runtime exports it, and a lint holds the file current.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+_FACTS: dict[str, Any] = json.loads((files("fleetform") / "schemas" / "runtime.json").read_bytes())
+
+VERSION: int = _FACTS["contract"]
+"""Version of agent.json."""
+PROVIDERS: tuple[str, ...] = tuple(_FACTS["providers"])
+ENDPOINT_REQUIRED = frozenset(
+    name for name, facts in _FACTS["providers"].items() if facts["endpointRequired"]
+)
+"""Model providers without a public address."""
+KEYLESS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["keyless"])
+"""Model providers that may be used without an API key."""
+STORES: tuple[str, ...] = tuple(_FACTS["stores"])
+"""Types of stores that keep conversations."""
+STORE_PORTS: dict[str, int] = {
+    name: facts["port"] for name, facts in _FACTS["stores"].items() if "port" in facts
+}
+"""Where a store that is a server listens."""
+SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
+"""Stores in which all replicas see the same."""
+HTTP_PORT: int = _FACTS["ports"]["http"]
+METRICS_PORT: int = _FACTS["ports"]["metrics"]
+"""Where metrics are served, unless the spec says otherwise."""
+PROBES: tuple[str, str, str] = tuple(
+    _FACTS["paths"][name] for name in ("startup", "ready", "alive")
+)
+"""Paths of the checks, unless the spec says otherwise."""
+FOLDER: str = _FACTS["files"]["folder"]
+"""Where the configuration is mounted."""
+SETTINGS: str = _FACTS["files"]["settings"]
+"""Name of the settings there."""
+SECRETS: str = _FACTS["files"]["secrets"]
+"""Where secrets are mounted: `<folder>/<secret>/<key>`."""
+SESSIONS: str = _FACTS["files"]["sessions"]
+"""Where conversations are kept that are kept in files, unless the spec says otherwise."""
+LONG_TERM_MEMORY = "longTermMemory"
+SUMMARISATION = "summarisation"
+
+
+def is_served(feature: str) -> bool:
+    """Whether the runtime serves a feature; what it does not is warned of and left out of agent.json."""
+    return feature in _FACTS["features"]
+
+
+def has_tool(kind: str) -> bool:
+    """Whether the runtime has a type of tools."""
+    return kind in _FACTS["tools"]

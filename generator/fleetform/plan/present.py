@@ -1,0 +1,22 @@
+"""Members of `agent.json`: those that say something, and secrets as symbols."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fleetform.plan.model import SecretRef
+
+if TYPE_CHECKING:
+    from fleetform.models.base import SecretKey
+
+
+def present(**members: Any) -> dict[str, Any]:
+    """Return the members that are set: empty lists and maps say nothing that absence does not."""
+    return {
+        key: value for key, value in members.items() if value is not None and value not in ([], {})
+    }
+
+
+def secret_of(reference: SecretKey) -> SecretRef:
+    """Return the symbol of a secret that a spec names."""
+    return SecretRef(reference.name, reference.key)

@@ -1,0 +1,52 @@
+"""Own what the generator must know of this runtime beside agent.json: schemas/runtime.json."""
+
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from fleetform_runtime.places import FILE, FOLDER, SECRETS, SESSIONS
+from fleetform_runtime.sections.base import members, word_of
+from fleetform_runtime.sections.memory import Memory, ServerMemory
+from fleetform_runtime.sections.model import PROVIDERS
+from fleetform_runtime.sections.serving import Health, Server
+from fleetform_runtime.sections.tools import TOOL_TYPES
+from fleetform_runtime.settings import SERVED_FEATURES, Settings
+
+
+def facts() -> dict[str, Any]:
+    """Return the facts as plain data; what follows from a model is read from it."""
+    return {
+        "contract": _default(Settings, "contract"),
+        "features": sorted(SERVED_FEATURES),
+        "providers": {
+            name: {
+                "endpointRequired": row.endpoint_required,
+                "keyless": row.keyless,
+                "extra": name if row.module else "",
+            }
+            for name, row in PROVIDERS.items()
+        },
+        "tools": list(TOOL_TYPES),
+        "stores": {word_of(member): _store(member) for member in members(Memory)},
+        "ports": {
+            "http": _default(Server, "port"),
+            "metrics": _default(Server, "metrics_port"),
+        },
+        "paths": {
+            "startup": _default(Health, "startup_path"),
+            "ready": _default(Health, "ready_path"),
+            "alive": _default(Health, "live_path"),
+        },
+        "files": {"folder": FOLDER, "settings": FILE, "secrets": SECRETS, "sessions": SESSIONS},
+    }
+
+
+def _store(section: type[BaseModel]) -> dict[str, Any]:
+    """Return the port of a server, and whether replicas share what is kept."""
+    server = issubclass(section, ServerMemory)
+    return {"shared": server, **({"port": _default(section, "port")} if server else {})}
+
+
+def _default(section: type[BaseModel], name: str) -> Any:
+    field = section.model_fields[name]
+    return get_args(field.annotation)[0] if field.is_required() else field.default
