@@ -88,7 +88,7 @@ parity: $(DEV) tools ## Hold fifteen times as many fleets made by chance against
 
 .PHONY: faults
 faults: $(DEV) ## Fail everything around the runtime under a longer load
-	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
+	@FLEETFORM_FAULTS=1 $(BIN)/pytest -m 'timed or not timed' runtime/tests/test_faults.py
 
 .PHONY: interpreters
 interpreters: ## Give each Python of this machine what rendering needs
@@ -97,6 +97,7 @@ interpreters: ## Give each Python of this machine what rendering needs
 .PHONY: durability
 durability: $(DEV) interpreters ## Kill runs at 200 points, fill and break disks, render in 100 surroundings
 	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -n 2 tests/durability
+	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -m timed tests
 
 .PHONY: cluster-tools
 cluster-tools: tools

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fleetform_runtime import schema
 from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings, load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONTRACT = schema.contract()
 SECRET = {"file": "/var/run/secrets/fleetform/openai-api-key/api-key"}
 
