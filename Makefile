@@ -13,16 +13,16 @@ FLEETFORM := $(BIN)/fleetform
 AGAIN ?=
 SOURCES := generator runtime/fleetform_runtime tests runtime/tests tools bench
 
-# A lock change makes a fresh environment; `dev` is what `render` needs and more.
+# A changed lock is installed over the last one; `dev` is what `render` needs and more.
 RENDER := $(VENV)/.render
 DEV := $(VENV)/.dev
 
 $(RENDER): requirements/render.txt pyproject.toml
-	$(PYTHON) tools/venv.py $(VENV) requirements/render.txt
+	@$(PYTHON) tools/venv.py $(VENV) requirements/render.txt
 	@touch $@
 
 $(DEV): requirements/dev.txt pyproject.toml runtime/pyproject.toml
-	$(PYTHON) tools/venv.py $(VENV) requirements/dev.txt runtime
+	@$(PYTHON) tools/venv.py $(VENV) requirements/dev.txt runtime
 	@touch $@ $(RENDER)
 
 .PHONY: help
@@ -63,12 +63,13 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before y
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
 	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov helm helm3 kube-score kubeconform kubectl \
-	  kustomize promtool registry schemas yaml2json
+	  kustomize promtool registry schemas uv yaml2json
 
 .PHONY: lint
 lint: $(DEV) check ## Style, imports between layers, drift of schemas and rendered files
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/python tools/closure.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m fleetform.models.export --check schemas
 	$(BIN)/python -m fleetform_runtime.schema --check schemas
@@ -89,7 +90,7 @@ parity: $(DEV) tools ## Hold fifteen times as many fleets made by chance against
 
 .PHONY: faults
 faults: $(DEV) ## Fail everything around the runtime under a longer load
-	@FLEETFORM_FAULTS=1 $(BIN)/pytest -n 2 runtime/tests/test_faults.py
+	@FLEETFORM_FAULTS=1 $(BIN)/pytest -m 'timed or not timed' runtime/tests/test_faults.py
 
 .PHONY: interpreters
 interpreters: ## Give each Python of this machine what rendering needs
@@ -98,6 +99,7 @@ interpreters: ## Give each Python of this machine what rendering needs
 .PHONY: durability
 durability: $(DEV) interpreters ## Kill runs at 200 points, fill and break disks, render in 100 surroundings
 	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -n 2 tests/durability
+	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -m timed tests
 
 .PHONY: cluster-tools
 cluster-tools: tools
@@ -145,19 +147,8 @@ bench-runtime: $(DEV) ## Measure the runtime against a stock server and a bare p
 	@$(BIN)/python bench/runtime
 
 .PHONY: lock
-lock: ## Renew the hash locks from pyproject.toml (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra build pyproject.toml -o requirements/render.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra dev pyproject.toml runtime/pyproject.toml -o requirements/dev.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra tracing -c requirements/dev.txt runtime/pyproject.toml \
-	  -o runtime/requirements/core.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --extra tracing --extra anthropic --extra bedrock --extra google \
-	  -c requirements/dev.txt runtime/pyproject.toml -o runtime/requirements/providers.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url runtime/requirements/build.in -o runtime/requirements/build.txt
+lock: ## Renew the hash locks from pyproject.toml; UPGRADE=1 takes the newest versions that fit
+	@$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; tools stay in .tools

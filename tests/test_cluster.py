@@ -45,7 +45,7 @@ def test_a_part_that_does_not_listen_is_killed(tmp_path, monkeypatch):
     pid = pid_of(made.folder, "stubborn")
     while "ready" not in (made.folder / "stubborn.log").read_text():
         time.sleep(0.01)
-    monkeypatch.setattr(cluster, "PATIENCE", (0.2, 5))
+    monkeypatch.setattr(cluster, "PATIENCE", (0.2, 120))
     cluster.stop(made.folder)
     assert not runs(pid)
 
@@ -107,10 +107,28 @@ def test_a_bound_part_ends_with_whoever_started_it(end, tmp_path):
         assert runs(pid)
         os.kill(starter.pid, end)
         starter.wait()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 120
     while runs(pid):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv of util-linux is not there")
+def test_a_part_whose_starter_ended_before_it_was_bound_ends_by_itself(tmp_path):
+    script = (
+        "import os, sys, time; sys.path.insert(0, 'tools'); import cluster\n"
+        "command = [*cluster._dying(True), '/bin/touch', sys.argv[1]]\n"
+        "starter = os.getpid()\n"
+        "if os.fork(): os._exit(0)\n"
+        "while os.getppid() == starter: time.sleep(0.001)\n"
+        "os.execvp(command[0], command)\n"
+    )
+    place = tmp_path / "touched"
+    done = subprocess.run(
+        [sys.executable, "-c", script, place], cwd=ROOT, check=False, stdout=subprocess.PIPE
+    )
+    assert done.returncode == 0  # and its output has ended: nobody of it runs
+    assert not place.exists()
 
 
 def test_kind_without_a_container_engine_says_so_and_leaves_nothing(tmp_path, monkeypatch, capfd):

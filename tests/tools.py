@@ -27,6 +27,8 @@ def module(path: str) -> ModuleType:
     return found
 
 
+# As the scripts find each other beside themselves; the standard library's `venv` comes first.
+sys.path.append(str(ROOT / "tools"))
 installer = module("tools/install.py")
 
 

@@ -304,8 +304,14 @@ def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str)
 
 
 def _dying(bound: bool) -> tuple[str, ...]:
-    """Return what makes a program end with the process that started it; only Linux knows how."""
-    return ("setpriv", "--pdeathsig", "KILL") if bound and shutil.which("setpriv") else ()
+    """Return what makes a program end with the process that started it; only Linux knows how.
+
+    Whoever started it may have ended before the program was bound: then it ends by itself.
+    """
+    if not bound or not shutil.which("setpriv"):
+        return ()
+    check = f'[ "$PPID" = {os.getpid()} ] || exit 1; exec "$@"'
+    return ("setpriv", "--pdeathsig", "KILL", "sh", "-c", check, "sh")
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -346,10 +352,10 @@ def _end(name: str, process: dict[str, Any]) -> None:
         raise ClusterError(f"{name} (process {pid}) does not end")
     child = CHILDREN.pop(pid, None)
     if child is not None:  # its first thread has ended, the others may still be at it
-        child.wait(15)
+        child.wait(300)
 
 
-def wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 60) -> None:
+def wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 300) -> None:
     """Wait until something is so; a part that ended meanwhile will not get ready any more."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -372,7 +378,7 @@ def is_ready(url: str) -> bool:
     # Its certificate is a minute old and its own; nothing secret is sent.
     trust = ssl._create_unverified_context()
     try:
-        with urllib.request.urlopen(url, timeout=2, context=trust) as answer:
+        with urllib.request.urlopen(url, timeout=30, context=trust) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.HTTPError):
         return False

@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import found
+import locked
+
 SOURCE = Path(__file__).resolve().parent
 TARGET = SOURCE.parent / ".tools"
 OLDEST_GO = (1, 26)
@@ -125,11 +128,9 @@ class PythonTool:
 
     def build(self, name: str, folder: Path) -> None:
         """Write a launcher that finds its environment from its own place: the folder is moved."""
-        _run([sys.executable, "-m", "venv", str(folder / "venv")])
-        python = str(folder / "venv/bin/python")
-        lock = str(SOURCE / name / "requirements.txt")
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, "--require-hashes", "--no-deps", "-r", lock])
+        python = locked.environment(folder / "venv")
+        lock = SOURCE / name / "requirements.txt"
+        locked.install(python, lock, lambda text: locked.tell(f"{name}: {text.strip()}"))
         launcher = folder / name
         launcher.write_text(f'#!/bin/sh\nhere=$(dirname "$0")\n{self.launcher} "$@"\n')
         launcher.chmod(0o755)
@@ -220,6 +221,8 @@ RECIPES: dict[str, Recipe] = {
         ("github.com/fluxcd/helm-controller/api/v2", "github.com/fluxcd/source-controller/api/v1")
     ),
     "schemas": Schemas("flux-crds"),
+    # Writes the locks of Python packages.
+    "uv": PythonTool('exec "$here/venv/bin/uv"'),
     "yaml2json": GoTool("."),
 }
 
@@ -236,20 +239,48 @@ def command_for(name: str) -> str:
 
 
 def install(name: str) -> Path:
-    """Return the place of a tool after building it if its pins changed since the last time."""
+    """Return the place of a tool after building it if its pins changed since the last time.
+
+    What is on PATH at the pinned version is linked instead, as long as it stays at that version.
+    """
     folder = TARGET / f"{name}-{_key(name)}"
-    if folder.exists():
+    if folder.exists() and not where(name).is_symlink():
         return where(name)
     with _locked(name):
-        if not folder.exists():
+        if where(name).is_symlink() and not _is_pinned(name, where(name)):
+            shutil.rmtree(folder)
+        if not folder.exists() and not _link(name, folder):
             _build(name, folder)
     return where(name)
+
+
+def _link(name: str, folder: Path) -> bool:
+    """Link the tool that is on PATH if it is the pinned one; say which is used."""
+    place, version = found.on_path(name)
+    if not place:
+        return False
+    wanted = found.pinned(name, SOURCE / name)
+    if version != wanted:
+        saying = version or "no version"
+        print(f"{name}: {place} says {saying}, {wanted} is pinned: building it", file=sys.stderr)
+        return False
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.building-", dir=TARGET))
+    unfinished.chmod(0o755)
+    (unfinished / name).symlink_to(Path(place).absolute())
+    unfinished.rename(folder)
+    print(f"{name}: using {place}, which is {version} as pinned", file=sys.stderr)
+    return True
+
+
+def _is_pinned(name: str, place: Path) -> bool:
+    return found.version(name, place) == found.pinned(name, SOURCE / name)
 
 
 def _build(name: str, folder: Path) -> None:
     """Build beside the final folder and rename: whoever sees the folder sees all of it."""
     for left_over in TARGET.glob(f".{name}.building-*"):
         shutil.rmtree(left_over, ignore_errors=True)
+    print(f"{name}: building", file=sys.stderr)
     began = time.monotonic()
     unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.building-", dir=TARGET))
     unfinished.chmod(0o755)
@@ -286,11 +317,11 @@ def _locked(name: str) -> Iterator[None]:
 
 def _go() -> str:
     """Return this machine's Go if it is new enough, else the pinned one."""
-    found = shutil.which("go")
-    if found:
-        version = re.search(r"go(\d+)\.(\d+)", _run([found, "version"], env=_go_environment()))
+    here = shutil.which("go")
+    if here:
+        version = re.search(r"go(\d+)\.(\d+)", _run([here, "version"], env=_go_environment()))
         if version and (int(version[1]), int(version[2])) >= OLDEST_GO:
-            return found
+            return here
     return str(install("go"))
 
 
@@ -326,7 +357,7 @@ def _outcome(build: Callable[[str], Path], name: str) -> Path | InstallError:
     """Make a failure a value, so that one tool's failure hides no other's."""
     try:
         return build(name)
-    except (InstallError, OSError) as error:
+    except (InstallError, locked.LockedError, OSError) as error:
         return InstallError(f"tools/install.py: {name}: {error}")
 
 

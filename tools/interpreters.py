@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
+import locked
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = ROOT / "requirements/render.txt"
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -57,10 +59,9 @@ def make(version: str) -> Path | None:
     found = find(version)
     if found is None:
         return None
-    print(f"installing {LOCK.name} for Python {version}", file=sys.stderr)
-    subprocess.run([found, "-m", "venv", "--clear", python.parents[1]], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    subprocess.run([*pip, "--require-hashes", "--requirement", str(LOCK)], check=True)
+    locked.tell(f"Python {version}:")
+    locked.environment(python.parents[1], base=found, clear=True)
+    locked.install(python, LOCK)
     (python.parent / ".done").touch()
     return python
 
@@ -68,7 +69,11 @@ def make(version: str) -> Path | None:
 def main(*versions: str) -> int:
     """Make the environments of some versions, by default of all; name those that are missing."""
     for version in versions or VERSIONS:
-        made = make(version)
+        try:
+            made = make(version)
+        except locked.LockedError as error:
+            locked.tell(f"error: Python {version}: {error}")
+            return 1
         missing = f"Python {version} is not on this machine: `uv python install {version}`"
         print(made or missing, file=sys.stdout if made else sys.stderr)
     return 0

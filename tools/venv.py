@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import locked
+
 OLDEST = (3, 11)
 
 
@@ -17,25 +19,20 @@ def main(folder: str, lock: str, *packages: str) -> int:
     """
     if sys.version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        print(
-            f"error: this is Python {sys.version.split()[0]}\n  hint: make PYTHON=python{wanted} …",
-            file=sys.stderr,
+        locked.tell(
+            f"error: this is Python {sys.version.split()[0]}\n  hint: make PYTHON=python{wanted} …"
         )
         return 1
-    python = Path(folder) / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    print(f"installing {lock} into {folder}", file=sys.stderr)
-    subprocess.run([*pip, "--require-hashes", "--requirement", lock], check=True)
-    own = [word for package in (".", *packages) for word in ("--editable", package)]
-    # Plain path files: the import hooks that setuptools prefers cost 12 ms at every start.
-    compat = ["--config-settings", "editable_mode=compat"]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", *compat, *own], check=True)
-    subprocess.run(
-        [str(python), "-m", "compileall", "-q", "generator", "runtime/fleetform_runtime"],
-        check=True,
-    )
+    try:
+        python = locked.environment(Path(folder))
+        locked.install(python, Path(lock))
+        locked.install_own(python, (".", *packages))
+    except (locked.LockedError, OSError) as error:
+        locked.tell(f"error: {error}")
+        return 1
+    own = ["generator", "runtime/fleetform_runtime"]
+    subprocess.run([str(python), "-m", "compileall", "-q", *own], check=False)
+    locked.tell(f"{folder} is ready")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The real server on loopback in the test's own event loop, and a client that reads its events."""
 
 import asyncio
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -111,6 +112,25 @@ class Client:
         )
 
 
+async def until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    """Wait until a function, plain or not, returns something true; the seconds only bound a hang."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if await found if inspect.isawaitable(found) else found:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def live_run(client: Client) -> str:
+    """Wait until a run goes on, and return which."""
+    assert client.application is not None
+    live = client.application.runs.registry._live
+    await until(lambda: live)
+    (run,) = live
+    return run
+
+
 def parse(text: str) -> list[Event]:
     found = []
     for block in text.split("\n\n"):
@@ -156,6 +176,26 @@ async def serving(
     finally:
         process.stop()
         await task
+
+
+class Gated(ScriptedModel):
+    """A model that answers once it is let; `waiting` says how many requests stand before it."""
+
+    def __init__(self) -> None:
+        super().__init__("gpt")
+        self.gate = asyncio.Event()
+        self.waiting = 0
+
+    async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
+        self.waiting += 1
+        try:
+            await self.gate.wait()
+        finally:
+            self.waiting -= 1
+        return await super().respond(request, listener)
+
+    def __call__(self, model: Model, _: Secrets) -> ChatModel:
+        return self
 
 
 class Told:

@@ -89,7 +89,7 @@ def layered(folder: Path) -> None:
 
 def probe(port: int, path: str) -> int | None:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=3) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=120) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -124,7 +124,7 @@ def main(folder: str) -> None:
             env=pod["env"], cwd="/", stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while probe(*pod["probes"]["startup"]) != 200:
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < until, log.read_text()
@@ -135,7 +135,7 @@ def main(folder: str) -> None:
             seen["uid"] = status.split("Uid:\t")[1].split("\t")[0]
         finally:
             process.send_signal(signal.SIGTERM)
-            seen["exit"] = process.wait(20)
+            seen["exit"] = process.wait(120)
     seen["log"] = log.read_text()
     print(json.dumps(seen))
 

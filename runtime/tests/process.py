@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.tests.harness import BASE
-from runtime.tests.servers import free_port
+from runtime.tests.servers import PATIENCE
+from tests.ports import free_port
 
 COMMAND = [sys.executable, "-m", "fleetform_runtime"]
 
@@ -42,11 +43,10 @@ class Runtime:
         self.command = COMMAND
         self._environment = {**os.environ, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
-        self.started = 0.0
 
-    def start(self, seconds: float = 10) -> "Runtime":
+    def start(self) -> "Runtime":
         """Start, and wait until it is ready."""
-        began = time.monotonic()
+        until = time.monotonic() + PATIENCE
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command, "serve", "--config", str(self.config), *self._options],
@@ -57,9 +57,8 @@ class Runtime:
             )
         while not self.is_ready():
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() - began < seconds, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.02)
-        self.started = time.monotonic() - began
         return self
 
     def is_ready(self) -> bool:
@@ -68,7 +67,7 @@ class Runtime:
     def status(self, path: str) -> int | None:
         """Return the status of a GET, None when nobody answers."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=2) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             with error:
@@ -80,7 +79,7 @@ class Runtime:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = 15) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         assert self.process is not None
         return self.process.wait(seconds)
 

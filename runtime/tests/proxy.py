@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 from runtime.tests.process import Runtime
+from runtime.tests.servers import PATIENCE
 
 PROBE_SECONDS = 0.1
 
@@ -28,28 +29,34 @@ class Proxy:
 
     async def _probe(self, session: aiohttp.ClientSession, replica: Runtime) -> None:
         try:
-            async with asyncio.timeout(1), session.get(replica.url + "/health/ready") as answer:
+            async with (
+                asyncio.timeout(PATIENCE),
+                session.get(replica.url + "/health/ready") as answer,
+            ):
                 is_ready = answer.status == 200
         except (aiohttp.ClientError, OSError):
             is_ready = False
         (self.ready.add if is_ready else self.ready.discard)(replica.port)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ports = sorted(self.ready)
-        if not ports:
-            writer.close()
-            return
-        port = ports[next(self._turn) % len(ports)]
-        try:
-            other_reader, other_writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
+        other_reader, other_writer = await self._connected()
         ways = [
             asyncio.create_task(pump(reader, other_writer)),
             asyncio.create_task(pump(other_reader, writer)),
         ]
         await asyncio.wait(ways)
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the next replica that is ready; one that listens no longer is passed over."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if ports := sorted(self.ready):
+                    port = ports[next(self._turn) % len(ports)]
+                    try:
+                        return await asyncio.open_connection("127.0.0.1", port)
+                    except OSError:
+                        self.ready.discard(port)
+                await asyncio.sleep(0.01)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -12,20 +12,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 NOBODY = 65534
 
 
-def free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return made.getsockname()[1]
+PATIENCE = 120
+"""Seconds after which something hangs; how fast it is judges no test."""
 
 
-def wait_for(port: int, seconds: float = 15) -> None:
-    until = time.monotonic() + seconds
+def wait_for(port: int) -> None:
+    until = time.monotonic() + PATIENCE
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            socket.create_connection(("127.0.0.1", port), PATIENCE).close()
         except OSError:
             assert time.monotonic() < until, f"nothing listens on {port}"
             time.sleep(0.02)
@@ -63,7 +63,7 @@ class Server:
     def _end(self, number: int) -> None:
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(15)
+            self.process.wait(PATIENCE)
             self.process = None
 
 
@@ -130,7 +130,7 @@ class PostgresServer(Server):
         """It listens before it lets in."""
         super().start()
         asked = [self.binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        until = time.monotonic() + 15
+        until = time.monotonic() + PATIENCE
         while subprocess.run(asked, check=False).returncode:
             assert time.monotonic() < until
             time.sleep(0.05)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runtime.tests.harness import serving
+from runtime.tests.harness import Gated, live_run, parse, serving
 from runtime.tests.servers import RedisServer
 from runtime.tests.test_stores import memory, postgres, redis
 from runtime.tests.upstreams import answers, upstream
@@ -208,9 +208,8 @@ async def test_runs_are_followed_and_cancelled_from_another_replica(backend, req
         assert await two.events(f"/runs/{run}/events", method="GET") == await reading
         rest = await two.events(f"/runs/{run}/events?after=3", method="GET")
         assert rest == (await reading)[3:]
-        going = asyncio.create_task(one.events("/chat", {"message": "wait 30"}))
-        await asyncio.sleep(0.1)
-        (run,) = one.application.runs.registry._live
+        going = asyncio.create_task(one.events("/chat", {"message": "wait 3600"}))
+        run = await live_run(one)
         following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
         assert (await two.post(f"/runs/{run}/cancel", {})).status == 202
         assert (await going)[-1].data["code"] == "cancelled"
@@ -222,16 +221,19 @@ async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_pat
     server = RedisServer()
     with server:
         section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
-        section["timeouts"] = {"connectSeconds": 0.5, "requestSeconds": 0.5}
-        async with serving(memory=section) as one, serving(memory=section) as two:
-            going = asyncio.create_task(one.events("/chat", {"message": "wait 3"}))
-            await asyncio.sleep(0.2)
-            (run,) = one.application.runs.registry._live
-            following = asyncio.create_task(two.events(f"/runs/{run}/events", method="GET"))
-            await asyncio.sleep(0.5)
-            server.kill()
-            last = (await following)[-1]
+        model = Gated()
+        async with (
+            serving(make=model, memory=section) as one,
+            serving(memory=section) as two,
+        ):
+            going = asyncio.create_task(one.events("/chat", {"message": "x"}))
+            run = await live_run(one)
+            async with two.session.get(f"{two.url}/runs/{run}/events") as following:
+                begun = await following.content.readuntil(b"\n\n")
+                server.kill()
+                last = parse((begun + await following.read()).decode())[-1]
             assert (last.type, last.data["code"]) == ("error", "memory_unavailable")
+            model.gate.set()
             assert (await going)[-1].data["code"] == "memory_unavailable"
 
 

@@ -11,6 +11,7 @@ import pytest
 from fleetform_runtime import cli
 from runtime.tests.harness import BASE
 from runtime.tests.process import COMMAND, Runtime
+from runtime.tests.servers import PATIENCE
 
 
 def write(folder, document: Any, prompt: str | bytes | None = "You help.") -> str:
@@ -115,7 +116,6 @@ def test_wrong_usage_is_told():
 def test_a_process_serves_and_ends_cleanly(tmp_path):
     with Runtime(tmp_path, "--model", "scripted") as runtime:
         assert runtime.status("/health") == 200
-        assert runtime.started < 5
         runtime.signal(signal.SIGTERM)
         assert runtime.wait() == 0
     log = [json.loads(line) for line in runtime.log.read_text().splitlines()]
@@ -126,7 +126,7 @@ def test_a_process_serves_and_ends_cleanly(tmp_path):
 def test_a_port_that_is_taken_is_told(tmp_path):
     with Runtime(tmp_path / "a", "--model", "scripted") as runtime:
         other = [*COMMAND, "serve", "--config", str(runtime.config), "--model", "scripted"]
-        done = subprocess.run(other, capture_output=True, text=True, check=False, timeout=20)
+        done = subprocess.run(other, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runtime.tests.harness import serving
+from runtime.tests.harness import serving, until
 from runtime.tests.servers import Server
 from runtime.tests.test_tools import result
 from runtime.tests.upstreams import answers, upstream
@@ -77,14 +77,11 @@ async def test_servers_of_every_transport_are_used_and_come_back(kind, version):
 
 async def test_a_child_process_is_used_and_started_again():
     async with serving(mcpServers=[stdio()]) as client:
-        for _ in range(20):
-            if client.application.servers.unreachable() == []:
-                break
-            await asyncio.sleep(0.2)
+        await until(lambda: client.application.servers.unreachable() == [])
         await use(client)
-        transport = client.application.servers._servers[0]._transport
-        transport._channel._process.kill()
-        await asyncio.sleep(0.1)
+        process = client.application.servers._servers[0]._transport._channel._process
+        process.kill()
+        await process.wait()
         assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
 
 
@@ -115,10 +112,18 @@ def mcp():
         yield server
 
 
+def limited(client, **timeouts: float) -> None:
+    """Change how long a server is waited for from now on."""
+    (server,) = client.application.servers._servers
+    changed = type(server._settings.timeouts).model_validate_json(json.dumps(timeouts))
+    server._settings = server._settings.model_copy(update={"timeouts": changed})
+
+
 async def test_a_call_that_takes_too_long_is_a_result(mcp):
-    section = mcp.section(timeouts={"requestSeconds": 0.3})
-    async with serving(mcpServers=[section]) as client:
-        call = await result(client, {"seconds": 5}, name="slow")
+    async with serving(mcpServers=[mcp.section()]) as client:
+        assert (await result(client, {"a": 1, "b": 1}, name="add"))["ok"]
+        limited(client, requestSeconds=0.05)
+        call = await result(client, {"seconds": 3600}, name="slow")
         assert (call["ok"], call["content"]) == (False, "The tool did not answer in time.")
         assert await client.metric("agent_tool_calls_total", outcome="timeout") == 1
 
@@ -131,12 +136,14 @@ async def test_calls_wait_for_approval_where_the_specification_says(mcp):
     assert answer["pending"]["calls"][0]["name"] == "wipe"
 
 
-async def test_a_server_that_comes_up_later_is_there_for_the_next_chat():
+async def test_a_server_that_comes_up_later_is_there_for_the_next_chat(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.tools.mcp.server.AGAIN_SECONDS", 0)
+    monkeypatch.setattr("fleetform_runtime.tools.mcp.server.SLOW_SECONDS", 3600)
     server = McpProcess("http")
     async with serving(mcpServers=[server.section()]) as client:
         assert (await result(client, {"a": 1, "b": 1}, name="add"))["ok"] is False
+        limited(client, connectSeconds=3600, requestSeconds=3600)
         with server:
-            await asyncio.sleep(1)
             assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
 
 
@@ -151,16 +158,14 @@ async def test_the_first_call_behind_a_restart_under_load_succeeds(mcp):
                     outcomes.append((await result(client, {"a": 1, "b": 1}, name="add"))["ok"])
 
             tasks = [asyncio.create_task(load()) for _ in range(6)]
-            await asyncio.sleep(0.3)
+            await until(lambda: len(outcomes) > 10)
             await asyncio.to_thread(server.kill)
-            await asyncio.sleep(0.2)
+            await until(lambda: False in outcomes)
             await asyncio.to_thread(server.start)
             mark = len(outcomes) + len(tasks)  # those under way may still have met the dead one
-            await asyncio.sleep(0.5)
+            await until(lambda: len(outcomes) > mark + 10)
             stop.set()
             await asyncio.gather(*tasks)
-    assert len(outcomes) > mark + 10
-    assert False in outcomes
     assert all(outcomes[mark:])
 
 
@@ -183,22 +188,26 @@ async def test_credentials_are_sent_to_the_server(mcp):
     )
 
 
-async def test_a_server_that_never_answers_holds_up_one_chat_at_most():
+async def test_a_server_that_never_answers_holds_up_one_chat_at_most(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.tools.mcp.server.AGAIN_SECONDS", 0)
+    monkeypatch.setattr("fleetform_runtime.tools.mcp.server.SLOW_SECONDS", 0)
+
     async def hang(_: web.Request) -> web.Response:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
         raise AssertionError
 
     async with upstream(hang) as server:
         section = {"name": "s", "transport": "streamable-http", "url": server.url}
-        section["timeouts"] = {"connectSeconds": 1, "requestSeconds": 1.2}
+        section["timeouts"] = {"connectSeconds": 0.2, "requestSeconds": 0.1}
         async with serving(mcpServers=[section]) as client:
             await client.chat("first")
-            await asyncio.sleep(1.5)
-            for _ in range(3):
-                began = asyncio.get_running_loop().time()
-                await client.chat("again")
-                assert asyncio.get_running_loop().time() - began < 0.5
-                await asyncio.sleep(0.5)
+            (own,) = client.application.servers._servers
+            await until(lambda: own._is_slow)
+            # From here on, whoever waits for the server waits for ever.
+            limited(client, connectSeconds=3600, requestSeconds=3600)
+            async with asyncio.timeout(120):
+                for _ in range(3):
+                    await client.chat("again")
 
 
 ODD = [

@@ -14,7 +14,7 @@ from fleetform_runtime.models.build import build
 from fleetform_runtime.models.chat_completions import ChatCompletionsModel, url
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.model import Model
-from runtime.tests.harness import Told, serving
+from runtime.tests.harness import Told, serving, until
 from runtime.tests.upstreams import USAGE, answers, completion, delta, streamed, upstream
 
 pytestmark = pytest.mark.anyio
@@ -219,7 +219,7 @@ async def test_a_server_that_does_not_stream_is_heard_at_once():
 
 
 async def hang(_: web.Request) -> web.StreamResponse:
-    await asyncio.sleep(60)
+    await asyncio.sleep(3600)
     raise AssertionError
 
 
@@ -231,16 +231,36 @@ async def stall(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.mark.parametrize(
-    ("handler", "streams", "started"),
-    [(hang, False, False), (hang, True, False), (stall, True, True)],
+    ("handler", "streams", "timeouts"),
+    [
+        (hang, False, {"requestSeconds": 0.1, "firstTokenSeconds": 3600}),
+        (hang, True, {"requestSeconds": 3600, "firstTokenSeconds": 0.1}),
+    ],
 )
-async def test_every_wait_has_an_end(handler, streams, started):
-    timeouts = {"requestSeconds": 0.4, "firstTokenSeconds": 0.2}
+async def test_every_wait_has_an_end(handler, streams, timeouts):
     heard = []
     async with asked(answers(handler), timeouts=timeouts) as (made, _):
         with pytest.raises(ModelError) as caught:
             await made.respond(ASK, heard.append if streams else None)
-    assert (caught.value.kind, caught.value.started) == ("timeout", started)
+    assert (caught.value.kind, caught.value.started) == ("timeout", False)
+
+
+async def test_a_stream_that_stalls_behind_its_first_token_has_an_end(monkeypatch):
+    deadlines: dict[float | None, asyncio.Timeout] = {}
+
+    def noted(seconds: float | None, make=asyncio.timeout) -> asyncio.Timeout:
+        return deadlines.setdefault(seconds, make(seconds))
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    heard = []
+    timeouts = {"requestSeconds": 3000, "firstTokenSeconds": 3001}
+    async with asked(answers(stall), timeouts=timeouts) as (made, _):
+        asking = asyncio.create_task(made.respond(ASK, heard.append))
+        await until(lambda: heard)
+        deadlines[3000].reschedule(asyncio.get_running_loop().time())
+        with pytest.raises(ModelError) as caught:
+            await asking
+    assert (caught.value.kind, caught.value.started) == ("timeout", True)
 
 
 async def test_nobody_there_is_a_lost_connection():
@@ -257,7 +277,7 @@ def remote(server, **fields):
         "name": "m",
         "endpoint": server.url,
         "retries": 2,
-        "timeouts": {"requestSeconds": 2, "firstTokenSeconds": 1},
+        "timeouts": {"requestSeconds": 120, "firstTokenSeconds": 120},
     } | fields
 
 

@@ -99,7 +99,7 @@ def test_a_rendered_deployment_starts_as_its_user_and_answers_its_probes(agent, 
         ["unshare", "--mount", "--net", sys.executable, POD, tmp_path],
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ import pytest
 from fleetform_runtime.messages import Assistant, Tool, ToolCall, ToolResult, User, recent, within
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.runs.loop import repaired
-from runtime.tests.harness import Told, serving
+from runtime.tests.harness import Told, live_run, serving
 from runtime.tests.test_stores import BACKENDS, memory, postgres, redis
 
 __all__ = ["postgres", "redis"]
@@ -69,8 +69,7 @@ async def test_what_was_said_before_a_cancel_is_kept():
         session = (await client.post("/sessions", {})).json["session_id"]
         body = {"message": "say 200000 words", "session_id": session}
         reading = asyncio.create_task(client.events("/chat", body))
-        await asyncio.sleep(0.05)
-        (run,) = client.application.runs.registry._live
+        run = await live_run(client)
         await client.post(f"/runs/{run}/cancel", {})
         await reading
         messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]

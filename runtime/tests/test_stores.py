@@ -326,7 +326,6 @@ async def test_a_server_that_is_killed_and_comes_back_is_used_again(backend, req
     server = RedisServer() if backend == "redis" else PostgresServer()
     with server:
         section: dict[str, Any] = {"type": backend, "host": "127.0.0.1", "port": server.port}
-        section["timeouts"] = {"connectSeconds": 1, "requestSeconds": 1}
         if backend == "postgres":
             section |= {"database": "postgres", "username": "agent"}
         async with opened(section) as store:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from tests.charts.test_charts import example
 from tests.conformance import readers
 from tests.parity.charts import CHARTS, HELMS
 from tests.parity.objects import by_key, differences
+from tests.ports import free_port
 from tests.tools import run, tool
 
 in_both_helms = pytest.mark.parametrize("helm", HELMS)
@@ -26,18 +26,11 @@ http: {{addr: 127.0.0.1:{port}}}
 """
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory) -> Iterator[str]:
     """Start a registry on loopback, and stop exactly that one."""
     folder = tmp_path_factory.mktemp("registry")
-    port = _free_port()
+    port = free_port()
     file = folder / "config.yml"
     file.write_text(CONFIGURATION.format(folder=folder / "data", port=port))
     process = subprocess.Popen(
@@ -48,14 +41,15 @@ def registry(tmp_path_factory) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(120)
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(100):
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
         assert process.poll() is None, "the registry did not start"
         try:
-            with urllib.request.urlopen(url, timeout=1) as answer:
+            with urllib.request.urlopen(url, timeout=120) as answer:
                 assert answer.status == 200
                 return
         except OSError:

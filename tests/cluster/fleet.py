@@ -49,7 +49,7 @@ def cleared(plane: Plane) -> None:
 
     Pods and claims go before their namespaces, which would look for them at long intervals.
     """
-    everywhere, patient = ("--all-namespaces", "-l", OURS), ("--wait=true", "--timeout=90s")
+    everywhere, patient = ("--all-namespaces", "-l", OURS), ("--wait=true", "--timeout=300s")
     plane.do("delete", "deployments", *everywhere, "--cascade=foreground", *patient)
     plane.do("delete", "persistentvolumeclaims", *everywhere, *patient)
     plane.do("delete", ",".join(CLUSTER_KINDS), "-l", OURS, *patient)

@@ -83,7 +83,7 @@ class Plane:
         command = [tool(version), "--kubeconfig", self.kubeconfig, *arguments]
         return subprocess.run(command, capture_output=True, check=False, text=True)
 
-    def until(self, is_so: Callable[[], bool], what: str, patience: float = 60) -> None:
+    def until(self, is_so: Callable[[], bool], what: str, patience: float = 300) -> None:
         """Wait until something is so."""
         end = time.monotonic() + patience
         while not is_so():

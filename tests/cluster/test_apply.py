@@ -28,6 +28,11 @@ class Applied(NamedTuple):
         """Apply once more, or what another folder has."""
         WAYS[self.way](self.plane, root, self.environment)
 
+    def settle(self) -> None:
+        """Wait until controllers have nothing left to do: what changes by itself compares with nothing."""
+        what = "autoscalers and rollouts have come to their end"
+        self.plane.until(lambda: _scaled(self) and _rolled_out(self), what)
+
     @property
     def wanted(self) -> dict[tuple[str, str, str], Object]:
         """What should be there."""
@@ -63,7 +68,7 @@ def applied(request, plane: Plane) -> Iterator[Applied]:
     fleet.with_disks(plane, fleet.objects(environment))
     found = Applied(plane, environment, way)
     found.again()
-    plane.until(lambda: _scaled(found), "autoscalers have brought their workloads to the minimum")
+    found.settle()
     yield found
     fleet.cleared(plane)
 
@@ -113,10 +118,11 @@ def test_the_strictest_pod_security_holds_and_refuses_no_pod(applied):
 
 def test_every_workload_rolls_out(applied):
     assert applied.every("deployments")
-    applied.plane.until(
-        lambda: [item for item in applied.every("deployments") if not _is_rolled_out(item)] == [],
-        "every Deployment is rolled out",
-    )
+    applied.plane.until(lambda: _rolled_out(applied), "every Deployment is rolled out")
+
+
+def _rolled_out(applied: Applied) -> bool:
+    return all(map(_is_rolled_out, applied.every("deployments")))
 
 
 def _is_rolled_out(item: Object) -> bool:
@@ -131,6 +137,7 @@ def _is_rolled_out(item: Object) -> bool:
 
 
 def test_applying_again_changes_nothing(applied):
+    applied.settle()
     before = kept(applied)
     assert len(before) > 30
     applied.again()
@@ -144,6 +151,7 @@ def test_there_is_no_difference_afterwards(applied):
         manager = FIELD_MANAGER
         items = [item if item["kind"] == "Namespace" else managed_by_helm(item) for item in items]
     options = ("--server-side", "--force-conflicts", f"--field-manager={manager}")
+    applied.settle()
     done = applied.plane.run("diff", *options, "-f", "-", text=listed(items))
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 

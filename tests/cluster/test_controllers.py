@@ -32,7 +32,7 @@ def space(plane: Plane, tmp_path):
     for place in ("_namespaces", SPACE):
         plane.apply("-k", tmp_path / "rendered/prod" / place)
     plane.until(lambda: len(_pods(plane)) == 3, "three pods")
-    plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
+    plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=300s")
     yield SPACE
     plane.without_namespace(SPACE)
 
@@ -115,10 +115,10 @@ def test_a_drain_comes_to_its_end(plane, space):
             "--ignore-daemonsets",
             "--delete-emptydir-data",
             "--force",
-            "--timeout=60s",
+            "--timeout=300s",
         )
         assert all(item["spec"].get("nodeName") != node for item in _pods(plane))
-        plane.do("rollout", "status", "deployment/helper", "-n", space, "--timeout=60s")
+        plane.do("rollout", "status", "deployment/helper", "-n", space, "--timeout=300s")
     finally:
         plane.do("uncordon", node)
 

@@ -214,7 +214,7 @@ def test_only_revisions_that_nobody_can_go_back_to_are_removed(plane, repository
     for number in range(14):
         write(repository, {"agents/a.yaml": AGENT.replace("You help.", f"You help {number}.")})
         applied(plane, repository)
-        plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
+        plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=300s")
     foreign = ("create", "configmap", "other-config-0123abcd", "-n", SPACE)
     plane.do(*foreign)
     sets = plane.get("replicasets", "-n", SPACE)
@@ -236,7 +236,7 @@ def test_only_revisions_that_nobody_can_go_back_to_are_removed(plane, repository
     assert gc(plane, repository) == [row for row in rows if row["kept"]]
     # Whoever goes back finds the prompt of that time.
     plane.do("rollout", "undo", "deployment/helper", "-n", SPACE)
-    plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=60s")
+    plane.do("rollout", "status", "deployment/helper", "-n", SPACE, "--timeout=300s")
 
 
 def as_account(plane: Plane, folder: Path, role: str, binding: str) -> Path:

@@ -61,7 +61,7 @@ class Release:
         return found
 
     def settled(self, prompt: str) -> None:
-        self.plane.do("rollout", "status", "deployment/support", "-n", self.space, "--timeout=60s")
+        self.plane.do("rollout", "status", "deployment/support", "-n", self.space, "--timeout=300s")
         self.plane.until(lambda: self.prompt() == {prompt}, f"pods with {prompt!r}")
 
     def kinds(self) -> set[str]:

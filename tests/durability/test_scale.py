@@ -86,6 +86,7 @@ def cost(folder: Path, out: Path) -> Cost:
     return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
 
 
+@pytest.mark.timed
 def test_time_is_linear_and_memory_bounded(tmp_path):
     folders = {size: fleet(tmp_path / f"{size}", size) for size in SIZES}
     costs = {

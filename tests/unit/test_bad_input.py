@@ -3,9 +3,6 @@
 import json
 import os
 import re
-import resource
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -403,35 +400,6 @@ def test_a_template_may_extend_an_agent_but_not_in_a_circle(tmp_path):
 
 
 # -- the output ----------------------------------------------------------------------------------
-
-
-def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
-    write(tmp_path, GOOD)
-
-    def small() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
-
-    done = subprocess.run(
-        [Path(sys.executable).with_name("fleetform"), "render"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        preexec_fn=small,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
-    assert (
-        "rendered/prod/default/helper.yaml: error: cannot be written: File too large" in done.stderr
-    )
-    assert "Traceback" not in done.stderr
-    whole = fleetform("render", "--out", "whole", cwd=tmp_path)
-    assert whole.code == 0
-    expected = snapshot(tmp_path / "whole/rendered/prod")
-    for name, content in snapshot(tmp_path / "rendered/prod").items():
-        assert name.startswith(".") or content == expected[name]
-    assert fleetform("render", cwd=tmp_path).code == 0
-    assert snapshot(tmp_path / "rendered/prod") == expected
 
 
 @pytest.mark.parametrize(

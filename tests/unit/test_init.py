@@ -1,8 +1,6 @@
 """A new repository: it works as it is, and it never takes the place of anything."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -69,20 +67,6 @@ def test_specs_point_editors_to_schemas_that_are_there(repository):
         )
     schemas = {path.stem for path in repository.glob("schemas/*.json")}
     assert schemas == {"fleetform", *map(str.lower, KINDS)}
-
-
-def test_make_validates_renders_and_checks(repository):
-    tool = Path(sys.executable).parent / "fleetform"
-    command = ["make", "-s", f"FLEETFORM={tool}", "ENVIRONMENTS=prod"]
-
-    def make(*targets: str) -> int:
-        done = subprocess.run(
-            [*command, *targets], cwd=repository, capture_output=True, check=False
-        )
-        return done.returncode
-
-    assert make("check") != 0
-    assert make("validate", "render", "check", "help") == 0
 
 
 def test_everything_in_the_way_is_named_and_nothing_is_written(tmp_path):

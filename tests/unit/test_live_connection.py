@@ -64,15 +64,6 @@ def test_a_folder_or_nothing_is_no_kubeconfig(command, fleet, tmp_path):
         assert "hint: name a --kubeconfig" in said(command, fleet, place)
 
 
-@pytest.mark.parametrize("command", ["plan", "gc"])
-def test_a_cluster_that_cannot_be_reached_is_named(command, fleet, tmp_path):
-    file = tmp_path / "kubeconfig"
-    file.write_text(config(), "utf-8")
-    message = said(command, fleet, file)
-    assert message.startswith("error: https://127.0.0.1:1 cannot be reached: ")
-    assert "hint: check the address in the kubeconfig, and the network" in message
-
-
 class Answers(BaseHTTPRequestHandler):
     """Says the same to every question."""
 
@@ -95,26 +86,6 @@ def server() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.server_address[1]}"
         listening.shutdown()
         thread.join()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (200, b"<html>Sign in</html>", "does not answer like an API server"),
-        (200, b"{}", "does not answer like an API server"),
-        (401, b'{"kind": "Status"}', "refuses: 401"),
-        (403, b"", "refuses: 403"),
-    ],
-)
-def test_what_is_no_api_server_or_refuses_is_said(
-    status, body, expected, server, fleet, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(Answers, "status", status)
-    monkeypatch.setattr(Answers, "body", body)
-    file = tmp_path / "kubeconfig"
-    file.write_text(config(server), "utf-8")
-    for command in ("plan", "gc"):
-        assert f"error: {server} {expected}" in said(command, fleet, file)
 
 
 class Kindless:

@@ -19,7 +19,7 @@ from fleetform_runtime.sections.model import PROVIDERS
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.settings import SERVED_FEATURES, Settings, load
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONTRACT = schema.contract()
 SECRET = {"file": "/var/run/secrets/fleetform/openai-api-key/api-key"}
 

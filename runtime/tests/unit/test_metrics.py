@@ -8,7 +8,7 @@ import pytest
 
 from fleetform_runtime.metrics import METRICS, TARGET_LABELS, Metric
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 

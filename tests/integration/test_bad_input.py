@@ -1,0 +1,65 @@
+"""What goes wrong around the process is a problem as well."""
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fleet import GOOD, fleetform, snapshot, write
+
+LIMIT = 1.0
+
+
+"""Seconds of processor time within which every bad input is refused."""
+
+
+PLACED = re.compile(r"^(?P<place>[^\s:][^:]*(:\d+:\d+)?): error: ", re.MULTILINE)
+
+
+def refused(folder: Path, *, code: int = 1, agents: str = "agents") -> str:
+    """Run `validate` and `render`; return the text of the first after checking both."""
+    before = snapshot(folder)
+    outcomes = [
+        fleetform("validate", agents, cwd=folder),
+        fleetform("render", "--env", "prod", "--agents", agents, cwd=folder),
+    ]
+    for outcome in outcomes:
+        assert outcome.code == code, outcome
+        assert PLACED.search(outcome.err), outcome
+        assert outcome.out == ""
+        assert outcome.seconds < LIMIT
+        assert len(outcome.err) < 100_000
+    assert snapshot(folder) == before
+    assert not (folder / "rendered").exists()
+    return outcomes[0].err
+
+
+def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
+    write(tmp_path, GOOD)
+
+    def small() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2048, 2048))
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("fleetform"), "render"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=small,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert (
+        "rendered/prod/default/helper.yaml: error: cannot be written: File too large" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+    whole = fleetform("render", "--out", "whole", cwd=tmp_path)
+    assert whole.code == 0
+    expected = snapshot(tmp_path / "whole/rendered/prod")
+    for name, content in snapshot(tmp_path / "rendered/prod").items():
+        assert name.startswith(".") or content == expected[name]
+    assert fleetform("render", cwd=tmp_path).code == 0
+    assert snapshot(tmp_path / "rendered/prod") == expected
