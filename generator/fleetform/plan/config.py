@@ -11,6 +11,7 @@ from fleetform.plan.secrets import SecretFiles
 from fleetform.plan.tools import mcp_servers, present, tls_files, tools
 from fleetform.resolve import hosts
 from fleetform.resolve.ports import HTTP_PORT, METRICS_PORT
+from fleetform.resolve.switches import tls_is_on
 from fleetform.rules.agents import FILESYSTEM
 from fleetform.rules.resources import MARGIN
 
@@ -128,7 +129,9 @@ def _memory(
     if server is not None:
         host = hosts.written_out(fleet, owner.namespace, server.host or "")
         own = _redis(server, secrets) if store.type == "redis" else _postgres(server, secrets)
-        return present(type=store.type, host=host, **own, policy=policy)
+        # An empty `tls` is TLS with public CAs: it must not go the way of other empty members.
+        tls = _store_tls(server.tls, secrets)
+        return {**present(type=store.type, host=host, **own), **tls, **present(policy=policy)}
     if store.type == "filesystem":
         path = store.filesystem.path if store.filesystem else FILESYSTEM
         return present(type="filesystem", path=path, policy=policy)
@@ -149,7 +152,7 @@ def _redis(redis: Redis, secrets: SecretFiles) -> dict[str, Any]:
         database=redis.database or None,
         username=redis.auth.username,
         password=secrets.file(redis.auth.secret_ref) if redis.auth.secret_ref else None,
-    ) | _store_tls(redis.tls, secrets)
+    )
 
 
 def _postgres(postgres: Postgres, secrets: SecretFiles) -> dict[str, Any]:
@@ -160,12 +163,12 @@ def _postgres(postgres: Postgres, secrets: SecretFiles) -> dict[str, Any]:
         password=secrets.file(postgres.password_secret_ref)
         if postgres.password_secret_ref
         else None,
-    ) | _store_tls(postgres.tls, secrets)
+    )
 
 
 def _store_tls(tls: StoreTls, secrets: SecretFiles) -> dict[str, Any]:
     """Return the `tls` member; for a store it means TLS by being there, even empty."""
-    if not tls.enabled:
+    if not tls_is_on(tls):
         return {}
     files: dict[str, Any] = {}
     if tls.secret_ref:

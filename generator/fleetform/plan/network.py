@@ -186,7 +186,7 @@ def to_peer(
     fleet: Fleet, owner: Resolved, peer: Peer, path: Path, traffic: Traffic
 ) -> Iterator[Problem]:
     """Allow a destination that `network.allowTo` names."""
-    if peer.host:
+    if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
             yield from to_host(fleet, owner, peer.host, port, path, traffic)
         return

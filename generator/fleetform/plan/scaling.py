@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import view
 from fleetform.plan.model import Autoscaler, Keda, KedaTrigger
 from fleetform.plan.names import fit
+from fleetform.resolve.switches import keda_is_on
 
 if TYPE_CHECKING:
     from fleetform.models.scaling import Behavior, Metric, Scaling, Trigger
@@ -49,7 +50,7 @@ def decide(name: str, scaling: Scaling) -> Scale:
     """Return who scales a workload, and between which bounds."""
     low = 1 if scaling.min_replicas is None else scaling.min_replicas
     high = max(low, 1) if scaling.max_replicas is None else scaling.max_replicas
-    if scaling.keda is not None and scaling.keda.enabled:
+    if scaling.keda is not None and keda_is_on(scaling):
         return Scale(None, None, _keda(name, scaling, scaling.keda, low, high), high)
     if high <= low:
         return Scale(low, None, None, low)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.resolve.names import STORE_IMAGES
 from fleetform.resolve.ports import STORE_PORTS
 
 if TYPE_CHECKING:
@@ -13,12 +14,6 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Container, Workload
     from fleetform.resolve import Resolved
 
-# PostgreSQL of Debian: initdb wants its user in /etc/passwd, and only there the image sees to it
-# for a user id that is not its own.
-IMAGES = {
-    "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
-    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
-}
 DATA = {"redis": "/data", "postgres": "/var/lib/postgresql"}
 PASSWORD = {"redis": "REDIS_PASSWORD", "postgres": "POSTGRES_PASSWORD"}
 
@@ -32,7 +27,7 @@ def container(resolved: Resolved) -> Container:
     kind = spec.type
     ports = [{"name": kind, "containerPort": STORE_PORTS[kind]}]
     stock: Container = view.make(
-        "MemoryStore", "Container", {"image": IMAGES[kind], "ports": ports}
+        "MemoryStore", "Container", {"image": STORE_IMAGES[kind], "ports": ports}
     )
     return stock
 

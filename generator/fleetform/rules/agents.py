@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fleetform.models.agent import ToolUse
     from fleetform.rules import AgentUses
 
+METRICS_PATH = "/metrics"
+"""Where the generic runtime serves its metrics."""
 FILESYSTEM = "/var/lib/fleetform"
 """Where conversations are files, unless the spec says otherwise."""
 
@@ -25,8 +27,6 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     for agent in fleet.of("Agent"):
         if agent.spec.container is None:
             yield from _generic(fleet, agent, uses[agent.key])
-        else:
-            yield from _own_image(agent)
 
 
 def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
@@ -59,6 +59,13 @@ def _generic(fleet: Fleet, agent: Resolved, uses: Uses) -> Iterator[Problem]:
             "port-taken",
             f"{HTTP_PORT} is the port of the agent's own API",
             hint="choose another port; 9090 is the default",
+        )
+    if spec.observability.metrics.path != METRICS_PATH:
+        yield agent.problem(
+            ("spec", "observability", "metrics", "path"),
+            "wrong-path",
+            f"the generic runtime serves its metrics at {METRICS_PATH}: Prometheus would find nothing here",
+            hint="remove `path`",
         )
     yield from _tracing(fleet, agent)
     yield from _unserved(agent, uses)
@@ -220,19 +227,6 @@ def _unserved(agent: Resolved, uses: Uses) -> Iterator[Problem]:
                 f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
                 hint="offer it as an MCPServer or an api Tool meanwhile",
                 severity="warning",
-            )
-
-
-def _own_image(agent: Resolved) -> Iterator[Problem]:
-    for field in ("systemPrompt", "model", "modelConfig", "memory", "rateLimits"):
-        if field in agent.tree["spec"]:
-            yield agent.problem(
-                ("spec", field),
-                "not-used",
-                f"`{field}` is for the generic runtime; this agent runs its own image",
-                hint="pass it as `env` or `container.configFiles`, or remove `container`",
-                severity="warning",
-                key=True,
             )
 
 

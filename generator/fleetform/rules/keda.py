@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform import quantity
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -93,8 +94,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     for kind in ("Agent", "MCPServer"):
         for resolved in fleet.of(kind):
-            keda = resolved.spec.scaling.keda
-            if keda is not None and keda.enabled:
+            if keda_is_on(resolved.spec.scaling):
                 yield from _keda(fleet, resolved)
 
 

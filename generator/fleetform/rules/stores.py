@@ -10,6 +10,7 @@ from fleetform.features import LONG_TERM_MEMORY, SUMMARISATION, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
+from fleetform.resolve.switches import tls_is_on
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def _provision(store: Resolved) -> Iterator[Problem]:
     if spec.provision is None or not spec.provision.enabled:
         return
     path: Path = ("spec", "provision")
+    server = getattr(spec, spec.type) if spec.type in ("redis", "postgres") else None
     if spec.type not in ("redis", "postgres"):
         yield store.problem(
             path,
@@ -73,17 +75,13 @@ def _provision(store: Resolved) -> Iterator[Problem]:
             hint="set `postgres.passwordSecretRef`",
             key=True,
         )
-    elif (
-        spec.type == "redis"
-        and spec.redis is not None
-        and spec.redis.tls.enabled
-        and is_set(store, path)
-    ):
+    elif is_set(store, path) and server is not None and tls_is_on(server.tls):
+        name = {"redis": "Redis", "postgres": "PostgreSQL server"}[spec.type]
         yield store.problem(
-            ("spec", "redis", "tls"),
+            ("spec", spec.type, "tls"),
             "contradiction",
-            "the provisioned Redis speaks no TLS",
-            hint="set `redis.tls: null` in the patch that provisions it",
+            f"the provisioned {name} speaks no TLS",
+            hint=f"set `{spec.type}.tls: null` in the patch that provisions it",
             key=True,
         )
 
