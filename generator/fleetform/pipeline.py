@@ -11,7 +11,7 @@ from fleetform import kinds
 from fleetform.check import check
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
-from fleetform.parse import LOST
+from fleetform.parse import LOST, Loaded
 from fleetform.platforms.kubernetes.kinds import EMITTED_BY
 from fleetform.problems import Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
@@ -37,7 +37,11 @@ class Sources:
 
 def read(paths: Sequence[Path]) -> Sources:
     """Load, translate and check files and folders."""
-    loaded = load(paths)
+    return checked(load(paths))
+
+
+def checked(loaded: Loaded) -> Sources:
+    """Translate and check what files hold."""
     documents, said = translate(loaded.documents, EMITTED_BY)
     sources = Sources(problems=[*loaded.problems, *said])
     places = {_place(problem) for problem in loaded.problems}
@@ -158,13 +162,19 @@ def judged(
     specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
 ) -> tuple[Build | None, list[Problem]]:
     """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
+    return assembled(specs, read([environments]), name, str(environments), targets)
+
+
+def assembled(
+    specs: Sources, spaces: Sources, name: str, folder: str, targets: Sequence[str] = ()
+) -> tuple[Build | None, list[Problem]]:
+    """Return the same of sources that are read already; `folder` is where environments are, for messages."""
     from fleetform.platforms.kubernetes import objects  # noqa: PLC0415
     from fleetform.platforms.kubernetes.objects import patches  # noqa: PLC0415
     from fleetform.platforms.kubernetes.targets import problems as refused  # noqa: PLC0415
     from fleetform.platforms.kubernetes.targets.build import Build  # noqa: PLC0415
 
-    spaces = read([environments])
-    fleet, problems = fleet_of(specs, spaces, name, str(environments), targets)
+    fleet, problems = fleet_of(specs, spaces, name, folder, targets)
     plan, problems = planned(fleet, problems)
     if fleet is None or plan is None:
         return None, problems

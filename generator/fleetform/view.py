@@ -86,14 +86,14 @@ def replace(piece: Any, **values: Any) -> Any:
 
 
 def overlay(lower: Any, upper: Any) -> Any:
-    """Return `lower` with what `upper` sets; views in views field by field."""
+    """Return `lower` with what `upper` sets; views in views field by field, other values replace."""
     if lower is None or upper is None:
         return upper if lower is None else lower
-    update = {}
-    for name in given(upper):
-        value, below = getattr(upper, name), getattr(lower, name, None)
-        both = isinstance(value, View) and isinstance(below, View)
-        update[name] = overlay(below, value) if both else value
+    if not (isinstance(lower, View) and isinstance(upper, View)):
+        return upper
+    update = {
+        name: overlay(getattr(lower, name, None), getattr(upper, name)) for name in given(upper)
+    }
     return replace(lower, **update)
 
 

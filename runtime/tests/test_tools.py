@@ -80,6 +80,17 @@ async def test_bodies_credentials_and_keys_are_sent(tmp_path):
     assert first["headers"]["Idempotency-Key"] == second["headers"]["Idempotency-Key"]
 
 
+@pytest.mark.parametrize(("method", "tries"), [("POST", 1), ("PATCH", 1), ("PUT", 3)])
+async def test_without_a_key_nothing_is_repeated_that_would_be_done_twice(method, tries):
+    fields = {"method": method, "retries": 2, "idempotencyKey": False}
+    async with upstream(answers((503, "", {"Retry-After": "0"}))) as server:
+        async with serving(tools=[tool(server.url, **fields)]) as client:
+            call = await result(client, {})
+    assert not call["ok"]
+    assert len(server.requests) == tries
+    assert all("Idempotency-Key" not in sent["headers"] for sent in server.requests)
+
+
 @pytest.mark.parametrize(
     ("auth", "header", "value"),
     [

@@ -153,9 +153,12 @@ Prompt = Annotated[str, StringConstraints(max_length=1_000_000)]
 class AgentSpec(Workload):
     """An agent: prompt, model, tools, memory, and how it runs."""
 
-    display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
+    display_name: str | None = optional(
+        "Name for people; with an image of your own, only agents that use it as a tool show it. Default: the name.",
+        max_length=253,
+    )
     description: str | None = optional(
-        "What it does; other agents read it. Default: none.", max_length=4096
+        "What it does; agents that use it as a tool read it. Default: none.", max_length=4096
     )
     extends: Names | None = optional(
         "Templates (or agents) to build on, later ones win. Default: none."

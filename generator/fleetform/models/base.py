@@ -166,8 +166,9 @@ class Metadata(Spec):
     )
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels put on every object and pod of this spec. Default: none.",
+        description="Labels put on every object and pod of this spec; of a kind that renders none they are for people and for patches that select by them. Default: none.",
     )
     annotations: dict[LabelKey, str] = Field(
-        default_factory=dict, description="Annotations put on the workload object. Default: none."
+        default_factory=dict,
+        description="Annotations put on the workload object; of a kind that renders none they are for people. Default: none.",
     )

@@ -53,7 +53,10 @@ class McpAccess(Spec):
 class McpServerSpec(McpAccess, Workload):
     """A server at a URL, or one that is deployed from a container."""
 
-    description: str | None = optional("What it is for. Default: none.", max_length=4096)
+    description: str | None = optional(
+        "What it is for, for people who read the spec; rendered nowhere. Default: none.",
+        max_length=4096,
+    )
     url: Url | None = optional("Where the server is. Default: the Service of `container`.")
 
 

@@ -39,7 +39,9 @@ class SecretName(Spec):
 class StoreTls(Spec):
     """TLS towards a store."""
 
-    enabled: bool = Field(default=False, description="Whether the connection is encrypted.")
+    enabled: bool | None = optional(
+        "Whether the connection is encrypted. Default: true when another field of `tls` is set."
+    )
     secret_ref: SecretName | None = optional(
         "Secret with `ca.crt`, `tls.crt` and `tls.key`. Default: public CAs, no client certificate."
     )
@@ -63,9 +65,9 @@ class Redis(Spec):
     """A Redis server."""
 
     host: Host | None = optional(
-        "Host name. No default, unless the environment provisions the store."
+        "Host name. No default; a server that the environment provisions has its own."
     )
-    port: Port = Field(default=6379, description="Port number.")
+    port: Port = Field(default=6379, description="Port number; a provisioned server has its own.")
     database: int = Field(default=0, description="Database number.", ge=0, le=65535)
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
     auth: RedisAuth = Field(default_factory=RedisAuth, description="Sign-in.")
@@ -75,9 +77,9 @@ class Postgres(Spec):
     """A PostgreSQL server."""
 
     host: Host | None = optional(
-        "Host name. No default, unless the environment provisions the store."
+        "Host name. No default; a server that the environment provisions has its own."
     )
-    port: Port = Field(default=5432, description="Port number.")
+    port: Port = Field(default=5432, description="Port number; a provisioned server has its own.")
     database: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
     ] = Field(default="fleetform", description="Database name.")
@@ -181,7 +183,10 @@ class Provision(Spec):
 class MemoryStoreSpec(Storage):
     """A store that agents refer to by name."""
 
-    description: str | None = optional("What it is for. Default: none.", max_length=4096)
+    description: str | None = optional(
+        "What it is for, for people who read the spec; rendered nowhere. Default: none.",
+        max_length=4096,
+    )
     provision: Provision | None = optional(
         "A server in the cluster, for development. Default: the store exists already."
     )

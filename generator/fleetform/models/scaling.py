@@ -141,7 +141,9 @@ class Trigger(Spec):
 class Keda(Spec):
     """Scaling by KEDA in place of a HorizontalPodAutoscaler."""
 
-    enabled: bool = Field(default=False, description="Whether a ScaledObject is made.")
+    enabled: bool | None = optional(
+        "Whether a ScaledObject is made. Default: true when there are `triggers`."
+    )
     triggers: list[Trigger] = Field(
         default_factory=list,
         description="Triggers; at least one, or cpu/memory metrics beside them.",

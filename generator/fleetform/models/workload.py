@@ -38,7 +38,7 @@ class Image(Spec):
         max_length=255,
     )
     tag: str | None = optional(
-        "Tag. Default: the environment's, for an image that it pins.",
+        "Tag. An environment that pins the image wins. Default: the environment's.",
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
     )
     digest: str | None = optional(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from fleetform.plan.model import Scale, SecretRef, Trigger
+from fleetform.resolve.switches import keda_is_on
 
 if TYPE_CHECKING:
     from fleetform.models.scaling import Metric, Scaling
@@ -20,7 +21,7 @@ def scale(scaling: Scaling) -> Scale:
     high = max(low, 1) if scaling.max_replicas is None else scaling.max_replicas
     load = tuple(_load(scaling.metrics or ()))
     keda = scaling.keda
-    if keda is not None and keda.enabled:
+    if keda is not None and keda_is_on(scaling):
         return Scale(low, high, (*map(_trigger, keda.triggers), *load), events=True)
     if high <= low:
         return Scale(low, low)

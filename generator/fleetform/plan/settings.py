@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import contract, view
 from fleetform.plan.model import Files
 from fleetform.plan.present import present, secret_of
-from fleetform.plan.stores import STORES
+from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import mcp_servers, tls_files, tools
 from fleetform.resolve import hosts
 
@@ -104,7 +104,9 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     section = getattr(store, kind) if kind in STORES else None
     if section is not None:
         host = hosts.written_out(fleet, owner.namespace, section.host or "")
-        return present(type=kind, host=host, **STORES[kind].settings(section), policy=policy)
+        own = present(type=kind, host=host, **STORES[kind].settings(section))
+        # An empty `tls` is TLS with public CAs: it must not go the way of other empty members.
+        return {**own, **tls(section.tls), **present(policy=policy)}
     if kind == "filesystem":
         path = store.filesystem.path if store.filesystem else contract.SESSIONS
         return present(type=kind, path=path, policy=policy)

@@ -12,6 +12,8 @@ from fleetform import view
 from fleetform.contract import STORE_PORTS
 from fleetform.plan.model import FromVariable, SecretPath, SecretRef, Variable
 from fleetform.plan.present import present, secret_of
+from fleetform.resolve.names import STORE_IMAGES
+from fleetform.resolve.switches import tls_is_on
 
 if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
@@ -21,10 +23,8 @@ if TYPE_CHECKING:
 
 
 class Store(NamedTuple):
-    """A type of store: its stock image, and what its server and its clients are told."""
+    """A type of store: what its server and its clients are told; resolve/names.py has its image."""
 
-    repository: str
-    tag: str
     data: str
     """Where the image keeps its data."""
     password: str
@@ -32,7 +32,7 @@ class Store(NamedTuple):
     secret: Callable[[Any], SecretKey | None]
     """Its section of a spec → the password."""
     settings: Callable[[Any], dict[str, Any]]
-    """Its section of a spec → what agent.json says beside type, host and policy."""
+    """Its section of a spec → what agent.json says beside type, host, TLS and policy."""
     env: Callable[[Any], tuple[Variable, ...]] = lambda _: ()
     """Its section of a spec → variables of the server beside the password."""
     args: Callable[[bool, SecretKey | None], tuple[str | FromVariable, ...]] = lambda *_: ()
@@ -50,7 +50,7 @@ def _redis(redis: Redis) -> dict[str, Any]:
         database=redis.database or None,
         username=redis.auth.username,
         password=secret_of(redis.auth.secret_ref) if redis.auth.secret_ref else None,
-    ) | _tls(redis.tls)
+    )
 
 
 def _redis_args(kept: bool, secret: SecretKey | None) -> tuple[str | FromVariable, ...]:
@@ -67,7 +67,7 @@ def _postgres(postgres: Postgres) -> dict[str, Any]:
         database=postgres.database,
         username=postgres.username,
         password=secret_of(postgres.password_secret_ref) if postgres.password_secret_ref else None,
-    ) | _tls(postgres.tls)
+    )
 
 
 def _postgres_env(postgres: Postgres) -> tuple[Variable, ...]:
@@ -78,37 +78,31 @@ def _postgres_env(postgres: Postgres) -> tuple[Variable, ...]:
     )
 
 
-def _tls(tls: StoreTls) -> dict[str, Any]:
+def tls(given: StoreTls) -> dict[str, Any]:
     """Return the `tls` member; for a store it means TLS by being there, even empty."""
-    if not tls.enabled:
+    if not tls_is_on(given):
         return {}
     files: dict[str, Any] = {}
-    if tls.secret_ref:
-        name = tls.secret_ref.name
+    if given.secret_ref:
+        name = given.secret_ref.name
         files = {"caFile": SecretPath(name, "ca.crt")}
-        if tls.client_certificate:
+        if given.client_certificate:
             files["certFile"] = SecretPath(name, "tls.crt")
             files["keyFile"] = SecretPath(name, "tls.key")
-    if tls.insecure_skip_verify:
+    if given.insecure_skip_verify:
         files["insecureSkipVerify"] = True
     return {"tls": files}
 
 
 STORES = {
     "redis": Store(
-        repository="docker.io/library/redis",
-        tag="8.2.3-alpine",
         data="/data",
         password="REDIS_PASSWORD",  # noqa: S106 - the name of a variable
         secret=lambda redis: redis.auth.secret_ref,
         settings=_redis,
         args=_redis_args,
     ),
-    # Debian's: initdb wants its user in /etc/passwd, and only there the image sees to it for a user
-    # id that is not its own.
     "postgres": Store(
-        repository="docker.io/library/postgres",
-        tag="18.1-bookworm",
         data="/var/lib/postgresql",
         password="POSTGRES_PASSWORD",  # noqa: S106 - the name of a variable
         secret=lambda postgres: postgres.password_secret_ref,
@@ -124,7 +118,7 @@ STORES = {
 
 def container(resolved: Resolved[MemoryStoreSpec]) -> Container:
     """Return the container of a store's server: the spec's own, else the stock image of its type."""
-    store, provision = _store(resolved), resolved.spec.provision
+    provision = resolved.spec.provision
     if provision is not None and provision.container is not None:
         return provision.container
     kind = resolved.spec.type or ""
@@ -132,7 +126,7 @@ def container(resolved: Resolved[MemoryStoreSpec]) -> Container:
         "MemoryStore",
         "Container",
         {
-            "image": {"repository": store.repository, "tag": store.tag},
+            "image": STORE_IMAGES[kind],
             "ports": [{"name": kind, "containerPort": STORE_PORTS[kind]}],
         },
     )

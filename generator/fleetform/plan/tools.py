@@ -91,6 +91,7 @@ def _api_tool(
         output=tool.spec.output,
         timeoutSeconds=seconds(api.timeout),
         retries=api.retries or None,
+        idempotencyKey=None if api.idempotency_key else False,
     )
 
 

@@ -185,7 +185,7 @@ def _to_workload(
 
 def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
     """Allow a destination that `network.allowTo` names."""
-    if peer.host:
+    if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
             yield from _to_host(fleet, draft, draft.resolved, peer.host, port, path)
         return

@@ -61,6 +61,8 @@ class Fleet:
     environment: EnvironmentSpec
     environment_name: str
     environment_tree: Map
+    environment_own: Map
+    """The environment's own document, without what it extends."""
     catalog: Catalog
     specs: dict[str, dict[Key, Resolved[Any]]] = field(default_factory=dict)
     spaces: frozenset[str] = frozenset()
@@ -111,7 +113,7 @@ def resolve(
     typed = _typed("Environment", without_nulls(tree), problems)
     if typed is None:
         return None, problems
-    fleet = Fleet(typed.spec, chain[-1].name, tree, catalog)
+    fleet = Fleet(typed.spec, chain[-1].name, tree, chain[-1].tree, catalog)
     fleet.targets = tuple(dict.fromkeys(targets or typed.spec.targets))
     used: set[int] = set()
     for kind in kinds.FLEET:

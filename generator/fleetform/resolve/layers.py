@@ -154,3 +154,21 @@ def _matches(patch: Map, document: SpecDocument) -> bool:
     labels = at(document.tree, ("metadata", "labels"), {}) or {}
     wanted = target.get("labels") or {}
     return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def extended(catalog: Catalog) -> set[tuple[str, str]]:
+    """Return the keys of the templates that some agent builds on, directly or through another one."""
+    found: set[tuple[str, str]] = set()
+    todo = [document for _, document in catalog.of("Agent")]
+    while todo:
+        document = todo.pop()
+        for _, name in _extends(document.tree):
+            base = _base(catalog, document, name)
+            if base is not None and base.kind == "AgentTemplate":
+                key = namespace_of(base), base.name
+                if key not in found:
+                    found.add(key)
+                    todo.append(base)
+            elif base is not None and base.kind == "Agent":
+                continue  # it is in the list by itself
+    return found

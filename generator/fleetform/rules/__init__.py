@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleetform.problems import Problem
+from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet
 from fleetform.resolve.references import Uses
 from fleetform.rules import (
@@ -12,6 +12,7 @@ from fleetform.rules import (
     credentials,
     environments,
     graphs,
+    idle,
     json_schemas,
     metadata,
     pods,
@@ -39,12 +40,14 @@ RULES = (
     urls.rules,
     graphs.rules,
     workflows.rules,
+    idle.rules,
 )
 
 
 def problems(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield every Problem of a fleet; `uses` holds the agents' references by their keys."""
-    for found in uses.values():
-        yield from found.problems
-    for rule in RULES:
-        yield from rule(fleet, uses)
+    said = [problem for found in uses.values() for problem in found.problems]
+    said += (problem for rule in RULES for problem in rule(fleet, uses))
+    yield from said
+    if not errors(said):
+        yield from idle.unused(fleet, uses)

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, ToolUse
     from fleetform.rules import AgentUses
 
+METRICS_PATH = "/metrics"
+"""Where the generic runtime serves its metrics."""
+
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what keeps an agent from starting, losing nothing and being safe."""
     for agent in fleet.of(kinds.AGENT):
         if agent.spec.container is None:
             yield from _generic(fleet, agent, uses[agent.key])
-        else:
-            yield from _own_image(agent)
 
 
 def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
@@ -56,6 +57,13 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             "port-taken",
             f"{HTTP_PORT} is the port of the agent's own API",
             hint="choose another port; 9090 is the default",
+        )
+    if spec.observability.metrics.path != METRICS_PATH:
+        yield agent.problem(
+            ("spec", "observability", "metrics", "path"),
+            "wrong-path",
+            f"the generic runtime serves its metrics at {METRICS_PATH}: Prometheus would find nothing here",
+            hint="remove `path`",
         )
     yield from _tracing(fleet, agent)
     yield from _unserved(agent, uses)
@@ -216,19 +224,6 @@ def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
                 f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
                 hint="offer it as an MCPServer or an api Tool meanwhile",
                 severity="warning",
-            )
-
-
-def _own_image(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
-    for field in ("systemPrompt", "model", "modelConfig", "memory", "rateLimits"):
-        if field in agent.tree["spec"]:
-            yield agent.problem(
-                ("spec", field),
-                "not-used",
-                f"`{field}` is for the generic runtime; this agent runs its own image",
-                hint="pass it as `env` or `container.configFiles`, or remove `container`",
-                severity="warning",
-                key=True,
             )
 
 

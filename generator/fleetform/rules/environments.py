@@ -14,18 +14,21 @@ from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
+from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import Path, at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 _PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
+_KEY_PLACEHOLDERS = frozenset({"provider", "namespace"})
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is missing in the environment, for itself or for a spec."""
     del uses
     yield from secret_store(fleet)
+    yield from _model_keys(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     for kind in kinds.CALLABLE:
@@ -83,6 +86,19 @@ def secret_store(fleet: Fleet) -> Iterator[Problem]:
             hint="known: {environment}, {namespace}, {name}",
         )
     yield from _remote_key(fleet)
+
+
+def _model_keys(fleet: Fleet) -> Iterator[Problem]:
+    text = fleet.environment.secrets.model_keys.name
+    unknown = {*re.findall(r"\{([^{}]*)\}", text)} - _KEY_PLACEHOLDERS
+    if unknown or text.count("{") != text.count("}"):
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "secrets", "modelKeys", "name"),
+            "bad-template",
+            f"`{text[:80]}` has an unknown placeholder",
+            hint="known: {provider}, {namespace}",
+        )
 
 
 REMOTE_FORMS = {
@@ -146,8 +162,7 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     """Yield what a workload asks of an environment that does not have it."""
     has = fleet.environment.capabilities
     spec = resolved.spec
-    keda = spec.scaling.keda
-    if keda is not None and keda.enabled and "keda" not in has:
+    if keda_is_on(spec.scaling) and "keda" not in has:
         yield _missing(resolved, ("spec", "scaling", "keda", "enabled"), "KEDA scaling", "keda")
     if spec.expose is not None:
         yield from _exposed(fleet, resolved)

@@ -11,6 +11,7 @@ from fleetform.contract import LONG_TERM_MEMORY, STORE_PORTS, SUMMARISATION, is_
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
+from fleetform.resolve.switches import tls_is_on
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     if spec.provision is None or not spec.provision.enabled:
         return
     path: Path = ("spec", "provision")
+    server = getattr(spec, spec.type) if spec.type in STORE_PORTS else None
     if spec.type not in STORE_PORTS:
         yield store.problem(
             path,
@@ -75,17 +77,13 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
             hint="set `postgres.passwordSecretRef`",
             key=True,
         )
-    elif (
-        spec.type == "redis"
-        and spec.redis is not None
-        and spec.redis.tls.enabled
-        and is_set(store, path)
-    ):
+    elif is_set(store, path) and server is not None and tls_is_on(server.tls):
+        name = {"redis": "Redis", "postgres": "PostgreSQL server"}[spec.type]
         yield store.problem(
-            ("spec", "redis", "tls"),
+            ("spec", spec.type, "tls"),
             "contradiction",
-            "the provisioned Redis speaks no TLS",
-            hint="set `redis.tls: null` in the patch that provisions it",
+            f"the provisioned {name} speaks no TLS",
+            hint=f"set `{spec.type}.tls: null` in the patch that provisions it",
             key=True,
         )
 

@@ -38,6 +38,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _server(server)
     for agent in fleet.of(kinds.AGENT):
         for number, use in enumerate(agent.spec.tools):
+            place: Path = ("spec", "tools", number, "authentication")
+            yield from authentication(agent, place, use.authentication)
             if use.endpoint and use.kind in ("Tool", "Agent"):
                 yield agent.problem(
                     ("spec", "tools", number, "kind"),
@@ -180,8 +182,11 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
 
 
 def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
-    """Yield what a sign-in lacks."""
-    if auth is None or auth.type == "none":
+    """Yield what a sign-in lacks, and what it says for another type."""
+    if auth is None:
+        return
+    yield from _of_other_types(owner, path, auth)
+    if auth.type == "none":
         return
     if auth.secret_ref is None:
         yield owner.problem(
@@ -202,6 +207,25 @@ def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Prob
                 "missing-field",
                 f"`{field}` is missing",
                 hint=f"add `{field}:`, as the type says",
+                key=True,
+            )
+
+
+def _of_other_types(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
+    for kind, field, value in (
+        ("basic", "username", auth.username),
+        ("header", "header", auth.header),
+        ("oauth2", "oauth2", auth.oauth2),
+        ("", "secretRef", auth.secret_ref if auth.type == "none" else None),
+    ):
+        if value is not None and auth.type != kind:
+            yield owner.problem(
+                (*path, field),
+                "contradiction",
+                f"`{field}` is set, but the type is `{auth.type}`",
+                hint="remove one of them",
+                # Switching a sign-in off is what an environment's patch may do.
+                severity="warning" if auth.type == "none" else "error",
                 key=True,
             )
 

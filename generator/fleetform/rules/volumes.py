@@ -35,7 +35,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for number, volume in enumerate(spec.volumes):
             path: Path = (*root, "volumes", number)
             yield from _volume(resolved, path, volume)
-            if volume.claim is not None and not spec.stateful:
+            if volume.claim is not None and not getattr(spec, "stateful", False):
                 first = claims.setdefault(
                     (resolved.namespace, volume.name), (resolved, volume.claim)
                 )

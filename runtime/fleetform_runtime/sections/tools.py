@@ -152,6 +152,11 @@ class ApiTool(_Tool):
         default=0,
         description="Repeats after 429, 5xx or a lost connection; default 0.",
     )
+    idempotency_key: bool = Field(
+        default=True,
+        description="Whether calls by methods other than GET carry a key; without one, POST and PATCH "
+        "are never repeated; default True.",
+    )
     idempotency_header: HeaderName = Field(
         default="Idempotency-Key",
         description="Header that carries a key of the call, the same on each repeat, on methods "

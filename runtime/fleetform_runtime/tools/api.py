@@ -43,6 +43,10 @@ def arguments_schema(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     return schema
 
 
+UNSAFE = frozenset({"POST", "PATCH"})
+"""Methods by which a second call does its work twice."""
+
+
 class HttpTool:
     """Call one endpoint."""
 
@@ -66,19 +70,24 @@ class HttpTool:
         """Send the request, again where that can help."""
         settings = self._settings
         url, headers, body = request(settings, arguments)
-        if settings.method != "GET":
+        if settings.idempotency_key and settings.method != "GET":
             headers[settings.idempotency_header] = context.key
         if context.traceparent:
             headers["traceparent"] = context.traceparent
         async with asyncio.timeout(settings.timeout_seconds):
             return await self._tried(url, headers, body)
 
+    @property
+    def _can_repeat(self) -> bool:
+        """Whether the service can tell a repeated call from a second one."""
+        return self._settings.idempotency_key or self._settings.method not in UNSAFE
+
     async def close(self) -> None:
         """Close the pool."""
         await self._outbound.close()
 
     async def _tried(self, url: str, headers: dict[str, str], body: bytes | None) -> str:
-        tries = self._settings.retries + 1
+        tries = 1 + (self._settings.retries if self._can_repeat else 0)
         for attempt in range(tries):
             is_last = attempt + 1 == tries
             pause: float | None = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform import kinds, quantity
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             keda = resolved.spec.scaling.keda
-            if keda is not None and keda.enabled:
+            if keda is not None and keda_is_on(resolved.spec.scaling):
                 yield from _keda(fleet, resolved, keda)
 
 

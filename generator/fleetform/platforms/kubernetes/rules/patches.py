@@ -9,6 +9,9 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import VERBATIM, Map, at, problem_at
 
+TAKES = {"from": ("move", "copy"), "value": ("add", "replace", "test")}
+"""Which operations of RFC 6902 take a member."""
+
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield object patches that say nothing, or two things."""
@@ -29,3 +32,15 @@ def _forms(tree: Map) -> Iterator[Problem]:
                 f"the patch has {'both forms' if given else 'neither `merge` nor `json6902`'}",
                 hint="give one of `merge` and `json6902`",
             )
+        for place, operation in enumerate(patch.get("json6902") or ()):
+            for member, operations in TAKES.items():
+                if member in operation and operation["op"] not in operations:
+                    yield problem_at(
+                        tree,
+                        ("spec", VERBATIM, number, "json6902", place, member),
+                        "not-used",
+                        f"`{member}` has no effect: `{operation['op']}` does not take it",
+                        hint="remove it",
+                        severity="warning",
+                        key=True,
+                    )

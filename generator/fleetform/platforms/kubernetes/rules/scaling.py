@@ -10,10 +10,11 @@ from fleetform.platforms.kubernetes.rules.keda import CANNOT_WAKE
 from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
-    from fleetform.models.scaling import MetricTarget, Scaling
+    from fleetform.models.scaling import Metric, MetricTarget, Scaling
     from fleetform.models.workload import Workload
 
 MAX_WINDOW = 3600
@@ -39,7 +40,7 @@ def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]
             f"minReplicas {low} is more than maxReplicas {high}",
             hint="lower the one or raise the other",
         )
-    keda = scaling.keda if scaling.keda and scaling.keda.enabled else None
+    keda = scaling.keda if keda_is_on(scaling) else None
     if low == 0 and keda is None:
         yield resolved.problem(
             path,
@@ -114,6 +115,7 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
                 key=True,
             )
             continue
+        yield from _of_other_types(resolved, path, metric)
         yield from _target(resolved, (*path, field, "target"), metric.type, own.target)
         if metric.type == "Resource":
             if own.name in seen:
@@ -124,6 +126,19 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
                     hint="remove one",
                 )
             seen.add(own.name)
+
+
+def _of_other_types(resolved: Resolved[Workload], path: Path, metric: Metric) -> Iterator[Problem]:
+    for kind in TARGETS:
+        field = kind.lower()
+        if kind != metric.type and getattr(metric, field) is not None:
+            yield resolved.problem(
+                (*path, field),
+                "contradiction",
+                f"`{field}` is set, but the type is {metric.type}",
+                hint="remove one of them",
+                key=True,
+            )
 
 
 def _target(

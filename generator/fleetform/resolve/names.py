@@ -1,0 +1,86 @@
+"""What the specs of a fleet name: images, model providers, hosts; by these an environment is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds
+from fleetform.resolve.hosts import destination, is_deployed, split
+from fleetform.tree import leaves
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet, Resolved
+
+# PostgreSQL of Debian: initdb wants its user in /etc/passwd, and only there the image sees to it
+# for a user id that is not its own.
+STORE_IMAGES = {
+    "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
+    "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
+}
+"""Stock image of a provisioned store by its type."""
+HOSTS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
+"""Fields that hold a URL; `host` holds the host itself."""
+
+
+def images(fleet: Fleet) -> set[str]:
+    """Return the repositories of images, as specs and the environment name them."""
+    return {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
+
+
+def _deployed(fleet: Fleet) -> Iterator[Resolved[Any]]:
+    for kind in kinds.WORKLOADS:
+        yield from filter(is_deployed, fleet.of(kind))
+
+
+def _images(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[str]:
+    spec: Any = resolved.spec.provision if resolved.kind == "MemoryStore" else resolved.spec
+    if spec.container is not None:
+        yield spec.container.image.repository
+    elif resolved.kind == "Agent":
+        yield fleet.environment.images.runtime
+    else:
+        yield STORE_IMAGES[resolved.spec.type]["repository"]
+    for extra in (*spec.pod_template.sidecars, *spec.pod_template.init_containers):
+        yield extra.image.repository
+
+
+def providers(fleet: Fleet) -> set[str]:
+    """Return the model providers that specs name."""
+    found = {config.spec.provider for config in fleet.of(kinds.MODEL_CONFIG)}
+    found |= {agent.spec.model.provider for agent in fleet.of(kinds.AGENT) if agent.spec.model}
+    return {name for name in found if name}
+
+
+def services(fleet: Fleet) -> set[str]:
+    """Return the hosts inside the cluster that specs name, in every way in which they may be written."""
+    found: set[str] = set()
+    for kind in kinds.FLEET:
+        for resolved in fleet.of(kind):
+            spaces = [resolved.namespace] if resolved.namespace else sorted(fleet.spaces)
+            for host in _hosts(resolved.tree):
+                found |= {name for space in spaces for name in _written(fleet, space, host)}
+    own = [fleet.environment.monitoring.otlp_endpoint]
+    own += [item.endpoint for item in fleet.environment.providers.values()]
+    for url in filter(None, own):
+        found |= {*_written(fleet, "", split(url)[0])}
+    return found
+
+
+def _hosts(tree: Any) -> Iterator[str]:
+    for path, value in leaves(tree):
+        if path and isinstance(value, str) and value:
+            if path[-1] == "host":
+                yield value
+            elif path[-1] in HOSTS:
+                yield split(value.replace("{", "").replace("}", ""))[0]
+
+
+def _written(fleet: Fleet, space: str, host: str) -> Iterator[str]:
+    found = destination(fleet, space, host, 0)
+    if found.namespace:
+        yield host
+        yield from (
+            f"{found.service}.{found.namespace}{suffix}"
+            for suffix in ("", ".svc", ".svc.cluster.local")
+        )

@@ -1,0 +1,24 @@
+"""Sections with a switch: on by what it says, and when it says nothing by what else is set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleetform import view
+
+if TYPE_CHECKING:
+    from fleetform.models.memory_store import StoreTls
+    from fleetform.models.scaling import Scaling
+
+
+def keda_is_on(scaling: Scaling) -> bool:
+    """Whether KEDA scales a workload: whoever writes triggers wants them, unless `enabled` is false."""
+    keda = scaling.keda
+    if keda is None:
+        return False
+    return bool(keda.triggers) if keda.enabled is None else keda.enabled
+
+
+def tls_is_on(tls: StoreTls) -> bool:
+    """Whether a store is reached by TLS: whoever sets anything of it wants it, unless `enabled` is false."""
+    return bool(view.given(tls)) if tls.enabled is None else tls.enabled

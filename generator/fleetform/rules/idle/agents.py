@@ -1,0 +1,116 @@
+"""Fields of agents that are for the generic runtime, for another kind of tool, or for another store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.problems import Severity
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.references import Uses
+from fleetform.rules.idle import stores
+from fleetform.rules.idle.fields import Field, given
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
+    from fleetform.rules import AgentUses
+
+GENERIC = (
+    *("systemPrompt", "modelConfig", "model", "models", "fallbacks", "memory", "rateLimits"),
+    "limits",
+)
+"""Fields of an agent that the generic runtime reads, and no image of one's own."""
+USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
+    "Tool": {
+        "allow": ("a Tool is one tool", "remove it", "warning"),
+        "capabilities": ("a Tool is one tool", "remove it", "warning"),
+        "description": (
+            "the model is told the Tool's own",
+            "set the Tool's `description`",
+            "warning",
+        ),
+        "transport": ("it is for MCP servers", "remove it", "warning"),
+        "authentication": (
+            "calls sign in as the Tool says",
+            "set the Tool's `api.authentication`",
+            "error",
+        ),
+    },
+    "MCPServer": {
+        "transport": ("the server's own `transport` counts", "set it at the MCPServer", "warning"),
+        "description": ("the server describes its tools itself", "remove it", "warning"),
+    },
+    "Agent": {
+        "allow": ("an agent is asked as a whole", "restrict that agent's own `tools`", "error"),
+        "capabilities": (
+            "an agent is asked as a whole",
+            "restrict that agent's own `tools`",
+            "error",
+        ),
+        "transport": ("it is for MCP servers", "remove it", "warning"),
+    },
+    "": {
+        "namespace": (
+            "hosts of `endpoint` are relative to the agent's namespace",
+            "write the namespace into `endpoint`",
+            "warning",
+        ),
+        "description": ("the server describes its tools itself", "remove it", "warning"),
+    },
+}
+"""Fields of a tool entry that have no effect, by the kind of what it names; empty: a server in place."""
+A = {
+    "Tool": "a Tool",
+    "MCPServer": "an MCPServer",
+    "Agent": "an Agent",
+    "": "an MCP server in place",
+}
+OWN_USES = ("allow", "capabilities", "description", "transport", "requiresApproval")
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what an agent says and its image, tools or store do not take."""
+    asked = {other.key for found in uses.values() for _, other in found.agents}
+    for agent in fleet.of(kinds.AGENT):
+        own = agent.spec.container is not None
+        why = "is for the generic runtime; this agent runs its own image" if own else ""
+        hint = "pass it as `env` or `container.configFiles`, or remove `container`"
+        yield from given(agent, ("spec",), GENERIC, why, hint)
+        why = why if agent.key not in asked else ""
+        yield from given(agent, ("spec",), ("auth",), why, hint)
+        yield from _tools(agent, uses[agent.key])
+        if not own:
+            yield from _memory(agent, uses[agent.key])
+
+
+def _tools(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
+    named = [*uses.tools, *uses.servers, *uses.agents]
+    kinds = {id(use): other.kind for use, other in named}
+    kinds |= {id(use): "" for use in uses.inline_servers}
+    for number, use in enumerate(agent.spec.tools):
+        kind, base = kinds.get(id(use)), ("spec", "tools", number)
+        if kind is None:
+            continue
+        if agent.spec.container is not None:
+            why = "the image decides how it calls its tools; the entry opens the network to them"
+            yield from given(agent, base, OWN_USES, why, "remove it")
+            sign_in = use.authentication
+            if sign_in is None or sign_in.oauth2 is None:
+                why = "an image of your own signs in by itself"
+                hint = "pass the secret as `env`, or mount it as a volume"
+                yield from given(agent, base, ("authentication",), why, hint)
+            continue
+        names = [name for name in (*OWN_USES, "authentication") if name not in USES[kind]]
+        yield from given(agent, base, names, "", "")
+        for name, (why, hint, severity) in USES[kind].items():
+            yield from given(
+                agent, base, (name,), f"`{use.name}` is {A[kind]}: {why}", hint, severity
+            )
+
+
+def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
+    if uses.memory is None:
+        return
+    base = ("spec", "memory")
+    yield from stores.sections(agent, base, uses.memory)

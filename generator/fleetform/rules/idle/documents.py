@@ -1,0 +1,83 @@
+"""Whole documents from which nothing is rendered: kinds that are only checked yet, and what nobody refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds
+from fleetform.contract import has_tool
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.layers import extended
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+NOT_RUN = ("Workflow", "WorkflowRun")
+"""Kinds that the runtime does not run yet."""
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield documents of which the runtime serves nothing yet."""
+    for kind in NOT_RUN:
+        for resolved in fleet.of(kind):
+            yield resolved.problem(
+                ("spec",),
+                "not-rendered",
+                f"nothing runs a {kind} yet: it is checked, and nothing is rendered from it",
+                hint="nothing to do: it takes effect once the runtime runs workflows",
+                severity="warning",
+                key=True,
+            )
+    for tool in fleet.of(kinds.TOOL):
+        if not has_tool(tool.spec.type):
+            yield tool.problem(
+                ("spec",),
+                "not-rendered",
+                f"the runtime does not serve {tool.spec.type} tools yet: nothing is rendered from this one",
+                hint="offer it as an MCPServer or an api Tool meanwhile",
+                severity="note",
+                key=True,
+            )
+
+
+def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield documents that only serve others, and that nobody refers to."""
+    found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
+    found |= {id(use.store) for use in uses.values() if use.store is not None}
+    named = _models(fleet)
+    for kind in ("AgentTemplate", "ModelConfig", "Tool", "MCPServer", "MemoryStore"):
+        for resolved in fleet.of(kind):
+            if kind == "AgentTemplate":
+                used = resolved.key in extended(fleet.catalog)
+            elif kind == "ModelConfig":
+                used = id(resolved) in named
+            else:
+                unserved = kind == "Tool" and not has_tool(resolved.spec.type)
+                used = id(resolved) in found or unserved  # of which all is said already
+                used = used or (kind != "Tool" and is_deployed(resolved))
+            if not used:
+                yield resolved.problem(
+                    ("spec",),
+                    "not-rendered",
+                    f"no agent {'extends' if kind == 'AgentTemplate' else 'uses'} this {kind}: nothing is rendered from it",
+                    hint="name it in an agent, or remove it",
+                    severity="note",
+                    key=True,
+                )
+
+
+def _models(fleet: Fleet) -> set[int]:
+    """Return the ModelConfigs that agents on the generic runtime name."""
+    found: set[int] = set()
+    for agent in fleet.of(kinds.AGENT):
+        spec = agent.spec
+        if spec.container is None:
+            names = [spec.model_config_ref, *(spec.models or ()), *(spec.fallbacks or ())]
+            configs: list[Resolved[Any] | None] = [
+                fleet.find("ModelConfig", agent.namespace, name) for name in names if name
+            ]
+            found |= {id(item) for item in configs if item is not None}
+    return found

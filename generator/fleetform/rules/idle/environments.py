@@ -1,0 +1,236 @@
+"""What an environment says and nothing asks for: keys that match nothing, and settings of what is not there.
+
+What an environment inherits may serve another one that extends the same base: only what its own document
+says is judged, and of what it inherits the keys that are all but certainly misspelt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, NamedTuple
+
+from fleetform.kinds import WORKLOADS
+from fleetform.problems import Problem, Severity, did_you_mean
+from fleetform.resolve import Fleet, names
+from fleetform.rules.idle.delivery import delivery
+from fleetform.rules.idle.rows import Row
+from fleetform.tree import Path, at, problem_at
+
+if TYPE_CHECKING:
+    from fleetform.models.environment import Secrets, SecretStore
+    from fleetform.rules import AgentUses
+
+
+class Keys(NamedTuple):
+    """A map of an environment, the keys that something asks for, and in words what does."""
+
+    path: Path
+    known: Iterable[str]
+    what: str
+    noun: str
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield keys that match nothing, and settings that nothing asks for."""
+    del uses
+    yield from _said(fleet, (*_secrets(fleet), *delivery(fleet)))
+    if fleet.catalog.complete and not fleet.catalog.broken:
+        yield from _defaults(fleet)
+        for keys in _maps(fleet):
+            yield from _unmatched(fleet, keys)
+
+
+def facts(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield facts about the cluster that no spec asks for."""
+    yield from _said(fleet, _facts(fleet, uses))
+
+
+def _said(fleet: Fleet, rows: Iterable[Row]) -> Iterator[Problem]:
+    for row in rows:
+        if not row.used and at(fleet.environment_own, row.path) not in (None, {}, []):
+            yield problem_at(
+                fleet.environment_tree,
+                row.path,
+                "not-used",
+                f"`{row.path[-1]}` has no effect: {row.why}",
+                hint=row.hint,
+                severity=row.severity,
+                key=True,
+            )
+
+
+def _maps(fleet: Fleet) -> Iterator[Keys]:
+    environment = fleet.environment
+    # The runtime is pinned for the agents to come as well.
+    images = {*names.images(fleet), environment.images.runtime}
+    yield Keys(("spec", "images", "pins"), images, "no pod runs the image", "images")
+    yield Keys(
+        ("spec", "providers"), names.providers(fleet), "no model is of the provider", "providers"
+    )
+    spaces = fleet.spaces | {space for known in fleet.specs.values() for space, _ in known if space}
+    yield Keys(("spec", "namespaces", "map"), spaces, "no spec is in the namespace", "namespaces")
+    if environment.network.services:
+        hosts = names.services(fleet)
+        yield Keys(("spec", "network", "services"), hosts, "no spec calls the Service", "Services")
+
+
+def _unmatched(fleet: Fleet, keys: Keys) -> Iterator[Problem]:
+    known = {*keys.known}
+    for key in at(fleet.environment_tree, keys.path, {}):
+        if key in known:
+            continue
+        path = (*keys.path, key)
+        near = _near(fleet, key, known)
+        if not near and at(fleet.environment_own, path) is None:
+            continue
+        yield problem_at(
+            fleet.environment_tree,
+            path,
+            "idle-key",
+            f"the key `{key[:80]}` matches nothing: {keys.what}",
+            hint=f"did you mean `{near}`?" if near else did_you_mean("", known, noun=keys.noun),
+            severity="warning",
+            key=True,
+        )
+
+
+def _near(fleet: Fleet, key: str, known: set[str]) -> str:
+    """Return the name that a key all but is: without the registry, the tag or a letter."""
+    registry = fleet.environment.images.registry
+    bare = key.removeprefix(f"{registry}/") if registry else key
+    for name in (bare, bare.partition("@")[0], bare.rpartition(":")[0], key.rpartition(":")[0]):
+        if name in known:
+            return name
+    ends = sorted(name for name in known if key.endswith(f"/{name}") or name.endswith(f"/{key}"))
+    near = get_close_matches(key[:80], sorted(known), n=1, cutoff=0.8)
+    return next(iter([*ends, *near]), "")
+
+
+def _defaults(fleet: Fleet) -> Iterator[Problem]:
+    for kind in ("Agent", "MCPServer", "MemoryStore", "ModelConfig"):
+        path = ("spec", "defaults", kind)
+        if at(fleet.environment_own, path) is not None and not any(fleet.of(kind)):
+            yield problem_at(
+                fleet.environment_tree,
+                path,
+                "idle-key",
+                f"the fleet has no {kind} that these defaults would be for",
+                hint="add one, or remove them",
+                severity="warning",
+                key=True,
+            )
+
+
+def _secrets(fleet: Fleet) -> Iterator[Row]:
+    secrets = fleet.environment.secrets
+    external = secrets.provider != "kubernetes"
+    why = "with `provider: kubernetes` the Secrets are there already"
+    hint = "set `secrets.provider`, or remove it"
+    for name in ("store", "remoteKey", "refreshInterval"):
+        yield Row(("spec", "secrets", name), external, why, hint)
+    if external and secrets.store is not None:
+        yield from _store(secrets, secrets.store)
+
+
+def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
+    base: Path = ("spec", "secrets", "store")
+    made = store.create and store.kind == "SecretStore"
+    for name in ("aws", "gcp", "azure", "vault"):
+        own = name == secrets.provider
+        why = "the store exists already" if own else f"the provider is {secrets.provider}"
+        yield Row((*base, name), made and own, why, "remove it")
+    yield Row(
+        (*base, "create"),
+        store.kind == "SecretStore" or not store.create,
+        "a ClusterSecretStore must exist already",
+        "remove it",
+    )
+    yield Row((*base, "serviceAccount"), made, "the store exists already", "remove it")
+    gcp = store.gcp
+    if made and secrets.provider == "gcp" and gcp is not None:
+        whole = bool(store.service_account and gcp.cluster_location and gcp.cluster_name)
+        why = "Workload Identity of another cluster needs all of `serviceAccount`, `clusterLocation` and `clusterName`"
+        for name in ("clusterLocation", "clusterName"):
+            yield Row((*base, "gcp", name), whole, why, "set all three, or none")
+
+
+def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
+    """Yield facts about the cluster that no spec of the fleet asks for: notes, they may be needed tomorrow."""
+    environment = fleet.environment
+    has = environment.capabilities
+    workloads = [item for kind in WORKLOADS for item in fleet.of(kind)]
+    exposed = [
+        item.spec.expose for item in workloads if getattr(item.spec, "expose", None) is not None
+    ]
+    kinds = {item.type or environment.expose.type for item in exposed}
+    fact: Severity = "note"
+
+    def row(used: object, why: str, *path: str) -> Row:
+        hint = "remove it, unless it is there for later"
+        return Row(("spec", *path), bool(used), why, hint, fact)
+
+    create = environment.namespaces.create
+    yield Row(
+        ("spec", "namespaces", "labels"),
+        create,
+        "no Namespace is rendered",
+        "set `namespaces.create`, or remove it",
+    )
+    for name in ("gateway", "requestTimeoutSeconds"):
+        yield row("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", name)
+    for name in ("ingressClass", "issuer"):
+        yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
+    shared = any(not item.host for item in exposed)
+    yield row(shared, "nothing is exposed at the shared host", "expose", "host")
+    yield row(exposed, "nothing is exposed", "expose", "type")
+    for name in ("gatewayNamespace", "gatewayRanges"):
+        yield row(exposed, "nothing is exposed", "network", name)
+    scraped = "prometheus-operator" in has
+    why = "the environment lacks the capability `prometheus-operator`"
+    yield row(scraped, why, "monitoring", "labels")
+    yield row(scraped, why, "network", "prometheusNamespace")
+    rights = any(getattr(item.spec, "rbac", None) and item.spec.rbac.rules for item in workloads)
+    yield row(rights, "no workload has `rbac.rules`", "network", "apiServer")
+    traced = any(
+        item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
+        for item in workloads
+        if item.kind != "MemoryStore"
+    )
+    yield row(
+        traced,
+        "no workload with tracing lacks an `endpoint` of its own",
+        "monitoring",
+        "otlpEndpoint",
+    )
+    keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
+    generic = environment.platform == "generic"  # which says what is so anyway
+    yield row(keys or generic, "no workload has an `identity`", "platform")
+    for name in ("name", "key"):
+        used = _uses_rule(fleet, uses)
+        why = "every model says where its key is, or needs none"
+        yield row(used, why, "secrets", "modelKeys", name)
+
+
+PLATFORM_KEYS = frozenset({"aws_role_arn", "gcp_service_account"})
+
+
+def _identities(item: object) -> Iterator[str]:
+    identity = getattr(item.spec, "identity", None)  # type: ignore[attr-defined]
+    for name in PLATFORM_KEYS:
+        if identity is not None and getattr(identity, name):
+            yield name
+
+
+def _uses_rule(fleet: Fleet, uses: AgentUses) -> bool:
+    """Whether some model's key is where `secrets.modelKeys` says."""
+    rule = fleet.environment.secrets.model_keys
+    for (space, _), found in uses.items():
+        for model in (found.model, *(m for _, m in (*found.models, *found.fallbacks))):
+            key = model.api_key_secret_ref if model is not None else None
+            if model is None or key is None:
+                continue
+            name = rule.name.replace("{provider}", model.provider or "")
+            if (key.name, key.key) == (name.replace("{namespace}", space), rule.key):
+                return True
+    return False

@@ -1,0 +1,51 @@
+"""One field that depends on another one, and whether it has an effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from fleetform.problems import Severity
+from fleetform.resolve import Resolved
+from fleetform.tree import Map, Path, at
+
+
+class Field(NamedTuple):
+    """A field that is set; `why` says why it has no effect, and is empty when it has one."""
+
+    owner: Resolved[Any]
+    path: Path
+    why: str
+    hint: str = ""
+    severity: Severity = "warning"
+
+
+def given(
+    owner: Resolved[Any],
+    base: Path,
+    names: Iterable[str],
+    why: str,
+    hint: str,
+    severity: Severity = "warning",
+) -> Iterator[Field]:
+    """Yield those of the fields below `base` that some layer sets."""
+    for name in names:
+        value = at(owner.tree, (*base, name))
+        if value is not None and value not in ({}, []):
+            yield Field(owner, (*base, name), why, hint, severity)
+
+
+def others(owner: Resolved[Any], base: Path, *known: str) -> tuple[str, ...]:
+    """Return the fields that are set below `base`, without those named."""
+    node = at(owner.tree, base)
+    return tuple(name for name in node if name not in known) if isinstance(node, Map) else ()
+
+
+def switched(owner: Resolved[Any], base: Path, *, on: bool, what: str) -> Iterator[Field]:
+    """Yield the fields of a section that a switch `enabled` turns off."""
+    off = at(owner.tree, (*base, "enabled")) is False
+    why = f"{what} is off" if not on else ""
+    hint = f"remove it, or set `{base[-1]}.enabled` to true"
+    yield from given(
+        owner, base, others(owner, base, "enabled"), why, hint, "note" if off else "warning"
+    )

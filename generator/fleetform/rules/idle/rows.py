@@ -1,0 +1,18 @@
+"""One setting of an environment, and whether something asks for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fleetform.problems import Severity
+from fleetform.tree import Path
+
+
+class Row(NamedTuple):
+    """A field of an environment; `why` says why it has no effect when it is not used."""
+
+    path: Path
+    used: bool
+    why: str
+    hint: str
+    severity: Severity = "warning"

@@ -1,0 +1,58 @@
+"""Fields of MCP servers that are for a deployed server, for one elsewhere, or for agents that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.check import schema
+from fleetform.resolve import Fleet, Resolved
+from fleetform.rules.idle.fields import Field, given
+
+if TYPE_CHECKING:
+    from fleetform.models.mcp_server import McpServerSpec
+    from fleetform.rules import AgentUses
+
+ACCESS = (
+    *("transport", "path", "headers", "authentication", "timeoutSeconds"),
+    *("allow", "capabilities", "requiresApproval"),
+)
+"""How agents reach a server, and what they may use of it."""
+ANYWHERE = frozenset({*ACCESS, "tls", "description", "url", "container"})
+
+
+@cache
+def deployed() -> tuple[str, ...]:
+    """Return the fields that are for a server with pods."""
+    known = schema("MCPServer")["$defs"]["McpServerSpec"]["properties"]
+    return tuple(name for name in known if name not in ANYWHERE)
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what a server says and its place does not take."""
+    used = {other.key for found in uses.values() for _, other in found.servers}
+    for server in fleet.of(kinds.MCP_SERVER):
+        if server.spec.container is not None:
+            why = "" if server.key in used else "no agent of the fleet uses the server"
+            hint = "name the server in an agent's `tools`, or remove it"
+            yield from given(server, ("spec",), ACCESS, why, hint, "note")
+            yield from given(server, ("spec",), deployed(), "", "")
+            why = "agents call the Service of the container by http"
+            yield from given(server, ("spec",), ("tls",), why, "remove it, or set `url`")
+        elif server.spec.url is not None:
+            yield from _remote(server)
+
+
+def _remote(server: Resolved[McpServerSpec]) -> Iterator[Field]:
+    why = "it is for a server that is deployed, and this one is at a `url`"
+    hint = "remove it, or set `container` in place of `url`"
+    yield from given(server, ("spec",), deployed(), why, hint)
+    url = server.spec.url or ""
+    _, _, rest = url.partition("://")
+    has_path = bool(rest.partition("/")[2])
+    why = "the `url` has a path" if has_path else ""
+    yield from given(server, ("spec",), ("path",), why, "remove it, or the path of the `url`")
+    why = "the `url` is not https" if url.startswith("http://") else ""
+    yield from given(server, ("spec",), ("tls",), why, "write `https://`, or remove it")

@@ -1,0 +1,76 @@
+"""Fields of stores that are for another type, or below a switch that is off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds
+from fleetform.contract import LONG_TERM_MEMORY, SUMMARISATION, is_served
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.switches import tls_is_on
+from fleetform.rules.idle.fields import Field, given, others
+from fleetform.rules.idle.fields import switched as switch
+from fleetform.tree import Path, at
+
+if TYPE_CHECKING:
+    from fleetform.models.memory_store import MemoryStoreSpec
+    from fleetform.rules import AgentUses
+
+SECTIONS = ("redis", "postgres", "filesystem")
+NOT_YET = "nothing to do: it takes effect once the runtime serves it"
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what a MemoryStore says that its type or its server do not take."""
+    for store in fleet.of(kinds.MEMORY_STORE):
+        yield from sections(store, ("spec",), store.spec)
+        yield from _provision(store)
+        yield from _policy_of_unused(store, uses)
+
+
+def sections(owner: Resolved[Any], base: Path, store: Any) -> Iterator[Field]:
+    """Yield the sections of other types, and what is off in that of its own; `store` is what is in force."""
+    for name in SECTIONS:
+        why = "" if name == store.type else f"the store is of type `{store.type}`"
+        yield from given(owner, base, (name,), why, "remove it, or change `type`")
+    server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
+    if server is not None:
+        yield from _tls(owner, (*base, store.type, "tls"), server.tls)
+    policy = (*base, "policy")
+    for name, section, what, feature in (
+        ("compression", store.policy.compression, "compression", SUMMARISATION),
+        ("longTermMemory", store.policy.long_term_memory, "long-term memory", LONG_TERM_MEMORY),
+    ):
+        on = section is not None and section.enabled
+        if not on:
+            yield from switch(owner, (*policy, name), on=False, what=what)
+        elif not is_served(feature) and at(owner.tree, (*policy, name, "enabled")) is None:
+            names = others(owner, (*policy, name), "enabled")
+            why = f"the runtime does not serve {what} yet"
+            yield from given(owner, (*policy, name), names, why, NOT_YET, "note")
+
+
+def _tls(owner: Resolved[Any], base: Path, tls: Any) -> Iterator[Field]:
+    why = "" if tls_is_on(tls) else "`enabled: false` switches TLS off"
+    hint = "remove `enabled: false`, or the other fields of `tls`"
+    yield from given(owner, base, others(owner, base, "enabled"), why, hint)
+    if not why and at(owner.tree, (*base, "secretRef")) is None:
+        why = "there is no `secretRef` that would hold a certificate"
+        yield from given(owner, base, ("clientCertificate",), why, "add `secretRef`, or remove it")
+
+
+def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Field]:
+    provision = store.spec.provision
+    if provision is None:
+        return
+    yield from switch(store, ("spec", "provision"), on=provision.enabled, what="the server")
+
+
+def _policy_of_unused(store: Resolved[MemoryStoreSpec], uses: AgentUses) -> Iterator[Field]:
+    """Yield the policy of a provisioned store that no agent keeps conversations in."""
+    used = any(found.store is store for found in uses.values())
+    why = "" if used else "no agent keeps its conversations here"
+    yield from given(
+        store, ("spec",), ("policy",), why, "name the store in an agent's `memory.store`", "note"
+    )

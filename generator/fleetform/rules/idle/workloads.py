@@ -1,0 +1,182 @@
+"""Fields of agents and deployed MCP servers that depend on scaling, ports, metrics, traces or the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform.contract import HTTP_PORT
+from fleetform.problems import Severity
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.ports import metrics_port, ports
+from fleetform.resolve.switches import keda_is_on
+from fleetform.rules.idle.fields import Field, given, others, switched
+from fleetform.rules.pods import workloads
+from fleetform.tree import Path, at
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+OWN_TRACING = (
+    "provider",
+    "sampleRate",
+    "publicKeySecretRef",
+    "secretKeySecretRef",
+    "captureContent",
+)
+"""What an image of one's own gets to know in other ways; `enabled` and `endpoint` open the network to the collector."""
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what depends on something else in the specs of workloads."""
+    del uses
+    for kind in ("Agent", "MCPServer"):
+        for resolved in filter(is_deployed, fleet.of(kind)):
+            yield from _scaling(resolved)
+            yield from _health(resolved)
+            yield from _metrics(fleet, resolved)
+            yield from _telemetry(fleet, resolved)
+            yield from _rights(resolved)
+            yield from _tls(fleet, resolved)
+    for resolved, spec, root in workloads(fleet):
+        yield from _container(resolved, spec, root)
+        yield from _extra(resolved, spec, root)
+        yield from _mounts(resolved, spec, root)
+
+
+def _scaling(resolved: Resolved[Any]) -> Iterator[Field]:
+    scaling, base = resolved.spec.scaling, ("spec", "scaling")
+    low = 1 if scaling.min_replicas is None else scaling.min_replicas
+    on = keda_is_on(scaling)
+    moves = on or (scaling.max_replicas or 0) > low
+    why = "" if moves else f"the number of replicas is fixed at {max(low, 1)}"
+    # Both bounds set to one number are a decision; no upper bound is an oversight.
+    severity: Severity = "warning" if scaling.max_replicas is None else "note"
+    hint = f"set `scaling.maxReplicas` above {max(low, 1)}, or remove it"
+    yield from given(resolved, base, ("metrics", "behavior"), why, hint, severity)
+    yield from switched(resolved, (*base, "keda"), on=on, what="KEDA")
+
+
+def _health(resolved: Resolved[Any]) -> Iterator[Field]:
+    check, base = resolved.spec.health_check, ("spec", "healthCheck")
+    names = others(resolved, base, "enabled")
+    if resolved.spec.container is None:
+        why = f"the generic runtime answers its probes at port {HTTP_PORT}"
+        yield from given(resolved, base, ("port",), why, "remove it")
+        names = tuple(name for name in names if name != "port")
+    listens = check.port is not None or any(port.protocol == "TCP" for port in ports(resolved))
+    if not listens:
+        hint = "name the container's `ports`, or set `healthCheck.port`"
+        yield from given(resolved, base, ("enabled", *names), "the container has no TCP port", hint)
+    else:
+        why = "" if check.enabled else "there are no probes"
+        hint = "remove it, or set `healthCheck.enabled` to true"
+        yield from given(resolved, base, names, why, hint, "note")
+        yield from given(resolved, base, ("enabled",), "", "")
+
+
+def _metrics(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
+    metrics, base = resolved.spec.observability.metrics, ("spec", "observability", "metrics")
+    generic = resolved.spec.container is None
+    wanted = generic if metrics.enabled is None else metrics.enabled
+    names = ("path", "intervalSeconds") if generic else ("path", "intervalSeconds", "port")
+    severity: Severity = "warning"
+    why, hint = "", ""
+    if not wanted:
+        why, hint = "the metrics are not scraped", "set `metrics.enabled` to true, or remove it"
+        severity = "note" if metrics.enabled is False else "warning"
+    elif "prometheus-operator" not in fleet.environment.capabilities:
+        why = "the environment has no `prometheus-operator`, so nothing scrapes the metrics"
+        hint, severity = (
+            "nothing to do, unless the operator is there: then add the capability",
+            "note",
+        )
+        if metrics_port(resolved) is None:
+            hint = "name a port of the container `metrics`, or set `port` to one of them"
+    yield from given(resolved, base, names, why, hint, severity)
+
+
+def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
+    base: Path = ("spec", "observability")
+    tracing = resolved.spec.observability.tracing
+    if resolved.spec.container is None:
+        yield from switched(resolved, (*base, "tracing"), on=tracing.enabled, what="tracing")
+        yield from given(resolved, (*base, "logging"), ("level", "loggers"), "", "")
+        return
+    hint = "pass it as `env` or `container.configFiles`"
+    why = "an image of your own sets up its traces itself; the endpoint is opened for it"
+    yield from given(resolved, (*base, "tracing"), OWN_TRACING, why, hint)
+    why = "" if tracing.enabled else "tracing is off"
+    yield from given(
+        resolved,
+        (*base, "tracing"),
+        ("endpoint",),
+        why,
+        "set `tracing.enabled` to true, or remove it",
+    )
+    if tracing.enabled and not (tracing.endpoint or fleet.environment.monitoring.otlp_endpoint):
+        why = "there is no `endpoint` to which the network could be opened"
+        hint = "set `tracing.endpoint`, or the environment's `monitoring.otlpEndpoint`"
+        yield from given(resolved, (*base, "tracing"), ("enabled",), why, hint)
+    hint = "pass it as `env` or `container.configFiles`"
+    why = "an image of your own sets up its logs itself"
+    yield from given(resolved, (*base, "logging"), ("level", "loggers"), why, hint)
+
+
+def _rights(resolved: Resolved[Any]) -> Iterator[Field]:
+    rbac = resolved.spec.rbac
+    if rbac is not None:
+        why = "" if rbac.rules else "there are no `rules`"
+        yield from given(
+            resolved, ("spec", "rbac"), ("scope",), why, "add `rbac.rules`, or remove it"
+        )
+
+
+def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
+    expose, defaults = resolved.spec.expose, fleet.environment.expose
+    if expose is None:
+        return
+    severity: Severity = "warning"
+    why, hint = "", "remove it"
+    if (expose.type or defaults.type) == "HTTPRoute":
+        why, hint = "TLS ends at the gateway", "remove it: the gateway's listener decides"
+    elif not expose.host:
+        why, hint = (
+            "the shared host has one certificate, the ingress controller's",
+            "set `expose.host`, or remove it",
+        )
+    elif defaults.issuer is None:
+        # Whoever says `true` believes that there will be a certificate.
+        severity = "error" if expose.tls else "warning"
+        why = "the environment names no issuer, so there is no certificate"
+        hint = "set the environment's `expose.issuer`, or remove it"
+    yield from given(resolved, ("spec", "expose"), ("tls",), why, hint, severity)
+
+
+def _container(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+    if spec.container is not None:
+        why = "" if spec.container.config_files else "there are no `configFiles`"
+        base = (*root, "container")
+        yield from given(resolved, base, ("configDir",), why, "add `configFiles`, or remove it")
+
+
+def _extra(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+    template = spec.pod_template
+    for field, containers in (
+        ("sidecars", template.sidecars),
+        ("initContainers", template.init_containers),
+    ):
+        for number, container in enumerate(containers):
+            for place, _ in enumerate(container.ports):
+                base = (*root, "podTemplate", field, number, "ports", place)
+                why = "the Service has the ports of the main container only"
+                yield from given(resolved, base, ("servicePort", "appProtocol"), why, "remove it")
+
+
+def _mounts(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+    for number, volume in enumerate(spec.volumes):
+        path = (*root, "volumes", number, "readOnly")
+        if (volume.config_map or volume.secret) and at(resolved.tree, path) is False:
+            what = "ConfigMap" if volume.config_map else "Secret"
+            yield Field(resolved, path, f"a {what} is always mounted read-only", "remove it")

@@ -1,0 +1,739 @@
+"""The fleets in which leaves are turned: agents of both kinds, servers, stores and tools of each type, environments."""
+
+from typing import Any
+
+API = "fleetform.dev/v1alpha1"
+Json = Any
+Fleet = dict[str, Json]
+"""Documents by `Kind name`; an environment named `prod` among them."""
+
+
+def document(kind: str, name: str, spec: Json, namespace: str = "ns", **metadata: Json) -> Json:
+    """Return a document; an Environment has no namespace."""
+    own = {"name": name, **({} if kind == "Environment" else {"namespace": namespace}), **metadata}
+    return {"apiVersion": API, "kind": kind, "metadata": own, "spec": spec}
+
+
+def fleet(*documents: Json) -> Fleet:
+    """Return documents by kind and name."""
+    return {f"{item['kind']} {item['metadata']['name']}": item for item in documents}
+
+
+def secret(name: str, key: str = "key") -> Json:
+    """Return a reference to a key of a Secret."""
+    return {"name": name, "key": key}
+
+
+IMAGE = {"repository": "docker.io/library/own", "tag": "1"}
+MODEL = {"provider": "openai", "name": "gpt-4o"}
+PLAIN = {"systemPrompt": "hi", "model": MODEL, "auth": {"type": "none"}}
+KEYS = {"type": "apiKey", "apiKey": {"keys": [{"name": "caller", "secretRef": secret("keys")}]}}
+TARGET = {"type": "Utilization", "averageUtilization": 70}
+CPU = {"type": "Resource", "resource": {"name": "cpu", "target": TARGET}}
+AVERAGE = {"type": "AverageValue", "averageValue": "5"}
+METRICS = [
+    CPU,
+    {"type": "Pods", "pods": {"metric": {"name": "busy"}, "target": AVERAGE}},
+    {
+        "type": "Object",
+        "object": {
+            "describedObject": {"apiVersion": "v1", "kind": "Service", "name": "x"},
+            "metric": {"name": "busy"},
+            "target": {"type": "Value", "value": "5"},
+        },
+    },
+    {
+        "type": "Resource",
+        "resource": {"name": "memory", "target": {"type": "AverageValue", "averageValue": "1Gi"}},
+    },
+    {"type": "External", "external": {"metric": {"name": "busy"}, "target": AVERAGE}},
+]
+CRON = {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "2"}
+KEDA = {
+    "minReplicas": 1,
+    "maxReplicas": 3,
+    "metrics": [CPU],
+    "keda": {
+        "enabled": True,
+        "triggers": [
+            {"type": "cron", "metadata": CRON},
+            {
+                "type": "redis",
+                "metadata": {"address": "r:6379", "listName": "jobs"},
+                "authentication": [{"parameter": "password", "secretRef": secret("redis")}],
+            },
+        ],
+    },
+}
+VOLUMES = [
+    {
+        "name": "claim",
+        "mountPath": "/claim",
+        "claim": {"size": "1Gi", "accessMode": "ReadWriteMany"},
+    },
+    {"name": "scratch", "mountPath": "/scratch", "emptyDir": "1Gi"},
+    {"name": "files", "mountPath": "/files", "configMap": "files"},
+    {"name": "hidden", "mountPath": "/hidden", "secret": "hidden"},
+]
+SIDE = {
+    "name": "side",
+    "image": {"repository": "docker.io/library/side", "tag": "1"},
+    "env": [
+        {"name": "A", "value": "b"},
+        {"name": "B", "valueFrom": {"secretKeyRef": secret("s")}},
+        {"name": "C", "valueFrom": {"configMapKeyRef": secret("c")}},
+        {"name": "D", "valueFrom": {"fieldRef": "metadata.uid"}},
+    ],
+    "ports": [{"name": "side", "containerPort": 7000}],
+    "volumeMounts": [{"name": "more", "mountPath": "/more"}],
+}
+POD = {
+    "sidecars": [SIDE],
+    "initContainers": [{**SIDE, "name": "init", "ports": []}],
+    "volumes": [
+        {"name": "more", "emptyDir": "1Gi"},
+        {"name": "config-of-side", "configMap": "side"},
+        {"name": "secret-of-side", "secret": "side"},
+    ],
+    "tolerations": [
+        {
+            "key": "a",
+            "operator": "Equal",
+            "value": "b",
+            "effect": "NoExecute",
+            "tolerationSeconds": 5,
+        }
+    ],
+    "topologySpreadConstraints": [{"topologyKey": "zone"}],
+}
+PEERS = {
+    "allowFrom": [{"agent": "neighbour"}, {"namespace": "others"}, {"cidr": "10.3.0.0/16"}],
+    "allowTo": [
+        {"agent": "neighbour", "ports": [8080]},
+        {"namespace": "others", "ports": [1]},
+        {"cidr": "10.3.0.0/16"},
+        {"host": "x.example", "ports": [8443]},
+    ],
+}
+ENV = [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]
+PATCHES = [
+    {
+        "target": {"kind": "Deployment"},
+        "merge": {"metadata": {"annotations": {"example.com/x": "y"}}},
+    },
+    {
+        "target": {"kind": "Deployment"},
+        "json6902": [
+            {"op": "add", "path": "/metadata/annotations/example.com~1z", "value": "1"},
+            {"op": "copy", "from": "/metadata/labels/team", "path": "/metadata/labels/squad"},
+        ],
+    },
+]
+LABELS = {"labels": {"team": "a"}}
+
+NEIGHBOUR = document("Agent", "neighbour", {**PLAIN, "expose": {"host": "n.example"}})
+SECOND = document("ModelConfig", "second", {"provider": "openai", "name": "gpt-4o-mini"})
+THIRD = document("ModelConfig", "third", {"provider": "openai", "name": "o3"})
+API_TOOL = {
+    "type": "api",
+    "description": "Pays.",
+    "api": {"endpoint": "https://pay.example/charge/{id}", "method": "POST"},
+    "parameters": [
+        {"name": "amount", "type": "number"},
+        {"name": "id", "required": True},
+        {"name": "list", "type": "array"},
+        {"name": "map", "type": "object"},
+    ],
+}
+SPARE = document("Tool", "spare", API_TOOL)
+OTHER_STORE = document(
+    "MemoryStore", "other-store", {"type": "redis", "redis": {"host": "o.example"}}
+)
+SHARED = (
+    NEIGHBOUR,
+    SECOND,
+    THIRD,
+    SPARE,
+    OTHER_STORE,
+    document(
+        "AgentTemplate", "other-base", {"podTemplate": {"annotations": {"example.com/o": "b"}}}
+    ),
+    document("AgentTemplate", "base", {"podTemplate": {"annotations": {"example.com/base": "b"}}}),
+    document("Tool", "ask", {"type": "human", "description": "Asks."}),
+    document("MCPServer", "remote", {"url": "https://mcp.example/mcp"}),
+    document("MCPServer", "bare", {"url": "https://bare.example"}),
+)
+
+GENERIC = {
+    "extends": "base",
+    "systemPrompt": "hi",
+    "modelConfig": "second",
+    "models": ["third"],
+    "fallbacks": ["third"],
+    "auth": KEYS,
+    "tools": [
+        {"name": "spare"},
+        {"name": "ask"},
+        {"name": "remote"},
+        {"name": "neighbour"},
+        {"name": "here", "endpoint": "https://here.example/mcp"},
+    ],
+    "memory": {
+        "type": "redis",
+        "redis": {
+            "host": "r.example",
+            "tls": {"enabled": True, "secretRef": {"name": "t"}},
+            "auth": {"username": "u", "secretRef": secret("r")},
+        },
+    },
+    "observability": {
+        "tracing": {
+            "enabled": True,
+            "endpoint": "https://otlp.example",
+            "provider": "langfuse",
+            "publicKeySecretRef": secret("p"),
+            "secretKeySecretRef": secret("s"),
+        }
+    },
+    "scaling": {
+        "minReplicas": 1,
+        "maxReplicas": 3,
+        "metrics": METRICS,
+        "behavior": {
+            "scaleDown": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}]}
+        },
+    },
+    "podTemplate": POD,
+    "volumes": VOLUMES,
+    "network": PEERS,
+    "rbac": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+    "expose": {},
+    "env": ENV,
+    "rateLimits": {"perUser": {"requestsPerMinute": 5}},
+}
+PORTS = [
+    {"name": "http", "containerPort": 8000},
+    {"name": "metrics", "containerPort": 9100, "servicePort": 9101, "protocol": "TCP"},
+]
+OWN = {
+    "container": {"image": IMAGE, "ports": PORTS, "configFiles": {"a.conf": "x"}},
+    "healthCheck": {"path": "/live", "readinessPath": "/ready"},
+    "scaling": KEDA,
+    "volumes": [{"name": "data", "mountPath": "/data", "subPath": "a", "claim": {"size": "1Gi"}}],
+    "stateful": True,
+    "observability": {"metrics": {"enabled": True}},
+    "identity": {"awsRoleArn": "arn:aws:iam::123456789012:role/own"},
+    "expose": {"host": "own.example", "path": "/own", "port": "http"},
+    "podTemplate": POD,
+    "network": PEERS,
+    "env": [
+        {"name": "A", "value": "b"},
+        {"name": "B", "valueFrom": {"secretKeyRef": secret("s")}},
+        {"name": "C", "valueFrom": {"configMapKeyRef": secret("c")}},
+        {"name": "D", "valueFrom": {"fieldRef": "metadata.uid"}},
+    ],
+    "rbac": {
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
+        "allowDangerous": ["secrets"],
+    },
+}
+SERVER = {
+    **OWN,
+    "stateful": False,
+    "volumes": VOLUMES,
+    "tls": {"caSecretRef": secret("ca")},
+    "authentication": {"type": "bearer", "secretRef": secret("token")},
+    "container": {
+        "image": IMAGE,
+        "ports": [{"name": "mcp", "containerPort": 3000}, PORTS[1]],
+        "configFiles": {"a.conf": "x"},
+    },
+    "expose": {"host": "server.example", "port": "mcp"},
+}
+OAUTH = {
+    "type": "oauth2",
+    "secretRef": secret("o"),
+    "oauth2": {"tokenUrl": "https://login.example/token", "clientId": "c"},
+}
+
+
+def _user(name: str, **spec: Json) -> Json:
+    return document("Agent", name, {**PLAIN, **spec})
+
+
+def _stores() -> Fleet:
+    tls = {"enabled": True, "secretRef": {"name": "t"}}
+    policy = {
+        "sessionTTL": 60,
+        "longTermMemory": {"enabled": True, "vectorStore": {"type": "milvus", "collection": "a"}},
+        "compression": {"enabled": True},
+    }
+    kinds: Json = {
+        "redis": {"host": "r.example", "tls": tls, "auth": {"secretRef": secret("r")}},
+        "postgres": {"host": "p.example", "tls": tls, "passwordSecretRef": secret("p")},
+        "filesystem": {"path": "/var/lib/fleetform"},
+        "in-memory": None,
+    }
+    documents: list[Json] = [
+        document(
+            "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
+        ),
+        _user("far", memory={"store": "elsewhere"}),
+    ]
+    for kind, own in kinds.items():
+        spec = {"type": kind, "policy": policy, **({kind: own} if own else {})}
+        mounted = [{"name": "data", "mountPath": "/var/lib/fleetform", "claim": {"size": "1Gi"}}]
+        documents += [
+            document("MemoryStore", kind, spec),
+            _user(
+                f"with-{kind}",
+                memory={"store": kind},
+                volumes=mounted if kind == "filesystem" else [],
+            ),
+        ]
+        if own:
+            mine = [{"name": "own", "mountPath": "/var/lib/fleetform", "claim": {"size": "1Gi"}}]
+            documents.append(
+                _user(f"own-{kind}", memory=spec, volumes=mine if kind == "filesystem" else [])
+            )
+    return fleet(*SHARED, *documents)
+
+
+def _provisioned() -> Fleet:
+    extra = {
+        "resources": {
+            "requests": {"cpu": "1", "memory": "1Gi"},
+            "limits": {"cpu": "2", "memory": "2Gi"},
+        },
+        "podTemplate": POD,
+        "network": PEERS,
+        "env": OWN["env"],
+        "volumes": VOLUMES,
+    }
+    documents = [
+        document(
+            "MemoryStore",
+            "cache",
+            {
+                "type": "redis",
+                "redis": {"auth": {"secretRef": secret("r")}},
+                "provision": {**extra, "storage": "2Gi"},
+            },
+        ),
+        document(
+            "MemoryStore",
+            "base",
+            {"type": "postgres", "postgres": {"passwordSecretRef": secret("p")}, "provision": {}},
+        ),
+        document(
+            "MemoryStore",
+            "own",
+            {
+                "type": "redis",
+                "redis": {},
+                "provision": {
+                    "container": {
+                        "image": IMAGE,
+                        "ports": [{"name": "redis", "containerPort": 6379, "servicePort": 6380}],
+                        "configFiles": {"a": "x"},
+                    }
+                },
+            },
+        ),
+        document(
+            "MemoryStore",
+            "off",
+            {"type": "redis", "redis": {"host": "r.example"}, "provision": {"enabled": False}},
+        ),
+    ]
+    users = [
+        _user(f"of-{item['metadata']['name']}", memory={"store": item["metadata"]["name"]})
+        for item in documents
+    ]
+    return fleet(*SHARED, *documents, *users)
+
+
+def _tools() -> Fleet:
+    api: Json = {**API_TOOL["api"], "headers": {"X-A": "b"}}
+    signs: Json = {
+        "bearer": {"type": "bearer", "secretRef": secret("b")},
+        "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
+        "header": {"type": "header", "header": "X-Key", "secretRef": secret("b")},
+        "oauth2": OAUTH,
+    }
+    rows: Json = {
+        name: {**API_TOOL, "api": {**api, "authentication": sign}} for name, sign in signs.items()
+    }
+    rows["get"] = {**API_TOOL, "api": {"endpoint": "https://pay.example/{id}", "retries": 2}}
+    rows["retry"] = {**API_TOOL, "api": {**api, "retries": 2}}
+    rows["human"] = {
+        "type": "human",
+        "parameters": [{"name": "reason"}],
+        "human": {"prompt": "Well?"},
+    }
+    rows["code"] = {"type": "code", "code": {"timeout": "10s"}}
+    rows["retrieval"] = {
+        "type": "retrieval",
+        "retrieval": {
+            "vectorStore": {"type": "milvus", "collection": "a"},
+            "embedding": {"provider": "openai", "model": "e"},
+        },
+    }
+    servers: Json = {
+        f"server-{name}": {"url": "https://mcp.example/mcp", "authentication": sign}
+        for name, sign in signs.items()
+    }
+    inline = [
+        {"name": f"in-{name}", "endpoint": "https://in.example/mcp", "authentication": sign}
+        for name, sign in signs.items()
+    ]
+    documents = [document("Tool", name, spec) for name, spec in rows.items()]
+    documents += [document("MCPServer", name, spec) for name, spec in servers.items()]
+    user = _user(
+        "user",
+        observability={"tracing": {"enabled": True}},
+        tools=[*({"name": name} for name in (*rows, *servers)), *inline],
+    )
+    return fleet(*SHARED, *documents, user)
+
+
+def _workflow() -> Fleet:
+    steps = [
+        {"name": "first", "agent": "neighbour", "output": [{"name": "a", "path": ".a"}]},
+        {"name": "second", "agent": "neighbour", "dependsOn": ["first"]},
+    ]
+    flow = {"steps": steps, "input": [{"name": "topic"}]}
+    return fleet(
+        *SHARED,
+        document("Workflow", "flow", flow),
+        document("Workflow", "other-flow", flow),
+        document("WorkflowRun", "run", {"workflowRef": {"name": "flow"}}),
+    )
+
+
+ROOT = document(
+    "Environment",
+    "root",
+    {
+        "abstract": True,
+        "images": {
+            "pins": {"fleetform/agent-runtime": {"tag": "1"}, "example/runtime": {"tag": "1"}}
+        },
+    },
+)
+OTHER_ROOT = document(
+    "Environment",
+    "other-root",
+    {"abstract": True, "images": {"pins": {"fleetform/agent-runtime": {"tag": "2"}}}},
+)
+FULL = {
+    "extends": "root",
+    "platform": "eks",
+    "capabilities": [
+        "keda",
+        "prometheus-operator",
+        "external-secrets",
+        "gateway-api",
+        "cert-manager",
+    ],
+    "expose": {"host": "x.example.org", "gateway": {"name": "g", "namespace": "gateways"}},
+    "images": {"pullSecrets": ["pull"]},
+    "network": {"apiServer": ["10.0.0.10/32"], "defaultDeny": True, "gatewayNamespace": "gateways"},
+    "monitoring": {"otlpEndpoint": "https://otlp.example"},
+    "secrets": {
+        "provider": "aws",
+        "store": {
+            "aws": {"region": "eu-central-1"},
+            "vault": {"server": "https://vault.example", "role": "r"},
+        },
+    },
+    "tenants": {
+        "ns": {
+            "hard": {"requests.cpu": "10"},
+            "defaultRequest": {"cpu": "1"},
+            "defaultLimit": {"cpu": "1"},
+            "max": {"cpu": "4"},
+        }
+    },
+    "namespaces": {"create": True},
+    "targets": ["manifests", "helm", "kustomize", "flux"],
+    "defaults": {"Agent": {"podTemplate": {"annotations": {"example.com/d": "e"}}}},
+    "patches": [
+        {
+            "target": {"kind": "Agent", "name": "subject"},
+            "spec": {"podTemplate": {"annotations": {"example.com/p": "q"}}},
+        }
+    ],
+    "providers": {
+        "openai": {"endpoint": "https://models.example/v1", "apiKeySecretRef": secret("openai")}
+    },
+}
+INGRESS = {
+    **{
+        key: value for key, value in FULL.items() if key not in ("patches", "defaults", "providers")
+    },
+    "platform": "gke",
+    "expose": {
+        "host": "x.example.org",
+        "gateway": {"name": "g", "namespace": "gateways"},
+        "type": "Ingress",
+        "ingressClass": "nginx",
+        "issuer": {"name": "letsencrypt"},
+    },
+    "network": {"apiServer": ["10.0.0.10/32"], "gatewayNamespace": "ingress", "nodeLocalDns": True},
+    "secrets": {
+        "provider": "gcp",
+        "remoteKey": "{namespace}-{name}",
+        "store": {
+            "serviceAccount": "reader",
+            "gcp": {"projectId": "acme", "clusterLocation": "europe-west1", "clusterName": "one"},
+        },
+    },
+    "targets": ["manifests", "argocd"],
+    "gitops": {"tool": "argocd", "source": {"url": "https://git.example/fleet.git"}},
+}
+RELEASES = {
+    **{key: value for key, value in FULL.items() if key not in ("secrets", "patches")},
+    "secrets": {
+        "provider": "vault",
+        "store": {"vault": {"server": "https://vault.example", "role": "r"}},
+    },
+    "images": {"pins": {"docker.io/library/side": {"tag": "2"}}},
+    "helm": {"charts": "oci://ghcr.io/acme/charts", "version": "1.0.0"},
+    "targets": ["manifests", "helm", "flux"],
+    "gitops": {
+        "way": "helm",
+        "source": {"kind": "OCIRepository", "url": "oci://ghcr.io/acme/fleet"},
+    },
+}
+BARE = {
+    "images": {"pins": {"fleetform/agent-runtime": {"tag": "1"}}},
+    "capabilities": ["gateway-api"],
+    "expose": {"host": "x.example.org", "gateway": {"name": "g", "namespace": "gateways"}},
+}
+AZURE = {
+    **RELEASES,
+    "secrets": {
+        "provider": "azure",
+        "remoteKey": "{namespace}-{name}",
+        "store": {"azure": {"vaultUrl": "https://a.vault.example"}},
+    },
+    "images": FULL["images"],
+    "helm": {},
+    "gitops": {},
+    "targets": ["manifests"],
+}
+
+
+def environments() -> dict[str, Fleet]:
+    """Return environments by name."""
+    patches = [
+        {
+            **patch,
+            "target": {
+                "kind": "Deployment",
+                "name": "subject",
+                "namespace": "ns",
+                "labels": {"team": "a"},
+            },
+        }
+        for patch in PATCHES
+    ]
+    patches[1] = {
+        **patches[1],
+        "json6902": [
+            {"op": "add", "path": "/metadata/annotations/example.com~1e", "value": "1"},
+            *PATCHES[1]["json6902"][1:],
+        ],
+    }
+    patched = {
+        **BARE,
+        "objectPatches": patches,
+        "patches": [
+            {
+                "target": {
+                    "kind": "Agent",
+                    "name": "subject",
+                    "namespace": "ns",
+                    "labels": {"team": "a"},
+                },
+                "spec": {"env": ENV},
+            }
+        ],
+    }
+    rows = {
+        "patched": patched,
+        "full": FULL,
+        "ingress": INGRESS,
+        "releases": RELEASES,
+        "azure": AZURE,
+        "bare": BARE,
+    }
+    return {
+        name: fleet(ROOT, OTHER_ROOT, document("Environment", "prod", spec))
+        for name, spec in rows.items()
+    }
+
+
+def fleets() -> dict[str, Fleet]:
+    """Return the specs' fleets by name."""
+    subject = document("Agent", "subject", GENERIC, **LABELS)
+    template = document(
+        "AgentTemplate",
+        "subject",
+        {key: value for key, value in GENERIC.items() if key != "extends"},
+    )
+    template["spec"]["extends"] = "base"
+    rich = {
+        **PLAIN,
+        "model": {
+            **MODEL,
+            "pricing": {"inputPerMillion": 1, "outputPerMillion": 1},
+            "tls": {"caSecretRef": secret("ca")},
+        },
+        "observability": {"tracing": {"enabled": True, "endpoint": "https://otlp.example"}},
+        "auth": {"type": "oidc", "oidc": {"issuer": "https://login.example", "audience": "a"}},
+    }
+    return {
+        "generic": fleet(*SHARED, subject),
+        "template": fleet(
+            *SHARED, template, document("Agent", "heir", {"extends": "subject"}, **LABELS)
+        ),
+        "idle": fleet(*SHARED, document("AgentTemplate", "subject", PLAIN)),
+        "scaled": fleet(
+            *SHARED,
+            document(
+                "MCPServer",
+                "server",
+                {
+                    "container": SERVER["container"],
+                    "scaling": GENERIC["scaling"],
+                    "volumes": OWN["volumes"],
+                },
+                **LABELS,
+            ),
+            _user("caller", tools=[{"name": "server"}]),
+        ),
+        "own": fleet(
+            *SHARED,
+            document("Agent", "subject", OWN, **LABELS),
+            document("MCPServer", "server", SERVER, **LABELS),
+            _user("caller", tools=[{"name": "server"}]),
+        ),
+        "patched": fleet(
+            *SHARED,
+            document("Agent", "subject", {**PLAIN, "objectPatches": PATCHES}, **LABELS),
+            document(
+                "MCPServer",
+                "server",
+                {"container": SERVER["container"], "objectPatches": PATCHES},
+                **LABELS,
+            ),
+        ),
+        "plain": fleet(
+            *SHARED,
+            document("Agent", "subject", PLAIN, **LABELS),
+            document("Agent", "rich", rich, **LABELS),
+            document(
+                "MCPServer",
+                "small",
+                {"container": {"image": IMAGE, "ports": [{"name": "mcp", "containerPort": 3000}]}},
+            ),
+            _user(
+                "caller",
+                tools=[{"name": "small"}, {"name": "remote"}],
+                modelConfig="third",
+                model={},
+            ),
+            document("Agent", "image", {"container": {"image": IMAGE}}),
+        ),
+        "stores": _stores(),
+        "provisioned": _provisioned(),
+        "tools": _tools(),
+        "workflow": _workflow(),
+    }
+
+
+ALL = ("",)
+MEMORY = ("spec.memory",)
+TOOLS = ("spec.tools",)
+PATCHED = ("spec.objectPatches", "metadata")
+WHERE = ("spec.expose", "spec.identity", "spec.observability")
+ACCESS = ("spec.authentication", "spec.path", "spec.tls", "spec.url", "spec.allow", "metadata")
+
+SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
+    "Agent": (
+        ("generic", "azure", "subject", ALL),
+        ("own", "azure", "subject", ALL),
+        ("own", "ingress", "subject", WHERE),
+        ("plain", "bare", "subject", ALL),
+        ("plain", "bare", "image", ALL),
+        (
+            "plain",
+            "bare",
+            "rich",
+            ("spec.auth", "spec.model", "spec.rateLimits", "spec.observability"),
+        ),
+        ("patched", "bare", "subject", PATCHED),
+        ("tools", "azure", "user", TOOLS),
+        ("stores", "azure", "own-redis", MEMORY),
+        ("stores", "azure", "own-postgres", MEMORY),
+        ("stores", "azure", "own-filesystem", (*MEMORY, "spec.volumes")),
+        ("stores", "azure", "with-redis", MEMORY),
+    ),
+    "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
+    "MCPServer": (
+        ("own", "azure", "server", ALL),
+        ("own", "ingress", "server", WHERE),
+        ("plain", "bare", "small", ALL),
+        ("generic", "azure", "remote", ALL),
+        ("patched", "bare", "server", PATCHED),
+        ("scaled", "azure", "server", ("spec.scaling", "spec.volumes")),
+        *(("tools", "azure", f"server-{sign}", ACCESS) for sign in ("basic", "header", "oauth2")),
+        ("plain", "bare", "bare", ("spec.path", "metadata")),
+    ),
+    "MemoryStore": (
+        ("stores", "azure", "redis", ALL),
+        ("stores", "azure", "postgres", ALL),
+        ("stores", "azure", "filesystem", ("spec.filesystem", "spec.policy", "spec.type")),
+        ("provisioned", "azure", "cache", ALL),
+        (
+            "provisioned",
+            "azure",
+            "base",
+            ("spec.postgres", "spec.provision.env", "spec.provision.network"),
+        ),
+        ("provisioned", "azure", "own", ("spec.provision.container",)),
+        ("provisioned", "azure", "off", ALL),
+    ),
+    "ModelConfig": (("generic", "azure", "second", ALL), ("plain", "bare", "second", ALL)),
+    "Tool": tuple(
+        ("tools", "azure", name, ALL)
+        for name in (
+            "bearer",
+            "basic",
+            "header",
+            "oauth2",
+            "get",
+            "human",
+            "code",
+            "retrieval",
+            "spare",
+        )
+    ),
+    "Workflow": (("workflow", "bare", "flow", ALL),),
+    "WorkflowRun": (("workflow", "bare", "run", ALL),),
+    "Environment": tuple(
+        (fleet_name, environment, "prod", ALL)
+        for fleet_name, environment in (
+            ("generic", "full"),
+            ("own", "ingress"),
+            ("own", "releases"),
+            ("plain", "bare"),
+            ("patched", "patched"),
+            ("stores", "azure"),
+            ("tools", "azure"),
+        )
+    ),
+}
+"""By kind: a fleet, an environment, a document of them, and which of its leaves are turned there."""

@@ -1,0 +1,67 @@
+"""Why some leaves change no output, or none in some places: each with its reason in words.
+
+Patterns match `Kind:leaf` as a whole.
+"""
+
+FOR_PEOPLE = "for people who read the spec, as the field's description says"
+OTHER_FORM = "one of several forms: the fields of another form are asked for when only the name of the form changes"
+SELECTS = "it selects: another selection than the one that matches finds nothing, which is said"
+NOT_YET = "the runtime does not serve it yet, which is said"
+REFUSED = "it is there to be refused, with a hint"
+
+SILENT: dict[str, str] = {
+    r"(Tool|ModelConfig|AgentTemplate|MCPServer|MemoryStore):metadata\.(labels|annotations)": (
+        "for people, and for patches to select by: of a kind that renders no object, as the description says"
+    ),
+    r"(MCPServer|MemoryStore):spec\.description": FOR_PEOPLE,
+    r"Agent:spec\.(displayName|description)": (
+        "of an agent with its own image only agents that use it as a tool read it, as the description says"
+    ),
+    r"MemoryStore:spec\.(redis|postgres)\.(host|port)": (
+        "a provisioned server's own is taken, as the description says: a patch of one environment provisions it"
+    ),
+    r".*volumes\[\]\.readOnly": "a ConfigMap or Secret is mounted read-only as it is: `true` has what it asks for",
+    r".*network\.allowTo\[\]\.host": (
+        "two hosts outside the cluster are one destination to a NetworkPolicy, which sees no names"
+    ),
+    r"(Agent|AgentTemplate):spec\.memory\.store": (
+        "the agent says of its memory everything that the store says, and what it says wins"
+    ),
+    r"Agent:spec\.observability\.tracing\.enabled": (
+        "the network to hosts outside is open already, by a trigger or a tool of the same agent"
+    ),
+    r"Environment:spec\.extends": "the other base says nothing that this environment does not say itself",
+    r"Environment:spec\.helm\.(charts|version)": "`fleetform releases` prints it, and no file has it",
+    r"Environment:spec\.defaults\.ModelConfig": (
+        "no agent here uses one of the ModelConfigs, which is said of each of them"
+    ),
+}
+"""Leaves that in some places change nothing and say nothing."""
+
+NEVER: dict[str, str] = {
+    r"(Workflow|WorkflowRun):.*": NOT_YET,
+    r"Tool:spec\.(retrieval|code)\..*": NOT_YET,
+    r".*\.policy\.(compression|longTermMemory)\..*": NOT_YET,
+    r"(Tool|ModelConfig|AgentTemplate)\:metadata\.(name|namespace)": SELECTS,
+    r"MemoryStore:metadata\.(name|namespace)": SELECTS,
+    r"(Tool|ModelConfig|AgentTemplate):metadata\.(labels|annotations)": FOR_PEOPLE,
+    r"(MCPServer|MemoryStore):spec\.description": FOR_PEOPLE,
+    r".*\.target\.(name|namespace|labels)": SELECTS,
+    r"(Agent|AgentTemplate):spec\.tools\[\]\.(kind|namespace)": SELECTS,
+    r".*scaling\.metrics\[\]\.type": OTHER_FORM,
+    r".*scaling\.metrics\[\]\.\w+\.target\.(type|averageUtilization|averageValue|value)": OTHER_FORM,
+    r".*scaling\.keda\.triggers\[\]\.type": OTHER_FORM,
+    r".*json6902\[\]\.(op|from)": OTHER_FORM,
+    r"Tool:spec\.type": OTHER_FORM,
+    r".*:spec\.auth\.type": OTHER_FORM,
+    r"MCPServer:spec\.observability\.(tracing|logging)\..*": (
+        "a server's image sets up its traces and logs itself, which is said"
+    ),
+    r"MemoryStore:spec\.provision\.container\.ports\[\]\.protocol": "a store that cannot be reached by TCP is refused",
+    r".*rbac\.allowDangerous": "it confirms a right, which is refused without it",
+    r".*network\.allowFrom\[\]\.host": REFUSED,
+    r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
+    r"Environment:metadata\.name": "a run names it",
+    r"Environment:spec\.abstract": "an abstract environment renders nothing, which is said",
+}
+"""Leaves that change no output anywhere."""
