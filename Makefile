@@ -47,8 +47,8 @@ validate: $(RENDER) ## Check the example specs: make validate ENV=prod
 
 .PHONY: schemas
 schemas: $(DEV) ## Write schemas/ from the models, and the tables of docs/ that follow from the code
-	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.schema schemas
+	$(BIN)/python -m fleetform.models.export schemas
 	$(BIN)/python -m fleetform_runtime.reference docs
 	$(BIN)/python tools/docs.py
 
@@ -62,7 +62,7 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (read them before y
 
 .PHONY: tools
 tools: ## Build the pinned tools that the tests use
-	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov helm helm3 kube-score kubeconform kubectl \
+	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov compose helm helm3 kube-score kubeconform kubectl \
 	  kustomize promtool registry schemas uv yaml2json
 
 .PHONY: lint

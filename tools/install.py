@@ -175,6 +175,7 @@ RECIPES: dict[str, Recipe] = {
         "export BC_SKIP_MAPPING=TRUE ANSI_COLORS_DISABLED=1; unset BC_API_KEY PRISMA_API_URL\n"
         'exec "$here/venv/bin/python" -m checkov.main --skip-download'
     ),
+    "compose": GoTool("."),
     "etcd": SharedGoTool("go.etcd.io/etcd/server/v3", module="kubernetes"),
     # Only for a machine without a Go of its own; Go finds its library from its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),

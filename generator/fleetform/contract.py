@@ -35,6 +35,8 @@ PROBES: tuple[str, str, str] = tuple(
     _FACTS["paths"][name] for name in ("startup", "ready", "alive")
 )
 """Paths of the checks, unless the spec says otherwise."""
+PROBE: tuple[str, ...] = tuple(_FACTS["commands"]["probe"])
+"""What tells in a container whether the runtime lives."""
 FOLDER: str = _FACTS["files"]["folder"]
 """Where the configuration is mounted."""
 SETTINGS: str = _FACTS["files"]["settings"]

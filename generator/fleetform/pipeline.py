@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from fleetform.problems import Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
+    from fleetform.plan.model import Plan
+    from fleetform.platforms.kubernetes.build import Build
     from fleetform.platforms.kubernetes.model import FleetPlan
     from fleetform.platforms.kubernetes.objects.patches import Applied
-    from fleetform.platforms.kubernetes.targets.build import Base, Build
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
 
@@ -110,15 +112,58 @@ def fleet_of(
     return fleet, [*problems, *more]
 
 
-def plan_of(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
-    """Plan a fleet for Kubernetes; None when an error stands in the way."""
-    from fleetform.plan import plan  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.bind import bind  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """An environment, decided, and what each platform of its targets builds of it."""
 
-    planned, problems = plan(fleet)
-    bound, said = bind(fleet, planned)
+    fleet: Fleet
+    plan: Plan
+    builds: dict[str, Any]
+    """By the names of platforms; one with an error has none."""
+
+    @property
+    def kubernetes(self) -> Build | None:
+        """Return what Kubernetes builds of it."""
+        return self.builds.get("kubernetes")
+
+
+def assembled(
+    specs: Sources, spaces: Sources, name: str, folder: str, targets: Sequence[str] = ()
+) -> tuple[Assembled | None, list[Problem]]:
+    """Return what an environment is built of, None when it cannot be, and everything that is wrong.
+
+    `folder` is where environments are, for messages; without `targets` it is built for its own.
+    """
+    from fleetform import targets as registry  # noqa: PLC0415
+    from fleetform.plan import plan  # noqa: PLC0415
+
+    fleet, problems = fleet_of(specs, spaces, name, folder, targets)
+    if fleet is None:
+        return None, problems
+    problems += _abstract(fleet)
+    planned, said = plan(fleet)
     problems += said
-    return None if errors(problems) else bound, problems
+    root = _root(specs, spaces, fleet) if "kustomize" in fleet.targets else None
+    builds = {}
+    for platform in registry.platforms(fleet.targets):
+        module = import_module(f"fleetform.platforms.{platform}.build")
+        built, more = module.build(fleet, planned, root, sound=not errors(said))
+        problems += more
+        if built is not None:
+            builds[platform] = built
+    for target in fleet.targets:
+        module = registry.module(target)
+        built = builds.get(registry.BY_NAME[target].platform)
+        if built is not None and hasattr(module, "problems"):
+            problems += module.problems(built)
+    return Assembled(fleet, planned, builds), problems
+
+
+def judged(
+    specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
+) -> tuple[Assembled | None, list[Problem]]:
+    """Return the same of a folder of environments."""
+    return assembled(specs, read([environments]), name, str(environments), targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,59 +181,49 @@ def render(
 
     Raises SpecError when an error stands in the way.
     """
-    from fleetform.platforms.kubernetes.targets import texts  # noqa: PLC0415
-
-    built, problems = build(agents, environments, name, targets)
-    return Rendering(texts(built, built.plan.targets), tidy(problems))
+    found, problems = _whole(agents, environments, name, targets)
+    return Rendering(texts(found), tidy(problems))
 
 
 def build(
-    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
+    agents: Sequence[Path], environments: Path, name: str, target: str
 ) -> tuple[Build, list[Problem]]:
-    """Plan and build an environment for some targets, by default those that it names.
+    """Plan and build an environment for one target of Kubernetes.
 
     Raises SpecError when an error stands in the way.
     """
-    built, problems = judged(read(agents), environments, name, targets)
-    if built is None or errors(problems):
+    found, problems = _whole(agents, environments, name, [target])
+    if found.kubernetes is None:  # pragma: no cover - without an error there is one
         raise SpecError(problems)
-    if not built.plan.workloads:
+    return found.kubernetes, problems
+
+
+def texts(found: Assembled) -> dict[str, dict[str, str]]:
+    """Return texts by path, sorted, below each folder that the targets own."""
+    from fleetform import targets as registry  # noqa: PLC0415
+
+    made = {}
+    for name in found.fleet.targets:
+        built = found.builds[registry.BY_NAME[name].platform]
+        for folder, files in registry.module(name).folders(built).items():
+            made[folder] = {path: files[path].text for path in sorted(files)}
+    return made
+
+
+def _whole(
+    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str]
+) -> tuple[Assembled, list[Problem]]:
+    found, problems = judged(read(agents), environments, name, targets)
+    if found is None or errors(problems):
+        raise SpecError(problems)
+    if not found.plan.workloads:
         folders = ", ".join(map(str, agents))
         raise SpecError([*problems, _nothing(folders)])
-    return built, problems
+    return found, problems
 
 
-def judged(
-    specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
-) -> tuple[Build | None, list[Problem]]:
-    """Return what an environment is built of, None when it cannot be, and everything that is wrong."""
-    return assembled(specs, read([environments]), name, str(environments), targets)
-
-
-def assembled(
-    specs: Sources, spaces: Sources, name: str, folder: str, targets: Sequence[str] = ()
-) -> tuple[Build | None, list[Problem]]:
-    """Return the same of sources that are read already; `folder` is where environments are, for messages."""
-    from fleetform.platforms.kubernetes import objects  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.objects import patches  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.targets import problems as refused  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.targets.build import Build  # noqa: PLC0415
-
-    fleet, problems = fleet_of(specs, spaces, name, folder, targets)
-    plan, problems = planned(fleet, problems)
-    if fleet is None or plan is None:
-        return None, problems
-    base = _base(specs, spaces, fleet) if "kustomize" in plan.targets else None
-    done = patches.apply(plan, objects.build(plan))
-    built = Build(plan, done.units, base, done.applied)
-    return built, [*problems, *done.problems, *refused(built, plan.targets)]
-
-
-def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
-    """Build what the abstract root of an environment can render; None when it has no such root."""
-    from fleetform.platforms.kubernetes.bind.outline import outline  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.objects import build, patches  # noqa: PLC0415
-    from fleetform.platforms.kubernetes.targets.build import Base  # noqa: PLC0415
+def _root(specs: Sources, environments: Sources, fleet: Fleet) -> Fleet | None:
+    """Return the fleet in the abstract root of an environment, None when it has no such root."""
     from fleetform.resolve import resolve  # noqa: PLC0415
     from fleetform.resolve.environment import base, chain  # noqa: PLC0415
 
@@ -197,30 +232,29 @@ def _base(specs: Sources, environments: Sources, fleet: Fleet) -> Base | None:
         return None
     # What is wrong with it by itself is not wrong: it only serves others to extend.
     found, _ = resolve(specs.documents, [root], complete=specs.complete, broken=specs.broken)
-    if found is None:
-        return Base((), {})
-    spaces = {fleet.target_namespace(s): found.target_namespace(s) for s in fleet.spaces}
-    plan = outline(found)
-    return Base(patches.apply(plan, build(plan)).units, spaces)
+    return found
 
 
-def planned(fleet: Fleet | None, problems: list[Problem]) -> tuple[FleetPlan | None, list[Problem]]:
-    """Return the plan of an environment, None when it cannot be made, and everything that is wrong."""
-    if fleet is None:
-        return None, problems
-    plan, said = plan_of(fleet)
-    problems += said
+def _abstract(fleet: Fleet) -> Iterator[Problem]:
     if fleet.environment.abstract:
-        problems.append(
-            problem_at(
-                fleet.environment_tree,
-                ("spec", "abstract"),
-                "abstract-environment",
-                f"the environment `{fleet.environment_name}` is abstract",
-                hint="render one that extends it",
-            )
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "abstract"),
+            "abstract-environment",
+            f"the environment `{fleet.environment_name}` is abstract",
+            hint="render one that extends it",
         )
-    return plan, problems
+
+
+def bound(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
+    """Return a fleet as Kubernetes runs it, None when an error stands in the way."""
+    from fleetform.plan import plan  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.bind import bind  # noqa: PLC0415
+
+    planned, problems = plan(fleet)
+    found, said = bind(fleet, planned)
+    problems = [*_abstract(fleet), *problems, *said]
+    return None if errors(problems) else found, problems
 
 
 def patched(fleet: Fleet, resolved: Resolved[Any]) -> list[Applied]:
@@ -231,7 +265,7 @@ def patched(fleet: Fleet, resolved: Resolved[Any]) -> list[Applied]:
     trees = [fleet.environment_tree, resolved.tree]
     if not any(at(tree, ("spec", VERBATIM)) for tree in trees):
         return []
-    plan, _ = plan_of(fleet)
+    plan, _ = bound(fleet)
     done = patches.apply(plan, objects.build(plan)).applied if plan else ()
     key = fleet.target_namespace(resolved.namespace), resolved.name
     return [item for item in done if (item.namespace, item.workload) == key]

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from fleetform_runtime.places import FILE, FOLDER, SECRETS, SESSIONS
+from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
 from fleetform_runtime.sections.memory import Memory, ServerMemory
 from fleetform_runtime.sections.model import PROVIDERS
@@ -37,6 +37,7 @@ def facts() -> dict[str, Any]:
             "ready": _default(Health, "ready_path"),
             "alive": _default(Health, "live_path"),
         },
+        "commands": {"probe": list(PROBE)},
         "files": {"folder": FOLDER, "settings": FILE, "secrets": SECRETS, "sessions": SESSIONS},
     }
 

@@ -117,7 +117,7 @@ def test_every_selector_is_exact(size, tmp_path):
     """Each selector of the fleet's labels means one workload, and what stands alone its own."""
     folder = fleet(tmp_path, size)
     paths = [folder / "agents"], folder / "environments"
-    built, _ = pipeline.build(*paths, "prod", ["manifests"])
+    built, _ = pipeline.build(*paths, "prod", "manifests")
     found = [(unit.workload, item) for unit in built.units for item in unit.objects]
     having: dict[tuple[str, str], set[str]] = {}
     for owner, item in found:

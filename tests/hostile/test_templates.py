@@ -8,8 +8,9 @@ import pytest
 
 from fleetform import emit, pipeline
 from fleetform.plan.settings import PROMPT
-from fleetform.platforms.kubernetes.targets import helm, texts
-from fleetform.platforms.kubernetes.targets.build import Build
+from fleetform.platforms.kubernetes.build import Build
+from fleetform.platforms.kubernetes.targets import helm
+from fleetform.problems import errors
 from tests.conformance import readers
 from tests.fleet import API, write
 from tests.hostile import hidden
@@ -94,19 +95,27 @@ def root(tmp_path_factory) -> Path:
     return write(tmp_path_factory.mktemp("templates"), {"agents/a.yaml": stream, **files})
 
 
-def build(root: Path, environment: str) -> Build:
-    made, _ = pipeline.build([root / "agents"], root / "environments", environment)
+def build(root: Path, environment: str) -> pipeline.Assembled:
+    specs = pipeline.read([root / "agents"])
+    made, problems = pipeline.judged(specs, root / "environments", environment)
+    assert made is not None
+    assert not errors(problems)
     return made
 
 
 @pytest.fixture(scope="module")
-def built(root) -> Build:
+def assembled(root) -> pipeline.Assembled:
     return build(root, "prod")
 
 
 @pytest.fixture(scope="module")
-def folders(built) -> dict[str, dict[str, str]]:
-    return texts(built, built.plan.targets)
+def built(assembled) -> Build:
+    return assembled.kubernetes
+
+
+@pytest.fixture(scope="module")
+def folders(assembled) -> dict[str, dict[str, str]]:
+    return pipeline.texts(assembled)
 
 
 def objects(files: dict[str, str]) -> dict[Any, Any]:
@@ -218,7 +227,7 @@ def test_the_releases_of_flux_carry_the_values_of_helm(built, folders):
 
 def test_argo_cd_applies_the_same_plain_manifests(root, plain):
     other = build(root, "argo")
-    made = texts(other, other.plan.targets)
+    made = pipeline.texts(other)
     for key, item in objects(made["rendered/argo"]).items():
         if key[1] == "ConfigMap":
             assert item["data"] == plain[key]["data"]

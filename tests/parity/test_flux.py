@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fleetform import pipeline
-from fleetform.platforms.kubernetes.targets import flux, manifests
 from fleetform.problems import errors
 from tests import generated
 from tests.conformance import readers
@@ -24,11 +23,10 @@ def delivered(folder: Path, seed: int, way: str) -> dict[str, dict[str, str]]:
     files["environments/prod.yaml"] = json.dumps(prod, ensure_ascii=False) + "\n"
     root = write(folder, files)
     specs = pipeline.read([root / "agents"])
-    built, problems = pipeline.judged(specs, root / "environments", "prod", ["manifests", "flux"])
+    found, problems = pipeline.judged(specs, root / "environments", "prod", ["manifests", "flux"])
     assert {problem.code for problem in errors(problems)} <= BEYOND_HELM
-    assert built is not None
-    made = manifests.folders(built) | flux.folders(built)
-    return {name: {path: file.text for path, file in found.items()} for name, found in made.items()}
+    assert found is not None
+    return pipeline.texts(found)
 
 
 @by_chance

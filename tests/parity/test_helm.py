@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleetform import emit, pipeline
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.targets import helm
-from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.problems import errors
 from tests import generated
 from tests.conformance import readers
@@ -27,10 +27,11 @@ in_both_helms = pytest.mark.parametrize("helm_version", charts.HELMS)
 
 def planned(agents: Path, environments: Path, environment: str) -> Build:
     """Plan and build an environment; what stands in its way fails the test."""
-    built, problems = pipeline.judged(pipeline.read([agents]), environments, environment, ["helm"])
-    assert built is not None, problems
+    found, problems = pipeline.judged(pipeline.read([agents]), environments, environment, ["helm"])
+    assert found is not None, problems
     assert errors(problems) == ()
-    return built
+    assert found.kubernetes is not None
+    return found.kubernetes
 
 
 def check(builds: list[Build], helm_version: str, folder: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from fleetform import pipeline
 from fleetform.emit import emit_all
+from fleetform.platforms.kubernetes.build import Base, Build
 from fleetform.platforms.kubernetes.model import FleetPlan
 from fleetform.platforms.kubernetes.objects import Unit
 from fleetform.platforms.kubernetes.targets import kustomize
-from fleetform.platforms.kubernetes.targets.build import Base, Build
 from fleetform.problems import SpecError, errors
 from tests import generated
 from tests.conformance import readers, rendered

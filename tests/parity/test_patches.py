@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from fleetform import emit
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import build, patches
 from fleetform.platforms.kubernetes.objects.pod import security
 from fleetform.platforms.kubernetes.targets import helm, lenses
-from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.problems import Mark
 from tests.conformance import readers
 from tests.parity import charts, plans

@@ -6,8 +6,6 @@ from typing import Any
 
 from fleetform import pipeline
 from fleetform.parse import Loaded, parse
-from fleetform.platforms.kubernetes.targets import texts
-from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.problems import Problem, SpecError, errors
 
 Json = Any
@@ -43,8 +41,8 @@ def outcome(
     return _output(built, whole=whole), frozenset(problems)
 
 
-def _output(built: Build, *, whole: bool) -> Json:
+def _output(built: pipeline.Assembled, *, whole: bool) -> Json:
     """Return what decides the output: unless it is asked for as a whole, objects, which is faster."""
-    if built.plan.targets == ("manifests",) and not whole:
-        return built.units, built.plan.environment
-    return texts(built, built.plan.targets)
+    if built.fleet.targets == ("manifests",) and not whole and built.kubernetes:
+        return built.kubernetes.units, built.plan.environment
+    return pipeline.texts(built)

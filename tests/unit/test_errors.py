@@ -17,14 +17,12 @@ STAGES = (
     "load.py",
     "parse.py",
     "reader.py",
-    "rights.py",
     "dialects",
     "check.py",
     "resolve",
     "rules",
     "plan",
-    "objects",
-    "targets",
+    "platforms",
     "pipeline.py",
 )
 SAYS = frozenset(
@@ -34,7 +32,7 @@ CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|t
 
 # What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_paths.py.
 ELSEWHERE = {
-    *("config-too-big", "nothing-to-render", "release-too-big"),
+    *("config-too-big", "no-cluster", "nothing-to-render", "release-too-big"),
     *("not-a-file", "outside", "too-big", "too-many-documents", "unreadable"),
 }
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "list",
     "policy",
     "releases",
+    "secrets",
     "schema",
     "migrate",
     "run",

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from fleetform import pipeline
+from fleetform import pipeline, targets
 from fleetform.cli import options
 from fleetform.cli.report import DRIFT, Format, reported
-from fleetform.platforms.kubernetes.targets import manifests
 from fleetform.write import Changes, diff
 
 
@@ -51,4 +50,4 @@ def command(
 
 def _texts(agents: list[Path], environments: Path, name: str) -> dict[str, str]:
     folders = pipeline.render(agents, environments, name, ["manifests"]).folders
-    return folders[manifests.folder(name)]
+    return folders[targets.folder("manifests", name)]

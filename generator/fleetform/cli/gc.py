@@ -48,7 +48,7 @@ def command(
     """
     from fleetform.platforms.kubernetes.live import api, gc  # noqa: PLC0415
 
-    built, problems = pipeline.build(agents, environments, env, ["manifests"])
+    built, problems = pipeline.build(agents, environments, env, "manifests")
     show(problems, Format.TEXT)
     rows = []
     with api.connected(kubeconfig, context) as cluster:

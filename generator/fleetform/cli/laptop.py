@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli.report import PROBLEMS, Format, stop
 from fleetform.contract import SECRETS, SETTINGS
+from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ def agent_of(
 ) -> WorkloadPlan:
     """Return the plan of an agent that runs on the runtime."""
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
-    plan, problems = pipeline.planned(*pipeline.fleet_of(specs, spaces, env, str(environments)))
-    if plan is None or errors(problems):
-        stop(problems, form)
+    fleet, problems = pipeline.fleet_of(specs, spaces, env, str(environments))
+    plan, said = pipeline.bound(fleet) if fleet else (None, [])
+    if plan is None or errors([*problems, *said]):
+        stop([*problems, *said], form)
     space, _, short = name.rpartition("/")
     served = [item for item in plan.workloads if item.config and SETTINGS in item.config.data]
     found = [item for item in served if item.name == short and space in ("", item.namespace)]
@@ -80,7 +82,10 @@ def localised(
     keep_tracing: bool = False,
 ) -> Local:
     """Return an agent's configuration for a laptop, and show what was changed for it."""
-    values = known_values(env_file)
+    try:
+        values = known_values(env_file)
+    except EnvFileError as error:
+        refuse(str(error), error.hint)
     data = dict(plan.config.data) if plan.config else {}
     document = json.loads(data.pop(SETTINGS))
     local = Local(document, data)
@@ -112,7 +117,7 @@ def _simplify(
     seen.setdefault("logging", {})["format"] = "text"
 
 
-def _with_values(local: Local, node: Any, values: Mapping[str, str], *, stand_in: bool) -> Any:
+def _with_values(local: Local, node: Any, values: dict[str, str], *, stand_in: bool) -> Any:
     """Replace references to mounted files by references to the environment."""
     if isinstance(node, list):
         return [_with_values(local, item, values, stand_in=stand_in) for item in node]
@@ -124,7 +129,7 @@ def _with_values(local: Local, node: Any, values: Mapping[str, str], *, stand_in
             key: _with_values(local, item, values, stand_in=stand_in) for key, item in node.items()
         }
     names = variables(*found.groups())
-    value = next((values[name] for name in names if values.get(name)), None)
+    value = lookup(values, *found.groups())
     if value is None and stand_in:
         value = f"placeholder-of-{found[1]}-{found[2]}"
         local.notes.append(f"secret {found[1]}/{found[2]}: a placeholder")
@@ -135,37 +140,6 @@ def _with_values(local: Local, node: Any, values: Mapping[str, str], *, stand_in
         return node
     local.environment[names[0]] = value
     return {"env": names[0]}
-
-
-def variables(secret: str, key: str) -> tuple[str, ...]:
-    """Return the environment variables that may hold a key of a secret, the most exact first.
-
-    `openai-api-key`, key `api-key`, is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
-    """
-    whole = re.sub(r"[^A-Za-z0-9]+", "_", f"{secret}_{key}").upper()
-    short = re.sub(r"[^A-Za-z0-9]+", "_", secret).upper()
-    names = (whole, short)
-    return tuple(f"_{name}" if name[0].isdigit() else name for name in names)
-
-
-def known_values(file: Path | None) -> dict[str, str]:
-    """Return the environment over what an env file says."""
-    found: dict[str, str] = {}
-    path = file or Path(".env")
-    if path.is_file():
-        for line in path.read_text("utf-8").splitlines():
-            name, separator, value = line.strip().removeprefix("export ").partition("=")
-            if separator and not name.startswith("#"):
-                found[name.strip()] = _unquoted(value.strip())
-    elif file is not None:
-        refuse(f"{file} is not there", "leave --env-file out to use the environment alone")
-    return found | os.environ
-
-
-def _unquoted(value: str) -> str:
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
-    return value.partition(" #")[0].rstrip()
 
 
 @contextmanager

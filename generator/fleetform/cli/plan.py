@@ -50,7 +50,7 @@ def command(
     """
     from fleetform.platforms.kubernetes.live import api, plan  # noqa: PLC0415
 
-    built, problems = pipeline.build(agents, environments, env, ["manifests"])
+    built, problems = pipeline.build(agents, environments, env, "manifests")
     show(problems, Format.TEXT)
     with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
         rows = [*plan.rows(cluster, built.units, built.plan.spaces, field_manager)]

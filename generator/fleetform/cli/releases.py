@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 import fleetform
-from fleetform import pipeline
+from fleetform import pipeline, targets
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, show
-from fleetform.platforms.kubernetes.targets import helm, texts
-from fleetform.platforms.kubernetes.targets.build import Build
+from fleetform.platforms.kubernetes.build import Build
+from fleetform.platforms.kubernetes.targets import helm
 from fleetform.platforms.kubernetes.targets.helm import Release
 from fleetform.write import Output
 
@@ -44,7 +44,7 @@ def command(
 
       fleetform releases --env prod --format json | jq -r '.[].name'
     """
-    built, problems = pipeline.build(agents, environments, env, ["helm"])
+    built, problems = pipeline.build(agents, environments, env, "helm")
     show(problems, Format.TEXT)
     rows = [_row(release, built, out) for release in helm.releases(built)]
     if form is Format.JSON:
@@ -61,7 +61,7 @@ def _row(release: Release, built: Build, out: Path) -> dict[str, object]:
         "name": release.name,
         "namespace": release.namespace,
         "chart": f"{plan.charts}/{release.chart}",
-        "values": [(out / helm.folder(plan.environment) / release.values).as_posix()],
+        "values": [(out / targets.folder("helm", plan.environment) / release.values).as_posix()],
     }
     return {**row, "version": plan.chart_version} if plan.chart_version else row
 
@@ -77,8 +77,9 @@ def _line(row: dict[str, object]) -> str:
 
 def _warn(built: Build, out: Path) -> None:
     """Say when the files that the lines name are not what would be rendered now."""
-    for folder, files in texts(built, ["helm"]).items():
-        if Output(out, folder, fleetform.__version__).compare(files):
+    for folder, files in helm.folders(built).items():
+        made = {path: file.text for path, file in files.items()}
+        if Output(out, folder, fleetform.__version__).compare(made):
             typer.echo(
                 f"warning: {(out / folder).as_posix()} is missing or stale\n"
                 f"  hint: run `fleetform render --env {built.plan.environment} --target helm`",

@@ -10,20 +10,13 @@ import typer
 
 import fleetform
 from fleetform import pipeline
+from fleetform import targets as registry
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, Format, reported, show
-from fleetform.platforms.kubernetes.targets import TARGETS
 from fleetform.write import RECORD, Changes, Output, diff, write_all
 
-
-class Target(StrEnum):
-    """What `render` can write; an environment's `targets` are of these."""
-
-    MANIFESTS = "manifests"
-    HELM = "helm"
-    KUSTOMIZE = "kustomize"
-    FLUX = "flux"
-    ARGOCD = "argocd"
+Target = StrEnum("Target", {name.upper(): name for name in registry.NAMES})  # type: ignore[misc]
+"""What `render` can write; an environment's `targets` are of these."""
 
 
 @reported
@@ -98,8 +91,8 @@ def command(
 
 def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
     """Name folders of targets that the environment had once: nobody keeps them up to date."""
-    for name, target in TARGETS.items():
-        folder = target.folder(env)
+    for name in registry.NAMES:
+        folder = registry.folder(name, env)
         if folder not in rendered and (out / folder / RECORD).is_file():
             typer.echo(
                 f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"

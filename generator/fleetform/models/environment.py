@@ -14,6 +14,7 @@ from fleetform.models.base import (
     Name,
     ObjectPatch,
     ObjectTarget,
+    OneOf,
     Port,
     Quantity,
     ReferenceName,
@@ -26,14 +27,15 @@ from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
 from fleetform.patterns import DATA_KEY
+from fleetform.targets import DEFAULT as DEFAULT_TARGET
+from fleetform.targets import NAMES as TARGETS
 
 Capability = Literal[
     "keda", "prometheus-operator", "external-secrets", "gateway-api", "cert-manager"
 ]
 
 
-TargetName = Literal["manifests", "helm", "kustomize", "flux", "argocd"]
-DEFAULT_TARGETS: tuple[TargetName, ...] = ("manifests",)
+TargetName = Annotated[str, OneOf(*TARGETS)]
 
 DIGEST = r"^sha256:[a-f0-9]{64}$"
 
@@ -417,6 +419,18 @@ class Helm(Spec):
     )
 
 
+class Compose(Spec):
+    """Compose on one machine."""
+
+    ports: dict[
+        Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9.]*$")],
+        Port,
+    ] = Field(
+        default_factory=dict,
+        description="Port of this machine by workload, as `namespace/name` in the specs. Default: agents are at any free port, which `docker compose port` tells; others are not published.",
+    )
+
+
 class Defaults(Spec):
     """Specs that every document of a kind starts from."""
 
@@ -493,12 +507,13 @@ class EnvironmentSpec(Spec):
         default_factory=dict, description="Quotas by namespace as in the specs. Default: none."
     )
     targets: list[TargetName] = Field(
-        default_factory=lambda: [*DEFAULT_TARGETS],
-        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`, a base and overlays in `kustomize/`, what Flux or Argo CD needs to know in `flux/` or `argocd/`.",
+        default_factory=lambda: [DEFAULT_TARGET],
+        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`, a base and overlays in `kustomize/`, what Flux or Argo CD needs to know in `flux/` or `argocd/`, a compose.yaml in `compose/`.",
         min_length=1,
     )
     helm: Helm = Field(default_factory=Helm, description="Helm releases.")
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
+    compose: Compose = Field(default_factory=Compose, description="Compose.")
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels of every object. Default: none."
     )

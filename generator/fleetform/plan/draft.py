@@ -42,6 +42,9 @@ class Draft:
     volumes: tuple[Volume, ...] = ()
     mounts: tuple[Mount, ...] = ()
     checks: Checks = field(default_factory=Checks)
+    probe: tuple[str, ...] = ()
+    program: str = ""
+    owner: str = ""
     turn: int = 0
     drain: int = 30
     files: Files | None = None

@@ -275,6 +275,12 @@ class Workload(NamedTuple):
     files: Files | None
     ports: tuple[Port, ...]
     checks: Checks
+    probe: tuple[str, ...]
+    """A command in the container that tells whether it lives; empty where the image is not known."""
+    program: str
+    """What the image runs when it is given arguments only, where a platform must say it."""
+    owner: str
+    """User of the image that its data belongs to, where the image is known; else empty."""
     turn: int
     """Longest turn of the generic runtime in seconds, 0 for other images."""
     drain: int
@@ -313,11 +319,14 @@ class Plan(NamedTuple):
     workloads: tuple[Workload, ...]
     links: tuple[Link, ...]
 
-    def callees(self, workload: Workload) -> tuple[Workload, ...]:
-        """Return the workloads that one calls, in order of their keys."""
+    def callees(self) -> dict[Key, tuple[Workload, ...]]:
+        """Return the workloads that each calls, in order of their keys."""
         known = {item.key: item for item in self.workloads}
-        found = {link.callee for link in self.links if link.caller == workload.key}
-        return tuple(known[key] for key in sorted(found) if key in known)
+        found: dict[Key, set[Key]] = {}
+        for link in self.links:
+            if link.caller in known and link.callee in known and link.caller != link.callee:
+                found.setdefault(link.caller, set()).add(link.callee)
+        return {key: tuple(known[name] for name in sorted(names)) for key, names in found.items()}
 
 
 def bound(value: Any, binding: Mapping[type, Any]) -> Any:

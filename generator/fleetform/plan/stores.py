@@ -29,6 +29,12 @@ class Store(NamedTuple):
     """Where the image keeps its data."""
     password: str
     """The variable that the server reads its password from."""
+    program: str
+    """What the image runs."""
+    owner: str
+    """User of the image that the data belongs to."""
+    probe: tuple[str, ...]
+    """A command in the container that tells whether the server answers."""
     secret: Callable[[Any], SecretKey | None]
     """Its section of a spec → the password."""
     settings: Callable[[Any], dict[str, Any]]
@@ -98,6 +104,9 @@ STORES = {
     "redis": Store(
         data="/data",
         password="REDIS_PASSWORD",  # noqa: S106 - the name of a variable
+        program="redis-server",
+        owner="redis",
+        probe=("redis-cli", "ping"),
         secret=lambda redis: redis.auth.secret_ref,
         settings=_redis,
         args=_redis_args,
@@ -105,6 +114,9 @@ STORES = {
     "postgres": Store(
         data="/var/lib/postgresql",
         password="POSTGRES_PASSWORD",  # noqa: S106 - the name of a variable
+        program="postgres",
+        owner="postgres",
+        probe=("pg_isready", "--quiet"),
         secret=lambda postgres: postgres.password_secret_ref,
         settings=_postgres,
         env=_postgres_env,

@@ -50,6 +50,9 @@ def store(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Dra
     _own_image(fleet, draft, stores.container(resolved), problems, place)
     draft.env = (*stores.env(resolved), *containers.env(resolved.spec.provision.env))
     draft.args = stores.args(resolved)
+    if resolved.spec.provision.container is None:
+        stock = stores.STORES[resolved.spec.type]
+        draft.probe, draft.program, draft.owner = stock.probe, stock.program, stock.owner
     traffic.common(fleet, draft, problems)
     return draft
 
@@ -80,6 +83,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
         check.path or alive,
     )
     draft.checks = containers.checks(check, paths, "http")
+    draft.probe = contract.PROBE
     draft.files = settings.files(fleet, resolved, uses)
     draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fleetform import targets
+from fleetform.files import File, Folders, generated
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data
-from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 from fleetform.platforms.kubernetes.targets.gitops import (
     delivering,
     has_namespaces,
@@ -21,11 +23,6 @@ WAVE = "argocd.argoproj.io/sync-wave"
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 
-def folder(environment: str) -> str:
-    """Return the folder of an environment."""
-    return f"argocd/{environment}"
-
-
 def folders(build: Build) -> Folders:
     """Return `argocd/ENV`, which is itself the path of an Application."""
     source = generated(f"environment {build.plan.environment}")
@@ -34,7 +31,7 @@ def folders(build: Build) -> Folders:
         files["project.yaml"] = File(source, [_project(build)])
     top = kustomization(resources=sorted(files))
     files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
-    return {folder(build.plan.environment): files}
+    return {targets.folder("argocd", build.plan.environment): files}
 
 
 def _project_name(build: Build) -> str:

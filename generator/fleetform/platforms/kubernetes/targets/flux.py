@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fleetform import targets
+from fleetform.files import File, Folders, generated
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.kinds import READY
 from fleetform.platforms.kubernetes.model import Source
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, manifest
 from fleetform.platforms.kubernetes.targets import helm
-from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 from fleetform.platforms.kubernetes.targets.gitops import (
     delivering,
     has_namespaces,
@@ -31,11 +33,6 @@ VERBATIM = {"kustomize.toolkit.fluxcd.io/substitute": "disabled"}
 RETRIES = 3
 
 
-def folder(environment: str) -> str:
-    """Return the folder of an environment."""
-    return f"flux/{environment}"
-
-
 def folders(build: Build) -> Folders:
     """Return `flux/ENV`: what stands above `releases` is for the Kustomization of the cluster."""
     source = generated(f"environment {build.plan.environment}")
@@ -47,7 +44,7 @@ def folders(build: Build) -> Folders:
     files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
     if build.plan.gitops.helm:
         files |= _releases(build)
-    return {folder(build.plan.environment): files}
+    return {targets.folder("flux", build.plan.environment): files}
 
 
 def problems(build: Build) -> Iterator[Problem]:

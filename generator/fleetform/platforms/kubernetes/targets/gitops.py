@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fleetform.names import fit
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects.manifest import (
     MANAGED_BY,
     PART_OF,
@@ -13,7 +14,6 @@ from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
     manifest,
 )
-from fleetform.platforms.kubernetes.targets.build import Build
 from fleetform.platforms.kubernetes.targets.manifests import NAMESPACES
 
 

@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform import targets
+from fleetform.files import File, Folders, generated
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import Unit
 from fleetform.platforms.kubernetes.objects.patches import dotted, overlap
 from fleetform.platforms.kubernetes.targets import lenses, values
-from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 from fleetform.platforms.kubernetes.targets.lenses import Uncoverable
 from fleetform.problems import Mark, Problem
 
@@ -41,15 +43,10 @@ class Release(NamedTuple):
     document: dict[str, Any]
 
 
-def folder(environment: str) -> str:
-    """Return the folder of an environment's values."""
-    return f"charts/values/{environment}"
-
-
 def folders(build: Build) -> Folders:
     """Return `charts/values/ENV`, a file per release."""
     files = {item.values: File(_header(item), [item.document]) for item in releases(build)}
-    return {folder(build.plan.environment): files}
+    return {targets.folder("helm", build.plan.environment): files}
 
 
 def _header(release: Release) -> str:

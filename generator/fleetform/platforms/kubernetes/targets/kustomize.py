@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from fleetform import emit
+from fleetform import emit, targets
+from fleetform.files import File, Folders, generated
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.kinds import BUILT_IN_GROUPS
 from fleetform.platforms.kubernetes.objects import Manifest, Unit
 from fleetform.platforms.kubernetes.targets import transformers
-from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 from fleetform.platforms.kubernetes.targets.manifests import KUSTOMIZATION, kustomization
 from fleetform.platforms.kubernetes.targets.overlay import Difference, has_leading_tab
 from fleetform.platforms.kubernetes.targets.transformers import Field, Object, Pair
@@ -40,15 +41,10 @@ class Part(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-def folder(environment: str) -> str:
-    """Return the folder of an environment."""
-    return f"kustomize/overlays/{environment}"
-
-
 def folders(build: Build) -> Folders:
     """Return `kustomize/overlays/ENV`, and `kustomize/base` when there is an abstract root."""
     parts = [*_parts(build.units)]
-    overlay = folder(build.plan.environment)
+    overlay = targets.folder("kustomize", build.plan.environment)
     if build.base is None:
         return {overlay: _tree(parts, _whole(parts))}
     bases = {part.path: part for part in _parts(build.base.units)}

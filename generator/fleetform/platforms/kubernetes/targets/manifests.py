@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from fleetform import targets
+from fleetform.files import File, Folders, generated
+from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects import Unit
-from fleetform.platforms.kubernetes.targets.build import Build, File, Folders, generated
 
 NAMESPACES = "_namespaces"
 """Folder of the Namespaces: whoever applies them first needs a path that holds nothing else."""
@@ -15,17 +17,12 @@ SHARED = "_namespace.yaml"
 KUSTOMIZATION = "kustomization.yaml"
 
 
-def folder(environment: str) -> str:
-    """Return the folder of an environment."""
-    return f"rendered/{environment}"
-
-
 def folders(build: Build) -> Folders:
     """Return `rendered/ENV`."""
     found = {path(unit): File(generated(unit.source), list(unit.objects)) for unit in build.units}
     if build.plan.kustomization:
         found |= _kustomizations(build.units)
-    return {folder(build.plan.environment): found}
+    return {targets.folder("manifests", build.plan.environment): found}
 
 
 def path(unit: Unit) -> str:

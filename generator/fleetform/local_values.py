@@ -1,0 +1,54 @@
+"""Values of secrets on this machine: the environment over an env file, by the names of Secret and key."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+
+class EnvFileError(Exception):
+    """An env file cannot be read; the message says why, the hint what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def variables(secret: str, key: str) -> tuple[str, ...]:
+    """Return the environment variables that may hold a key of a secret, the most exact first.
+
+    `openai-api-key`, key `api-key`, is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
+    """
+    whole = re.sub(r"[^A-Za-z0-9]+", "_", f"{secret}_{key}").upper()
+    short = re.sub(r"[^A-Za-z0-9]+", "_", secret).upper()
+    names = (whole, short)
+    return tuple(f"_{name}" if name[0].isdigit() else name for name in names)
+
+
+def known_values(file: Path | None) -> dict[str, str]:
+    """Return the environment over what an env file says, `.env` unless another one is named.
+
+    Raises EnvFileError when the file is not there or is no UTF-8.
+    """
+    path = file or Path(".env")
+    if not path.is_file():
+        if file is not None:
+            raise EnvFileError(
+                f"{file} is not there", "leave --env-file out to use the environment alone"
+            )
+        return dict(os.environ)
+    from dotenv import dotenv_values  # noqa: PLC0415 - only commands that need secrets have such a file
+
+    try:
+        found = dotenv_values(path, interpolate=False, encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise EnvFileError(
+            f"{path} is not UTF-8: byte {error.start + 1}", "save it as UTF-8"
+        ) from None
+    return {name: value for name, value in found.items() if value is not None} | os.environ
+
+
+def lookup(values: dict[str, str], secret: str, key: str) -> str | None:
+    """Return the value of a key of a secret, None when no variable has it."""
+    return next((values[name] for name in variables(secret, key) if values.get(name)), None)

@@ -1,0 +1,70 @@
+"""A plan → what Compose targets are made from: services, and what is wrong with them here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fleetform.platforms.compose import networks, rules
+from fleetform.platforms.compose.model import Build, Service
+from fleetform.platforms.compose.services import Around, services
+from fleetform.problems import Problem, errors
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import Plan, Workload
+    from fleetform.resolve import Fleet
+    from fleetform.resolve.catalog import Key
+
+
+def build(
+    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
+) -> tuple[Build | None, list[Problem]]:
+    """Return what Compose targets are made from, None with an error, and what is wrong.
+
+    Compose has no bases: `root` is not looked at. A plan that is not `sound` is not built.
+    """
+    del root
+    problems = [*rules.problems(fleet, plan)]
+    if errors(problems) or not sound:
+        return None, problems
+    found = [
+        service
+        for workload, around in _surroundings(fleet, plan)
+        for service in services(workload, around)
+    ]
+    ordered: tuple[Service, ...] = tuple(sorted(found, key=lambda service: service.name))
+    return Build(fleet.environment_name, ordered), problems
+
+
+def _surroundings(fleet: Fleet, plan: Plan) -> list[tuple[Workload, Around]]:
+    published = _published(fleet, plan)
+    connected = networks.of(plan, set(published))
+    ports = {
+        (item.name, item.namespace, port.service_port): port.container_port
+        for item in plan.workloads
+        for port in item.ports
+    }
+    called = plan.callees()
+    return [
+        (
+            item,
+            Around(
+                ports,
+                connected.get(item.key, ()),
+                tuple(
+                    networks.name(callee)
+                    for callee in called.get(item.key, ())
+                    if callee.component == "memory-store"
+                ),
+                published.get(item.key),
+            ),
+        )
+        for item in plan.workloads
+    ]
+
+
+def _published(fleet: Fleet, plan: Plan) -> dict[Key, int]:
+    """Return the port of this machine of each agent, 0 for any free one, and of what the environment names."""
+    given = fleet.environment.compose.ports
+    found = {item.key: 0 for item in plan.workloads if item.component == "agent" or item.exposure}
+    named = {f"{item.key[0]}/{item.name}": item.key for item in plan.workloads}
+    return found | {named[name]: port for name, port in given.items() if name in named}

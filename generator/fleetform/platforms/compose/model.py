@@ -1,0 +1,54 @@
+"""A plan bound to Compose: services in its own words, and the files that they mount."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Json = Mapping[str, Any]
+"""A piece of compose.yaml in Compose's own keys."""
+
+CONFIG = "config"
+SECRETS = "secrets"
+"""Folders beside compose.yaml; the second is written by `fleetform secrets` and never committed."""
+
+
+class SecretKey(NamedTuple):
+    """A key of a Secret in a namespace, and where its file is below `secrets/`."""
+
+    namespace: str
+    name: str
+    key: str
+
+    @property
+    def path(self) -> str:
+        """Return the path of its file."""
+        return f"{self.namespace}/{self.name}/{self.key}"
+
+    @property
+    def source(self) -> str:
+        """Return its name in compose.yaml."""
+        return f"{self.namespace}.{self.name}.{self.key}"
+
+
+class Service(NamedTuple):
+    """A service, the files that it mounts (by path below `config/`), and the secrets that it needs."""
+
+    name: str
+    body: Json
+    files: Mapping[str, str]
+    secrets: tuple[SecretKey, ...] = ()
+    """Mounted as files."""
+    variables: Mapping[str, SecretKey] = {}
+    """Variables whose values are secrets: in `secrets/<service>.env`."""
+    folders: tuple[tuple[str, str], ...] = ()
+    """Whole Secrets that are mounted as folders: namespace and name."""
+    volumes: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+
+
+class Build(NamedTuple):
+    """One environment on one machine, services in the order of their names."""
+
+    environment: str
+    services: tuple[Service, ...]

@@ -1,0 +1,51 @@
+"""Networks that mirror the links of a fleet: one for each callee, and one that leads outside."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from fleetform.resolve.hosts import Address
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import Plan, Workload
+    from fleetform.resolve.catalog import Key
+
+OUTSIDE = "outside"
+NO_NEIGHBOURS = {"com.docker.network.bridge.enable_icc": "false"}
+"""Who may leave the machine cannot reach by that network who else may."""
+
+
+def name(workload: Workload) -> str:
+    """Return the service of a workload, which is its host too: as any spec may write it."""
+    return f"{workload.name}.{workload.namespace}"
+
+
+def host(address: Address) -> str:
+    """Return the host of a workload."""
+    return f"{address.name}.{address.namespace}"
+
+
+def of(plan: Plan, published: set[Key]) -> dict[Key, tuple[str, ...]]:
+    """Return the networks of each workload; those that leave the machine, or are published, have a way out."""
+    known = {workload.key: workload for workload in plan.workloads}
+    found: dict[Key, set[str]] = defaultdict(set)
+    for link in plan.links:
+        if link.caller in known and link.callee in known:
+            network = f"to.{name(known[link.callee])}"
+            found[link.caller].add(network)
+            found[link.callee].add(network)
+    for workload in plan.workloads:
+        outwards = any(not isinstance(item.party, Address) for item in workload.reaches)
+        if outwards or workload.key in published:
+            found[workload.key].add(OUTSIDE)
+    return {key: tuple(sorted(names)) for key, names in found.items()}
+
+
+def definitions(used: Iterable[str]) -> dict[str, Any]:
+    """Return the networks of compose.yaml: only one of them leads anywhere else."""
+    return {
+        network: {"driver_opts": dict(NO_NEIGHBOURS)} if network == OUTSIDE else {"internal": True}
+        for network in sorted(set(used))
+    }

@@ -1,0 +1,256 @@
+"""What Compose cannot do of what specs ask for: an error where nothing would run, else a warning or a note."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import view
+from fleetform.plan.model import (
+    Claim,
+    ConfigRef,
+    FieldRef,
+    Range,
+    Shape,
+    Space,
+    Traffic,
+    Workload,
+)
+from fleetform.platforms.compose import containers, services
+from fleetform.problems import Problem, did_you_mean
+from fleetform.resolve.hosts import Address
+from fleetform.tree import Path, problem_at
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import Plan
+    from fleetform.resolve import Fleet
+
+MANY_NETWORKS = 25
+"""More than these do not fit into the address pools that Docker has by default."""
+SCHEDULING = (
+    *("annotations", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
+    *("priorityClassName", "runtimeClassName", "imagePullSecrets"),
+)
+"""Fields of `podTemplate` that are for a scheduler, or for whoever starts pods."""
+
+
+def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
+    """Yield what Compose cannot do with a plan."""
+    for workload in plan.workloads:
+        yield from _scaling(workload)
+        yield from _cluster(workload)
+        yield from _containers(workload)
+        yield from _volumes(workload)
+        yield from _traffic(workload)
+        yield from _ports(workload)
+    yield from _environment(fleet, plan)
+
+
+def _said(
+    workload: Workload, path: Path, what: str, hint: str, severity: str = "warning"
+) -> Problem:
+    return workload.resolved.problem(
+        path, "not-on-compose", what, hint=hint, severity=severity, key=True
+    )
+
+
+def _scaling(workload: Workload) -> Iterator[Problem]:
+    scale, path = workload.scale, ("spec", "scaling")
+    runs = max(1, scale.least)
+    instances = "1 instance" if runs == 1 else f"{runs} instances"
+    if scale.events:
+        yield _said(
+            workload,
+            (*path, "keda"),
+            f"Compose has no KEDA: {instances} of `{workload.name}` run",
+            "nothing to do, or set `scaling.minReplicas` to what one machine should run",
+        )
+    elif scale.most > scale.least:
+        yield _said(
+            workload,
+            path,
+            f"nothing scales on Compose: {instances} of `{workload.name}` run",
+            "nothing to do, or set `scaling.minReplicas` to what one machine should run",
+            "note",
+        )
+    if workload.shape is Shape.STATEFUL and runs > 1:
+        yield _said(
+            workload,
+            ("spec", "stateful"),
+            f"on Compose all {runs} instances of `{workload.name}` would share one volume and one name",
+            "set `scaling.minReplicas` to 1 in this environment",
+            "error",
+        )
+
+
+def _cluster(workload: Workload) -> Iterator[Problem]:
+    """Yield what only a cluster gives: rights, identities, scheduling, routes."""
+    spec = workload.spec
+    if spec.rbac is not None and spec.rbac.rules:
+        yield _said(
+            workload,
+            ("spec", "rbac"),
+            f"`{workload.name}` has no Kubernetes API on Compose, and no rights at it",
+            "mount a kubeconfig by hand, or run it in a cluster",
+        )
+    if spec.identity is not None:
+        yield _said(
+            workload,
+            ("spec", "identity"),
+            f"`{workload.name}` has no identity at a cloud on Compose",
+            "give it keys of its own as `env`, in this environment",
+        )
+    if spec.expose is not None:
+        yield _said(
+            workload,
+            ("spec", "expose"),
+            f"Compose has no routes: `{workload.name}` is on a port of 127.0.0.1, without host, path and TLS",
+            "nothing to do, or put a proxy before it",
+            "note",
+        )
+    template = view.dump(spec.pod_template)
+    given = [name for name in SCHEDULING if template.get(name)]
+    if given:
+        names = ", ".join(f"`{name}`" for name in given)
+        yield _said(
+            workload,
+            ("spec", "podTemplate", given[0]),
+            f"Compose schedules nothing: {names} of `{workload.name}` have no effect",
+            "nothing to do: they take effect in a cluster",
+            "note",
+        )
+
+
+def _containers(workload: Workload) -> Iterator[Problem]:
+    for variable in workload.env:
+        path = ("spec", "env")
+        if isinstance(variable.value, ConfigRef):
+            yield _missing(workload, path, variable.value.name)
+        if (
+            isinstance(variable.value, FieldRef)
+            and services.fact(workload, variable.value.path) is None
+        ):
+            yield _said(
+                workload,
+                path,
+                f"`{variable.name}` asks for `{variable.value.path}`, which Compose does not know",
+                "give it a value in this environment",
+                "error",
+            )
+
+
+def _missing(workload: Workload, path: Path, name: str) -> Problem:
+    return _said(
+        workload,
+        path,
+        f"there is no ConfigMap `{name}` on Compose",
+        "say what it holds in `container.configFiles`, or remove it in this environment",
+        "error",
+    )
+
+
+def _volumes(workload: Workload) -> Iterator[Problem]:
+    path: Path = ("spec", "volumes")
+    for name in containers.missing(workload):
+        yield _missing(workload, path, name)
+    if workload.owner or (workload.files and workload.files.settings):
+        return
+    for volume in workload.volumes:
+        if isinstance(volume.source, Claim):
+            user = workload.spec.pod_template.run_as_user or services.USER
+            places = ", ".join(m.path for m in workload.mounts if m.volume == volume.name)
+            yield _said(
+                workload,
+                path,
+                f"Docker gives a new volume the owner of its folder in the image: can user {user} write {places}?",
+                f"let the image's folder belong to {user}, or set `podTemplate.runAsUser` to its owner",
+                "note",
+            )
+
+
+def _traffic(workload: Workload) -> Iterator[Problem]:
+    for traffic in workload.reaches:
+        if isinstance(traffic.party, Address):
+            yield _elsewhere(workload, traffic, traffic.party)
+    if any(isinstance(item.party, Space | Range) for item in workload.admits):
+        yield _said(
+            workload,
+            ("spec", "network", "allowFrom"),
+            f"on Compose only agents of the fleet reach `{workload.name}`, and whoever is on this machine",
+            "nothing to do: it takes effect in a cluster",
+            "note",
+        )
+
+
+def _elsewhere(workload: Workload, traffic: Traffic, party: Address) -> Problem:
+    return traffic.owner.problem(
+        traffic.path,
+        "not-on-compose",
+        f"`{party.name}.{party.namespace}` is in a cluster: `{workload.name}` cannot reach it from Compose",
+        hint="give an address outside the cluster in this environment, such as host.docker.internal, or let it provision or deploy one",
+        severity="warning",
+        key=True,
+    )
+
+
+def _ports(workload: Workload) -> Iterator[Problem]:
+    for port in workload.ports:
+        if port.container_port != port.service_port:
+            yield _said(
+                workload,
+                ("spec", "container", "ports"),
+                f"nothing stands before a container on Compose: port {port.service_port} of `{workload.name}` is {port.container_port}",
+                "agents are told so; where a variable or file names the port, make both the same",
+                "note",
+            )
+
+
+def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
+    callees = {link.callee for link in plan.links}
+    if len(callees) + 1 > MANY_NETWORKS:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "targets"),
+            "not-on-compose",
+            f"{len(callees) + 1} networks are more than Docker has addresses for by default",
+            hint="set `default-address-pools` in its daemon.json to smaller networks, such as /24",
+            severity="warning",
+        )
+    yield from _published(fleet, plan)
+
+
+def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
+    """Yield host ports of nobody, of somebody without a port, and of two."""
+    given = fleet.environment.compose.ports
+    names = {f"{item.key[0]}/{item.name}": item for item in plan.workloads}
+    first: dict[int, str] = {}
+    for name, number in given.items():
+        path: Path = ("spec", "compose", "ports", name)
+        workload = names.get(name)
+        if workload is None or workload.main_port is None:
+            what = "is not a workload of this environment" if workload is None else "has no port"
+            yield problem_at(
+                fleet.environment_tree,
+                path,
+                "idle-port",
+                f"`{name}` {what}: nothing is published at {number}",
+                hint=did_you_mean(name, sorted(names), noun="workloads"),
+                severity="warning",
+                key=True,
+            )
+        elif first.setdefault(number, name) != name:
+            yield problem_at(
+                fleet.environment_tree,
+                path,
+                "host-port-taken",
+                f"`{first[number]}` is published at {number} already",
+                hint="give each a port of its own",
+            )
+        elif workload.scale.least > 1:
+            yield problem_at(
+                fleet.environment_tree,
+                path,
+                "host-port-taken",
+                f"{workload.scale.least} instances of `{name}` cannot share port {number}",
+                hint="set `scaling.minReplicas` to 1 in this environment, or leave the port out",
+            )

@@ -1,0 +1,1 @@
+"""Built environments → files: one module per target of Compose."""

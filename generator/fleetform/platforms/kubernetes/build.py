@@ -1,0 +1,59 @@
+"""A plan → what Kubernetes targets are made from: objects, patched and judged, and the base of overlays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from fleetform.platforms.kubernetes import objects
+from fleetform.platforms.kubernetes.bind import bind
+from fleetform.platforms.kubernetes.bind.outline import outline
+from fleetform.platforms.kubernetes.model import FleetPlan
+from fleetform.platforms.kubernetes.objects import Unit, patches
+from fleetform.platforms.kubernetes.objects.patches import Applied
+from fleetform.problems import Problem, errors
+
+if TYPE_CHECKING:
+    from fleetform.plan.model import Plan
+    from fleetform.resolve import Fleet
+
+
+class Base(NamedTuple):
+    """What an environment's abstract root renders, and its namespace for each of the environment's."""
+
+    units: tuple[Unit, ...]
+    namespaces: Mapping[str, str]
+
+
+class Build(NamedTuple):
+    """One environment, planned and built; `base` is that of its overlays."""
+
+    plan: FleetPlan
+    units: tuple[Unit, ...]
+    base: Base | None = None
+    applied: tuple[Applied, ...] = ()
+    """What object patches changed in the units, in order."""
+
+
+def build(
+    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
+) -> tuple[Build | None, list[Problem]]:
+    """Return what Kubernetes targets are made from, None with an error, and what is wrong.
+
+    `root` is the fleet in the abstract environment that this one builds on; it is changed on the way.
+    A plan that is not `sound` is not built, and is bound only to find out what else is wrong.
+    """
+    bound, problems = bind(fleet, plan)
+    if errors(problems) or not sound:
+        return None, problems
+    base = _base(fleet, root) if "kustomize" in fleet.targets else None
+    done = patches.apply(bound, objects.build(bound))
+    return Build(bound, done.units, base, done.applied), [*problems, *done.problems]
+
+
+def _base(fleet: Fleet, root: Fleet | None) -> Base | None:
+    if root is None:
+        return None
+    spaces = {fleet.target_namespace(s): root.target_namespace(s) for s in fleet.spaces}
+    plan = outline(root)
+    return Base(patches.apply(plan, objects.build(plan)).units, spaces)

@@ -1,0 +1,49 @@
+"""What can be rendered: one row per target, each a module of its platform's `targets/` of the same name.
+
+Such a module has `folders(build)`, which returns the files of each folder that the target owns, and
+may have `problems(build)`, what it cannot hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from types import ModuleType
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """A way to deliver: `folder` is where an environment's files are, `writes` what they are."""
+
+    name: str
+    platform: str
+    folder: str
+    writes: str
+
+
+TARGETS = (
+    Target("manifests", "kubernetes", "rendered/{}", "plain manifests, for Flux or kubectl"),
+    Target("helm", "kubernetes", "charts/values/{}", "values of the two Helm charts"),
+    Target("kustomize", "kubernetes", "kustomize/overlays/{}", "an overlay over kustomize/base"),
+    Target("flux", "kubernetes", "flux/{}", "what Flux goes by"),
+    Target("argocd", "kubernetes", "argocd/{}", "what Argo CD goes by"),
+    Target("compose", "compose", "compose/{}", "compose.yaml, for a laptop or a VM"),
+)
+BY_NAME = {target.name: target for target in TARGETS}
+NAMES = tuple(BY_NAME)
+DEFAULT = "manifests"
+
+
+def folder(name: str, environment: str) -> str:
+    """Return the folder of an environment that a target owns."""
+    return BY_NAME[name].folder.format(environment)
+
+
+def platforms(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the platforms of some targets, each once, in order."""
+    return tuple(dict.fromkeys(BY_NAME[name].platform for name in names))
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a target; imported when it is asked for."""
+    return import_module(f"fleetform.platforms.{BY_NAME[name].platform}.targets.{name}")
