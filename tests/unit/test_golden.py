@@ -23,7 +23,9 @@ def test_a_fleet_is_delivered_by_exactly_its_expected_objects(case):
 
 def test_the_cases_have_every_kind_that_a_builder_makes():
     texts = [text for case in CASES for text in expected(case).values()]
-    kinds = {item["kind"] for text in texts for item in yaml.safe_load_all(text)}
+    kinds = {
+        item["kind"] for text in texts for item in yaml.load_all(text, Loader=yaml.CSafeLoader)
+    }
     builders = {
         build.__module__.rpartition(".")[2] for build in objects.WORKLOAD + objects.NAMESPACE
     }
