@@ -93,8 +93,9 @@ parity: $(DEV) tools ## Hold fifteen times as many fleets made by chance against
 	@FLEETFORM_PARITY=300 $(PYTEST) -n 2 tests/parity
 
 .PHONY: faults
-faults: $(DEV) ## Fail everything around the runtime under a longer load
+faults: $(DEV) ## Fail everything around the runtime under a longer load, and judge by the clock what is to be fast
 	@FLEETFORM_FAULTS=1 $(PYTEST) -m 'timed or not timed' runtime/tests/test_faults.py
+	@FLEETFORM_DURABILITY=1 $(PYTEST) -m timed tests
 
 .PHONY: interpreters
 interpreters: ## Give each Python of this machine what rendering needs
@@ -103,7 +104,6 @@ interpreters: ## Give each Python of this machine what rendering needs
 .PHONY: durability
 durability: $(DEV) interpreters ## Kill runs at 200 points, fill and break disks, render in 100 surroundings
 	@FLEETFORM_DURABILITY=1 $(PYTEST) -n 2 tests/durability
-	@FLEETFORM_DURABILITY=1 $(PYTEST) -m timed tests
 
 .PHONY: durability-if-changed
 durability-if-changed: ## The same, when what writes or what tests it differs from the main branch (or from SINCE=commit)

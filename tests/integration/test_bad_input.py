@@ -49,3 +49,13 @@ def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
         assert name.startswith(".") or content == expected[name]
     assert fleetform("render", cwd=tmp_path).code == 0
     assert snapshot(tmp_path / "rendered/prod") == expected
+
+
+@pytest.mark.parametrize("text", FLOODS.values(), ids=FLOODS)
+def test_a_flood_is_refused_in_few_words(text, tmp_path):
+    with_spec(tmp_path, text)
+    outcome = fleetform("validate", "agents", cwd=tmp_path)
+    assert outcome.code == 1
+    assert outcome.err.count(": error: ") == 101
+    assert "the file has more than 100 problems: the rest is not shown" in outcome.err
+    assert len(outcome.err) < 100_000

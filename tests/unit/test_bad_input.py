@@ -111,16 +111,6 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize("text", FLOODS.values(), ids=FLOODS)
-def test_a_flood_is_refused_in_few_words(text, tmp_path):
-    with_spec(tmp_path, text)
-    outcome = fleetform("validate", "agents", cwd=tmp_path)
-    assert outcome.code == 1
-    assert outcome.err.count(": error: ") == 101
-    assert "the file has more than 100 problems: the rest is not shown" in outcome.err
-    assert len(outcome.err) < 100_000
-
-
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_bad_text_is_refused(text, tmp_path):
     with_spec(tmp_path, text)
