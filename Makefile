@@ -10,8 +10,10 @@ ENVIRONMENTS := dev staging prod
 VENV := .venv
 BIN := $(VENV)/bin
 FLEETFORM := $(BIN)/fleetform
-AGAIN ?=
-SOURCES := generator runtime/fleetform_runtime tests runtime/tests tools bench
+SEED ?=
+# With SEED=number, tests come in an order drawn from it.
+PYTEST := $(BIN)/pytest $(if $(SEED),-p randomly --randomly-seed=$(SEED))
+SOURCES := generator runtime/fleetform_runtime tests runtime/tests tools bench conftest.py
 
 # A changed lock is installed over the last one; `dev` is what `render` needs and more.
 RENDER := $(VENV)/.render
@@ -80,17 +82,22 @@ lint: $(DEV) check ## Style, imports between layers, drift of schemas and render
 type: $(DEV) ## Types, strictly
 	$(BIN)/mypy
 
+.PHONY: unit
+unit: $(DEV) ## What to run while writing: no process, no network, no tools
+	@$(PYTEST) -q -n 2 tests/unit runtime/tests/unit
+
 .PHONY: test
-test: $(DEV) tools ## Install and run everything that the tests need
-	$(BIN)/pytest -n 3 --dist worksteal
+test: $(DEV) tools ## Install and run everything that the tests need; SEED=number: in another order
+	$(PYTEST) -n 3 --dist worksteal
 
 .PHONY: parity
 parity: $(DEV) tools ## Hold fifteen times as many fleets made by chance against Helm and Kustomize
-	@FLEETFORM_PARITY=300 $(BIN)/pytest -n 2 tests/parity
+	@FLEETFORM_PARITY=300 $(PYTEST) -n 2 tests/parity
 
 .PHONY: faults
-faults: $(DEV) ## Fail everything around the runtime under a longer load
-	@FLEETFORM_FAULTS=1 $(BIN)/pytest -m 'timed or not timed' runtime/tests/test_faults.py
+faults: $(DEV) ## Fail everything around the runtime under a longer load, and judge by the clock what is to be fast
+	@FLEETFORM_FAULTS=1 $(PYTEST) -m 'timed or not timed' runtime/tests/test_faults.py
+	@FLEETFORM_DURABILITY=1 $(PYTEST) -m timed tests
 
 .PHONY: interpreters
 interpreters: ## Give each Python of this machine what rendering needs
@@ -98,8 +105,14 @@ interpreters: ## Give each Python of this machine what rendering needs
 
 .PHONY: durability
 durability: $(DEV) interpreters ## Kill runs at 200 points, fill and break disks, render in 100 surroundings
-	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -n 2 tests/durability
-	@FLEETFORM_DURABILITY=1 $(BIN)/pytest -m timed tests
+	@FLEETFORM_DURABILITY=1 $(PYTEST) -n 2 tests/durability
+
+.PHONY: durability-if-changed
+durability-if-changed: ## The same, when what writes or what tests it differs from the main branch (or from SINCE=commit)
+	@if $(PYTHON) tools/changed.py $(WRITES) $(if $(SINCE),--since $(SINCE)); then $(MAKE) durability; fi
+
+# What decides the files that are written, and how.
+WRITES := generator/fleetform requirements/render.txt tests/durability tests/fleet.py tools
 
 .PHONY: cluster-tools
 cluster-tools: tools
@@ -107,7 +120,7 @@ cluster-tools: tools
 
 .PHONY: cluster-test
 cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane, and watch it live
-	@FLEETFORM_PROVIDER=$(PROVIDER) $(BIN)/pytest -m cluster -n 3 --dist loadgroup $(AGAIN) tests/cluster
+	@FLEETFORM_PROVIDER=$(PROVIDER) $(PYTEST) -m cluster -n 3 --dist loadgroup tests/cluster
 
 .PHONY: operators
 operators: cluster-tools
@@ -115,7 +128,7 @@ operators: cluster-tools
 
 .PHONY: conformance
 conformance: $(DEV) operators ## Let KEDA, External Secrets and the Prometheus operator act on all output
-	$(BIN)/pytest -m conformance $(AGAIN) tests/operators
+	$(PYTEST) -m conformance tests/operators
 
 # What the operators see, and what the tests are made of.
 ACTED_ON := tools tests/operators tests/cluster tests/tools.py generator/fleetform rendered

@@ -1,5 +1,6 @@
 """What holds for every test: nothing is judged by the clock or by chance, and unit tests stay within the process."""
 
+import gc
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -50,3 +51,10 @@ def within_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     finally:
         _guard["on"] = False
+
+
+def pytest_collection_finish() -> None:
+    """Leave thousands of collected tests out of what the collector walks through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

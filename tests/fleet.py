@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import typer.testing
 from typer.testing import CliRunner
 
 from fleetform import cli, pipeline
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet
+
+# A command is built from the hints of its function, which takes longer than most runs in tests: once is enough.
+typer.testing._get_command = cache(typer.testing._get_command)
 
 API = "apiVersion: fleetform.dev/v1alpha1"
 AGENT = f"""{API}

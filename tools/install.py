@@ -248,6 +248,8 @@ def install(name: str) -> Path:
     if folder.exists() and not where(name).is_symlink():
         return where(name)
     with _locked(name):
+        if folder.is_symlink():  # to a place that is gone
+            folder.unlink()
         if where(name).is_symlink() and not _is_pinned(name, where(name)):
             shutil.rmtree(folder)
         if not folder.exists() and not _link(name, folder):

@@ -48,7 +48,7 @@ class Ended:
     sockets: tuple[str, ...]
 
     def within_bounds(self) -> None:
-        """Fail when the case hung or took more than any bad input may; `make durability` looks at time, too."""
+        """Fail when the case hung or took more than any bad input may; `make faults` looks at time, too."""
         assert "Traceback" not in self.err, self.err[-4000:]
         assert self.code >= 0, f"ended by signal {-self.code}"
         assert self.busy <= SECONDS or not TIMED

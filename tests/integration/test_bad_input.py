@@ -1,39 +1,25 @@
 """What goes wrong around the process is a problem as well."""
 
-import re
 import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.fleet import GOOD, fleetform, snapshot, write
+from tests.unit.test_bad_input import FLOODS, TEXTS, with_spec
 
 LIMIT = 1.0
-
-
 """Seconds of processor time within which every bad input is refused."""
 
 
-PLACED = re.compile(r"^(?P<place>[^\s:][^:]*(:\d+:\d+)?): error: ", re.MULTILINE)
-
-
-def refused(folder: Path, *, code: int = 1, agents: str = "agents") -> str:
-    """Run `validate` and `render`; return the text of the first after checking both."""
-    before = snapshot(folder)
-    outcomes = [
-        fleetform("validate", agents, cwd=folder),
-        fleetform("render", "--env", "prod", "--agents", agents, cwd=folder),
-    ]
-    for outcome in outcomes:
-        assert outcome.code == code, outcome
-        assert PLACED.search(outcome.err), outcome
-        assert outcome.out == ""
-        assert outcome.seconds < LIMIT
-        assert len(outcome.err) < 100_000
-    assert snapshot(folder) == before
-    assert not (folder / "rendered").exists()
-    return outcomes[0].err
+@pytest.mark.timed
+@pytest.mark.parametrize("text", [*FLOODS.values(), *TEXTS.values()])
+def test_bad_text_is_refused_at_once(text, tmp_path):
+    with_spec(tmp_path, text)
+    assert fleetform("validate", "agents", cwd=tmp_path).seconds < LIMIT
 
 
 def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
@@ -63,3 +49,13 @@ def test_a_full_disk_is_a_problem_and_leaves_whole_files(tmp_path):
         assert name.startswith(".") or content == expected[name]
     assert fleetform("render", cwd=tmp_path).code == 0
     assert snapshot(tmp_path / "rendered/prod") == expected
+
+
+@pytest.mark.parametrize("text", FLOODS.values(), ids=FLOODS)
+def test_a_flood_is_refused_in_few_words(text, tmp_path):
+    with_spec(tmp_path, text)
+    outcome = fleetform("validate", "agents", cwd=tmp_path)
+    assert outcome.code == 1
+    assert outcome.err.count(": error: ") == 101
+    assert "the file has more than 100 problems: the rest is not shown" in outcome.err
+    assert len(outcome.err) < 100_000

@@ -20,7 +20,7 @@ CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
 
 
 def manifests(text: str) -> list[dict]:
-    return list(yaml.safe_load_all(text))
+    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 CONFIG_MAPS = [

@@ -12,7 +12,7 @@ def render(folder, environment, file):
     """Return the objects of a file that an environment makes."""
     done = fleetform("render", cwd=write(folder, {**GOOD, "environments/prod.yaml": environment}))
     assert (done.code, done.out) == (0, ""), done.err
-    return [*yaml.safe_load_all((folder / file).read_text("utf-8"))]
+    return [*yaml.load_all((folder / file).read_text("utf-8"), Loader=yaml.CSafeLoader)]
 
 
 def kustomizations(folder, more=""):
@@ -81,7 +81,9 @@ def test_names_of_any_length_fit_into_labels(tmp_path):
     long = AGENT.replace("name: helper", f"name: helper, namespace: {'n' * 63}")
     write(tmp_path, {"agents/a.yaml": long, "environments/prod.yaml": FLUX})
     assert fleetform("render", cwd=tmp_path).code == 0
-    (only,) = yaml.safe_load_all((tmp_path / "flux/prod/kustomizations.yaml").read_text("utf-8"))
+    (only,) = yaml.load_all(
+        (tmp_path / "flux/prod/kustomizations.yaml").read_text("utf-8"), Loader=yaml.CSafeLoader
+    )
     assert len(only["metadata"]["name"]) <= 63
     assert only["spec"]["path"] == f"./rendered/prod/{'n' * 63}"
 
@@ -115,7 +117,10 @@ def test_the_revision_is_a_tag_else_a_branch_else_the_head(tmp_path):
 def test_what_is_never_pruned_is_not_deleted_with_its_application_either(tmp_path):
     applications(tmp_path, "")
     objects = [
-        *yaml.safe_load_all((tmp_path / "rendered/prod/default/helper.yaml").read_text("utf-8"))
+        *yaml.load_all(
+            (tmp_path / "rendered/prod/default/helper.yaml").read_text("utf-8"),
+            Loader=yaml.CSafeLoader,
+        )
     ]
     (config,) = [item for item in objects if item["kind"] == "ConfigMap"]
     options = config["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
@@ -163,7 +168,9 @@ def test_custom_resources_are_waited_for_where_there_are_some(tmp_path):
         environment = f"{FLUX}{GATED}  gitops: {{way: {way}}}\n"
         write(tmp_path, {"environments/prod.yaml": environment})
         assert fleetform("render", cwd=tmp_path).code == 0
-        (only,) = yaml.safe_load_all((tmp_path / "flux/prod" / file).read_text("utf-8"))
+        (only,) = yaml.load_all(
+            (tmp_path / "flux/prod" / file).read_text("utf-8"), Loader=yaml.CSafeLoader
+        )
         (check,) = only["spec"]["healthCheckExprs"]
         assert check["kind"] == "HTTPRoute"
         assert "Accepted" in check["current"]

@@ -23,5 +23,7 @@ def test_a_fleet_is_delivered_by_exactly_its_expected_objects(case):
 
 def test_the_cases_have_every_kind_that_is_built():
     texts = [text for case in CASES for text in expected(case).values()]
-    kinds = {item["kind"] for text in texts for item in yaml.safe_load_all(text)}
+    kinds = {
+        item["kind"] for text in texts for item in yaml.load_all(text, Loader=yaml.CSafeLoader)
+    }
     assert kinds == {kind.kind for kind in KINDS} | {"Kustomization"}

@@ -40,11 +40,13 @@ def render(folder, files=FLEET, env="prod"):
 
 def overlay(texts, name="helper", env="prod"):
     """Return the kustomization of a workload's overlay."""
-    return yaml.safe_load(texts[f"overlays/{env}/default/{name}/kustomization.yaml"])
+    return yaml.load(
+        texts[f"overlays/{env}/default/{name}/kustomization.yaml"], Loader=yaml.CSafeLoader
+    )
 
 
 def kinds(text):
-    return [item["kind"] for item in yaml.safe_load_all(text)]
+    return [item["kind"] for item in yaml.load_all(text, Loader=yaml.CSafeLoader)]
 
 
 def test_an_environment_that_adds_nothing_has_overlays_of_one_line(tmp_path):
@@ -57,8 +59,10 @@ def test_an_environment_that_adds_nothing_has_overlays_of_one_line(tmp_path):
 def test_kustomizations_hold_a_namespace_and_an_environment_together(tmp_path):
     texts = render(tmp_path)
     for top in ("base", "overlays/prod"):
-        assert yaml.safe_load(texts[f"{top}/kustomization.yaml"])["resources"] == ["default"]
-        inner = yaml.safe_load(texts[f"{top}/default/kustomization.yaml"])
+        assert yaml.load(texts[f"{top}/kustomization.yaml"], Loader=yaml.CSafeLoader)[
+            "resources"
+        ] == ["default"]
+        inner = yaml.load(texts[f"{top}/default/kustomization.yaml"], Loader=yaml.CSafeLoader)
         assert inner["resources"] == ["helper"]
 
 
@@ -80,7 +84,9 @@ def test_images_replicas_and_namespace_are_fields(tmp_path):
     )
     one = AGENT + MEMORY + "  scaling: {minReplicas: 2, maxReplicas: 2}\n"
     texts = render(tmp_path, {**FLEET, "agents/a.yaml": one, "environments/prod.yaml": prod})
-    body = yaml.safe_load(texts["overlays/prod/default-prod/helper/kustomization.yaml"])
+    body = yaml.load(
+        texts["overlays/prod/default-prod/helper/kustomization.yaml"], Loader=yaml.CSafeLoader
+    )
     assert body["namespace"] == "default-prod"
     assert body["images"] == [{"name": "fleetform/agent-runtime", "newTag": "2.0.0"}]
     assert body["replicas"] == [{"name": "helper", "count": 3}]
@@ -91,7 +97,9 @@ def test_a_new_configuration_is_a_resource_and_the_old_one_is_deleted(tmp_path):
     prod = PROD + "  patches: [{target: {kind: Agent}, spec: {systemPrompt: Be kind.}}]\n"
     texts = render(tmp_path, {**FLEET, "environments/prod.yaml": prod})
     assert kinds(texts["overlays/prod/default/helper/resources.yaml"]) == ["ConfigMap"]
-    patches = [yaml.safe_load(patch["patch"]) for patch in overlay(texts)["patches"]]
+    patches = [
+        yaml.load(patch["patch"], Loader=yaml.CSafeLoader) for patch in overlay(texts)["patches"]
+    ]
     deleted = [item for item in patches if isinstance(item, dict) and item.get("$patch")]
     assert [item["kind"] for item in deleted] == ["ConfigMap"]
 

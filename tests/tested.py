@@ -1,0 +1,95 @@
+"""Where modules are tested that no test file is named after.
+
+A module is called by its name, or by as much of the end of its path as tells it from others: moving a package
+changes nothing here. tests/unit/test_every_module_is_tested.py holds the map complete.
+"""
+
+PACKAGES = {"generator/fleetform": "tests", "runtime/fleetform_runtime": "runtime/tests"}
+"""The packages, and the folder of each one's tests."""
+
+_TESTED_BY: dict[str, dict[str, str]] = {
+    "tests": {
+        "tests/hostile/test_quantities.py": "patterns quantity durations resources",
+        "tests/hostile/test_references.py": "graphs regexes json_schemas urls pointers",
+        "tests/hostile/test_secrets.py": "leaks credentials",
+        "tests/hostile/test_names.py": "metadata",
+        "tests/hostile/test_templates.py": "plan/config characters",
+        "tests/hostile/test_yaml.py": "reader",
+        "tests/integration/test_commands.py": "cli/__init__",
+        "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation",
+        "tests/parity/test_fields.py": "plan/model plan/workload plan/pods targets/values",
+        "tests/parity/test_flux.py": "targets/manifests targets/__init__",
+        "tests/parity/test_kustomize.py": "targets/transformers targets/build",
+        "tests/parity/test_patches.py": "targets/lenses",
+        "tests/policy/test_command.py": "cli/policy policies admission rights",
+        "tests/property/test_views.py": "features",
+        "tests/unit/test_agent_json.py": "plan/__init__ pipeline draft plan/stores",
+        "tests/unit/test_bad_input.py": "check cli/validate",
+        "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress",
+        "tests/unit/test_errors.py": (
+            "problems rules/__init__ rules/agents rules/environments rules/pods rules/rbac rules/stores "
+            "rules/volumes rules/workflows"
+        ),
+        "tests/unit/test_gitops.py": "argocd",
+        "tests/unit/test_golden.py": "outline plan/images plan/kinds plan/namespaces",
+        "tests/unit/test_init.py": "scaffold/__init__",
+        "tests/unit/test_live_connection.py": "live/api",
+        "tests/unit/test_live_plan.py": "live/plan live/gc cli/plan cli/gc",
+        "tests/unit/test_load.py": "parse tree",
+        "tests/unit/test_merge.py": "resolve/__init__ catalog resolve/environment layers",
+        "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
+        "tests/unit/test_network.py": "plan/traffic resolve/hosts resolve/ports",
+        "tests/unit/test_object_patches.py": "objects/manifest",
+        "tests/unit/test_objects.py": (
+            "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
+            "limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
+            "poddisruptionbudget prometheusrule resourcequota role scaledobject service serviceaccount "
+            "servicemonitor statefulset"
+        ),
+        "tests/unit/test_seeds.py": "dialects/__init__ kagent",
+        "tests/unit/test_view.py": (
+            "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
+            "model_config observability models/tool workflow models/workload"
+        ),
+        "tests/unit/test_write.py": "folder cli/render",
+    },
+    "runtime/tests": {
+        "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
+        "runtime/tests/test_cli.py": "__main__ start check secrets",
+        "runtime/tests/test_docs.py": "reference openapi",
+        "runtime/tests/test_image.py": "probe",
+        "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol",
+        "runtime/tests/test_models.py": (
+            "models/build chat_completions pricing scripted stream upstream wire sections/model"
+        ),
+        "runtime/tests/test_server.py": (
+            "application http/body http/chat http/errors http/events http/gateway http/health "
+            "http/protocol http/router http/runs surface problems runs/live runs/log registry "
+            "runs/service"
+        ),
+        "runtime/tests/test_sessions.py": "messages loop outcomes",
+        "runtime/tests/test_stores.py": (
+            "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis "
+            "redis_client"
+        ),
+        "runtime/tests/test_telemetry.py": "logs otlp traces",
+        "runtime/tests/test_tools.py": (
+            "tools/api tools/build guard outbound people tools/schema toolbox"
+        ),
+        "runtime/tests/unit/test_settings.py": (
+            "fleetform_runtime/schema sections/base sections/memory sections/serving"
+        ),
+    },
+}
+
+
+def _turned(tested_by: dict[str, str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for test, modules in tested_by.items():
+        for module in modules.split():
+            found[module] = (*found.get(module, ()), test)
+    return found
+
+
+ELSEWHERE = {own: _turned(tested_by) for own, tested_by in _TESTED_BY.items()}
+"""For each folder of tests: a module's name and the files that test it."""
