@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 TOOL_TYPES = {
     "api": "apiTool",
@@ -18,10 +19,22 @@ SUMMARISATION = "summarisation"
 
 
 @cache
+def _contract() -> dict[str, Any]:
+    text = (files("fleetform") / "schemas" / "agent-runtime.json").read_text(encoding="utf-8")
+    body: dict[str, Any] = json.loads(text)
+    return body
+
+
+@cache
 def served() -> frozenset[str]:
     """Return the features that the runtime of this version serves."""
-    text = (files("fleetform") / "schemas" / "agent-runtime.json").read_text(encoding="utf-8")
-    return frozenset(json.loads(text)["x-fleetform-features"]["served"])
+    return frozenset(_contract()["x-fleetform-features"]["served"])
+
+
+def variables() -> dict[str, list[str]]:
+    """Return the environment variables that the runtime reads, and when: always, tracing, bedrock."""
+    found: dict[str, list[str]] = _contract()["x-fleetform-environment"]
+    return found
 
 
 def is_served(feature: str) -> bool:

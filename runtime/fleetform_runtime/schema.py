@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from fleetform_runtime.environment import ENVIRONMENT
 from fleetform_runtime.metrics import METRICS
 from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
 
@@ -40,7 +41,7 @@ class _ContractSchema(GenerateJsonSchema):
 
 
 def contract() -> dict[str, Any]:
-    """Build the JSON Schema 2020-12 of agent.json, self-contained, with the features served."""
+    """Build the JSON Schema 2020-12 of agent.json, self-contained, with the features served and the variables read."""
     body = Settings.model_json_schema(schema_generator=_ContractSchema)
     description = "Configuration of one agent, read by the Fleetform runtime from agent.json."
     return {
@@ -53,6 +54,7 @@ def contract() -> dict[str, Any]:
             "served": sorted(SERVED_FEATURES),
             "later": sorted(frozenset(Feature) - SERVED_FEATURES),
         },
+        "x-fleetform-environment": {name: [*when] for name, when in ENVIRONMENT.items()},
     }
 
 

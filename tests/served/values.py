@@ -50,6 +50,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
         {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "3"},
     ),
     "triggers[].authentication[].parameter": ("password", "username"),
+    "Agent:spec.env[].name": ("SSL_CERT_FILE", "OTHER"),
     "env[].valueFrom.fieldRef": ("metadata.name",),
     "configFiles": ({"other.conf": "x"},),
     "affinity.nodeAffinity": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform.problems import Problem, did_you_mean
@@ -14,6 +14,7 @@ from fleetform.rules.stores import collection
 from fleetform.tree import Path
 
 if TYPE_CHECKING:
+    from fleetform.models.tool import Parameter
     from fleetform.rules import AgentUses
 
 _TYPES = {
@@ -78,7 +79,7 @@ def _tool(tool: Resolved) -> Iterator[Problem]:
             hint=f"add `{spec.type}:`, as the type says",
             key=True,
         )
-    yield from _parameters(tool)
+    yield from parameters(tool, "parameters", spec.parameters)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool)
     if spec.type == "retrieval" and spec.retrieval is not None:
@@ -87,15 +88,16 @@ def _tool(tool: Resolved) -> Iterator[Problem]:
         )
 
 
-def _parameters(tool: Resolved) -> Iterator[Problem]:
+def parameters(tool: Resolved, field: str, items: Iterable[Parameter]) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters of a tool, or the inputs of a workflow, one by one."""
     seen: set[str] = set()
-    for number, item in enumerate(tool.spec.parameters):
-        path: Path = ("spec", "parameters", number)
+    for number, item in enumerate(items):
+        path: Path = ("spec", field, number)
         if item.name in seen:
             yield tool.problem(
                 (*path, "name"),
                 "duplicate-name",
-                f"two parameters are called `{item.name}`",
+                f"two {'inputs' if field == 'input' else 'parameters'} are called `{item.name}`",
                 hint="rename or remove one",
             )
         seen.add(item.name)
@@ -106,7 +108,7 @@ def _parameters(tool: Resolved) -> Iterator[Problem]:
                 "the default is not one of `enum`",
                 hint="add it there, or choose another default",
             )
-        if item.default is not None and not _fits(item.type, item.default):
+        if item.default is not None and not fits(item.type, item.default):
             yield tool.problem(
                 (*path, "default"),
                 "bad-default",
@@ -117,7 +119,8 @@ def _parameters(tool: Resolved) -> Iterator[Problem]:
             yield from _pattern(tool, (*path, "pattern"), item.pattern)
 
 
-def _fits(kind: str, value: Any) -> bool:
+def fits(kind: str, value: Any) -> bool:
+    """Whether a value is of a JSON type."""
     wanted = _TYPES[kind]
     if isinstance(value, bool) and kind in ("number", "integer"):
         return False
