@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -14,7 +15,7 @@ import jsonschema_rs
 from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
-from fleetform.tree import Map, at, dotted, has_nulls, problem_at, without_nulls
+from fleetform.tree import Map, Path, at, dotted, has_nulls, problem_at, without_nulls
 
 _TYPES = {
     "string": "text",
@@ -64,6 +65,23 @@ def check(
     )
     found = [*islice(explained, MAX_PER_FILE + 1)]
     yield from _one_per_cause(found)
+
+
+def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path, str]]:
+    """Yield the place of each thing that a schema refuses, and for an unknown field the one that was meant.
+
+    Where a field is missing, the place is that of the map that lacks it.
+    """
+    for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
+        path, detail = tuple(error.instance_path), error.kind.as_dict()
+        if error.kind.name == "additionalProperties":
+            known = _known_fields(error, kind, definition)
+            for field in detail["unexpected"]:
+                yield (*path, field), next(iter(get_close_matches(field[:80], known, n=1)), "")
+        elif error.kind.name == "propertyNames":
+            yield (*path, detail["error"].instance), ""
+        elif error.kind.name != "required" or not (definition or _is_layer(kind, tree, path)):
+            yield path, ""
 
 
 def _null_keys(
