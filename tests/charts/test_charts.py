@@ -207,7 +207,7 @@ MISSING = {
     "{image: {repository: a/b}, certificate: {enabled: true}}": ["certificate.issuerRef.name"],
     "{image: {repository: a/b}, enabled: false}": ["enabled: no effect"],
     "{image: {repository: a/b}, prompt: hi}": ["prompt: no effect"],
-    "{image: {repository: a/b}, volumeClaimTemplates: [{metadata: {name: a}, spec: {}}]}": [
+    "{image: {repository: a/b}, volumeClaimTemplates: [{name: a, size: 1Gi}]}": [
         "volumeClaimTemplates: no effect"
     ],
     "{image: {repository: a/b}, kind: StatefulSet, strategy: {type: Recreate}}": [
