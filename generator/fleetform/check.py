@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from itertools import islice
@@ -14,7 +15,7 @@ import jsonschema_rs
 from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
-from fleetform.tree import Map, at, dotted, problem_at, without_nulls
+from fleetform.tree import Map, Path, at, dotted, has_nulls, problem_at, without_nulls
 
 _TYPES = {
     "string": "text",
@@ -52,6 +53,7 @@ def check(
     `definition` names a `$defs` entry to check a layer of a spec against in place of the whole
     document, and `prefix` the path of `tree` in its document, for messages.
     """
+    yield from _null_keys(tree, kind, definition, prefix)
     validator = _validator(kind, definition)
     clean = without_nulls(tree)
     if validator.is_valid(clean):
@@ -63,6 +65,52 @@ def check(
     )
     found = [*islice(explained, MAX_PER_FILE + 1)]
     yield from _one_per_cause(found)
+
+
+def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path, str]]:
+    """Yield the place of each thing that a schema refuses, and for an unknown field the one that was meant.
+
+    Where a field is missing, the place is that of the map that lacks it.
+    """
+    for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
+        path, detail = tuple(error.instance_path), error.kind.as_dict()
+        if error.kind.name == "additionalProperties":
+            known = _known_fields(error, kind, definition)
+            for field in detail["unexpected"]:
+                yield (*path, field), next(iter(get_close_matches(field[:80], known, n=1)), "")
+        elif error.kind.name == "propertyNames":
+            yield (*path, detail["error"].instance), ""
+        elif error.kind.name != "required" or not (definition or _is_layer(kind, tree, path)):
+            yield path, ""
+
+
+def _null_keys(
+    tree: Map, kind: str, definition: str, prefix: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    """Yield unknown fields that are null: the schema judges trees without them."""
+    if not has_nulls(tree):
+        return
+    body = schema(kind)
+    root = body["$defs"][definition] if definition else body
+    todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, root, ())]
+    while todo:
+        node, rule, path = todo.pop()
+        rule = _follow(rule, body)
+        known = rule.get("properties", {})
+        rows: list[tuple[Any, Any, Any]]
+        if isinstance(node, list):
+            rows = [(number, item, rule.get("items")) for number, item in enumerate(node)]
+        else:
+            rows = [
+                (key, node[key], known.get(key, rule.get("additionalProperties"))) for key in node
+            ]
+        for key, value, below in rows:
+            if value is None and known and key not in known:
+                message = f"unknown field `{key[:80]}`"
+                hint = did_you_mean(key, known, noun="fields here")
+                yield _problem(tree, (*path, key), prefix, "unknown-field", message, hint, key=True)
+            elif isinstance(value, dict | list) and isinstance(below, dict):
+                todo.append((value, below, (*path, key)))
 
 
 def _one_per_cause(found: list[Problem]) -> Iterator[Problem]:

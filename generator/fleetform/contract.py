@@ -45,6 +45,8 @@ SECRETS: str = _FACTS["files"]["secrets"]
 """Where secrets are mounted: `<folder>/<secret>/<key>`."""
 SESSIONS: str = _FACTS["files"]["sessions"]
 """Where conversations are kept that are kept in files, unless the spec says otherwise."""
+VARIABLES: dict[str, list[str]] = _FACTS["variables"]
+"""Environment variables that the runtime reads, and when: always, tracing, bedrock."""
 LONG_TERM_MEMORY = "longTermMemory"
 SUMMARISATION = "summarisation"
 

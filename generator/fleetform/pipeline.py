@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.check import check
+from fleetform.check import check, faults
 from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST, Loaded
@@ -34,6 +34,10 @@ class Sources:
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
     """Names of documents that are there and cannot be used."""
+    mended: list[SpecDocument] = field(default_factory=list)
+    """Documents with errors, without what is wrong: they serve to judge the rest, and nothing else."""
+    hidden: set[str] = field(default_factory=set)
+    """Names of the fields that were left out of them."""
     complete: bool = True
 
 
@@ -53,12 +57,33 @@ def checked(loaded: Loaded) -> Sources:
         sources.problems += [problem for problem in found if _place(problem) not in places]
         if not errors(found):
             sources.documents.append(document)
+        else:
+            _mend(sources, document)
     usable = {document.name for document in sources.documents}
     named = [at(document.tree, ("metadata", "name")) for document in loaded.documents]
     sources.broken = {name for name in named if isinstance(name, str)} - usable
     lost = any(problem.code in LOST for problem in loaded.problems)
     sources.complete = not lost and all(isinstance(name, str) for name in named)
     return sources
+
+
+def _mend(sources: Sources, document: SpecDocument) -> None:
+    """Keep what can be judged of a document with errors, and say now what leaks from the rest."""
+    from fleetform.mend import mended  # noqa: PLC0415
+    from fleetform.rules import credentials  # noqa: PLC0415
+
+    left, names = mended(document, [path for path, _ in _patched_faults(document)])
+    sources.hidden |= names
+    if left is not None:
+        sources.mended.append(left)
+    sources.problems += credentials.leaked(document.tree)
+
+
+def _patched_faults(document: SpecDocument) -> Iterable[tuple[tuple[str | int, ...], str]]:
+    if document.kind == "Environment":
+        for number, kind, body in _bodies(document.tree):
+            for path, meant in faults(kind, body, definition=kinds.BY_NAME[kind].spec):
+                yield ("spec", "patches", number, "spec", *path), meant
 
 
 def _place(problem: Problem) -> tuple[str, int, int]:
@@ -73,6 +98,13 @@ def _checked(document: SpecDocument) -> Iterable[Problem]:
 
 def _patches(tree: Map) -> Iterable[Problem]:
     """Check each patch against the spec of the kind that it changes."""
+    for number, kind, body in _bodies(tree):
+        place = ("spec", "patches", number, "spec")
+        yield from check(kind, body, definition=kinds.BY_NAME[kind].spec, prefix=place)
+
+
+def _bodies(tree: Map) -> Iterable[tuple[int, str, Map]]:
+    """Yield number, kind and body of each patch of an environment."""
     spec = tree.get("spec")
     patches = spec.get("patches") if isinstance(spec, Map) else None
     for number, patch in enumerate(patches if isinstance(patches, Seq) else ()):
@@ -81,12 +113,7 @@ def _patches(tree: Map) -> Iterable[Problem]:
         )
         kind = target.get("kind") if isinstance(target, Map) else None
         if isinstance(body, Map) and isinstance(kind, str) and kind in kinds.PATCHED:
-            yield from check(
-                kind,
-                body,
-                definition=kinds.BY_NAME[kind].spec,
-                prefix=("spec", "patches", number, "spec"),
-            )
+            yield number, kind, body
 
 
 def fleet_of(
@@ -103,7 +130,7 @@ def fleet_of(
         said = error.problems
         # A broken environment file has said why it is missing.
         whole = environments.complete and not environments.broken
-        return None, [*problems, *(said if whole else ())]
+        return None, [*problems, *(said if whole else ()), *_leaks(specs, environments)]
     fleet, more = resolve(
         specs.documents, found, complete=specs.complete, broken=specs.broken, targets=targets
     )
@@ -127,6 +154,15 @@ class Assembled:
         return self.builds.get("kubernetes")
 
 
+def _leaks(*sources: Sources) -> Iterable[Problem]:
+    """Yield leaked credentials without a fleet, in which rules would find them."""
+    from fleetform.rules import credentials  # noqa: PLC0415
+
+    for source in sources:
+        for document in source.documents:
+            yield from credentials.leaked(document.tree)
+
+
 def assembled(
     specs: Sources, spaces: Sources, name: str, folder: str, targets: Sequence[str] = ()
 ) -> tuple[Assembled | None, list[Problem]]:
@@ -134,6 +170,35 @@ def assembled(
 
     `folder` is where environments are, for messages; without `targets` it is built for its own.
     """
+    if specs.mended or spaces.mended:
+        return None, _rest(specs, spaces, name, folder, targets)
+    return _assembled(specs, spaces, name, folder, targets)
+
+
+def _rest(
+    specs: Sources, environments: Sources, name: str, folder: str, targets: Sequence[str]
+) -> list[Problem]:
+    """Return everything that is wrong, with documents that have errors as far as they can be judged."""
+    from fleetform.mend import independent  # noqa: PLC0415
+
+    whole = [
+        replace(source, documents=[*source.documents, *source.mended], problems=[])
+        for source in (specs, environments)
+    ]
+    _, problems = _assembled(whole[0], whole[1], name, folder, targets, sound=False)
+    names = specs.hidden | environments.hidden
+    return [*specs.problems, *environments.problems, *independent(problems, names)]
+
+
+def _assembled(
+    specs: Sources,
+    spaces: Sources,
+    name: str,
+    folder: str,
+    targets: Sequence[str],
+    *,
+    sound: bool = True,
+) -> tuple[Assembled | None, list[Problem]]:
     from fleetform import targets as registry  # noqa: PLC0415
     from fleetform.plan import plan  # noqa: PLC0415
 
@@ -147,7 +212,7 @@ def assembled(
     builds = {}
     for platform in registry.platforms(fleet.targets):
         module = import_module(f"fleetform.platforms.{platform}.build")
-        built, more = module.build(fleet, planned, root, sound=not errors(said))
+        built, more = module.build(fleet, planned, root, sound=sound and not errors(said))
         problems += more
         if built is not None:
             builds[platform] = built

@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from fleetform_runtime.environment import ENVIRONMENT
 from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
 from fleetform_runtime.sections.memory import Memory, ServerMemory
@@ -38,6 +39,7 @@ def facts() -> dict[str, Any]:
             "alive": _default(Health, "live_path"),
         },
         "commands": {"probe": list(PROBE)},
+        "variables": {name: list(when) for name, when in ENVIRONMENT.items()},
         "files": {"folder": FOLDER, "settings": FILE, "secrets": SECRETS, "sessions": SESSIONS},
     }
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -172,6 +173,7 @@ WRONG = {
     "config: {model: {provider: openai, name: g}}": "- at '/config': missing property 'auth'",
     "kind: DaemonSet": "- at '/kind': value must be one of 'Deployment', 'StatefulSet'",
     "replicaCount: '2'": "- at '/replicaCount': got string, want integer",
+    "replicaCuont: 7": "- at '': additional properties 'replicaCuont' not allowed",
     "networkPolicy: {egress: [{too: []}]}": "- at '/networkPolicy/egress/0': additional properties 'too' not allowed",
 }
 
@@ -203,6 +205,14 @@ MISSING = {
         "ports: missing",
     ],
     "{image: {repository: a/b}, certificate: {enabled: true}}": ["certificate.issuerRef.name"],
+    "{image: {repository: a/b}, enabled: false}": ["enabled: no effect"],
+    "{image: {repository: a/b}, prompt: hi}": ["prompt: no effect"],
+    "{image: {repository: a/b}, volumeClaimTemplates: [{name: a, size: 1Gi}]}": [
+        "volumeClaimTemplates: no effect"
+    ],
+    "{image: {repository: a/b}, kind: StatefulSet, strategy: {type: Recreate}}": [
+        "strategy: no effect"
+    ],
 }
 
 
@@ -221,6 +231,31 @@ def test_what_is_missing_gets_a_line_each(text, said, helm):
 @in_both_helms
 def test_an_umbrella_may_write_to_the_root(helm):
     assert made(helm, "agent", example("agent") + "global: {x: 1}\n")
+
+
+@in_both_helms
+def test_an_umbrella_switches_its_charts_by_conditions_and_refuses_unknown_values_in_them(
+    helm, tmp_path
+):
+    names = ("one", "two")
+    dependencies = [
+        {"name": "agent", "version": "*", "alias": name, "condition": f"{name}.enabled"}
+        for name in names
+    ]
+    chart = {"apiVersion": "v2", "name": "u", "version": "0.1.0", "dependencies": dependencies}
+    (tmp_path / "Chart.yaml").write_text(json.dumps(chart))
+    shutil.copytree(CHARTS / "agent", tmp_path / "charts/agent")
+    own = yaml.safe_load(example("agent"))
+    given = {name: {**own, "fullnameOverride": name, "enabled": name == "one"} for name in names}
+    done = run(helm, "template", "x", tmp_path, "-f", "-", text=json.dumps(given))
+    assert done.returncode == 0, done.stderr
+    found = [item["metadata"]["name"] for item in readers.go(done.stdout) if item]
+    assert "one" in found
+    assert "two" not in found
+    given["one"]["replicaCuont"] = 7
+    done = run(helm, "template", "x", tmp_path, "-f", "-", text=json.dumps(given))
+    assert done.returncode != 0
+    assert "additional properties 'replicaCuont' not allowed" in done.stderr
 
 
 # -- what is committed ----------------------------------------------------------------------------

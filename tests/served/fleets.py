@@ -524,6 +524,13 @@ AZURE = {
     "targets": ["manifests"],
 }
 
+COMPOSE = {
+    **{key: value for key, value in FULL.items() if key not in ("images", "targets")},
+    "images": {"pins": {"fleetform/agent-runtime": {"tag": "1"}}},
+    "targets": ["compose"],
+    "compose": {"ports": {"ns/subject": 8081}},
+}
+
 
 def environments() -> dict[str, Fleet]:
     """Return environments by name."""
@@ -568,6 +575,7 @@ def environments() -> dict[str, Fleet]:
         "releases": RELEASES,
         "azure": AZURE,
         "bare": BARE,
+        "compose": COMPOSE,
     }
     return {
         name: fleet(ROOT, OTHER_ROOT, document("Environment", "prod", spec))
@@ -654,6 +662,20 @@ def fleets() -> dict[str, Fleet]:
     }
 
 
+def on_compose(node: Json) -> Json:
+    """Return a fleet without what only a cluster has: existing configuration, facts about a pod."""
+    if isinstance(node, list):
+        return [on_compose(item) for item in node]
+    if not isinstance(node, dict):
+        return {"metadata.uid": "metadata.name"}.get(node, node) if isinstance(node, str) else node
+    if isinstance(node.get("configMap"), str):
+        node = {**node, "emptyDir": "1Mi"}
+        del node["configMap"]
+    if "configMapKeyRef" in node:
+        return {"fieldRef": "metadata.namespace"}
+    return {key: on_compose(value) for key, value in node.items()}
+
+
 ALL = ("",)
 MEMORY = ("spec.memory",)
 TOOLS = ("spec.tools",)
@@ -665,6 +687,8 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
     "Agent": (
         ("generic", "azure", "subject", ALL),
         ("own", "azure", "subject", ALL),
+        ("generic-compose", "compose", "subject", ALL),
+        ("own-compose", "compose", "subject", ALL),
         ("own", "ingress", "subject", WHERE),
         ("plain", "bare", "subject", ALL),
         ("plain", "bare", "image", ALL),
@@ -684,6 +708,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
     "MCPServer": (
         ("own", "azure", "server", ALL),
+        ("own-compose", "compose", "server", ALL),
         ("own", "ingress", "server", WHERE),
         ("plain", "bare", "small", ALL),
         ("generic", "azure", "remote", ALL),
@@ -733,6 +758,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             ("patched", "patched"),
             ("stores", "azure"),
             ("tools", "azure"),
+            ("plain", "compose"),
         )
     ),
 }

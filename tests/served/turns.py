@@ -6,13 +6,14 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from fleetform.problems import Problem
-from tests.served.fleets import SUBJECTS, environments, fleets
+from tests.served.fleets import SUBJECTS, environments, fleets, on_compose
 from tests.served.leaves import leaves, places, turned
 from tests.served.rendering import outcome
 
 Json = Any
 RANK = ("changed", "said", "silent", "refused")
 FLEETS, ENVIRONMENTS = fleets(), environments()
+FLEETS |= {f"{name}-compose": on_compose(FLEETS[name]) for name in ("generic", "own")}
 
 
 class Turn(NamedTuple):
@@ -76,7 +77,7 @@ def _judged(before: Any, after: Any, file: str, place: Any) -> str:
     return "refused" if after[0] is None else "silent"
 
 
-NO_EFFECT = frozenset({"not-used", "not-served", "contradiction", "not-rendered"})
+NO_EFFECT = frozenset({"not-on-compose", "not-used", "not-served", "contradiction", "not-rendered"})
 """Codes of Problems that say of a place that it has no effect."""
 
 

@@ -50,6 +50,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
         {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "3"},
     ),
     "triggers[].authentication[].parameter": ("password", "username"),
+    "Agent:spec.env[].name": ("SSL_CERT_FILE", "OTHER"),
     "env[].valueFrom.fieldRef": ("metadata.name",),
     "configFiles": ({"other.conf": "x"},),
     "affinity.nodeAffinity": (
@@ -123,16 +124,27 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "gitops.source.branch": ("release",),
     "gitops.path": ("clusters/a",),
     "gitops.argocd.server": ("https://kubernetes.example",),
-    "defaults.Agent": ({"podTemplate": {"annotations": {"example.com/a": "b"}}},),
+    "defaults.Agent": (
+        {
+            "podTemplate": {"annotations": {"example.com/a": "b"}},
+            "resources": {"limits": {"memory": "3Gi"}},
+        },
+    ),
     "defaults.MCPServer": ({"podTemplate": {"annotations": {"example.com/a": "b"}}},),
     "defaults.MemoryStore": ({"policy": {"maxSessionsPerUser": 7}},),
     "defaults.ModelConfig": ({"maxTokens": 77},),
-    "patches[].spec": ({"podTemplate": {"annotations": {"example.com/a": "b"}}},),
+    "patches[].spec": (
+        {
+            "podTemplate": {"annotations": {"example.com/a": "b"}},
+            "resources": {"limits": {"memory": "3Gi"}},
+        },
+    ),
     "patches[].target.name": ("subject", "nobody"),
     "Environment:spec.images.runtime": ("example/runtime",),
     "patches[].target.namespace": ("ns", "nowhere"),
     "patches[].target.labels": ({"team": "a"}, {"team": "nobody"}),
     "objectPatches[].target.labels": ({"team": "a"}, {"team": "nobody"}),
+    "compose.ports": ({"ns/subject": 8082},),
     "Environment:metadata.name": ("other",),
 }
 """Values of leaves by the end of their name, the kind before it where it matters; the first that is another one."""

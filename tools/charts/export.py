@@ -30,6 +30,17 @@ KINDS = (
     "networking.k8s.io/networkpolicy_v1",
     "rbac.authorization.k8s.io/role_v1",
 )
+OF_UMBRELLAS: Schema = {
+    "global": {
+        "type": "object",
+        "description": "What an umbrella chart shares with all its charts; Helm passes it, nothing reads it here.",
+    },
+    "enabled": {
+        "type": "boolean",
+        "description": "For the `condition` of an umbrella chart; without one it is refused.",
+    },
+}
+"""Values that are none of a chart's own, and that reach it as a part of another chart."""
 # What the chart fills in, so that a person need not say it.
 FILLED = ("contract", "agent", "prompt")
 
@@ -72,7 +83,7 @@ def _comment(lines: list[str], number: int) -> tuple[str, str]:
 
 
 def schema(chart: str, found: list[Value], definitions: Schema) -> Schema:
-    """Return the schema of a chart's values: closed inside, open at the root, where umbrellas write."""
+    """Return the schema of a chart's values: closed, but for what Helm and umbrellas write at the root."""
     types = _types(chart, found)
     undescribed = [value.path for value in found if value.leaf and not value.description]
     untyped = [v.path for v in found if v.leaf and not _typed(v.path, types)]
@@ -86,7 +97,8 @@ def schema(chart: str, found: list[Value], definitions: Schema) -> Schema:
         "$schema": DRAFT,
         "title": f"Values of the chart {chart}",
         "type": "object",
-        "properties": _properties(found, types, ""),
+        "properties": {**_properties(found, types, ""), **OF_UMBRELLAS},
+        "additionalProperties": False,
     }
     return {**body, "$defs": _reachable(body, definitions)}
 
@@ -167,7 +179,7 @@ def definitions(schemas: Path) -> Schema:
         found[f"agent.json.{name}"] = body
     found["agent.json.Agent"].pop("required")
     runtime["required"] = [name for name in runtime["required"] if name not in FILLED]
-    found["agent.json"] = {k: v for k, v in runtime.items() if not k.startswith("$")}
+    found["agent.json"] = {k: v for k, v in runtime.items() if not k.startswith(("$", "x-"))}
     return found
 
 

@@ -14,7 +14,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
-from fleetform.resolve.layers import Layer, flatten, layers
+from fleetform.resolve.layers import Layer, base_of, extends_of, flatten, layers
 from fleetform.tree import Map, Path, problem_at, without_nulls
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ def _add(
 ) -> None:
     found: tuple[Layer, ...] = ()
     whole = document.tree
+    if _lacks_a_base(fleet.catalog, document):
+        return
     if kind in kinds.LAYERED:
         stack, said = layers(fleet.catalog, fleet.environment_tree, document, used)
         # A circle of templates is said where an agent uses it.
@@ -162,6 +164,14 @@ def _add(
         fleet.specs.setdefault(kind, {})[key] = Resolved(
             kind, key[0], key[1], whole, typed, found, document.file, document.origin
         )
+
+
+def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:
+    """Whether a document builds on one that cannot be used: what it lacks may be what that one says."""
+    return any(
+        name in catalog.broken and base_of(catalog, document, name) is None
+        for _, name in extends_of(document.tree)
+    )
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:

@@ -77,8 +77,8 @@ def _extend(
     problems: list[Problem],
     found: list[Layer],
 ) -> None:
-    for path, name in _extends(document.tree):
-        base = _base(catalog, document, name)
+    for path, name in extends_of(document.tree):
+        base = base_of(catalog, document, name)
         if base is None:
             problem = unknown(
                 catalog,
@@ -122,13 +122,15 @@ def too_deep(tree: Map, path: Path, what: str) -> Problem:
     )
 
 
-def _base(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument | None:
+def base_of(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument | None:
+    """Return the template or agent that a document names, None when there is none."""
     namespace = namespace_of(document)
     template = catalog.find("AgentTemplate", namespace, name)
     return template or catalog.find("Agent", namespace, name)
 
 
-def _extends(tree: Map) -> Iterator[tuple[Path, str]]:
+def extends_of(tree: Map) -> Iterator[tuple[Path, str]]:
+    """Yield the names in `extends`, with their places."""
     value = at(tree, ("spec", "extends"))
     if isinstance(value, str):
         yield ("spec", "extends"), value
@@ -162,8 +164,8 @@ def extended(catalog: Catalog) -> set[tuple[str, str]]:
     todo = [document for _, document in catalog.of("Agent")]
     while todo:
         document = todo.pop()
-        for _, name in _extends(document.tree):
-            base = _base(catalog, document, name)
+        for _, name in extends_of(document.tree):
+            base = base_of(catalog, document, name)
             if base is not None and base.kind == "AgentTemplate":
                 key = namespace_of(base), base.name
                 if key not in found:

@@ -55,6 +55,12 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             yield problem_at(tree, path, CODE, said, hint=_HINT)
 
 
+def leaked(tree: Map) -> Iterator[Problem]:
+    """Yield the plaintext credentials of one document, whatever else is wrong with it."""
+    for path, said in _leaks(tree):
+        yield problem_at(tree, path, CODE, said, hint=_HINT)
+
+
 def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
     """Yield the place of each credential, and what to say of it without repeating it."""
     for path, value in leaves(tree):

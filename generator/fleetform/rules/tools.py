@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
@@ -17,7 +17,8 @@ from fleetform.tree import Path
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
     from fleetform.models.mcp_server import McpServerSpec
-    from fleetform.models.tool import Api, ToolSpec
+    from fleetform.models.tool import Api, Parameter, ToolSpec
+    from fleetform.models.workflow import WorkflowSpec
     from fleetform.rules import AgentUses
 
 _TYPES = {
@@ -82,7 +83,7 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
             hint=f"add `{spec.type}:`, as the type says",
             key=True,
         )
-    yield from _parameters(tool)
+    yield from parameters(tool, "parameters", spec.parameters)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool, spec.api)
     if spec.type == "retrieval" and spec.retrieval is not None:
@@ -91,15 +92,18 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
         )
 
 
-def _parameters(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
+def parameters(
+    tool: Resolved[ToolSpec] | Resolved[WorkflowSpec], field: str, items: Iterable[Parameter]
+) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters of a tool, or the inputs of a workflow, one by one."""
     seen: set[str] = set()
-    for number, item in enumerate(tool.spec.parameters):
-        path: Path = ("spec", "parameters", number)
+    for number, item in enumerate(items):
+        path: Path = ("spec", field, number)
         if item.name in seen:
             yield tool.problem(
                 (*path, "name"),
                 "duplicate-name",
-                f"two parameters are called `{item.name}`",
+                f"two {'inputs' if field == 'input' else 'parameters'} are called `{item.name}`",
                 hint="rename or remove one",
             )
         seen.add(item.name)
@@ -110,7 +114,7 @@ def _parameters(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
                 "the default is not one of `enum`",
                 hint="add it there, or choose another default",
             )
-        if item.default is not None and not _fits(item.type, item.default):
+        if item.default is not None and not fits(item.type, item.default):
             yield tool.problem(
                 (*path, "default"),
                 "bad-default",
@@ -121,14 +125,15 @@ def _parameters(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
             yield from _pattern(tool, (*path, "pattern"), item.pattern)
 
 
-def _fits(kind: str, value: Any) -> bool:
+def fits(kind: str, value: Any) -> bool:
+    """Whether a value is of a JSON type."""
     wanted = _TYPES[kind]
     if isinstance(value, bool) and kind in ("number", "integer"):
         return False
     return isinstance(value, wanted)  # type: ignore[arg-type]
 
 
-def _pattern(tool: Resolved[ToolSpec], path: Path, pattern: str) -> Iterator[Problem]:
+def _pattern(tool: Resolved[Any], path: Path, pattern: str) -> Iterator[Problem]:
     found = fault(pattern)
     if found is not None:
         yield tool.problem(path, "bad-pattern", found[0], hint=found[1])

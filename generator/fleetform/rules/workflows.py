@@ -7,17 +7,32 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+import jsonschema_rs
+
+from fleetform import kinds, view
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
+from fleetform.rules.tools import fits, parameters
 from fleetform.tree import Path, leaves
 
 if TYPE_CHECKING:
+    from fleetform.models.tool import Parameter
     from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
     from fleetform.rules import AgentUses
 
 _HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+EXAMPLES = {
+    "string": '"text"',
+    "number": "1.5",
+    "integer": "5",
+    "boolean": "true",
+    "array": "[a, b]",
+    "object": "{a: b}",
+}
+"""A value of each JSON type."""
+LIMITS = ("pattern", "minLength", "maxLength", "minimum", "maximum", "items", "properties")
+"""Rules of an input that a JSON Schema says in the same words."""
 _PATH = re.compile(r"(\.[A-Za-z0-9_-]+)+\Z")
 
 
@@ -57,6 +72,7 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
                     )
                 )
     yield from problems
+    yield from parameters(workflow, "input", workflow.spec.input)
     yield from _order(workflow)
     yield from _data(workflow)
     handling = workflow.spec.error_handling
@@ -209,12 +225,27 @@ def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
                 hint=did_you_mean(name, known, noun="inputs"),
                 key=True,
             )
+        elif not fits(known[name].type, value):
+            wanted = known[name].type
+            yield run.problem(
+                ("spec", "input", name),
+                "bad-input",
+                f"{_shown(value)} is not of type {wanted}, which the workflow's input `{name}` has",
+                hint=f"write it as that type: {EXAMPLES[wanted]}",
+            )
         elif known[name].enum is not None and value not in known[name].enum:
             yield run.problem(
                 ("spec", "input", name),
                 "bad-input",
                 f"`{str(value)[:40]}` is not allowed",
                 hint=did_you_mean(str(value), map(str, known[name].enum or ()), noun="allowed"),
+            )
+        elif _broken(known[name], value):
+            yield run.problem(
+                ("spec", "input", name),
+                "bad-input",
+                f"{_shown(value)} breaks the rules of the workflow's input `{name}`",
+                hint=f"it has {', '.join(f'`{rule}`' for rule in _broken(known[name], value))}",
             )
     for name, item in known.items():
         if item.required and item.default is None and name not in run.spec.input:
@@ -225,3 +256,21 @@ def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
                 hint=f"add `{name}:`",
                 key=True,
             )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "a map" if isinstance(value, dict) else "a list"
+    return f"`{str(value).lower() if isinstance(value, bool) else str(value)[:40]}`"
+
+
+def _broken(item: Parameter, value: Any) -> list[str]:
+    """Return the rules of an input that a value of its type breaks; what no schema can be has been said."""
+    given = view.dump(item)
+    rules = {name: given[name] for name in LIMITS if name in given}
+    schemas = {name: {name: rule} for name, rule in rules.items()}
+    return [
+        name
+        for name, schema in schemas.items()
+        if jsonschema_rs.meta.is_valid(schema) and not jsonschema_rs.is_valid(schema, value)
+    ]

@@ -5,21 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform import view
 from fleetform.plan.model import (
     Claim,
     ConfigRef,
     FieldRef,
-    Range,
     Shape,
-    Space,
     Traffic,
     Workload,
 )
 from fleetform.platforms.compose import containers, services
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve.hosts import Address
-from fleetform.tree import Path, problem_at
+from fleetform.targets import platforms
+from fleetform.tree import Path, at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.plan.model import Plan
@@ -27,11 +25,40 @@ if TYPE_CHECKING:
 
 MANY_NETWORKS = 25
 """More than these do not fit into the address pools that Docker has by default."""
-SCHEDULING = (
-    *("annotations", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints"),
-    *("priorityClassName", "runtimeClassName", "imagePullSecrets"),
-)
-"""Fields of `podTemplate` that are for a scheduler, or for whoever starts pods."""
+LATER = "nothing to do: it takes effect in a cluster"
+
+IN_A_CLUSTER: dict[tuple[str, ...], str] = {
+    ("serviceAccount",): "there are no ServiceAccounts",
+    ("objectPatches",): "there are no Kubernetes objects",
+    ("resources", "requests", "ephemeral-storage"): "Docker bounds no disk space",
+    ("resources", "limits", "ephemeral-storage"): "Docker bounds no disk space",
+    ("network", "allowFrom"): "only agents of the fleet reach it, and whoever is on this machine",
+    (
+        "network",
+        "allowTo",
+    ): "networks know no ports and no ranges: it leaves the machine, or does not",
+    **{
+        ("podTemplate", name): "nothing is scheduled"
+        for name in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
+    },
+    ("podTemplate", "priorityClassName"): "nothing is scheduled",
+    ("podTemplate", "runtimeClassName"): "Docker's own runtime is used",
+    ("podTemplate", "annotations"): "there are no pods",
+    ("podTemplate", "labels"): "there are no pods",
+    ("podTemplate", "imagePullSecrets"): "`docker login` signs in",
+    (
+        "podTemplate",
+        "terminationGracePeriodSeconds",
+    ): "a service stops in the time that its turns need",
+}
+"""Fields of a workload that have no effect here, and why; each gets a note."""
+ENVIRONMENT: dict[tuple[str, ...], str] = {
+    ("tenants",): "there are no quotas",
+    ("objectPatches",): "there are no Kubernetes objects",
+    ("gitops",): "nobody but `docker compose` applies it",
+    ("images", "pullSecrets"): "`docker login` signs in",
+}
+"""Fields of an environment that is rendered for nothing but Compose."""
 
 
 def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
@@ -39,6 +66,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     for workload in plan.workloads:
         yield from _scaling(workload)
         yield from _cluster(workload)
+        yield from _ignored(workload)
         yield from _containers(workload)
         yield from _volumes(workload)
         yield from _traffic(workload)
@@ -61,7 +89,7 @@ def _scaling(workload: Workload) -> Iterator[Problem]:
     if scale.events:
         yield _said(
             workload,
-            (*path, "keda"),
+            path,
             f"Compose has no KEDA: {instances} of `{workload.name}` run",
             "nothing to do, or set `scaling.minReplicas` to what one machine should run",
         )
@@ -108,17 +136,26 @@ def _cluster(workload: Workload) -> Iterator[Problem]:
             "nothing to do, or put a proxy before it",
             "note",
         )
-    template = view.dump(spec.pod_template)
-    given = [name for name in SCHEDULING if template.get(name)]
-    if given:
-        names = ", ".join(f"`{name}`" for name in given)
-        yield _said(
-            workload,
-            ("spec", "podTemplate", given[0]),
-            f"Compose schedules nothing: {names} of `{workload.name}` have no effect",
-            "nothing to do: they take effect in a cluster",
-            "note",
-        )
+
+
+def _root(workload: Workload) -> Path:
+    """Return where the part of a spec stands that describes pods."""
+    return ("spec", "provision") if workload.component == "memory-store" else ("spec",)
+
+
+def _ignored(workload: Workload) -> Iterator[Problem]:
+    root = _root(workload)
+    for path, why in IN_A_CLUSTER.items():
+        if at(workload.resolved.tree, (*root, *path)):
+            what = f"`{path[-1]}` has no effect on Compose: {why}"
+            yield _said(workload, (*root, *path), what, LATER, "note")
+    for number, extra in enumerate(workload.init):
+        if extra.ports:
+            place = (*root, "podTemplate", "initContainers", number, "ports")
+            what = (
+                "`ports` have no effect on Compose: nobody calls what ends before the rest starts"
+            )
+            yield _said(workload, place, what, LATER, "note")
 
 
 def _containers(workload: Workload) -> Iterator[Problem]:
@@ -172,14 +209,6 @@ def _traffic(workload: Workload) -> Iterator[Problem]:
     for traffic in workload.reaches:
         if isinstance(traffic.party, Address):
             yield _elsewhere(workload, traffic, traffic.party)
-    if any(isinstance(item.party, Space | Range) for item in workload.admits):
-        yield _said(
-            workload,
-            ("spec", "network", "allowFrom"),
-            f"on Compose only agents of the fleet reach `{workload.name}`, and whoever is on this machine",
-            "nothing to do: it takes effect in a cluster",
-            "note",
-        )
 
 
 def _elsewhere(workload: Workload, traffic: Traffic, party: Address) -> Problem:
@@ -216,6 +245,18 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
             hint="set `default-address-pools` in its daemon.json to smaller networks, such as /24",
             severity="warning",
         )
+    if platforms(fleet.environment.targets) == ("compose",):
+        for place, why in ENVIRONMENT.items():
+            if at(fleet.environment_tree, ("spec", *place)):
+                yield problem_at(
+                    fleet.environment_tree,
+                    ("spec", *place),
+                    "not-on-compose",
+                    f"`{place[-1]}` has no effect on Compose, and this environment has no other target: {why}",
+                    hint="remove it, or add the target that needs it",
+                    severity="warning",
+                    key=True,
+                )
     yield from _published(fleet, plan)
 
 

@@ -31,6 +31,8 @@ SCRATCH = "/tmp:size=64m,mode=1777"  # noqa: S108 - the container's own
 THIS_MACHINE = "host.docker.internal"
 GATEWAY = f"{THIS_MACHINE}:host-gateway"
 """Docker Desktop knows the name by itself, the engine on Linux does not."""
+SOURCES = "x-secret-variables"
+"""Compose ignores what begins with `x-`."""
 PULL = {"": "", "Always": "always", "IfNotPresent": "missing", "Never": "never"}
 
 
@@ -76,6 +78,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         "restart": "unless-stopped",
         "stop_grace_period": f"{workload.drain}s",
         **_optional(environment=own, env_file=_env_file(name, variables)),
+        **_optional(**{SOURCES: _sources(variables)}),
         "tmpfs": [SCRATCH],
         **_optional(
             volumes=[*mounted, *containers.mounts(workload, workload.mounts)],
@@ -154,6 +157,7 @@ def _extra(workload: Workload, extra: Extra) -> dict[str, Any]:
         **_optional(
             environment=own,
             env_file=_env_file(f"{networks.name(workload)}.{extra.name}", variables),
+            **{SOURCES: _sources(variables)},
             volumes=[*containers.mounts(workload, extra.mounts)],
         ),
         "deploy": {"resources": containers.resources(extra.compute)},
@@ -251,6 +255,11 @@ def fact(workload: Workload, path: str) -> str | None:
     """Return what Compose knows of an instance before it runs, None when it knows nothing."""
     known = {"metadata.name": workload.name, "metadata.namespace": workload.namespace}
     return known.get(path)
+
+
+def _sources(variables: Mapping[str, SecretKey]) -> dict[str, str]:
+    """Return which key of which secret each variable holds: for whoever reads the file."""
+    return {name: f"{secret.name}/{secret.key}" for name, secret in variables.items()}
 
 
 def _env_file(name: str, variables: Mapping[str, SecretKey]) -> list[dict[str, Any]]:

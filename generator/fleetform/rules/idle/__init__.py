@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.rules.idle import agents, documents, environments, servers, stores, tools, workloads
+from fleetform.rules.idle import (
+    agents,
+    documents,
+    environments,
+    servers,
+    stores,
+    tools,
+    variables,
+    workloads,
+)
 from fleetform.rules.idle.fields import Field
 from fleetform.tree import locate
 
@@ -24,6 +33,7 @@ PARTS = (
     agents.fields,
     servers.fields,
     stores.fields,
+    variables.fields,
     tools.fields,
 )
 
@@ -51,10 +61,11 @@ def _place(field: Field) -> object:
 
 
 def _problem(field: Field) -> Problem:
+    name = field.name or field.path[-1]
     return field.owner.problem(
         field.path,
         "not-used",
-        f"`{field.path[-1]}` {field.why if field.why.startswith('is for ') else f'has no effect: {field.why}'}",
+        f"`{name}` {field.why if field.why.startswith('is for ') else f'has no effect: {field.why}'}",
         hint=field.hint,
         severity=field.severity,
         key=True,

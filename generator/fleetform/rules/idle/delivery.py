@@ -19,6 +19,8 @@ def delivery(fleet: Fleet) -> Iterator[Row]:
     targets = {*fleet.targets, *fleet.environment.targets}
     flux, argocd = "flux" in targets, "argocd" in targets
     yield from _helm(fleet, flux=flux, helm="helm" in targets)
+    why = "`compose` is not among the targets"
+    yield Row(("spec", "compose", "ports"), "compose" in targets, why, TO_TARGETS)
     tool = "neither `flux` nor `argocd` is among the targets"
     for name in ("namespace", "path"):
         yield Row((*GITOPS, name), flux or argocd, tool, TO_TARGETS)

@@ -18,6 +18,8 @@ class Field(NamedTuple):
     why: str
     hint: str = ""
     severity: Severity = "warning"
+    name: str = ""
+    """What a message calls it: the field's own name, unless it is called otherwise."""
 
 
 def given(

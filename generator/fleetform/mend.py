@@ -1,0 +1,86 @@
+"""Documents with schema errors → the same without what is wrong, so that the rest can be judged in the same run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from fleetform.check import faults
+from fleetform.dialects import SpecDocument
+from fleetform.problems import Problem
+from fleetform.tree import Map, Path, Seq, at
+
+ROUNDS = 20
+"""Most times that a document is mended: what is left out may be what another place needs."""
+NEEDED = frozenset({(), ("metadata",), ("metadata", "name"), ("spec",), ("apiVersion",), ("kind",)})
+"""Without these nothing of a document can be judged."""
+_QUOTED = re.compile(r"`([^`]*)`")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+SHORTEST = 5
+"""Letters of a field's name that is looked for outside of quotes as well: `type` and `name` are words."""
+
+
+def mended(
+    document: SpecDocument, prefixed: Iterable[Path] = ()
+) -> tuple[SpecDocument | None, frozenset[str]]:
+    """Return a document without its faults (None when too little is left), and the names of what was left out.
+
+    `prefixed` are faults that the kind's own schema does not see.
+    """
+    tree, names = document.tree, set[str]()
+    wanted = [*prefixed]
+    for _ in range(ROUNDS):
+        found = [*faults(document.kind, tree), *((path, "") for path in wanted)]
+        wanted = []
+        if not found:
+            return replace(document, tree=tree), frozenset(names)
+        for path, meant in found:
+            whole = _of_a_map(path)
+            if whole in NEEDED:
+                return None, frozenset(names)
+            names |= {str(whole[-1]), *([meant] if meant else [])}
+            tree = _without(tree, whole)
+    return None, frozenset(names)
+
+
+def independent(problems: Iterable[Problem], names: Iterable[str]) -> Iterator[Problem]:
+    """Yield the Problems that do not speak of a field that was left out: they would follow from it."""
+    hidden = {*names}
+    for problem in problems:
+        text = f"{problem.message} {problem.hint}"
+        quoted = {word for part in _QUOTED.findall(text) for word in _WORD.findall(part)}
+        plain = {word for word in _WORD.findall(text) if len(word) >= SHORTEST}
+        if not hidden & (quoted | plain):
+            yield problem
+
+
+def _of_a_map(path: Path) -> Path:
+    """Return the nearest place that is a map's key: without one item the others would get its number."""
+    whole = path
+    while whole and isinstance(whole[-1], int):
+        whole = whole[:-1]
+    return whole
+
+
+def _without(tree: Map, path: Path) -> Map:
+    """Return a copy of a tree without one key; nothing happens when it is gone already."""
+    if at(tree, path, ...) is ...:
+        return tree
+    whole = tree.clone()
+    node: Map | Seq = whole
+    for step in path[:-1]:
+        child = node[step]  # type: ignore[index]
+        copy = child.clone() if isinstance(child, Map) else _copied(child)
+        node[step] = copy  # type: ignore[index]
+        node = copy
+    if isinstance(node, Map):
+        del node[str(path[-1])], node.marks[str(path[-1])]
+    return whole
+
+
+def _copied(seq: Seq) -> Seq:
+    twin = Seq(seq.mark)
+    twin.extend(seq)
+    twin.marks = list(seq.marks)
+    return twin

@@ -1,0 +1,31 @@
+"""The environment variables that reach the runtime: its own few, and those of the libraries below it.
+
+Everything else is in agent.json. Models, tools, sign-in and stores are called without a proxy
+whatever the environment says; only the exporter of traces and Bedrock's client look for one.
+"""
+
+from typing import Literal
+
+Reader = Literal["always", "tracing", "bedrock"]
+"""When a variable is read: always, with tracing on, or with a model of Bedrock."""
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+
+ENVIRONMENT: dict[str, tuple[Reader, ...]] = {
+    "FLEETFORM_CONFIG": ("always",),
+    "SSL_CERT_FILE": ("always",),
+    "SSL_CERT_DIR": ("always",),
+    "SSLKEYLOGFILE": ("always",),
+    "PATH": ("always",),
+    "HOME": ("always",),
+    "TMPDIR": ("always",),
+    "TZ": ("always",),
+    "LANG": ("always",),
+    "LC_*": ("always",),
+    "PYTHON*": ("always",),
+    "MALLOC_*": ("always",),
+    **dict.fromkeys(_PROXIES, ("tracing", "bedrock")),
+    "OTEL_*": ("tracing",),
+    "AWS_*": ("bedrock",),
+}
+"""Names, `*` for any ending, and when they are read."""
