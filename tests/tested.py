@@ -17,21 +17,34 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_yaml.py": "reader",
         "tests/integration/test_commands.py": "cli/__init__",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation",
-        "tests/parity/test_fields.py": "kubernetes/model bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
+        "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
         "tests/parity/test_flux.py": "targets/manifests",
         "tests/parity/test_kustomize.py": "targets/transformers kubernetes/build",
         "tests/parity/test_patches.py": "targets/lenses",
         "tests/policy/test_command.py": "cli/policy policies admission rights",
         "tests/property/test_views.py": "fleetform/kinds",
-        "tests/unit/test_agent_json.py": "plan/__init__ pipeline draft plan/stores",
+        "tests/unit/test_agent_json.py": (
+            "plan/__init__ pipeline draft plan/stores plan/model plan/present bind/config"
+        ),
+        "tests/unit/test_at_once.py": "mend",
+        "tests/unit/test_recipes.py": "kubernetes/kinds fleetform/targets fleetform/contract",
+        "tests/unit/test_compose.py": (
+            "compose/build compose/containers compose/model compose/networks compose/rules compose/services "
+            "compose/secrets local_values fleetform/files"
+        ),
+        "tests/served/test_turns.py": (
+            "idle/__init__ idle/agents idle/documents idle/environments idle/fields idle/rows idle/servers "
+            "idle/stores idle/tools idle/variables idle/workloads idle/delivery"
+        ),
+        "tests/served/test_meaning.py": "switches",
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress",
         "tests/unit/test_errors.py": (
-            "problems rules/__init__ rules/agents rules/environments rules/pods rules/rbac rules/stores "
+            "problems fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents rules/environments rules/pods rules/rbac rules/stores "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",
-        "tests/unit/test_golden.py": "outline plan/images plan/kinds plan/namespaces",
+        "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",
         "tests/unit/test_init.py": "scaffold/__init__",
         "tests/unit/test_live_connection.py": "live/api",
         "tests/unit/test_live_plan.py": "live/plan live/gc cli/plan cli/gc",
@@ -42,7 +55,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_object_patches.py": "objects/manifest",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
-            "limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
+            "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
             "poddisruptionbudget prometheusrule resourcequota role scaledobject service serviceaccount "
             "servicemonitor statefulset"
         ),
@@ -77,7 +90,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "tools/api tools/build guard outbound people tools/schema toolbox"
         ),
         "runtime/tests/unit/test_settings.py": (
-            "fleetform_runtime/schema sections/base sections/memory sections/serving"
+            "fleetform_runtime/schema fleetform_runtime/contract places sections/base sections/memory sections/serving"
         ),
     },
 }

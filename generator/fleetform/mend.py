@@ -9,7 +9,7 @@ from dataclasses import replace
 from fleetform.check import faults
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem
-from fleetform.tree import Map, Path, Seq, at
+from fleetform.tree import Map, Path, Seq, at, dotted
 
 ROUNDS = 20
 """Most times that a document is mended: what is left out may be what another place needs."""
@@ -24,35 +24,43 @@ SHORTEST = 5
 def mended(
     document: SpecDocument, prefixed: Iterable[Path] = ()
 ) -> tuple[SpecDocument | None, frozenset[str]]:
-    """Return a document without its faults (None when too little is left), and the names of what was left out.
+    """Return a document without its faults (None when too little is left), and the places of what was left out.
 
     `prefixed` are faults that the kind's own schema does not see.
     """
-    tree, names = document.tree, set[str]()
+    tree, places = document.tree, set[str]()
     wanted = [*prefixed]
     for _ in range(ROUNDS):
         found = [*faults(document.kind, tree), *((path, "") for path in wanted)]
         wanted = []
         if not found:
-            return replace(document, tree=tree), frozenset(names)
+            return replace(document, tree=tree), frozenset(places)
         for path, meant in found:
             whole = _of_a_map(path)
             if whole in NEEDED:
-                return None, frozenset(names)
-            names |= {str(whole[-1]), *([meant] if meant else [])}
+                return None, frozenset(places)
+            places |= {dotted((*whole[:-1], name)) for name in (whole[-1], meant) if name}
             tree = _without(tree, whole)
-    return None, frozenset(names)
+    return None, frozenset(places)
 
 
-def independent(problems: Iterable[Problem], names: Iterable[str]) -> Iterator[Problem]:
+def independent(problems: Iterable[Problem], places: Iterable[str]) -> Iterator[Problem]:
     """Yield the Problems that do not speak of a field that was left out: they would follow from it."""
-    hidden = {*names}
+    hidden = {place: place.rpartition(".")[2] for place in places}
     for problem in problems:
         text = f"{problem.message} {problem.hint}"
         quoted = {word for part in _QUOTED.findall(text) for word in _WORD.findall(part)}
-        plain = {word for word in _WORD.findall(text) if len(word) >= SHORTEST}
-        if not hidden & (quoted | plain):
+        words = {*_WORD.findall(text)}
+        if not any(
+            name in quoted
+            or (name in words and (len(name) >= SHORTEST or _is_in(place, problem.path)))
+            for place, name in hidden.items()
+        ):
             yield problem
+
+
+def _is_in(place: str, path: str) -> bool:
+    return place.startswith((f"{path}.", f"{path}["))
 
 
 def _of_a_map(path: Path) -> Path:

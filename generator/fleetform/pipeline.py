@@ -14,7 +14,7 @@ from fleetform.dialects import SpecDocument, translate
 from fleetform.load import load
 from fleetform.parse import LOST, Loaded
 from fleetform.platforms.kubernetes.kinds import EMITTED_BY
-from fleetform.problems import Problem, SpecError, errors, refuse, tidy
+from fleetform.problems import MAX_PER_FILE, Problem, SpecError, errors, refuse, tidy
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Sources:
     mended: list[SpecDocument] = field(default_factory=list)
     """Documents with errors, without what is wrong: they serve to judge the rest, and nothing else."""
     hidden: set[str] = field(default_factory=set)
-    """Names of the fields that were left out of them."""
+    """Places of what was left out of them."""
     complete: bool = True
 
 
@@ -58,7 +58,7 @@ def checked(loaded: Loaded) -> Sources:
         if not errors(found):
             sources.documents.append(document)
         else:
-            _mend(sources, document)
+            _mend(sources, document, len(found))
     usable = {document.name for document in sources.documents}
     named = [at(document.tree, ("metadata", "name")) for document in loaded.documents]
     sources.broken = {name for name in named if isinstance(name, str)} - usable
@@ -67,15 +67,15 @@ def checked(loaded: Loaded) -> Sources:
     return sources
 
 
-def _mend(sources: Sources, document: SpecDocument) -> None:
+def _mend(sources: Sources, document: SpecDocument, count: int) -> None:
     """Keep what can be judged of a document with errors, and say now what leaks from the rest."""
     from fleetform.mend import mended  # noqa: PLC0415
     from fleetform.rules import credentials  # noqa: PLC0415
 
-    left, names = mended(document, [path for path, _ in _patched_faults(document)])
-    sources.hidden |= names
-    if left is not None:
-        sources.mended.append(left)
+    if count <= MAX_PER_FILE:  # nobody reads what else is wrong with more
+        left, places = mended(document, [path for path, _ in _patched_faults(document)])
+        sources.hidden |= places
+        sources.mended += [left] if left is not None else []
     sources.problems += credentials.leaked(document.tree)
 
 
@@ -186,8 +186,8 @@ def _rest(
         for source in (specs, environments)
     ]
     _, problems = _assembled(whole[0], whole[1], name, folder, targets, sound=False)
-    names = specs.hidden | environments.hidden
-    return [*specs.problems, *environments.problems, *independent(problems, names)]
+    places = specs.hidden | environments.hidden
+    return [*specs.problems, *environments.problems, *independent(problems, places)]
 
 
 def _assembled(

@@ -189,5 +189,5 @@ def test_no_text_takes_long_to_search(fragment):
     ],
 )
 def test_a_name_that_says_little_says_it_with_its_value(name, value, is_one, tmp_path):
-    found = [item["code"] for item in said(tmp_path, variable(value, name))]
-    assert found == ["plaintext-credential"] * is_one
+    found = [item for item in said(tmp_path, variable(value, name)) if item["severity"] == "error"]
+    assert [item["code"] for item in found] == ["plaintext-credential"] * is_one

@@ -153,13 +153,13 @@ def test_what_could_not_start_is_refused(more, message, tmp_path):
 SAID = {
     "keda": (
         "  scaling: {maxReplicas: 3, keda: {triggers: [{type: cron, metadata: {timezone: UTC, start: '0 8 * * *', end: '0 9 * * *', desiredReplicas: '3'}}]}}\n",
-        "warning: spec.scaling.keda: Compose has no KEDA: 1 instance of `own` run",
+        "warning: spec.scaling: Compose has no KEDA: 1 instance of `own` run",
     ),
     "range": ("  scaling: {minReplicas: 2, maxReplicas: 5}\n", "note: spec.scaling: nothing scales on Compose: 2 instances of `own` run"),
     "rights": ("  rbac: {rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n", "warning: spec.rbac: `own` has no Kubernetes API on Compose"),
     "identity": ("  identity: {awsRoleArn: 'arn:aws:iam::123456789012:role/own'}\n", "warning: spec.identity: `own` has no identity at a cloud"),
-    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: Compose schedules nothing: `nodeSelector` of `own`"),
-    "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: on Compose only agents of the fleet reach `own`"),
+    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect on Compose: nothing is scheduled"),
+    "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: `allowFrom` has no effect on Compose: only agents of the fleet reach it"),
     "elsewhere": ("  network: {allowTo: [{host: db.data.svc}]}\n", "warning: spec.network.allowTo[0]: `db.data` is in a cluster"),
 }  # fmt: skip
 

@@ -47,11 +47,11 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield documents that only serve others, and that nobody refers to."""
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
-    named = _models(fleet)
+    named, bases = _models(fleet), extended(fleet.catalog)
     for kind in ("AgentTemplate", "ModelConfig", "Tool", "MCPServer", "MemoryStore"):
         for resolved in fleet.of(kind):
             if kind == "AgentTemplate":
-                used = resolved.key in extended(fleet.catalog)
+                used = resolved.key in bases
             elif kind == "ModelConfig":
                 used = id(resolved) in named
             else:
