@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fleetform.platforms.kubernetes.kinds import KINDS
+from fleetform.targets import DEFAULT, TARGETS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RBAC = "rbac.authorization.k8s.io"
@@ -49,7 +50,17 @@ def rights() -> str:
     return "\n".join([*lines, "```"])
 
 
-TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights}
+def targets() -> str:
+    """Return the table of targets, where each writes and what."""
+    rows = [
+        f"| `{target.name}`{' (the default)' if target.name == DEFAULT else ''} "
+        f"| `{target.folder.format('<env>')}/` | {target.writes} |"
+        for target in TARGETS
+    ]
+    return "\n".join(["| target | folder | what |", "|---|---|---|", *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights, "targets": targets}
 
 
 def main(arguments: list[str]) -> int:

@@ -28,14 +28,15 @@ from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
 from fleetform.patterns import DATA_KEY
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
-from fleetform.targets import NAMES as TARGETS
+from fleetform.targets import NAMES as TARGET_NAMES
+from fleetform.targets import TARGETS
 
 Capability = Literal[
     "keda", "prometheus-operator", "external-secrets", "gateway-api", "cert-manager"
 ]
 
 
-TargetName = Annotated[str, OneOf(*TARGETS)]
+TargetName = Annotated[str, OneOf(*TARGET_NAMES)]
 
 DIGEST = r"^sha256:[a-f0-9]{64}$"
 
@@ -508,7 +509,7 @@ class EnvironmentSpec(Spec):
     )
     targets: list[TargetName] = Field(
         default_factory=lambda: [DEFAULT_TARGET],
-        description="What `render` writes: plain manifests in `rendered/`, values of the Helm charts in `charts/values/`, a base and overlays in `kustomize/`, what Flux or Argo CD needs to know in `flux/` or `argocd/`, a compose.yaml in `compose/`.",
+        description=f"What `render` writes: {'; '.join(f'`{t.name}`: {t.writes}' for t in TARGETS)}.",
         min_length=1,
     )
     helm: Helm = Field(default_factory=Helm, description="Helm releases.")

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.models.base import Duration, Json, Metadata, SecretKey, Spec, Url, optional
+from fleetform.kinds import TOOL_TYPES
+from fleetform.models.base import Duration, Json, Metadata, OneOf, SecretKey, Spec, Url, optional
 from fleetform.models.memory_store import VectorStore
 from fleetform.models.model_config import Provider
 
@@ -137,7 +138,7 @@ class Parameter(Spec):
 class ToolSpec(Spec):
     """A tool; the field named like its type says the rest."""
 
-    type: Literal["api", "retrieval", "code", "human"] = Field(description="What kind of tool.")
+    type: Annotated[str, OneOf(*TOOL_TYPES)] = Field(description="What kind of tool.")
     display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
     description: str | None = optional(
         "What the model is told of it. Default: nothing.", max_length=16384

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import view
+from fleetform import contract, view
 from fleetform.durations import seconds
 from fleetform.plan.model import SecretPath
 from fleetform.plan.present import present, secret_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
     from fleetform.models.model_config import ModelTls
-    from fleetform.models.tool import Api, Authentication, Parameter, ToolSpec
+    from fleetform.models.tool import Authentication, Parameter, ToolSpec
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
@@ -36,17 +36,9 @@ def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:
 def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the tools of an agent: API calls, questions to people, other agents."""
     for use, tool in uses.tools:
-        spec: ToolSpec = tool.spec
-        if spec.type == "api" and spec.api is not None:
-            yield _api_tool(fleet, agent, use, tool, spec.api)
-        elif spec.type == "human":
-            asked = spec.human.prompt if spec.human else None
-            yield present(
-                **_tool(use, spec, asked),
-                type="human",
-                parameters=[_parameter(item) for item in spec.parameters],
-                output=spec.output,
-            )
+        write = WRITERS.get(tool.spec.type)
+        if write is not None and contract.has_tool(tool.spec.type):
+            yield write(fleet, agent, use, tool)
     for use, other in uses.agents:
         yield present(
             name=use.name,
@@ -71,9 +63,25 @@ def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str
     )
 
 
-def _api_tool(
-    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], api: Api
+def _human_tool(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec]
 ) -> dict[str, Any]:
+    del fleet, agent
+    spec = tool.spec
+    return present(
+        **_tool(use, spec, spec.human.prompt if spec.human else None),
+        type="human",
+        parameters=[_parameter(item) for item in spec.parameters],
+        output=spec.output,
+    )
+
+
+def _api_tool(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec]
+) -> dict[str, Any]:
+    api = tool.spec.api
+    if api is None:  # a Problem has been said
+        return {}
     return present(
         **_tool(use, tool.spec),
         type="api",
@@ -93,6 +101,12 @@ def _api_tool(
         retries=api.retries or None,
         idempotencyKey=None if api.idempotency_key else False,
     )
+
+
+WRITERS: dict[
+    str, Callable[[Fleet, Resolved[AgentSpec], ToolUse, Resolved[ToolSpec]], dict[str, Any]]
+] = {"api": _api_tool, "human": _human_tool}
+"""How agent.json says each type of a Tool that the runtime has."""
 
 
 def default_location(name: str, endpoint: str, method: str) -> str:

@@ -66,7 +66,7 @@ def _askable(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
 
 def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     spec = tool.spec
-    for name in ("api", "retrieval", "code", "human"):
+    for name in kinds.TOOL_TYPES:
         if getattr(spec, name) is not None and name != spec.type:
             yield tool.problem(
                 ("spec", name),
@@ -75,7 +75,7 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
                 hint="remove one of them",
                 key=True,
             )
-    if spec.type in ("api", "retrieval") and getattr(spec, spec.type) is None:
+    if kinds.TOOL_TYPES[spec.type] and getattr(spec, spec.type) is None:
         yield tool.problem(
             ("spec",),
             "missing-field",

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from fleetform_runtime.messages import Outcome
 
-Kind = Literal["api", "human", "agent", "mcp"]
+Kind = str
+"""A type of tools of agent.json, or `mcp`."""
 
 
 class ToolError(Exception):

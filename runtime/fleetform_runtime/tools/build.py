@@ -1,11 +1,17 @@
 """Own which tools an agent has: those of the specification, and those that MCP servers list."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.tools import ApiTool, HumanTool, McpHttpServer, McpStdioServer
+from fleetform_runtime.sections.tools import (
+    AgentTool,
+    ApiTool,
+    HumanTool,
+    McpHttpServer,
+    McpStdioServer,
+)
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import Tool
@@ -27,17 +33,17 @@ class FixedTool(Tool, Protocol):
         """Give up connections."""
 
 
+BUILDERS: dict[type, Callable[[Any, Secrets], FixedTool]] = {
+    ApiTool: HttpTool,
+    HumanTool: lambda tool, _: Person(tool),
+    AgentTool: OtherAgent,
+}
+"""What carries out each type of tool."""
+
+
 def fixed_tools(settings: Settings, secrets: Secrets) -> list[FixedTool]:
     """Return the tools that the specification names, in its order."""
-    found: list[FixedTool] = []
-    for tool in settings.tools:
-        if isinstance(tool, ApiTool):
-            found.append(HttpTool(tool, secrets))
-        elif isinstance(tool, HumanTool):
-            found.append(Person(tool))
-        else:
-            found.append(OtherAgent(tool, secrets))
-    return found
+    return [BUILDERS[type(tool)](tool, secrets) for tool in settings.tools]
 
 
 class McpServers:
