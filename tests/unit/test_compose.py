@@ -158,7 +158,7 @@ SAID = {
     "range": ("  scaling: {minReplicas: 2, maxReplicas: 5}\n", "note: spec.scaling: nothing scales on Compose: 2 instances of `own` run"),
     "rights": ("  rbac: {rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n", "warning: spec.rbac: `own` has no Kubernetes API on Compose"),
     "identity": ("  identity: {awsRoleArn: 'arn:aws:iam::123456789012:role/own'}\n", "warning: spec.identity: `own` has no identity at a cloud"),
-    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect on Compose: nothing is scheduled"),
+    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect on Compose: it is for whoever schedules"),
     "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: `allowFrom` has no effect on Compose: only agents of the fleet reach it"),
     "elsewhere": ("  network: {allowTo: [{host: db.data.svc}]}\n", "warning: spec.network.allowTo[0]: `db.data` is in a cluster"),
 }  # fmt: skip

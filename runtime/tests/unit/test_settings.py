@@ -16,9 +16,14 @@ from pydantic import ValidationError
 from fleetform_runtime import schema
 from fleetform_runtime.contract import facts
 from fleetform_runtime.models.foreign import MAKERS
+from fleetform_runtime.sections.base import members
+from fleetform_runtime.sections.memory import Memory
 from fleetform_runtime.sections.model import PROVIDERS
 from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.sections.tools import Tool
 from fleetform_runtime.settings import SERVED_FEATURES, Settings, load
+from fleetform_runtime.store.build import BUILDERS as STORE_BUILDERS
+from fleetform_runtime.tools.build import BUILDERS as TOOL_BUILDERS
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = schema.contract()
@@ -434,3 +439,13 @@ def test_the_runtime_imports_nothing_of_the_generator():
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             assert not any(name.split(".")[0] == "fleetform" for name in names), file
+
+
+def test_every_store_and_every_type_of_tools_has_a_builder():
+    assert {*STORE_BUILDERS} == {*members(Memory)}, "store/build.py"
+    assert {*TOOL_BUILDERS} == {*members(Tool)}, "tools/build.py"
+
+
+def test_the_lock_of_the_image_with_every_provider_has_every_extra():
+    lock = (ROOT / "tools/lock.py").read_text("utf-8")
+    assert all(f'"{name}"' in lock for name, row in PROVIDERS.items() if row.module)

@@ -37,21 +37,10 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
         "network",
         "allowTo",
     ): "networks know no ports and no ranges: it leaves the machine, or does not",
-    **{
-        ("podTemplate", name): "nothing is scheduled"
-        for name in ("nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
-    },
-    ("podTemplate", "priorityClassName"): "nothing is scheduled",
-    ("podTemplate", "runtimeClassName"): "Docker's own runtime is used",
-    ("podTemplate", "annotations"): "there are no pods",
-    ("podTemplate", "labels"): "there are no pods",
-    ("podTemplate", "imagePullSecrets"): "`docker login` signs in",
-    (
-        "podTemplate",
-        "terminationGracePeriodSeconds",
-    ): "a service stops in the time that its turns need",
 }
 """Fields of a workload that have no effect here, and why; each gets a note."""
+SERVED = frozenset(("sidecars", "initContainers", "volumes", "runAsUser", "writableRootFilesystem"))
+"""Fields of `podTemplate` that Compose has something for; all others are for a cluster."""
 ENVIRONMENT: dict[tuple[str, ...], str] = {
     ("tenants",): "there are no quotas",
     ("objectPatches",): "there are no Kubernetes objects",
@@ -149,6 +138,10 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
         if at(workload.resolved.tree, (*root, *path)):
             what = f"`{path[-1]}` has no effect on Compose: {why}"
             yield _said(workload, (*root, *path), what, LATER, "note")
+    for name, value in (at(workload.resolved.tree, (*root, "podTemplate")) or {}).items():
+        if value and name not in SERVED:
+            what = f"`{name}` has no effect on Compose: it is for whoever schedules and starts pods"
+            yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
     for number, extra in enumerate(workload.init):
         if extra.ports:
             place = (*root, "podTemplate", "initContainers", number, "ports")
