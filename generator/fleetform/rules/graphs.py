@@ -1,35 +1,30 @@
-"""Circles among agents that use each other as tools."""
+"""Circles: agents that use each other as tools, steps that wait for each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING, TypeVar
 
+from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.resolve.catalog import Key
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
+
+Node = TypeVar("Node", tuple[str, str], str)
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield each circle once, at the agent that comes first by name."""
     edges = {key: [other.key for _, other in found.agents] for key, found in uses.items()}
-    for circle in _circles(edges):
-        agent = fleet.specs["Agent"][circle[0]]
-        trail = " → ".join(name for _, name in (*circle, circle[0]))
-        number = next(
-            (
-                n
-                for n, use in enumerate(agent.spec.tools)
-                if any(
-                    use is tool and other.key == circle[1 % len(circle)]
-                    for tool, other in uses[circle[0]].agents
-                )
-            ),
-            0,
-        )
+    for circle in circles(edges):
+        first, second = circle[0], circle[1 % len(circle)]
+        agent = fleet.specs[kinds.AGENT.name][first]
+        use = next(use for use, other in uses[first].agents if other.key == second)
+        number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+        trail = " → ".join(name for _, name in (*circle, first))
         yield agent.problem(
             ("spec", "tools", number, "name"),
             "agent-cycle",
@@ -38,31 +33,26 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         )
 
 
-def _circles(edges: dict[Key, list[Key]]) -> list[list[Key]]:
-    """Return one circle per strongly connected group, without recursion, starting at its least key."""
-    found: list[list[Key]] = []
-    done: set[Key] = set()
-    for start in sorted(edges):
-        if start in done:
-            continue
-        trail: list[Key] = []
-        on_trail: dict[Key, int] = {}
-        stack: list[tuple[Key, Iterator[Key]]] = [(start, iter(sorted(edges[start])))]
-        trail.append(start)
-        on_trail[start] = 0
-        while stack:
-            node, rest = stack[-1]
-            step = next(rest, None)
-            if step is None:
-                stack.pop()
-                done.add(node)
-                del on_trail[trail.pop()]
-            elif step in on_trail:
-                circle = trail[on_trail[step] :]
-                least = circle.index(min(circle))
-                found.append([*circle[least:], *circle[:least]])
-            elif step not in done and step in edges:
-                on_trail[step] = len(trail)
-                trail.append(step)
-                stack.append((step, iter(sorted(edges[step]))))
-    return found
+def circles(edges: Mapping[Node, Iterable[Node]]) -> Iterator[list[Node]]:
+    """Yield circles that share no node, each in walking order from its least node."""
+    left: dict[Node, list[Node]] = {node: sorted(edges[node]) for node in sorted(edges)}
+    circle: list[Node]
+    while circle := _circle(left):
+        least = circle.index(min(circle))
+        yield [*circle[least:], *circle[:least]]
+        gone = set(circle)
+        left = {
+            node: [other for other in others if other not in gone]
+            for node, others in left.items()
+            if node not in gone
+        }
+
+
+def _circle(edges: Mapping[Node, Iterable[Node]]) -> list[Node]:
+    try:
+        TopologicalSorter(edges).prepare()
+    except CycleError as error:
+        # Each node is one that the next one leads to, and the first is the last again.
+        found: list[Node] = error.args[1][:0:-1]
+        return found
+    return []

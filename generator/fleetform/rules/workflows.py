@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -13,6 +12,7 @@ from fleetform import kinds, view
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
+from fleetform.rules.graphs import circles
 from fleetform.rules.tools import fits, parameters
 from fleetform.tree import Path, leaves
 
@@ -96,19 +96,13 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
 
 
 def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
-    graph = {step.name: set(step.depends_on) for step in workflow.spec.steps}
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        circle = error.args[1]
-        first = min(
-            range(len(workflow.spec.steps)),
-            key=lambda n: (workflow.spec.steps[n].name not in circle, n),
-        )
+    steps = workflow.spec.steps
+    for circle in circles({step.name: step.depends_on for step in steps}):
+        first = next(number for number, step in enumerate(steps) if step.name == circle[0])
         yield workflow.problem(
             ("spec", "steps", first, "dependsOn"),
             "step-cycle",
-            f"steps wait for each other: {' → '.join(sorted(set(circle)))}",
+            f"steps wait for each other: {' → '.join([*circle, circle[0]])}",
             hint="break the circle",
             key=True,
         )

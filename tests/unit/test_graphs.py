@@ -1,0 +1,34 @@
+"""Circles are told in the order in which one walks them, each once."""
+
+import pytest
+
+from fleetform.rules.graphs import circles
+
+CASES = {
+    "none": ({"a": ["b"], "b": ["c"], "c": []}, []),
+    "itself": ({"a": ["a"]}, [["a"]]),
+    "against the alphabet": ({"a": ["c"], "c": ["b"], "b": ["a"]}, [["a", "c", "b"]]),
+    "two": ({"a": ["b"], "b": ["a"], "c": ["d"], "d": ["c"]}, [["a", "b"], ["c", "d"]]),
+    "two through one": ({"a": ["b", "c"], "b": ["a"], "c": ["a"]}, [["a", "b"]]),
+    "nowhere": ({"a": ["x"], "b": ["b"]}, [["b"]]),
+}
+
+
+@pytest.mark.parametrize(("edges", "found"), CASES.values(), ids=CASES)
+def test_circles(edges, found):
+    told = [*circles(edges)]
+    assert len(told) == len(found)
+    if [*map(set, told)] != [*map(set, found)]:
+        # Of circles that share a node any one may be told.
+        assert all(step in edges[node] for circle in told for node, step in _steps(circle))
+    else:
+        assert told == found
+
+
+def _steps(circle):
+    return zip(circle, [*circle[1:], circle[0]], strict=True)
+
+
+def test_a_thousand_circles_are_told():
+    edges = {f"n{number}": [f"n{number ^ 1}"] for number in range(2000)}
+    assert len([*circles(edges)]) == 1000
