@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fleetform import kinds
 from fleetform.problems import Problem
@@ -13,7 +13,7 @@ from fleetform.resolve import Fleet
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-Node = TypeVar("Node", tuple[str, str], str)
+Node = TypeVar("Node", bound=Any)
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -36,7 +36,6 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 def circles(edges: Mapping[Node, Iterable[Node]]) -> Iterator[list[Node]]:
     """Yield circles that share no node, each in walking order from its least node."""
     left: dict[Node, list[Node]] = {node: sorted(edges[node]) for node in sorted(edges)}
-    circle: list[Node]
     while circle := _circle(left):
         least = circle.index(min(circle))
         yield [*circle[least:], *circle[:least]]
