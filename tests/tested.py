@@ -40,7 +40,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress",
         "tests/unit/test_errors.py": (
-            "problems fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents rules/environments rules/pods rules/rbac rules/stores "
+            "problems rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",
@@ -51,7 +51,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_load.py": "parse tree",
         "tests/unit/test_merge.py": "resolve/__init__ catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
-        "tests/unit/test_network.py": "plan/traffic resolve/hosts resolve/ports",
+        "tests/unit/test_network.py": "exposure plan/traffic resolve/hosts resolve/ports",
         "tests/unit/test_object_patches.py": "objects/manifest",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "

@@ -153,7 +153,7 @@ def test_what_could_not_start_is_refused(more, message, tmp_path):
 SAID = {
     "keda": (
         "  scaling: {maxReplicas: 3, keda: {triggers: [{type: cron, metadata: {timezone: UTC, start: '0 8 * * *', end: '0 9 * * *', desiredReplicas: '3'}}]}}\n",
-        "warning: spec.scaling: Compose has no KEDA: 1 instance of `own` run",
+        "warning: spec.scaling: Compose has no KEDA: 1 instance of `own` runs",
     ),
     "range": ("  scaling: {minReplicas: 2, maxReplicas: 5}\n", "note: spec.scaling: nothing scales on Compose: 2 instances of `own` run"),
     "rights": ("  rbac: {rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n", "warning: spec.rbac: `own` has no Kubernetes API on Compose"),

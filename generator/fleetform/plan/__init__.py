@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from fleetform import kinds, rules
 from fleetform.plan import containers, scaling, workloads
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import Exposure, Link, Plan, Scrape, Shape, Workload
+from fleetform.plan.exposure import exposure
+from fleetform.plan.model import Link, Plan, Scrape, Shape, Workload
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import uses
-from fleetform.rules.environments import path_of
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -90,36 +90,11 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         extra_volumes=containers.extra_volumes(template),
         scale=scaling.scale(spec.scaling) if draft.scalable else scaling.ONE,
         by_name=(draft.by_name or spec.stateful) and bool(draft.ports),
-        exposure=_exposure(fleet, draft, problems),
+        exposure=exposure(fleet, draft, problems),
         scrape=_scrape(draft),
         reaches=tuple(draft.reaches),
         admits=tuple(draft.admits),
         labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
-    )
-
-
-def _exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | None:
-    given, defaults = draft.workload.expose, fleet.environment.expose
-    if given is None:
-        return None
-    port = draft.exposed_port
-    if port is None:
-        names = ", ".join(f"`{item.name}`" for item in draft.ports) or "none"
-        problems.append(
-            draft.resolved.problem(
-                ("spec", "expose"),
-                "no-port",
-                f"there is no port `{given.port or 'http'}` to expose",
-                hint=f"ports: {names}",
-                key=True,
-            )
-        )
-        return None
-    return Exposure(
-        port,
-        given.host or defaults.host or "",
-        path_of(draft.resolved),
-        defaults.request_timeout_seconds,
     )
 
 

@@ -10,11 +10,11 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
-    environments,
     graphs,
     idle,
     json_schemas,
     metadata,
+    model_keys,
     pods,
     resources,
     stores,
@@ -27,8 +27,8 @@ from fleetform.rules import (
 AgentUses = dict[tuple[str, str], Uses]
 
 RULES = (
-    environments.rules,
     metadata.rules,
+    model_keys.rules,
     credentials.rules,
     agents.rules,
     resources.rules,

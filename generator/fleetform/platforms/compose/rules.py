@@ -74,19 +74,21 @@ def _said(
 def _scaling(workload: Workload) -> Iterator[Problem]:
     scale, path = workload.scale, ("spec", "scaling")
     runs = max(1, scale.least)
-    instances = "1 instance" if runs == 1 else f"{runs} instances"
+    run = f"1 instance of `{workload.name}` runs"
+    if runs > 1:
+        run = f"{runs} instances of `{workload.name}` run"
     if scale.events:
         yield _said(
             workload,
             path,
-            f"Compose has no KEDA: {instances} of `{workload.name}` run",
+            f"Compose has no KEDA: {run}",
             "nothing to do, or set `scaling.minReplicas` to what one machine should run",
         )
     elif scale.most > scale.least:
         yield _said(
             workload,
             path,
-            f"nothing scales on Compose: {instances} of `{workload.name}` run",
+            f"nothing scales on Compose: {run}",
             "nothing to do, or set `scaling.minReplicas` to what one machine should run",
             "note",
         )

@@ -16,9 +16,9 @@ from fleetform.plan import plan
 from fleetform.platforms.kubernetes import rules
 from fleetform.platforms.kubernetes.bind import closed, whole
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
+from fleetform.platforms.kubernetes.rules import environments
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
-from fleetform.rules import environments
 from fleetform.tree import Map, Path
 
 

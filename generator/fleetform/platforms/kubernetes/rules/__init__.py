@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleetform.platforms.kubernetes.rules import delivery, grace, keda, patches, rbac, scaling
+from fleetform.platforms.kubernetes.rules import (
+    delivery,
+    environments,
+    grace,
+    keda,
+    patches,
+    rbac,
+    scaling,
+)
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 
 RULES = (
+    environments.rules,
     delivery.rules,
     grace.rules,
     scaling.rules,

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleetform import kinds
+from fleetform.plan.exposure import path_of
 from fleetform.problems import Problem, did_you_mean
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
@@ -17,18 +18,12 @@ from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import Path, at, problem_at
 
-if TYPE_CHECKING:
-    from fleetform.rules import AgentUses
-
 _PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
-_KEY_PLACEHOLDERS = frozenset({"provider", "namespace"})
 
 
-def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what is missing in the environment, for itself or for a spec."""
-    del uses
     yield from secret_store(fleet)
-    yield from _model_keys(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     for kind in kinds.CALLABLE:
@@ -86,19 +81,6 @@ def secret_store(fleet: Fleet) -> Iterator[Problem]:
             hint="known: {environment}, {namespace}, {name}",
         )
     yield from _remote_key(fleet)
-
-
-def _model_keys(fleet: Fleet) -> Iterator[Problem]:
-    text = fleet.environment.secrets.model_keys.name
-    unknown = {*re.findall(r"\{([^{}]*)\}", text)} - _KEY_PLACEHOLDERS
-    if unknown or text.count("{") != text.count("}"):
-        yield problem_at(
-            fleet.environment_tree,
-            ("spec", "secrets", "modelKeys", "name"),
-            "bad-template",
-            f"`{text[:80]}` has an unknown placeholder",
-            hint="known: {provider}, {namespace}",
-        )
 
 
 REMOTE_FORMS = {
@@ -270,12 +252,6 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
                         f"`{low_name}` {low[resource]} is more than `{high_name}` {high[resource]}",
                         hint="lower the one or raise the other",
                     )
-
-
-def path_of(resolved: Resolved[Any]) -> str:
-    """Return the path prefix at which a workload is exposed."""
-    expose = resolved.spec.expose
-    return str(expose.path or ("/" if expose.host else f"/agents/{resolved.name}"))
 
 
 def _routes(fleet: Fleet) -> Iterator[Problem]:
