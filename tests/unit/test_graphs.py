@@ -29,6 +29,6 @@ def _steps(circle):
     return zip(circle, [*circle[1:], circle[0]], strict=True)
 
 
-def test_a_thousand_circles_are_told():
-    edges = {f"n{number}": [f"n{number ^ 1}"] for number in range(2000)}
-    assert len([*circles(edges)]) == 1000
+def test_every_one_of_many_circles_is_told():
+    edges = {f"n{number}": [f"n{number ^ 1}"] for number in range(400)}
+    assert len([*circles(edges)]) == 200
