@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from itertools import islice
+from pathlib import Path as File
 from typing import Any
 
 import jsonschema_rs
@@ -17,6 +16,7 @@ from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
 from fleetform.tree import Map, Path, at, dotted, has_nulls, problem_at, without_nulls
 
+_SCHEMAS = File(__file__).with_name("schemas")
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -31,8 +31,7 @@ _TYPES = {
 @cache
 def schema(kind: str) -> dict[str, Any]:
     """Return the packaged JSON Schema of a kind."""
-    text = (files("fleetform") / "schemas" / f"{kind.lower()}.json").read_text(encoding="utf-8")
-    body: dict[str, Any] = json.loads(text)
+    body: dict[str, Any] = json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
     return body
 
 
@@ -75,6 +74,8 @@ def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path
     for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
         path, detail = tuple(error.instance_path), error.kind.as_dict()
         if error.kind.name == "additionalProperties":
+            from difflib import get_close_matches  # noqa: PLC0415 - few specs have a wrong field
+
             known = _known_fields(error, kind, definition)
             for field in detail["unexpected"]:
                 yield (*path, field), next(iter(get_close_matches(field[:80], known, n=1)), "")
