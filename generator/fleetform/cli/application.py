@@ -1,33 +1,14 @@
-"""The command line: one module per command, imported only when it is called."""
+"""The application of the command line: its commands, and what it says of itself."""
 
 from __future__ import annotations
 
-import gc
-import sys
 from importlib import import_module
 from typing import Annotated
 
 import typer
 
 import fleetform
-
-COMMANDS = (
-    "init",
-    "validate",
-    "render",
-    "explain",
-    "diff",
-    "plan",
-    "gc",
-    "list",
-    "policy",
-    "releases",
-    "secrets",
-    "schema",
-    "migrate",
-    "run",
-    "chat",
-)
+from fleetform.cli import COMMANDS
 
 HELP = """Turn declarative specs of AI agents into reviewed Kubernetes objects.
 
@@ -75,11 +56,3 @@ def _main(
     ] = False,
 ) -> None:
     del version
-
-
-def main() -> None:
-    """Run the command line; the console script calls it."""
-    # A run is short and makes few cycles: collecting them costs a fifth of it and frees nothing.
-    gc.disable()
-    only = sys.argv[1] if len(sys.argv) > 1 else ""
-    app(only)()

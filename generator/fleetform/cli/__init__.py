@@ -1,0 +1,67 @@
+"""The command line: one module per command, imported only when it is called."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from typing import NoReturn
+
+COMMANDS = (
+    "init",
+    "validate",
+    "render",
+    "explain",
+    "diff",
+    "plan",
+    "gc",
+    "list",
+    "policy",
+    "releases",
+    "secrets",
+    "schema",
+    "migrate",
+    "run",
+    "chat",
+)
+
+
+def main() -> NoReturn:
+    """Run the command line; raises SystemExit."""
+    # A run is short and makes few cycles: collecting them costs a fifth of it and frees nothing.
+    gc.disable()
+    only, words = "".join(sys.argv[1:2]), sys.argv[2:]
+    if only == "render" and _renders(words):
+        raise SystemExit(0)
+    from fleetform.cli.application import app  # noqa: PLC0415
+
+    app(only)()
+    raise SystemExit(0)
+
+
+def _renders(words: list[str]) -> bool:
+    """Render when the options are plain, without Typer and in less than half the time for one agent."""
+    from fleetform.cli import plain, rendering  # noqa: PLC0415
+
+    options = plain.read(words, os.environ)
+    if options is None:
+        return False
+    try:
+        rendering.run(**options)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    return True
+
+
+def script() -> NoReturn:
+    """Run the command line and end the process; the console script calls it."""
+    try:
+        main()
+    except SystemExit as done:
+        if sys.argv[1:2] != ["render"] or not isinstance(done.code, int):
+            raise
+        code = done.code
+    # Nothing is left to do, and taking a thousand agents' trees apart costs a thirtieth of a run.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
