@@ -223,6 +223,20 @@ def plain(node: Any) -> Any:
     return node
 
 
+def entries(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key and item of a tree with its value, in no order; items have an empty key.
+
+    It costs a third of `leaves`: who seldom finds anything looks here first.
+    """
+    todo = [node]
+    while todo:
+        item = todo.pop()
+        for key, value in item.items() if isinstance(item, dict) else [("", part) for part in item]:
+            yield key, value
+            if isinstance(value, dict | list):
+                todo.append(value)
+
+
 def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Yield every leaf with its path, in order; empty maps and lists are leaves."""
     todo = [(path, node)]

@@ -4,11 +4,12 @@ import inspect
 from pathlib import Path
 
 import pytest
-from fleetform import targets
-from fleetform.cli import application, plain, render, rendering
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
+
+from fleetform import targets
+from fleetform.cli import application, plain, render, rendering
 
 WORDS = (
     *plain.FLAGS,
