@@ -14,7 +14,7 @@ import jsonschema_rs
 from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
-from fleetform.tree import Map, Path, at, dotted, has_nulls, problem_at, without_nulls
+from fleetform.tree import Map, Path, at, dotted, problem_at, without_nulls
 
 _SCHEMAS = File(__file__).with_name("schemas")
 _TYPES = {
@@ -52,9 +52,10 @@ def check(
     `definition` names a `$defs` entry to check a layer of a spec against in place of the whole
     document, and `prefix` the path of `tree` in its document, for messages.
     """
-    yield from _null_keys(tree, kind, definition, prefix)
-    validator = _validator(kind, definition)
     clean = without_nulls(tree)
+    if clean is not tree:
+        yield from _null_keys(tree, kind, definition, prefix)
+    validator = _validator(kind, definition)
     if validator.is_valid(clean):
         return
     explained = (
@@ -89,8 +90,6 @@ def _null_keys(
     tree: Map, kind: str, definition: str, prefix: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     """Yield unknown fields that are null: the schema judges trees without them."""
-    if not has_nulls(tree):
-        return
     body = schema(kind)
     root = body["$defs"][definition] if definition else body
     todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, root, ())]

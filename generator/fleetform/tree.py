@@ -184,11 +184,10 @@ def has_nulls(node: Any) -> bool:
     todo = [node]
     while todo:
         item = todo.pop()
-        for value in item.values() if isinstance(item, dict) else item:
-            if value is None:
-                return True
-            if isinstance(value, dict | list):
-                todo.append(value)
+        values = item.values() if isinstance(item, dict) else item
+        if None in values:
+            return True
+        todo += [value for value in values if isinstance(value, (dict, list))]
     return False
 
 
@@ -233,7 +232,7 @@ def entries(node: Any) -> Iterator[tuple[str, Any]]:
         item = todo.pop()
         for key, value in item.items() if isinstance(item, dict) else [("", part) for part in item]:
             yield key, value
-            if isinstance(value, dict | list):
+            if isinstance(value, (dict, list)):
                 todo.append(value)
 
 
