@@ -7,7 +7,7 @@ something else. Here a string stands bare only if no version of YAML could read 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
@@ -15,7 +15,7 @@ from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@-]|[: ](?=[A-Za-z0-9_./-]))*")
 
 # Whole scalars that YAML 1.1, YAML 1.2 or a lenient reader takes for a bool, a null or a number.
-_WORDS = frozenset(
+WORDS = frozenset(
     ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity")
 )
 
@@ -66,8 +66,12 @@ def emit(document: object) -> str:
     return "".join(out)
 
 
-def emit_all(documents: Iterable[object], header: str = "") -> str:
+def emit_all(
+    documents: Iterable[object], header: str = "", write: Callable[[object], str] = emit
+) -> str:
     """Write a stream of documents with `---` between them, below a header of comment lines.
+
+    `write` may write each of them in another way than `emit`, with the same outcome.
 
     Raises:
         TypeError: what `emit` refuses.
@@ -80,7 +84,7 @@ def emit_all(documents: Iterable[object], header: str = "") -> str:
         if not _is_safe(comment):
             comment = re.sub(_UNSAFE, _escape, comment)
         comment += "\n"
-    return comment + "---\n".join(map(emit, documents))
+    return comment + "---\n".join(map(write, documents))
 
 
 def _mapping(node: dict[str, Any], pad: str, out: list[str]) -> None:
@@ -196,7 +200,7 @@ def _remember(forms: dict[str, str], text: str, form: str) -> str:
 def _plain(text: str) -> str:
     """Give the text if it may stand bare, else nothing."""
     bare = _PLAIN.fullmatch(text)
-    return bare[0] if bare and text.lower() not in _WORDS else ""
+    return bare[0] if bare and text.lower() not in WORDS else ""
 
 
 def _quoted(text: str) -> str:
