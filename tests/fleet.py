@@ -13,7 +13,8 @@ import typer
 import typer.testing
 from typer.testing import CliRunner
 
-from fleetform import cli, pipeline
+from fleetform import pipeline
+from fleetform.cli import application
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet
 
@@ -71,7 +72,7 @@ class Outcome:
 
 @cache
 def _command(name: str) -> typer.Typer:
-    return cli.app(name)
+    return application.app(name)
 
 
 def fleetform(*arguments: str, cwd: Path) -> Outcome:

@@ -38,7 +38,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "tests/served/test_meaning.py": "switches",
         "tests/unit/test_bad_input.py": "check cli/validate",
-        "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress",
+        "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_errors.py": (
             "problems rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores "
             "rules/volumes rules/workflows"
@@ -64,7 +64,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
             "model_config observability models/tool workflow models/workload"
         ),
-        "tests/unit/test_write.py": "folder cli/render",
+        "tests/unit/test_write.py": "folder cli/render rendering",
     },
     "runtime/tests": {
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",

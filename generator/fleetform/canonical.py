@@ -7,6 +7,7 @@ a value decoded from JSON.
 
 import hashlib
 import json.encoder
+import marshal
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ from typing import Any
 
 # Escapes the quote, the backslash and control characters as Go does, in C; not what HTML reserves.
 _quote = json.encoder.encode_basestring
+
+_MEMBERS: dict[bytes, str] = {}
+_MOST_REMEMBERED = 4_096
+_LONGEST_REMEMBERED = 4_096
 
 _HTML = re.compile("[<>&\u2028\u2029]")
 
@@ -62,11 +67,33 @@ def _object(node: dict[str, Any], line: str, out: list[str]) -> None:
     """Append the members in the order of their names' code points, which is that of their bytes."""
     inner = line + "  "
     lead = "{" + inner
+    write = _recall if line == "\n" else _write
     for key in sorted(node):
         out.append(f"{lead}{_string(key)}: ")
-        _write(node[key], inner, out)
+        write(node[key], inner, out)
         lead = "," + inner
     out.append(line + "}")
+
+
+def _recall(value: object, line: str, out: list[str]) -> None:
+    """Append a member of the whole, from memory when it was written before: most agents share most of theirs."""
+    if type(value) is not dict and type(value) is not list:
+        return _write(value, line, out)
+    try:
+        key = marshal.dumps(
+            value, 2
+        )  # tells apart what is equal and written in two ways: 1 and True
+    except ValueError:
+        return _write(value, line, out)
+    text = _MEMBERS.get(key)
+    if text is None:
+        part: list[str] = []
+        _write(value, line, part)
+        text = "".join(part)
+        if len(key) <= _LONGEST_REMEMBERED and len(_MEMBERS) < _MOST_REMEMBERED:
+            _MEMBERS[key] = text
+    out.append(text)
+    return None
 
 
 def _array(items: list[Any], line: str, out: list[str]) -> None:

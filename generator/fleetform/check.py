@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from itertools import islice
+from pathlib import Path as File
 from typing import Any
 
 import jsonschema_rs
@@ -15,8 +14,9 @@ import jsonschema_rs
 from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
-from fleetform.tree import Map, Path, at, dotted, has_nulls, problem_at, without_nulls
+from fleetform.tree import Map, Path, at, dotted, problem_at, without_nulls
 
+_SCHEMAS = File(__file__).with_name("schemas")
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -31,8 +31,7 @@ _TYPES = {
 @cache
 def schema(kind: str) -> dict[str, Any]:
     """Return the packaged JSON Schema of a kind."""
-    text = (files("fleetform") / "schemas" / f"{kind.lower()}.json").read_text(encoding="utf-8")
-    body: dict[str, Any] = json.loads(text)
+    body: dict[str, Any] = json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
     return body
 
 
@@ -53,9 +52,10 @@ def check(
     `definition` names a `$defs` entry to check a layer of a spec against in place of the whole
     document, and `prefix` the path of `tree` in its document, for messages.
     """
-    yield from _null_keys(tree, kind, definition, prefix)
-    validator = _validator(kind, definition)
     clean = without_nulls(tree)
+    if clean is not tree:
+        yield from _null_keys(tree, kind, definition, prefix)
+    validator = _validator(kind, definition)
     if validator.is_valid(clean):
         return
     explained = (
@@ -75,6 +75,8 @@ def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path
     for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
         path, detail = tuple(error.instance_path), error.kind.as_dict()
         if error.kind.name == "additionalProperties":
+            from difflib import get_close_matches  # noqa: PLC0415 - few specs have a wrong field
+
             known = _known_fields(error, kind, definition)
             for field in detail["unexpected"]:
                 yield (*path, field), next(iter(get_close_matches(field[:80], known, n=1)), "")
@@ -88,8 +90,6 @@ def _null_keys(
     tree: Map, kind: str, definition: str, prefix: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     """Yield unknown fields that are null: the schema judges trees without them."""
-    if not has_nulls(tree):
-        return
     body = schema(kind)
     root = body["$defs"][definition] if definition else body
     todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, root, ())]

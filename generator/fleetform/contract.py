@@ -6,10 +6,12 @@ Nothing here is written down twice: the runtime exports it, and a lint holds the
 from __future__ import annotations
 
 import json
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-_FACTS: dict[str, Any] = json.loads((files("fleetform") / "schemas" / "runtime.json").read_bytes())
+_FACTS: dict[str, Any] = json.loads(
+    Path(__file__).with_name("schemas").joinpath("runtime.json").read_bytes()
+)
 
 VERSION: int = _FACTS["contract"]
 """Version of agent.json."""

@@ -7,7 +7,7 @@ something else. Here a string stands bare only if no version of YAML could read 
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
@@ -15,18 +15,21 @@ from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@-]|[: ](?=[A-Za-z0-9_./-]))*")
 
 # Whole scalars that YAML 1.1, YAML 1.2 or a lenient reader takes for a bool, a null or a number.
-_WORDS = frozenset(
+WORDS = frozenset(
     ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity")
 )
 
 # What a reader may refuse, drop or take for a line break: control characters, U+0085, U+2028/9,
 # BOM, lone surrogates, U+FFFE/F. What is hidden is harmless to readers, but shows a reviewer another
 # text than the cluster gets.
-_CONTROL = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A class of what is refused: its complement, up to U+10FFFF, takes ten times as long to compile.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = "\u2028\u2029\ufeff"
-_SUSPECT = re.compile(f"[\u200c\u200d\ufe00-\ufe0f{_SEPARATORS}{HIDDEN}{DIRECTIONS}]")
-_UNSAFE = re.compile(f"{_CONTROL.pattern}|[{_SEPARATORS}{HIDDEN}{DIRECTIONS}]|{MISPLACED}")
-_ESCAPED = re.compile(f'["\\\\\t\n]|{_UNSAFE.pattern}')
+# Compiled when a text beyond ASCII is seen: most runs see none.
+_SUSPECT = f"[\u200c\u200d\ufe00-\ufe0f{_SEPARATORS}{HIDDEN}{DIRECTIONS}]"
+_UNSAFE = f"{_CONTROL.pattern}|[{_SEPARATORS}{HIDDEN}{DIRECTIONS}]|{MISPLACED}"
+_ESCAPED = f'["\\\\\t\n]|{_UNSAFE}'
+_ESCAPED_ASCII = re.compile(r'["\\\x00-\x1f\x7f]')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 _FILLED_LINE = re.compile(r"\n(?=[^\n])")
@@ -63,8 +66,12 @@ def emit(document: object) -> str:
     return "".join(out)
 
 
-def emit_all(documents: Iterable[object], header: str = "") -> str:
+def emit_all(
+    documents: Iterable[object], header: str = "", write: Callable[[object], str] = emit
+) -> str:
     """Write a stream of documents with `---` between them, below a header of comment lines.
+
+    `write` may write each of them in another way than `emit`, with the same outcome.
 
     Raises:
         TypeError: what `emit` refuses.
@@ -74,8 +81,10 @@ def emit_all(documents: Iterable[object], header: str = "") -> str:
     if header:
         if not all(line.startswith("#") for line in comment.split("\n")):
             raise ValueError("each line of a header starts with #")
-        comment = _UNSAFE.sub(_escape, comment) + "\n"
-    return comment + "---\n".join(map(emit, documents))
+        if not _is_safe(comment):
+            comment = re.sub(_UNSAFE, _escape, comment)
+        comment += "\n"
+    return comment + "---\n".join(map(write, documents))
 
 
 def _mapping(node: dict[str, Any], pad: str, out: list[str]) -> None:
@@ -177,7 +186,7 @@ def _is_safe(text: str) -> bool:
     """Whether a text can stand as it is; the whole pattern is slow, and seldom needed."""
     if _CONTROL.search(text):
         return False
-    return text.isascii() or not (_SUSPECT.search(text) and _UNSAFE.search(text))
+    return text.isascii() or not (re.search(_SUSPECT, text) and re.search(_UNSAFE, text))
 
 
 def _remember(forms: dict[str, str], text: str, form: str) -> str:
@@ -191,11 +200,12 @@ def _remember(forms: dict[str, str], text: str, form: str) -> str:
 def _plain(text: str) -> str:
     """Give the text if it may stand bare, else nothing."""
     bare = _PLAIN.fullmatch(text)
-    return bare[0] if bare and text.lower() not in _WORDS else ""
+    return bare[0] if bare and text.lower() not in WORDS else ""
 
 
 def _quoted(text: str) -> str:
-    return f'"{_ESCAPED.sub(_escape, text)}"'
+    escaped = _ESCAPED_ASCII if text.isascii() else _ESCAPED
+    return f'"{re.sub(escaped, _escape, text)}"'
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fleetform import emit
+from fleetform import emit, forms
 
 
 class File(NamedTuple):
@@ -13,11 +13,14 @@ class File(NamedTuple):
 
     header: str
     documents: list[dict[str, Any]]
+    names: tuple[str, ...] = ()
+    """Names in which it differs from other files, when that is often all; each before those that it contains."""
 
     @property
     def text(self) -> str:
         """Return what stands on disk."""
-        return emit.emit_all(self.documents, header=f"# {self.header}\n")
+        write = forms.writer(self.names) if self.names else emit.emit
+        return emit.emit_all(self.documents, f"# {self.header}\n", write)
 
 
 class Verbatim(NamedTuple):

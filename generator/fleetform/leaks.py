@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import itemgetter
 
@@ -201,6 +201,7 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 """What each is, texts of which it must hold one, and its pattern. None may look far from where it starts:
 whatever stands in a long text, searching it takes time that grows with its length alone. What must be held is
 in small letters, and looked for first: patterns are slow to build and to try one by one."""
+_WITH_DOTS = tuple(token for token in TOKENS if "." in token[1])
 SHORTEST = 8
 """Characters of the shortest text that can be a credential by its form."""
 LONG = 2_000
@@ -226,13 +227,15 @@ def _likely(text: str) -> Iterator[tuple[str, re.Pattern[str]]]:
     if len(text) < SHORTEST:
         return
     small = text.lower()
-    if len(text) < LONG and not _hint().search(small) and text.count(".") < 2:
-        return
-    for kind, needs, pattern in TOKENS:
+    tokens = TOKENS
+    if len(text) < LONG and not _hint().search(small):
+        tokens = _WITH_DOTS if text.count(".") > 1 else ()
+    for kind, needs, pattern in tokens:
         if any(need in small for need in needs):
             yield kind, _pattern(pattern)
 
 
+@lru_cache(maxsize=4_096)
 def kind_of(text: str) -> str:
     """Return what kind of credential a text holds, empty when it holds none."""
     return next((kind for kind, pattern in _likely(text) if pattern.search(text)), "")

@@ -116,8 +116,7 @@ def _read(file: str, roots: Sequence[str], problems: list[Problem]) -> bytes | N
             if status.st_size > MAX_BYTES:
                 problems.append(_too_big(file, status.st_size))
                 return None
-            with os.fdopen(os.dup(descriptor), "rb") as stream:
-                data = stream.read(MAX_BYTES + 1)
+            data = _bytes(descriptor)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
@@ -127,6 +126,16 @@ def _read(file: str, roots: Sequence[str], problems: list[Problem]) -> bytes | N
         problems.append(_too_big(file, len(data)))
         return None
     return data
+
+
+def _bytes(descriptor: int) -> bytes:
+    """Return what an open file holds, at most one byte more than it may: it can grow meanwhile."""
+    parts: list[bytes] = []
+    left = MAX_BYTES + 1
+    while left and (part := os.read(descriptor, left)):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _unreadable(file: str, error: Exception) -> Problem:

@@ -18,9 +18,10 @@ LOST = frozenset(
 """Codes of problems behind which documents may stand that nobody has seen."""
 
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
-_UNREADABLE = re.compile(rf"[{CONTROL}\u2028\u2029\ufeff]")
+_UNREADABLE = rf"[{CONTROL}\u2028\u2029\ufeff]"
+_UNREADABLE_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Marks of direction and what joins letters stay where scripts need them; all else is refused.
-_HIDDEN = re.compile(f"[{HIDDEN}]|{MISPLACED}")
+_HIDDEN = f"[{HIDDEN}]|{MISPLACED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,12 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
             line,
             1,
         )
-    bad = _UNREADABLE.search(text)
+    bad = re.search(_UNREADABLE_ASCII if text.isascii() else _UNREADABLE, text)
     if bad:
         message = f"the control character U+{ord(bad[0]):04X} is not text"
         hint = _escaped(bad[0]) if bad[0] in "\u2028\u2029\ufeff" else "remove it"
         return "", problem("control-character", message, hint, *_place(text, bad.start()))
-    bad = None if text.isascii() else _HIDDEN.search(text)
+    bad = None if text.isascii() else re.search(_HIDDEN, text)
     if bad:
         message = f"the character U+{ord(bad[0]):04X} hides from whoever reads the file"
         return "", problem(

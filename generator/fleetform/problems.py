@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from fleetform.characters import DIRECTIONS, HIDDEN
@@ -19,9 +18,7 @@ MAX_PER_FILE = 100
 LONGEST = 1_000
 """Characters of a path or a message that are shown: a key may be as long as a file."""
 # What would break a line, colour a terminal, or show a reader other text than there is.
-_UNPRINTABLE = re.compile(
-    f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
-)
+_UNPRINTABLE = f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
 
 
 class Mark(NamedTuple):
@@ -110,7 +107,9 @@ def _short(text: str) -> str:
 
 def printable(text: str) -> str:
     """Return text as one line that shows what is there, whatever bytes a file's name has on disk."""
-    return _UNPRINTABLE.sub(_escape, text)
+    if text.isascii() and text.isprintable():
+        return text
+    return re.sub(_UNPRINTABLE, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -129,6 +128,8 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 def did_you_mean(word: str, known: Iterable[str], *, noun: str = "known") -> str:
     """Return the hint for a name that nobody knows: its nearest neighbour, or the whole list."""
+    from difflib import get_close_matches  # noqa: PLC0415 - few runs have a wrong name
+
     names = sorted(set(known))
     near = get_close_matches(word[:80], names, n=1, cutoff=0.6)
     if near:

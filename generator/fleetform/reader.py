@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from yaml._yaml import CParser
 
 from fleetform.problems import MAX_PER_FILE, Mark, Problem
 from fleetform.tree import Map, Seq
@@ -41,7 +42,7 @@ _AMBIGUOUS = re.compile(
 # Tab, newline and printable text; CR is refused by itself, with its own words. Kustomize, and so Flux,
 # writes U+0080-9F in a way that it cannot read again, and makes a blank of U+0085.
 CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
-_UNPRINTABLE = re.compile(f"[{CONTROL}]")
+_UNPRINTABLE = f"[{CONTROL}]"
 _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 
 
@@ -110,7 +111,7 @@ class Reader:
         """Fill `documents` and `problems`; a document that breaks off is left out, those behind it are read."""
         while text:
             try:
-                self._read_events(yaml.CSafeLoader(text).get_event)
+                self._read_events(CParser(text).get_event)
             except _Stop:
                 pass
             except yaml.YAMLError as error:
@@ -373,7 +374,9 @@ class Reader:
 
     def _quoted(self, event: Any) -> str:
         text: str = event.value
-        bad = _UNPRINTABLE.search(text)
+        if text.isprintable() and text.isascii():
+            return text
+        bad = re.search(_UNPRINTABLE, text)
         if bad or "\r" in text:
             code = ord(bad[0]) if bad else 13
             self.problem(

@@ -184,11 +184,10 @@ def has_nulls(node: Any) -> bool:
     todo = [node]
     while todo:
         item = todo.pop()
-        for value in item.values() if isinstance(item, dict) else item:
-            if value is None:
-                return True
-            if isinstance(value, dict | list):
-                todo.append(value)
+        values = item.values() if isinstance(item, dict) else item
+        if None in values:
+            return True
+        todo += [value for value in values if isinstance(value, (dict, list))]
     return False
 
 
@@ -221,6 +220,20 @@ def plain(node: Any) -> Any:
     if isinstance(node, list):
         return [plain(item) for item in node]
     return node
+
+
+def entries(node: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every key and item of a tree with its value, in no order; items have an empty key.
+
+    It costs a third of `leaves`: who seldom finds anything looks here first.
+    """
+    todo = [node]
+    while todo:
+        item = todo.pop()
+        for key, value in item.items() if isinstance(item, dict) else [("", part) for part in item]:
+            yield key, value
+            if isinstance(value, (dict, list)):
+                todo.append(value)
 
 
 def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:

@@ -7,7 +7,6 @@ never half, and the next run heals the rest.
 
 from __future__ import annotations
 
-import difflib
 import fcntl
 import json
 import os
@@ -297,11 +296,13 @@ def _folders(paths: Iterable[str]) -> set[str]:
 
 def diff(changes: Changes, folder: str) -> Iterator[str]:
     """Yield a unified diff of what changes, line by line, paths in order."""
+    from difflib import unified_diff  # noqa: PLC0415 - a run without --diff needs none
+
     sides: dict[str, tuple[str, str]] = {path: ("", text) for path, text in changes.new.items()}
     sides |= changes.changed
     sides |= {path: (text, "") for path, text in changes.stale.items()}
     for path, (old, new) in sorted(sides.items()):
-        yield from difflib.unified_diff(
+        yield from unified_diff(
             old.splitlines(keepends=True),
             new.splitlines(keepends=True),
             f"a/{folder}/{path}" if old else "/dev/null",

@@ -43,3 +43,15 @@ def imported(folder: Path, *arguments: str) -> set[str]:
 def test_a_command_does_without_what_is_slow_to_import(arguments, tmp_path):
     found = imported(write(tmp_path, GOOD), *arguments)
     assert found & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("render",), ("render", "--env", "prod", "--check")], ids=" ".join
+)
+def test_rendering_with_plain_options_does_without_typer_and_what_few_runs_need(
+    arguments, tmp_path
+):
+    folder = write(tmp_path, GOOD)
+    imported(folder, "render")
+    found = imported(folder, *arguments)
+    assert found & {"typer", "difflib", "threading", "subprocess"} == set()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from fleetform.cli.report import is_fancy
+
+if TYPE_CHECKING:
+    import threading
 
 PATIENCE = 0.5
 """Seconds before anything is shown."""
@@ -20,6 +23,8 @@ def bar(label: str) -> Iterator[None]:
     if not is_fancy():
         yield
         return
+    import threading  # noqa: PLC0415 - for terminals only
+
     done = threading.Event()
     thread = threading.Thread(target=_draw, args=(label, done), daemon=True)
     thread.start()

@@ -8,18 +8,14 @@ from typing import Annotated
 
 import typer
 
-import fleetform
-from fleetform import pipeline
 from fleetform import targets as registry
-from fleetform.cli import options, progress
-from fleetform.cli.report import DRIFT, Format, reported, show
-from fleetform.write import RECORD, Changes, Output, diff, write_all
+from fleetform.cli import options, rendering
+from fleetform.cli.report import Format
 
 Target = StrEnum("Target", {name.upper(): name for name in registry.NAMES})  # type: ignore[misc]
 """What `render` can write; an environment's `targets` are of these."""
 
 
-@reported
 def command(
     env: options.Env = "prod",
     targets: Annotated[
@@ -66,51 +62,13 @@ def command(
 
       fleetform render --env prod --target manifests --check --format github
     """
-    with progress.bar(f"rendering {env}"):
-        rendering = pipeline.render(agents, environments, env, [*(targets or ())])
-        outputs = {
-            Output(out, folder, fleetform.__version__): texts
-            for folder, texts in rendering.folders.items()
-        }
-        changes = (
-            {output: output.compare(texts) for output, texts in outputs.items()}
-            if check
-            else write_all(outputs)
-        )
-    show(rendering.problems, form)
-    for output, change in changes.items():
-        if (check or show_diff) and change:
-            typer.echo("".join(diff(change, output.folder.as_posix())), nl=False)
-        if form is Format.TEXT:
-            typer.echo(summary(change, output.folder, check=check), err=True)
-    if not targets:
-        _say_what_is_left(env, out, {*rendering.folders})
-    if check and any(changes.values()):
-        raise typer.Exit(DRIFT)
-
-
-def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
-    """Name folders of targets that the environment had once: nobody keeps them up to date."""
-    for name in registry.NAMES:
-        folder = registry.folder(name, env)
-        if folder not in rendered and (out / folder / RECORD).is_file():
-            typer.echo(
-                f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"
-                f"  hint: delete the folder, or put `{name}` back among its targets",
-                err=True,
-            )
-
-
-def summary(changes: Changes, folder: Path, *, check: bool) -> str:
-    """Return what a run did, or would do, in one line."""
-    rows = (
-        (len(changes.new), "new"),
-        (len(changes.changed), "changed"),
-        (len(changes.stale), "removed"),
-        (changes.same, "unchanged"),
+    rendering.run(
+        env=env,
+        targets=targets,
+        agents=agents,
+        environments=environments,
+        out=out,
+        check=check,
+        show_diff=show_diff,
+        form=form,
     )
-    said = ", ".join(f"{count} {word}" for count, word in rows if count) or "nothing to render"
-    if check:
-        verdict = "is stale: run `fleetform render`" if changes else "is up to date"
-        return f"{folder} {verdict} ({said})"
-    return f"{folder}: {said}"

@@ -11,8 +11,6 @@ from enum import StrEnum
 from typing import Any, NoReturn, ParamSpec
 from urllib.parse import quote
 
-import typer
-
 import fleetform
 from fleetform.problems import Problem, SpecError, errors, shown, tidy
 
@@ -28,6 +26,21 @@ class Format(StrEnum):
     JSON = "json"
     SARIF = "sarif"
     GITHUB = "github"
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, and a line break behind it, at once.
+
+    Typer takes long to import and does more only for terminals and streams that are not UTF-8.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty() or stream.encoding.lower() != "utf-8":
+        import typer  # noqa: PLC0415
+
+        typer.echo(text, err=err, nl=nl)
+        return
+    stream.write(f"{text}\n" if nl else text)
+    stream.flush()
 
 
 def where(problem: Problem) -> str:
@@ -117,20 +130,20 @@ def show(problems: Iterable[Problem], form: Format) -> None:
     everything = tidy(problems)
     found = shown(everything)
     if form is Format.JSON:
-        typer.echo(as_json(found))
+        echo(as_json(found))
     elif form is Format.SARIF:
-        typer.echo(as_sarif(found))
+        echo(as_sarif(found))
     elif form is Format.GITHUB:
         for problem in found:
-            typer.echo(as_github(problem))
+            echo(as_github(problem))
     else:
         for problem in found:
-            typer.echo(_coloured(problem), err=True)
+            echo(_coloured(problem), err=True)
         if found:
-            typer.echo(_summary(everything), err=True)
+            echo(_summary(everything), err=True)
 
 
-_COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW, "note": typer.colors.CYAN}
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def is_fancy() -> bool:
@@ -144,6 +157,8 @@ def _coloured(problem: Problem) -> str:
     line = text(problem)
     if not is_fancy():
         return line
+    import typer  # noqa: PLC0415 - for terminals only
+
     word = typer.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
     return line.replace(f"{problem.severity}:", f"{word}:", 1)
 
@@ -162,7 +177,7 @@ def stop(problems: Iterable[Problem], form: Format) -> NoReturn:
     """Print problems and leave with the code that fits them."""
     found = tidy(problems)
     show(found, form)
-    raise typer.Exit(PROBLEMS if errors(found) else OK)
+    raise SystemExit(PROBLEMS if errors(found) else OK)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
@@ -176,17 +191,17 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
         except SpecError as error:
             form = kwargs.get("form", Format.TEXT)
             show(error.problems, form if isinstance(form, Format) else Format.TEXT)
-            raise typer.Exit(PROBLEMS) from None
+            raise SystemExit(PROBLEMS) from None
         except BrokenPipeError:
             _silence()
-            raise typer.Exit(OK) from None
+            raise SystemExit(OK) from None
         except OSError as error:
             _silence()
             reason = error.strerror or str(error)
             sys.stderr.write(
                 f"error: cannot write the output: {reason}\n  hint: check space and permissions\n"
             )
-            raise typer.Exit(PROBLEMS) from None
+            raise SystemExit(PROBLEMS) from None
 
     return run
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import leaks
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.tree import VERBATIM, Map, Path, at, leaves, problem_at
+from fleetform.tree import VERBATIM, Map, Path, at, entries, leaves, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -37,6 +37,8 @@ _SECRET_HEADERS = frozenset(
         "x-auth",
     }
 )
+_TELLING = frozenset({"value", "headers", "args", "command"})
+"""Keys below which a text may be a credential because of what stands beside or above it."""
 CODE = "plaintext-credential"
 _HINT = "put it in a Secret and refer to it; then change it, since it has been in a file"
 
@@ -63,6 +65,8 @@ def leaked(tree: Map) -> Iterator[Problem]:
 
 def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
     """Yield the place of each credential, and what to say of it without repeating it."""
+    if _is_clean(tree):
+        return
     for path, value in leaves(tree):
         if isinstance(value, str) and value:
             kind = _kind(tree, path, value)
@@ -70,6 +74,14 @@ def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
                 yield path, f"this looks like {kind} in clear text (value not shown)"
         if isinstance(path[-1], str) and (kind := leaks.kind_of(path[-1])):
             yield path, f"the key looks like {kind} in clear text (not shown)"
+
+
+def _is_clean(tree: Map) -> bool:
+    """Whether no text looks like a credential, and no key could make one of what stands below it."""
+    return not any(
+        key in _TELLING or leaks.kind_of(key) or (isinstance(value, str) and leaks.kind_of(value))
+        for key, value in entries(tree)
+    )
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:

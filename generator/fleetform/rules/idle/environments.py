@@ -7,7 +7,6 @@ says is judged, and of what it inherits the keys that are all but certainly miss
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.kinds import WORKLOADS
@@ -103,6 +102,8 @@ def _near(fleet: Fleet, key: str, known: set[str]) -> str:
         if name in known:
             return name
     ends = sorted(name for name in known if key.endswith(f"/{name}") or name.endswith(f"/{key}"))
+    from difflib import get_close_matches  # noqa: PLC0415 - few environments have a wrong key
+
     near = get_close_matches(key[:80], sorted(known), n=1, cutoff=0.8)
     return next(iter([*ends, *near]), "")
 

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib import resources
+from pathlib import Path as File
 from typing import Any, NamedTuple
 
+import fleetform
 from fleetform.platforms.kubernetes import rights
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
@@ -17,6 +18,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.problems import Problem, did_you_mean
 
 Path = tuple[str | int, ...]
+_SCHEMAS = File(fleetform.__file__).parent / "schemas" / "objects"
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
 ROLES = ("Role", "ClusterRole")
@@ -277,8 +279,9 @@ def validator(kind: str) -> Any:
     """Return the schema of a kind that is built here."""
     import jsonschema_rs  # noqa: PLC0415
 
-    text = resources.files("fleetform").joinpath(f"schemas/objects/{kind.lower()}.json")
-    return jsonschema_rs.Draft4Validator(json.loads(text.read_text("utf-8")))
+    return jsonschema_rs.Draft4Validator(
+        json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
+    )
 
 
 def _named(manifest: Manifest) -> str:

@@ -19,10 +19,16 @@ KUSTOMIZATION = "kustomization.yaml"
 
 def folders(build: Build) -> Folders:
     """Return `rendered/ENV`."""
-    found = {path(unit): File(generated(unit.source), list(unit.objects)) for unit in build.units}
+    found = {path(unit): _file(unit) for unit in build.units}
     if build.plan.kustomization:
         found |= _kustomizations(build.units)
     return {targets.folder("manifests", build.plan.environment): found}
+
+
+def _file(unit: Unit) -> File:
+    maps = [item["metadata"]["name"] for item in unit.objects if item["kind"] == "ConfigMap"]
+    names = (*maps[:1], unit.workload) if unit.workload else ()
+    return File(generated(unit.source), list(unit.objects), names)
 
 
 def path(unit: Unit) -> str:
