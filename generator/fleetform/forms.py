@@ -2,7 +2,7 @@
 
 A thousand agents have a thousand Deployments, nearly all alike. Writing one takes several times as long as
 looking its form up, which is found by the object's marshalled bytes with a word of the same length in the
-place of each name. docs/adr/0015-texts-by-form.md says why the text is the same; where a condition of it
+place of each name. docs/adr/0016-texts-by-form.md says why the text is the same; where a condition of it
 does not hold, the object is written as any other.
 """
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fleetform import targets
 from tests.durability import rendering
 from tests.durability.rendering import LONG, start, tree
 from tests.fleet import write
@@ -224,7 +225,7 @@ def test_the_combinations_are_many_and_each_side_is_in_them():
 
 def test_all_targets_are_in_it(root, expected):
     found = {path.name for name in ENVIRONMENTS for path in (root / f"out-{name}").iterdir()}
-    assert found == {"rendered", "charts", "kustomize", "flux", "argocd"}
+    assert found == {targets.folder(name, "prod").split("/")[0] for name in targets.NAMES}
     assert len(set(expected.values())) == len(ENVIRONMENTS)
 
 

@@ -211,7 +211,7 @@ def test_a_cloud_is_asked_through_the_proxy_and_so_never(applied: Applied) -> No
 
 
 def test_there_is_a_trigger_of_every_kind(applied: Applied) -> None:
-    from fleetform.rules.keda import KEDA_FIELDS
+    from fleetform.platforms.kubernetes.rules.keda import KEDA_FIELDS
 
     if applied.name == "triggers":
         used = {

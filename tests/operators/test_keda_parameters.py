@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from fleetform.rules.keda import KEDA_FIELDS, SIGN_IN_ONLY
 
+from fleetform.platforms.kubernetes.rules.keda import KEDA_FIELDS, SIGN_IN_ONLY
 from tests.tools import ROOT, installer
 
 TAG = re.compile(r'^\s*\w+\s+\S+.*`keda:"([^"]*)"', re.MULTILINE)
