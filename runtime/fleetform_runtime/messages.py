@@ -10,7 +10,6 @@ from typing import Any, Literal
 import orjson
 
 Outcome = Literal["ok", "error", "timeout", "invalid", "denied"]
-FINISHES = ("stop", "length", "tool_calls", "content_filter", "cancelled", "error")
 
 
 class UnreadableError(ValueError):

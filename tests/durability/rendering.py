@@ -151,11 +151,6 @@ class Others:
         }
 
 
-def is_unfinished(out: Path) -> bool:
-    """Tell whether a run died over one of the folders."""
-    return any('"unfinished"' in record.read_text() for record in out.rglob(".fleetform.json"))
-
-
 def whole(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes]) -> list[str]:
     """Return the files that are neither old nor new; records, and what is on its way, are ours to mend."""
     return [

@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from tests.fleet import GOOD, fleetform, write
 
@@ -59,17 +58,6 @@ def server() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.server_address[1]}"
         listening.shutdown()
         thread.join()
-
-
-class Kindless:
-    """A dynamic client of a cluster that has no definition of any kind."""
-
-    @property
-    def resources(self) -> "Kindless":
-        return self
-
-    def get(self, **kind: str) -> None:
-        raise ResourceNotFoundError(f"no {kind}")
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])

@@ -3,7 +3,7 @@
 import types
 import typing
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import contract
 from fleetform.plan import settings
@@ -383,13 +383,6 @@ def _parts(hint: Any) -> Iterator[type]:
     for option in options:
         if isinstance(option, type) and hasattr(option, "_fields") and option is not Mark:
             yield option
-
-
-class Turn(NamedTuple):
-    """A namespace's field, and what it may be."""
-
-    field: str
-    values: tuple[Any, ...]
 
 
 SPACE = NamespacePlan(

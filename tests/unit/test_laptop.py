@@ -1,28 +1,6 @@
 """What `fleetform run` and `fleetform chat` read from the surroundings of a laptop."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 from fleetform.cli import laptop
-from tests.tools import ROOT
-
-COMMAND = [sys.executable, "-c", "from fleetform.cli import main; main()"]
-
-
-def run(*arguments: str, cwd: Path = ROOT, text: str = "", **environment: str):
-    kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=cwd,
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=kept | environment,
-    )
 
 
 def test_variables_are_named_after_secret_and_key():

@@ -1,9 +1,6 @@
 """What `plan` and `gc` say when there is no cluster to talk to: a message and a hint, in each case."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -62,30 +59,6 @@ def test_a_file_that_is_no_kubeconfig_is_named(text, command, fleet, tmp_path):
 def test_a_folder_or_nothing_is_no_kubeconfig(command, fleet, tmp_path):
     for place in (tmp_path, tmp_path / "nothing"):
         assert "hint: name a --kubeconfig" in said(command, fleet, place)
-
-
-class Answers(BaseHTTPRequestHandler):
-    """Says the same to every question."""
-
-    status, body = 200, b"<html>Sign in</html>"
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Stay silent."""
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), Answers) as listening:
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{listening.server_address[1]}"
-        listening.shutdown()
-        thread.join()
 
 
 class Kindless:
