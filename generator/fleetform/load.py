@@ -26,17 +26,31 @@ def load(paths: Sequence[Path]) -> Loaded:
         files = [*_files(os.fspath(path), roots, problems, set())]
         if not files and not problems:
             problems.append(_empty_folder(os.fspath(path)))
+        folders: dict[str, tuple[str, str]] = {}
         for file in files:
-            identity = file if "\0" in file else os.path.realpath(file)
+            identity, origin = _named(file, root, folders)
             if identity in seen:
                 continue
             seen.add(identity)
             data = _read(file, roots, problems)
             if data is not None:
-                found = parse(data, file, os.path.relpath(os.path.abspath(file), root))
+                found = parse(data, file, origin)
                 documents += found.documents
                 problems += found.problems
     return Loaded(tuple(documents), tuple(problems))
+
+
+def _named(file: str, root: str, folders: dict[str, tuple[str, str]]) -> tuple[str, str]:
+    """Return where a file really stands, and its path from a root; both are looked up once for each folder."""
+    folder, name = os.path.split(file)
+    if "\0" in file or not name:
+        return file, os.path.relpath(os.path.abspath(file), root)
+    if folder not in folders:
+        real = os.path.realpath(folder)
+        folders[folder] = real, os.path.relpath(os.path.abspath(folder), root)
+    real, origin = folders[folder]
+    identity = os.path.realpath(file) if os.path.islink(file) else os.path.join(real, name)
+    return identity, os.path.normpath(os.path.join(origin, name))
 
 
 def _files(
