@@ -31,8 +31,9 @@ def given(
     severity: Severity = "warning",
 ) -> Iterator[Field]:
     """Yield those of the fields below `base` that some layer sets."""
-    for name in names:
-        value = at(owner.tree, (*base, name))
+    node = at(owner.tree, base)
+    for name in names if isinstance(node, Map) else ():
+        value = node.get(name)
         if value is not None and value not in ({}, []):
             yield Field(owner, (*base, name), why, hint, severity)
 
