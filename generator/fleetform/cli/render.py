@@ -27,7 +27,7 @@ def command(
         typer.Option(
             "--target",
             "-t",
-            help="What to write; may be given more than once. Default: the environment's `targets`.",
+            help="Target to write; may be repeated. Default: the environment's `targets`.",
             show_default=False,
         ),
     ] = None,
@@ -35,17 +35,17 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Folder in which each target has its own folder."),
+        typer.Option("--out", "-o", help="Output folder; each target gets its own folder in it."),
     ] = Path(),
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Write nothing; print what differs and leave with 3 when something does.",
+            help="Write nothing; print differences, and exit with 3 if there are any.",
         ),
     ] = False,
     show_diff: Annotated[
-        bool, typer.Option("--diff", help="Print what changes, as a unified diff, while writing.")
+        bool, typer.Option("--diff", help="Print a unified diff of the changes while writing.")
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
@@ -95,8 +95,8 @@ def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
         folder = registry.folder(name, env)
         if folder not in rendered and (out / folder / RECORD).is_file():
             typer.echo(
-                f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"
-                f"  hint: delete the folder, or put `{name}` back among its targets",
+                f"warning: {(out / folder).as_posix()} belongs to a target that `{env}` no longer has\n"
+                f"  hint: delete the folder, or add `{name}` to its targets again",
                 err=True,
             )
 

@@ -38,7 +38,7 @@ _SECRET_HEADERS = frozenset(
     }
 )
 CODE = "plaintext-credential"
-_HINT = "put it in a Secret and refer to it; then change it, since it has been in a file"
+_HINT = "put it in a Secret and refer to it, then rotate it, since it was in a file"
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -67,9 +67,9 @@ def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
         if isinstance(value, str) and value:
             kind = _kind(tree, path, value)
             if kind:
-                yield path, f"this looks like {kind} in clear text (value not shown)"
+                yield path, f"this looks like {kind} in plain text (value not shown)"
         if isinstance(path[-1], str) and (kind := leaks.kind_of(path[-1])):
-            yield path, f"the key looks like {kind} in clear text (not shown)"
+            yield path, f"the key looks like {kind} in plain text (not shown)"
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:
