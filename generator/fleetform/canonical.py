@@ -108,7 +108,7 @@ def _array(items: list[Any], line: str, out: list[str]) -> None:
 
 def _string(text: str) -> str:
     if not isinstance(text, str):
-        raise TypeError(f"key {text!r} is no string")
+        raise TypeError(f"key {text!r} is not a string")
     quoted = _quote(text)
     return _HTML.sub(_escape, quoted) if _HTML.search(quoted) else quoted
 
@@ -126,19 +126,19 @@ def _atom(value: object) -> str:
     if isinstance(value, int | float):
         return _number(value)
     if value is None:
-        raise ValueError("null has no place in agent.json: leave the field out")
+        raise ValueError("null is not allowed in agent.json: omit the field")
     if value in ({}, []):
         return "{}" if value == {} else "[]"
-    raise TypeError(f"{type(value).__name__} is no plain JSON value")
+    raise TypeError(f"{type(value).__name__} is not a plain JSON value")
 
 
 def _number(value: float) -> str:
     if isinstance(value, int):
         if abs(value) > _LARGEST_INTEGER:
-            raise ValueError("an integer beyond 2**53 changes on its way through a float64")
+            raise ValueError("an integer beyond 2**53 does not survive conversion to float64")
         return int.__repr__(value)
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no JSON number")
+        raise ValueError(f"{value} is not a JSON number")
     return _float(value)
 
 

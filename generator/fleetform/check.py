@@ -166,7 +166,7 @@ def _explain(
         found = detail["error"]
         words, rule = found.kind.as_dict(), found.kind.name
         _, hint = _words(kind, rule, words, found.instance)
-        message = f"the key {_shown(found.instance)} does not have the right form"
+        message = f"the key {_shown(found.instance)} does not have the right format"
         where = (*path, found.instance)
         yield _problem(tree, where, prefix, "schema-propertyNames", message, hint, key=True)
         return
@@ -210,13 +210,13 @@ def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[st
         return f"{shown} is not allowed", did_you_mean(str(value), options, noun="allowed")
     if name == "pattern":
         hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
-        return f"{shown} does not have the right form", hint
+        return f"{shown} does not have the right format", hint
     if name == "format":
         hint = "at most 2^63-1, and no finer than `1n`"
-        return f"{shown} is more than a cluster can hold exactly", hint
+        return f"{shown} is more than a cluster can store exactly", hint
     if name in _LIMITS:
         return _out_of_range(name, detail["limit"], value)
-    return f"{shown} breaks the rule `{name}` of its schema", look
+    return f"{shown} violates `{name}` of its schema", look
 
 
 _LIMITS = {

@@ -145,20 +145,20 @@ def _nothing(value: object) -> str:
         return "{}"
     if value == []:
         return "[]"
-    raise TypeError(f"{type(value).__name__} is no plain YAML value")
+    raise TypeError(f"{type(value).__name__} is not a plain YAML value")
 
 
 def _integer(value: int) -> str:
     """Write digits; beyond 64 bits Go would read a rounded float."""
     if not -(2**63) <= value < 2**64:
-        raise ValueError("an integer of more than 64 bits is read back rounded")
+        raise ValueError("an integer of more than 64 bits would be rounded when read back")
     return int.__repr__(value)
 
 
 def _decimal(value: float) -> str:
     """Write with point and signed exponent: without them YAML 1.1 reads an int or a string."""
     if not math.isfinite(value):
-        raise ValueError(f"{value} is no JSON number")
+        raise ValueError(f"{value} is not a JSON number")
     digits, exponent, power = float.__repr__(value).partition("e")
     return f"{digits}{'' if '.' in digits else '.0'}{exponent}{power}"
 
@@ -166,7 +166,7 @@ def _decimal(value: float) -> str:
 def _head(key: str, pad: str) -> str:
     """Give the line that a key begins at column `pad`."""
     if not isinstance(key, str):
-        raise TypeError(f"key {key!r} is no string")
+        raise TypeError(f"key {key!r} is not a string")
     form = _plain(key) or _quoted(key)
     if len(form) > _LONGEST_SIMPLE_KEY:
         form = f"? {form}\n{pad}"
@@ -214,7 +214,7 @@ def _escape(match: re.Match[str]) -> str:
         return _ESCAPES[character]
     point = ord(character)
     if 0xD800 <= point <= 0xDFFF:
-        raise ValueError(f"lone surrogate U+{point:04X} is no character")
+        raise ValueError(f"lone surrogate U+{point:04X} is not a character")
     return escape(character)
 
 

@@ -176,7 +176,7 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
         r"(?i)\bbearer\s+(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{24,}=*",
     ),
     (
-        "a password for basic sign-in",
+        "a basic authentication password",
         ("basic", "curl", "auth"),
         (
             r"(?i)\bbasic\s{1,9}(?=[A-Za-z0-9+/]{0,99}[0-9=])[A-Za-z0-9+/]{16,}={0,2}"

@@ -102,8 +102,8 @@ def _outside(file: str) -> Problem:
     return whole_file(
         file,
         "outside",
-        "leads out of the folders that were named",
-        "remove the link, or name the place that it leads to as well",
+        "leads outside the given folders",
+        "remove the link, or pass its target as well",
     )
 
 
@@ -123,7 +123,7 @@ def _read(file: str, roots: Sequence[str], problems: list[Problem]) -> bytes | N
                         file,
                         "not-a-file",
                         "is not a regular file",
-                        "point to a YAML file or a folder of them",
+                        "pass a YAML file or a folder of YAML files",
                     )
                 )
                 return None
@@ -156,7 +156,7 @@ def _unreadable(file: str, error: Exception) -> Problem:
     reason = getattr(error, "strerror", None) or str(error)
     if isinstance(error, FileNotFoundError) and os.path.islink(file):
         return whole_file(
-            file, "unreadable", "is a symbolic link to nothing", "mend the link or remove it"
+            file, "unreadable", "is a dangling symbolic link", "fix or remove the link"
         )
     return whole_file(
         file, "unreadable", f"cannot be read: {reason}", "check the path and its permissions"
@@ -168,10 +168,12 @@ def _too_big(file: str, size: int) -> Problem:
         file,
         "too-big",
         f"is {size} bytes, more than 1 MiB",
-        "split it: a spec is one short document",
+        "split it into smaller files",
     )
 
 
 def _empty_folder(folder: str) -> Problem:
-    hint = "write a spec into it, or name the folder that has them"
-    return Problem("error", "empty", "the folder holds no YAML file", printable(folder), hint=hint)
+    hint = "add a spec, or pass the folder that contains the specs"
+    return Problem(
+        "error", "empty", "the folder contains no YAML files", printable(folder), hint=hint
+    )

@@ -35,7 +35,7 @@ def known_values(file: Path | None) -> dict[str, str]:
     if not path.is_file():
         if file is not None:
             raise EnvFileError(
-                f"{file} is not there", "leave --env-file out to use the environment alone"
+                f"{file} does not exist", "omit --env-file to use only the environment"
             )
         return dict(os.environ)
     from dotenv import dotenv_values  # noqa: PLC0415 - only commands that need secrets have such a file

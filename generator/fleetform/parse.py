@@ -42,7 +42,7 @@ def parse(data: bytes, file: str, origin: str = "") -> Loaded:
     reader.read(text)
     if not reader.documents and not reader.problems:
         reader.problems.append(
-            whole_file(file, "empty", "holds no document", "write a spec into it or delete it")
+            whole_file(file, "empty", "contains no document", "add a spec or delete the file")
         )
     return Loaded(tuple(reader.documents), tuple(reader.problems))
 
@@ -53,7 +53,7 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
 
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         return "", problem(
-            "bom", "the file starts with a byte order mark", "save it as UTF-8 without BOM", 1, 1
+            "bom", "the file starts with a byte order mark", "save it as UTF-8 without a BOM", 1, 1
         )
     try:
         text = data.decode("utf-8")
@@ -71,19 +71,19 @@ def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:
         line = text.count("\n", 0, text.index("\r")) + 1
         return "", problem(
             "crlf",
-            "the file has carriage returns (Windows line ends)",
-            "save it with LF line ends; `* text=auto eol=lf` in .gitattributes keeps them",
+            "the file has carriage returns (Windows line endings)",
+            "save it with LF line endings; `* text=auto eol=lf` in .gitattributes preserves them",
             line,
             1,
         )
     bad = re.search(_UNREADABLE_ASCII if text.isascii() else _UNREADABLE, text)
     if bad:
-        message = f"the control character U+{ord(bad[0]):04X} is not text"
+        message = f"the control character U+{ord(bad[0]):04X} is not allowed"
         hint = _escaped(bad[0]) if bad[0] in "\u2028\u2029\ufeff" else "remove it"
         return "", problem("control-character", message, hint, *_place(text, bad.start()))
     bad = None if text.isascii() else re.search(_HIDDEN, text)
     if bad:
-        message = f"the character U+{ord(bad[0]):04X} hides from whoever reads the file"
+        message = f"the character U+{ord(bad[0]):04X} is invisible or changes how text is displayed"
         return "", problem(
             "hidden-character", message, _escaped(bad[0]), *_place(text, bad.start())
         )

@@ -45,12 +45,12 @@ WORDS = {
     REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
-    REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have fields of their own",
+    REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have their own fields",
     HOST: "write a host name in lower case, such as `redis.data.svc`",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
     URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",
     ABSOLUTE_PATH: "write an absolute path such as `/data`, without `.`, `..`, `//`, colon and backslash",
-    DATA_KEY: "use letters, digits, dashes, dots and underscores, and do not begin with two dots",
+    DATA_KEY: "use letters, digits, dashes, dots and underscores, and do not start with two dots",
 }
 """What to write instead, by pattern."""

@@ -307,7 +307,7 @@ def _abstract(fleet: Fleet) -> Iterator[Problem]:
             ("spec", "abstract"),
             "abstract-environment",
             f"the environment `{fleet.environment_name}` is abstract",
-            hint="render one that extends it",
+            hint="render an environment that extends it",
         )
 
 
@@ -340,9 +340,9 @@ def _nothing(folders: str) -> Problem:
     return Problem(
         "error",
         "nothing-to-render",
-        "these specs deploy nothing, and rendering would remove what was there",
+        "these specs deploy nothing, and rendering would remove the existing output",
         folders,
-        hint="check --agents; to remove an environment for good, delete its folder",
+        hint="check --agents; to remove an environment permanently, delete its folder",
     )
 
 

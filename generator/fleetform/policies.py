@@ -26,22 +26,22 @@ class Policy(NamedTuple):
 
 _PODS = "Kubernetes Pod Security Standards, restricted"
 POLICIES = (
-    Policy("pod-security", "every pod passes Pod Security `restricted`, every namespace enforces it", "rendered", ("pod-security",), _PODS),
-    Policy("read-only-root", "no container writes to its image", "rendered", (), "NSA and CISA: Kubernetes Hardening Guidance"),
+    Policy("pod-security", "every pod complies with Pod Security `restricted`, every namespace enforces it", "rendered", ("pod-security",), _PODS),
+    Policy("read-only-root", "no container has a writable root filesystem", "rendered", (), "NSA and CISA: Kubernetes Hardening Guidance"),
     Policy("resources", "every container has requests and limits; volumes in memory or on disk have a size", "rendered", ("request-above-limit",), "CWE-770: allocation without limits"),
-    Policy("no-token", "no token of the Kubernetes API without `rbac`", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
-    Policy("no-wildcards", "no right is a wildcard", "refused", ("rbac-wildcard",), "CIS Kubernetes Benchmark: minimise wildcards"),
-    Policy("no-escalation", "rights that give away secrets or identities are named twice", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
-    Policy("closed-network", "pods reach, and are reached by, only what the specs use", "rendered", ("bad-peer", "bad-cidr"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
-    Policy("no-metadata", "metadata addresses of clouds are closed but for a declared identity", "rendered", (), "CWE-918: server-side request forgery"),
+    Policy("no-token", "no Kubernetes API token without `rbac`", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
+    Policy("no-wildcards", "no permission is a wildcard", "refused", ("rbac-wildcard",), "CIS Kubernetes Benchmark: minimise wildcards"),
+    Policy("no-escalation", "permissions that expose secrets or identities must be confirmed", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
+    Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
+    Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", (), "CWE-918: server-side request forgery"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
-    Policy("who-may-call", "every agent says who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
-    Policy("pinned-images", "no image is `latest`, nor without tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
+    Policy("who-may-call", "every agent declares who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
+    Policy("pinned-images", "no image uses `latest` or lacks a tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
     Policy("immutable-configuration", "a configuration never changes under a running pod", "rendered", (), "Kubernetes: Immutable ConfigMaps"),
-    Policy("no-templates", "text of users is never run as a template", "rendered", (), "CWE-1336: template injection"),
-    Policy("no-lookups", "no reference in a schema is followed, and no link leads out of the specs", "refused", ("remote-ref", "outside"), "CWE-918: server-side request forgery"),
-    Policy("nothing-hidden", "a reviewer sees what there is: no invisible characters, no turned lines", "refused", ("hidden-character", "control-character"), "CVE-2021-42574: Trojan Source"),
-    Policy("bounded-patterns", "patterns run in time that grows with the text alone", "refused", ("bad-pattern",), "CWE-1333: inefficient regular expressions"),
+    Policy("no-templates", "user text is never evaluated as a template", "rendered", (), "CWE-1336: template injection"),
+    Policy("no-lookups", "no external schema reference is followed, and no link leads outside the specs", "refused", ("remote-ref", "outside"), "CWE-918: server-side request forgery"),
+    Policy("nothing-hidden", "reviewers see what is there: no invisible or bidirectional characters", "refused", ("hidden-character", "control-character"), "CVE-2021-42574: Trojan Source"),
+    Policy("bounded-patterns", "regular expressions run in linear time", "refused", ("bad-pattern",), "CWE-1333: inefficient regular expressions"),
 )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def shown(problems: Iterable[Problem]) -> tuple[Problem, ...]:
         elif said[problem.file] == MAX_PER_FILE + 1:
             message = f"the file has more than {MAX_PER_FILE} problems: the rest is not shown"
             more = replace(problem, code="more-problems", message=message, line=0, column=0)
-            kept.append(_printable(replace(more, path="", hint="mend these first")))
+            kept.append(_printable(replace(more, path="", hint="fix these first")))
     return tidy(kept)
 
 

@@ -66,7 +66,7 @@ def _syntax(error: yaml.YAMLError, name: str, text: str) -> Problem:
     context = getattr(error, "context", None)
     message = f"not valid YAML: {reason}" + (f" ({context})" if context else "")
     lines = text.split("\n")
-    hint = "check indentation, colons and quotes around this place"
+    hint = "check indentation, colons and quotes here"
     if mark and mark.line < len(lines) and "\t" in lines[mark.line]:
         hint = "indent with spaces: YAML does not allow tabs there"
     return Problem("error", "yaml-syntax", message, name, line, column, "", hint)
@@ -246,7 +246,7 @@ class Reader:
             self.problem(
                 event,
                 "too-many-nodes",
-                f"the file unfolds to more than {MAX_NODES} nodes",
+                f"the file expands to more than {MAX_NODES} nodes",
                 "write aliases out, or split the file",
             )
             raise _Stop
@@ -309,7 +309,7 @@ class Reader:
                 event,
                 "empty-item",
                 "the list has an empty item",
-                "remove the dash, or write a value behind it",
+                "remove the dash, or write a value after it",
             )
 
     def _root(self, value: Any, event: Any) -> None:
@@ -341,7 +341,7 @@ class Reader:
             self.problem(
                 event,
                 "duplicate-key",
-                f"the key `{text[:80]}` stands twice in one map",
+                f"the key `{text[:80]}` occurs twice in one map",
                 f"the first is on line {first.line}: remove one",
             )
         self._key = text
@@ -383,7 +383,7 @@ class Reader:
                 event,
                 "control-character",
                 f"the text has the control character U+{code:04X}",
-                "remove it: tab and newline are the only ones that every reader keeps",
+                "remove it: only tab and newline are safe with every parser",
             )
         return text
 
@@ -415,7 +415,7 @@ class Reader:
             self.problem(
                 event,
                 "integer-too-big",
-                f"the integer `{text[:24]}{'…' if len(text) > 24 else ''}` is beyond 2^53: readers lose digits",
+                f"the integer `{text[:24]}{'…' if len(text) > 24 else ''}` is beyond 2^53: some parsers lose digits",
                 "quote it if it is an identifier",
             )
         return value

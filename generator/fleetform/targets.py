@@ -24,9 +24,9 @@ class Target(NamedTuple):
 TARGETS = (
     Target("manifests", "kubernetes", "rendered/{}", "plain manifests, for Flux or kubectl"),
     Target("helm", "kubernetes", "charts/values/{}", "values of the two Helm charts"),
-    Target("kustomize", "kubernetes", "kustomize/overlays/{}", "an overlay over kustomize/base"),
-    Target("flux", "kubernetes", "flux/{}", "what Flux goes by"),
-    Target("argocd", "kubernetes", "argocd/{}", "what Argo CD goes by"),
+    Target("kustomize", "kubernetes", "kustomize/overlays/{}", "an overlay on kustomize/base"),
+    Target("flux", "kubernetes", "flux/{}", "the objects that tell Flux what to apply"),
+    Target("argocd", "kubernetes", "argocd/{}", "the objects that tell Argo CD what to apply"),
     Target("compose", "compose", "compose/{}", "compose.yaml, for a laptop or a VM"),
 )
 BY_NAME = {target.name: target for target in TARGETS}

@@ -237,7 +237,7 @@ class Output:
                     "not-written",
                     f"cannot be written: {error.strerror or error}",
                     os.fspath(self.folder / path),
-                    hint="check space and permissions; what was written so far is whole, run it again",
+                    hint="check space and permissions and run it again; files written so far are complete",
                 )
             ]
         )
@@ -247,9 +247,9 @@ def _foreign(place: Path) -> Problem:
     return Problem(
         "error",
         "foreign-file",
-        "a file stands where the output belongs, and Fleetform did not write it",
+        "a file that Fleetform did not write is in the way of the output",
         os.fspath(place),
-        hint="move it away, or choose another --out",
+        hint="move it, or choose another --out",
     )
 
 
@@ -267,9 +267,9 @@ def _moved(place: Path) -> Problem:
     return Problem(
         "error",
         "moved",
-        "the folder was moved or replaced while it was written",
+        "the folder was moved or replaced during the run",
         os.fspath(place),
-        hint="look who else writes there, and run it again",
+        hint="check what else writes there, and run it again",
     )
 
 

@@ -132,7 +132,7 @@ def test_no_wildcard_is_accepted_in_a_role(guarded, field):
     }
     assert _refused(guarded, role) == ""
     rule[field] = ["*"]
-    assert "no right is a wildcard" in _refused(guarded, role)
+    assert "no permission is a wildcard" in _refused(guarded, role)
 
 
 def test_a_namespace_of_the_fleet_enforces_the_standard(guarded):

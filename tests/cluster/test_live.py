@@ -278,4 +278,4 @@ def test_the_documented_rights_are_enough(plane, repository):
         "plan", "--kubeconfig", str(repository / "fleetform-plan.kubeconfig"), cwd=repository
     )
     assert bare.code == 1
-    assert "the account needs the rights that docs/cluster.md lists" in bare.err + bare.out
+    assert "the account needs the permissions listed in docs/cluster.md" in bare.err + bare.out

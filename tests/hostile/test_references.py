@@ -209,7 +209,7 @@ def test_a_pattern_in_a_schema_is_looked_at_too(place, command, tmp_path):
     write(tmp_path, {**GOOD, "agents/a.yaml": used, "agents/t.yaml": TOOL + place.format(schema)})
     done = command.run("render", cwd=tmp_path)
     assert done.code == 1
-    assert "look-around" in done.err
+    assert "lookaround" in done.err
 
 
 @pytest.mark.parametrize("schema", [

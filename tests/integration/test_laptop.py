@@ -45,7 +45,7 @@ def test_a_chat_needs_neither_a_key_nor_a_network():
     done = run("chat", "research-agent", "--model", "scripted", "-m", "say 3 words", "-m", "hello")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "word1 word2 word3\nYou said: hello (turn 2)\n"
-    assert "note: memory: in-memory in place of redis" in done.stderr
+    assert "note: memory: in-memory instead of redis" in done.stderr
     assert "note: secret openai-api-key/api-key: a placeholder" in done.stderr
 
 
@@ -76,18 +76,18 @@ def test_everything_that_is_missing_is_told_at_once(tmp_path):
         "error: secret ticketing-api-token, key token: set TICKETING_API_TOKEN or TICKETING_API_TOKEN_TOKEN",
         "error: secret crm-api-token, key token: set CRM_API_TOKEN or CRM_API_TOKEN_TOKEN",
     ]
-    assert "hint: in the environment or in .env" in done.stderr
+    assert "hint: set them in the environment or in .env" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (("chat", "reserch-agent", "--model", "scripted"), 1, "did you mean `research-agent`?"),
-        (("chat", "x", "--model", "gpt"), 2, "--model is `scripted` or left out"),
-        (("run", "x", "--memory", "redis"), 2, "--memory is `in-memory` or left out"),
+        (("chat", "x", "--model", "gpt"), 2, "--model must be `scripted` or omitted"),
+        (("run", "x", "--memory", "redis"), 2, "--memory must be `in-memory` or omitted"),
         (("chat", "http://127.0.0.1:1", "-m", "x"), 1, "127.0.0.1:1 does not answer"),
-        (("chat", "ftp://x", "-m", "x"), 1, "`ftp://x` is no address of an agent"),
-        (("run", "research-agent", "--env-file", "nowhere"), 1, "nowhere is not there"),
+        (("chat", "ftp://x", "-m", "x"), 1, "`ftp://x` is not the URL of an agent"),
+        (("run", "research-agent", "--env-file", "nowhere"), 1, "nowhere does not exist"),
     ],
 )
 def test_mistakes_are_told(arguments, code, message):

@@ -21,7 +21,7 @@ SILENT: dict[str, str] = {
         "a provisioned server's own is taken, as the description says: a patch of one environment provisions it"
     ),
     r"Agent:spec\.peers": "on Compose the two share a network already, and networks know no ports",
-    r"Agent:spec\.extends": "what the other base says has no effect on Compose, which is said where it stands",
+    r"Agent:spec\.extends": "what the other base says has no effect in Compose, which is said where it stands",
     r".*volumes\[\]\.readOnly": "a ConfigMap or Secret is mounted read-only as it is: `true` has what it asks for",
     r".*network\.allowTo\[\]\.host": (
         "two hosts outside the cluster are one destination to a NetworkPolicy, which sees no names"

@@ -163,7 +163,7 @@ def test_a_folder_that_is_missing_or_empty_is_refused(tmp_path):
     write(tmp_path, {"environments/prod.yaml": ENVIRONMENT})
     assert "agents: error: the file cannot be read: No such file" in refused(tmp_path)
     (tmp_path / "agents").mkdir()
-    assert "agents: error: the folder holds no YAML file" in refused(tmp_path)
+    assert "agents: error: the folder contains no YAML files" in refused(tmp_path)
 
 
 def test_a_folder_of_environments_that_is_missing_is_refused(tmp_path):

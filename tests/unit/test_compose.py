@@ -135,9 +135,9 @@ def test_an_own_image_is_asked_over_http_with_what_most_images_have(tmp_path):
 
 
 REFUSED = {
-    "config-map": ("  env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]\n", "there is no ConfigMap `c` on Compose"),
-    "field": ("  env: [{name: A, valueFrom: {fieldRef: status.podIP}}]\n", "asks for `status.podIP`"),
-    "volume": ("  volumes: [{name: v, mountPath: /v, configMap: c}]\n", "there is no ConfigMap `c` on Compose"),
+    "config-map": ("  env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]\n", "there is no ConfigMap `c` in Compose"),
+    "field": ("  env: [{name: A, valueFrom: {fieldRef: status.podIP}}]\n", "refers to `status.podIP`"),
+    "volume": ("  volumes: [{name: v, mountPath: /v, configMap: c}]\n", "there is no ConfigMap `c` in Compose"),
     "stateful": ("  stateful: true\n  scaling: {minReplicas: 2, maxReplicas: 2}\n", "all 2 instances of `own` would share one volume"),
 }  # fmt: skip
 
@@ -155,11 +155,11 @@ SAID = {
         "  scaling: {maxReplicas: 3, keda: {triggers: [{type: cron, metadata: {timezone: UTC, start: '0 8 * * *', end: '0 9 * * *', desiredReplicas: '3'}}]}}\n",
         "warning: spec.scaling: Compose has no KEDA: 1 instance of `own` runs",
     ),
-    "range": ("  scaling: {minReplicas: 2, maxReplicas: 5}\n", "note: spec.scaling: nothing scales on Compose: 2 instances of `own` run"),
-    "rights": ("  rbac: {rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n", "warning: spec.rbac: `own` has no Kubernetes API on Compose"),
-    "identity": ("  identity: {awsRoleArn: 'arn:aws:iam::123456789012:role/own'}\n", "warning: spec.identity: `own` has no identity at a cloud"),
-    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect on Compose: it is for whoever schedules"),
-    "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: `allowFrom` has no effect on Compose: only agents of the fleet reach it"),
+    "range": ("  scaling: {minReplicas: 2, maxReplicas: 5}\n", "note: spec.scaling: Compose does not scale: 2 instances of `own` run"),
+    "rights": ("  rbac: {rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}\n", "warning: spec.rbac: `own` has no access to a Kubernetes API"),
+    "identity": ("  identity: {awsRoleArn: 'arn:aws:iam::123456789012:role/own'}\n", "warning: spec.identity: `own` has no cloud identity"),
+    "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect in Compose: it is for the scheduler and the kubelet"),
+    "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: `allowFrom` has no effect in Compose: only agents of the fleet"),
     "elsewhere": ("  network: {allowTo: [{host: db.data.svc}]}\n", "warning: spec.network.allowTo[0]: `db.data` is in a cluster"),
 }  # fmt: skip
 

@@ -152,7 +152,7 @@ def test_json_says_the_same(folder):
         (["Agent/helper", "limit"], 1, "did you mean `spec.limits`?"),
         (["Agent/halper"], 1, "did you mean `helper`?"),
         (["Agnt/helper"], 2, "did you mean `Agent`?"),
-        (["Agent"], 2, "write both, such as Agent/support"),
+        (["Agent"], 2, "write kind and name, such as Agent/support"),
         (["Environment/prd"], 1, "did you mean `prod`?"),
     ],
 )

@@ -94,7 +94,7 @@ def test_what_no_release_can_hold_is_said_before_flux_installs_it(tmp_path):
     write(tmp_path, {"agents/a.yaml": long, "environments/prod.yaml": more})
     done = fleetform("render", cwd=tmp_path)
     assert done.code == 1
-    assert "the name of a Helm release 53" in done.err
+    assert "the name of a Helm release at most 53" in done.err
     assert not (tmp_path / "flux").exists()
 
 

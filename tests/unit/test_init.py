@@ -43,7 +43,7 @@ def test_any_name_of_a_namespace_will_do(tmp_path, name):
 def test_other_names_are_wrong_usage(tmp_path, name):
     done = fleetform("init", "--name", name, cwd=tmp_path)
     assert done.code == 2
-    assert "it is a namespace" in done.err
+    assert "it becomes a namespace" in done.err
     assert snapshot(tmp_path) == {}
 
 
@@ -112,5 +112,5 @@ def test_no_link_in_the_folder_is_followed(tmp_path):
     (tmp_path / "acme/agents").symlink_to("../outside")
     done = fleetform("init", "acme", cwd=tmp_path)
     assert done.code == 1
-    assert "acme/agents: error: is there already" in done.err
+    assert "acme/agents: error: already exists" in done.err
     assert snapshot(tmp_path) == {"acme/agents": b"../outside"}

@@ -52,13 +52,13 @@ def fleet(tmp_path: Path) -> Path:
 def test_a_file_that_is_no_kubeconfig_is_named(text, command, fleet, tmp_path):
     file = tmp_path / "kubeconfig"
     file.write_text(text, "utf-8")
-    assert "\n  hint: name a --kubeconfig, or a --context of it\n" in said(command, fleet, file)
+    assert "\n  hint: set --kubeconfig or --context\n" in said(command, fleet, file)
 
 
 @pytest.mark.parametrize("command", ["plan", "gc"])
 def test_a_folder_or_nothing_is_no_kubeconfig(command, fleet, tmp_path):
     for place in (tmp_path, tmp_path / "nothing"):
-        assert "hint: name a --kubeconfig" in said(command, fleet, place)
+        assert "hint: set --kubeconfig" in said(command, fleet, place)
 
 
 class Kindless:
@@ -78,4 +78,4 @@ def test_a_kind_that_the_cluster_lacks_is_refused_by_its_name():
     unit: Any = type("Unit", (), {"objects": (item,)})()
     (row,) = plan.rows(api.Api(Kindless()), [unit], ["b"])
     assert row.action == "refused"
-    assert row.message == "the cluster serves no ScaledObject of keda.sh/v1alpha1"
+    assert row.message == "the cluster does not serve the kind ScaledObject of keda.sh/v1alpha1"

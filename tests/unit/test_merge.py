@@ -358,7 +358,9 @@ def test_layers_that_are_right_alone_may_be_wrong_together(tmp_path):
         f"auth: {{type: none}}\nsystemPrompt: x\n{MODEL}\nscaling: {{minReplicas: 5}}"
     )
     said = rendered(tmp_path, documents, environment(patch("scaling: {maxReplicas: 2}")))
-    assert "agents/a.yaml:8:26: error: spec.scaling.minReplicas: minReplicas 5 is more than" in said
+    assert (
+        "agents/a.yaml:8:26: error: spec.scaling.minReplicas: minReplicas 5 is greater than" in said
+    )
 
 
 def test_a_problem_of_a_merged_value_points_to_the_layer_that_set_it(tmp_path):
@@ -367,7 +369,7 @@ def test_a_problem_of_a_merged_value_points_to_the_layer_that_set_it(tmp_path):
     )
     said = rendered(tmp_path, documents, environment(patch("scaling: {minReplicas: 5}")))
     assert "environments/e.yaml:5:" in said
-    assert "spec.scaling.minReplicas: minReplicas 5 is more than maxReplicas 2" in said
+    assert "spec.scaling.minReplicas: minReplicas 5 is greater than maxReplicas 2" in said
 
 
 def test_files_may_come_in_any_order(tmp_path):

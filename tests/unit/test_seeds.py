@@ -19,7 +19,7 @@ SPECS = sorted(
     and b"apiVersion: kagent.dev/v1alpha1" in path.read_bytes()
 )
 STATUS = SEEDS / "004/research-run-001-status.yaml"
-READS = "the runtime reads its configuration, not its environment"
+READS = "the runtime is configured by agent.json, not by variables"
 
 
 def note(code: str, line: int, column: int, path: str, message: str, hint: str) -> Problem:
@@ -32,9 +32,9 @@ def app_label(line: int, name: str) -> Problem:
         line,
         5,
         "metadata.labels.app",
-        f"the label `app: customer-support` is left out: pods carry `app: {name}`, "
-        "by which people select them",
-        "name a label of your own, such as `team`",
+        f"the label `app: customer-support` is dropped: pods are labelled `app: {name}` "
+        "for selection",
+        "use a label of another name, such as `team`",
     )
 
 
@@ -45,7 +45,7 @@ def variable(line: int, number: int, name: str, field: str) -> Problem:
         13,
         f"spec.env[{number}].name",
         f"`{name}` becomes `observability.{field}`: {READS}",
-        "`fleetform migrate` writes it so",
+        "`fleetform migrate` rewrites it that way",
     )
 
 
@@ -61,7 +61,7 @@ SAID: dict[str, list[Problem]] = {
             83,
             13,
             "spec.scaling.keda.triggers[0].metadata.metricName",
-            "KEDA has ignored `metricName` since 2.12: it is left out",
+            "KEDA has ignored `metricName` since 2.12: it is dropped",
             "remove it",
         ),
         variable(98, 0, "LOG_LEVEL", "logging.level"),
@@ -115,7 +115,7 @@ def test_a_run_that_only_shows_a_status_is_left_out_with_a_note():
             3,
             1,
             "kind",
-            "this WorkflowRun has no spec: it shows a status and is ignored",
+            "this WorkflowRun has only a status and no spec, and is ignored",
             "delete it, or give it a spec",
         )
     ]
@@ -292,7 +292,7 @@ def test_the_scaling_fragment_keeps_native_metrics_and_says_who_must_export_one(
             45,
             9,
             "spec.scaling.metrics[2]",
-            "nothing exports `agent_requests_per_second`",
+            "no component exports the metric `agent_requests_per_second`",
             "add a prometheus-adapter rule: sum(rate(agent_request_total[2m])) by (namespace, pod)",
         )
     ]

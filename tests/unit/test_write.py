@@ -400,7 +400,9 @@ def test_a_folder_of_a_former_target_is_named_and_left_alone(tmp_path):
     assert fleetform("render", "--target", "helm", "--target", "manifests", cwd=tmp_path).code == 0
     outcome = fleetform("render", cwd=tmp_path)
     assert outcome.code == 0
-    assert "warning: charts/values/prod is of a target that `prod` no longer has" in outcome.err
+    assert (
+        "warning: charts/values/prod belongs to a target that `prod` no longer has" in outcome.err
+    )
     assert (tmp_path / "charts/values/prod/default/helper.yaml").is_file()
     assert "warning" not in fleetform("render", "--target", "manifests", cwd=tmp_path).err
 

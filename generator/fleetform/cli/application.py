@@ -10,17 +10,17 @@ import typer
 import fleetform
 from fleetform.cli import COMMANDS
 
-HELP = """Turn declarative specs of AI agents into reviewed Kubernetes objects.
+HELP = """Turn declarative specs of AI agents into Kubernetes objects that you review and commit.
 
-Specs stand in agents/, environments in environments/, and what Flux applies in rendered/<env>/.
+Specs are in agents/, environments in environments/, and the output for Flux in rendered/<env>/.
 
 \b
-  fleetform validate agents --env prod             every problem, with file, line and hint
+  fleetform validate agents --env prod             report every problem, with file, line and hint
   fleetform render --env prod                      write rendered/prod
   fleetform render --env prod --check              CI: exit 3 when rendered/prod is stale
-  fleetform explain Agent/support scaling -e prod  who set which value, and where
+  fleetform explain Agent/support scaling -e prod  show which file and line set a value
 
-Exit codes: 0 fine, 1 problems in the input, 2 wrong usage, 3 differences found.
+Exit codes: 0 success, 1 problems in the input, 2 usage error, 3 differences found.
 """
 
 
@@ -51,7 +51,7 @@ def _main(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_version, is_eager=True, help="Print the version and leave."
+            "--version", callback=_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:

@@ -24,7 +24,8 @@ def command(
     agent: Annotated[
         str,
         typer.Argument(
-            metavar="AGENT|URL", help="Name of an agent, which is served meanwhile, or a URL."
+            metavar="AGENT|URL",
+            help="URL of a running agent, or the name of one to start for this chat.",
         ),
     ],
     message: Annotated[
@@ -32,7 +33,7 @@ def command(
         typer.Option(
             "--message",
             "-m",
-            help="Say this and leave; may be given more than once.",
+            help="Send this message and exit; may be repeated.",
             show_default=False,
         ),
     ] = None,

@@ -23,7 +23,7 @@ class Agent:
     def __init__(self, url: str, key: str | None) -> None:
         self._parts = urlsplit(url if "://" in url else f"http://{url}")
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise ChatError(f"`{url}` is no address of an agent")
+            raise ChatError(f"`{url}` is not the URL of an agent")
         self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"

@@ -30,7 +30,7 @@ def command(
         str,
         typer.Argument(
             metavar="[FIELD.PATH]",
-            help="Only this field and what is below it, such as spec.scaling or tools[search].",
+            help="Only this field and its subfields, such as spec.scaling or tools[search].",
             show_default=False,
         ),
     ] = "",
@@ -38,7 +38,7 @@ def command(
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON list in place of text.")
+        bool, typer.Option("--json", help="Print a JSON list instead of text.")
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
@@ -91,7 +91,11 @@ def _entries(
     kind, _, name = what.partition("/")
     kind = next((known for known in NAMES if known.lower() == kind.lower()), kind)
     if not name:
-        _refuse(f"`{what}` is not KIND/NAME", "write both, such as Agent/support", USAGE)
+        _refuse(
+            f"`{what}` is not of the form KIND/NAME",
+            "write kind and name, such as Agent/support",
+            USAGE,
+        )
     if kind not in NAMES:
         _refuse(f"there is no kind `{kind}`", did_you_mean(kind, NAMES, noun="kinds"), USAGE)
     if kind == "Environment":
@@ -112,7 +116,7 @@ def _entries(
         stop(problems, form)
     if found:
         names = ", ".join(f"{kind}/{item.namespace}/{item.name}" for item in found)
-        _refuse(f"several {kind}s are called `{short}`", f"say which: {names}", USAGE)
+        _refuse(f"several {kind}s are named `{short}`", f"be specific: {names}", USAGE)
     return _refuse(
         f"there is no {kind} `{name}` in {env}",
         did_you_mean(short, (key[1] for key in known), noun=f"{kind}s"),

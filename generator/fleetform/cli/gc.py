@@ -20,11 +20,11 @@ def command(
         typer.Option(
             "--keep",
             min=0,
-            help="Revisions of each workload that stay, the newest, mounted or not.",
+            help="Newest revisions of each workload to keep, mounted or not.",
         ),
     ] = 3,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Delete them; without it they are listed only.")
+        bool, typer.Option("--yes", help="Delete them; otherwise they are only listed.")
     ] = False,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
@@ -72,5 +72,5 @@ def command(
         if not row["kept"]:
             typer.echo(f"{row['namespace']}/{row['name']}{' deleted' if row['deleted'] else ''}")
     unused = sum(not row["kept"] for row in rows)
-    done = "deleted" if yes else "may go: call it with --yes to delete them"
+    done = "deleted" if yes else "are unused: run it with --yes to delete them"
     typer.echo(f"{unused} of {len(rows)} revisions {done}", err=True)

@@ -23,15 +23,15 @@ def _name(value: str | None) -> str | None:
     if value is None or (re.fullmatch(LABEL_NAME, value) and len(value) <= scaffold.LONGEST_NAME):
         return value
     raise typer.BadParameter(
-        f"`{value}` must be lower-case letters, digits and hyphens, "
-        f"at most {scaffold.LONGEST_NAME}: it is a namespace"
+        f"`{value}` must consist of lower-case letters, digits and hyphens, "
+        f"at most {scaffold.LONGEST_NAME}: it becomes a namespace"
     )
 
 
 @reported
 def command(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder; made when it is not there.")
+        Path, typer.Argument(metavar="DIR", help="Folder; created if it does not exist.")
     ] = Path(),
     name: Annotated[
         str | None,

@@ -54,9 +54,9 @@ def agent_of(
         return found[0]
     if found:
         names = ", ".join(f"{item.namespace}/{item.name}" for item in found)
-        refuse(f"several agents are called `{short}`", f"say which: {names}")
+        refuse(f"several agents are named `{short}`", f"be specific: {names}")
     return refuse(
-        f"there is no agent `{name}` in {env} that the runtime serves",
+        f"there is no agent `{name}` in {env} that the generic runtime can serve",
         did_you_mean(short, [item.name for item in served], noun="agents"),
     )
 
@@ -103,13 +103,13 @@ def _simplify(
     if kept != IN_MEMORY and (memory == IN_MEMORY or (memory is None and model == SCRIPTED)):
         policy = document["memory"].get("policy")
         document["memory"] = {"type": IN_MEMORY} | ({"policy": policy} if policy else {})
-        local.notes.append(f"memory: in-memory in place of {kept}")
+        local.notes.append(f"memory: in-memory instead of {kept}")
     elif kept == "filesystem":
         path = Path(".fleetform", document["agent"]["name"], "sessions").absolute()
         document["memory"]["path"] = str(path)
         local.notes.append(f"memory: {path}")
     if not keep_auth and document["auth"]["type"] != "none":
-        local.notes.append(f"auth: none in place of {document['auth']['type']} (--keep-auth)")
+        local.notes.append(f"auth: none instead of {document['auth']['type']} (--keep-auth)")
         document["auth"] = {"type": "none"}
     seen = document.setdefault("observability", {})
     if not keep_tracing and seen.pop("tracing", None):
@@ -148,7 +148,7 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Serve with the real runtime, in a process of its own, until the block ends."""
     if find_spec("fleetform_runtime") is None:
-        refuse("the runtime is not installed here", "pip install ./runtime, or `make test` once")
+        refuse("the runtime is not installed", "pip install ./runtime, or `make test` once")
     with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
         for name, text in local.prompts.items():
             Path(folder, name).write_text(text, "utf-8")
@@ -182,6 +182,6 @@ def _show(local: Local) -> None:
     if local.missing:
         for line in dict.fromkeys(local.missing):
             typer.echo(f"error: {line}", err=True)
-        hint = "in the environment or in .env; --model scripted needs none of them"
+        hint = "set them in the environment or in .env; --model scripted needs none"
         typer.echo(f"  hint: {hint}", err=True)
         raise typer.Exit(PROBLEMS)

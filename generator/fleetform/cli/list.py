@@ -20,7 +20,7 @@ def command(
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON list in place of a table.")
+        bool, typer.Option("--json", help="Print a JSON list instead of a table.")
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:

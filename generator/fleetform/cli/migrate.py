@@ -25,7 +25,7 @@ def command(
         bool, typer.Option("--write", "-w", help="Rewrite the files in place.")
     ] = False,
     show_diff: Annotated[
-        bool, typer.Option("--diff", help="Print what changes, as a unified diff.")
+        bool, typer.Option("--diff", help="Print a unified diff of the changes.")
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
@@ -101,4 +101,4 @@ def _summary(found: list[Migration], *, write: bool) -> str:
         return "nothing to migrate"
     count = sum(item.new != item.old for item in found)
     said = f"{documents} document{'s' * (documents != 1)} in {count} file{'s' * (count != 1)}"
-    return f"{said} {'migrated' if write else 'to migrate: --write does it in place'}"
+    return f"{said} {'migrated' if write else 'to migrate: use --write to do it in place'}"

@@ -9,29 +9,27 @@ import typer
 
 from fleetform.cli.report import Format
 
-Env = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="Environment, by its name.")]
+Env = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="Name of the environment.")]
 Agents = Annotated[
     list[Path],
-    typer.Option("--agents", "-a", help="Folder or file of specs; may be given more than once."),
+    typer.Option("--agents", "-a", help="Folder or file of specs; may be repeated."),
 ]
 Environments = Annotated[Path, typer.Option("--environments", help="Folder of environments.")]
 Form = Annotated[
     Format,
     typer.Option(
         "--format",
-        help="How problems are printed: for people, as JSON, as SARIF 2.1.0, or as GitHub annotations.",
+        help="Format of problems: text, JSON, SARIF 2.1.0 or GitHub annotations.",
     ),
 ]
 
 Context = Annotated[
     str | None,
-    typer.Option("--context", help="Context of the kubeconfig. Default: its current one."),
+    typer.Option("--context", help="Kubeconfig context. Default: the current one."),
 ]
 Kubeconfig = Annotated[
     str | None,
-    typer.Option(
-        "--kubeconfig", help="Credentials of the cluster. Default: as kubectl finds them."
-    ),
+    typer.Option("--kubeconfig", help="Path of the kubeconfig. Default: as for kubectl."),
 ]
 
 AGENTS = [Path("agents")]

@@ -23,7 +23,7 @@ def command(
     field_manager: Annotated[
         str | None,
         typer.Option(
-            help="Apply as this field manager. Default: as whoever applied the object last.",
+            help="Field manager to apply as. Default: the one that last applied each object.",
         ),
     ] = None,
     agents: options.Agents = options.AGENTS,
@@ -102,7 +102,7 @@ def _summary(rows: list[Any]) -> str:
         "create": "to create",
         "change": "to change",
         "prune": "to prune",
-        "recreate": "to delete first",
+        "recreate": "to delete and recreate",
         "refused": "refused",
     }
     said = [

@@ -21,7 +21,7 @@ def command(
         bool,
         typer.Option(
             "--admission",
-            help="Print ValidatingAdmissionPolicies for the cluster instead, and read no spec.",
+            help="Print ValidatingAdmissionPolicies for the cluster instead, without reading specs.",
         ),
     ] = False,
     form: options.Form = Format.TEXT,
@@ -71,8 +71,8 @@ def _text(weakened: list[policies.Weakening]) -> str:
     lines = []
     for item in policies.POLICIES:
         codes = f" ({', '.join(item.codes)})" if item.codes else ""
-        lines += [f"{item.name}: {item.says}", f"  {item.kept}{codes}; after {item.source}"]
-    lines += ["", f"{len(weakened)} weakened:" if weakened else "nothing is weakened"]
+        lines += [f"{item.name}: {item.says}", f"  {item.kept}{codes}; source: {item.source}"]
+    lines += ["", f"{len(weakened)} weakened:" if weakened else "nothing weakened"]
     for use in weakened:
         lines += [f"{use.file}:{use.line}: {use.path}", f"  {use.says}"]
     return "\n".join(lines)

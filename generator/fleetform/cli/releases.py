@@ -25,7 +25,7 @@ def command(
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder in which charts/values/ENV was rendered.")
+        Path, typer.Option("--out", "-o", help="Folder that charts/values/ENV was rendered into.")
     ] = Path(),
     form: options.Form = Format.TEXT,
 ) -> None:

@@ -23,7 +23,7 @@ def command(
         typer.Option(
             "--target",
             "-t",
-            help="What to write; may be given more than once. Default: the environment's `targets`.",
+            help="Target to write; may be repeated. Default: the environment's `targets`.",
             show_default=False,
         ),
     ] = None,
@@ -31,17 +31,17 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", help="Folder in which each target has its own folder."),
+        typer.Option("--out", "-o", help="Output folder; each target gets its own folder in it."),
     ] = Path(),
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Write nothing; print what differs and leave with 3 when something does.",
+            help="Write nothing; print differences, and exit with 3 if there are any.",
         ),
     ] = False,
     show_diff: Annotated[
-        bool, typer.Option("--diff", help="Print what changes, as a unified diff, while writing.")
+        bool, typer.Option("--diff", help="Print a unified diff of the changes while writing.")
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:

@@ -55,8 +55,8 @@ def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
         folder = registry.folder(name, env)
         if folder not in rendered and (out / folder / RECORD).is_file():
             echo(
-                f"warning: {(out / folder).as_posix()} is of a target that `{env}` no longer has\n"
-                f"  hint: delete the folder, or put `{name}` back among its targets",
+                f"warning: {(out / folder).as_posix()} belongs to a target that `{env}` no longer has\n"
+                f"  hint: delete the folder, or add `{name}` to its targets again",
                 err=True,
             )
 

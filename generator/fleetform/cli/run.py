@@ -16,7 +16,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="`scripted` answers by rule: no key, no network. Default: the spec's model.",
+        help="`scripted` answers by fixed rules, without key or network. Default: the spec's model.",
         show_default=False,
     ),
 ]
@@ -24,7 +24,7 @@ Memory = Annotated[
     str | None,
     typer.Option(
         "--memory",
-        help="`in-memory` in place of the spec's store; implied by --model scripted.",
+        help="`in-memory` instead of the spec's store; implied by --model scripted.",
         show_default=False,
     ),
 ]
@@ -46,7 +46,7 @@ def command(
     memory: Memory = None,
     env_file: EnvFile = None,
     keep_auth: Annotated[
-        bool, typer.Option("--keep-auth", help="Ask callers for what the spec asks them for.")
+        bool, typer.Option("--keep-auth", help="Authenticate callers as the spec says.")
     ] = False,
     keep_tracing: Annotated[
         bool, typer.Option("--keep-tracing", help="Export traces as the spec says.")
@@ -96,7 +96,7 @@ def check(model: str | None, memory: str | None) -> None:
         ("--memory", memory, laptop.IN_MEMORY),
     ):
         if value not in (None, known):
-            typer.echo(f"error: {option} is `{known}` or left out, not `{value}`", err=True)
+            typer.echo(f"error: {option} must be `{known}` or omitted, not `{value}`", err=True)
             raise typer.Exit(USAGE)
 
 

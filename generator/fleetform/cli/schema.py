@@ -17,7 +17,7 @@ def command(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="Kind, such as Agent; `any` is the schema for files with several kinds.",
+            help="Kind, such as Agent; `any` prints the schema for files with several kinds.",
             show_default=False,
         ),
     ] = None,

@@ -19,14 +19,12 @@ def command(
     env: options.Env = "dev",
     env_file: Annotated[
         Path | None,
-        typer.Option(
-            "--env-file", help="File with NAME=VALUE lines. Default: .env, if it is there."
-        ),
+        typer.Option("--env-file", help="File with NAME=VALUE lines. Default: .env, if it exists."),
     ] = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder in which `compose/` is.")
+        Path, typer.Option("--out", "-o", help="Folder that contains `compose/`.")
     ] = Path(),
 ) -> None:
     """Write the secrets that a Compose environment needs, as files that Git ignores.
@@ -55,10 +53,10 @@ def command(
         _leave([str(error)], error.hint)
     files, missing = secrets.collect(found.builds["compose"], values, folder)
     if missing:
-        _leave([*missing], "in the environment or in .env; nothing was written")
+        _leave([*missing], "set them in the environment or in .env; nothing was written")
     changed = secrets.write(folder, files)
     typer.echo(
-        f"{(folder / 'secrets').as_posix()}: {changed} written, {len(files) - changed} as they were",
+        f"{(folder / 'secrets').as_posix()}: {changed} written, {len(files) - changed} unchanged",
         err=True,
     )
 

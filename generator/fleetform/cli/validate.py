@@ -17,16 +17,14 @@ from fleetform.problems import Problem, errors
 def command(
     paths: Annotated[
         list[Path],
-        typer.Argument(
-            help="Files or folders of specs, environments among them.", show_default=False
-        ),
+        typer.Argument(help="Files or folders of specs and environments.", show_default=False),
     ],
     env: Annotated[
         str | None,
         typer.Option(
             "--env",
             "-e",
-            help="Judge references and capabilities in this environment as well.",
+            help="Also check references and capabilities in this environment.",
             show_default=False,
         ),
     ] = None,

@@ -77,7 +77,7 @@ def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
             tree,
             (),
             "not-a-spec",
-            f"the document has no `{missing}`: it is not a spec",
+            f"the document has no `{missing}`, so it is not a spec",
             hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here",
         )
     if api == OWN_API or api in DIALECTS:
@@ -97,7 +97,7 @@ def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
             ("kind",),
             "foreign-object",
             f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec",
-            hint=f"Fleetform emits its like: {emitted[kind]}; keep other objects in another folder",
+            hint=f"Fleetform renders this kind itself: {emitted[kind]}; keep other objects in another folder",
         )
     return problem_at(
         tree,

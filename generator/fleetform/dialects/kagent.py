@@ -57,7 +57,7 @@ def translate(kind: str, tree: Map) -> tuple[Map | None, list[Problem]]:
         rewrite.say(
             ("kind",),
             "status-only",
-            "this WorkflowRun has no spec: it shows a status and is ignored",
+            "this WorkflowRun has only a status and no spec, and is ignored",
             "delete it, or give it a spec",
         )
         return None, rewrite.problems
@@ -119,8 +119,8 @@ def _app_label(rewrite: _Rewrite) -> None:
             rewrite.say(
                 ("metadata", "labels", "app"),
                 "app-label",
-                f"the label `app: {labels['app']}` is left out: pods carry `app: {name}`, by which people select them",
-                "name a label of your own, such as `team`",
+                f"the label `app: {labels['app']}` is dropped: pods are labelled `app: {name}` for selection",
+                "use a label of another name, such as `team`",
             )
         del labels["app"], labels.marks["app"]
 
@@ -181,7 +181,7 @@ def _metrics(rewrite: _Rewrite, spec: Map) -> None:
             rewrite.say(
                 ("spec", "scaling", "metrics", number),
                 "metric-not-exported",
-                "nothing exports `agent_requests_per_second`",
+                "no component exports the metric `agent_requests_per_second`",
                 "add a prometheus-adapter rule: sum(rate(agent_request_total[2m])) by (namespace, pod)",
             )
 
@@ -197,7 +197,7 @@ def _triggers(rewrite: _Rewrite, spec: Map) -> None:
             rewrite.say(
                 ("spec", "scaling", "keda", "triggers", number, "metadata", "metricName"),
                 "dead-field",
-                "KEDA has ignored `metricName` since 2.12: it is left out",
+                "KEDA has ignored `metricName` since 2.12: it is dropped",
                 "remove it",
             )
 
@@ -248,8 +248,8 @@ def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: Path) -> bool:
     rewrite.say(
         (*path, "name"),
         "env-translated",
-        f"`{name}` becomes `observability.{'.'.join(target)}`: the runtime reads its configuration, not its environment",
-        "`fleetform migrate` writes it so",
+        f"`{name}` becomes `observability.{'.'.join(target)}`: the runtime is configured by agent.json, not by variables",
+        "`fleetform migrate` rewrites it that way",
         key=False,
     )
     return True

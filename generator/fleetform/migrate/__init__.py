@@ -99,7 +99,7 @@ def _beyond_us(file: str) -> Problem:
     return Problem(
         "error",
         "not-migrated",
-        "the file is written in a way that cannot be rewritten without changing what it says",
+        "the file cannot be rewritten without changing its meaning",
         file,
-        hint="write it more plainly (no anchors, no `? ` keys, `|` in place of `|+`) and try again",
+        hint="simplify it (no anchors, no `? ` keys, `|` instead of `|+`) and try again",
     )

@@ -57,8 +57,8 @@ def image(
             owner.problem(
                 path,
                 "image-not-pinned",
-                f"the image `{given.repository}` has neither tag nor digest",
-                hint=f"set them, or the environment's `images.pins.{given.repository}`",
+                f"the image `{given.repository}` has neither a tag nor a digest",
+                hint=f"set one, or the environment's `images.pins.{given.repository}`",
                 key=True,
             )
         )
@@ -67,8 +67,8 @@ def image(
             owner.problem(
                 path,
                 "image-latest",
-                f"the image `{given.repository}` has the tag `latest`: what runs would change by itself",
-                hint="name a version or a digest",
+                f"the image `{given.repository}` has the tag `latest`: what runs could change at any time",
+                hint="use a version or a digest",
                 key=True,
             )
         )

@@ -205,8 +205,8 @@ def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[P
         yield draft.resolved.problem(
             (*path, "host"),
             "contradiction",
-            "a caller cannot be named by its host",
-            hint="name its agent, namespace or cidr",
+            "a caller cannot be identified by its host",
+            hint="use its agent, namespace or cidr",
             key=True,
         )
         return
@@ -228,13 +228,13 @@ def _named(
     """Return whom a peer names, None when it is nobody."""
     named = [name for name in ("agent", "namespace", "host", "cidr") if getattr(peer, name)]
     if len(named) != 1:
-        words = " and ".join(f"`{name}`" for name in named) or "nobody"
+        words = " and ".join(f"`{name}`" for name in named) or "none of them"
         said.append(
             owner.problem(
                 path,
                 "bad-peer",
-                f"the peer names {words}",
-                hint="say one of agent, namespace, host or cidr",
+                f"the peer sets {words}",
+                hint="set exactly one of agent, namespace, host or cidr",
                 key=True,
             )
         )
@@ -249,7 +249,7 @@ def _named(
                 place,
                 "bad-peer",
                 f"{found.kind} `{found.name}` does not run in this fleet",
-                hint="name its `host`",
+                hint="use its `host`",
             )
         )
         return None

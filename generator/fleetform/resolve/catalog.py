@@ -61,7 +61,7 @@ def build(
                     ("metadata", "name"),
                     "duplicate-name",
                     f"{document.kind} `{'/'.join(filter(None, key))}` is defined twice",
-                    hint=f"the first stands in {first.file}:{first.line}; rename or remove one",
+                    hint=f"the first one is in {first.file}:{first.line}; rename or remove one",
                 )
             )
         else:
@@ -93,9 +93,9 @@ def unknown(
         }
     )
     noun = " or ".join(kinds)
-    hint = did_you_mean(name, known, noun=f"known in `{namespace}`")
+    hint = did_you_mean(name, known, noun=f"available in `{namespace}`")
     if elsewhere:
-        hint = f"there is one in namespace `{elsewhere[0]}`; references stay in their namespace"
+        hint = f"there is one in namespace `{elsewhere[0]}`, but references do not cross namespaces"
     return problem_at(
         tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint
     )

@@ -52,7 +52,7 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
                         ("spec", "extends"),
                         "environment-cycle",
                         f"environments extend each other: {trail} → {base}",
-                        hint="break the circle",
+                        hint="break the cycle",
                     )
                 ]
             )
@@ -88,8 +88,8 @@ def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) ->
             found[1].tree,
             ("spec", "extends"),
             "second-base",
-            f"`kustomize/base` would be that of `{own.name}` and of `{root.name}`, which `{document.name}` builds on",
-            hint="let both build on one abstract environment, or take `kustomize` out of the targets of one",
+            f"`kustomize/base` would belong to both `{own.name}` and `{root.name}`, which `{document.name}` extends",
+            hint="let both extend the same abstract environment, or remove `kustomize` from the targets of one",
         )
         return
 

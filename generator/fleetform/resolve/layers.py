@@ -99,7 +99,7 @@ def _extend(
                     path,
                     "template-cycle",
                     f"`{name}` extends itself: {chain}",
-                    hint="break the circle",
+                    hint="break the cycle",
                 )
             )
             continue
@@ -117,8 +117,8 @@ def too_deep(tree: Map, path: Path, what: str) -> Problem:
         tree,
         path,
         "extends-too-deep",
-        f"this leads to more than {DEEPEST} {what} in a row, or {MOST} in all",
-        hint="extend fewer: nobody can see any more what holds",
+        f"the chain is longer than {DEEPEST} {what}, or {MOST} in total",
+        hint="extend fewer",
     )
 
 

@@ -132,7 +132,7 @@ def _effective(
                 path,
                 "no-model",
                 f"the model has no `{missing}`",
-                hint=f"add `{missing}:`, or extend what has it",
+                hint=f"add `{missing}:`, or extend a spec that has it",
                 key=True,
             )
         )

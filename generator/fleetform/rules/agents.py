@@ -34,14 +34,14 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             ("spec",),
             "no-prompt",
             "the agent has no `systemPrompt`",
-            hint="write one, or name in `extends` the template or agent that has it",
+            hint="write one, or extend a template or agent that has one",
             key=True,
         )
     if spec.auth is None:
         yield agent.problem(
             ("spec",),
             "no-auth",
-            "nobody has decided how callers sign in",
+            "no decision on how callers authenticate",
             hint="set `auth.type` (apiKey, oidc, or none) in the spec, a template or the environment's defaults",
             key=True,
         )
@@ -62,7 +62,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         yield agent.problem(
             ("spec", "observability", "metrics", "path"),
             "wrong-path",
-            f"the generic runtime serves its metrics at {METRICS_PATH}: Prometheus would find nothing here",
+            f"the generic runtime serves its metrics at {METRICS_PATH}: Prometheus would find nothing at this path",
             hint="remove `path`",
         )
     yield from _tracing(fleet, agent)
@@ -90,7 +90,7 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
                 path,
                 "missing-field",
                 f"`{name}` is missing",
-                hint=f"add `{name}:`, as the type says",
+                hint=f"add `{name}:`, which this type requires",
                 key=True,
             )
         if auth.type != kind and value is not None:
@@ -106,7 +106,7 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
         yield agent.problem(
             (*path, "type"),
             "open-to-all",
-            "the agent is exposed outside the cluster and lets everybody in",
+            "the agent is exposed outside the cluster without authentication",
             hint="set `auth.type` to apiKey or oidc",
             severity="warning",
         )
@@ -123,7 +123,7 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
         yield agent.problem(
             path,
             "memory-not-shared",
-            f"{most} replicas cannot share {kind} memory: a conversation would be lost when the next pod answers",
+            f"{most} replicas cannot share {kind} memory: a conversation would be lost when another pod answers",
             hint=f"use a {' or '.join(sorted(SHARED_STORES, reverse=True))} MemoryStore, or one replica",
             key=True,
         )
@@ -141,7 +141,7 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
         yield agent.problem(
             ("spec", "memory"),
             "no-volume",
-            f"nothing is mounted at `{folder}`, where the conversations would be written",
+            f"nothing is mounted at `{folder}`, where conversations are written",
             hint="add a volume with that `mountPath`, such as a `claim`",
             key=True,
         )
@@ -159,7 +159,7 @@ def _sign_in(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
         yield agent.problem(
             ("spec", "tools", number, "name"),
             "no-sign-in",
-            f"the agent `{other.name}` asks its callers to sign in, and nothing says how",
+            f"the agent `{other.name}` requires authentication, and this tool has none",
             hint="add `authentication:` to this tool, with a Secret of this namespace",
         )
 
@@ -174,7 +174,7 @@ def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
             yield agent.problem(
                 ("spec", "models", number),
                 "duplicate-name",
-                f"the model `{name}` is listed already",
+                f"the model `{name}` is already listed",
                 hint="remove it: `modelConfig` is always one of them",
             )
         seen.add(name)
@@ -189,7 +189,7 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
         yield agent.problem(
             path,
             "no-endpoint",
-            "tracing is on and has no `endpoint`",
+            "tracing is on but has no `endpoint`",
             hint="set it, or the environment's `monitoring.otlpEndpoint`",
             key=True,
         )
@@ -206,7 +206,7 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
             yield agent.problem(
                 path,
                 "no-langfuse-keys",
-                f"Langfuse refuses traces without keys: {', '.join(missing)} missing",
+                f"Langfuse rejects traces without keys: {', '.join(missing)} missing",
                 hint="add them under `observability.tracing`, each a Secret's name and key",
                 severity="warning",
                 key=True,
@@ -221,8 +221,8 @@ def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             yield agent.problem(
                 ("spec", "tools", number, "name"),
                 "not-served",
-                f"the runtime does not serve {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
-                hint="offer it as an MCPServer or an api Tool meanwhile",
+                f"the runtime does not support {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
+                hint="use an MCPServer or an api Tool for now",
                 severity="warning",
             )
 

@@ -40,7 +40,7 @@ _SECRET_HEADERS = frozenset(
 _TELLING = frozenset({"value", "headers", "args", "command"})
 """Keys below which a text may be a credential because of what stands beside or above it."""
 CODE = "plaintext-credential"
-_HINT = "put it in a Secret and refer to it; then change it, since it has been in a file"
+_HINT = "put it in a Secret and refer to it, then rotate it, since it was in a file"
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -71,9 +71,9 @@ def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
         if isinstance(value, str) and value:
             kind = _kind(tree, path, value)
             if kind:
-                yield path, f"this looks like {kind} in clear text (value not shown)"
+                yield path, f"this looks like {kind} in plain text (value not shown)"
         if isinstance(path[-1], str) and (kind := leaks.kind_of(path[-1])):
-            yield path, f"the key looks like {kind} in clear text (not shown)"
+            yield path, f"the key looks like {kind} in plain text (not shown)"
 
 
 def _is_clean(tree: Map) -> bool:

@@ -28,8 +28,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield agent.problem(
             ("spec", "tools", number, "name"),
             "agent-cycle",
-            f"agents use each other in a circle: {trail}",
-            hint="break the circle: a run would never end",
+            f"agents use each other in a cycle: {trail}",
+            hint="break the cycle: a run would never end",
         )
 
 

@@ -75,7 +75,7 @@ def _lost(
     missing = lost(root, [value for _, value in local]) if local else ()
     for steps, value in local:
         if value in missing:
-            message = f"`{value[:80]}` leads to no schema"
+            message = f"`{value[:80]}` does not resolve to a schema"
             yield tool.problem(_below(path, steps), "lost-ref", message, hint=hint)
 
 
@@ -107,13 +107,13 @@ def _remote(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Ite
         elif steps[-1] == "$schema" and value.rstrip("#") != DIALECT:
             hint = f"leave `$schema` out: it is {DIALECT}"
         elif steps[-1] == "$id":
-            hint = "leave `$id` out: nobody will look for the schema there"
+            hint = "leave `$id` out: the schema is not looked up there"
         else:
             continue
         yield tool.problem(
             _below(path, steps),
             "remote-ref",
-            f"`{value[:80]}` leads out of the schema, and nobody will follow it",
+            f"`{value[:80]}` refers outside the schema, and is not followed",
             hint=hint,
         )
 

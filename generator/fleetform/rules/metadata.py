@@ -61,15 +61,15 @@ def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
                 yield resolved.problem(
                     (*path, key),
                     "leading-tab",
-                    "the text has several lines and starts with a tab: Kustomize cannot read it",
-                    hint="start the first line with something else",
+                    "the text has several lines and starts with a tab, which Kustomize cannot read",
+                    hint="start the first line with another character",
                 )
             if _SCALAR_KEY.match(key):
                 yield resolved.problem(
                     (*path, key),
                     "scalar-key",
-                    f"the key `{key}` looks like a scalar: Kustomize loses it",
-                    hint="use a key with a letter and a dash or a domain",
+                    f"the key `{key}` looks like a YAML scalar, so Kustomize would drop it",
+                    hint="use a key with a domain, or with letters and a dash",
                     key=True,
                 )
             elif is_labels:
@@ -82,7 +82,7 @@ def _reserved(tree: Map, path: Path, key: str) -> Iterator[Problem]:
             tree,
             (*path, key),
             "reserved-label",
-            f"the label `{key}` is Fleetform's own",
+            f"the label `{key}` is set by Fleetform",
             hint="choose another key, such as `example.com/tier`",
             key=True,
         )
@@ -110,7 +110,7 @@ def _one_name(fleet: Fleet) -> Iterator[Problem]:
                     ("metadata", "name"),
                     "name-too-long",
                     f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}",
-                    hint="its pods carry the name and a hash in a label of 63: choose a shorter name",
+                    hint="choose a shorter name: its pods have the name plus a hash in a label of at most 63 characters",
                 )
             first = seen.setdefault(resolved.key, resolved)
             if first is not resolved:
@@ -118,7 +118,7 @@ def _one_name(fleet: Fleet) -> Iterator[Problem]:
                     ("metadata", "name"),
                     "duplicate-name",
                     f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload",
-                    hint=f"the first stands in {first.file}: rename one",
+                    hint=f"the first one is in {first.file}: rename one",
                 )
             if resolved.name[0].isdigit():
                 yield resolved.problem(

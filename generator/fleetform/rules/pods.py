@@ -122,7 +122,7 @@ def _twice(
             yield resolved.problem(
                 path,
                 "duplicate-name",
-                f"`{name}` stands twice among the {what} of the {resolved.kind}",
+                f"`{name}` occurs twice in the {what} of the {resolved.kind}",
                 hint="rename or remove one",
             )
         seen.add(name)
@@ -145,7 +145,7 @@ def _variable(resolved: Resolved[Any], path: Path, variable: Any) -> Iterator[Pr
             path,
             "variable-source",
             f"the variable `{variable.name}` has {count or 'no'} source{'s' if count > 1 else ''}",
-            hint="give it one of value, secretKeyRef, configMapKeyRef, fieldRef",
+            hint="set exactly one of value, secretKeyRef, configMapKeyRef, fieldRef",
             key=True,
         )
 

@@ -33,10 +33,10 @@ def fault(pattern: str) -> tuple[str, str] | None:
         return f"the pattern has {len(pattern)} characters", f"at most {LONGEST} characters"
     bare = _LITERAL.sub("", pattern)
     if _BACKTRACKING.search(bare):
-        reason = "the pattern uses look-around or back-references, which can run for ever"
-        return reason, "stay with RE2's syntax"
+        reason = "the pattern uses lookaround or backreferences, which can take exponential time"
+        return reason, "use RE2 syntax"
     if _FLAGS.search(bare):
-        return "the pattern has a flag that RE2 does not know", "use `i`, `m` and `s` alone"
+        return "the pattern has a flag that RE2 does not support", "use only `i`, `m` and `s`"
     if any(
         len(n) > 4 or int(n or 0) > MAX_REPEAT for found in _REPEAT.findall(bare) for n in found
     ):
@@ -51,13 +51,13 @@ def _uncompiled(pattern: str) -> tuple[str, str] | None:
             re.compile(pattern)
     except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         reason = f"the pattern is not a regular expression: {str(error)[:80]}"
-        return reason, "mend it at that place"
+        return reason, "fix it at that position"
     options = jsonschema_rs.RegexOptions(size_limit=SIZE_LIMIT)
     try:
         jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=options)
     except (jsonschema_rs.ValidationError, ValueError):
         return (
-            "the pattern is too large, or not one to RE2",
-            "make it simpler: stay with RE2's syntax",
+            "the pattern is too large or not valid for RE2",
+            "simplify it, and use RE2 syntax",
         )
     return None

@@ -33,6 +33,6 @@ def _resources(resolved: Resolved[Workload]) -> Iterator[Problem]:
             yield resolved.problem(
                 path,
                 "request-above-limit",
-                f"the request {low} is more than the limit {high}",
-                hint="lower the one or raise the other",
+                f"the request {low} is greater than the limit {high}",
+                hint="lower one or raise the other",
             )

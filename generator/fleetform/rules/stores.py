@@ -46,8 +46,8 @@ def _unserved(owner: Resolved[Any], path: Path, words: str) -> Problem:
     return owner.problem(
         path,
         "not-served",
-        f"the runtime does not serve {words} yet: left out of agent.json",
-        hint="nothing to do: it takes effect once the runtime serves it",
+        f"the runtime does not support {words} yet: left out of agent.json",
+        hint="nothing to do: it takes effect once the runtime supports it",
         severity="warning",
         key=True,
     )
@@ -82,7 +82,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
         yield store.problem(
             ("spec", spec.type, "tls"),
             "contradiction",
-            f"the provisioned {name} speaks no TLS",
+            f"the provisioned {name} does not support TLS",
             hint=f"set `{spec.type}.tls: null` in the patch that provisions it",
             key=True,
         )

@@ -59,7 +59,7 @@ def _askable(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             yield agent.problem(
                 ("spec", "tools", number, "name"),
                 "no-port",
-                f"the agent `{other.name}` has no port at which it could be asked",
+                f"the agent `{other.name}` has no port to call it on",
                 hint="add `ports` to its container",
             )
 
@@ -80,7 +80,7 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
             ("spec",),
             "missing-field",
             f"`{spec.type}` is missing",
-            hint=f"add `{spec.type}:`, as the type says",
+            hint=f"add `{spec.type}:`, which this type requires",
             key=True,
         )
     yield from parameters(tool, "parameters", spec.parameters)
@@ -103,7 +103,7 @@ def parameters(
             yield tool.problem(
                 (*path, "name"),
                 "duplicate-name",
-                f"two {'inputs' if field == 'input' else 'parameters'} are called `{item.name}`",
+                f"two {'inputs' if field == 'input' else 'parameters'} are named `{item.name}`",
                 hint="rename or remove one",
             )
         seen.add(item.name)
@@ -148,7 +148,7 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
             yield tool.problem(
                 ("spec", "api", "endpoint"),
                 "unknown-parameter",
-                f"`{{{hole}}}` is no parameter of the tool",
+                f"`{{{hole}}}` is not a parameter of the tool",
                 hint=did_you_mean(hole, names, noun="parameters"),
             )
     for number, item in enumerate(parameters):
@@ -157,22 +157,22 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
             yield tool.problem(
                 place,
                 "contradiction",
-                f"`{{{item.name}}}` does not stand in the endpoint's path",
+                f"`{{{item.name}}}` is not in the endpoint's path",
                 hint="add it to the path, or send it elsewhere",
             )
         if item.location not in (None, "path") and item.name in holes:
             yield tool.problem(
                 place,
                 "contradiction",
-                f"`{{{item.name}}}` stands in the endpoint's path",
-                hint="say `in: path`",
+                f"`{{{item.name}}}` is in the endpoint's path",
+                hint="set `in: path`",
             )
         if item.name in holes and not item.required and item.default is None:
             yield tool.problem(
                 ("spec", "parameters", number),
                 "optional-in-path",
                 f"`{item.name}` is part of the path and may be absent",
-                hint="say `required: true`, or give a default",
+                hint="set `required: true`, or a default",
                 key=True,
             )
     if api.retries and api.method in ("POST", "PATCH") and not api.idempotency_key:
@@ -180,7 +180,7 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
             ("spec", "api", "retries"),
             "unsafe-retry",
             f"{api.method} is never retried without an Idempotency-Key",
-            hint="remove `retries`, or let `idempotencyKey` be true",
+            hint="remove `retries`, or set `idempotencyKey: true`",
             severity="warning",
         )
     yield from authentication(tool, ("spec", "api", "authentication"), api.authentication)
@@ -211,7 +211,7 @@ def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Prob
                 path,
                 "missing-field",
                 f"`{field}` is missing",
-                hint=f"add `{field}:`, as the type says",
+                hint=f"add `{field}:`, which this type requires",
                 key=True,
             )
 
@@ -242,7 +242,7 @@ def _server(server: Resolved[McpServerSpec]) -> Iterator[Problem]:
             ("spec",),
             "missing-field",
             "`url` or `container` is missing",
-            hint="say where the server is, or which image to deploy",
+            hint="set the URL of the server, or the image to deploy",
             key=True,
         )
     if spec.url is not None and spec.container is not None:

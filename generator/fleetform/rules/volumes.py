@@ -43,15 +43,15 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     yield resolved.problem(
                         (*path, "claim"),
                         "claim-clash",
-                        f"the claim `{volume.name}` is another one in {first[0].kind} `{first[0].name}`",
-                        hint="agents that name the same volume share it: make both the same, or rename one",
+                        f"the claim `{volume.name}` differs from the one in {first[0].kind} `{first[0].name}`",
+                        hint="workloads that name the same volume share it: make them equal, or rename one",
                         key=True,
                     )
                 elif first[0] is not resolved and volume.claim.access_mode in ONE_NODE:
                     yield resolved.problem(
                         (*path, "claim", "accessMode"),
                         "single-writer",
-                        f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, and only one node may write it",
+                        f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, but only one node can mount it for writing",
                         hint="set `accessMode: ReadWriteMany`, or rename one of the volumes",
                     )
 
@@ -74,7 +74,7 @@ def _source(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Proble
         yield resolved.problem(
             (*path, "name"),
             "reserved-name",
-            f"the volume name `{volume.name}` is Fleetform's own",
+            f"the volume name `{volume.name}` is used by Fleetform",
             hint="choose another name",
         )
 
@@ -85,8 +85,8 @@ def _volume(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Proble
         yield resolved.problem(
             (*path, "subPath"),
             "bad-path",
-            f"`{volume.sub_path}` leads out of the volume",
-            hint="name a folder inside it",
+            f"`{volume.sub_path}` leads outside the volume",
+            hint="use a folder inside it",
         )
     yield from _place(resolved, (*path, "mountPath"), volume.mount_path)
 
@@ -96,5 +96,5 @@ def _place(resolved: Resolved[Any], path: Path, mount: str, allowed: str = "") -
     taken = any(f"{mount.rstrip('/')}/".startswith(f"{place}/") for place in places)
     if taken or mount.rstrip("/") in ("", "/dev"):
         yield resolved.problem(
-            path, "reserved-path", f"`{mount}` is taken", hint="mount it somewhere else"
+            path, "reserved-path", f"`{mount}` is already in use", hint="mount it somewhere else"
         )

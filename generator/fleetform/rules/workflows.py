@@ -57,7 +57,7 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
                 workflow.problem(
                     (*path, "name"),
                     "duplicate-name",
-                    f"two steps are called `{step.name}`",
+                    f"two steps are named `{step.name}`",
                     hint="rename one",
                 )
             )
@@ -81,15 +81,15 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
             ("spec", "errorHandling"),
             "missing-field",
             "`notificationChannel` is missing",
-            hint="say whom to notify, or drop `onWorkflowFailure: notify`",
+            hint="set it, or remove `onWorkflowFailure: notify`",
             key=True,
         )
     if handling.max_retries and handling.on_step_failure != "retry":
         yield workflow.problem(
             ("spec", "errorHandling", "maxRetries"),
             "not-used",
-            f"`maxRetries` is not used: a failed step is `{handling.on_step_failure}`",
-            hint="say `onStepFailure: retry`",
+            f"`maxRetries` has no effect: `onStepFailure` is `{handling.on_step_failure}`",
+            hint="set `onStepFailure: retry`",
             severity="warning",
             key=True,
         )
@@ -103,7 +103,7 @@ def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
             ("spec", "steps", first, "dependsOn"),
             "step-cycle",
             f"steps wait for each other: {' → '.join([*circle, circle[0]])}",
-            hint="break the circle",
+            hint="break the cycle",
             key=True,
         )
 
@@ -184,14 +184,14 @@ def _hole(
             yield workflow.problem(
                 path,
                 "not-done-yet",
-                f"the step `{name}` may not be done yet",
+                f"the step `{name}` may not have finished yet",
                 hint=f"add `{name}` to `dependsOn`",
             )
     else:
         yield workflow.problem(
             path,
             "bad-expression",
-            f"`{expression[:80]}` leads nowhere",
+            f"`{expression[:80]}` does not refer to anything",
             hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`",
         )
 
@@ -238,8 +238,8 @@ def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
             yield run.problem(
                 ("spec", "input", name),
                 "bad-input",
-                f"{_shown(value)} breaks the rules of the workflow's input `{name}`",
-                hint=f"it has {', '.join(f'`{rule}`' for rule in _broken(known[name], value))}",
+                f"{_shown(value)} violates the constraints of the workflow's input `{name}`",
+                hint=f"allowed: {', '.join(f'`{rule}`' for rule in _broken(known[name], value))}",
             )
     for name, item in known.items():
         if item.required and item.default is None and name not in run.spec.input:

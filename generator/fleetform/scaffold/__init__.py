@@ -77,7 +77,7 @@ def write(folder: Path, found: dict[str, str]) -> None:
         raise SpecError([_exists(folder / obstacle.path)]) from None
     except OSError as error:
         message = f"the file cannot be written: {error.strerror or error}"
-        hint = "check space and permissions, remove what was written, and run it again"
+        hint = "check space and permissions, remove what was written, and try again"
         place = str(folder / at)
         raise SpecError([Problem("error", "not-written", message, place, hint=hint)]) from None
 
@@ -94,5 +94,5 @@ def _in_the_way(folder: Path, path: str) -> list[Problem]:
 
 
 def _exists(place: Path) -> Problem:
-    hint = "move it away, or choose another folder: nothing was written"
-    return Problem("error", "exists", "is there already", str(place), hint=hint)
+    hint = "move it, or choose another folder; nothing was written"
+    return Problem("error", "exists", "already exists", str(place), hint=hint)

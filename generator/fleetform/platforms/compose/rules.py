@@ -28,24 +28,24 @@ MANY_NETWORKS = 25
 LATER = "nothing to do: it takes effect in a cluster"
 
 IN_A_CLUSTER: dict[tuple[str, ...], str] = {
-    ("serviceAccount",): "there are no ServiceAccounts",
-    ("objectPatches",): "there are no Kubernetes objects",
-    ("resources", "requests", "ephemeral-storage"): "Docker bounds no disk space",
-    ("resources", "limits", "ephemeral-storage"): "Docker bounds no disk space",
-    ("network", "allowFrom"): "only agents of the fleet reach it, and whoever is on this machine",
+    ("serviceAccount",): "Compose has no ServiceAccounts",
+    ("objectPatches",): "Compose has no Kubernetes objects",
+    ("resources", "requests", "ephemeral-storage"): "Docker does not limit disk space",
+    ("resources", "limits", "ephemeral-storage"): "Docker does not limit disk space",
+    ("network", "allowFrom"): "only agents of the fleet and this machine can reach it",
     (
         "network",
         "allowTo",
-    ): "networks know no ports and no ranges: it leaves the machine, or does not",
+    ): "networks do not distinguish ports or address ranges",
 }
 """Fields of a workload that have no effect here, and why; each gets a note."""
 SERVED = frozenset(("sidecars", "initContainers", "volumes", "runAsUser", "writableRootFilesystem"))
 """Fields of `podTemplate` that Compose has something for; all others are for a cluster."""
 ENVIRONMENT: dict[tuple[str, ...], str] = {
-    ("tenants",): "there are no quotas",
-    ("objectPatches",): "there are no Kubernetes objects",
-    ("gitops",): "nobody but `docker compose` applies it",
-    ("images", "pullSecrets"): "`docker login` signs in",
+    ("tenants",): "Compose has no quotas",
+    ("objectPatches",): "Compose has no Kubernetes objects",
+    ("gitops",): "only `docker compose` applies it",
+    ("images", "pullSecrets"): "use `docker login` instead",
 }
 """Fields of an environment that is rendered for nothing but Compose."""
 
@@ -82,21 +82,21 @@ def _scaling(workload: Workload) -> Iterator[Problem]:
             workload,
             path,
             f"Compose has no KEDA: {run}",
-            "nothing to do, or set `scaling.minReplicas` to what one machine should run",
+            "nothing to do, or set `scaling.minReplicas` to the number of instances you want",
         )
     elif scale.most > scale.least:
         yield _said(
             workload,
             path,
-            f"nothing scales on Compose: {run}",
-            "nothing to do, or set `scaling.minReplicas` to what one machine should run",
+            f"Compose does not scale: {run}",
+            "nothing to do, or set `scaling.minReplicas` to the number of instances you want",
             "note",
         )
     if workload.shape is Shape.STATEFUL and runs > 1:
         yield _said(
             workload,
             ("spec", "stateful"),
-            f"on Compose all {runs} instances of `{workload.name}` would share one volume and one name",
+            f"in Compose all {runs} instances of `{workload.name}` would share one volume and one name",
             "set `scaling.minReplicas` to 1 in this environment",
             "error",
         )
@@ -109,22 +109,22 @@ def _cluster(workload: Workload) -> Iterator[Problem]:
         yield _said(
             workload,
             ("spec", "rbac"),
-            f"`{workload.name}` has no Kubernetes API on Compose, and no rights at it",
-            "mount a kubeconfig by hand, or run it in a cluster",
+            f"`{workload.name}` has no access to a Kubernetes API in Compose",
+            "mount a kubeconfig, or run it in a cluster",
         )
     if spec.identity is not None:
         yield _said(
             workload,
             ("spec", "identity"),
-            f"`{workload.name}` has no identity at a cloud on Compose",
-            "give it keys of its own as `env`, in this environment",
+            f"`{workload.name}` has no cloud identity in Compose",
+            "pass credentials as `env` in this environment",
         )
     if spec.expose is not None:
         yield _said(
             workload,
             ("spec", "expose"),
-            f"Compose has no routes: `{workload.name}` is on a port of 127.0.0.1, without host, path and TLS",
-            "nothing to do, or put a proxy before it",
+            f"Compose has no routes: `{workload.name}` is published on a port of 127.0.0.1, without host, path or TLS",
+            "nothing to do, or put a proxy in front of it",
             "note",
         )
 
@@ -138,18 +138,16 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
     root = _root(workload)
     for path, why in IN_A_CLUSTER.items():
         if at(workload.resolved.tree, (*root, *path)):
-            what = f"`{path[-1]}` has no effect on Compose: {why}"
+            what = f"`{path[-1]}` has no effect in Compose: {why}"
             yield _said(workload, (*root, *path), what, LATER, "note")
     for name, value in (at(workload.resolved.tree, (*root, "podTemplate")) or {}).items():
         if value and name not in SERVED:
-            what = f"`{name}` has no effect on Compose: it is for whoever schedules and starts pods"
+            what = f"`{name}` has no effect in Compose: it is for the scheduler and the kubelet"
             yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
     for number, extra in enumerate(workload.init):
         if extra.ports:
             place = (*root, "podTemplate", "initContainers", number, "ports")
-            what = (
-                "`ports` have no effect on Compose: nobody calls what ends before the rest starts"
-            )
+            what = "`ports` have no effect in Compose: the container ends before the others start"
             yield _said(workload, place, what, LATER, "note")
 
 
@@ -165,8 +163,8 @@ def _containers(workload: Workload) -> Iterator[Problem]:
             yield _said(
                 workload,
                 path,
-                f"`{variable.name}` asks for `{variable.value.path}`, which Compose does not know",
-                "give it a value in this environment",
+                f"`{variable.name}` refers to `{variable.value.path}`, which Compose does not support",
+                "set a value in this environment",
                 "error",
             )
 
@@ -175,8 +173,8 @@ def _missing(workload: Workload, path: Path, name: str) -> Problem:
     return _said(
         workload,
         path,
-        f"there is no ConfigMap `{name}` on Compose",
-        "say what it holds in `container.configFiles`, or remove it in this environment",
+        f"there is no ConfigMap `{name}` in Compose",
+        "put its contents into `container.configFiles`, or remove it in this environment",
         "error",
     )
 
@@ -194,8 +192,8 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
             yield _said(
                 workload,
                 path,
-                f"Docker gives a new volume the owner of its folder in the image: can user {user} write {places}?",
-                f"let the image's folder belong to {user}, or set `podTemplate.runAsUser` to its owner",
+                f"Docker gives a new volume the owner of the folder in the image: check that user {user} can write {places}",
+                f"make {user} the owner of the folder in the image, or set `podTemplate.runAsUser` to its owner",
                 "note",
             )
 
@@ -211,7 +209,7 @@ def _elsewhere(workload: Workload, traffic: Traffic, party: Address) -> Problem:
         traffic.path,
         "not-on-compose",
         f"`{party.name}.{party.namespace}` is in a cluster: `{workload.name}` cannot reach it from Compose",
-        hint="give an address outside the cluster in this environment, such as host.docker.internal, or let it provision or deploy one",
+        hint="set an address outside the cluster in this environment, such as host.docker.internal, or provision or deploy one",
         severity="warning",
         key=True,
     )
@@ -223,8 +221,8 @@ def _ports(workload: Workload) -> Iterator[Problem]:
             yield _said(
                 workload,
                 ("spec", "container", "ports"),
-                f"nothing stands before a container on Compose: port {port.service_port} of `{workload.name}` is {port.container_port}",
-                "agents are told so; where a variable or file names the port, make both the same",
+                f"Compose does not map ports between services: port {port.service_port} of `{workload.name}` is {port.container_port}",
+                "agents are configured accordingly; if a variable or file contains the port, make the two equal",
                 "note",
             )
 
@@ -236,7 +234,7 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
             fleet.environment_tree,
             ("spec", "targets"),
             "not-on-compose",
-            f"{len(callees) + 1} networks are more than Docker has addresses for by default",
+            f"{len(callees) + 1} networks are more than Docker's default address pools allow",
             hint="set `default-address-pools` in its daemon.json to smaller networks, such as /24",
             severity="warning",
         )
@@ -247,7 +245,7 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
                     fleet.environment_tree,
                     ("spec", *place),
                     "not-on-compose",
-                    f"`{place[-1]}` has no effect on Compose, and this environment has no other target: {why}",
+                    f"`{place[-1]}` has no effect in Compose, and this environment has no other target: {why}",
                     hint="remove it, or add the target that needs it",
                     severity="warning",
                     key=True,
@@ -279,8 +277,8 @@ def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
                 fleet.environment_tree,
                 path,
                 "host-port-taken",
-                f"`{first[number]}` is published at {number} already",
-                hint="give each a port of its own",
+                f"`{first[number]}` is already published at {number}",
+                hint="use a different port for each",
             )
         elif workload.scale.least > 1:
             yield problem_at(

@@ -45,14 +45,14 @@ def collect(build: Build, values: dict[str, str], folder: Path) -> Found:
             rows = {name: value(secret) for name, secret in service.variables.items()}
             for name, text in rows.items():
                 if "\n" in text:
-                    missing[f"{name} of {service.name} has several lines: a variable holds one"] = (
-                        None
-                    )
+                    missing[
+                        f"{name} of {service.name} has several lines, but a variable can hold only one"
+                    ] = None
             files[f"{service.name}.env"] = "".join(f"{n}={t}\n" for n, t in rows.items())
         for namespace, name in service.folders:
             if not (folder / SECRETS / namespace / name).is_dir():
                 place = (folder / SECRETS / namespace / name).as_posix()
-                missing[f"secret {name}: put its keys as files into {place}/"] = None
+                missing[f"secret {name}: create a file for each of its keys in {place}/"] = None
     return Found(files, tuple(missing))
 
 

@@ -69,13 +69,13 @@ def faults(rule: Rule) -> Iterator[Fault]:
 
 def _fault(path: Path, value: str) -> Fault | None:
     if "*" in value:
-        message = f"`{value}` grants what nobody has listed"
-        return Fault("rbac-wildcard", path, message, "list what is needed, each by its name")
+        message = f"`{value}` grants permissions that are not listed"
+        return Fault("rbac-wildcard", path, message, "list what is needed by name")
     if path[0] == "verbs" and value not in VERBS:
         hint = did_you_mean(value, VERBS, noun="verbs")
-        return Fault("rbac-verb", path, f"`{value}` is no verb of the Kubernetes API", hint)
+        return Fault("rbac-verb", path, f"`{value}` is not a verb of the Kubernetes API", hint)
     if path[0] == "resources" and not value:
-        hint = "name it in plural, such as `pods`"
+        hint = "use the plural, such as `pods`"
         return Fault("rbac-resource", path, "the resource has no name", hint)
     return None
 

@@ -26,25 +26,25 @@ USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
         "allow": ("a Tool is one tool", "remove it", "warning"),
         "capabilities": ("a Tool is one tool", "remove it", "warning"),
         "description": (
-            "the model is told the Tool's own",
+            "the model sees the Tool's own",
             "set the Tool's `description`",
             "warning",
         ),
         "transport": ("it is for MCP servers", "remove it", "warning"),
         "authentication": (
-            "calls sign in as the Tool says",
+            "the Tool's own authentication is used",
             "set the Tool's `api.authentication`",
             "error",
         ),
     },
     "MCPServer": {
-        "transport": ("the server's own `transport` counts", "set it at the MCPServer", "warning"),
+        "transport": ("the server's own `transport` is used", "set it in the MCPServer", "warning"),
         "description": ("the server describes its tools itself", "remove it", "warning"),
     },
     "Agent": {
-        "allow": ("an agent is asked as a whole", "restrict that agent's own `tools`", "error"),
+        "allow": ("an agent is called as a whole", "restrict that agent's own `tools`", "error"),
         "capabilities": (
-            "an agent is asked as a whole",
+            "an agent is called as a whole",
             "restrict that agent's own `tools`",
             "error",
         ),
@@ -53,7 +53,7 @@ USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
     "": {
         "namespace": (
             "hosts of `endpoint` are relative to the agent's namespace",
-            "write the namespace into `endpoint`",
+            "put the namespace into `endpoint`",
             "warning",
         ),
         "description": ("the server describes its tools itself", "remove it", "warning"),
@@ -64,7 +64,7 @@ A = {
     "Tool": "a Tool",
     "MCPServer": "an MCPServer",
     "Agent": "an Agent",
-    "": "an MCP server in place",
+    "": "an inline MCP server",
 }
 OWN_USES = ("allow", "capabilities", "description", "transport", "requiresApproval")
 
@@ -93,11 +93,13 @@ def _tools(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
         if kind is None:
             continue
         if agent.spec.container is not None:
-            why = "the image decides how it calls its tools; the entry opens the network to them"
+            why = (
+                "the image decides how to call its tools; the entry only opens the network to them"
+            )
             yield from given(agent, base, OWN_USES, why, "remove it")
             sign_in = use.authentication
             if sign_in is None or sign_in.oauth2 is None:
-                why = "an image of your own signs in by itself"
+                why = "your own image handles authentication itself"
                 hint = "pass the secret as `env`, or mount it as a volume"
                 yield from given(agent, base, ("authentication",), why, hint)
             continue

@@ -54,9 +54,9 @@ def _helm(fleet: Fleet, *, flux: bool, helm: bool) -> Iterator[Row]:
 def _source(fleet: Fleet, *, flux: bool) -> Iterator[Row]:
     source = fleet.environment.gitops.source
     oci = source.kind == "OCIRepository"
-    exists = "without `url` the source exists already"
+    exists = "without `url` the source is expected to exist"
     for name in ("kind", "name"):
-        why = "only Flux goes by it"
+        why = "only Flux uses it"
         yield Row((*SOURCE, name), flux, why, "remove it, or add `flux` to `targets`")
     rendered = bool(source.url)
     hint = "set `gitops.source.url`, or remove it"

@@ -26,8 +26,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield resolved.problem(
                 ("spec",),
                 "not-rendered",
-                f"nothing runs a {kind} yet: it is checked, and nothing is rendered from it",
-                hint="nothing to do: it takes effect once the runtime runs workflows",
+                f"a {kind} is only checked for now: nothing is rendered from it",
+                hint="nothing to do: it takes effect once the runtime supports workflows",
                 severity="warning",
                 key=True,
             )
@@ -36,8 +36,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield tool.problem(
                 ("spec",),
                 "not-rendered",
-                f"the runtime does not serve {tool.spec.type} tools yet: nothing is rendered from this one",
-                hint="offer it as an MCPServer or an api Tool meanwhile",
+                f"the runtime does not support {tool.spec.type} tools yet: nothing is rendered from this one",
+                hint="use an MCPServer or an api Tool for now",
                 severity="note",
                 key=True,
             )

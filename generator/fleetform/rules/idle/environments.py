@@ -65,7 +65,7 @@ def _maps(fleet: Fleet) -> Iterator[Keys]:
     images = {*names.images(fleet), environment.images.runtime}
     yield Keys(("spec", "images", "pins"), images, "no pod runs the image", "images")
     yield Keys(
-        ("spec", "providers"), names.providers(fleet), "no model is of the provider", "providers"
+        ("spec", "providers"), names.providers(fleet), "no model uses the provider", "providers"
     )
     spaces = fleet.spaces | {space for known in fleet.specs.values() for space, _ in known if space}
     yield Keys(("spec", "namespaces", "map"), spaces, "no spec is in the namespace", "namespaces")
@@ -116,7 +116,7 @@ def _defaults(fleet: Fleet) -> Iterator[Problem]:
                 fleet.environment_tree,
                 path,
                 "idle-key",
-                f"the fleet has no {kind} that these defaults would be for",
+                f"the fleet has no {kind} for these defaults to apply to",
                 hint="add one, or remove them",
                 severity="warning",
                 key=True,
@@ -126,7 +126,7 @@ def _defaults(fleet: Fleet) -> Iterator[Problem]:
 def _secrets(fleet: Fleet) -> Iterator[Row]:
     secrets = fleet.environment.secrets
     external = secrets.provider != "kubernetes"
-    why = "with `provider: kubernetes` the Secrets are there already"
+    why = "with `provider: kubernetes` the Secrets are expected to exist"
     hint = "set `secrets.provider`, or remove it"
     for name in ("store", "remoteKey", "refreshInterval"):
         yield Row(("spec", "secrets", name), external, why, hint)
@@ -168,7 +168,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     fact: Severity = "note"
 
     def row(used: object, why: str, *path: str) -> Row:
-        hint = "remove it, unless it is there for later"
+        hint = "remove it, unless you plan to use it later"
         return Row(("spec", *path), bool(used), why, hint, fact)
 
     create = environment.namespaces.create
@@ -183,7 +183,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     for name in ("ingressClass", "issuer"):
         yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
     shared = any(not item.host for item in exposed)
-    yield row(shared, "nothing is exposed at the shared host", "expose", "host")
+    yield row(shared, "nothing is exposed on the shared host", "expose", "host")
     yield row(exposed, "nothing is exposed", "expose", "type")
     for name in ("gatewayNamespace", "gatewayRanges"):
         yield row(exposed, "nothing is exposed", "network", name)
@@ -200,7 +200,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     )
     yield row(
         traced,
-        "no workload with tracing lacks an `endpoint` of its own",
+        "every workload with tracing sets its own `endpoint`",
         "monitoring",
         "otlpEndpoint",
     )
@@ -209,7 +209,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield row(keys or generic, "no workload has an `identity`", "platform")
     for name in ("name", "key"):
         used = _uses_rule(fleet, uses)
-        why = "every model says where its key is, or needs none"
+        why = "every model refers to its own key, or needs none"
         yield row(used, why, "secrets", "modelKeys", name)
 
 

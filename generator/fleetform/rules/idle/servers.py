@@ -39,15 +39,15 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             hint = "name the server in an agent's `tools`, or remove it"
             yield from given(server, ("spec",), ACCESS, why, hint, "note")
             yield from given(server, ("spec",), deployed(), "", "")
-            why = "agents call the Service of the container by http"
+            why = "agents call the container's Service over http"
             yield from given(server, ("spec",), ("tls",), why, "remove it, or set `url`")
         elif server.spec.url is not None:
             yield from _remote(server)
 
 
 def _remote(server: Resolved[McpServerSpec]) -> Iterator[Field]:
-    why = "it is for a server that is deployed, and this one is at a `url`"
-    hint = "remove it, or set `container` in place of `url`"
+    why = "it applies to deployed servers, and this one is at a `url`"
+    hint = "remove it, or set `container` instead of `url`"
     yield from given(server, ("spec",), deployed(), why, hint)
     url = server.spec.url or ""
     _, _, rest = url.partition("://")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 SECTIONS = ("redis", "postgres", "filesystem")
-NOT_YET = "nothing to do: it takes effect once the runtime serves it"
+NOT_YET = "nothing to do: it takes effect once the runtime supports it"
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
@@ -47,7 +47,7 @@ def sections(owner: Resolved[Any], base: Path, store: Any) -> Iterator[Field]:
             yield from switch(owner, (*policy, name), on=False, what=what)
         elif not is_served(feature) and at(owner.tree, (*policy, name, "enabled")) is None:
             names = others(owner, (*policy, name), "enabled")
-            why = f"the runtime does not serve {what} yet"
+            why = f"the runtime does not support {what} yet"
             yield from given(owner, (*policy, name), names, why, NOT_YET, "note")
 
 
@@ -56,7 +56,7 @@ def _tls(owner: Resolved[Any], base: Path, tls: Any) -> Iterator[Field]:
     hint = "remove `enabled: false`, or the other fields of `tls`"
     yield from given(owner, base, others(owner, base, "enabled"), why, hint)
     if not why and at(owner.tree, (*base, "secretRef")) is None:
-        why = "there is no `secretRef` that would hold a certificate"
+        why = "there is no `secretRef` with a certificate"
         yield from given(owner, base, ("clientCertificate",), why, "add `secretRef`, or remove it")
 
 
@@ -70,7 +70,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Field]:
 def _policy_of_unused(store: Resolved[MemoryStoreSpec], uses: AgentUses) -> Iterator[Field]:
     """Yield the policy of a provisioned store that no agent keeps conversations in."""
     used = any(found.store is store for found in uses.values())
-    why = "" if used else "no agent keeps its conversations here"
+    why = "" if used else "no agent uses this store"
     yield from given(
         store, ("spec",), ("policy",), why, "name the store in an agent's `memory.store`", "note"
     )

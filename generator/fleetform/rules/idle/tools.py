@@ -24,7 +24,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
                 yield from given(tool, ("spec", "parameters", number), ("in",), why, "remove it")
         elif spec.api is not None:
             why = (
-                "GET has no side effects, and carries no Idempotency-Key"
+                "GET has no side effects and needs no Idempotency-Key"
                 if spec.api.method == "GET"
                 else ""
             )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
     from fleetform.rules import AgentUses
 
-WHEN = {"tracing": "with tracing on", "bedrock": "by models of Bedrock"}
+WHEN = {"tracing": "with tracing on", "bedrock": "for Bedrock models"}
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
@@ -57,9 +57,9 @@ def _readers(name: str) -> set[str]:
 
 def _why(readers: set[str]) -> str:
     if not readers:
-        return "the generic runtime reads its configuration, not this variable"
+        return "the generic runtime does not read this variable"
     return (
-        f"the generic runtime reads it {' and '.join(WHEN[word] for word in sorted(readers))} only"
+        f"the generic runtime only reads it {' and '.join(WHEN[word] for word in sorted(readers))}"
     )
 
 

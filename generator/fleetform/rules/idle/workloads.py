@@ -62,7 +62,7 @@ def _health(resolved: Resolved[Any]) -> Iterator[Field]:
     check, base = resolved.spec.health_check, ("spec", "healthCheck")
     names = others(resolved, base, "enabled")
     if resolved.spec.container is None:
-        why = f"the generic runtime answers its probes at port {HTTP_PORT}"
+        why = f"the generic runtime answers probes on port {HTTP_PORT}"
         yield from given(resolved, base, ("port",), why, "remove it")
         names = tuple(name for name in names if name != "port")
     listens = check.port is not None or any(port.protocol == "TCP" for port in ports(resolved))
@@ -105,7 +105,7 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         yield from given(resolved, (*base, "logging"), ("level", "loggers"), "", "")
         return
     hint = "pass it as `env` or `container.configFiles`"
-    why = "an image of your own sets up its traces itself; the endpoint is opened for it"
+    why = "your own image sets up tracing itself; the network is open to the endpoint"
     yield from given(resolved, (*base, "tracing"), OWN_TRACING, why, hint)
     why = "" if tracing.enabled else "tracing is off"
     yield from given(
@@ -116,11 +116,11 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         "set `tracing.enabled` to true, or remove it",
     )
     if tracing.enabled and not (tracing.endpoint or fleet.environment.monitoring.otlp_endpoint):
-        why = "there is no `endpoint` to which the network could be opened"
+        why = "there is no `endpoint` to open the network to"
         hint = "set `tracing.endpoint`, or the environment's `monitoring.otlpEndpoint`"
         yield from given(resolved, (*base, "tracing"), ("enabled",), why, hint)
     hint = "pass it as `env` or `container.configFiles`"
-    why = "an image of your own sets up its logs itself"
+    why = "your own image sets up logging itself"
     yield from given(resolved, (*base, "logging"), ("level", "loggers"), why, hint)
 
 
@@ -170,7 +170,7 @@ def _extra(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
         for number, container in enumerate(containers):
             for place, _ in enumerate(container.ports):
                 base = (*root, "podTemplate", field, number, "ports", place)
-                why = "the Service has the ports of the main container only"
+                why = "the Service only has the ports of the main container"
                 yield from given(resolved, base, ("servicePort", "appProtocol"), why, "remove it")
 
 

@@ -149,8 +149,8 @@ def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem
             traffic.owner.problem(
                 traffic.path,
                 "guessed-port",
-                f"network policies see pod ports: is {port} also the pod port of `{name}`?",
-                hint=f"say so in the environment: `network.services: {{{name}: {port}}}`",
+                f"network policies apply to pod ports: is {port} also the pod port of `{name}`?",
+                hint=f"set it in the environment: `network.services: {{{name}: {port}}}`",
                 severity="warning",
             )
         )

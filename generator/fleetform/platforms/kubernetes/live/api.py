@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fleetform.problems import Problem, SpecError
 
 Object = dict[str, Any]
-NAME_ONE = "name a --kubeconfig, or a --context of it"
+NAME_ONE = "set --kubeconfig or --context"
 SECONDS = 30
 """How long one request may take."""
 
@@ -75,7 +75,7 @@ class Api:
             )
         except ResourceNotFoundError:
             version, kind = manifest["apiVersion"], manifest["kind"]
-            return Refusal(UNKNOWN_KIND, f"the cluster serves no {kind} of {version}")
+            return Refusal(UNKNOWN_KIND, f"the cluster does not serve the kind {kind} of {version}")
         except DynamicApiError as error:
             return _refusal(error)
         return found
@@ -151,7 +151,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
     # Its reader takes for granted that the file is one.
     except (YAMLError, AttributeError, LookupError, TypeError, ValueError):
         file = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        raise _no_cluster(f"{file} is no kubeconfig", NAME_ONE) from None
+        raise _no_cluster(f"{file} is not a kubeconfig", NAME_ONE) from None
     except config.ConfigException as error:
         raise _no_cluster(str(error), NAME_ONE) from None
     # A server that is busy, or still starting, says so and for how long.
@@ -176,7 +176,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
         except client.ApiException as error:
             raise _no_cluster(
                 f"{settings.host} refuses: {error.status} {error.reason}",
-                "the account needs the rights that docs/cluster.md lists",
+                "the account needs the permissions listed in docs/cluster.md",
             ) from None
 
 
@@ -187,7 +187,7 @@ def _discovered(dynamic: Any, connection: Any, file: str, host: str) -> Any:
     except (AttributeError, LookupError, TypeError, ValueError):
         raise _no_cluster(
             f"{host} does not answer like an API server",
-            "check the address in the kubeconfig, and what stands before it",
+            "check the address in the kubeconfig, and any proxy in front of it",
         ) from None
 
 

@@ -60,11 +60,11 @@ RULES = (
             ),
             (
                 f"has({_POD}.serviceAccountName) && {_POD}.serviceAccountName != 'default'",
-                "pods run as a ServiceAccount of their own",
+                "pods run as their own ServiceAccount",
             ),
             (
                 f"has({_POD}.enableServiceLinks) && !{_POD}.enableServiceLinks",
-                "pods do not get every Service of the namespace as variables",
+                "pods do not get the namespace's Services as environment variables",
             ),
         ),
     ),
@@ -75,7 +75,7 @@ RULES = (
                 "!has(object.rules) || object.rules.all(r, "
                 + " && ".join(f"(!has(r.{field}) || !r.{field}.exists(v, v.contains('*')))" for field in _LISTS)
                 + ")",
-                "no right is a wildcard",
+                "no permission is a wildcard",
             ),
         ),
     ),
@@ -84,7 +84,7 @@ RULES = (
         (
             (
                 "!object.metadata.name.matches('-config-[0-9a-f]{8}$') || (has(object.immutable) && object.immutable)",
-                "a configuration that is named by its content is immutable",
+                "a configuration with a hash in its name is immutable",
             ),
         ),
     ),

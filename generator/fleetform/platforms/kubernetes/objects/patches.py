@@ -22,8 +22,8 @@ _SCHEMAS = File(fleetform.__file__).parent / "schemas" / "objects"
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
 ROLES = ("Role", "ClusterRole")
-_BOUND = "grant rights in the spec that they are for: `rbac`"
-_ACCOUNT = "each workload has its own account: give it rights with `rbac`"
+_BOUND = "grant permissions in the workload's spec, with `rbac`"
+_ACCOUNT = "each workload has its own account: grant it permissions with `rbac`"
 _FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
     "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
     "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
@@ -140,7 +140,7 @@ def _one(manifest: Manifest, patch: ObjectPatch) -> Manifest:
         changed: Manifest = jsonpatch.apply_patch(manifest, list(patch.operations))
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
         reason = re.sub(r" \(<class '\w+'>\)", "", str(error))  # Python's own types
-        raise ValueError(reason or "the operation cannot be done") from None
+        raise ValueError(reason or "the operation cannot be applied") from None
     return changed
 
 
@@ -182,8 +182,8 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
             yield _problem(
                 patch,
                 "object-patch-identity",
-                f"the patch changes {dotted(path)} of {_named(before)}: that would be another object",
-                "change the spec, or the environment, instead",
+                f"the patch changes {dotted(path)} of {_named(before)}, which would make it a different object",
+                "change the spec or the environment instead",
             )
             return
     errors = [*validator(after["kind"]).iter_errors(after)]
@@ -196,7 +196,7 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
             _guilty(applied, path),
             "object-patch-invalid",
             f"{_named(before)} is not valid after the patch: {dotted(path) or 'the object'}: {error.message}",
-            f"look the field up with `kubectl explain {after['kind'].lower()}`",
+            f"see `kubectl explain {after['kind'].lower()}`",
         )
 
 
@@ -210,9 +210,9 @@ def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
         yield _problem(
             _guilty(applied, path),
             "pod-security",
-            f"{_named(after)} breaks Pod Security `restricted` ({found.control}) after the patch: "
+            f"{_named(after)} violates Pod Security `restricted` ({found.control}) after the patch: "
             f"{dotted(path)}: {found.says}",
-            "leave it as it was: every namespace enforces the standard",
+            "remove that change: every namespace enforces the standard",
         )
 
 
@@ -223,7 +223,7 @@ def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
             yield _problem(
                 _guilty(applied, path),
                 "rbac-patched",
-                f"the patch changes {dotted(path)} of {_named(before)}: it would act by other rights than its own",
+                f"the patch changes {dotted(path)} of {_named(before)}, which would give it another account's permissions",
                 hint,
             )
     if after["kind"] in ROLES:
@@ -235,9 +235,7 @@ def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Itera
     for number, rule in enumerate(after.get("rules") or ()):
         for fault in rights.faults(rule):
             path = ("rules", number, *fault.path)
-            message = (
-                f"{_named(after)} is not right after the patch: {dotted(path)}: {fault.message}"
-            )
+            message = f"{_named(after)} is invalid after the patch: {dotted(path)}: {fault.message}"
             yield _problem(_guilty(applied, path), fault.code, message, fault.hint)
         for where, name in rights.dangers(rule):
             path = ("rules", number, *where)
@@ -245,7 +243,7 @@ def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Itera
                 yield _problem(
                     _guilty(applied, path),
                     "rbac-dangerous",
-                    f"`{name}` lets {_named(after)} act beyond its own rights after the patch: {dotted(path)}",
+                    f"`{name}` lets {_named(after)} exceed its own permissions after the patch: {dotted(path)}",
                     "remove it, or grant it in the spec: `rbac` with `allowDangerous`",
                 )
 
@@ -301,7 +299,7 @@ def _failed(patch: ObjectPatch, manifest: Manifest, reason: str) -> Problem:
         patch,
         "object-patch-failed",
         f"the patch cannot be applied to {_named(manifest)}: {reason}",
-        "compare its paths with the rendered object",
+        "check its paths against the rendered object",
     )
 
 
@@ -309,7 +307,7 @@ def _idle(patch: ObjectPatch, units: tuple[Unit, ...]) -> Problem:
     built = [item for unit in units for item in unit.objects]
     kinds = sorted({item["kind"] for item in built})
     if patch.kind not in kinds:
-        hint = did_you_mean(patch.kind, kinds, noun="kinds that are built")
+        hint = did_you_mean(patch.kind, kinds, noun="rendered kinds")
     else:
         names = {item["metadata"]["name"] for item in built if item["kind"] == patch.kind}
         hint = did_you_mean(patch.name, sorted(names), noun=f"{patch.kind}s")

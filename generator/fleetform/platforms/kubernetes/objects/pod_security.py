@@ -89,7 +89,7 @@ def _sysctls(pod: Json, path: Path) -> Iterator[Violation]:
     for number, entry in enumerate(_context(pod).get("sysctls") or ()):
         if entry.get("name") not in SYSCTLS:
             where = (*path, "securityContext", "sysctls", number)
-            yield Violation("sysctls", where, f"the sysctl {entry.get('name')} is not a safe one")
+            yield Violation("sysctls", where, f"the sysctl {entry.get('name')} is not safe")
 
 
 # -- containers ----------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def _host_ports(container: Json, path: Path) -> Iterator[Violation]:
     for number, port in enumerate(container.get("ports") or ()):
         if port.get("hostPort"):
             where = (*path, "ports", number, "hostPort")
-            yield Violation("hostPorts", where, f"port {port['hostPort']} of the node is taken")
+            yield Violation("hostPorts", where, f"host port {port['hostPort']} is used")
 
 
 def _proc_mount(container: Json, path: Path) -> Iterator[Violation]:
@@ -137,7 +137,7 @@ def _hosts(container: Json, path: Path) -> Iterator[Violation]:
     for name, handler in [*probes, *(("lifecycle", hooks.get(name)) for name in _HOOKS)]:
         for kind in ("httpGet", "tcpSocket"):
             if ((handler or {}).get(kind) or {}).get("host"):
-                says = f"the {kind} of {name} goes to another host"
+                says = f"the {kind} of {name} sets a host"
                 yield Violation("hostProbesAndHostLifecycle", (*path, name), says)
 
 
@@ -158,9 +158,7 @@ def _selinux(node: Json, path: Path) -> Iterator[Violation]:
     found = _context(node).get("seLinuxOptions") or {}
     if found.get("type", "") not in SELINUX or found.get("user") or found.get("role"):
         where = (*path, "securityContext", "seLinuxOptions")
-        yield Violation(
-            "seLinuxOptions", where, "the SELinux type, user or role is not a confined one"
-        )
+        yield Violation("seLinuxOptions", where, "the SELinux type, user or role is not allowed")
 
 
 def _apparmor(node: Json, path: Path) -> Iterator[Violation]:

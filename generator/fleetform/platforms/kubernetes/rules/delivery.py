@@ -30,15 +30,15 @@ def _tool(fleet: Fleet, target: str) -> Iterator[Problem]:
             tree,
             ("spec", "gitops", "tool"),
             "other-tool",
-            f"the target `{target}` is rendered for `tool: {environment.gitops.tool}`: objects would lack the annotations that {target} goes by",
-            hint=f"set `gitops.tool: {target}`, or leave `{target}` out of the targets",
+            f"the target `{target}` is rendered for `tool: {environment.gitops.tool}`: objects would lack the annotations that {target} needs",
+            hint=f"set `gitops.tool: {target}`, or remove `{target}` from the targets",
         )
     if "manifests" not in {*fleet.targets, *environment.targets}:
         yield problem_at(
             tree,
             ("spec", "targets"),
             "missing-target",
-            f"the target `{target}` applies what `manifests` writes",
+            f"the target `{target}` needs the output of the target `manifests`",
             hint="add `manifests` to `targets`",
         )
 
@@ -51,7 +51,7 @@ def _source(fleet: Fleet) -> Iterator[Problem]:
             fleet.environment_tree,
             ("spec", "gitops", "source", "url"),
             "wrong-source",
-            f"`{source.url[:80]}` is no URL of the kind {source.kind}",
+            f"`{source.url[:80]}` is not a valid URL for {source.kind}",
             hint="`oci://` for OCIRepository, `https://` or `ssh://` for GitRepository",
         )
 
@@ -67,8 +67,8 @@ def _charts(fleet: Fleet) -> Iterator[Problem]:
             tree,
             ("spec", "helm", "charts"),
             "no-charts",
-            "Flux takes a chart from a folder of a Git repository only",
-            hint="set `helm.charts` to the OCI repository that holds the charts",
+            "Flux takes charts in a folder only from a Git repository",
+            hint="set `helm.charts` to the OCI repository of the charts",
             key=True,
         )
     if remote and not helm.version and {*helm.digests} != {"agent", "namespace"}:
@@ -76,8 +76,8 @@ def _charts(fleet: Fleet) -> Iterator[Problem]:
             tree,
             ("spec", "helm", "charts"),
             "chart-not-pinned",
-            "the latest charts would be installed, whatever they are",
-            hint="set `helm.version`, or a digest of each chart in `helm.digests`",
+            "the latest charts would be installed, without a fixed version",
+            hint="set `helm.version`, or the digest of each chart in `helm.digests`",
             key=True,
         )
 
@@ -89,7 +89,7 @@ def _argocd(fleet: Fleet) -> Iterator[Problem]:
             tree,
             ("spec", "gitops", "source"),
             "no-repository",
-            "Argo CD does not know the repository",
+            "Argo CD needs the URL of the repository",
             hint="set `gitops.source.url`",
             key=True,
         )
@@ -98,7 +98,7 @@ def _argocd(fleet: Fleet) -> Iterator[Problem]:
             tree,
             ("spec", "gitops", "way"),
             "not-for-argocd",
-            "Argo CD gets the plain manifests here: it renders charts itself and installs no release",
+            "Argo CD applies the plain manifests: it would render the charts without installing a release",
             hint="remove `way`: the objects are the same",
         )
     if gitops.argocd.server and gitops.argocd.cluster:

@@ -64,7 +64,7 @@ def secret_store(fleet: Fleet) -> Iterator[Problem]:
             ("spec", "secrets", "store"),
             "missing-field",
             f"`{secrets.provider}` is missing",
-            hint=f"add `{secrets.provider}:`, or `create: false` when the store exists",
+            hint=f"add `{secrets.provider}:`, or `create: false` if the store exists",
             key=True,
         )
     unknown = [
@@ -98,7 +98,7 @@ def _remote_key(fleet: Fleet) -> Iterator[Problem]:
             fleet.environment_tree,
             ("spec", "secrets", "remoteKey"),
             "bad-template",
-            f"`{secrets.remote_key[:80]}` is no name that {secrets.provider} allows",
+            f"`{secrets.remote_key[:80]}` is not a name that {secrets.provider} allows",
             hint=f"use {words}, such as `{{environment}}-{{namespace}}-{{name}}`",
         )
 
@@ -114,7 +114,7 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
                 ("spec", "namespaces"),
                 "namespace-clash",
                 f"`{targets[target]}` and `{space}` both become the namespace `{target}`",
-                hint="map each to a name of its own",
+                hint="map each to a different name",
                 key=True,
             )
         targets[target] = space
@@ -125,8 +125,8 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
                 fleet.environment_tree,
                 ("spec", "namespaces"),
                 "system-namespace",
-                f"the namespace `{target}` is not ours to create",
-                hint="say `metadata.namespace` in the specs, map it to another name, or set `create: false`",
+                f"the namespace `{target}` belongs to Kubernetes and cannot be created",
+                hint="set `metadata.namespace` in the specs, map it to another name, or set `create: false`",
                 key=True,
             )
         if len(target) > 63:
@@ -196,7 +196,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         yield resolved.problem(
             path,
             "no-gateway",
-            "the environment does not say where its ingress controller runs: nobody would get in",
+            "the environment does not say where its ingress controller runs: no traffic would be allowed",
             hint="set the environment's `network.gatewayNamespace`, or `gatewayRanges` for one outside",
             key=True,
         )
@@ -204,7 +204,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         yield resolved.problem(
             path,
             "no-host",
-            "there is no host to expose it at",
+            "there is no host to expose it on",
             hint="set `expose.host`, or the environment's `expose.host`",
             key=True,
         )
@@ -217,7 +217,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
             path,
             "ingress-path",
             f"an Ingress cannot strip the prefix `{own_path}`: only {own_path}/chat answers",
-            hint="use an own host, or HTTPRoute",
+            hint="use a separate host, or an HTTPRoute",
             severity="warning",
             key=True,
         )
@@ -249,8 +249,8 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
                         fleet.environment_tree,
                         (*path, low_name, resource),
                         "request-above-limit",
-                        f"`{low_name}` {low[resource]} is more than `{high_name}` {high[resource]}",
-                        hint="lower the one or raise the other",
+                        f"`{low_name}` {low[resource]} is greater than `{high_name}` {high[resource]}",
+                        hint="lower one or raise the other",
                     )
 
 
@@ -268,7 +268,7 @@ def _routes(fleet: Fleet) -> Iterator[Problem]:
                 yield resolved.problem(
                     ("spec", "expose"),
                     "route-clash",
-                    f"{first.kind} `{first.namespace}/{first.name}` is at {host}{path_of(resolved)} already",
+                    f"{first.kind} `{first.namespace}/{first.name}` is already at {host}{path_of(resolved)}",
                     hint="give one of them another `path` or `host`",
                     key=True,
                 )
@@ -295,7 +295,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
                 path,
                 "not-used",
                 f"`{name}` is for {platform}, and the environment's platform is {fleet.environment.platform}",
-                hint="set it in a patch of the environments on that platform",
+                hint="set it with a patch in environments on that platform",
                 severity="warning",
                 key=True,
             )
@@ -303,7 +303,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
             yield resolved.problem(
                 path,
                 "not-used",
-                f"`{name}` cannot be put on the existing ServiceAccount `{resolved.spec.service_account}`",
+                f"`{name}` cannot be added to the existing ServiceAccount `{resolved.spec.service_account}`",
                 hint="annotate that one, or remove `serviceAccount`",
                 severity="warning",
                 key=True,
@@ -360,7 +360,7 @@ def _missing(
         path,
         "missing-capability",
         f"{what} needs the capability `{capability}`, which the environment lacks",
-        hint=f"add `{capability}` to the environment's capabilities, or switch this off there with a patch",
+        hint=f"add `{capability}` to the environment's capabilities, or switch this off with a patch",
         severity=severity,
         key=True,
     )

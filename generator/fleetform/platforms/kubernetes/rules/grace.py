@@ -26,15 +26,11 @@ def _grace(resolved: Resolved[Any]) -> Iterator[Problem]:
     turn = spec.limits.turn_timeout_seconds if generic else 0
     needed = PRE_STOP + turn + (MARGIN if generic else 1)
     if given is not None and given < needed:
-        cut = (
-            f"a turn that may take {turn}"
-            if generic
-            else f"the {PRE_STOP} that it waits for traffic to end"
-        )
+        cut = f"a turn that may take {turn}" if generic else f"{PRE_STOP} for traffic to end"
         yield resolved.problem(
             ("spec", "podTemplate", "terminationGracePeriodSeconds"),
             "grace-too-short",
-            f"{given} seconds would cut {cut}",
+            f"{given} seconds would interrupt {cut}",
             hint=f"at least {needed}"
             + (", or lower `limits.turnTimeoutSeconds`" if generic else ""),
         )

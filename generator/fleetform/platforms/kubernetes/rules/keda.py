@@ -105,7 +105,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
         yield resolved.problem(
             path,
             "no-trigger",
-            "KEDA has nothing to scale by",
+            "KEDA has nothing to scale on",
             hint="add `triggers`, or cpu/memory metrics",
             key=True,
         )
@@ -114,8 +114,8 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
             yield resolved.problem(
                 ("spec", "scaling", "metrics", number, "type"),
                 "hpa-and-keda",
-                f"a {metric.type} metric cannot stand beside KEDA: two autoscalers would fight over the replicas",
-                hint="write it as a KEDA trigger; cpu and memory are turned into triggers by themselves",
+                f"a {metric.type} metric cannot be combined with KEDA: two autoscalers would fight over the replicas",
+                hint="write it as a KEDA trigger; cpu and memory are converted automatically",
             )
     yield from _together(resolved, keda, path)
     names: set[str] = set()
@@ -125,7 +125,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
             yield resolved.problem(
                 (*place, "name"),
                 "duplicate-name",
-                f"two triggers are called `{trigger.name}`",
+                f"two triggers are named `{trigger.name}`",
                 hint="rename one",
             )
         names.add(trigger.name or "")
@@ -142,7 +142,7 @@ def _together(resolved: Resolved[Workload], keda: Keda, path: Path) -> Iterator[
             yield resolved.problem(
                 (*path, "triggers", number),
                 "duplicate-name",
-                f"{trigger.type} drives the scaling twice",
+                f"{trigger.type} is used for scaling twice",
                 hint=f"remove this trigger, or the {trigger.type} metric",
             )
         kinds.append(trigger.type)
@@ -152,14 +152,14 @@ def _together(resolved: Resolved[Workload], keda: Keda, path: Path) -> Iterator[
         yield resolved.problem(
             (*path, "fallbackReplicas"),
             "not-used",
-            "KEDA has no fallback for cpu and memory alone",
+            "KEDA has no fallback for cpu and memory triggers",
             hint="remove it, or add a trigger that can fail",
         )
     if keda.fallback_replicas > (scaling.max_replicas or scaling.min_replicas or 1):
         yield resolved.problem(
             (*path, "fallbackReplicas"),
             "min-above-max",
-            f"{keda.fallback_replicas} is more than maxReplicas",
+            f"{keda.fallback_replicas} is greater than maxReplicas",
             hint="lower it",
         )
 
@@ -189,7 +189,7 @@ def _trigger(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iter
         yield resolved.problem(
             (*path, "metadata", "topicName"),
             "contradiction",
-            "KEDA looks at a subscription or at a topic, not at both",
+            "KEDA uses a subscription or a topic, not both",
             hint="remove one of them",
             key=True,
         )
@@ -207,7 +207,7 @@ def _parameters(
             yield resolved.problem(
                 (*path, "metadata", name),
                 "unknown-field",
-                f"KEDA's `{trigger.type}` takes `{name}` from `authentication` only",
+                f"KEDA's `{trigger.type}` accepts `{name}` only through `authentication`",
                 hint=f"keep it in a Secret, or name a variable of the container in `{name}FromEnv`",
                 key=True,
             )
@@ -256,7 +256,7 @@ def _values(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Itera
             yield resolved.problem(
                 (*path, name),
                 "bad-cron",
-                f"`{value[:40]}` is not a time of cron",
+                f"`{value[:40]}` is not a cron expression",
                 hint='write minute, hour, day, month and weekday, such as "0 8 * * 1-5"',
             )
 

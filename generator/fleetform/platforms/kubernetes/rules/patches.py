@@ -39,7 +39,7 @@ def _forms(tree: Map) -> Iterator[Problem]:
                         tree,
                         ("spec", VERBATIM, number, "json6902", place, member),
                         "not-used",
-                        f"`{member}` has no effect: `{operation['op']}` does not take it",
+                        f"`{member}` has no effect: `{operation['op']}` does not use it",
                         hint="remove it",
                         severity="warning",
                         key=True,

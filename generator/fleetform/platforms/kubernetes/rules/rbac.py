@@ -37,7 +37,7 @@ def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
                 yield resolved.problem(
                     (*path, *where),
                     "rbac-dangerous",
-                    f"`{value}` lets it act beyond its own rights",
+                    f"`{value}` would let it exceed its own permissions",
                     hint=f"remove it, or confirm it with `allowDangerous: [{value}]`",
                 )
     for place, name in enumerate(rbac.allow_dangerous):
@@ -45,7 +45,7 @@ def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
             yield resolved.problem(
                 ("spec", "rbac", "allowDangerous", place),
                 "rbac-idle",
-                f"`{name}` confirms a grant that no rule makes",
+                f"`{name}` confirms a permission that no rule grants",
                 hint="remove it",
                 severity="warning",
             )

@@ -37,16 +37,16 @@ def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]
         yield resolved.problem(
             path,
             "min-above-max",
-            f"minReplicas {low} is more than maxReplicas {high}",
-            hint="lower the one or raise the other",
+            f"minReplicas {low} is greater than maxReplicas {high}",
+            hint="lower one or raise the other",
         )
     keda = scaling.keda if keda_is_on(scaling) else None
     if low == 0 and keda is None:
         yield resolved.problem(
             path,
             "cannot-wake",
-            "nothing wakes it from zero replicas",
-            hint="set minReplicas to 1, or enable `keda` with a trigger that sees work while no pod runs",
+            "nothing scales it up from zero replicas",
+            hint="set minReplicas to 1, or enable `keda` with a trigger that detects work while no pod is running",
         )
     elif (
         low == 0
@@ -56,7 +56,7 @@ def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]
         yield resolved.problem(
             path,
             "cannot-wake",
-            "cpu and memory triggers cannot wake it from zero replicas",
+            "cpu and memory triggers cannot scale it up from zero replicas",
             hint="add a trigger such as prometheus, redis or cron, or set minReplicas to 1",
         )
     if resolved.spec.stateful and keda is not None and low == 0:
@@ -82,7 +82,7 @@ def _windows(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem
                 ("spec", "scaling", "behavior", name, "stabilizationWindowSeconds"),
                 "window-too-long",
                 f"{window} seconds are more than Kubernetes allows",
-                hint=f"at most {MAX_WINDOW}: KEDA would accept it and then never scale",
+                hint=f"at most {MAX_WINDOW}: KEDA would accept a longer one and then never scale",
             )
 
 
@@ -111,7 +111,7 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
                 path,
                 "missing-field",
                 f"`{field}` is missing",
-                hint=f"add `{field}:`, as the type says",
+                hint=f"add `{field}:`, which this type requires",
                 key=True,
             )
             continue
@@ -122,7 +122,7 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
                 yield resolved.problem(
                     (*path, "resource", "name"),
                     "duplicate-name",
-                    f"two metrics are of {own.name}",
+                    f"two metrics measure {own.name}",
                     hint="remove one",
                 )
             seen.add(own.name)
@@ -149,7 +149,7 @@ def _target(
         yield resolved.problem(
             (*path, "type"),
             "bad-target",
-            f"a {kind} metric has no target of type {target.type}",
+            f"a {kind} metric does not support a target of type {target.type}",
             hint=f"use {allowed}",
         )
         return
@@ -160,7 +160,7 @@ def _target(
                 path,
                 "missing-field",
                 f"`{alias}` is missing",
-                hint=f"add `{alias}:`, as the target's type says",
+                hint=f"add `{alias}:`, which the target's type requires",
                 key=True,
             )
         elif name != target.type and value is not None:
@@ -176,5 +176,5 @@ def _target(
                 (*path, alias),
                 "bad-target",
                 "a target of zero cannot be reached",
-                hint="write more than 0",
+                hint="use a value greater than 0",
             )

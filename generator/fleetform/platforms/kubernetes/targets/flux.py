@@ -60,7 +60,7 @@ def problems(build: Build) -> Iterator[Problem]:
             yield Problem(
                 "error",
                 "merge-key",
-                "a key `<<` would be lost: Flux builds the values with Kustomize, which takes it for YAML's merge key",
+                "a key `<<` would be lost: Flux builds the values with Kustomize, which treats it as YAML's merge key",
                 mark.file,
                 mark.line,
                 mark.column,

@@ -119,14 +119,14 @@ def problems(build: Build) -> Iterator[Problem]:
             yield _problem(
                 plan.mark,
                 "release-name-too-long",
-                f"`{plan.name}` has {len(plan.name)} characters, the name of a Helm release {LONGEST_NAME}",
-                "shorten the name, or leave `helm` out of the environment's targets",
+                f"`{plan.name}` has {len(plan.name)} characters, the name of a Helm release at most {LONGEST_NAME}",
+                "shorten the name, or remove `helm` from the environment's targets",
             )
         if plan.name == SHARED:
             yield _problem(
                 plan.mark,
                 "release-name-taken",
-                f"the release `{SHARED}` is that of the namespace itself",
+                f"the name `{SHARED}` is reserved for the namespace's own release",
                 "choose another name",
             )
         size = _size(plan, units[plan.namespace, plan.name])
@@ -134,8 +134,8 @@ def problems(build: Build) -> Iterator[Problem]:
             yield _problem(
                 plan.mark,
                 "release-too-big",
-                f"the release of `{plan.name}` would have about {size} bytes, Helm keeps it in a Secret of 1 MiB",
-                "shorten the prompt, or leave `helm` out of the environment's targets",
+                f"the release of `{plan.name}` would have about {size} bytes, but Helm stores it in a Secret of at most 1 MiB",
+                "shorten the prompt, or remove `helm` from the environment's targets",
             )
 
 
@@ -167,12 +167,12 @@ def _beside(build: Build, unit: Unit, item: Uncoverable) -> Problem:
     return Problem(
         "error",
         "object-patch-no-value",
-        f"the patch changes {dotted(item.change.path)} of {item.kind} `{item.name}`, which is no value of the chart",
+        f"the patch changes {dotted(item.change.path)} of {item.kind} `{item.name}`, for which the chart has no value",
         mark.file,
         mark.line,
         mark.column,
         patch.path,
-        "say it in the spec if it has a field for it, or leave `helm` out of the environment's targets",
+        "use a field of the spec if there is one, or remove `helm` from the environment's targets",
     )
 
 
