@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from fleetform.check import faults
 from fleetform.dialects import SpecDocument
@@ -34,7 +33,7 @@ def mended(
         found = [*faults(document.kind, tree), *((path, "") for path in wanted)]
         wanted = []
         if not found:
-            return replace(document, tree=tree), frozenset(places)
+            return document._replace(tree=tree), frozenset(places)
         for path, meant in found:
             whole = _of_a_map(path)
             if whole in NEEDED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleetform.characters import HIDDEN, MISPLACED, escape
 from fleetform.problems import Problem, printable
@@ -24,8 +24,7 @@ _UNREADABLE_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HIDDEN = f"[{HIDDEN}]|{MISPLACED}"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What the files hold, in order of their names, and what is wrong with them."""
 
     documents: tuple[Document, ...]

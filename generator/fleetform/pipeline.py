@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import kinds
 from fleetform.check import check, faults
@@ -139,8 +139,7 @@ def fleet_of(
     return fleet, [*problems, *more]
 
 
-@dataclass(frozen=True, slots=True)
-class Assembled:
+class Assembled(NamedTuple):
     """An environment, decided, and what each platform of its targets builds of it."""
 
     fleet: Fleet
@@ -231,8 +230,7 @@ def judged(
     return assembled(specs, read([environments]), name, str(environments), targets)
 
 
-@dataclass(frozen=True, slots=True)
-class Rendering:
+class Rendering(NamedTuple):
     """An environment's texts by folder and path, and everything that was said on the way."""
 
     folders: dict[str, dict[str, str]]

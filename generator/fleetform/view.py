@@ -128,21 +128,21 @@ def _reader(kind: str, definition: str) -> Read:
 
 def _object(kind: str, body: dict[str, Any]) -> Read:
     fields: dict[str, Field] = {}
+    defaults: dict[str, Any] = {}
+    known: dict[str, tuple[str, Read | None]] = {}
 
     def build(tree: Mapping[str, Any]) -> View:
         if not fields:  # filled when first used: definitions refer to each other
             fields.update(_fields(kind, body))
-        values = {}
-        for name, field in fields.items():
-            value = tree.get(field.alias)
-            if value is None:
-                values[name] = field.default
-            else:
-                values[name] = value if field.read is None else field.read(value)
-        keys = frozenset(
-            name for name, field in fields.items() if tree.get(field.alias) is not None
-        )
-        return View(fields, values, keys)
+            defaults.update({name: field.default for name, field in fields.items()})
+            known.update({field.alias: (name, field.read) for name, field in fields.items()})
+        values, keys = dict(defaults), []
+        for alias, value in tree.items():  # a few of many
+            if value is not None and alias in known:
+                name, read = known[alias]
+                values[name] = value if read is None else read(value)
+                keys.append(name)
+        return View(fields, values, frozenset(keys))
 
     return build
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleetform import kinds
 from fleetform.dialects import kagent
@@ -16,8 +16,7 @@ DIALECTS = {kagent.API: kagent.translate}
 """Translation of a document by its apiVersion: `(kind, tree) -> (tree or None, problems)`."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpecDocument:
+class SpecDocument(NamedTuple):
     """A document in our own shape, ready to be checked."""
 
     kind: str

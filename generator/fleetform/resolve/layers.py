@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem
@@ -16,8 +16,7 @@ MOST = 64
 """Most layers that one document may have below it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One source of a spec's values; `tree` has the shape of a `spec`."""
 
     name: str

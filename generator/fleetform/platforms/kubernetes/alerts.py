@@ -6,14 +6,12 @@ schemas/metrics.json occur. The label `namespace` is not among their labels: it 
 added by the Prometheus operator.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _NAMESPACE = "<namespace>"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Alert:
+class _Alert(NamedTuple):
     """One rule; `lasts` is a Prometheus duration, `next` what whoever is on call does first."""
 
     name: str

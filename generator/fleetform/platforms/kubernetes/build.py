@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.platforms.kubernetes import objects
 from fleetform.platforms.kubernetes.bind import bind
-from fleetform.platforms.kubernetes.bind.outline import outline
 from fleetform.platforms.kubernetes.model import FleetPlan
 from fleetform.platforms.kubernetes.objects import Unit, patches
 from fleetform.platforms.kubernetes.objects.patches import Applied
@@ -54,6 +53,8 @@ def build(
 def _base(fleet: Fleet, root: Fleet | None) -> Base | None:
     if root is None:
         return None
+    from fleetform.platforms.kubernetes.bind.outline import outline  # noqa: PLC0415
+
     spaces = {fleet.target_namespace(s): root.target_namespace(s) for s in fleet.spaces}
     plan = outline(root)
     return Base(patches.apply(plan, objects.build(plan)).units, spaces)
