@@ -107,9 +107,9 @@ WRONG: dict[str, tuple[str, Change, str]] = {
     "the default account": (
         "Deployment",
         lambda o: pod(o).update(serviceAccountName="default"),
-        "a ServiceAccount of their own",
+        "their own ServiceAccount",
     ),
-    "service links": ("Deployment", lambda o: pod(o).pop("enableServiceLinks"), "as variables"),
+    "service links": ("Deployment", lambda o: pod(o).pop("enableServiceLinks"), "as environment variables"),
     "a mutable configuration": ("ConfigMap", lambda o: o.update(immutable=False), "immutable"),
 }
 

@@ -165,7 +165,7 @@ def test_a_field_that_cannot_change_is_said(plane, repository):
     assert changed["spec.template.spec.containers[0].name"] == ("c", "agent")
     text = fleetform("plan", "--kubeconfig", str(plane.kubeconfig), cwd=repository)
     assert "! Deployment live/helper\n" in text.out
-    assert "1 to delete first" in text.err
+    assert "1 to delete and recreate" in text.err
 
 
 def test_a_claim_of_another_size_that_no_disk_serves_must_be_deleted_first(plane, repository):
