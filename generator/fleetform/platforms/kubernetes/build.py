@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.platforms.kubernetes import objects
@@ -28,7 +28,7 @@ class Build(NamedTuple):
     """One environment, planned and built; `base` is that of its overlays."""
 
     plan: FleetPlan
-    units: tuple[Unit, ...]
+    units: Iterable[Unit]
     base: Base | None = None
     applied: tuple[Applied, ...] = ()
     """What object patches changed in the units, in order."""
@@ -45,9 +45,15 @@ def build(
     bound, problems = bind(fleet, plan)
     if errors(problems) or not sound:
         return None, problems
+    if fleet.targets == ("manifests",) and not _is_patched(bound):
+        return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
     base = _base(fleet, root) if "kustomize" in fleet.targets else None
     done = patches.apply(bound, objects.build(bound))
     return Build(bound, done.units, base, done.applied), [*problems, *done.problems]
+
+
+def _is_patched(plan: FleetPlan) -> bool:
+    return bool(plan.patches) or any(workload.patches for workload in plan.workloads)
 
 
 def _base(fleet: Fleet, root: Fleet | None) -> Base | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -12,7 +13,7 @@ from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, Workl
 from fleetform.platforms.kubernetes.objects import namespace
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 
-__all__ = ["Manifest", "Unit", "build", "modules"]
+__all__ = ["Manifest", "Unit", "Units", "build", "modules"]
 
 
 class Unit(NamedTuple):
@@ -27,17 +28,31 @@ class Unit(NamedTuple):
     objects: tuple[Manifest, ...]
 
 
+class Units:
+    """All units of a plan, built anew whenever they are asked for: nobody has to hold them all at once."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        self._plan = plan
+
+    def __iter__(self) -> Iterator[Unit]:
+        """Yield units, objects in apply order within each; no unit is empty."""
+        return (unit for unit in _units(self._plan) if unit.objects)
+
+
 def build(plan: FleetPlan) -> tuple[Unit, ...]:
     """Return all objects of an environment, in apply order within each unit; no unit is empty."""
+    return tuple(Units(plan))
+
+
+def _units(plan: FleetPlan) -> Iterator[Unit]:
     source = f"environment {plan.environment}"
     created = [item for space in plan.namespaces for item in namespace.build(space)]
-    units = [Unit("", "", source, tuple(created))]
+    yield Unit("", "", source, tuple(created))
     for space in plan.namespaces:
-        units.append(Unit(space.name, "", source, namespace_objects(space)))
+        yield Unit(space.name, "", source, namespace_objects(space))
     for workload in plan.workloads:
         objects = workload_objects(workload)
-        units.append(Unit(workload.namespace, workload.name, workload.source, objects))
-    return tuple(unit for unit in units if unit.objects)
+        yield Unit(workload.namespace, workload.name, workload.source, objects)
 
 
 def workload_objects(plan: WorkloadPlan) -> tuple[Manifest, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from fleetform import targets
-from fleetform.files import File, Folders, generated
+from fleetform.files import File, Folders, Verbatim, generated
 from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects import Unit
 
@@ -19,9 +19,12 @@ KUSTOMIZATION = "kustomization.yaml"
 
 def folders(build: Build) -> Folders:
     """Return `rendered/ENV`."""
-    found = {path(unit): _file(unit) for unit in build.units}
+    # Texts at once: the objects of each unit can go then.
+    found: dict[str, File | Verbatim] = {
+        path(unit): Verbatim(_file(unit).text) for unit in build.units
+    }
     if build.plan.kustomization:
-        found |= _kustomizations(build.units)
+        found |= _kustomizations([*found])
     return {targets.folder("manifests", build.plan.environment): found}
 
 
@@ -38,11 +41,11 @@ def path(unit: Unit) -> str:
     return f"{unit.namespace}/{f'{unit.workload}.yaml' if unit.workload else SHARED}"
 
 
-def _kustomizations(units: Iterable[Unit]) -> dict[str, File]:
+def _kustomizations(paths: Iterable[str]) -> dict[str, File]:
     """Return a kustomization per namespace, and one that holds them together."""
     names: dict[str, list[str]] = {}
-    for unit in units:
-        folder, _, file = path(unit).partition("/")
+    for path in paths:
+        folder, _, file = path.partition("/")
         names.setdefault(folder, []).append(file)
     found = {
         f"{space}/{KUSTOMIZATION}": File(
