@@ -109,7 +109,11 @@ WRONG: dict[str, tuple[str, Change, str]] = {
         lambda o: pod(o).update(serviceAccountName="default"),
         "their own ServiceAccount",
     ),
-    "service links": ("Deployment", lambda o: pod(o).pop("enableServiceLinks"), "as environment variables"),
+    "service links": (
+        "Deployment",
+        lambda o: pod(o).pop("enableServiceLinks"),
+        "as environment variables",
+    ),
     "a mutable configuration": ("ConfigMap", lambda o: o.update(immutable=False), "immutable"),
 }
 
