@@ -1,4 +1,4 @@
-"""One file's bytes → documents: text that every reader takes for the same."""
+"""One file's bytes → documents: only text that every YAML parser reads the same way."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ LOST = frozenset(
 
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
 _UNREADABLE = re.compile(rf"[{CONTROL}\u2028\u2029\ufeff]")
-# Marks of direction and what joins letters stay where scripts need them; all else is refused.
+# Directional marks and joiners stay where scripts need them; all others are refused.
 _HIDDEN = re.compile(f"[{HIDDEN}]|{MISPLACED}")
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the files hold, in order of their names, and what is wrong with them."""
+    """The documents of all files, sorted by file name, and their problems."""
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]
 
 
 def parse(data: bytes, file: str, origin: str = "") -> Loaded:
-    """Read one file's bytes; `file` is the name that positions carry, `origin` that of the output."""
+    """Read one file's bytes; `file` is the name in positions, `origin` the name in the output."""
     name = printable(file)
     text, problem = _decode(data, name)
     if problem is not None:

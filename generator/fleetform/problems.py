@@ -1,4 +1,4 @@
-"""What is wrong with an input, where, and what to do about it: outcomes are values, not exceptions."""
+"""What is wrong with an input, where, and how to fix it: problems are values, not exceptions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MAX_PER_FILE = 100
 """Problems of one file that are shown: nobody reads more before the next run."""
 LONGEST = 1_000
 """Characters of a path or a message that are shown: a key may be as long as a file."""
-# What would break a line, colour a terminal, or show a reader other text than there is.
+# What would break a line, colour a terminal, or show a reader something else than what is there.
 _UNPRINTABLE = re.compile(
     f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
 )
 
 
 class Mark(NamedTuple):
-    """Where a key and its value stand; lines and columns count from 1, (file, 0, 0) is a whole file."""
+    """The position of a key and its value; lines and columns count from 1, (file, 0, 0) is a whole file."""
 
     file: str
     line: int
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One cause, said once: position, field path, message, and a hint on what to do next."""
+    """One cause, reported once: position, field path, message, and a hint on how to fix it."""
 
     severity: Severity
     code: str
@@ -48,7 +48,7 @@ class Problem:
     hint: str = ""
 
     def sort_key(self) -> tuple[str, int, int, int, str, str]:
-        """Order by place, then by severity: the order in which a reader fixes a file."""
+        """Order by position, then by severity: the order in which one fixes a file."""
         return (
             self.file,
             self.line,
@@ -60,7 +60,7 @@ class Problem:
 
 
 class SpecError(Exception):
-    """A run that cannot go on; carries every problem found, errors and others alike."""
+    """A run that cannot continue; carries every problem found, not only errors."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tidy(problems)
@@ -68,17 +68,17 @@ class SpecError(Exception):
 
 
 def tidy(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems sorted by place, each cause once."""
+    """Return the problems sorted by position, each cause once."""
     return tuple(sorted(set(problems), key=Problem.sort_key))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return those that stop a run."""
+    """Return the problems that stop a run."""
     return tuple(problem for problem in problems if problem.severity == "error")
 
 
 def shown(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems as they can be printed: a file's first ones, errors before all others."""
+    """Return the problems that are printed: for each file the first ones, errors before all others."""
     kept: list[Problem] = []
     said: Counter[str] = Counter()
     for problem in sorted(tidy(problems), key=lambda item: _RANK[item.severity]):
@@ -103,13 +103,13 @@ def _printable(problem: Problem) -> Problem:
 
 
 def _short(text: str) -> str:
-    """Return text that can be printed, without its end when that is far away."""
+    """Return text that can be printed, truncated if it is very long."""
     shown = printable(masked(text))
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def printable(text: str) -> str:
-    """Return text as one line that shows what is there, whatever bytes a file's name has on disk."""
+    """Return text as one line that shows exactly what is there, whatever bytes a file's name has on disk."""
     return _UNPRINTABLE.sub(_escape, text)
 
 
@@ -121,14 +121,14 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise SpecError when one of the problems is an error."""
+    """Raise SpecError if one of the problems is an error."""
     found = tuple(problems)
     if errors(found):
         raise SpecError(found)
 
 
 def did_you_mean(word: str, known: Iterable[str], *, noun: str = "known") -> str:
-    """Return the hint for a name that nobody knows: its nearest neighbour, or the whole list."""
+    """Return the hint for an unknown name: the closest known one, or the whole list."""
     names = sorted(set(known))
     near = get_close_matches(word[:80], names, n=1, cutoff=0.6)
     if near:

@@ -1,4 +1,4 @@
-"""The command line: one module per command, imported only when it is called."""
+"""The command line: one module per command, imported only when the command is called."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Exit codes: 0 success, 1 problems in the input, 2 usage error, 3 differences fou
 
 
 def app(only: str = "") -> typer.Typer:
-    """Return the application with all commands, or with the one that will run."""
+    """Return the application with all commands, or with only the one that will run."""
     cli = typer.Typer(
         name="fleetform",
         help=HELP,
@@ -78,8 +78,9 @@ def _main(
 
 
 def main() -> None:
-    """Run the command line; the console script calls it."""
-    # A run is short and makes few cycles: collecting them costs a fifth of it and frees nothing.
+    """Run the command line; this is the console script's entry point."""
+    # A run is short and creates few cycles: collecting them takes a fifth of its time and frees
+    # nothing.
     gc.disable()
     only = sys.argv[1] if len(sys.argv) > 1 else ""
     app(only)()

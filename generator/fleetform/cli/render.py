@@ -1,4 +1,4 @@
-"""`fleetform render`: specs and an environment → reviewed manifests, charts' values, overlays."""
+"""`fleetform render`: specs and an environment → manifests, chart values, overlays."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def command(
     """Render an environment.
 
     The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
-    NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files.
-    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed,
-    `flux` and `argocd` what these tools go by, in OUT/flux/ENV/ and OUT/argocd/ENV/.
-    Only files that differ are written; files that are no longer rendered are removed; files of
-    others are never touched. With any error in the input nothing is written.
+    NAMESPACE/, the namespace's shared objects in _namespace.yaml, and kustomization.yaml files.
+    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ if its root changed;
+    `flux` and `argocd` write the objects for these tools to OUT/flux/ENV/ and OUT/argocd/ENV/. Only
+    files that differ are written; files that are no longer rendered are removed; other people's
+    files are never touched. If the input has any error, nothing is written.
 
     Examples:
 
@@ -90,7 +90,7 @@ def command(
 
 
 def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
-    """Name folders of targets that the environment had once: nobody keeps them up to date."""
+    """Warn about folders of targets that the environment no longer has: they are not updated any more."""
     for name in registry.NAMES:
         folder = registry.folder(name, env)
         if folder not in rendered and (out / folder / RECORD).is_file():
@@ -102,7 +102,7 @@ def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
 
 
 def summary(changes: Changes, folder: Path, *, check: bool) -> str:
-    """Return what a run did, or would do, in one line."""
+    """Return a one-line summary of what a run did, or would do."""
     rows = (
         (len(changes.new), "new"),
         (len(changes.changed), "changed"),

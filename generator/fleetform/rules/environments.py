@@ -1,4 +1,4 @@
-"""What an environment needs of itself, and capabilities that specs ask for."""
+"""What an environment itself needs, and capabilities that specs require."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def secret_store(fleet: Fleet) -> Iterator[Problem]:
-    """Yield what is missing before secrets can come from a provider."""
+    """Yield what is missing for secrets to come from a provider."""
     secrets, tree = fleet.environment.secrets, fleet.environment_tree
     if secrets.provider == "kubernetes":
         return
@@ -159,7 +159,7 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
 
 
 def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield what a workload asks of an environment that does not have it."""
+    """Yield what a workload requires that the environment does not have."""
     has = fleet.environment.capabilities
     spec = resolved.spec
     if keda_is_on(spec.scaling) and "keda" not in has:
@@ -177,7 +177,7 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _unscraped(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield metrics of an own image that nobody can scrape, since no port serves them."""
+    """Yield metrics of custom images that cannot be scraped, since no port serves them."""
     metrics, container = resolved.spec.observability.metrics, resolved.spec.container
     if not metrics.enabled or container is None:
         return
@@ -242,7 +242,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _tenants(fleet: Fleet) -> Iterator[Problem]:
-    """Yield quotas of namespaces that nobody uses, and limits that contradict each other."""
+    """Yield quotas of namespaces without workloads, and limits that contradict each other."""
     for name, quota in fleet.environment.tenants.items():
         path: Path = ("spec", "tenants", name)
         if name not in fleet.spaces and fleet.catalog.complete and not fleet.catalog.broken:
@@ -273,13 +273,13 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
 
 
 def path_of(resolved: Resolved[Any]) -> str:
-    """Return the path prefix at which a workload is exposed."""
+    """Return the path prefix that exposes a workload."""
     expose = resolved.spec.expose
     return str(expose.path or ("/" if expose.host else f"/agents/{resolved.name}"))
 
 
 def _routes(fleet: Fleet) -> Iterator[Problem]:
-    """Yield the second workload of one host and path: its requests would go to the first."""
+    """Yield the second workload with the same host and path: its requests would go to the first."""
     seen: dict[tuple[str, str], Resolved[Any]] = {}
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
@@ -306,7 +306,7 @@ PLATFORMS = {
 
 
 def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield identities that come to nothing: on another platform, or of an account that is not ours."""
+    """Yield identities that have no effect: on another platform, or on an existing account."""
     identity = resolved.spec.identity
     if identity is None:
         return
@@ -335,7 +335,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield workloads that may talk to any address, since nobody said where the Kubernetes API is."""
+    """Yield workloads that may reach any address, since the Kubernetes API's address is unknown."""
     rbac = resolved.spec.rbac
     if rbac is None or not rbac.rules:
         return

@@ -1,4 +1,4 @@
-"""Circles among agents that use each other as tools."""
+"""Cycles among agents that use each other as tools."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield each circle once, at the agent that comes first by name."""
+    """Yield each cycle once, at the agent whose name sorts first."""
     edges = {key: [other.key for _, other in found.agents] for key, found in uses.items()}
     for circle in _circles(edges):
         agent = fleet.specs["Agent"][circle[0]]
@@ -39,7 +39,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def _circles(edges: dict[Key, list[Key]]) -> list[list[Key]]:
-    """Return one circle per strongly connected group, without recursion, starting at its least key."""
+    """Return one cycle per strongly connected component, without recursion, starting at its lowest key."""
     found: list[list[Key]] = []
     done: set[Key] = set()
     for start in sorted(edges):

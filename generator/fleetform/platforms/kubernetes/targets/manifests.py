@@ -26,14 +26,14 @@ def folders(build: Build) -> Folders:
 
 
 def path(unit: Unit) -> str:
-    """Return where a unit stands below its environment's folder."""
+    """Return the path of a unit below its environment's folder."""
     if not unit.namespace:
         return f"{NAMESPACES}/namespaces.yaml"
     return f"{unit.namespace}/{f'{unit.workload}.yaml' if unit.workload else SHARED}"
 
 
 def _kustomizations(units: Iterable[Unit]) -> dict[str, File]:
-    """Return a kustomization per namespace, and one that holds them together."""
+    """Return a kustomization per namespace, and one that combines them."""
     names: dict[str, list[str]] = {}
     for unit in units:
         folder, _, file = path(unit).partition("/")
@@ -50,7 +50,7 @@ def _kustomizations(units: Iterable[Unit]) -> dict[str, File]:
 
 
 def kustomization(**body: Any) -> dict[str, Any]:
-    """Return a kustomization of Kustomize's own kind."""
+    """Return an object of kind Kustomization (kustomize.config.k8s.io)."""
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
