@@ -1,3 +1,3 @@
-"""Fleetform: declarative specs of AI agents in, reviewed Kubernetes objects out."""
+"""Fleetform: turns declarative specs of AI agents into Kubernetes objects that you review and commit."""
 
 __version__ = "0.1.0"

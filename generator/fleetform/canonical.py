@@ -1,6 +1,6 @@
-"""Own the canonical JSON of agent.json: the bytes that Helm computes with `toPrettyJson`.
+"""The canonical JSON of agent.json: the same bytes that Helm computes with `toPrettyJson`.
 
-The ConfigMap's name carries the hash of its content, so a chart and the generator must agree on
+The ConfigMap's name contains the hash of its content, so a chart and the generator must agree on
 every byte. The rules are those of Go's `json.MarshalIndent(value, "", "  ")` (Go 1.22 or later) on
 a value decoded from JSON.
 """
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-# Escapes the quote, the backslash and control characters as Go does, in C; not what HTML reserves.
+# Escapes quotes, backslashes and control characters as Go does, in C; but not the characters
+# reserved in HTML.
 _quote = json.encoder.encode_basestring
 
 _MEMBERS: dict[bytes, str] = {}
@@ -23,15 +24,15 @@ _LONGEST_REMEMBERED = 4_096
 
 _HTML = re.compile("[<>&\u2028\u2029]")
 
-# Helm holds every number as a float64: a larger integer would change on its way.
+# Helm holds every number as a float64, which cannot represent larger integers.
 _LARGEST_INTEGER = 2**53
 
 
 def dumps(value: object) -> str:
-    """Write a value as Go's `json.MarshalIndent` does, without a final line break.
+    """Serialise a value as Go's `json.MarshalIndent` does, without a trailing newline.
 
     Raises:
-        TypeError: a value or key that JSON does not know.
+        TypeError: a value or key that JSON does not support.
         ValueError: a null, a number that is not finite, an integer beyond 2**53, a lone surrogate.
     """
     out: list[str] = []
@@ -46,13 +47,13 @@ def digest(data: Mapping[str, str]) -> str:
     """Hash the data of a ConfigMap: 64 hex digits, Helm's `toPrettyJson | sha256sum`.
 
     Raises:
-        ValueError: what `dumps` refuses.
+        ValueError: anything that `dumps` refuses.
     """
     return hashlib.sha256(dumps(dict(data)).encode()).hexdigest()
 
 
 def _write(value: object, line: str, out: list[str]) -> None:
-    """Append a value; `line` is the line break with the indentation of its first line."""
+    """Append a value; `line` is the line break plus the indentation of the value's first line."""
     if type(value) is str:
         out.append(_string(value))
     elif type(value) is dict and value:
@@ -64,7 +65,7 @@ def _write(value: object, line: str, out: list[str]) -> None:
 
 
 def _object(node: dict[str, Any], line: str, out: list[str]) -> None:
-    """Append the members in the order of their names' code points, which is that of their bytes."""
+    """Append the members, sorted by the code points of their names, which is also the order of their bytes."""
     inner = line + "  "
     lead = "{" + inner
     write = _recall if line == "\n" else _write
@@ -118,7 +119,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _atom(value: object) -> str:
-    """Write what is neither exact text nor a filled collection."""
+    """Write a value that is neither a plain str nor a non-empty collection."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -143,9 +144,9 @@ def _number(value: float) -> str:
 
 
 def _float(value: float) -> str:
-    """Write the shortest digits; with an exponent below 1e-6 and from 1e21 on, as ES6 does."""
+    """Write the shortest digits, with an exponent below 1e-6 and from 1e21 on, as ES6 does."""
     if value == 0:
-        return "0"  # as Helm, which reads -0.0 as 0
+        return "0"  # as Helm does, which reads -0.0 as 0
     if 1e-6 <= abs(value) < 1e21:
         plain = format(Decimal(float.__repr__(value)), "f")
         return plain.removesuffix(".0")

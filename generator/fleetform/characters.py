@@ -1,4 +1,4 @@
-"""Characters that nobody sees, or that turn a line around: a reviewer would read another text than there is."""
+"""Invisible and bidirectional characters: they make a reviewer read something else than what is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trees → Problems by JSON Schema: all of them, each at its place and in words for people."""
+"""Trees → Problems by JSON Schema: all of them, each at its position and in plain words."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def _validator(kind: str, definition: str) -> Any:
 def check(
     kind: str, tree: Map, *, definition: str = "", prefix: tuple[str | int, ...] = ()
 ) -> Iterator[Problem]:
-    """Yield what a kind's schema refuses in a tree.
+    """Yield everything in a tree that a kind's schema refuses.
 
-    `definition` names a `$defs` entry to check a layer of a spec against in place of the whole
-    document, and `prefix` the path of `tree` in its document, for messages.
+    `definition` names a `$defs` entry, to check one layer of a spec instead of the whole document;
+    `prefix` is the path of `tree` in its document, for messages.
     """
     clean = without_nulls(tree)
     if clean is not tree:
@@ -68,9 +68,9 @@ def check(
 
 
 def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path, str]]:
-    """Yield the place of each thing that a schema refuses, and for an unknown field the one that was meant.
+    """Yield the place of everything that a schema refuses and, for an unknown field, the field that was meant.
 
-    Where a field is missing, the place is that of the map that lacks it.
+    For a missing field, the place is that of the map that lacks it.
     """
     for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
         path, detail = tuple(error.instance_path), error.kind.as_dict()
@@ -114,7 +114,7 @@ def _null_keys(
 
 
 def _one_per_cause(found: list[Problem]) -> Iterator[Problem]:
-    """Leave out what follows: a misspelt field is also a missing one, a wrong type has a wrong form too."""
+    """Leave out consequences: a misspelt field is also a missing one, a wrong type also a wrong format."""
     meant = {problem.hint for problem in found if problem.code == "unknown-field"}
     mistyped = {problem.path for problem in found if problem.code == "schema-type"}
     for problem in found:
@@ -175,7 +175,7 @@ def _explain(
 
 
 def _is_layer(kind: str, tree: Map, path: tuple[Any, ...]) -> bool:
-    """Whether a place is one layer of a spec: what it lacks another may have, and the whole is checked."""
+    """Whether a place is one layer of a spec; what it lacks may come from others, and the merged spec is checked."""
     if kind == "Environment":
         return path[:2] == ("spec", "defaults")
     extends = kind == "Agent" and at(tree, ("spec", "extends")) is not None
@@ -199,7 +199,7 @@ def _problem(
 
 
 def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[str, str]:
-    """Return what is wrong with a value by one rule of the schema, and what to write instead."""
+    """Return what is wrong with a value according to one schema rule, and how to fix it."""
     shown, look = _shown(value), f"see `fleetform schema {kind}`"
     if name == "type":
         wanted = " or ".join(_TYPES[word] for word in detail["types"])
@@ -260,13 +260,13 @@ def _shown(value: Any) -> str:
 
 
 def _known_fields(error: Any, kind: str, definition: str) -> list[str]:
-    """Return the fields that the schema at the error's place knows."""
+    """Return the fields that the schema allows at the error's place."""
     body: Any = schema(kind)
     if definition:
         body = {"$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
     root = body
     for step in error.schema_path[:-1]:
-        if step != "$defs":  # some paths name the definition that a reference leads to
+        if step != "$defs":  # some paths name the definition that a reference points to
             body = _follow(body, root)
         try:
             body = body[step]

@@ -1,6 +1,6 @@
-"""What the runtime of this version is and serves: its own words, from schemas/runtime.json.
+"""What the runtime of this version is and supports, as exported to schemas/runtime.json.
 
-Nothing here is written down twice: the runtime exports it, and a lint holds the file current.
+Nothing is repeated here: the runtime exports the file, and `make lint` checks that it is current.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ SUMMARISATION = "summarisation"
 
 
 def is_served(feature: str) -> bool:
-    """Whether the runtime serves a feature; what it does not is warned of and left out of agent.json."""
+    """Whether the runtime supports a feature; other features cause a warning and are left out of agent.json."""
     return feature in _FACTS["features"]
 
 

@@ -1,4 +1,4 @@
-"""Durations as Go writes them → seconds."""
+"""Durations in Go's syntax → seconds."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def seconds(text: str) -> float:
-    """Return the seconds of a duration such as `1h30m`; it must have passed the schema."""
+    """Return the seconds of a duration such as `1h30m`, which must have passed the schema."""
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))

@@ -1,7 +1,7 @@
-"""Own the YAML syntax of everything that is written: plain data in, text out.
+"""The YAML syntax of everything that is written: plain data in, text out.
 
-Every YAML library at hand writes some strings that Go's reader (helm, kubectl, Flux) takes for
-something else. Here a string stands bare only if no version of YAML could read it otherwise.
+Every available YAML library writes some strings that Go's parser (helm, kubectl, Flux) interprets
+as something else. Here a string is written plain only if no version of YAML can read it otherwise.
 """
 
 import math
@@ -34,12 +34,12 @@ _ESCAPES = {'"': '\\"', "\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 _FILLED_LINE = re.compile(r"\n(?=[^\n])")
 
-# Readers look for the colon of `key: value` within 1,024 characters only.
+# Parsers look for the colon of `key: value` only within 1,024 characters.
 _LONGEST_SIMPLE_KEY = 1_000
 
 
-# The same few thousand strings make up every manifest: remember how each one looks behind a key,
-# and each key at its column.
+# The same few thousand strings make up every manifest: cache how each one looks after a key, and
+# each key at its column.
 _SCALARS: dict[str, str] = {}
 _HEADS: defaultdict[str, dict[str, str]] = defaultdict(dict)
 _MOST_REMEMBERED = 4_096
@@ -47,10 +47,11 @@ _LONGEST_REMEMBERED = 128
 
 
 def emit(document: object) -> str:
-    """Write one document, ending in a newline; keys keep the order of their dicts.
+    """Serialise one document, ending in a newline; keys keep the order of their dicts.
 
     Raises:
-        TypeError: a value that is no dict, list, str, int, float, bool or None, a key that is no
+        TypeError: a value that is not a dict, list, str, int, float, bool or None, a key that is
+        not a
             str.
         ValueError: a number that is not finite or needs more than 64 bits, a lone surrogate.
     """
@@ -74,8 +75,8 @@ def emit_all(
     `write` may write each of them in another way than `emit`, with the same outcome.
 
     Raises:
-        TypeError: what `emit` refuses.
-        ValueError: a line of the header that is no comment, what `emit` refuses.
+        TypeError: anything that `emit` refuses.
+        ValueError: a header line that is not a comment, anything that `emit` refuses.
     """
     comment = header.removesuffix("\n")
     if header:
@@ -88,7 +89,7 @@ def emit_all(
 
 
 def _mapping(node: dict[str, Any], pad: str, out: list[str]) -> None:
-    """Append the pairs at column `pad`; each line brings the line break before it."""
+    """Append the pairs at column `pad`; each line starts with its own line break."""
     heads = _HEADS[pad].get
     scalars, append = _SCALARS.get, out.append
     inner = pad + "  "
@@ -119,12 +120,12 @@ def _sequence(items: list[Any], pad: str, out: list[str]) -> None:
         else:
             out.append(dash + _leaf(item, inner))
             continue
-        # The dash takes the place of the last two spaces before the item's first line.
+        # The dash replaces the last two spaces before the item's first line.
         out[start] = f"{dash} {out[start][len(dash) + 1 :]}"
 
 
 def _leaf(value: object, pad: str) -> str:
-    """Give what stands behind a key or a dash, space included; `pad` is the column of a block."""
+    """Return what follows a key or a dash, including the space; `pad` is the column of a block."""
     if value is True:
         return " true"
     if value is False:
@@ -149,14 +150,14 @@ def _nothing(value: object) -> str:
 
 
 def _integer(value: int) -> str:
-    """Write digits; beyond 64 bits Go would read a rounded float."""
+    """Write digits; Go would read integers beyond 64 bits as a rounded float."""
     if not -(2**63) <= value < 2**64:
         raise ValueError("an integer of more than 64 bits would be rounded when read back")
     return int.__repr__(value)
 
 
 def _decimal(value: float) -> str:
-    """Write with point and signed exponent: without them YAML 1.1 reads an int or a string."""
+    """Write with a point and a signed exponent: without them YAML 1.1 reads an int or a string."""
     if not math.isfinite(value):
         raise ValueError(f"{value} is not a JSON number")
     digits, exponent, power = float.__repr__(value).partition("e")
@@ -164,7 +165,7 @@ def _decimal(value: float) -> str:
 
 
 def _head(key: str, pad: str) -> str:
-    """Give the line that a key begins at column `pad`."""
+    """Return the line start of a key at column `pad`."""
     if not isinstance(key, str):
         raise TypeError(f"key {key!r} is not a string")
     form = _plain(key) or _quoted(key)
@@ -174,7 +175,7 @@ def _head(key: str, pad: str) -> str:
 
 
 def _scalar(text: str, pad: str) -> str:
-    """Give a string behind a key or a dash: plain, else as a block, else quoted."""
+    """Return a string after a key or a dash: plain if possible, else as a block, else quoted."""
     if plain := _plain(text):
         return _remember(_SCALARS, text, f" {plain}")
     if "\n" in text and text[0] not in " \t\n" and _is_safe(text):
@@ -183,7 +184,7 @@ def _scalar(text: str, pad: str) -> str:
 
 
 def _is_safe(text: str) -> bool:
-    """Whether a text can stand as it is; the whole pattern is slow, and seldom needed."""
+    """Whether a text needs no escapes; the whole pattern is slow, and seldom needed."""
     if _CONTROL.search(text):
         return False
     return text.isascii() or not (re.search(_SUSPECT, text) and re.search(_UNSAFE, text))
@@ -198,7 +199,7 @@ def _remember(forms: dict[str, str], text: str, form: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Give the text if it may stand bare, else nothing."""
+    """Return the text if it may be written plain, else None."""
     bare = _PLAIN.fullmatch(text)
     return bare[0] if bare and text.lower() not in WORDS else ""
 

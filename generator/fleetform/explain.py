@@ -1,4 +1,4 @@
-"""Final values of a spec, who set each, and what it overrode."""
+"""Final values of a spec, where each was set, and what it overrode."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT = "built-in default"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value that one layer gives; `file` is empty and `line` 0 for a built-in default."""
+    """A value set by one layer; `file` is empty and `line` 0 for a built-in default."""
 
     value: Any
     layer: str
@@ -30,7 +30,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A leaf of a spec: what holds in the end, and what lies below it, the nearest first."""
+    """A leaf of a spec: its final value, and the values below it, the nearest layer first."""
 
     path: str
     counted: str
@@ -45,13 +45,13 @@ _Paths = tuple[str, str]
 
 
 def entries(typed: Any, layers: Sequence[Layer]) -> Iterator[Entry]:
-    """Yield every leaf below `spec` in order of the schema; `typed` is the whole document."""
+    """Yield every leaf below `spec` in schema order; `typed` is the whole document."""
     nodes = [(layer, layer.tree, layer.tree.mark) for layer in layers]
     yield from _walk(view.dump(typed.spec), nodes, ("spec", "spec"), "")
 
 
 def patched(applied: Iterable[Applied]) -> Iterator[Entry]:
-    """Yield every leaf of a built object that object patches changed, and what was there before."""
+    """Yield every leaf of a built object that object patches changed, and its previous value."""
     found: dict[str, list[Setting]] = {}
     for item in applied:
         mark = item.patch.mark
@@ -65,7 +65,7 @@ def patched(applied: Iterable[Applied]) -> Iterator[Entry]:
 
 
 def matches(entry: Entry, wanted: str) -> bool:
-    """Whether a leaf is the wanted field or lies below it; `spec.` may be left out, items be counted."""
+    """Whether a leaf is the wanted field or below it; `spec.` may be omitted, items may be given by index."""
     names = (wanted, f"spec.{wanted}")
     paths = (entry.path, entry.counted)
     return any(_holds(name, path) or _holds(path, name) for name in names for path in paths)
@@ -95,7 +95,7 @@ def _below(path: _Paths, step: str) -> _Paths:
 
 
 def _children(nodes: list[_Node], name: str) -> list[_Node]:
-    """Return what each layer says under a key; a null wipes out the layers below it."""
+    """Return what each layer sets under a key; a null hides the layers below it."""
     found: list[_Node] = []
     wiped = max((number for number, (_, node, _) in enumerate(nodes) if node is None), default=-1)
     for layer, node, _ in nodes[wiped + 1 :]:
@@ -106,7 +106,7 @@ def _children(nodes: list[_Node], name: str) -> list[_Node]:
 
 
 def _deleted(final: dict[str, Any], nodes: list[_Node], path: _Paths) -> Iterator[Entry]:
-    """Yield what a null took away, and what it would have been."""
+    """Yield what a null deleted, with the values it would have had."""
     names = {name for _, node, _ in nodes if isinstance(node, Map) for name in node}
     for name in sorted(names - final.keys()):
         below = _children(nodes, name)

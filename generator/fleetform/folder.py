@@ -1,7 +1,7 @@
-"""A folder that is held open: nothing below it is reached through a link, whoever swaps what meanwhile.
+"""A folder that is held open: nothing below it is reached through a symbolic link, even if one is swapped in.
 
-Every call goes by the descriptor of the folder that it works in, and each step down refuses links: a
-name that is checked and then used can be another one in between.
+Every call uses the descriptor of the folder it works in, and each step down refuses links: a name
+that is checked first and used later may be something else by then.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Obstacle(Exception):  # noqa: N818 - what stands there is no error of ours
-    """A link, or a file, stands where a folder belongs: where, and which of both."""
+    """A link, or a file, is where a folder should be: its path, and which of the two."""
 
     def __init__(self, path: str, *, is_link: bool) -> None:
         super().__init__(path)
@@ -33,9 +33,9 @@ class Obstacle(Exception):  # noqa: N818 - what stands there is no error of ours
 
 
 class Folder:
-    """A folder below a root that the user named: the way to the root may lead over links, no step from there.
+    """A folder below a root given by the user: the path to the root may contain links, the paths below may not.
 
-    Every method raises Obstacle, and OSError for what the disk refuses.
+    Every method raises Obstacle, and OSError for errors of the disk.
     """
 
     def __init__(self, root: str | os.PathLike[str], path: str, *, make: bool = False) -> None:
@@ -63,7 +63,7 @@ class Folder:
         os.close(self.descriptor)
 
     def is_still(self, root: str | os.PathLike[str], path: str) -> bool:
-        """Tell whether a way still leads here."""
+        """Whether a path still leads to this folder."""
         try:
             with Folder(root, path) as other:
                 return os.path.sameopenfile(self.descriptor, other.descriptor)
@@ -80,7 +80,7 @@ class Folder:
         return self._inner
 
     def read(self, path: str) -> bytes | None:
-        """Return a file's bytes, None when there is none."""
+        """Return a file's bytes, None if it does not exist."""
         folder, name = os.path.split(path)
         try:
             descriptor = os.open(name, _OLD, dir_fd=self.enter(folder))
@@ -91,12 +91,12 @@ class Folder:
                 raise Obstacle(path, is_link=True) from None
             raise
         with open(descriptor, "rb") as stream:
-            # Reading with a bound reserves it all: only what is too long pays for it.
+            # A bounded read allocates the whole bound: only files that are too long pay for it.
             is_long = os.fstat(descriptor).st_size > LONGEST
             return stream.read(LONGEST) if is_long else stream.read()
 
     def replace(self, path: str, data: bytes) -> None:
-        """Give a file other bytes, or make one: it is old or new at any moment, never half."""
+        """Replace a file's bytes, or create it: at any moment it is old or new, never partial."""
         folder, name = os.path.split(path)
         parent = self.enter(folder, make=True)
         temporary = name + TEMPORARY
@@ -110,13 +110,13 @@ class Folder:
             raise
 
     def create(self, path: str, data: bytes) -> None:
-        """Make a file that is not there. Raises FileExistsError when it is."""
+        """Create a file. Raises FileExistsError if it exists."""
         folder, name = os.path.split(path)
         with open(os.open(name, _NEW, 0o666, dir_fd=self.enter(folder, make=True)), "wb") as stream:
             stream.write(data)
 
     def remove(self, path: str) -> None:
-        """Remove a file, and the folders above it that become empty."""
+        """Remove a file, and parent folders that become empty."""
         folder, name = os.path.split(path)
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.enter(folder))
@@ -129,7 +129,7 @@ class Folder:
                 raise
 
     def sweep(self, path: str) -> None:
-        """Remove what a dead run left of a file on its way."""
+        """Remove temporary files that an interrupted run left behind."""
         folder, name = os.path.split(path)
         with suppress(OSError, Obstacle):
             os.unlink(name + TEMPORARY, dir_fd=self.enter(folder))
@@ -143,13 +143,13 @@ class Folder:
 def _create(name: str, parent: int) -> int:
     try:
         return os.open(name, _NEW, 0o644, dir_fd=parent)
-    except FileExistsError:  # of a run that died
+    except FileExistsError:  # of an interrupted run
         os.unlink(name, dir_fd=parent)
         return os.open(name, _NEW, 0o644, dir_fd=parent)
 
 
 def _down(start: int, path: str, *, make: bool) -> int:
-    """Return a new descriptor of a folder below another, step by step."""
+    """Return a new descriptor of a folder below another one, step by step."""
     here = os.dup(start)
     steps = path.split("/") if path else []
     for number, name in enumerate(steps, 1):

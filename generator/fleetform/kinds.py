@@ -1,4 +1,4 @@
-"""The kinds of specs, each described once; every list of kinds derives from here."""
+"""The kinds of specs, each described once; every list of kinds is derived from here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ S = TypeVar("S")
 
 
 class SpecKind(NamedTuple, Generic[S]):
-    """What the generator must know of a kind before it reads a document of it."""
+    """What the generator must know about a kind before it reads a document of it."""
 
     name: str
     module: str

@@ -1,4 +1,4 @@
-"""What credentials look like, and how to speak of a text without repeating one."""
+"""What credentials look like, and how to mention a text without repeating one."""
 
 from __future__ import annotations
 
@@ -185,7 +185,8 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
             r"|\"auth\":\s{0,9}\"[A-Za-z0-9+/]{20,}"
         ),
     ),
-    # Named as one, and with capitals, small letters and digits: no word and no placeholder.
+    # Named like a credential, and with capitals, small letters and digits: not a word or a
+    # placeholder.
     (
         "a credential",
         ("passw", "pwd", "passphrase", "key", "secret", "token"),
@@ -215,7 +216,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 @cache
 def _hint() -> re.Pattern[str]:
-    """Return what finds any of the needs, branched by their first letters: short texts are many."""
+    """Return a pattern that finds any of the needs, branched by first letter, since most texts are short."""
     needs = sorted({need for _, words, _ in TOKENS for need in words if need != "."})
     groups = groupby(needs, key=itemgetter(0))
     return re.compile(
@@ -237,12 +238,12 @@ def _likely(text: str) -> Iterator[tuple[str, re.Pattern[str]]]:
 
 @lru_cache(maxsize=4_096)
 def kind_of(text: str) -> str:
-    """Return what kind of credential a text holds, empty when it holds none."""
+    """Return what kind of credential a text contains, or an empty string."""
     return next((kind for kind, pattern in _likely(text) if pattern.search(text)), "")
 
 
 def masked(text: str) -> str:
-    """Return a text with every credential replaced by stars."""
+    """Return a text with every credential replaced with asterisks."""
     for _, pattern in _likely(text):
         text = pattern.sub("***", text)
     return text

@@ -1,4 +1,4 @@
-"""Files and folders → documents: what cannot be read is a Problem, and nothing makes it wait or run away."""
+"""Files and folders → documents: unreadable input is a Problem, and nothing makes the run hang or escape."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _named(file: str, root: str, folders: dict[str, tuple[str, str]]) -> tuple[s
 def _files(
     name: str, roots: Sequence[str], problems: list[Problem], trail: set[str]
 ) -> Iterator[str]:
-    """Yield a file, or those of a folder; links are followed, each folder is read once."""
+    """Yield a file, or the files of a folder; links are followed, each folder is read once."""
     if not os.path.isdir(name):
         yield name
         return
@@ -78,7 +78,7 @@ def _files(
         try:
             is_lost = entry.is_symlink() and not os.path.exists(entry.path)
             is_wanted = is_lost or entry.is_dir() or entry.name.endswith((".yaml", ".yml"))
-        except OSError as error:  # it went away meanwhile, or is not ours to look at
+        except OSError as error:  # it disappeared meanwhile, or we may not read it
             problems.append(_unreadable(entry.path, error))
             continue
         if is_wanted:
@@ -90,7 +90,7 @@ def _is_below(place: str, roots: Sequence[str]) -> bool:
 
 
 def _place(descriptor: int, file: str) -> str:
-    """Return where an open file really stands: no link can be changed behind its back any more."""
+    """Return the real path of an open file, which no link can change any more."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:  # a system without /proc
@@ -98,7 +98,7 @@ def _place(descriptor: int, file: str) -> str:
 
 
 def _outside(file: str) -> Problem:
-    """Return the Problem of a link that leads away: who may write a link may not read all that we can."""
+    """Return the Problem of a link that leads outside: its author may not be allowed to read all that we can."""
     return whole_file(
         file,
         "outside",
@@ -109,7 +109,7 @@ def _outside(file: str) -> Problem:
 
 def _read(file: str, roots: Sequence[str], problems: list[Problem]) -> bytes | None:
     try:
-        # Opening a FIFO for reading would wait for a writer: look before, and never block.
+        # Opening a FIFO for reading would wait for a writer: check first, and never block.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         descriptor = os.open(file, flags)
         try:

@@ -1,4 +1,4 @@
-"""Values of secrets on this machine: the environment over an env file, by the names of Secret and key."""
+"""Values of secrets on this machine: environment variables and an env file, named after Secret and key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class EnvFileError(Exception):
 
 
 def variables(secret: str, key: str) -> tuple[str, ...]:
-    """Return the environment variables that may hold a key of a secret, the most exact first.
+    """Return the environment variables that may hold a key of a secret, the most specific first.
 
     `openai-api-key`, key `api-key`, is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
     """
@@ -27,9 +27,9 @@ def variables(secret: str, key: str) -> tuple[str, ...]:
 
 
 def known_values(file: Path | None) -> dict[str, str]:
-    """Return the environment over what an env file says, `.env` unless another one is named.
+    """Return the environment merged over an env file, by default `.env`.
 
-    Raises EnvFileError when the file is not there or is no UTF-8.
+    Raises EnvFileError if the given file does not exist or is not UTF-8.
     """
     path = file or Path(".env")
     if not path.is_file():
@@ -50,5 +50,5 @@ def known_values(file: Path | None) -> dict[str, str]:
 
 
 def lookup(values: dict[str, str], secret: str, key: str) -> str | None:
-    """Return the value of a key of a secret, None when no variable has it."""
+    """Return the value of a key of a secret, None if no variable has it."""
     return next((values[name] for name in variables(secret, key) if values.get(name)), None)

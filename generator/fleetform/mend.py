@@ -1,4 +1,4 @@
-"""Documents with schema errors → the same without what is wrong, so that the rest can be judged in the same run."""
+"""Documents with schema errors → the same without the faulty parts, so that the rest is checked in the same run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORTEST = 5
 def mended(
     document: SpecDocument, prefixed: Iterable[Path] = ()
 ) -> tuple[SpecDocument | None, frozenset[str]]:
-    """Return a document without its faults (None when too little is left), and the places of what was left out.
+    """Return a document without its faults (None if too little is left), and the places of what was removed.
 
     `prefixed` are faults that the kind's own schema does not see.
     """
@@ -44,7 +44,7 @@ def mended(
 
 
 def independent(problems: Iterable[Problem], places: Iterable[str]) -> Iterator[Problem]:
-    """Yield the Problems that do not speak of a field that was left out: they would follow from it."""
+    """Yield the Problems that do not mention a removed field: the others would be mere consequences."""
     hidden = {place: place.rpartition(".")[2] for place in places}
     for problem in problems:
         text = f"{problem.message} {problem.hint}"
@@ -63,7 +63,7 @@ def _is_in(place: str, path: str) -> bool:
 
 
 def _of_a_map(path: Path) -> Path:
-    """Return the nearest place that is a map's key: without one item the others would get its number."""
+    """Return the nearest place that is a key of a map: removing a list item would renumber the others."""
     whole = path
     while whole and isinstance(whole[-1], int):
         whole = whole[:-1]
@@ -71,7 +71,7 @@ def _of_a_map(path: Path) -> Path:
 
 
 def _without(tree: Map, path: Path) -> Map:
-    """Return a copy of a tree without one key; nothing happens when it is gone already."""
+    """Return a copy of a tree without one key; does nothing if the key is gone already."""
     if at(tree, path, ...) is ...:
         return tree
     whole = tree.clone()

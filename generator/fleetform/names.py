@@ -8,7 +8,7 @@ LABEL = 63
 
 
 def fit(name: str, suffix: str = "", limit: int = LABEL) -> str:
-    """Return `name + suffix`, shortened to prefix + 8 hex of a hash when it is longer than `limit`."""
+    """Return `name + suffix`; if longer than `limit`, shortened to a prefix plus 8 hex digits of a hash."""
     whole = name + suffix
     if len(whole) <= limit:
         return whole

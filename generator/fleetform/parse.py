@@ -1,4 +1,4 @@
-"""One file's bytes → documents: text that every reader takes for the same."""
+"""One file's bytes → documents: only text that every YAML parser reads the same way."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Loaded(NamedTuple):
 
 
 def parse(data: bytes, file: str, origin: str = "") -> Loaded:
-    """Read one file's bytes; `file` is the name that positions carry, `origin` that of the output."""
+    """Read one file's bytes; `file` is the name in positions, `origin` the name in the output."""
     name = printable(file)
     text, problem = _decode(data, name)
     if problem is not None:

@@ -1,4 +1,4 @@
-"""Forms of text that Kubernetes prescribes, and the words for them."""
+"""Formats of text that Kubernetes prescribes, and hints for them."""
 
 from __future__ import annotations
 

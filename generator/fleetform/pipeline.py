@@ -1,4 +1,4 @@
-"""The one way through the house, from files to texts: what every command shares."""
+"""The pipeline from files to texts, shared by all commands."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def read(paths: Sequence[Path]) -> Sources:
 
 
 def checked(loaded: Loaded) -> Sources:
-    """Translate and check what files hold."""
+    """Translate and check the documents of files."""
     documents, said = translate(loaded.documents, EMITTED_BY)
     sources = Sources(problems=[*loaded.problems, *said])
     places = {_place(problem) for problem in loaded.problems}
     for document in documents:
         found = [*_checked(document)]
-        # What could not be read as YAML has no right type either: that is one cause.
+        # A value that could not be read as YAML has the wrong type too: that is the same cause.
         sources.problems += [problem for problem in found if _place(problem) not in places]
         if not errors(found):
             sources.documents.append(document)
@@ -68,11 +68,11 @@ def checked(loaded: Loaded) -> Sources:
 
 
 def _mend(sources: Sources, document: SpecDocument, count: int) -> None:
-    """Keep what can be judged of a document with errors, and say now what leaks from the rest."""
+    """Keep the checkable part of a document with errors, and report credentials in the rest now."""
     from fleetform.mend import mended  # noqa: PLC0415
     from fleetform.rules import credentials  # noqa: PLC0415
 
-    if count <= MAX_PER_FILE:  # nobody reads what else is wrong with more
+    if count <= MAX_PER_FILE:  # nobody reads about other problems of a document with more
         left, places = mended(document, [path for path, _ in _patched_faults(document)])
         sources.hidden |= places
         sources.mended += [left] if left is not None else []
@@ -128,7 +128,7 @@ def fleet_of(
         found = chain(environments.documents, name, folder)
     except SpecError as error:
         said = error.problems
-        # A broken environment file has said why it is missing.
+        # A broken environment file has already been reported.
         whole = environments.complete and not environments.broken
         return None, [*problems, *(said if whole else ()), *_leaks(specs, environments)]
     fleet, more = resolve(
@@ -149,12 +149,12 @@ class Assembled(NamedTuple):
 
     @property
     def kubernetes(self) -> Build | None:
-        """Return what Kubernetes builds of it."""
+        """Return what Kubernetes builds from it."""
         return self.builds.get("kubernetes")
 
 
 def _leaks(*sources: Sources) -> Iterable[Problem]:
-    """Yield leaked credentials without a fleet, in which rules would find them."""
+    """Yield leaked credentials if there is no fleet, whose rules would find them."""
     from fleetform.rules import credentials  # noqa: PLC0415
 
     for source in sources:
@@ -165,9 +165,9 @@ def _leaks(*sources: Sources) -> Iterable[Problem]:
 def assembled(
     specs: Sources, spaces: Sources, name: str, folder: str, targets: Sequence[str] = ()
 ) -> tuple[Assembled | None, list[Problem]]:
-    """Return what an environment is built of, None when it cannot be, and everything that is wrong.
+    """Return what an environment is built from, None if it cannot be built, and all problems.
 
-    `folder` is where environments are, for messages; without `targets` it is built for its own.
+    `folder` is the environments' folder, for messages; `targets` defaults to the environment's own.
     """
     if specs.mended or spaces.mended:
         return None, _rest(specs, spaces, name, folder, targets)
@@ -177,7 +177,7 @@ def assembled(
 def _rest(
     specs: Sources, environments: Sources, name: str, folder: str, targets: Sequence[str]
 ) -> list[Problem]:
-    """Return everything that is wrong, with documents that have errors as far as they can be judged."""
+    """Return all problems, with documents that have errors checked as far as possible."""
     from fleetform.mend import independent  # noqa: PLC0415
 
     whole = [
@@ -226,7 +226,7 @@ def _assembled(
 def judged(
     specs: Sources, environments: Path, name: str, targets: Sequence[str] = ()
 ) -> tuple[Assembled | None, list[Problem]]:
-    """Return the same of a folder of environments."""
+    """Return the same for a folder of environments."""
     return assembled(specs, read([environments]), name, str(environments), targets)
 
 
@@ -240,9 +240,9 @@ class Rendering(NamedTuple):
 def render(
     agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str] = ()
 ) -> Rendering:
-    """Render an environment to some targets, by default to those that it names.
+    """Render an environment to some targets, by default to its own.
 
-    Raises SpecError when an error stands in the way.
+    Raises SpecError if there are errors.
     """
     found, problems = _whole(agents, environments, name, targets)
     return Rendering(texts(found), tidy(problems))
@@ -251,9 +251,9 @@ def render(
 def build(
     agents: Sequence[Path], environments: Path, name: str, target: str
 ) -> tuple[Build, list[Problem]]:
-    """Plan and build an environment for one target of Kubernetes.
+    """Plan and build an environment for one Kubernetes target.
 
-    Raises SpecError when an error stands in the way.
+    Raises SpecError if there are errors.
     """
     found, problems = _whole(agents, environments, name, [target])
     if found.kubernetes is None:  # pragma: no cover - without an error there is one
@@ -262,7 +262,7 @@ def build(
 
 
 def texts(found: Assembled) -> dict[str, dict[str, str]]:
-    """Return texts by path, sorted, below each folder that the targets own."""
+    """Return sorted texts by path, below each folder that the targets own."""
     from fleetform import targets as registry  # noqa: PLC0415
 
     made = {}
@@ -286,14 +286,14 @@ def _whole(
 
 
 def _root(specs: Sources, environments: Sources, fleet: Fleet) -> Fleet | None:
-    """Return the fleet in the abstract root of an environment, None when it has no such root."""
+    """Return the fleet in the abstract root of an environment, None if it has no such root."""
     from fleetform.resolve import resolve  # noqa: PLC0415
     from fleetform.resolve.environment import base, chain  # noqa: PLC0415
 
     root = base(chain(environments.documents, fleet.environment_name, ""))
     if root is None:
         return None
-    # What is wrong with it by itself is not wrong: it only serves others to extend.
+    # Problems of the root itself do not count: it only exists to be extended.
     found, _ = resolve(specs.documents, [root], complete=specs.complete, broken=specs.broken)
     return found
 
@@ -310,7 +310,7 @@ def _abstract(fleet: Fleet) -> Iterator[Problem]:
 
 
 def bound(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
-    """Return a fleet as Kubernetes runs it, None when an error stands in the way."""
+    """Return a fleet bound to Kubernetes, None if there are errors."""
     from fleetform.plan import plan  # noqa: PLC0415
     from fleetform.platforms.kubernetes.bind import bind  # noqa: PLC0415
 
@@ -345,7 +345,7 @@ def _nothing(folders: str) -> Problem:
 
 
 def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[Layer]]:
-    """Return an environment, typed, and its layers, the root first."""
+    """Return an environment, typed, and its layers, starting at the root."""
     from fleetform import view  # noqa: PLC0415
     from fleetform.resolve import environment as chains  # noqa: PLC0415
 
@@ -355,7 +355,7 @@ def environment_of(spaces: Sources, name: str, folder: str) -> tuple[Any, list[L
 
 
 def own_layer(resolved: Resolved[Any]) -> list[Layer]:
-    """Return the one layer of a kind that is what its document says."""
+    """Return the only layer of a kind that does not merge."""
     from fleetform.resolve.layers import Layer  # noqa: PLC0415
 
     return [Layer(f"{resolved.kind} {resolved.name}", resolved.tree["spec"])]

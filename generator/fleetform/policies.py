@@ -1,4 +1,4 @@
-"""What is enforced, by whom, and after which rule: the catalogue that `fleetform policy` prints."""
+"""What is enforced, how, and which rule it comes from: the catalogue that `fleetform policy` prints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WEAKENS = "Weakens:"
 
 
 class Policy(NamedTuple):
-    """One promise: how it is kept, the codes of the problems that keep it, and whose rule it is."""
+    """One promise: how it is enforced, the codes of its problems, and the source of the rule."""
 
     name: str
     says: str
@@ -46,7 +46,7 @@ POLICIES = (
 
 
 class Weakening(NamedTuple):
-    """A place where a spec gives up part of a promise."""
+    """A place where a spec weakens a promise."""
 
     file: str
     line: int
@@ -56,7 +56,7 @@ class Weakening(NamedTuple):
 
 @cache
 def weakening_fields() -> dict[str, str]:
-    """Return the fields that weaken, by their names, with what they say."""
+    """Return the fields that weaken a promise, by name, with their explanation."""
     found: dict[str, str] = {}
     for kind in kinds.NAMES:
         for definition in schema(kind)["$defs"].values():
@@ -68,7 +68,7 @@ def weakening_fields() -> dict[str, str]:
 
 
 def weakenings(trees: Iterable[Map]) -> Iterator[Weakening]:
-    """Yield every use of such a field, where it stands."""
+    """Yield every use of such a field, with its position."""
     fields = weakening_fields()
     for tree in trees:
         for path, value in leaves(tree):

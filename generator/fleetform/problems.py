@@ -1,4 +1,4 @@
-"""What is wrong with an input, where, and what to do about it: outcomes are values, not exceptions."""
+"""What is wrong with an input, where, and how to fix it: problems are values, not exceptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _UNPRINTABLE = f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\
 
 
 class Mark(NamedTuple):
-    """Where a key and its value stand; lines and columns count from 1, (file, 0, 0) is a whole file."""
+    """The position of a key and its value; lines and columns count from 1, (file, 0, 0) is a whole file."""
 
     file: str
     line: int
@@ -33,7 +33,7 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One cause, said once: position, field path, message, and a hint on what to do next."""
+    """One cause, reported once: position, field path, message, and a hint on how to fix it."""
 
     severity: Severity
     code: str
@@ -45,7 +45,7 @@ class Problem:
     hint: str = ""
 
     def sort_key(self) -> tuple[str, int, int, int, str, str]:
-        """Order by place, then by severity: the order in which a reader fixes a file."""
+        """Order by position, then by severity: the order in which one fixes a file."""
         return (
             self.file,
             self.line,
@@ -57,7 +57,7 @@ class Problem:
 
 
 class SpecError(Exception):
-    """A run that cannot go on; carries every problem found, errors and others alike."""
+    """A run that cannot continue; carries every problem found, not only errors."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tidy(problems)
@@ -65,17 +65,17 @@ class SpecError(Exception):
 
 
 def tidy(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems sorted by place, each cause once."""
+    """Return the problems sorted by position, each cause once."""
     return tuple(sorted(set(problems), key=Problem.sort_key))
 
 
 def errors(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return those that stop a run."""
+    """Return the problems that stop a run."""
     return tuple(problem for problem in problems if problem.severity == "error")
 
 
 def shown(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return the problems as they can be printed: a file's first ones, errors before all others."""
+    """Return the problems that are printed: for each file the first ones, errors before all others."""
     kept: list[Problem] = []
     said: Counter[str] = Counter()
     for problem in sorted(tidy(problems), key=lambda item: _RANK[item.severity]):
@@ -100,7 +100,7 @@ def _printable(problem: Problem) -> Problem:
 
 
 def _short(text: str) -> str:
-    """Return text that can be printed, without its end when that is far away."""
+    """Return text that can be printed, truncated if it is very long."""
     shown = printable(masked(text))
     return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
@@ -120,7 +120,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def refuse(problems: Iterable[Problem]) -> None:
-    """Raise SpecError when one of the problems is an error."""
+    """Raise SpecError if one of the problems is an error."""
     found = tuple(problems)
     if errors(found):
         raise SpecError(found)

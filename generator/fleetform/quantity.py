@@ -1,4 +1,4 @@
-"""Kubernetes quantities as exact numbers, for comparing two of them."""
+"""Kubernetes quantities as exact numbers, so that two can be compared."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def parse(text: str) -> Fraction:
 
 
 def is_exact(text: str) -> bool:
-    """Whether a cluster keeps a quantity as it stands: beyond 2^63-1 it cuts, below a nano it rounds up."""
+    """Whether a cluster stores a quantity exactly: it truncates beyond 2^63-1, and rounds up below a nano."""
     try:
         value = parse(text)
     except ValueError:
-        return True  # its form is wrong, which is said elsewhere
+        return True  # its format is wrong, which is reported elsewhere
     return value <= (1 << 63) - 1 and (value * 10**9).denominator == 1
 
 
 def text(value: str | float) -> str:
-    """Return a quantity as text; a number is written out, since an exponent may be too long for the form."""
+    """Return a quantity as text; a number is written out, since an exponent may exceed the format."""
     return value if isinstance(value, str) else format(Decimal(repr(value)), "f")

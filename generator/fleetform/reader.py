@@ -1,4 +1,4 @@
-"""One file's text → trees with a position for every node; whatever YAML readers disagree on is a Problem."""
+"""One file's text → trees with a position for every node; whatever YAML parsers disagree on is a Problem."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ MAX_INTEGER = 1 << 53
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
-# A sign before a bare point makes it text in YAML 1.1.
+# In YAML 1.1 a sign before a leading point makes it text.
 _FLOAT = re.compile(r"(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
-# What one version of YAML reads as a number, boolean, time or merge key and another as text.
+# Scalars that one version of YAML reads as a number, boolean, time or merge key and another as
+# text.
 _AMBIGUOUS = re.compile(
     r"""(?: [yYnN] | [yY]es | YES | [nN]o | NO | [oO]n | ON | [oO]ff | OFF      # 1.1 booleans
       | [-+]?0[0-9_]+ | [-+]?0[oO]?[0-7_]+ | [-+]?0[bB][01_]+ | [-+]?0[xX][0-9a-fA-F_]+
@@ -38,8 +39,8 @@ _AMBIGUOUS = re.compile(
     )\Z""",
     re.VERBOSE | re.DOTALL,
 )
-# Tab, newline and printable text; CR is refused by itself, with its own words. Kustomize, and so Flux,
-# writes U+0080-9F in a way that it cannot read again, and makes a blank of U+0085.
+# Tab, newline and printable text; CR is refused separately, with its own message. Kustomize, and so
+# Flux, writes U+0080-9F in a way that it cannot read again, and turns U+0085 into a blank.
 CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff"
 _UNPRINTABLE = f"[{CONTROL}]"
 _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
@@ -48,8 +49,8 @@ _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 class Document(NamedTuple):
     """One YAML document: its file as the caller named it, and as it is called from anywhere.
 
-    `origin` starts at the name of the folder that was loaded, so that output which names it is the
-    same for every working directory.
+    `origin` starts at the name of the loaded folder, so that output that mentions it does not
+    depend on the working directory.
     """
 
     file: str
@@ -71,7 +72,7 @@ def _syntax(error: yaml.YAMLError, name: str, text: str) -> Problem:
 
 
 def _from(text: str, line: int) -> str:
-    """Return what starts with the first document mark from a line on, blank lines in place of the rest."""
+    """Return the text from the first document marker at or after a line, with blank lines before it."""
     start = 0
     for _ in range(line):
         start = text.find("\n", start) + 1 or len(text)
@@ -84,7 +85,7 @@ _mark = tuple.__new__
 
 
 class _Stop(Exception):  # noqa: N818 - not an error: the document is not read further
-    """A bound is passed."""
+    """A limit is exceeded."""
 
 
 class Reader:
@@ -106,7 +107,7 @@ class Reader:
         self._key_mark = Mark(file, 0, 0, 0, 0)
 
     def read(self, text: str) -> None:
-        """Fill `documents` and `problems`; a document that breaks off is left out, those behind it are read."""
+        """Fill `documents` and `problems`; a document that breaks off is left out, those after it are read."""
         while text:
             try:
                 self._read_events(CParser(text).get_event)
@@ -130,7 +131,7 @@ class Reader:
         return self.nodes > MAX_NODES or len(self.problems) > MAX_PER_FILE
 
     def problem(self, event: Any, code: str, message: str, hint: str) -> None:
-        """Note an error at an event, with the path of the node that it stands in."""
+        """Record an error at an event, with the path of the node that contains it."""
         mark = event.start_mark
         path = self._path()
         self.problems.append(
@@ -157,7 +158,7 @@ class Reader:
     # -- events ------------------------------------------------------------------------------
 
     def document_start(self, event: Any) -> None:
-        """Begin a document: anchors do not reach beyond it."""
+        """Start a document: anchors are not visible beyond it."""
         self._first = event.start_mark.line
         self._anchors = {}
         self._stack = []
@@ -173,7 +174,7 @@ class Reader:
                 "split the file",
             )
             self.nodes = MAX_NODES + 1
-            self.documents.clear()  # what is wrong with each is not the cause
+            self.documents.clear()  # problems within each are not the cause
             self._complete = 0
             raise _Stop
 
@@ -189,7 +190,7 @@ class Reader:
         self._put(value, event)
 
     def alias(self, event: Any) -> None:
-        """Put what an anchor stands for; it is shared, and counted as if written out."""
+        """Insert the value of an anchor; it is shared, and counted as if written out."""
         name = event.anchor
         if self._expects_key():
             self.problem(event, "key-not-a-string", "an alias cannot be a key", "write the key out")
@@ -220,7 +221,7 @@ class Reader:
         self._open(event, Seq(self._own_mark(event)))
 
     def close(self, event: Any) -> None:
-        """End a map or list; what it was anchored as can be used from now on."""
+        """End a map or list; from now on its anchor can be used."""
         del event
         node, _, before = self._stack.pop()
         name = self._names.pop()
@@ -250,7 +251,7 @@ class Reader:
             raise _Stop
 
     def _bound(self, event: Any, height: int) -> None:
-        """Stop at what would stand too deep, an alias as if it were written out."""
+        """Stop at nodes that are too deep, counting aliases as if written out."""
         if len(self._stack) + height > MAX_DEPTH:
             self.problem(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels", "flatten it")
             raise _Stop

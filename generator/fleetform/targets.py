@@ -1,7 +1,7 @@
-"""What can be rendered: one row per target, each a module of its platform's `targets/` of the same name.
+"""The render targets: one row each, implemented by the module of the same name in its platform's `targets/`.
 
 Such a module has `folders(build)`, which returns the files of each folder that the target owns, and
-may have `problems(build)`, what it cannot hold.
+may have `problems(build)`, for objects that the target cannot express.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """A way to deliver: `folder` is where an environment's files are, `writes` what they are."""
+    """A render target: `folder` contains an environment's files, `writes` describes them."""
 
     name: str
     platform: str
@@ -45,5 +45,5 @@ def platforms(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def module(name: str) -> ModuleType:
-    """Return the module of a target; imported when it is asked for."""
+    """Return the module of a target, imported on demand."""
     return import_module(f"fleetform.platforms.{BY_NAME[name].platform}.targets.{name}")

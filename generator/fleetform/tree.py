@@ -1,4 +1,4 @@
-"""YAML data that knows where each of its nodes stands, and the one rule by which layers merge."""
+"""YAML data with the position of each node, and the one rule for merging layers."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class Map(dict[str, Any]):
         self.marks: dict[str, Mark] = {}
 
     def put(self, key: str, value: Any, mark: Mark) -> None:
-        """Set a key that stands at `mark`."""
+        """Set a key with the position `mark`."""
         self[key] = value
         self.marks[key] = mark
 
     def move(self, old: str, new: str) -> None:
-        """Rename a key and keep its place in the file; nothing happens when it is absent."""
+        """Rename a key and keep its position in the file; does nothing if it is absent."""
         if old in self:
             self.put(new, self.pop(old), self.marks.pop(old))
 
     def clone(self) -> Map:
-        """Return a shallow copy that can be changed without changing this one."""
+        """Return a shallow copy that can be changed independently."""
         twin = Map(self.mark)
         twin.update(self)
         twin.marks = dict(self.marks)
@@ -66,7 +66,7 @@ class Seq(list[Any]):
         self.marks: list[Mark] = []
 
     def add(self, value: Any, mark: Mark) -> None:
-        """Append an item that stands at `mark`."""
+        """Append an item with the position `mark`."""
         self.append(value)
         self.marks.append(mark)
 
@@ -84,7 +84,7 @@ def locate(tree: Map | Seq, path: Sequence[str | int]) -> tuple[Mark, bool]:
 
 
 def mark_at(node: object, step: str | int) -> Mark | None:
-    """Return the mark of one key or index of a node, None when it has none."""
+    """Return the mark of one key or index of a node, None if it has none."""
     if isinstance(node, Map):
         return node.marks.get(str(step))
     if isinstance(node, Seq) and isinstance(step, int) and -len(node) <= step < len(node):
@@ -93,7 +93,7 @@ def mark_at(node: object, step: str | int) -> Mark | None:
 
 
 def at(tree: Map | Seq, path: Sequence[str | int], default: Any = None) -> Any:
-    """Return the value at a path, or `default` when a step of it is missing."""
+    """Return the value at a path, or `default` if a step of it is missing."""
     node: Any = tree
     for step in path:
         try:
@@ -104,7 +104,7 @@ def at(tree: Map | Seq, path: Sequence[str | int], default: Any = None) -> Any:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """Return a path as people write it: `spec.tools[1].name`."""
+    """Return a path in the usual notation: `spec.tools[1].name`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -121,7 +121,7 @@ def problem_at(
     severity: Severity = "error",
     key: bool = False,
 ) -> Problem:
-    """Return a Problem that stands at a node: at its value, or at its key when the key is at fault."""
+    """Return a Problem at a node: at its value, or at its key if the key is at fault."""
     mark, whole = locate(tree, path)
     line, column = (
         (mark.line, mark.column) if key or not whole else (mark.value_line, mark.value_column)
@@ -130,9 +130,9 @@ def problem_at(
 
 
 def merge(lower: Any, upper: Any, key: str = "") -> Any:
-    """Lay `upper` over `lower`: maps by key, keyed lists by name, the rest replaces, null deletes.
+    """Merge `upper` over `lower`: maps by key, keyed lists by name, anything else is replaced, null deletes.
 
-    Neither argument is changed; unchanged parts are shared. `key` is the key under which both stand.
+    Neither argument is changed; unchanged parts are shared. `key` is the key of both.
     """
     if isinstance(lower, Map) and isinstance(upper, Map):
         return _merge_maps(lower, upper)
@@ -171,7 +171,7 @@ def _merge_lists(lower: Seq, upper: Seq, names: tuple[str, ...]) -> Seq:
 
 
 def identity(item: object, names: tuple[str, ...] = NATURAL_KEYS) -> tuple[str, Any] | None:
-    """Return what tells a list's item apart: its first natural key and that key's value."""
+    """Return what identifies a list's item: its first natural key and that key's value."""
     if isinstance(item, dict):
         for name in names:
             if item.get(name) is not None:
@@ -180,7 +180,7 @@ def identity(item: object, names: tuple[str, ...] = NATURAL_KEYS) -> tuple[str, 
 
 
 def has_nulls(node: Any) -> bool:
-    """Whether a null stands anywhere in the tree."""
+    """Whether the tree contains a null."""
     todo = [node]
     while todo:
         item = todo.pop()
@@ -192,7 +192,7 @@ def has_nulls(node: Any) -> bool:
 
 
 def without_nulls(node: Any) -> Any:
-    """Return the tree without null members: what `null` says in a spec is `not set`."""
+    """Return the tree without null members: in a spec `null` means `not set`."""
     return _stripped(node) if has_nulls(node) else node
 
 

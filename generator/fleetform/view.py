@@ -1,8 +1,8 @@
-"""Checked trees → frozen, typed pieces of specs, read by the packaged schemas.
+"""Checked trees → frozen, typed views of specs, driven by the packaged schemas.
 
-The models in `fleetform.models` define every field; their schemas carry types and defaults here.
-Importing and building the models takes longer than rendering an agent, so the way from spec to
-manifest does without them (docs/adr/0003-views.md); a test holds views and models equal.
+The models in `fleetform.models` define every field; here types and defaults come from their
+schemas. Importing and building the models takes longer than rendering an agent, so rendering does
+without them (docs/adr/0003-views.md); a test checks that views and models agree.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Read = Callable[[Any], Any]
 
 
 class View:
-    """A piece of a spec: attributes in snake_case, defaults filled in, never changed."""
+    """A part of a spec: attributes in snake_case, defaults filled in, immutable."""
 
     def __init__(
         self, fields: dict[str, Field], values: dict[str, Any], given: frozenset[str]
@@ -69,7 +69,7 @@ def read(kind: str, tree: Mapping[str, Any]) -> Any:
 
 
 def make(kind: str, definition: str, data: Mapping[str, Any]) -> Any:
-    """Return a piece of a kind by its name in the schema's `$defs`; `data` has the schema's own keys."""
+    """Return a part of a kind by its name in the schema's `$defs`; `data` has the schema's own keys."""
     return _reader(kind, definition)(data)
 
 
@@ -79,14 +79,14 @@ def given(piece: object) -> frozenset[str]:
 
 
 def replace(piece: Any, **values: Any) -> Any:
-    """Return a copy with other attributes."""
+    """Return a copy with some attributes replaced."""
     own = piece.__dict__
     mixed = {name: values.get(name, own[name]) for name in own["_fields"]}
     return View(own["_fields"], mixed, own["_given"] | values.keys())
 
 
 def overlay(lower: Any, upper: Any) -> Any:
-    """Return `lower` with what `upper` sets; views in views field by field, other values replace."""
+    """Return `lower` with the values that `upper` sets; nested views are merged, other values replaced."""
     if lower is None or upper is None:
         return upper if lower is None else lower
     if not (isinstance(lower, View) and isinstance(upper, View)):
@@ -98,7 +98,7 @@ def overlay(lower: Any, upper: Any) -> Any:
 
 
 def dump(piece: Any) -> dict[str, Any]:
-    """Return a piece as plain data with the schema's keys, defaults included, unset fields left out."""
+    """Return a view as plain data with the schema's keys, including defaults, without unset fields."""
     own = piece.__dict__
     return {
         field.alias: _plain(own[name])
@@ -117,7 +117,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-# -- readers, made from a schema once ------------------------------------------------------------
+# -- readers, built from a schema once -----------------------------------------------------------
 
 
 @cache
@@ -132,7 +132,7 @@ def _object(kind: str, body: dict[str, Any]) -> Read:
     known: dict[str, tuple[str, Read | None]] = {}
 
     def build(tree: Mapping[str, Any]) -> View:
-        if not fields:  # filled when first used: definitions refer to each other
+        if not fields:  # filled on first use: definitions refer to each other
             fields.update(_fields(kind, body))
             defaults.update({name: field.default for name, field in fields.items()})
             known.update({field.alias: (name, field.read) for name, field in fields.items()})
@@ -166,7 +166,7 @@ def _attribute(alias: str) -> str:
 
 
 def _value(kind: str, rule: dict[str, Any]) -> Read | None:
-    """Return how a value is read, None when it is taken as it is."""
+    """Return how a value is read, None if it is used as it is."""
     if "$ref" in rule:
         return _reader(kind, rule["$ref"].removeprefix("#/$defs/"))
     types = rule.get("type")

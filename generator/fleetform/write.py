@@ -1,8 +1,8 @@
-"""`{path: text}` → disk: compare first, replace atomically, prune only what the record says is ours.
+"""`{path: text}` → disk: compare first, replace atomically, prune only files recorded as ours.
 
-The record of ownership is written before the first change (what there is and what there will be)
-and again after the last (what there is): a run that dies between leaves files that are old or new,
-never half, and the next run heals the rest.
+The record of ownership is written before the first change (old and new files) and again after the
+last (the new files): a run that is interrupted leaves files that are old or new, never partial, and
+the next run completes the work.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RECORD = ".fleetform.json"
 
 @dataclass(slots=True)
 class Changes:
-    """What a rendering changes on disk, by path below the output folder; `digests` of all its files."""
+    """What a rendering changes on disk, by path below the output folder; `digests` are those of all its files."""
 
     new: dict[str, str] = field(default_factory=dict)
     changed: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Changes:
 
 
 class Output:
-    """One environment's output folder: a path below a root that the user named."""
+    """One environment's output folder: a path below a root given by the user."""
 
     def __init__(self, root: Path, path: str, version: str) -> None:
         self.root = root
@@ -49,7 +49,7 @@ class Output:
         self._record = ""
 
     def compare(self, texts: Mapping[str, str]) -> Changes:
-        """Return what differs between the disk and `texts`; reads only."""
+        """Return the differences between the disk and `texts`; only reads."""
         folder = self._open(make=False)
         if folder is None:
             return self._compare(None, texts)
@@ -57,7 +57,7 @@ class Output:
             return self._compare(folder, texts)
 
     def write(self, texts: Mapping[str, str]) -> Changes:
-        """Make the disk equal to `texts`; files of others stay as they are."""
+        """Make the disk equal to `texts`; other people's files stay as they are."""
         with self._locked() as folder:
             changes = self._compare(folder, texts)
             self._refuse_foreign(changes)
@@ -70,7 +70,7 @@ class Output:
         return changes
 
     def judge(self, texts: Mapping[str, str]) -> None:
-        """Refuse what `write` would refuse, and write nothing."""
+        """Refuse what `write` would refuse, without writing."""
         self._refuse_foreign(self.compare(texts))
 
     def _compare(self, folder: Folder | None, texts: Mapping[str, str]) -> Changes:
@@ -99,7 +99,7 @@ class Output:
             for path in (RECORD, *owned):
                 folder.sweep(path)
         self._put(folder, RECORD, self._record_text(changes.digests, owned))
-        # All folders first: file systems place files faster that way, by a third.
+        # All folders first: file systems then create files a third faster.
         for path in sorted({os.path.dirname(path) for path in changes.new}):
             with self._saying(path):
                 folder.enter(path, make=True)
@@ -115,7 +115,7 @@ class Output:
     # -- the record ----------------------------------------------------------------------------
 
     def _record_text(self, digests: Mapping[str, str], owned: list[str] | None = None) -> str:
-        """Return the record's text; `owned` are the files of a run that is under way."""
+        """Return the record's text; `owned` are the files of a run in progress."""
         body: dict[str, object] = {
             "fleetform": self.version,
             "files": dict(sorted(digests.items())),
@@ -165,7 +165,7 @@ class Output:
             folder.replace(path, text.encode())
 
     def _open(self, *, make: bool) -> Folder | None:
-        """Open the folder; None when it is not there and shall not be made."""
+        """Open the folder; None if it does not exist and must not be created."""
         try:
             return Folder(self.root, self.path, make=make)
         except FileNotFoundError as error:
@@ -179,7 +179,7 @@ class Output:
 
     @contextmanager
     def _saying(self, path: str) -> Iterator[None]:
-        """Turn what stands in the way, and what the disk refuses, into Problems."""
+        """Turn obstacles and disk errors into Problems."""
         try:
             yield
         except (Obstacle, OSError) as error:
@@ -192,7 +192,7 @@ class Output:
 
     @contextmanager
     def _locked(self) -> Iterator[Folder]:
-        """Open the folder, and let one run at a time write into it."""
+        """Open the folder with a lock, so that one run at a time writes to it."""
         folder = self._open(make=True)
         assert folder
         with folder:
@@ -203,7 +203,7 @@ class Output:
     # -- what must not be touched ----------------------------------------------------------------
 
     def _refuse_links(self, folder: Folder | None, texts: Mapping[str, str]) -> None:
-        """Refuse to go through what is no real folder: a symbolic link may lead out of the output."""
+        """Refuse anything that is not a real folder: a symbolic link may lead out of the output."""
         if folder is None:
             return
         found = []
@@ -274,7 +274,7 @@ def _moved(place: Path) -> Problem:
 
 
 def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Changes]:
-    """Make several folders equal to their texts; when one is refused, none is touched."""
+    """Make several folders equal to their texts; if one is refused, none is touched."""
     if len(outputs) > 1:
         for output, texts in outputs.items():
             output.judge(texts)
@@ -286,7 +286,7 @@ def _is_inside(path: str) -> bool:
 
 
 def _folders(paths: Iterable[str]) -> set[str]:
-    """Return the folders above some paths, each with those above it."""
+    """Return the folders above some paths, each with its parents."""
     found: set[str] = set()
     for path in paths:
         while (path := os.path.dirname(path)) and path not in found:

@@ -1,4 +1,4 @@
-"""`fleetform chat`: talk to an agent in the terminal."""
+"""`fleetform chat`: chat with an agent in the terminal."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Talk to an agent.
+    """Chat with an agent.
 
-    Answers appear as they are made, with the calls of tools; a call that waits for a person is
-    asked for here. Leave with Ctrl-D.
+    Answers are streamed and tool calls are shown; a call that needs human approval asks you. Leave
+    with Ctrl-D.
 
     Examples:
 
@@ -106,7 +106,7 @@ def _talk(conversation: Conversation, messages: list[str] | None) -> None:
 
 
 def _typed() -> Iterator[str]:
-    """Yield what is typed, or the lines of what is piped in."""
+    """Yield lines typed by the user, or piped in."""
     prompt = "you> " if sys.stdin.isatty() else ""
     while True:
         try:

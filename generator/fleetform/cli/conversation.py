@@ -1,4 +1,4 @@
-"""A conversation with an agent over HTTP, as a terminal shows it."""
+"""A conversation with an agent over HTTP, shown in a terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PATIENCE = 600
 
 
 class ChatError(Exception):
-    """The agent cannot be reached, or refuses; the message is for people."""
+    """The agent cannot be reached, or refuses; the message is shown to the user."""
 
 
 class Agent:
-    """One agent's HTTP surface."""
+    """One agent's HTTP API."""
 
     def __init__(self, url: str, key: str | None) -> None:
         self._parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -29,7 +29,7 @@ class Agent:
             self._headers["Authorization"] = f"Bearer {key}"
 
     def wait(self, seconds: float, is_alive: Callable[[], bool]) -> None:
-        """Return once the agent answers."""
+        """Wait until the agent answers."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and is_alive():
             try:
@@ -40,7 +40,7 @@ class Agent:
         raise ChatError("the agent did not start; run `fleetform run` to see why")
 
     def events(self, path: str, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the events of a run as they come."""
+        """Yield the events of a run as they arrive."""
         kind = ""
         with self._sent("POST", path, {**body, "stream": True}) as answer:
             for raw in _lines(answer):
@@ -87,7 +87,7 @@ def _problem(status: int, raw: bytes) -> str:
 
 
 class Conversation:
-    """Say things one after the other, in one session."""
+    """A series of messages in one session."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Conversation:
         self._session: str | None = None
 
     def say(self, message: str) -> bool:
-        """Send a message and show the answer; say whether it came to its end."""
+        """Send a message and show the answer; return whether it was complete."""
         body: dict[str, Any] = {"message": message}
         if self._session:
             body["session_id"] = self._session

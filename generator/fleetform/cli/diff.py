@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Show what differs between two environments.
 
-    Both are rendered in memory; leaves with 3 when something differs.
+    Both are rendered in memory; exits with 3 if anything differs.
 
     Examples:
 

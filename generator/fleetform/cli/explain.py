@@ -1,4 +1,4 @@
-"""`fleetform explain`: each final value of a spec, who set it, and what it overrode."""
+"""`fleetform explain`: each final value of a spec, where it was set, and what it overrode."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Explain who set the values of a spec.
+    """Explain where the values of a spec were set.
 
-    Each value is shown with the file and line that set it, and below it what it overrode: built-in
-    defaults < the environment's defaults < templates in order of `extends` < the spec < the
-    environment's patches.
+    Each value is shown with the file and line that set it, and below it the values that it
+    overrode: built-in defaults < the environment's defaults < templates in order of `extends` < the
+    spec < the environment's patches.
 
-    What object patches changed in the spec's objects follows as KIND/NAME.FIELD.
+    Fields that object patches changed in the spec's objects follow as KIND/NAME.FIELD.
 
     Examples:
 

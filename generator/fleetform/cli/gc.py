@@ -34,11 +34,11 @@ def command(
 ) -> None:
     """List or delete config revisions that nothing mounts any more.
 
-    Each change of a prompt or a configuration leaves an immutable ConfigMap behind, which rollbacks
-    go back to. A revision may go when no pod, ReplicaSet, Deployment, StatefulSet, revision of one, Job
-    or CronJob names it, and it is not among the newest of its workload: what `kubectl rollout undo` can
-    reach stays. A workload that was uninstalled keeps none. Looks into the environment's namespaces
-    only. docs/cluster.md lists the rights.
+    Each change of a prompt or a configuration leaves an immutable ConfigMap behind, for rollbacks.
+    A revision is unused if no pod, ReplicaSet, Deployment, StatefulSet, ControllerRevision, Job or
+    CronJob refers to it, and it is not among the newest of its workload: whatever `kubectl rollout
+    undo` can reach is kept. Of a workload that was uninstalled, none are kept. Only the
+    environment's namespaces are searched. docs/cluster.md lists the permissions needed.
 
     Examples:
 

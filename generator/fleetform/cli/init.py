@@ -1,4 +1,4 @@
-"""`fleetform init`: a new repository to start from."""
+"""`fleetform init`: create a new repository to start from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _name(value: str | None) -> str | None:
     """Check the name.
 
     Raises:
-        BadParameter: it cannot be that of a namespace.
+        BadParameter: it is not a valid namespace name.
     """
     if value is None or (re.fullmatch(LABEL_NAME, value) and len(value) <= scaffold.LONGEST_NAME):
         return value
@@ -43,10 +43,10 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Start a repository: an agent, a template, a model, environments, schemas and a Makefile.
+    """Create a repository with an agent, a template, a model, environments, schemas and a Makefile.
 
-    What it writes renders without a problem. It never overwrites: when a file is in the way, it
-    says so and writes nothing.
+    The result renders without problems. Nothing is ever overwritten: if a file is in the way, it is
+    reported and nothing is written.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""An agent of the fleet, as a laptop can serve it: its own agent.json with what a cluster has taken out."""
+"""An agent of the fleet, configured for a laptop: its agent.json without what only a cluster has."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _REFERENCE = re.compile(rf"{re.escape(SECRETS)}/([^/]+)/([^/]+)")
 
 
 def refuse(message: str, hint: str) -> NoReturn:
-    """Print an error and leave."""
+    """Print an error and exit."""
     typer.echo(f"error: {message}\n  hint: {hint}", err=True)
     raise typer.Exit(PROBLEMS)
 
@@ -41,7 +41,7 @@ def refuse(message: str, hint: str) -> NoReturn:
 def agent_of(
     name: str, env: str, agents: list[Path], environments: Path, form: Format
 ) -> WorkloadPlan:
-    """Return the plan of an agent that runs on the runtime."""
+    """Return the plan of an agent that uses the generic runtime."""
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
     fleet, problems = pipeline.fleet_of(specs, spaces, env, str(environments))
     plan, said = pipeline.bound(fleet) if fleet else (None, [])
@@ -63,7 +63,7 @@ def agent_of(
 
 @dataclass
 class Local:
-    """What a laptop serves, and what was changed for it."""
+    """The configuration for a laptop, and what was changed in it."""
 
     document: dict[str, Any]
     prompts: dict[str, str]
@@ -81,7 +81,7 @@ def localised(
     keep_auth: bool = False,
     keep_tracing: bool = False,
 ) -> Local:
-    """Return an agent's configuration for a laptop, and show what was changed for it."""
+    """Return an agent's configuration for a laptop, and report what was changed."""
     try:
         values = known_values(env_file)
     except EnvFileError as error:
@@ -118,7 +118,7 @@ def _simplify(
 
 
 def _with_values(local: Local, node: Any, values: dict[str, str], *, stand_in: bool) -> Any:
-    """Replace references to mounted files by references to the environment."""
+    """Replace references to mounted files with references to environment variables."""
     if isinstance(node, list):
         return [_with_values(local, item, values, stand_in=stand_in) for item in node]
     if not isinstance(node, dict):
@@ -146,7 +146,7 @@ def _with_values(local: Local, node: Any, values: dict[str, str], *, stand_in: b
 def serving(
     local: Local, *, port: int, model: str | None, quiet: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve with the real runtime, in a process of its own, until the block ends."""
+    """Run the real runtime in a subprocess until the block ends."""
     if find_spec("fleetform_runtime") is None:
         refuse("the runtime is not installed", "pip install ./runtime, or `make test` once")
     with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
@@ -176,7 +176,7 @@ def serving(
 
 
 def _show(local: Local) -> None:
-    """Print what was changed for a laptop, and stop when something is missing."""
+    """Print what was changed for a laptop; exit if something is missing."""
     for note in dict.fromkeys(local.notes):
         typer.echo(f"note: {note}", err=True)
     if local.missing:

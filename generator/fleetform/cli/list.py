@@ -26,7 +26,7 @@ def command(
 ) -> None:
     """List every spec and its file.
 
-    In order of kind, namespace and name.
+    Sorted by kind, namespace and name.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`fleetform migrate`: specs of a dialect, written in our own."""
+"""`fleetform migrate`: rewrite specs of another dialect in our own."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Write specs of another dialect (kagent.dev/v1alpha1) as fleetform.dev/v1alpha1.
+    """Rewrite specs of another dialect (kagent.dev/v1alpha1) as fleetform.dev/v1alpha1.
 
-    Comments, order, quotes and block text stay as they are, and so does every other document. The
-    result means the same: it renders to the same objects. A file with any error is not touched.
-    Without --write the result is printed.
+    Comments, order, quotes and block text are kept, and so is every other document. The result has
+    the same meaning: it renders to the same objects. A file with any error is not touched. Without
+    --write the result is printed.
 
     Examples:
 
@@ -60,7 +60,7 @@ def command(
 
 
 def _migrations(paths: list[Path]) -> tuple[list[Migration], list[Problem]]:
-    """Return the files that can be migrated, and what is to be said of all of them."""
+    """Return the files that can be migrated, and the problems of all of them."""
     loaded = load(paths)
     problems = [*loaded.problems]
     broken = {problem.file for problem in errors(problems)}
@@ -85,7 +85,7 @@ def _diff(item: Migration) -> str:
 
 
 def _stream(found: list[Migration]) -> str:
-    """Return the files as one stream of documents; a single file is exactly itself."""
+    """Return the files as one stream of documents; a single file is returned unchanged."""
     text = ""
     for item in found:
         if text:

@@ -1,4 +1,4 @@
-"""Options that commands share, each said once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 

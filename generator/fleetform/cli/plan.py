@@ -32,15 +32,14 @@ def command(
 ) -> None:
     """Show what an apply would change in a cluster.
 
-    Each object is tried as a server-side apply that the API server carries out and throws away: its
-    defaults, its admission and its refusals are part of the answer, and nothing is written. Objects
-    in the environment's namespaces that Fleetform wrote and that are no longer rendered are shown as
-    pruned, but for those that outlive their removal.
+    Each object is sent as a server-side apply with dry run, so the API server's defaults, admission
+    and refusals are included, and nothing is written. Objects in the environment's namespaces that
+    Fleetform wrote and no longer renders are shown as pruned, except for those that are kept.
 
-    + is made, ~ changes, field by field, - is pruned, ! cannot be done: a field that an object keeps
-    for its life, so that it must be deleted first, or what admission refuses. Leaves with 3 when
-    something would change, with 1 when something is refused. docs/cluster.md lists the rights that it
-    needs.
+    + would be created, ~ changed (field by field), - pruned; ! cannot be applied: an immutable
+    field changes, so the object must be deleted first, or admission refuses it. Exits with 3 if
+    anything would change, with 1 if something is refused. docs/cluster.md lists the permissions
+    needed.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`fleetform policy`: what is enforced, where it comes from, and which specs weaken it."""
+"""`fleetform policy`: what is enforced, the rule it comes from, and which specs weaken it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Print what is enforced, and where it comes from.
+    """Print what is enforced, and the rule it comes from.
 
-    Each policy with the codes of the problems that keep it and the rule behind it; below, the
-    fields of the specs that weaken one, with their places.
+    Each policy is listed with the codes of the problems that enforce it and its source; then follow
+    the fields of specs that weaken a policy, with their positions.
 
     Examples:
 

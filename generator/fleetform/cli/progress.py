@@ -1,4 +1,4 @@
-"""A progress line for long work: on a terminal only, and only when it takes long enough to wonder."""
+"""A progress line for long operations: only on a terminal, and only once they take a while."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENCE = 0.5
 
 @contextmanager
 def bar(label: str) -> Iterator[None]:
-    """Show a moving line on stderr until the block ends; nothing off a terminal or under NO_COLOR."""
+    """Show a moving line on stderr until the block ends; does nothing off a terminal or under NO_COLOR."""
     if not is_fancy():
         yield
         return

@@ -1,4 +1,4 @@
-"""`fleetform releases`: the Helm releases of an environment, in the order of their installation."""
+"""`fleetform releases`: the Helm releases of an environment, in installation order."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def command(
     ] = Path(),
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Print the Helm releases of an environment, each after those that it depends on.
+    """Print the Helm releases of an environment, each after those it depends on.
 
-    First comes what a namespace has once, then stores, MCP servers and agents, callees before
-    their callers. As text it is the command line of each release; with --format json a list of
-    {name, namespace, chart, values}, and version where the environment names one. Namespaces are
-    in no release: apply OUT/rendered/ENV/_namespaces/ first, or let the cluster's owner make them.
+    First come the shared objects of a namespace, then stores, MCP servers and agents, callees
+    before their callers. The text output is one helm command per release; --format json prints a
+    list of {name, namespace, chart, values}, with version if the environment sets one. Namespaces
+    are not part of any release: apply OUT/rendered/ENV/_namespaces/ first, or let the cluster's
+    owner create them.
 
     Examples:
 
@@ -76,7 +77,7 @@ def _line(row: dict[str, object]) -> str:
 
 
 def _warn(built: Build, out: Path) -> None:
-    """Say when the files that the lines name are not what would be rendered now."""
+    """Warn if the values files differ from what would be rendered now."""
     for folder, files in helm.folders(built).items():
         made = {path: file.text for path, file in files.items()}
         if Output(out, folder, fleetform.__version__).compare(made):

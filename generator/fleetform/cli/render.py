@@ -1,4 +1,4 @@
-"""`fleetform render`: specs and an environment → reviewed manifests, charts' values, overlays."""
+"""`fleetform render`: specs and an environment → manifests, chart values, overlays."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def command(
     """Render an environment.
 
     The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
-    NAMESPACE/, what a namespace has once in _namespace.yaml, and kustomization.yaml files.
-    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ when its root changed,
-    `flux` and `argocd` what these tools go by, in OUT/flux/ENV/ and OUT/argocd/ENV/.
-    Only files that differ are written; files that are no longer rendered are removed; files of
-    others are never touched. With any error in the input nothing is written.
+    NAMESPACE/, the namespace's shared objects in _namespace.yaml, and kustomization.yaml files.
+    `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ if its root changed;
+    `flux` and `argocd` write the objects for these tools to OUT/flux/ENV/ and OUT/argocd/ENV/. Only
+    files that differ are written; files that are no longer rendered are removed; other people's
+    files are never touched. If the input has any error, nothing is written.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""Problems → text, JSON, SARIF or GitHub's annotations, and the exit codes of all commands."""
+"""Problems → text, JSON, SARIF or GitHub annotations, and the exit codes of all commands."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 class Format(StrEnum):
-    """How problems are printed."""
+    """Output formats of problems."""
 
     TEXT = "text"
     JSON = "json"
@@ -44,12 +44,12 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 
 def where(problem: Problem) -> str:
-    """Return `file:line:col`, as far as it is known."""
+    """Return `file:line:col`, as far as known."""
     return ":".join(str(part) for part in (problem.file, problem.line, problem.column) if part)
 
 
 def text(problem: Problem) -> str:
-    """Return one problem as two lines: what, and what to do."""
+    """Return one problem as two lines: the message and the hint."""
     head = f"{where(problem)}: {problem.severity}: " if problem.file else f"{problem.severity}: "
     path = f"{problem.path}: " if problem.path else ""
     hint = f"\n  hint: {problem.hint}" if problem.hint else ""
@@ -126,7 +126,7 @@ def _escape(value: str, more: str = "") -> str:
 
 
 def show(problems: Iterable[Problem], form: Format) -> None:
-    """Print problems: for people to stderr, for machines to stdout."""
+    """Print problems: text to stderr, other formats to stdout."""
     everything = tidy(problems)
     found = shown(everything)
     if form is Format.JSON:
@@ -147,7 +147,7 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def is_fancy() -> bool:
-    """Whether stderr is a terminal that wants colour and progress."""
+    """Whether stderr is a terminal that supports colour and progress."""
     return (
         sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     )
@@ -174,14 +174,14 @@ def _summary(found: tuple[Problem, ...]) -> str:
 
 
 def stop(problems: Iterable[Problem], form: Format) -> NoReturn:
-    """Print problems and leave with the code that fits them."""
+    """Print problems and exit with the matching code."""
     found = tidy(problems)
     show(found, form)
     raise SystemExit(PROBLEMS if errors(found) else OK)
 
 
 def reported(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn a SpecError of a command into printed problems and exit code 1; it needs a `form` argument."""
+    """Turn a command's SpecError into printed problems and exit code 1; the command needs a `form` argument."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -207,5 +207,5 @@ def reported(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def _silence() -> None:
-    """Keep the interpreter from writing to a broken stdout once more when it ends."""
+    """Keep the interpreter from writing to a broken stdout again on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

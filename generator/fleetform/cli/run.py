@@ -1,4 +1,4 @@
-"""`fleetform run`: serve an agent of the fleet here, with the real runtime."""
+"""`fleetform run`: serve an agent of the fleet locally, with the real runtime."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Serve an agent here.
+    """Serve an agent locally.
 
-    Resolves the spec as rendering does and starts the runtime with the agent.json that a cluster
+    Resolves the spec as `render` does and starts the runtime with the agent.json that a cluster
     would mount. Secrets come from the environment or from .env: the key `api-key` of the secret
     `openai-api-key` is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
 
@@ -90,7 +90,7 @@ def command(
 
 
 def check(model: str | None, memory: str | None) -> None:
-    """Refuse other values than those that there are."""
+    """Refuse values other than the known one."""
     for option, value, known in (
         ("--model", model, laptop.SCRIPTED),
         ("--memory", memory, laptop.IN_MEMORY),

@@ -1,4 +1,4 @@
-"""`fleetform secrets`: what a Compose environment needs, from .env to files beside compose.yaml."""
+"""`fleetform secrets`: the secrets of a Compose environment, from .env to files next to compose.yaml."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ def command(
         Path, typer.Option("--out", "-o", help="Folder that contains `compose/`.")
     ] = Path(),
 ) -> None:
-    """Write the secrets that a Compose environment needs, as files that Git ignores.
+    """Write the secrets that a Compose environment needs to files that Git ignores.
 
-    Values come from the environment, and from .env. The key `api-key` of the secret `openai-api-key` is
-    OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY. Files are written to OUT/compose/ENV/secrets/,
-    which only you can enter. With anything missing nothing is written, and all of it is named.
+    Values come from the environment and from .env. The key `api-key` of the secret `openai-api-key`
+    is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY. Files are written to
+    OUT/compose/ENV/secrets/, which only you can enter. If anything is missing, all of it is listed
+    and nothing is written.
 
     Examples:
 
       fleetform secrets --env dev
 
-      fleetform secrets --env dev --env-file ~/dev.env && docker compose -f compose/dev/compose.yaml up -d
+      fleetform secrets --env dev --env-file ~/dev.env && docker compose -f compose/dev/compose.yaml
+      up -d
     """
     from fleetform.platforms.compose import secrets  # noqa: PLC0415
 

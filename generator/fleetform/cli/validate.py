@@ -1,4 +1,4 @@
-"""`fleetform validate`: every problem of specs and environments, without writing anything."""
+"""`fleetform validate`: report every problem in specs and environments, without writing anything."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Check specs and say every problem.
+    """Check specs and report every problem.
 
-    YAML, fields, types and values; with --env, everything that rendering checks.
+    Checks YAML, fields, types and values; with --env, everything that rendering checks.
 
-    Without --env each document is judged alone: whether a name that it refers to exists depends on
-    the fleet and the environment.
+    Without --env each document is checked on its own: whether a reference resolves depends on the
+    fleet and the environment.
 
     Examples:
 

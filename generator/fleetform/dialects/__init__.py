@@ -1,4 +1,4 @@
-"""Documents of other groups → our own shape, every position kept; our own pass through."""
+"""Documents of other API groups → our own schema, keeping every position; our own pass through."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SpecDocument(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return `metadata.name`, empty when it is missing."""
+        """Return `metadata.name`, or an empty string."""
         found = at(self.tree, ("metadata", "name"))
         return found if isinstance(found, str) else ""
 
@@ -34,9 +34,9 @@ class SpecDocument(NamedTuple):
 def translate(
     documents: Iterable[Document], emitted: Mapping[str, str]
 ) -> tuple[list[SpecDocument], list[Problem]]:
-    """Return the spec documents in our own shape, and what is wrong or lost.
+    """Return the spec documents in our own schema, and what is wrong or was lost.
 
-    `emitted` are the kinds of objects that platforms make, and of which field.
+    `emitted` maps the kinds of objects that platforms build to the field they come from.
     """
     specs: list[SpecDocument] = []
     problems: list[Problem] = []
@@ -57,7 +57,7 @@ def translate(
 
 
 def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
-    """Return why a document is none of our kinds, None when it is one."""
+    """Return why a document is not one of our kinds, None if it is."""
     tree = document.tree
     api, kind = tree.get("apiVersion"), tree.get("kind")
     if not isinstance(api, str) or not isinstance(kind, str):

@@ -1,4 +1,4 @@
-"""`kagent.dev/v1alpha1` as two teams wrote it: what each field becomes, and what is said of it."""
+"""`kagent.dev/v1alpha1` as two teams wrote it: what each field becomes, and what is reported about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _POLICY = {
 
 
 class _Rewrite:
-    """One document on its way into our shape; trees are cloned where they change."""
+    """One document being translated; trees are cloned where they change."""
 
     def __init__(self, tree: Map) -> None:
         self.original = tree
@@ -50,7 +50,7 @@ class _Rewrite:
 
 
 def translate(kind: str, tree: Map) -> tuple[Map | None, list[Problem]]:
-    """Return the document in our shape (None: nothing to render) and what is said of it."""
+    """Return the document in our schema (None: nothing to render) and its problems."""
     rewrite = _Rewrite(tree)
     rewrite.tree.put("apiVersion", OWN_API, tree.marks["apiVersion"])
     if kind == "WorkflowRun" and "spec" not in tree:
@@ -82,7 +82,7 @@ def _clone(node: Any) -> Any:
 
 
 def _child(parent: Map, key: str, mark: Mark) -> Map:
-    """Return the map under a key, made at `mark` when it is not there."""
+    """Return the map under a key, created at `mark` if it is missing."""
     if not isinstance(parent.get(key), Map):
         parent.put(key, Map(mark), mark)
     child: Map = parent[key]
@@ -202,7 +202,7 @@ def _triggers(rewrite: _Rewrite, spec: Map) -> None:
             )
 
 
-# -- environment variables that the runtime takes from its configuration -------------------------
+# -- environment variables that become settings of the runtime ----------------------------------
 
 
 def _environment(rewrite: _Rewrite, spec: Map) -> None:
@@ -224,7 +224,7 @@ def _environment(rewrite: _Rewrite, spec: Map) -> None:
 
 
 def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: Path) -> bool:
-    """Move one known variable into the settings; False when it is none of ours."""
+    """Move one known variable into the settings; return False if it is not a known one."""
     name, value = item.get("name"), item.get("value")
     mark = item.marks.get("value") or item.marks.get("valueFrom") or item.mark
     secret = at(item, ("valueFrom", "secretKeyRef"))
@@ -277,7 +277,7 @@ def _redis_auth(store: Map) -> None:
 
 
 def _environment_kind(rewrite: _Rewrite, spec: Map) -> None:
-    """Read the providers of a chart's values: a Secret, and the variable that is its key."""
+    """Read the providers of a chart's values: a Secret, and the environment variable that is its key."""
     providers = spec.get("providers")
     for name, provider in providers.items() if isinstance(providers, Map) else ():
         if not isinstance(provider, Map) or "existingSecret" not in provider:

@@ -1,4 +1,4 @@
-"""Documents of a dialect → the same documents in our own, their author's text kept where it can be."""
+"""Documents of a dialect → the same documents in our own, keeping the author's text where possible."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from fleetform.tree import Map
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file's text in our own dialect, what was said on the way, and how many documents changed.
+    """A file's text in our own dialect, the problems found, and how many documents changed.
 
-    With an error among the problems the text is the old one.
+    If there is an error among the problems, the text is unchanged.
     """
 
     file: str
@@ -33,8 +33,8 @@ class Migration:
 def migrate(data: bytes, file: str) -> Migration:
     """Rewrite the dialect documents of one file; others keep every byte.
 
-    Lines that say the same before and after are copied. Comments stay with what they stand above or
-    behind, also where that is renamed or moved; those of a field that is dropped go with it.
+    Lines that mean the same before and after are copied. Comments stay with what they are above or
+    behind, even if that is renamed or moved; those of a dropped field are dropped with it.
     """
     loaded = parse(data, file)
     if errors(loaded.problems):
@@ -54,7 +54,7 @@ def migrate(data: bytes, file: str) -> Migration:
 
 
 def _translated(documents: tuple[Document, ...]) -> tuple[list[Map | None], list[Problem]]:
-    """Return the checked tree of each dialect document, None for what stays as it is."""
+    """Return the checked tree of each dialect document, None for documents that stay as they are."""
     trees: list[Map | None] = []
     problems: list[Problem] = []
     for document in documents:
@@ -84,12 +84,12 @@ def _rewritten(old: str, documents: tuple[Document, ...], trees: list[Map | None
 
 
 def _is_document(root: Node) -> bool:
-    """Whether the loader made a document of it: it leaves out those that hold nothing."""
+    """Whether the loader turned it into a document: empty ones are skipped."""
     return root.kind == "map"
 
 
 def _says(text: str, expected: list[Map]) -> bool:
-    """Whether a text loads to the expected trees: the proof that nothing was lost or bent."""
+    """Whether a text loads to the expected trees: the proof that nothing was lost or changed."""
     again = parse(text.encode(), "")
     found = [document.tree for document in again.documents]
     return not again.problems and same(found, expected)

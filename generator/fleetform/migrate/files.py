@@ -22,7 +22,7 @@ def read(file: str) -> bytes:
 
 
 def replace(file: str, text: str) -> None:
-    """Give a file another text; its mode stays, and a symbolic link stays one.
+    """Replace a file's text; its mode is kept, and a symbolic link stays one.
 
     Raises:
         SpecError: it cannot be written; the old text is still there.

@@ -28,10 +28,10 @@ class _Place:
 
 
 class Origins:
-    """The entries of the text that the places of a translated tree come from, each entry once.
+    """The text entries that the parts of a translated tree come from, each entry used once.
 
-    First every place takes the entry of its own name in the map that its map comes from; then what
-    is left is matched by marks, equal values before others: that finds what was renamed or moved.
+    First every part takes the entry of the same name in the map that its own map comes from; the
+    rest is matched by marks, equal values first, which finds what was renamed or moved.
     """
 
     def __init__(self, root: Node, tree: Map) -> None:
@@ -47,11 +47,11 @@ class Origins:
                     self._try(place, entry, exactly=exactly)
 
     def of(self, container: Map | Seq, step: str | int) -> Entry | None:
-        """Return the entry that a place comes from, None when it is new."""
+        """Return the entry that a part comes from, None if it is new."""
         return self._by_slot.get((id(container), step))
 
     def is_taken(self, entry: Entry) -> bool:
-        """Whether a place comes from an entry."""
+        """Whether some part comes from this entry."""
         return entry in self._taken
 
     def _take(self, place: _Place, entry: Entry) -> None:
@@ -61,7 +61,7 @@ class Origins:
             self._pair(entry.node, place.value)
 
     def _pair(self, node: Node, tree: Map | Seq) -> None:
-        """Let the members of a container take the entries of the container that it comes from."""
+        """Pair the members of a container with the entries of the container that it comes from."""
         if isinstance(tree, Map):
             found = {entry.name: entry for entry in node.entries}
             for key in tree:
@@ -90,7 +90,7 @@ class Origins:
             self._take(place, entry)
 
     def _open(self, tree: Map | Seq) -> Iterator[_Place]:
-        """Yield the places that have no origin yet, outer ones first; aliases are left alone."""
+        """Yield the parts that have no origin yet, outer ones first; aliases are left alone."""
         for step in list(tree) if isinstance(tree, Map) else range(len(tree)):
             place = _Place(tree, step)
             entry = self._by_slot.get(place.slot)

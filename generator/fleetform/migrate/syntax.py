@@ -1,4 +1,4 @@
-"""Where each node of a document stands in its file's text, and which lines belong to it."""
+"""Where each node of a document is in its file's text, and which lines belong to it."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Node:
 
     @property
     def is_block(self) -> bool:
-        """Whether it is a map or list whose entries have lines of their own."""
+        """Whether it is a map or list whose entries have their own lines."""
         return not self.flow and self.kind in ("map", "seq")
 
 
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A key with its value, or an item of a list; lines from `top` to `bottom` (not in it) are its own.
+    """A key with its value, or an item of a list; it owns the lines from `top` to `bottom` (exclusive).
 
     `start` is the offset of the key, of the dash, or of an item between brackets.
     """
@@ -58,13 +58,13 @@ class Entry:
 
     @property
     def last(self) -> int:
-        """Return the last line that holds some of it."""
+        """Return the last line that contains part of it."""
         return max(self.node.last, self.key.last if self.key else self.line)
 
 
 @dataclass(slots=True)
 class Layout:
-    """The text of a file and the root node of each of its documents, null documents too."""
+    """The text of a file and the root node of each of its documents, including null documents."""
 
     text: str
     lines: list[str]
@@ -76,7 +76,7 @@ class Layout:
     """Lines of each document, the marker before it and the comments behind it included."""
 
     def line_of(self, offset: int) -> int:
-        """Return the number of the line, from 0, on which an offset lies."""
+        """Return the line, counted from 0, that contains an offset."""
         return bisect_right(self.starts, offset) - 1
 
     def comments(self, lines: Iterable[int], without: tuple[range, ...] = ()) -> list[str]:
@@ -127,7 +127,7 @@ class _Builder:
         return tops
 
     def _tokens(self) -> list[int]:
-        """Return the offsets of the dashes of block lists, in order; note where lines end."""
+        """Return the offsets of the dashes of block lists, in order; record where lines end."""
         dashes = []
         for token in yaml.scan(self.found.text, Loader=yaml.CSafeLoader):
             start, end = _span(token)
@@ -135,7 +135,8 @@ class _Builder:
                 dashes.append(start)
             if isinstance(token, yaml.ScalarToken) and token.style in ("|", ">"):
                 end = self._end_of_block(start, end)
-                # A `#` on these lines is text, save behind the indicator, which nobody asks for.
+                # A `#` on these lines is text, except after the indicator, where it is hardly ever
+                # used.
                 first, last = self.found.line_of(start), self.found.line_of(end)
                 self.found.content.update(dict.fromkeys(range(first, last + 1), -1))
             elif end > start:
@@ -145,7 +146,7 @@ class _Builder:
         return dashes
 
     def _end_of_block(self, start: int, end: int) -> int:
-        """Return where a block scalar's text ends, the line breaks that it does not keep left out."""
+        """Return where a block scalar's text ends, without the line breaks that it strips."""
         body = self.found.text[start:end]
         header = body.split("\n", 1)[0].split("#")[0]
         kept = body.removesuffix("\n") if "+" in header else body.rstrip(" \n")
@@ -158,7 +159,7 @@ class _Builder:
             return Node("alias", start, end, line, line, anchor=event.anchor or "")
         if isinstance(event, yaml.ScalarEvent):
             if event.style in ("|", ">"):
-                # The anchor stands before the indicator.
+                # The anchor comes before the indicator.
                 skip = len(f"&{event.anchor}") if event.anchor else 0
                 end = self._end_of_block(start + skip, end)
             last = self.found.line_of(end)
@@ -192,12 +193,12 @@ class _Builder:
 
 
 def _span(thing: Any) -> tuple[int, int]:
-    """Return the offsets of an event or token, which are those of characters."""
+    """Return the offsets of an event or token, in characters."""
     return thing.start_mark.index, thing.end_mark.index
 
 
 def _own_lines(found: Layout, node: Node, top: int, bottom: int) -> None:
-    """Share out the lines between the entries of a block: comments above an entry are its own.
+    """Distribute the lines among the entries of a block: comments above an entry belong to it.
 
     A comment that is indented deeper than the entries belongs to the entry above it.
     """
@@ -218,15 +219,15 @@ def _own_lines(found: Layout, node: Node, top: int, bottom: int) -> None:
 
 
 def _indent(line: str) -> int:
-    """Return the column of a line's first character, -1 when it is blank."""
+    """Return the column of a line's first character, -1 if it is blank."""
     text = line.lstrip(" ")
     return len(line) - len(text) if text else -1
 
 
 def closed(text: str) -> str:
-    """Return a text whose last line is whole, as lines may soon stand below it.
+    """Return a text that ends with a line break, since lines may be added below.
 
-    A block scalar that ends with its file, but not with a line, says so by `-` from now on.
+    A block scalar that ends with its file but without a line break gets the indicator `-`.
     """
     if text.endswith("\n"):
         return text
@@ -246,7 +247,7 @@ def closed(text: str) -> str:
 
 
 def attach(node: Node, tree: Map | Seq) -> None:
-    """Note the loader's value and mark at each entry; what aliases stand for stays theirs."""
+    """Record the loader's value and mark for each entry; entries behind aliases keep their own."""
     for number, entry in enumerate(node.entries):
         step = list(tree)[number] if isinstance(tree, Map) else number
         entry.name = step if isinstance(step, str) else ""
@@ -257,7 +258,7 @@ def attach(node: Node, tree: Map | Seq) -> None:
 
 
 def entries(node: Node) -> Iterator[Entry]:
-    """Yield every entry below a node, in the order of the text."""
+    """Yield every entry below a node, in text order."""
     for entry in node.entries:
         yield entry
         yield from entries(entry.node)

@@ -1,4 +1,4 @@
-"""A translated tree and the text that it comes from → the new text: what did not change is copied."""
+"""A translated tree and the text it comes from → the new text: what did not change is copied."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ Lines = list[str]
 class Writer:
     """Writes one document.
 
-    A member of a block is made of its lead (the comments above it) and its body; both are lines
-    that stand at their final column.
+    A member of a block consists of its lead (the comments above it) and its body; both are lines at
+    their final column.
     """
 
     def __init__(self, found: Layout, origins: Origins) -> None:
@@ -32,7 +32,7 @@ class Writer:
         self._orphans = dict(self._comments_of_lost_items())
 
     def write(self, tree: Map, lines: range) -> Lines:
-        """Return the document's lines; `lines` are those that it has now."""
+        """Return the document's new lines; `lines` are its current ones."""
         root = self.origins.root
         if root.is_block:
             lead, body = self._block(tree, root, root.entries[0].column)
@@ -47,7 +47,7 @@ class Writer:
     # -- blocks --------------------------------------------------------------------------------
 
     def _block(self, tree: Map | Seq, source: Node | None, column: int) -> tuple[Lines, Lines]:
-        """Return the lead of the first member, and all the other lines of a block."""
+        """Return the lead of the first member, and all other lines of a block."""
         first: Lines | None = None
         lines: Lines = []
         is_gap = False
@@ -68,7 +68,7 @@ class Writer:
         return first or [], lines
 
     def _order(self, tree: Map | Seq, source: Node | None) -> Iterator[Entry | str | int]:
-        """Yield members in the order of the text, then new ones; entries that went are themselves."""
+        """Yield members in text order, then new ones; removed entries are yielded themselves."""
         steps = _steps(tree)
         if source is None:
             yield from steps
@@ -91,7 +91,7 @@ class Writer:
         yield from source.entries[done:]
 
     def _whence(self, tree: Map | Seq, step: str | int, source: Node) -> Entry | None:
-        """Return the entry of a block whose place a member takes: its own, or that of a part of it."""
+        """Return the entry of a block whose position a member takes: its own, or that of a part of it."""
         entry = self.origins.of(tree, step)
         if entry is not None:
             return entry if entry.parent is source else None
@@ -101,7 +101,7 @@ class Writer:
         return next((entry for entry in found if entry is not None), None)
 
     def _left_behind(self, entry: Entry, shift: int) -> Lines:
-        """Return the comments near a lost entry that do not speak of it."""
+        """Return the comments near a removed entry that do not describe it."""
         above, _ = self._lead(entry)
         lines = self._shifted(above, shift)
         return lines if any(line.strip() for line in lines) else []
@@ -137,7 +137,7 @@ class Writer:
     def _changed(
         self, step: str | int, value: Any, column: int, entry: Entry
     ) -> tuple[Lines, Lines]:
-        """Return an entry of which something is no longer what it was."""
+        """Return an entry whose content partly changed."""
         node = entry.node
         if entry.parent.flow:
             return self._unfolded(step, value, column, entry)
@@ -160,7 +160,7 @@ class Writer:
     def _unfolded(
         self, step: str | int, value: Any, column: int, entry: Entry
     ) -> tuple[Lines, Lines]:
-        """Return an entry that stood between brackets and now has a line of its own."""
+        """Return an entry that was between brackets and now gets its own line."""
         text = self.found.text[entry.node.start : entry.node.end]
         if "\n" in text or not self._can_copy(value, entry):
             return self._new(step, value, column)
@@ -182,14 +182,14 @@ class Writer:
             return self._comments(header, column) + lead, body
         lead, body = self._block(value, node, inner)
         rest = self._rest_of_line(entry.key.end)
-        if node.anchor:  # nothing may refer to what is no longer the same
+        if node.anchor:  # nothing may refer to a value that has changed
             rest = rest.replace(f" &{node.anchor}", "", 1)
         return [], [" " * column + self._key(step, entry) + rest, *lead, *body]
 
     def _nested(
         self, step: str | int, lead: Lines, body: Lines, column: int
     ) -> tuple[Lines, Lines]:
-        """Put a block below a new key, or behind a new dash."""
+        """Put a block below a new key, or after a new dash."""
         if isinstance(step, str):
             return [], [f"{' ' * column}{_scalar(step)}:", *lead, *body]
         text = body[0].lstrip(" ")
@@ -198,7 +198,7 @@ class Writer:
         return above, [f"{' ' * column}-{' ' * (gap - 1)}{text}", *body[1:]]
 
     def _new(self, step: str | int, value: Any, column: int) -> tuple[Lines, Lines]:
-        """Return a member that has no text yet; some of what is in it may have."""
+        """Return a member that has no text yet; some of its content may have."""
         if isinstance(value, Map | Seq) and value and self._has_text(value):
             return self._nested(step, *self._block(value, None, column + STEP), column)
         pad = " " * column
@@ -214,10 +214,10 @@ class Writer:
                 return True
         return False
 
-    # -- text that is kept ---------------------------------------------------------------------
+    # -- copied text ----------------------------------------------------------------------------
 
     def _can_copy(self, value: Any, entry: Entry) -> bool:
-        """Whether an entry's text says just this, with aliases that still mean what they did."""
+        """Whether an entry's text says exactly this, with aliases that still have the same meaning."""
         if not same(value, entry.value):
             return False
         known = dict(self._anchors)
@@ -231,7 +231,7 @@ class Writer:
         return True
 
     def _copied(self, entry: Entry, step: str | int, column: int) -> Lines:
-        """Return an entry's own lines at a column, under another key if need be."""
+        """Return an entry's own lines at a column, under another key if needed."""
         text, end = self.found.text, self._end_of_line(entry.last)
         body = text[entry.start : end]
         if entry.key is not None:
@@ -240,7 +240,7 @@ class Writer:
         return self._reindented(body, column, column - entry.column)
 
     def _line(self, step: str | int, entry: Entry, rest: str, column: int) -> Lines:
-        """Return the lines of a key or dash, and of what stands behind it."""
+        """Return the lines of a key or dash and what follows it."""
         node, text = entry.node, self.found.text
         if isinstance(step, int):
             head = "- "

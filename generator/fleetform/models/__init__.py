@@ -1,4 +1,4 @@
-"""The spec kinds as models: the one place where a field, its type, unit and default are defined."""
+"""The spec kinds as models: the only place where a field, its type, unit and default are defined."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleetform.models.base import Spec
 
 
 def model(kind: str) -> type[Spec]:
-    """Return the model class of a kind; models are built when first asked for, which takes time."""
+    """Return the model class of a kind; models are built on first use, which takes time."""
     found: type[Spec] = getattr(
         import_module(f"fleetform.models.{kinds.BY_NAME[kind].module}"), kind
     )

@@ -33,23 +33,23 @@ Names = Annotated[
 
 
 class ToolUse(Spec):
-    """A tool that the agent uses: a Tool, an MCPServer or another agent by name, or an MCP server in place."""
+    """A tool that the agent uses: a Tool, an MCPServer or another agent by name, or an inline MCP server."""
 
     name: Name = Field(
-        description="Name of the Tool, MCPServer or Agent; with `endpoint`, a name of your own."
+        description="Name of the Tool, MCPServer or Agent; with `endpoint`, any name."
     )
     kind: Literal["Tool", "MCPServer", "Agent"] | None = optional(
-        "Kind of what is named. Default: whichever has that name."
+        "Kind of the named document. Default: whichever kind has that name."
     )
     namespace: Name | None = optional(
-        "Namespace of what is named. Default: the agent's, then the fleet-wide ones."
+        "Namespace of the named document. Default: the agent's, then fleet-wide documents."
     )
     endpoint: Url | None = optional(
-        "URL of an MCP server in place. A short host is relative to the agent's namespace. Default: `name` is looked up."
+        "URL of an inline MCP server. A short host is relative to the agent's namespace. Default: `name` is looked up."
     )
     transport: Transport | None = optional("MCP transport of `endpoint`. Default: streamable-http.")
     description: str | None = optional(
-        "What the model is told, for an agent used as a tool. Default: that agent's description.",
+        "Description for the model, for an agent used as a tool. Default: that agent's description.",
         max_length=4096,
     )
     allow: list[str] | None = optional(
@@ -59,89 +59,94 @@ class ToolUse(Spec):
         "Kinds of MCP tools that may be called, such as `read`. Default: the server's."
     )
     authentication: Authentication | None = optional(
-        "Sign-in at `endpoint` or at an agent. Default: the server's; for an agent of this namespace its first API key."
+        "Authentication at `endpoint` or at an agent. Default: the server's; for an agent of this namespace its first API key."
     )
     requires_approval: bool | None = optional(
-        "Whether a person must approve each call. Default: the tool's own."
+        "Whether each call needs human approval. Default: the tool's own."
     )
 
 
 class ApiKey(Spec):
-    """One key and the caller that it names."""
+    """An API key and the caller it identifies."""
 
-    name: Name = Field(description="User that a caller with this key is; appears in logs.")
+    name: Name = Field(description="User name of the caller with this key; appears in logs.")
     secret_ref: SecretKey = Field(description="The key, at least 16 characters.")
     on_behalf: bool = Field(
         default=False,
-        description="Whether the caller, such as a gateway, may name the user in a header.",
+        description="Whether the caller, such as a gateway, may pass the user in a header.",
     )
 
 
 class ApiKeyAuth(Spec):
-    """Callers show a key: `Authorization: Bearer <key>` or `X-API-Key: <key>`."""
+    """Callers send a key: `Authorization: Bearer <key>` or `X-API-Key: <key>`."""
 
     keys: list[ApiKey] = Field(description="Keys that are accepted.", min_length=1)
 
 
 class OidcAuth(Spec):
-    """Callers sign in with a JWT."""
+    """Callers authenticate with a JWT."""
 
     issuer: Url = Field(description="Issuer URL; its keys are discovered.")
     audience: str = Field(
-        description="Audience that tokens must name.", min_length=1, max_length=253
+        description="Audience that tokens must contain.", min_length=1, max_length=253
     )
-    user_claim: str = Field(default="sub", description="Claim that names the user.", max_length=64)
+    user_claim: str = Field(
+        default="sub", description="Claim that contains the user.", max_length=64
+    )
 
 
 class Auth(Spec):
-    """How callers sign in. There is no default: somebody must decide."""
+    """How callers authenticate. There is no default: it must be decided."""
 
     type: Literal["none", "apiKey", "oidc"] = Field(
-        description="`none` weakens: everybody who reaches the agent is one user."
+        description="`none` weakens: anyone who can reach the agent counts as the same user."
     )
     api_key: ApiKeyAuth | None = optional("For type apiKey.")
     oidc: OidcAuth | None = optional("For type oidc.")
 
 
 class Quota(Spec):
-    """What may be used in a period."""
+    """Limits per period."""
 
-    requests_per_minute: int | None = optional("Requests a minute. Default: no limit.", ge=1)
-    tokens_per_minute: int | None = optional("Model tokens a minute. Default: no limit.", ge=1)
+    requests_per_minute: int | None = optional("Requests per minute. Default: no limit.", ge=1)
+    tokens_per_minute: int | None = optional("Model tokens per minute. Default: no limit.", ge=1)
     daily_cost_usd: float | None = optional(
-        "US dollars a day, UTC; needs prices. Default: no limit.", gt=0, le=1000000000
+        "US dollars per day (UTC); needs prices. Default: no limit.", gt=0, le=1000000000
     )
 
 
 class RateLimits(Quota):
-    """How much the agent as a whole may be asked; shared by its replicas through a Redis store."""
+    """Limits for the agent as a whole; shared by its replicas through a Redis store."""
 
     per_user: Quota | None = optional("The same for each user. Default: no limit.")
 
 
 class Limits(Spec):
-    """How long and how wide one run may get."""
+    """Limits of one run, and of concurrent runs."""
 
-    max_steps: int = Field(default=20, description="Model calls of one run.", ge=1, le=1000)
-    max_tool_calls: int = Field(default=50, description="Tool calls of one run.", ge=1, le=1000)
+    max_steps: int = Field(default=20, description="Model calls per run.", ge=1, le=1000)
+    max_tool_calls: int = Field(default=50, description="Tool calls per run.", ge=1, le=1000)
     turn_timeout_seconds: int = Field(
         default=120,
-        description="Seconds that one turn may take; shutdown waits as long.",
+        description="Maximum duration of a turn in seconds; shutdown waits as long.",
         ge=1,
         le=3300,
     )
     concurrent_runs: int = Field(
         default=50,
-        description="Runs at a time per pod; further ones wait in a short queue.",
+        description="Concurrent runs per pod; further ones wait in a short queue.",
         ge=1,
         le=10000,
     )
     max_body_bytes: int = Field(
-        default=1048576, description="Largest request body in bytes.", ge=1024, le=104857600
+        default=1048576,
+        description="Maximum size of a request body in bytes.",
+        ge=1024,
+        le=104857600,
     )
     max_tool_result_bytes: int = Field(
         default=65536,
-        description="Largest tool result in bytes that the model sees.",
+        description="Maximum size in bytes of a tool result; the rest is cut off.",
         ge=256,
         le=10485760,
     )
@@ -154,20 +159,21 @@ class AgentSpec(Workload):
     """An agent: prompt, model, tools, memory, and how it runs."""
 
     display_name: str | None = optional(
-        "Name for people; with an image of your own, only agents that use it as a tool show it. Default: the name.",
+        "Display name; with your own image, only agents that use it as a tool show it. Default: the name.",
         max_length=253,
     )
     description: str | None = optional(
-        "What it does; agents that use it as a tool read it. Default: none.", max_length=4096
+        "What the agent does; shown to agents that use it as a tool. Default: none.",
+        max_length=4096,
     )
     extends: Names | None = optional(
-        "Templates (or agents) to build on, later ones win. Default: none."
+        "Templates (or agents) to inherit from; later ones win. Default: none."
     )
     model_config_ref: ReferenceName | None = optional(
         "Name of a ModelConfig. Default: the environment's, or `model`.", alias="modelConfig"
     )
     model: ModelSettings | None = optional(
-        "Model settings; they win over the ModelConfig's. Default: the ModelConfig."
+        "Model settings, which override the ModelConfig's. Default: the ModelConfig."
     )
     models: list[ReferenceName] | None = optional(
         "ModelConfigs that a session may switch to. Default: only its own."
@@ -180,18 +186,18 @@ class AgentSpec(Workload):
         default_factory=list, description="What the agent can use. Default: nothing."
     )
     memory: AgentMemory | None = optional(
-        "Where conversations live. Default: in process, which fits one replica only."
+        "Where conversations are stored. Default: in memory, which only works with one replica."
     )
     auth: Auth | None = optional(
-        "How callers sign in. No default: the spec, a template or the environment must decide."
+        "How callers authenticate. No default: the spec, a template or the environment must decide."
     )
     rate_limits: RateLimits = Field(
-        default_factory=RateLimits, description="Limits per minute and day."
+        default_factory=RateLimits, description="Limits per minute and per day."
     )
     limits: Limits = Field(default_factory=Limits, description="Limits of one run.")
     peers: list[str] = Field(
         default_factory=list,
-        description="Agents that talk to this one on all its ports, both ways. Default: none.",
+        description="Agents that exchange traffic with this one on all its ports. Default: none.",
     )
 
 
@@ -200,14 +206,16 @@ class Agent(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["Agent"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: AgentSpec = Field(description="The agent.")
 
 
 class AgentTemplate(Spec):
-    """What several agents share; an agent names it in `extends`."""
+    """Settings shared by several agents, which name it in `extends`."""
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["AgentTemplate"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name; without a namespace it serves the whole fleet.")
-    spec: AgentSpec = Field(description="What agents that extend it start from.")
+    metadata: Metadata = Field(
+        description="Name; without a namespace it is available to the whole fleet."
+    )
+    spec: AgentSpec = Field(description="Settings that agents inherit.")

@@ -1,4 +1,4 @@
-"""What every spec model shares: frozen, closed, camelCase outside, built when first used."""
+"""What every spec model shares: frozen, no extra fields, camelCase in YAML, built on first use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from fleetform.quantity import text
 
 
 class Spec(BaseModel):
-    """A closed, frozen piece of a spec."""
+    """A frozen part of a spec, without extra fields."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -47,12 +47,12 @@ class Spec(BaseModel):
 
 
 def optional(description: str, **rules: Any) -> Any:
-    """Declare a field that may be absent; the description says what then happens."""
+    """Declare an optional field; its description says what happens without it."""
     return Field(default=None, description=description, **rules)
 
 
 class OneOf:
-    """Say that a text is one of some words, which stand in a table elsewhere."""
+    """A string that must be one of some words, which are listed in a table elsewhere."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -60,7 +60,7 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Return what checks it and is written into the schema as an `enum`."""
+        """Return the validator, which becomes an `enum` in the schema."""
         del source, handler
         return core_schema.literal_schema(list(self.words))
 
@@ -103,7 +103,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1024)]
 Json = Any
-"""A value of any JSON type: what another system defines and we pass on."""
+"""A value of any JSON type: defined by another system and passed on."""
 
 
 class SecretKey(Spec):
@@ -116,14 +116,14 @@ class SecretKey(Spec):
 
 
 class ObjectTarget(Spec):
-    """Which built objects a patch changes; all that is set must match."""
+    """Which built objects a patch changes; all fields that are set must match."""
 
     kind: str = Field(
         description="Kind of the object, such as `Deployment`.", min_length=1, max_length=63
     )
     name: ReferenceName | None = optional("Name of the object. Default: any.")
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels that must all be there. Default: any."
+        default_factory=dict, description="Labels that the target must have. Default: any."
     )
 
 
@@ -137,38 +137,39 @@ class JsonOperation(Spec):
         description="JSON pointer into the object, such as `/spec/replicas`.", pattern=r"^(/.*)?$"
     )
     from_: str | None = optional(
-        "Pointer that `move` and `copy` start from.", alias="from", pattern=r"^(/.*)?$"
+        "Source pointer of `move` and `copy`.", alias="from", pattern=r"^(/.*)?$"
     )
-    value: Json | None = optional("Value of `add`, `replace` and `test`.")
+    value: Json | None = optional("Value for `add`, `replace` and `test`.")
 
 
 class ObjectPatch(Spec):
-    """A change of built objects, the last before they are written; `merge` or `json6902`."""
+    """A change of built objects, applied last; either `merge` or `json6902`."""
 
     target: ObjectTarget = Field(
         description="Which objects; a patch that matches none is a Problem."
     )
     merge: dict[str, object] | None = optional(
-        "What to lay over the object by RFC 7386: lists are replaced, null deletes.", min_length=1
+        "What to merge into the object, as in RFC 7386: lists are replaced, null deletes.",
+        min_length=1,
     )
     json6902: list[JsonOperation] | None = optional(
-        "Operations, in order, by RFC 6902.", alias="json6902", min_length=1
+        "Operations in order, as in RFC 6902.", alias="json6902", min_length=1
     )
 
 
 class Metadata(Spec):
-    """Name, place and labels of a spec."""
+    """Name, namespace and labels of a spec."""
 
     name: Name = Field(description="Name, an RFC 1123 label: it becomes part of object names.")
     namespace: Name | None = optional(
-        "Namespace before the environment maps it. Default: `default` for what is deployed; "
-        "what is only referred to (Tool, ModelConfig, AgentTemplate) serves every namespace."
+        "Namespace before the environment maps it. Default: `default` for workloads; "
+        "documents that are only referred to (Tool, ModelConfig, AgentTemplate) are fleet-wide."
     )
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels put on every object and pod of this spec; of a kind that renders none they are for people and for patches that select by them. Default: none.",
+        description="Labels added to every object and pod of this spec. If the kind renders no objects, they are documentation, and patches can select by them. Default: none.",
     )
     annotations: dict[LabelKey, str] = Field(
         default_factory=dict,
-        description="Annotations put on the workload object; of a kind that renders none they are for people. Default: none.",
+        description="Annotations added to the workload object. If the kind renders no objects, they are documentation. Default: none.",
     )

@@ -1,4 +1,4 @@
-"""Environment: what differs between dev, staging and prod, and who may decide it."""
+"""Environment: what differs between clusters such as dev, staging and prod."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
 
 
 class Namespaces(Spec):
-    """Where the specs' namespaces are in this environment."""
+    """How the specs' namespaces map to those of this environment."""
 
     create: bool = Field(default=False, description="Whether Namespace objects are rendered.")
     map: dict[Name, Name] = Field(
@@ -53,13 +53,13 @@ class Namespaces(Spec):
     )
     suffix: str = Field(
         default="",
-        description="Put behind every name that is not in `map`.",
+        description="Suffix for every name that is not in `map`.",
         pattern=r"^(-[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
         max_length=40,
     )
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels of created namespaces. Default: none but Pod Security.",
+        description="Labels of created namespaces. Default: only those of Pod Security.",
     )
 
 
@@ -78,7 +78,7 @@ class Images(Spec):
     """Where images come from."""
 
     registry: str | None = optional(
-        "Registry put before repositories without one, such as `ghcr.io/acme`. Default: none.",
+        "Registry prepended to repositories without one, such as `ghcr.io/acme`. Default: none.",
         pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$",
         max_length=253,
     )
@@ -87,13 +87,13 @@ class Images(Spec):
     ] = Field(default="fleetform/agent-runtime", description="Repository of the generic runtime.")
     pins: dict[str, ImagePin] = Field(
         default_factory=dict,
-        description="Tags and digests by repository, as specs name it. Default: the specs' own.",
+        description="Tags and digests by repository, as named in specs. Default: the specs' own.",
     )
     pull_secrets: list[ReferenceName] = Field(
-        default_factory=list, description="Secrets to pull images with. Default: none."
+        default_factory=list, description="Image pull secrets. Default: none."
     )
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
-        "When the kubelet pulls. Default: the kubelet's own rule."
+        "Image pull policy. Default: Kubernetes' own rule."
     )
 
 
@@ -108,10 +108,10 @@ class GcpStore(Spec):
 
     project_id: str = Field(description="Project.", pattern=r"^[a-z][-a-z0-9]*$")
     cluster_location: str | None = optional(
-        "Location of the GKE cluster, for Workload Identity. Default: that of the operator's cluster."
+        "Location of the GKE cluster, for Workload Identity. Default: the operator's cluster."
     )
     cluster_name: str | None = optional(
-        "Name of the GKE cluster, for Workload Identity. Default: that of the operator's cluster."
+        "Name of the GKE cluster, for Workload Identity. Default: the operator's cluster."
     )
 
 
@@ -140,7 +140,7 @@ class SecretStore(Spec):
 
     name: Name = Field(default="fleetform", description="Name of the store.")
     kind: Literal["SecretStore", "ClusterSecretStore"] = Field(
-        default="SecretStore", description="Whether it serves a namespace or the cluster."
+        default="SecretStore", description="Whether the store is namespaced or cluster-wide."
     )
     create: bool = Field(
         default=True,
@@ -156,7 +156,7 @@ class SecretStore(Spec):
 
 
 class ModelKeys(Spec):
-    """Which Secret holds the API key of a model that names none; Ollama, GPUStack, vLLM and Bedrock need none."""
+    """Which Secret holds the API key of a model without a `secretRef`; Ollama, GPUStack, vLLM and Bedrock need none."""
 
     name: str = Field(
         default="{provider}-api-key",
@@ -173,14 +173,15 @@ class ModelKeys(Spec):
 
 
 class Secrets(Spec):
-    """Where secrets come from. Specs only ever name a Secret and a key."""
+    """Where secrets come from. Specs only refer to a Secret and a key."""
 
     provider: Literal["kubernetes", "aws", "gcp", "azure", "vault"] = Field(
         default="kubernetes",
-        description="`kubernetes`: the Secrets exist. Else ExternalSecrets make them.",
+        description="`kubernetes`: the Secrets exist already. Otherwise ExternalSecrets create them.",
     )
     model_keys: ModelKeys = Field(
-        default_factory=ModelKeys, description="Where API keys of models are that name none."
+        default_factory=ModelKeys,
+        description="Where to find API keys of models that refer to none.",
     )
     store: SecretStore | None = optional("The store. Needed unless the provider is kubernetes.")
     remote_key: str = Field(
@@ -190,13 +191,13 @@ class Secrets(Spec):
     )
     refresh_interval: str = Field(
         default="1h",
-        description="How often ExternalSecrets read, a duration.",
+        description="Refresh interval of ExternalSecrets, a duration.",
         pattern=r"^([0-9]+(\.[0-9]+)?(s|m|h))+$",
     )
 
 
 class ProviderDefaults(Spec):
-    """What ModelConfigs of one provider share."""
+    """Defaults for ModelConfigs of one provider."""
 
     api_key_secret_ref: SecretKey | None = optional("API key. Default: none.")
     endpoint: Url | None = optional("Base URL. Default: the provider's own.")
@@ -224,30 +225,30 @@ class ExposeDefaults(Spec):
 
     host: Host | None = optional("Host that agents share under `/agents/<name>`. Default: none.")
     type: Literal["HTTPRoute", "Ingress"] = Field(
-        default="HTTPRoute", description="Object that exposes."
+        default="HTTPRoute", description="Kind of object that exposes workloads."
     )
     gateway: Gateway | None = optional("The Gateway. Needed for HTTPRoute.")
     ingress_class: Name | None = optional("Ingress class. Default: the cluster's.")
     issuer: IssuerRef | None = optional(
-        "Issuer of certificates. Default: none: TLS ends at the gateway."
+        "Issuer of certificates. Default: none, since TLS ends at the gateway."
     )
     request_timeout_seconds: int = Field(
-        default=3600, description="Seconds that a streamed answer may take.", ge=1, le=86400
+        default=3600, description="Timeout of a streamed answer, in seconds.", ge=1, le=86400
     )
 
 
 class NetworkDefaults(Spec):
-    """What network policies cannot see by themselves."""
+    """Facts about the network that specs cannot know."""
 
     default_deny: bool = Field(
         default=False,
-        description="Whether every namespace gets a policy that closes pods which no other policy selects, such as those of others.",
+        description="Whether every namespace gets a policy that isolates pods which no other policy selects, such as those of other teams.",
     )
     dns_namespace: Name = Field(
         default="kube-system", description="Namespace of the cluster's DNS."
     )
     dns_labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=lambda: {"k8s-app": "kube-dns"}, description="Labels of its pods."
+        default_factory=lambda: {"k8s-app": "kube-dns"}, description="Labels of the DNS pods."
     )
     node_local_dns: bool = Field(
         default=False, description="Whether NodeLocal DNS answers at 169.254.20.10."
@@ -257,14 +258,14 @@ class NetworkDefaults(Spec):
     )
     gateway_ranges: list[CidrV4] = Field(
         default_factory=list,
-        description="Addresses that a gateway outside the cluster's pods calls from, such as a cloud load balancer's. Default: none.",
+        description="Source addresses of a gateway that does not run in the cluster, such as a cloud load balancer. Default: none.",
     )
     prometheus_namespace: Name = Field(
-        default="monitoring", description="Namespace of Prometheus, which scrapes the pods."
+        default="monitoring", description="Namespace of the Prometheus that scrapes the pods."
     )
     services: dict[Host, Port] = Field(
         default_factory=dict,
-        description="Pod port by in-cluster host: policies see pod ports, URLs name Service ports. Default: the URL's port.",
+        description="Pod port by in-cluster host, since policies use pod ports but URLs use Service ports. Default: the URL's port.",
     )
     api_server: list[CidrV4] = Field(
         default_factory=lambda: ["0.0.0.0/0"],
@@ -278,22 +279,22 @@ class NetworkDefaults(Spec):
             "100.64.0.0/10",
             "169.254.0.0/16",
         ],
-        description="Ranges that `outside` excludes.",
+        description="Private ranges, excluded from traffic to the internet.",
     )
 
 
 class MonitoringDefaults(Spec):
-    """How the Prometheus operator finds our objects, and where traces go."""
+    """How the Prometheus operator finds our objects, and where traces are sent."""
 
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
-        description="Labels put on ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
+        description="Labels added to ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
 
 
 class Quota(Spec):
-    """Most that a namespace may use, and defaults for its pods."""
+    """Limits of a namespace, and defaults for its pods."""
 
     hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9./]*$")], Quantity] = Field(
         default_factory=dict,
@@ -301,26 +302,27 @@ class Quota(Spec):
     )
     default_request: dict[Literal["cpu", "memory"], Quantity] = Field(
         default_factory=dict,
-        description="LimitRange: requests of containers without. Default: none.",
+        description="LimitRange: requests of containers that set none. Default: none.",
     )
     default_limit: dict[Literal["cpu", "memory"], Quantity] = Field(
-        default_factory=dict, description="LimitRange: limits of containers without. Default: none."
+        default_factory=dict,
+        description="LimitRange: limits of containers that set none. Default: none.",
     )
     max: dict[Literal["cpu", "memory"], Quantity] = Field(
         default_factory=dict,
-        description="LimitRange: most that one container may ask for. Default: none.",
+        description="LimitRange: maximum for one container. Default: none.",
     )
 
 
 class GitopsSource(Spec):
-    """Where Flux or Argo CD find the output."""
+    """Where Flux or Argo CD finds the output."""
 
     kind: Literal["GitRepository", "OCIRepository"] = Field(
         default="GitRepository", description="Kind of Flux's source."
     )
     name: Name = Field(default="flux-system", description="Name of Flux's source.")
     url: str | None = optional(
-        "URL, `https://`, `ssh://` or `oci://`. Flux: the source is rendered; default: it exists. Argo CD needs it.",
+        "URL, `https://`, `ssh://` or `oci://`. Flux: the source is rendered; without it, it must exist. Required for Argo CD.",
         pattern=r"^(https?|ssh|oci)://[^\s]+$",
         max_length=2048,
     )
@@ -339,18 +341,18 @@ class GitopsSource(Spec):
         pattern=r"^sha256:[a-f0-9]{64}$",
     )
     secret: ReferenceName | None = optional(
-        "Secret beside a rendered source, with which Flux signs in. Default: none."
+        "Secret next to a rendered source, for Flux's authentication. Default: none."
     )
 
 
 class ArgoCD(Spec):
-    """What Argo CD needs to know."""
+    """Settings for Argo CD."""
 
     project: Name | None = optional(
-        "Existing AppProject. Default: one is rendered, `fleetform-` and the environment's name."
+        "Existing AppProject. Default: one is rendered, named `fleetform-` plus the environment's name."
     )
     server: str | None = optional(
-        "URL of the cluster's API. Default: the cluster that Argo CD runs in.",
+        "URL of the target cluster's API. Default: the cluster that Argo CD runs in.",
         pattern=r"^https://[^\s]+$",
     )
     cluster: str | None = optional(
@@ -363,14 +365,14 @@ GitopsDuration = Annotated[str, StringConstraints(pattern=r"^([0-9]+(s|m|h))+$")
 
 
 class Gitops(Spec):
-    """What delivers the output."""
+    """How the output is delivered."""
 
     tool: Literal["none", "flux", "argocd"] = Field(
         default="flux",
-        description="Who applies it: decides which annotations keep its substitution and pruning in check.",
+        description="Tool that applies the output; decides which annotations protect objects from its substitution and pruning.",
     )
     kustomization: bool = Field(
-        default=True, description="Whether kustomization.yaml files stand in each folder."
+        default=True, description="Whether each folder gets a kustomization.yaml."
     )
     way: Literal["manifests", "helm"] = Field(
         default="manifests",
@@ -379,29 +381,31 @@ class Gitops(Spec):
     namespace: Name | None = optional(
         "Namespace of the rendered objects. Default: `flux-system` for Flux, `argocd` for Argo CD."
     )
-    source: GitopsSource = Field(default_factory=GitopsSource, description="Where the output is.")
+    source: GitopsSource = Field(
+        default_factory=GitopsSource, description="Where the output is stored."
+    )
     path: str = Field(
         default="",
-        description="Folder of the repository or artifact that `render --out` writes into. Default: its root.",
+        description="Folder in the repository or artifact that `render --out` writes into. Default: its root.",
         pattern=r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$",
         max_length=512,
     )
-    interval: GitopsDuration = Field(default="10m", description="How often Flux looks.")
+    interval: GitopsDuration = Field(default="10m", description="Flux's reconciliation interval.")
     retry_interval: GitopsDuration = Field(
-        default="1m", description="How soon Flux looks again after a failure."
+        default="1m", description="Flux's retry interval after a failure."
     )
     timeout: GitopsDuration = Field(
-        default="10m", description="How long Flux waits for everything to be ready."
+        default="10m", description="How long Flux waits for everything to become ready."
     )
     argocd: ArgoCD = Field(default_factory=ArgoCD, description="Argo CD.")
 
 
 class Helm(Spec):
-    """Where releases take the charts `agent` and `namespace` from."""
+    """Where the charts `agent` and `namespace` come from."""
 
     charts: str = Field(
         default="charts",
-        description="Folder of the charts, or the OCI repository above them, such as `oci://ghcr.io/acme/charts`.",
+        description="Folder of the charts, or the OCI repository that contains them, such as `oci://ghcr.io/acme/charts`.",
         pattern=r"^(oci://[a-z0-9][-a-z0-9._:/]*[a-z0-9]|[A-Za-z0-9._][-A-Za-z0-9._/]*)$",
         max_length=512,
     )
@@ -413,27 +417,27 @@ class Helm(Spec):
         Literal["agent", "namespace"], Annotated[str, StringConstraints(pattern=DIGEST)]
     ] = Field(
         default_factory=dict,
-        description="Digests of the charts in an OCI repository, to which Flux pins them. Default: the version.",
+        description="Digests of the charts in an OCI repository, which Flux pins. Default: the version.",
     )
     secret: ReferenceName | None = optional(
-        "Secret beside Flux's sources that signs in to the OCI repository. Default: none."
+        "Secret next to Flux's sources, for authentication at the OCI repository. Default: none."
     )
 
 
 class Compose(Spec):
-    """Compose on one machine."""
+    """Settings for Docker Compose."""
 
     ports: dict[
         Annotated[str, StringConstraints(pattern=r"^[a-z0-9][-a-z0-9.]*/[a-z0-9][-a-z0-9.]*$")],
         Port,
     ] = Field(
         default_factory=dict,
-        description="Port of this machine by workload, as `namespace/name` in the specs. Default: agents are at any free port, which `docker compose port` tells; others are not published.",
+        description="Host port by workload, as `namespace/name` in the specs. Default: agents get any free port, which `docker compose port` shows; others are not published.",
     )
 
 
 class Defaults(Spec):
-    """Specs that every document of a kind starts from."""
+    """Defaults for every document of a kind."""
 
     agent: AgentSpec | None = optional("For agents. Default: none.", alias="Agent")
     mcp_server: McpServerSpec | None = optional(
@@ -448,31 +452,31 @@ class Defaults(Spec):
 
 
 class Target(Spec):
-    """Which documents a patch changes; all that is set must match."""
+    """Which documents a patch changes; all fields that are set must match."""
 
     kind: Literal["Agent", "MCPServer", "MemoryStore", "ModelConfig"] = Field(description="Kind.")
     name: Name | None = optional("Name. Default: any.")
     namespace: Name | None = optional("Namespace as in the specs. Default: any.")
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Labels that must all be there. Default: any."
+        default_factory=dict, description="Labels that the target must have. Default: any."
     )
 
 
 class Patch(Spec):
-    """A change of specs: merged over them last."""
+    """A change of specs, merged over them last."""
 
     target: Target = Field(description="Which documents; one that matches nothing is a Problem.")
-    spec: dict[str, object] = Field(description="What to lay over their `spec`; null deletes.")
+    spec: dict[str, object] = Field(description="What to merge over their `spec`; null deletes.")
 
 
 class FleetObjectTarget(ObjectTarget):
-    """Which objects of the fleet a patch changes; all that is set must match."""
+    """Which objects of the fleet a patch changes; all fields that are set must match."""
 
     namespace: Name | None = optional("Namespace as in the specs. Default: any.")
 
 
 class FleetObjectPatch(ObjectPatch):
-    """A change of built objects of the fleet; `merge` or `json6902`."""
+    """A change of built objects of the fleet; either `merge` or `json6902`."""
 
     target: FleetObjectTarget = Field(
         description="Which objects; a patch that matches none is a Problem."
@@ -482,11 +486,13 @@ class FleetObjectPatch(ObjectPatch):
 class EnvironmentSpec(Spec):
     """What differs between environments."""
 
-    abstract: bool = Field(default=False, description="Whether it only serves others to extend.")
-    extends: Name | None = optional("Environment to build on. Default: none.")
+    abstract: bool = Field(
+        default=False, description="Whether it only exists for others to extend."
+    )
+    extends: Name | None = optional("Environment to extend. Default: none.")
     platform: Literal["eks", "gke", "generic"] = Field(
         default="generic",
-        description="Kind of cluster: decides identity annotations and metadata addresses.",
+        description="Kind of cluster; decides identity annotations and metadata addresses.",
     )
     capabilities: list[Capability] = Field(
         default_factory=list, description="What is installed in the cluster. Default: nothing."
@@ -519,21 +525,21 @@ class EnvironmentSpec(Spec):
         default_factory=dict, description="Labels of every object. Default: none."
     )
     defaults: Defaults = Field(
-        default_factory=Defaults, description="Specs to start from, per kind."
+        default_factory=Defaults, description="Defaults for specs, per kind."
     )
     patches: list[Patch] = Field(
         default_factory=list, description="Changes of specs, in order. Default: none."
     )
     object_patches: list[FleetObjectPatch] = Field(
         default_factory=list,
-        description="Changes of built objects, in order, after all that specs say. Default: none.",
+        description="Changes of built objects, in order, applied last. Default: none.",
     )
 
 
 class EnvironmentMetadata(Spec):
     """Name of an environment."""
 
-    name: Name = Field(description="Name; `render --env` takes it.")
+    name: Name = Field(description="Name, as given to `render --env`.")
 
 
 class Environment(Spec):

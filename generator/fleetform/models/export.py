@@ -18,10 +18,10 @@ BASE = "https://fleetform.dev/schemas/v1alpha1"
 
 
 class _WithDefaults(GenerateJsonSchema):
-    """Say the defaults that a factory makes as well: editors show them, views need them."""
+    """Include defaults that come from a factory: editors show them, views need them."""
 
     def get_default_value(self, schema: Any) -> Any:
-        """Return the default as plain data, the factory's when there is one."""
+        """Return the default as plain data, the factory's if there is one."""
         if "default_factory" in schema:
             value = schema["default_factory"]()
             return (
@@ -46,7 +46,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def any_kind() -> dict[str, Any]:
-    """Return the schema that editors use for files which hold several kinds."""
+    """Return the schema that editors use for files with several kinds."""
     definitions: dict[str, Any] = {}
     rules = []
     for kind in kinds.NAMES:
@@ -83,7 +83,7 @@ def files() -> dict[str, str]:
 
 
 def _tidy(node: Any) -> Any:
-    """Drop what pydantic adds and nobody needs: titles of fields, `null` beside optional types."""
+    """Remove what pydantic adds and we do not need: titles of fields, `null` as an alternative of optional types."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -103,7 +103,7 @@ def _tidy(node: Any) -> Any:
                 del tidy["default"]
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
-    if "patternProperties" in tidy:  # which lets keys of any other form pass
+    if "patternProperties" in tidy:  # which would accept keys in any other format
         ((pattern, value),) = tidy.pop("patternProperties").items()
         tidy["propertyNames"] = {"pattern": pattern, **tidy.get("propertyNames", {})}
         tidy["additionalProperties"] = value
@@ -111,7 +111,7 @@ def _tidy(node: Any) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the schemas, or with --check say which differ."""
+    """Write the schemas, or with --check report which differ."""
     check = "--check" in arguments
     folder = Path(next(word for word in arguments if not word.startswith("-")))
     stale = []

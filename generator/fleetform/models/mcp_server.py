@@ -1,4 +1,4 @@
-"""MCPServer: a server of tools, somewhere else or deployed with the fleet."""
+"""MCPServer: a server that provides tools, remote or deployed with the fleet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Transport = Literal["streamable-http", "sse"]
 
 
 class McpTls(Spec):
-    """TLS towards an MCP server."""
+    """TLS for connections to an MCP server."""
 
     ca_secret_ref: SecretKey | None = optional("PEM bundle of a private CA. Default: public CAs.")
     insecure_skip_verify: bool = Field(
@@ -24,29 +24,29 @@ class McpTls(Spec):
 
 
 class McpAccess(Spec):
-    """How agents reach a server, and what they may use of it."""
+    """How agents reach a server, and which of its tools they may use."""
 
     transport: Transport = Field(default="streamable-http", description="MCP transport.")
     path: str = Field(
         default="/mcp",
         pattern=r"^/\S*$",
         max_length=1024,
-        description="Path of the endpoint, when the URL has none.",
+        description="Path of the endpoint, if the URL has none.",
     )
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Fixed headers; never credentials. Default: none."
     )
-    authentication: Authentication | None = optional("Sign-in. Default: none.")
+    authentication: Authentication | None = optional("Authentication. Default: none.")
     timeout_seconds: float = Field(
-        default=30, description="Seconds that one call may take.", gt=0, le=3600
+        default=30, description="Timeout of one call, in seconds.", gt=0, le=3600
     )
     tls: McpTls | None = optional("TLS. Default: public CAs, verified.")
     allow: list[str] | None = optional("Names of the tools that may be called. Default: all.")
     capabilities: list[McpCapability] | None = optional(
-        "Kinds of tools that may be called, by their annotations: `read` and `query` only read, `write` does not destroy, `destructive` is all. Default: all."
+        "Kinds of tools that may be called, by their annotations: `read` and `query` are read-only, `write` is non-destructive, `destructive` includes everything. Default: all."
     )
     requires_approval: bool = Field(
-        default=False, description="Whether a person must approve each call."
+        default=False, description="Whether each call needs human approval."
     )
 
 
@@ -54,16 +54,16 @@ class McpServerSpec(McpAccess, Workload):
     """A server at a URL, or one that is deployed from a container."""
 
     description: str | None = optional(
-        "What it is for, for people who read the spec; rendered nowhere. Default: none.",
+        "Purpose, for readers of the spec; not rendered. Default: none.",
         max_length=4096,
     )
-    url: Url | None = optional("Where the server is. Default: the Service of `container`.")
+    url: Url | None = optional("URL of the server. Default: the Service of `container`.")
 
 
 class MCPServer(Spec):
-    """A server of tools that agents refer to by name."""
+    """A server that provides tools; agents refer to it by name."""
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["MCPServer"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: McpServerSpec = Field(description="The server.")

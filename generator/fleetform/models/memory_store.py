@@ -1,4 +1,4 @@
-"""MemoryStore: where conversations live, and for how long."""
+"""MemoryStore: where conversations are stored, and for how long."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from fleetform.models.workload import (
 
 
 class SecretName(Spec):
-    """A whole Secret, its keys by convention."""
+    """A whole Secret, with conventional keys."""
 
     name: ReferenceName = Field(description="Name of the Secret.")
 
 
 class StoreTls(Spec):
-    """TLS towards a store."""
+    """TLS for connections to a store."""
 
     enabled: bool | None = optional(
-        "Whether the connection is encrypted. Default: true when another field of `tls` is set."
+        "Whether the connection is encrypted. Default: true if another field of `tls` is set."
     )
     secret_ref: SecretName | None = optional(
         "Secret with `ca.crt`, `tls.crt` and `tls.key`. Default: public CAs, no client certificate."
     )
     client_certificate: bool = Field(
         default=True,
-        description="Whether `tls.crt` and `tls.key` of the Secret are shown to the store.",
+        description="Whether `tls.crt` and `tls.key` of the Secret are used as a client certificate.",
     )
     insecure_skip_verify: bool = Field(
         default=False, description="Weakens: accepts any certificate."
@@ -55,7 +55,7 @@ class StoreTls(Spec):
 
 
 class RedisAuth(Spec):
-    """How to sign in."""
+    """Authentication at Redis."""
 
     username: str | None = optional("ACL user. Default: the default user.", max_length=253)
     secret_ref: SecretKey | None = optional("Password. Default: none.")
@@ -65,9 +65,9 @@ class Redis(Spec):
     """A Redis server."""
 
     host: Host | None = optional(
-        "Host name. No default; a server that the environment provisions has its own."
+        "Host name. No default; a server provisioned by the environment sets it."
     )
-    port: Port = Field(default=6379, description="Port number; a provisioned server has its own.")
+    port: Port = Field(default=6379, description="Port number; a provisioned server sets it.")
     database: int = Field(default=0, description="Database number.", ge=0, le=65535)
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
     auth: RedisAuth = Field(default_factory=RedisAuth, description="Sign-in.")
@@ -77,9 +77,9 @@ class Postgres(Spec):
     """A PostgreSQL server."""
 
     host: Host | None = optional(
-        "Host name. No default; a server that the environment provisions has its own."
+        "Host name. No default; a server provisioned by the environment sets it."
     )
-    port: Port = Field(default=5432, description="Port number; a provisioned server has its own.")
+    port: Port = Field(default=5432, description="Port number; a provisioned server sets it.")
     database: Annotated[
         str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
     ] = Field(default="fleetform", description="Database name.")
@@ -93,7 +93,9 @@ class Postgres(Spec):
 class Filesystem(Spec):
     """JSON lines on a volume."""
 
-    path: AbsolutePath = Field(default=SESSIONS, description="Folder; mount a volume there.")
+    path: AbsolutePath = Field(
+        default=SESSIONS, description="Folder of the files; mount a volume there."
+    )
 
 
 class VectorStore(Spec):
@@ -110,22 +112,26 @@ class Compression(Spec):
     """Summaries of long conversations."""
 
     enabled: bool = Field(default=False, description="Whether long conversations are summarised.")
-    threshold: int = Field(default=50, description="Messages after which a summary is made.", ge=2)
-    model: str | None = optional("Model that summarises. Default: the agent's.", max_length=253)
+    threshold: int = Field(
+        default=50, description="Number of messages after which a summary is made.", ge=2
+    )
+    model: str | None = optional(
+        "Model that writes the summaries. Default: the agent's.", max_length=253
+    )
 
 
 class LongTermMemory(Spec):
     """Facts kept across sessions."""
 
     enabled: bool = Field(default=False, description="Whether facts are kept across sessions.")
-    vector_store: VectorStore | None = optional("Where they are kept. Needed when enabled.")
+    vector_store: VectorStore | None = optional("Where facts are kept. Required if enabled.")
 
 
 class Policy(Spec):
     """How much is kept, and for how long."""
 
     session_ttl: int | None = optional(
-        "Seconds until an idle session is forgotten. Default: never.",
+        "Seconds until an idle session expires. Default: never.",
         alias="sessionTTL",
         ge=1,
         le=315360000,
@@ -146,7 +152,7 @@ StoreType = Annotated[str, OneOf(*STORES)]
 class Storage(Spec):
     """A store and its policy."""
 
-    type: StoreType | None = optional("Kind of store. No default: a store needs one.")
+    type: StoreType | None = optional("Type of store. Required.")
     redis: Redis | None = optional("For type redis.")
     postgres: Postgres | None = optional("For type postgres.")
     filesystem: Filesystem | None = optional("For type filesystem.")
@@ -154,15 +160,13 @@ class Storage(Spec):
 
 
 class Provision(Spec):
-    """A server of its own in the cluster, for development: one replica, no backups."""
+    """A dedicated server in the cluster, for development: one replica, no backups."""
 
     enabled: bool = Field(default=True, description="Whether it is deployed.")
     storage: Quantity | None = optional(
         "Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod."
     )
-    container: Container | None = optional(
-        "An image of your own. Default: the stock image of the type."
-    )
+    container: Container | None = optional("Your own image. Default: the stock image of the type.")
     resources: Resources = Field(
         default_factory=Resources, description="Requests and limits of the server."
     )
@@ -170,13 +174,14 @@ class Provision(Spec):
         default_factory=list, description="Environment variables of the server. Default: none."
     )
     volumes: list[Volume] = Field(
-        default_factory=list, description="Volumes beside that of the data. Default: none."
+        default_factory=list, description="Volumes in addition to the data volume. Default: none."
     )
     network: Network = Field(
-        default_factory=Network, description="Network permissions beyond the agents that use it."
+        default_factory=Network,
+        description="Network permissions in addition to the agents that use it.",
     )
     pod_template: PodTemplate = Field(
-        default_factory=PodTemplate, description="Escape hatches into the pod."
+        default_factory=PodTemplate, description="Escape hatches for pod settings."
     )
 
 
@@ -184,7 +189,7 @@ class MemoryStoreSpec(Storage):
     """A store that agents refer to by name."""
 
     description: str | None = optional(
-        "What it is for, for people who read the spec; rendered nowhere. Default: none.",
+        "Purpose, for readers of the spec; not rendered. Default: none.",
         max_length=4096,
     )
     provision: Provision | None = optional(
@@ -197,11 +202,13 @@ class MemoryStore(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["MemoryStore"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: MemoryStoreSpec = Field(description="The store.")
 
 
 class AgentMemory(Storage):
-    """The memory of one agent: a MemoryStore by name, or a store of its own; what is set here wins."""
+    """The memory of one agent: a MemoryStore by name, or its own store; values set here win."""
 
-    store: Name | None = optional("Name of a MemoryStore. Default: the fields beside it.")
+    store: Name | None = optional(
+        "Name of a MemoryStore. Default: the other fields of this section."
+    )

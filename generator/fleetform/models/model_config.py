@@ -1,4 +1,4 @@
-"""ModelConfig: which model answers, and with which settings."""
+"""ModelConfig: which model is used, with which settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Usd = Annotated[float, Field(ge=0, le=100000)]
 
 
 class Pricing(Spec):
-    """What tokens cost."""
+    """Prices of tokens."""
 
     input_per_million: Usd = Field(description="US dollars per million input tokens.")
     output_per_million: Usd = Field(description="US dollars per million output tokens.")
 
 
 class ModelTls(Spec):
-    """TLS towards the model's endpoint."""
+    """TLS for connections to the model's endpoint."""
 
     ca_secret_ref: SecretKey | None = optional("PEM bundle of a private CA. Default: public CAs.")
     insecure_skip_verify: bool = Field(
@@ -33,9 +33,9 @@ class ModelTls(Spec):
 class ModelSettings(Spec):
     """A model and its settings."""
 
-    provider: Provider | None = optional("Who serves the model. No default: a model needs one.")
+    provider: Provider | None = optional("Provider of the model. Required.")
     name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = optional(
-        "The provider's name of the model. No default: a model needs one."
+        "The provider's name for the model. Required."
     )
     endpoint: Annotated[str, StringConstraints(pattern=OPTIONAL_URL, max_length=2048)] | None = (
         optional(
@@ -45,7 +45,9 @@ class ModelSettings(Spec):
     temperature: float | None = optional(
         "Sampling temperature, 0 to 2. Default: the provider's.", ge=0, le=2
     )
-    max_tokens: int | None = optional("Most tokens of an answer. Default: the provider's.", ge=1)
+    max_tokens: int | None = optional(
+        "Maximum number of tokens in an answer. Default: the provider's.", ge=1
+    )
     top_p: float | None = optional("Nucleus sampling, 0 to 1. Default: the provider's.", ge=0, le=1)
     frequency_penalty: float | None = optional(
         "Penalty for frequent tokens, -2 to 2. Default: the provider's.", ge=-2, le=2
@@ -57,10 +59,10 @@ class ModelSettings(Spec):
         "Size of the context window in tokens. Default: unknown.", ge=1
     )
     api_key_secret_ref: SecretKey | None = optional(
-        "API key. Default: what the environment says of the provider, then its `secrets.modelKeys` rule; none for Ollama, GPUStack, vLLM and Bedrock."
+        "API key. Default: the environment's key for the provider, then its `secrets.modelKeys` rule; none for Ollama, GPUStack, vLLM and Bedrock."
     )
     timeout_seconds: float | None = optional(
-        "Seconds that one answer may take. Default: 120.", gt=0, le=3600
+        "Timeout of one answer, in seconds. Default: 120.", gt=0, le=3600
     )
     pricing: Pricing | None = optional(
         "Prices for the cost in usage and metrics. Default: unknown."
@@ -73,5 +75,5 @@ class ModelConfig(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["ModelConfig"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: ModelSettings = Field(description="The model.")

@@ -13,10 +13,10 @@ class Metrics(Spec):
     """Prometheus metrics of the workload."""
 
     enabled: bool | None = optional(
-        "Whether they are scraped. Default: true on the generic runtime, false on your own image."
+        "Whether metrics are scraped. Default: true on the generic runtime, false on your own image."
     )
     port: Port | None = optional("Port number of `/metrics`. Default: 9090.")
-    path: UrlPath = Field(default="/metrics", description="Path of the metrics.")
+    path: UrlPath = Field(default="/metrics", description="Path of the metrics endpoint.")
     interval_seconds: int = Field(default=30, description="Seconds between scrapes.", ge=5, le=3600)
 
 
@@ -25,7 +25,7 @@ class Tracing(Spec):
 
     enabled: bool = Field(default=False, description="Whether traces are sent.")
     provider: Literal["otlp", "langfuse"] = Field(
-        default="otlp", description="Where they go: any OTLP endpoint, or Langfuse."
+        default="otlp", description="Destination of traces: any OTLP endpoint, or Langfuse."
     )
     endpoint: Url | None = optional(
         "Base URL of the collector or of Langfuse. Default: the environment's."
@@ -34,13 +34,13 @@ class Tracing(Spec):
         default=1.0, description="Fraction of traces that are kept, 0 to 1.", ge=0, le=1
     )
     public_key_secret_ref: SecretKey | None = optional(
-        "Langfuse public key. Default: none: a warning."
+        "Langfuse public key. Default: none, with a warning."
     )
     secret_key_secret_ref: SecretKey | None = optional(
-        "Langfuse secret key. Default: none: a warning."
+        "Langfuse secret key. Default: none, with a warning."
     )
     capture_content: bool = Field(
-        default=False, description="Weakens: sends prompts and answers along."
+        default=False, description="Weakens: includes prompts and answers in traces."
     )
 
 
@@ -50,7 +50,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 class Logging(Spec):
     """Logs of the generic runtime: JSON lines on stdout."""
 
-    level: LogLevel = Field(default="info", description="Least severe level that is written.")
+    level: LogLevel = Field(default="info", description="Minimum level of log messages.")
     loggers: dict[str, LogLevel] = Field(
         default_factory=dict, description="Levels by logger name. Default: none."
     )

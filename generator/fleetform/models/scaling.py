@@ -1,4 +1,4 @@
-"""How many replicas there are, and who decides: fixed, a HorizontalPodAutoscaler, or KEDA."""
+"""The number of replicas, and what controls it: fixed, a HorizontalPodAutoscaler, or KEDA."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fleetform.models.base import Json, Quantity, SecretKey, Spec, optional
 
 
 class MetricTarget(Spec):
-    """The value at which an autoscaler aims."""
+    """The target value of an autoscaler."""
 
     type: Literal["Utilization", "AverageValue", "Value"] = Field(
         description="How the target is measured."
@@ -19,7 +19,7 @@ class MetricTarget(Spec):
         "Percent of the request, averaged over pods.", ge=1, le=10000
     )
     average_value: Quantity | None = optional("Value averaged over pods, a quantity.")
-    value: Quantity | None = optional("Value as a whole, a quantity.")
+    value: Quantity | None = optional("Total value, a quantity.")
 
 
 class ResourceMetric(Spec):
@@ -76,7 +76,7 @@ class Metric(Spec):
 
 
 class ScalingPolicy(Spec):
-    """How fast a direction may go."""
+    """How fast replicas may change in one direction."""
 
     type: Literal["Pods", "Percent"] = Field(description="Unit of `value`.")
     value: int = Field(description="Pods or percent per period.", ge=1)
@@ -87,13 +87,13 @@ class ScalingRules(Spec):
     """One direction of scaling."""
 
     stabilization_window_seconds: int | None = optional(
-        "Seconds to look back before acting, at most 3600.", ge=0
+        "Stabilization window in seconds, at most 3600.", ge=0
     )
     select_policy: Literal["Max", "Min", "Disabled"] | None = optional(
         "Which policy wins. Default: Max."
     )
     policies: list[ScalingPolicy] | None = optional(
-        "Rates. Default: Kubernetes' own.", min_length=1
+        "Rates of change. Default: Kubernetes' own.", min_length=1
     )
     tolerance: Quantity | None = optional(
         "Relative change that is ignored, such as `0.1`. Default: the cluster's."
@@ -104,18 +104,20 @@ class Behavior(Spec):
     """Speed of scaling in both directions."""
 
     scale_up: ScalingRules | None = optional(
-        "Growing. Default: at once, doubling or 4 pods per 15 s."
+        "Scaling up. Default: at once, doubling or 4 pods per 15 s."
     )
-    scale_down: ScalingRules | None = optional("Shrinking. Default: 300 s window, 10 % per minute.")
+    scale_down: ScalingRules | None = optional(
+        "Scaling down. Default: 300 s window, 10 % per minute."
+    )
 
 
 class TriggerAuth(Spec):
-    """Secrets that a KEDA trigger signs in with."""
+    """Secrets that a KEDA trigger authenticates with."""
 
     parameter: str = Field(
         description="Trigger parameter that the secret fills, such as `password`.", max_length=63
     )
-    secret_ref: SecretKey = Field(description="Where the value is.")
+    secret_ref: SecretKey = Field(description="Where the value comes from.")
 
 
 class Trigger(Spec):
@@ -139,18 +141,18 @@ class Trigger(Spec):
 
 
 class Keda(Spec):
-    """Scaling by KEDA in place of a HorizontalPodAutoscaler."""
+    """Scaling by KEDA instead of a HorizontalPodAutoscaler."""
 
     enabled: bool | None = optional(
-        "Whether a ScaledObject is made. Default: true when there are `triggers`."
+        "Whether a ScaledObject is rendered. Default: true if there are `triggers`."
     )
     triggers: list[Trigger] = Field(
         default_factory=list,
-        description="Triggers; at least one, or cpu/memory metrics beside them.",
+        description="Triggers; at least one, unless there are cpu or memory metrics.",
     )
-    polling_interval: int | None = optional("Seconds between looks. Default: 30.", ge=1)
+    polling_interval: int | None = optional("Polling interval in seconds. Default: 30.", ge=1)
     cooldown_period: int | None = optional(
-        "Seconds of quiet before scaling to zero. Default: 300.", ge=0
+        "Seconds without activity before scaling to zero. Default: 300.", ge=0
     )
     fallback_replicas: int | None = optional(
         "Replicas while a trigger fails. Default: keep the current ones.", ge=1
@@ -161,15 +163,19 @@ class Scaling(Spec):
     """How many replicas there are, and who decides."""
 
     min_replicas: int | None = optional(
-        "Fewest replicas; 0 only with a KEDA trigger that can wake it. Default: 1.", ge=0, le=10000
+        "Minimum number of replicas; 0 only with a KEDA trigger that can scale it up. Default: 1.",
+        ge=0,
+        le=10000,
     )
     max_replicas: int | None = optional(
-        "Most replicas. Default: `minReplicas`: a fixed number.", ge=1, le=10000
+        "Maximum number of replicas. Default: `minReplicas`, which is a fixed number.",
+        ge=1,
+        le=10000,
     )
     metrics: list[Metric] | None = optional(
-        "Metrics of the autoscaler. Default: 70 % CPU, once `maxReplicas` is above `minReplicas`."
+        "Metrics of the autoscaler. Default: 70 % CPU, if `maxReplicas` is above `minReplicas`."
     )
     behavior: Behavior | None = optional(
-        "Speed of scaling. Default: up at once, down 10 % a minute after 300 s."
+        "Speed of scaling. Default: up at once, down 10 % per minute after 300 s."
     )
     keda: Keda | None = optional("Scaling by KEDA. Default: off.")

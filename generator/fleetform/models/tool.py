@@ -1,4 +1,4 @@
-"""Tool: something that an agent can do, described for the model that chooses it."""
+"""Tool: something an agent can do, described for the model that calls it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class OAuth2(Spec):
 
     token_url: Url = Field(description="Token endpoint.")
     client_id: str = Field(description="Client id.", min_length=1, max_length=253)
-    scopes: list[str] = Field(default_factory=list, description="Scopes to ask for. Default: none.")
+    scopes: list[str] = Field(default_factory=list, description="Scopes to request. Default: none.")
 
 
 class Authentication(Spec):
-    """How a call signs in; the secret itself is always a reference."""
+    """How a call authenticates; the secret itself is always a reference."""
 
     type: Literal["none", "bearer", "basic", "header", "oauth2"] = Field(description="Scheme.")
     secret_ref: SecretKey | None = optional(
-        "Token, password, header value or client secret. Needed unless the type is none."
+        "Token, password, header value or client secret. Required unless the type is none."
     )
     username: str | None = optional("User name, for basic.", max_length=253)
     header: HeaderName | None = optional("Header that carries the secret, for header.")
@@ -47,8 +47,8 @@ class Api(Spec):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
         default="GET", description="HTTP method."
     )
-    timeout: Duration = Field(default="30s", description="Time that one call may take, a duration.")
-    retries: int = Field(default=0, description="Further tries after a failed one.", ge=0, le=10)
+    timeout: Duration = Field(default="30s", description="Timeout of one call, a duration.")
+    retries: int = Field(default=0, description="Retries after a failed call.", ge=0, le=10)
     idempotency_key: bool = Field(
         default=True,
         description="Whether calls with side effects carry an Idempotency-Key; without it POST and PATCH are never retried.",
@@ -56,25 +56,27 @@ class Api(Spec):
     headers: dict[HeaderName, HeaderValue] = Field(
         default_factory=dict, description="Fixed headers; never credentials. Default: none."
     )
-    authentication: Authentication | None = optional("Sign-in. Default: none.")
+    authentication: Authentication | None = optional("Authentication. Default: none.")
 
 
 class Embedding(Spec):
     """The model that turns text into vectors."""
 
-    provider: Provider = Field(description="Who serves it.")
+    provider: Provider = Field(description="Provider of the embedding model.")
     model: str = Field(description="Model name.", min_length=1, max_length=253)
     dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
     secret_ref: SecretKey | None = optional(
-        "API key. Default: the agent's, when it uses the same provider."
+        "API key. Default: the agent's, if it uses the same provider."
     )
 
 
 class Search(Spec):
-    """How to search."""
+    """Search settings."""
 
-    top_k: int = Field(default=5, description="Results to return.", ge=1, le=1000)
-    score_threshold: float | None = optional("Least similarity, 0 to 1. Default: none.", ge=0, le=1)
+    top_k: int = Field(default=5, description="Number of results.", ge=1, le=1000)
+    score_threshold: float | None = optional(
+        "Minimum similarity, 0 to 1. Default: none.", ge=0, le=1
+    )
     filter: str = Field(
         default="",
         description="Filter expression of the vector store. Default: none.",
@@ -85,23 +87,23 @@ class Search(Spec):
 class Retrieval(Spec):
     """A search in a vector store."""
 
-    vector_store: VectorStore = Field(description="Where to search.")
-    embedding: Embedding = Field(description="How queries become vectors.")
-    search: Search = Field(default_factory=Search, description="How to search.")
+    vector_store: VectorStore = Field(description="Vector store to search.")
+    embedding: Embedding = Field(description="How queries are turned into vectors.")
+    search: Search = Field(default_factory=Search, description="Search settings.")
 
 
 class Code(Spec):
-    """Code that the model writes, run in a sandbox."""
+    """Code written by the model and run in a sandbox."""
 
     language: Literal["python", "javascript"] = Field(default="python", description="Language.")
-    timeout: Duration = Field(default="30s", description="Time that one run may take, a duration.")
+    timeout: Duration = Field(default="30s", description="Timeout of one run, a duration.")
 
 
 class Human(Spec):
-    """A question to a person; the run waits for the answer."""
+    """A question to a human; the run waits for the answer."""
 
     prompt: str | None = optional(
-        "What the person is asked. Default: the tool's description.", max_length=4096
+        "Question for the human. Default: the tool's description.", max_length=4096
     )
 
 
@@ -112,23 +114,21 @@ class Parameter(Spec):
     type: Literal["string", "number", "integer", "boolean", "array", "object"] = Field(
         default="string", description="JSON type."
     )
-    description: str | None = optional(
-        "What the model is told of it. Default: nothing.", max_length=4096
-    )
-    required: bool = Field(default=False, description="Whether a call without it is refused.")
+    description: str | None = optional("Description for the model. Default: none.", max_length=4096)
+    required: bool = Field(default=False, description="Whether the parameter is required.")
     location: Literal["path", "query", "header", "body"] | None = optional(
-        "Where an api tool sends it. Default: the path when the endpoint names it, else the query on GET and DELETE, else the JSON body.",
+        "Where an api tool sends it. Default: the path if the endpoint contains it, the query for GET and DELETE, otherwise the JSON body.",
         alias="in",
     )
     enum: list[Json] | None = optional("Allowed values. Default: all.", min_length=1)
-    default: Json | None = optional("Value when absent. Default: none.")
+    default: Json | None = optional("Default value. Default: none.")
     pattern: str | None = optional(
         "Regular expression (RE2 syntax) for strings. Default: none.", max_length=1024
     )
-    min_length: int | None = optional("Fewest characters.", ge=0)
-    max_length: int | None = optional("Most characters.", ge=0)
-    minimum: float | None = optional("Smallest number.")
-    maximum: float | None = optional("Largest number.")
+    min_length: int | None = optional("Minimum length in characters.", ge=0)
+    max_length: int | None = optional("Maximum length in characters.", ge=0)
+    minimum: float | None = optional("Minimum value.")
+    maximum: float | None = optional("Maximum value.")
     items: dict[str, Json] | None = optional("JSON Schema of an array's items. Default: anything.")
     properties: dict[str, Json] | None = optional(
         "JSON Schemas of an object's members. Default: anything."
@@ -136,12 +136,12 @@ class Parameter(Spec):
 
 
 class ToolSpec(Spec):
-    """A tool; the field named like its type says the rest."""
+    """A tool; the field with the name of its type has the details."""
 
     type: Annotated[str, OneOf(*TOOL_TYPES)] = Field(description="What kind of tool.")
     display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
     description: str | None = optional(
-        "What the model is told of it. Default: nothing.", max_length=16384
+        "Description for the model. Default: none.", max_length=16384
     )
     api: Api | None = optional("For type api.")
     retrieval: Retrieval | None = optional("For type retrieval.")
@@ -151,10 +151,10 @@ class ToolSpec(Spec):
         default_factory=list, description="Input parameters. Default: none."
     )
     output: dict[str, Json] | None = optional(
-        "JSON Schema of the result; api results are cut down to it. Default: all is passed on."
+        "JSON Schema of the result; api results are reduced to it. Default: everything is passed on."
     )
     requires_approval: bool = Field(
-        default=False, description="Whether a person must approve each call."
+        default=False, description="Whether each call needs human approval."
     )
 
 
@@ -163,5 +163,5 @@ class Tool(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["Tool"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: ToolSpec = Field(description="The tool.")

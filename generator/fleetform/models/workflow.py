@@ -16,18 +16,18 @@ class StepOutput(Spec):
     """A named part of a step's answer."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=63)] = (
-        Field(description="Name for later steps.")
+        Field(description="Name used by later steps.")
     )
-    path: OutputPath = Field(description="Path in the answer, such as `.result.data`.")
+    path: OutputPath = Field(description="Path within the answer, such as `.result.data`.")
 
 
 class Step(Spec):
-    """One step: an agent is asked, its answer is kept."""
+    """One step: a call of an agent, whose answer is kept."""
 
     name: Name = Field(description="Name of the step.")
-    agent: Name = Field(description="Agent that does it.")
+    agent: Name = Field(description="Agent that performs the step.")
     depends_on: list[Name] = Field(
-        default_factory=list, description="Steps that must be done first. Default: none."
+        default_factory=list, description="Steps that must finish first. Default: none."
     )
     input: dict[str, Json] = Field(
         default_factory=dict,
@@ -36,25 +36,21 @@ class Step(Spec):
     output: list[StepOutput] = Field(
         default_factory=list, description="Parts of the answer to keep. Default: none."
     )
-    timeout: Duration | None = optional(
-        "Time that the step may take, a duration. Default: the workflow's."
-    )
-    retries: int | None = optional(
-        "Further tries. Default: `errorHandling.maxRetries`.", ge=0, le=100
-    )
+    timeout: Duration | None = optional("Timeout of the step, a duration. Default: the workflow's.")
+    retries: int | None = optional("Retries. Default: `errorHandling.maxRetries`.", ge=0, le=100)
     parallel: bool = Field(
-        default=False, description="Whether it may run beside other steps that are ready."
+        default=False, description="Whether it may run in parallel with other steps that are ready."
     )
 
 
 class Webhook(Spec):
-    """Where a notification goes."""
+    """Destination of a notification."""
 
     secret_ref: SecretKey = Field(description="URL of the webhook.")
 
 
 class NotificationChannel(Spec):
-    """Whom to tell."""
+    """Where to send notifications."""
 
     type: Literal["slack", "webhook"] = Field(description="Kind of channel.")
     webhook: Webhook = Field(description="The webhook.")
@@ -64,34 +60,36 @@ class ErrorHandling(Spec):
     """What happens on failure."""
 
     on_step_failure: Literal["retry", "fail", "continue"] = Field(
-        default="fail", description="When a step fails."
+        default="fail", description="What to do when a step fails."
     )
-    max_retries: int = Field(default=0, description="Further tries of a failed step.", ge=0, le=100)
+    max_retries: int = Field(default=0, description="Retries of a failed step.", ge=0, le=100)
     on_workflow_failure: Literal["notify", "none"] = Field(
-        default="none", description="When the workflow fails."
+        default="none", description="What to do when the workflow fails."
     )
-    notification_channel: NotificationChannel | None = optional("Whom to tell. Needed for notify.")
+    notification_channel: NotificationChannel | None = optional(
+        "Where to send notifications. Required for notify."
+    )
 
 
 class Concurrency(Spec):
-    """How many runs there may be at a time."""
+    """Limit of concurrent runs."""
 
-    max_concurrent: int = Field(default=1, description="Runs at a time.", ge=1, le=10000)
+    max_concurrent: int = Field(default=1, description="Concurrent runs.", ge=1, le=10000)
     policy: Literal["queue", "reject", "replace"] = Field(
-        default="queue", description="What happens to one more."
+        default="queue", description="What happens to further runs."
     )
 
 
 class WorkflowSpec(Spec):
     """Steps, what flows between them, and what happens on failure."""
 
-    display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
+    display_name: str | None = optional("Display name. Default: the name.", max_length=253)
     description: str | None = optional("What it does. Default: none.", max_length=16384)
     input: list[Parameter] = Field(
         default_factory=list, description="Inputs of a run. Default: none."
     )
     steps: list[Step] = Field(
-        description="Steps; they run in the order of their dependencies.", min_length=1
+        description="Steps, which run in the order of their dependencies.", min_length=1
     )
     output: dict[str, Json] = Field(
         default_factory=dict,
@@ -100,8 +98,8 @@ class WorkflowSpec(Spec):
     error_handling: ErrorHandling = Field(
         default_factory=ErrorHandling, description="What happens on failure."
     )
-    timeout: Duration = Field(default="1h", description="Time that a run may take, a duration.")
-    concurrency: Concurrency = Field(default_factory=Concurrency, description="Runs at a time.")
+    timeout: Duration = Field(default="1h", description="Timeout of a run, a duration.")
+    concurrency: Concurrency = Field(default_factory=Concurrency, description="Concurrent runs.")
 
 
 class Workflow(Spec):
@@ -109,7 +107,7 @@ class Workflow(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["Workflow"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: WorkflowSpec = Field(description="The workflow.")
 
 
@@ -133,5 +131,5 @@ class WorkflowRun(Spec):
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["WorkflowRun"] = Field(description="Kind of the document.")
-    metadata: Metadata = Field(description="Name and place.")
+    metadata: Metadata = Field(description="Name, namespace and labels.")
     spec: WorkflowRunSpec = Field(description="The run.")

@@ -1,4 +1,4 @@
-"""What every workload can say about its pods: resources, scaling, volumes, network, identity."""
+"""Settings of every workload: resources, scaling, volumes, network, identity."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ class Image(Spec):
     """A container image; the environment may add a registry, a tag or a digest."""
 
     repository: str = Field(
-        description="Repository without tag; without a registry host the environment's registry is put before it.",
+        description="Repository without tag; without a registry host, the environment's registry is prepended.",
         pattern=REPOSITORY,
         max_length=255,
     )
     tag: str | None = optional(
-        "Tag. An environment that pins the image wins. Default: the environment's.",
+        "Tag. A pin in the environment wins. Default: the environment's.",
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
     )
     digest: str | None = optional(
         "Digest `sha256:…`; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$"
     )
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
-        "When the kubelet pulls. Default: the kubelet's own rule."
+        "Image pull policy. Default: Kubernetes' own rule."
     )
 
 
 class EnvFrom(Spec):
     """Where an environment variable's value comes from."""
 
-    secret_key_ref: SecretKey | None = optional("A key of a Secret. Default: not from a Secret.")
-    config_map_key_ref: SecretKey | None = optional("A key of a ConfigMap. Default: not from one.")
+    secret_key_ref: SecretKey | None = optional("A key of a Secret. Default: none.")
+    config_map_key_ref: SecretKey | None = optional("A key of a ConfigMap. Default: none.")
     field_ref: str | None = optional(
-        "A field of the pod, such as `metadata.name`. Default: not from a field.", max_length=253
+        "A field of the pod, such as `metadata.name`. Default: none.", max_length=253
     )
 
 
 class EnvVar(Spec):
-    """An environment variable: a value or where it comes from."""
+    """An environment variable: a value, or the source of one."""
 
     name: EnvName = Field(description="Name of the variable.")
     value: Annotated[str, StringConstraints(max_length=131071)] | None = optional(
@@ -83,7 +83,7 @@ class ContainerPort(Spec):
 
 
 class Container(Spec):
-    """A container image of your own in place of the generic runtime."""
+    """Your own container image instead of the generic runtime."""
 
     image: Image = Field(description="Image to run.")
     command: list[str] | None = optional("Entry point. Default: the image's.")
@@ -91,7 +91,7 @@ class Container(Spec):
     working_dir: AbsolutePath | None = optional("Working directory. Default: the image's.")
     ports: list[ContainerPort] = Field(
         default_factory=list,
-        description="Ports that it listens on. Default: none, and then no Service.",
+        description="Ports that it listens on. Default: none, and no Service.",
     )
     config_files: dict[Annotated[str, StringConstraints(pattern=DATA_KEY, max_length=253)], str] = (
         Field(
@@ -108,10 +108,10 @@ class ResourceAmounts(Spec):
     """Amounts of compute resources."""
 
     cpu: Quantity | None = optional(
-        "CPU in cores, such as `250m`. Default: the built-in or the environment's."
+        "CPU in cores, such as `250m`. Default: the environment's or the built-in one."
     )
     memory: Quantity | None = optional(
-        "Memory in bytes, such as `512Mi`. Default: the built-in or the environment's."
+        "Memory in bytes, such as `512Mi`. Default: the environment's or the built-in one."
     )
     ephemeral_storage: Quantity | None = optional(
         "Local disk in bytes, such as `1Gi`. Default: none.", alias="ephemeral-storage"
@@ -119,7 +119,7 @@ class ResourceAmounts(Spec):
 
 
 class Resources(Spec):
-    """Requests and limits of the main container; both always end up set."""
+    """Requests and limits of the main container; both are always set in the end."""
 
     requests: ResourceAmounts = Field(
         default_factory=ResourceAmounts,
@@ -132,7 +132,7 @@ class Resources(Spec):
 
 
 class HealthCheck(Spec):
-    """Probes of the main container. The generic runtime has its own paths for each."""
+    """Probes of the main container. The generic runtime has a path for each."""
 
     enabled: bool = Field(default=True, description="Whether probes are set.")
     path: UrlPath | None = optional(
@@ -153,14 +153,12 @@ class HealthCheck(Spec):
     period_seconds: int = Field(
         default=10, description="Seconds between liveness and readiness probes.", ge=1, le=3600
     )
-    timeout_seconds: int = Field(
-        default=3, description="Seconds until a probe counts as failed.", ge=1, le=300
-    )
+    timeout_seconds: int = Field(default=3, description="Probe timeout in seconds.", ge=1, le=300)
     failure_threshold: int = Field(
-        default=3, description="Failures in a row until the kubelet acts.", ge=1, le=100
+        default=3, description="Consecutive failures until the kubelet acts.", ge=1, le=100
     )
     startup_seconds: int = Field(
-        default=60, description="Seconds that a start may take.", ge=1, le=3600
+        default=60, description="Maximum start-up time in seconds.", ge=1, le=3600
     )
 
 
@@ -179,9 +177,11 @@ class Claim(Spec):
 
 
 class Volume(Spec):
-    """A volume and where it is mounted; one source."""
+    """A volume with exactly one source, and where it is mounted."""
 
-    name: Name = Field(description="Name; agents of a namespace that name the same claim share it.")
+    name: Name = Field(
+        description="Name; workloads of a namespace that name the same claim share it."
+    )
     mount_path: AbsolutePath = Field(description="Where it is mounted in the main container.")
     sub_path: str | None = optional(
         "Folder inside the volume. Default: its root.", max_length=1024, pattern=r"^[^/.][^:]*$"
@@ -209,17 +209,17 @@ class Toleration(Spec):
         "Effect. Default: all."
     )
     toleration_seconds: int | None = optional(
-        "Seconds until eviction under NoExecute. Default: for ever.", ge=0
+        "Seconds until eviction under NoExecute. Default: never.", ge=0
     )
 
 
 class SpreadConstraint(Spec):
-    """How pods spread over a topology."""
+    """How pods are spread over a topology."""
 
-    topology_key: LabelKey = Field(description="Node label that names the topology.")
-    max_skew: int = Field(default=1, description="Largest difference in pods.", ge=1)
+    topology_key: LabelKey = Field(description="Node label that defines the topology.")
+    max_skew: int = Field(default=1, description="Maximum difference in the number of pods.", ge=1)
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(
-        default="ScheduleAnyway", description="What happens when it cannot be met."
+        default="ScheduleAnyway", description="What happens if it cannot be met."
     )
 
 
@@ -244,7 +244,7 @@ class ExtraContainer(Spec):
     ports: list[ContainerPort] = Field(default_factory=list, description="Ports. Default: none.")
     resources: Resources = Field(
         default_factory=Resources,
-        description="Requests and limits. Default: 10m CPU and 32Mi requested, 100m and 64Mi at most.",
+        description="Requests and limits. Default: requests of 10m CPU and 32Mi, limits of 100m and 64Mi.",
     )
     volume_mounts: list[Mount] = Field(
         default_factory=list, description="Mounts of the pod's volumes. Default: none."
@@ -271,7 +271,7 @@ class Affinity(Spec):
 
 
 class PodTemplate(Spec):
-    """Escape hatches into the pod."""
+    """Escape hatches for pod settings."""
 
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Extra pod labels. Default: none."
@@ -287,33 +287,33 @@ class PodTemplate(Spec):
     )
     affinity: Affinity | None = optional("Scheduling affinity. Default: none.")
     topology_spread_constraints: list[SpreadConstraint] | None = optional(
-        "Spreading of the pods. Default: over nodes and zones, best effort, when more than one replica is possible."
+        "Topology spread. Default: over nodes and zones, best effort, if more than one replica is possible."
     )
     priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
     runtime_class_name: Name | None = optional(
         "Runtime class, such as `gvisor`. Default: the cluster's."
     )
     termination_grace_period_seconds: int | None = optional(
-        "Seconds to stop in. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600
+        "Grace period in seconds. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600
     )
     image_pull_secrets: list[ReferenceName] = Field(
-        default_factory=list, description="Secrets to pull images with. Default: the environment's."
+        default_factory=list, description="Image pull secrets. Default: the environment's."
     )
     sidecars: list[ExtraContainer] = Field(
-        default_factory=list, description="Containers beside the main one. Default: none."
+        default_factory=list, description="Sidecar containers. Default: none."
     )
     init_containers: list[ExtraContainer] = Field(
-        default_factory=list, description="Containers that run before it. Default: none."
+        default_factory=list, description="Init containers. Default: none."
     )
     volumes: list[ExtraVolume] = Field(
         default_factory=list, description="Volumes for these containers. Default: none."
     )
     run_as_user: int | None = optional(
-        "User id of all containers; never 0. Default: 10001.", ge=1, le=2147483647
+        "User ID of all containers; never 0. Default: 10001.", ge=1, le=2147483647
     )
     writable_root_filesystem: bool = Field(
         default=False,
-        description="Weakens: lets containers write to their image. Only for images that cannot run otherwise.",
+        description="Weakens: makes the root filesystem writable. Only for images that cannot run otherwise.",
     )
 
 
@@ -321,9 +321,13 @@ class RbacRule(Spec):
     """One rule of a Role."""
 
     api_groups: list[str] = Field(description='API groups; `""` is the core group.', min_length=1)
-    resources: list[str] = Field(description="Resources in plural, such as `pods`.", min_length=1)
+    resources: list[str] = Field(
+        description="Resources in the plural, such as `pods`.", min_length=1
+    )
     verbs: list[str] = Field(description="Verbs, such as `get`.", min_length=1)
-    resource_names: list[str] | None = optional("Names that the rule is bound to. Default: all.")
+    resource_names: list[str] | None = optional(
+        "Resource names that the rule is limited to. Default: all."
+    )
 
 
 class Rbac(Spec):
@@ -333,11 +337,11 @@ class Rbac(Spec):
         default="namespace", description="Role or ClusterRole."
     )
     rules: list[RbacRule] = Field(
-        default_factory=list, description="Rules. Default: none: no token is mounted."
+        default_factory=list, description="Rules. Default: none, and no token is mounted."
     )
     allow_dangerous: list[str] = Field(
         default_factory=list,
-        description="Weakens: dangerous grants of `rules`, each named: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, … Never `*`. Default: none.",
+        description="Weakens: confirms dangerous permissions in `rules` by name: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, … Never `*`. Default: none.",
     )
 
 
@@ -357,16 +361,16 @@ class Identity(Spec):
 
 
 class Peer(Spec):
-    """Who may call, or where to: one way to name it."""
+    """A caller or destination; set exactly one field."""
 
     agent: str | None = optional(
         "Agent or MCP server of the fleet, `name` or `namespace/name`.", max_length=127
     )
     namespace: Name | None = optional(
-        "All pods of a namespace, named as in the specs, or as in the cluster when the fleet has none of that name."
+        "All pods of a namespace, named as in the specs, or as in the cluster if the fleet has none of that name."
     )
     host: Host | None = optional(
-        "A host name: a Service of the cluster, or outside it. Egress only."
+        "A host name, of a Service in the cluster or outside it. Egress only."
     )
     cidr: str | None = optional(
         "An address range, such as `10.20.0.0/16`.", pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
@@ -378,13 +382,13 @@ class Peer(Spec):
 
 
 class Network(Spec):
-    """Traffic beyond what follows from the spec."""
+    """Traffic in addition to what the spec implies."""
 
     allow_from: list[Peer] = Field(
-        default_factory=list, description="More callers. Default: those that the fleet declares."
+        default_factory=list, description="Additional callers. Default: none."
     )
     allow_to: list[Peer] = Field(
-        default_factory=list, description="More destinations. Default: those that the spec uses."
+        default_factory=list, description="Additional destinations. Default: none."
     )
 
 
@@ -393,23 +397,23 @@ class Expose(Spec):
 
     host: Host | None = optional("Host name. Default: the environment's `expose.host`.")
     path: UrlPath | None = optional(
-        "Path prefix, stripped before it reaches the workload. Default: `/` with an own host, `/agents/<name>` on the environment's."
+        "Path prefix, stripped before it reaches the workload. Default: `/` with its own host, `/agents/<name>` on the environment's."
     )
     type: Literal["HTTPRoute", "Ingress"] | None = optional(
-        "Object that does it. Default: the environment's, HTTPRoute where there is a gateway."
+        "Kind of object. Default: the environment's, HTTPRoute if there is a gateway."
     )
     port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
     tls: bool = Field(
         default=True,
-        description="Whether cert-manager makes a Certificate for an own host on an Ingress; TLS of gateways and shared hosts ends there.",
+        description="Whether cert-manager creates a Certificate for an Ingress with its own host; with gateways and shared hosts, TLS ends there.",
     )
 
 
 class Workload(Spec):
-    """What every workload can say, whatever runs in it."""
+    """Settings of every workload, whatever runs in it."""
 
     container: Container | None = optional(
-        "An image of your own. Default: the generic runtime (agents), the stock image (dev memory stores), none (remote MCP servers)."
+        "Your own image. Default: the generic runtime (agents), the stock image (dev memory stores), none (remote MCP servers)."
     )
     resources: Resources = Field(
         default_factory=Resources, description="Requests and limits of the main container."
@@ -427,20 +431,20 @@ class Workload(Spec):
     )
     volumes: list[Volume] = Field(
         default_factory=list,
-        description="Volumes of the main container. Default: none but a scratch `/tmp`.",
+        description="Volumes of the main container. Default: only a scratch `/tmp`.",
     )
     stateful: bool = Field(
-        default=False, description="Whether pods have names and claims of their own (StatefulSet)."
+        default=False, description="Whether pods have their own names and claims (StatefulSet)."
     )
     service_account: ReferenceName | None = optional(
-        "An existing ServiceAccount. Default: an own one without token."
+        "An existing ServiceAccount. Default: a new one without a token."
     )
-    rbac: Rbac | None = optional("Rights at the Kubernetes API. Default: none.")
+    rbac: Rbac | None = optional("Permissions at the Kubernetes API. Default: none.")
     identity: Identity | None = optional("Cloud identity. Default: none.")
-    network: Network = Field(default_factory=Network, description="Extra network permissions.")
+    network: Network = Field(default_factory=Network, description="Additional network permissions.")
     expose: Expose | None = optional("Access from outside the cluster. Default: none.")
     pod_template: PodTemplate = Field(
-        default_factory=PodTemplate, description="Escape hatches into the pod."
+        default_factory=PodTemplate, description="Escape hatches for pod settings."
     )
     object_patches: list[ObjectPatch] = Field(
         default_factory=list,

@@ -1,4 +1,4 @@
-"""A resolved fleet → its plan: what runs and who talks to whom, every rule checked, all problems at once."""
+"""A resolved fleet → its plan: what runs and who calls whom, with every rule checked and all problems at once."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["plan"]
 
 
 def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
-    """Return the plan of an environment, and what is wrong with it.
+    """Return the plan of an environment, and its problems.
 
-    Errors do not end it: what platforms find is said in the same run.
+    Errors do not end planning, so that the platforms' problems are reported in the same run.
     """
     references = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
     problems = [*rules.problems(fleet, references)]
@@ -46,7 +46,7 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
 
 
 def _links(drafts: list[Draft]) -> dict[Link, None]:
-    """Return every call between two workloads once, whichever of the two names it."""
+    """Return every call between two workloads once, no matter which of the two declares it."""
     rows = [(draft.resolved, *call) for draft in drafts for call in draft.calls]
     rows += [
         (caller, draft.resolved, ports) for draft in drafts for caller, ports in draft.called_by
@@ -55,7 +55,7 @@ def _links(drafts: list[Draft]) -> dict[Link, None]:
 
 
 def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
-    """Return a draft's workload: what all kinds decide in the same way."""
+    """Return a draft's workload: decisions that are the same for all kinds."""
     resolved, spec = draft.resolved, draft.workload
     template = spec.pod_template
     return Workload(
@@ -99,7 +99,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
 
 
 def _scrape(draft: Draft) -> Scrape | None:
-    """Return where metrics are; the generic runtime has some unless the spec says no."""
+    """Return where metrics are served; the generic runtime has metrics unless the spec disables them."""
     metrics = draft.workload.observability.metrics
     generic = draft.component == "agent" and draft.workload.container is None
     wanted = generic if metrics.enabled is None else metrics.enabled

@@ -1,4 +1,4 @@
-"""What the containers of a workload are made of: images, variables, checks, volumes, resources."""
+"""The parts of a workload's containers: images, variables, checks, volumes, resources."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ RESOURCES = ("cpu", "memory", "ephemeral-storage")
 def image(
     fleet: Fleet, owner: Resolved[Any], given: Image, path: Path, problems: list[Problem]
 ) -> tuple[str, str]:
-    """Return the full image reference and its version; an image without tag and digest is a Problem."""
+    """Return the full image reference and its version; an image with neither a tag nor a digest is a Problem."""
     reference, version = images.reference(fleet.environment.images, given)
     if not reference:
         problems.append(
@@ -83,7 +83,7 @@ def compute(given: Resources, default: Compute) -> Compute:
     for name, value in low.items():
         if name in high and parse(high[name]) < parse(value):
             if name in own_limits:
-                low[name] = high[name]  # the built-in request, above a limit that somebody set
+                low[name] = high[name]  # the built-in request, above a limit set by the user
             else:
                 high[name] = value
     return Compute(_ordered(low), _ordered(high))
@@ -126,7 +126,7 @@ def checks(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> 
 
 
 def volumes(given: Iterable[VolumeSpec]) -> tuple[tuple[Volume, ...], tuple[Mount, ...]]:
-    """Return volumes and where the main container sees them."""
+    """Return volumes and where the main container mounts them."""
     rows = [*given]
     mounts = (
         Mount(
@@ -158,7 +158,7 @@ def extras(
     field: str,
     problems: list[Problem],
 ) -> tuple[Extra, ...]:
-    """Return sidecars or init containers; `field` of the spec's `podTemplate` holds them."""
+    """Return sidecars or init containers; `field` of the spec's `podTemplate` contains them."""
     found = []
     for number, item in enumerate(given):
         path = ("spec", "podTemplate", field, number, "image")

@@ -1,4 +1,4 @@
-"""One workload on its way to its plan: what the steps found so far."""
+"""One workload being planned: what the steps so far have found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Draft:
-    """One workload on its way: what the steps found so far."""
+    """One workload being planned: what the steps so far have found."""
 
     resolved: Resolved[Any]
     workload: Workload
@@ -59,21 +59,21 @@ class Draft:
 
     @property
     def main_port(self) -> Port | None:
-        """Return the port that callers mean when they name none."""
+        """Return the port that callers use if they name none."""
         return ports.main(self.ports)
 
     @property
     def exposed_port(self) -> Port | None:
-        """Return the port that is reached from outside, None when there is no such port."""
+        """Return the port that is exposed, None if there is no such port."""
         expose = self.workload.expose
         if expose is not None and expose.port:
             return next((port for port in self.ports if port.name == expose.port), None)
         return self.main_port
 
     def reach(self, party: Party, numbers: Ports, owner: Resolved[Any], path: Path) -> None:
-        """Let it call somebody who is no workload of the fleet; `path` of the owner says so."""
+        """Allow a call to something outside the fleet; `path` of the owner declares it."""
         self.reaches.append(Traffic(party, numbers, owner, path))
 
     def admit(self, party: Party, numbers: Ports, path: Path) -> None:
-        """Let somebody in who is no workload of the fleet."""
+        """Allow calls from something outside the fleet."""
         self.admits.append(Traffic(party, numbers, self.resolved, path))

@@ -1,4 +1,4 @@
-"""Image references: the environment's registry, tags and digests over what a spec says."""
+"""Image references: a spec's image with the environment's registry, tags and digests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def reference(images: Images, image: Image) -> tuple[str, str]:
-    """Return the full reference and its version (tag, or 12 hex of the digest, fit for a label); both empty when unpinned."""
+    """Return the full reference and its version (tag, or 12 hex digits of the digest); both empty if unpinned."""
     pin = images.pins.get(image.repository)
     tag = (pin.tag if pin else None) or image.tag or ""
     digest = (pin.digest if pin else None) or image.digest or ""

@@ -1,7 +1,7 @@
-"""The waist: what runs, in which shape and who talks to whom, in no platform's words.
+"""The platform-neutral plan: what runs, in which shape, and who calls whom.
 
-A platform binds a plan: it fills in what only it knows (addresses, where secrets are, how long a
-process may take to stop) and says as Problems what it cannot do.
+A platform binds a plan: it fills in what only it knows (addresses, paths of secrets, how long a
+process may take to stop) and reports as Problems what it cannot do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Ports = tuple[tuple[str, int], ...]
 
 
 class SecretRef(NamedTuple):
-    """A key of a Secret: as a variable its value, in settings how the runtime is told of it."""
+    """A key of a Secret: in a variable its value, in settings the way the runtime is told about it."""
 
     name: str
     key: str
@@ -50,7 +50,7 @@ Settings = Mapping[str, Any]
 
 
 class Shape(Enum):
-    """How long its instances live, and whether they can stand for each other."""
+    """How long its instances live, and whether they are interchangeable."""
 
     SERVICE = "service"
     """Runs for ever; every instance is as good as the next."""
@@ -59,14 +59,14 @@ class Shape(Enum):
 
 
 class ConfigRef(NamedTuple):
-    """A key of configuration that is there already."""
+    """A key of existing configuration."""
 
     name: str
     key: str
 
 
 class FieldRef(NamedTuple):
-    """A fact about the running instance, such as `metadata.name`."""
+    """A field of the running instance, such as `metadata.name`."""
 
     path: str
 
@@ -78,14 +78,14 @@ class FromVariable(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """An environment variable; text is literal, whatever signs it has."""
+    """An environment variable; text is literal, even if it contains `$`."""
 
     name: str
     value: str | SecretRef | ConfigRef | FieldRef
 
 
 class Check(NamedTuple):
-    """A probe by HTTP, or by connecting when it has no path; times in seconds."""
+    """A probe by HTTP, or by connecting if it has no path; times in seconds."""
 
     path: str
     port: str | int
@@ -96,7 +96,7 @@ class Check(NamedTuple):
 
 
 class Checks(NamedTuple):
-    """When an instance has started, can take requests, and is to be restarted."""
+    """When an instance has started, is ready for requests, and must be restarted."""
 
     startup: Check | None = None
     ready: Check | None = None
@@ -104,7 +104,7 @@ class Checks(NamedTuple):
 
 
 class Compute(NamedTuple):
-    """What a container asks for and may use at most: quantities by resource."""
+    """What a container requests and its limits: quantities by resource."""
 
     requests: Mapping[str, str]
     limits: Mapping[str, str]
@@ -119,13 +119,13 @@ class Files(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Space that ends with the instance."""
+    """Space that is discarded with the instance."""
 
     size: str
 
 
 class Claim(NamedTuple):
-    """Space that stays; without a mode the platform decides by who mounts it."""
+    """Space that persists; without a mode the platform decides by who mounts it."""
 
     size: str
     mode: str = ""
@@ -133,7 +133,7 @@ class Claim(NamedTuple):
 
 
 class ConfigFolder(NamedTuple):
-    """Configuration that is there already, each key a file."""
+    """Existing configuration, each key a file."""
 
     name: str
 
@@ -145,14 +145,14 @@ class SecretFolder(NamedTuple):
 
 
 class Volume(NamedTuple):
-    """A volume of a workload and what it is made of."""
+    """A volume of a workload and its source."""
 
     name: str
     source: Scratch | Claim | ConfigFolder | SecretFolder
 
 
 class Mount(NamedTuple):
-    """Where a container sees a volume."""
+    """Where a container mounts a volume."""
 
     volume: str
     path: str
@@ -161,7 +161,7 @@ class Mount(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """A container beside the main one, or one that runs to its end before it."""
+    """A container next to the main one, or one that completes before it."""
 
     name: str
     image: str
@@ -175,7 +175,7 @@ class Extra(NamedTuple):
 
 
 class Trigger(NamedTuple):
-    """Something that asks for more or fewer instances, and the secrets that it reads with."""
+    """Something that asks for more or fewer instances, and the secrets it needs for that."""
 
     type: str
     parameters: Mapping[str, str]
@@ -185,7 +185,7 @@ class Trigger(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Between which numbers of instances a workload runs, and what decides."""
+    """The range of the number of instances, and what decides within it."""
 
     least: int
     most: int
@@ -204,18 +204,18 @@ class Exposure(NamedTuple):
 
 
 class Scrape(NamedTuple):
-    """Where metrics are, and how often they are read, in seconds."""
+    """Where metrics are served, and how often they are scraped, in seconds."""
 
     port: Port
     path: str
     interval: int
 
 
-# -- who talks to whom ---------------------------------------------------------------------------
+# -- who calls whom -----------------------------------------------------------------------------
 
 
 class Space(NamedTuple):
-    """Everything in a namespace, as it is called there."""
+    """Everything in a namespace, by its name in the cluster."""
 
     namespace: str
 
@@ -237,7 +237,7 @@ Party = Address | Space | Range | Outside
 
 
 class Traffic(NamedTuple):
-    """Ports between a workload and somebody who is none, and where the spec says so."""
+    """Ports between a workload and something outside the fleet, and where the spec declares it."""
 
     party: Party
     ports: Ports
@@ -303,24 +303,24 @@ class Workload(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name, in its namespace the only one."""
+        """Return the name, which is unique in its namespace."""
         return self.key[1]
 
     @property
     def main_port(self) -> Port | None:
-        """Return the port that callers mean when they name none."""
+        """Return the port that callers use if they name none."""
         return ports.main(self.ports)
 
 
 class Plan(NamedTuple):
-    """One environment, decided: workloads in the order of kinds and names, and their links."""
+    """One environment's plan: workloads sorted by kind and name, and their links."""
 
     environment: str
     workloads: tuple[Workload, ...]
     links: tuple[Link, ...]
 
     def callees(self) -> dict[Key, tuple[Workload, ...]]:
-        """Return the workloads that each calls, in order of their keys."""
+        """Return the callees of each workload, sorted by key."""
         known = {item.key: item for item in self.workloads}
         found: dict[Key, set[Key]] = {}
         for link in self.links:
@@ -330,7 +330,7 @@ class Plan(NamedTuple):
 
 
 def bound(value: Any, binding: Mapping[type, Any]) -> Any:
-    """Return settings as plain data: each symbol as the function for its type gives it."""
+    """Return settings as plain data, each symbol replaced with the result of the function for its type."""
     kind = type(value)
     if kind is dict:
         return {key: bound(item, binding) for key, item in value.items()}

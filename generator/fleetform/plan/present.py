@@ -1,4 +1,4 @@
-"""Members of `agent.json`: those that say something, and secrets as symbols."""
+"""Members of `agent.json`: only those that have an effect, and secrets as symbols."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 def present(**members: Any) -> dict[str, Any]:
-    """Return the members that are set: empty lists and maps say nothing that absence does not."""
+    """Return the members that are set: empty lists and maps mean the same as absence."""
     return {
         key: value for key, value in members.items() if value is not None and value not in ([], {})
     }
 
 
 def secret_of(reference: SecretKey) -> SecretRef:
-    """Return the symbol of a secret that a spec names."""
+    """Return the symbol of a secret named in a spec."""
     return SecretRef(reference.name, reference.key)

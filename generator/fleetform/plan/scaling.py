@@ -1,4 +1,4 @@
-"""Between which numbers of instances a workload runs, and what asks for more or fewer."""
+"""The range of a workload's number of instances, and what asks for more or fewer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONE = Scale(1, 1)
 
 
 def scale(scaling: Scaling) -> Scale:
-    """Return the range of a workload; a range of one number has nothing that decides."""
+    """Return the range of a workload; in a range of one number there is nothing to decide."""
     low = 1 if scaling.min_replicas is None else scaling.min_replicas
     high = max(low, 1) if scaling.max_replicas is None else scaling.max_replicas
     load = tuple(_load(scaling.metrics or ()))
@@ -42,7 +42,7 @@ def _trigger(trigger: TriggerSpec) -> Trigger:
 
 
 def _load(metrics: Iterable[Metric]) -> Iterator[Trigger]:
-    """Yield how much processor or memory of the instances asks for more of them."""
+    """Yield how much CPU or memory use of the instances asks for more of them."""
     for metric in metrics:
         if metric.resource is None:
             continue

@@ -1,4 +1,4 @@
-"""An agent's configuration for the generic runtime: `agent.json`, and prompts in files of their own."""
+"""An agent's configuration for the generic runtime: `agent.json`, and prompts in separate files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
 
 
 def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any]:
-    """Return `agent.json` as data: only what was decided, nothing that is the runtime's own default.
+    """Return `agent.json` as data: only explicit decisions, none of the runtime's own defaults.
 
     Secrets, the paths of secret files and addresses in it are symbols of the plan's model.
     """
@@ -91,7 +91,7 @@ def _model(
     )
 
 
-# -- memory, limits, sign-in, observability ------------------------------------------------------
+# -- memory, limits, authentication, observability -----------------------------------------------
 
 
 def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any] | None:
@@ -105,7 +105,7 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     if section is not None:
         host = hosts.written_out(fleet, owner.namespace, section.host or "")
         own = present(type=kind, host=host, **STORES[kind].settings(section))
-        # An empty `tls` is TLS with public CAs: it must not go the way of other empty members.
+        # An empty `tls` means TLS with public CAs: it must not be dropped like other empty members.
         return {**own, **tls(section.tls), **present(policy=policy)}
     if kind == "filesystem":
         path = store.filesystem.path if store.filesystem else contract.SESSIONS

@@ -1,6 +1,6 @@
-"""Stores that are servers: how the runtime is told of each, and the server that an environment provisions.
+"""Stores that are servers: how the runtime connects to each, and the server that an environment provisions.
 
-One row of STORES for each type; its section of the spec is called like it.
+One row of STORES per type; its section of the spec has the same name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Store(NamedTuple):
-    """A type of store: what its server and its clients are told; resolve/names.py has its image."""
+    """A type of store: the settings of its server and its clients; its image is in resolve/names.py."""
 
     data: str
     """Where the image keeps its data."""
@@ -85,7 +85,7 @@ def _postgres_env(postgres: Postgres) -> tuple[Variable, ...]:
 
 
 def tls(given: StoreTls) -> dict[str, Any]:
-    """Return the `tls` member; for a store it means TLS by being there, even empty."""
+    """Return the `tls` member; for a store its presence means TLS, even if empty."""
     if not tls_is_on(given):
         return {}
     files: dict[str, Any] = {}
@@ -148,7 +148,7 @@ def container(resolved: Resolved[MemoryStoreSpec]) -> Container:
 def workload(resolved: Resolved[MemoryStoreSpec]) -> Workload:
     """Return a store's server as a workload: its provision, with a volume for the data."""
     store, provision = _store(resolved), resolved.spec.provision
-    if provision is None:  # pragma: no cover - callers ask for provisioned stores only
+    if provision is None:  # pragma: no cover - callers only ask for provisioned stores
         raise ValueError(resolved.name)
     source = (
         {"claim": {"size": provision.storage, "accessMode": "ReadWriteOnce"}}
@@ -179,7 +179,7 @@ def args(resolved: Resolved[MemoryStoreSpec]) -> tuple[str | FromVariable, ...]:
 
 
 def env(resolved: Resolved[MemoryStoreSpec]) -> Iterator[Variable]:
-    """Yield the server's environment: its password from the Secret that clients use."""
+    """Yield the server's environment: its password, from the Secret that clients use."""
     store, section = _store(resolved), _section(resolved)
     secret = _password(resolved)
     if secret is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:
-    """Return how the other side's certificate is verified, None for the default way."""
+    """Return how the server's certificate is verified, None for the default way."""
     if tls is None:
         return None
     ca = tls.ca_secret_ref
@@ -110,7 +110,7 @@ WRITERS: dict[
 
 
 def default_location(name: str, endpoint: str, method: str) -> str:
-    """Return where a parameter goes that does not say: path, query or JSON body."""
+    """Return where a parameter without `in` is sent: path, query or JSON body."""
     if f"{{{name}}}" in endpoint:
         return "path"
     return "query" if method in ("GET", "DELETE") else "body"
@@ -158,7 +158,7 @@ def _agent_auth(
 
 
 def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
-    """Yield the MCP servers of an agent, named ones before those in place."""
+    """Yield the MCP servers of an agent, named ones before inline ones."""
     for use, server in uses.servers:
         spec: McpAccess = server.spec
         yield present(
@@ -195,7 +195,7 @@ def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterato
 def server_url(
     fleet: Fleet, server: Resolved[McpServerSpec], agent: Resolved[AgentSpec]
 ) -> str | Url:
-    """Return the URL of an MCP server: its own, or that of the service of its container."""
+    """Return the URL of an MCP server: its own, or that of its container's service."""
     spec = server.spec
     if spec.url:
         return with_path(
@@ -211,7 +211,7 @@ def service_url(fleet: Fleet, workload: Resolved[Any]) -> Url:
 
 
 def with_path(url: str | Url, path: str) -> str | Url:
-    """Return a URL with a path, unless it has one."""
+    """Return a URL with a path added, unless it has one."""
     if isinstance(url, Url):
         return url if url.rest.lstrip("/") else url._replace(rest=path)
     scheme, _, rest = url.partition("://")

@@ -1,4 +1,4 @@
-"""Who a workload talks to and who may call it, gathered from everything that its spec uses."""
+"""Who a workload calls and who may call it, collected from everything that its spec uses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
-    """Gather an agent's traffic: models, tools, servers, agents, peers, memory."""
+    """Collect an agent's traffic: models, tools, servers, agents, peers, memory."""
     common(fleet, draft, problems)
     problems += _models(fleet, draft, uses)
     problems += _tools(fleet, draft, uses)
@@ -42,7 +42,7 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
 
 
 def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
-    """Allow both ways; a side without ports cannot be called, and no ports would mean all of them."""
+    """Allow traffic both ways; a side without ports cannot be called, and no ports would mean all of them."""
     theirs = _all_ports(peer)
     own = _all_ports(draft.resolved)
     if theirs:
@@ -65,7 +65,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         api = tool.spec.api
         if api is None:
             continue
-        # A fleet-wide tool's short hosts are relative to the agent that uses it.
+        # Short hosts in a fleet-wide tool are relative to the agent that uses it.
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
         yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
@@ -90,7 +90,7 @@ def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 def _token(
     fleet: Fleet, draft: Draft, owner: Resolved[Any], auth: Authentication | None, path: Path
 ) -> Iterator[Problem]:
-    """Allow the server that gives out the tokens of a sign-in."""
+    """Allow the server that issues OAuth tokens."""
     if auth is not None and auth.oauth2 is not None:
         url = auth.oauth2.token_url
         yield from _to_url(fleet, draft, owner, url, (*path, "oauth2", "tokenUrl"))
@@ -118,9 +118,9 @@ def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 
 
 def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
-    """Gather what every workload has: its own kind, traces, and what its spec adds by hand."""
+    """Collect what every workload has: traffic among its own instances, traces, and what its spec adds explicitly."""
     resolved, spec = draft.resolved, draft.workload
-    if spec.stateful and draft.ports:  # instances that have names talk to each other
+    if spec.stateful and draft.ports:  # named instances talk to each other
         draft.calls.append((resolved, _all_ports(resolved)))
     tracing = spec.observability.tracing
     if tracing.enabled:
@@ -141,7 +141,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
 def _to_url(
     fleet: Fleet, draft: Draft, owner: Resolved[Any], url: str, path: Path
 ) -> Iterator[Problem]:
-    """Allow what a URL of a spec names."""
+    """Allow what a URL in a spec refers to."""
     host, port = split(url)
     if host and port:
         yield from _to_host(fleet, draft, owner, host, port, path)
@@ -150,7 +150,7 @@ def _to_url(
 def _to_host(
     fleet: Fleet, draft: Draft, owner: Resolved[Any], host: str, port: int, path: Path
 ) -> Iterator[Problem]:
-    """Allow a host and the port that its URL names."""
+    """Allow a host and the port of its URL."""
     found = destination(fleet, owner.namespace, host, port)
     if found.workload is not None:
         yield from _to_workload(draft, owner, found.workload, port, path)
@@ -180,11 +180,11 @@ def _to_workload(
     )
 
 
-# -- what a spec adds by hand --------------------------------------------------------------------
+# -- what a spec adds explicitly ----------------------------------------------------------------
 
 
 def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
-    """Allow a destination that `network.allowTo` names."""
+    """Allow a destination listed in `network.allowTo`."""
     if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
             yield from _to_host(fleet, draft, draft.resolved, peer.host, port, path)
@@ -200,7 +200,7 @@ def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Pro
 
 
 def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
-    """Allow a caller that `network.allowFrom` names."""
+    """Allow a caller listed in `network.allowFrom`."""
     if peer.host:
         yield draft.resolved.problem(
             (*path, "host"),
@@ -225,7 +225,7 @@ def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[P
 def _named(
     fleet: Fleet, owner: Resolved[Any], peer: Peer, path: Path, said: list[Problem]
 ) -> Resolved[Any] | Space | Range | None:
-    """Return whom a peer names, None when it is nobody."""
+    """Return whom a peer names, None if it names nothing."""
     named = [name for name in ("agent", "namespace", "host", "cidr") if getattr(peer, name)]
     if len(named) != 1:
         words = " and ".join(f"`{name}`" for name in named) or "none of them"

@@ -1,4 +1,4 @@
-"""The three kinds of workloads: how the plan of each begins."""
+"""The three kinds of workloads: how the plan of each starts."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _own_image(
 
 
 def _check_port(number: int | None, known: tuple[Port, ...]) -> str | int:
-    """Return the checks' port by name where it has one."""
+    """Return the checks' port by name if it has one."""
     tcp = [port for port in known if port.protocol == "TCP"]
     if number is not None:
         return next((port.name for port in tcp if port.container_port == number), number)

@@ -1,1 +1,1 @@
-"""Where a fleet can run: one package per platform, each knowing its own words and nothing of the others."""
+"""Where a fleet can run: one package per platform, independent of the others."""

@@ -1,4 +1,4 @@
-"""Documents and an environment → a fleet: every spec merged, typed, and able to say where a value came from."""
+"""Documents and an environment → a fleet: every spec merged and typed, with the origin of every value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ S_co = TypeVar("S_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Resolved(Generic[S_co]):
-    """A document after all layers: typed, and as a tree that knows its places."""
+    """A document after merging all layers: typed, and as a tree with positions."""
 
     kind: str
     namespace: str
@@ -50,13 +50,13 @@ class Resolved(Generic[S_co]):
         return self.namespace, self.name
 
     def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
-        """Return a Problem that stands where a value of this document was set."""
+        """Return a Problem at the position where a value of this document was set."""
         return problem_at(self.tree, path, code, message, **more)
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Everything that one environment's rendering needs."""
+    """Everything that rendering one environment needs."""
 
     environment: EnvironmentSpec
     environment_name: str
@@ -91,7 +91,7 @@ class Fleet:
         yield from self.specs.get(kind if isinstance(kind, str) else kind.name, {}).values()
 
     def target_namespace(self, namespace: str) -> str:
-        """Return the namespace in the cluster of a namespace in the specs."""
+        """Return a spec namespace's name in the cluster."""
         spaces = self.environment.namespaces
         return spaces.map.get(namespace, namespace + spaces.suffix)
 
@@ -104,9 +104,9 @@ def resolve(
     broken: Iterable[str] = (),
     targets: Iterable[str] = (),
 ) -> tuple[Fleet | None, list[Problem]]:
-    """Return the fleet of an environment and what is wrong with it.
+    """Return the fleet of an environment and its problems.
 
-    Unless `targets` says otherwise, it is rendered to those that the environment names.
+    `targets` defaults to those of the environment.
     """
     catalog, problems = catalogs.build(documents, complete=complete, broken=broken)
     tree = environments.merged(chain)
@@ -142,7 +142,7 @@ def _add(
         return
     if kind in kinds.LAYERED:
         stack, said = layers(fleet.catalog, fleet.environment_tree, document, used)
-        # A circle of templates is said where an agent uses it.
+        # A cycle of templates is reported where an agent uses it.
         problems += [
             problem
             for problem in said
@@ -167,7 +167,7 @@ def _add(
 
 
 def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:
-    """Whether a document builds on one that cannot be used: what it lacks may be what that one says."""
+    """Whether a document extends one that cannot be used, which may provide what it lacks."""
     return any(
         name in catalog.broken and base_of(catalog, document, name) is None
         for _, name in extends_of(document.tree)
@@ -175,7 +175,7 @@ def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
-    """Return the typed document; layers that are valid one by one may not be so together."""
+    """Return the typed document; layers that are valid separately may not be valid together."""
     found = [*check(kind, tree)]
     if found:
         problems += found

@@ -1,4 +1,4 @@
-"""Every document of a run by kind, namespace and name; two of one name are a Problem."""
+"""Every document of a run by kind, namespace and name; two with the same name are a Problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Key = tuple[str, str]
 
 @dataclass(slots=True)
 class Catalog:
-    """Documents by kind and key, and what is known of the input that could not be used."""
+    """Documents by kind and key, and what is known about input that could not be used."""
 
     documents: dict[str, dict[Key, SpecDocument]] = field(default_factory=dict)
     complete: bool = True
@@ -45,7 +45,7 @@ class Catalog:
 def build(
     documents: Iterable[SpecDocument], *, complete: bool, broken: Iterable[str] = ()
 ) -> tuple[Catalog, list[Problem]]:
-    """Index documents; the second of a name is a Problem."""
+    """Index documents; the second one with the same name is a Problem."""
     catalog = Catalog(complete=complete, broken=frozenset(broken))
     problems: list[Problem] = []
     for document in documents:
@@ -80,7 +80,7 @@ def namespace_of(document: SpecDocument) -> str:
 def unknown(
     catalog: Catalog, tree: Map, path: Path, kinds: tuple[str, ...], namespace: str, name: str
 ) -> Problem | None:
-    """Return the Problem of a name that nothing has; None when an unusable document may have it."""
+    """Return the Problem of an unknown name; None if an unusable document may have it."""
     if not catalog.complete or name in catalog.broken:
         return None
     known = [found for kind in kinds for found in catalog.names(kind, namespace)]

@@ -1,4 +1,4 @@
-"""The environment of a run: the chain of `extends`, merged, and typed."""
+"""The environment of a run: the chain of `extends`, merged and typed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADDED = ("patches", VERBATIM)
 
 
 def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[SpecDocument]:
-    """Return an environment's documents, the root first; raise SpecError when the chain is broken."""
+    """Return an environment's documents, starting at the root; raise SpecError if the chain is broken."""
     known = {document.name: document for document in documents if document.kind == "Environment"}
     if name not in known:
         raise SpecError(
@@ -63,13 +63,13 @@ def chain(documents: Iterable[SpecDocument], name: str, folder: str) -> list[Spe
 
 
 def base(found: list[SpecDocument]) -> SpecDocument | None:
-    """Return the abstract root of a chain, which others differ from; None when it has none."""
+    """Return the abstract root of a chain, None if it has none."""
     root = found[0]
     return root if len(found) > 1 and at(root.tree, ("spec", "abstract")) is True else None
 
 
 def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) -> Iterator[Problem]:
-    """Yield a Problem when another environment has a base too, and another one: there is one folder."""
+    """Yield a Problem if another environment has a different base: there is only one folder."""
     known = [document for document in documents if document.kind == "Environment"]
     own = base(found)
     if own is None:
@@ -78,7 +78,7 @@ def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) ->
         try:
             other = chain(known, document.name, "")
         except SpecError:
-            continue  # it is said where that one is rendered
+            continue  # reported when that one is rendered
         root = base(other)
         if root is None or root is own:
             continue
@@ -95,7 +95,7 @@ def second_base(documents: Iterable[SpecDocument], found: list[SpecDocument]) ->
 
 
 def layers(found: list[SpecDocument]) -> list[Layer]:
-    """Return the environment's layers, the root first."""
+    """Return the environment's layers, starting at the root."""
     return [
         Layer(f"Environment {document.name}", document.tree["spec"])
         for document in found
@@ -106,7 +106,7 @@ def layers(found: list[SpecDocument]) -> list[Layer]:
 def merged(found: list[SpecDocument]) -> Map:
     """Return the environment as one document.
 
-    Patches add up along the chain, the root's first: they are lists of changes, not values.
+    Patches accumulate along the chain, starting at the root: they are lists of changes, not values.
     """
     last = found[-1]
     whole = last.tree.clone()

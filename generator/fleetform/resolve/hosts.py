@@ -1,4 +1,4 @@
-"""Where a host name leads: to a workload of the fleet, to another Service of the cluster, or outside."""
+"""Where a host name points: to a workload of the fleet, to another Service of the cluster, or outside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEME_PORTS = {"http": 80, "https": 443}
 
 
 class Address(NamedTuple):
-    """The host of a workload, or of another service beside the fleet, in a namespace as it is there."""
+    """The host of a workload, or of another service in the cluster, with its namespace in the cluster."""
 
     name: str
     namespace: str
@@ -42,7 +42,7 @@ class Destination(NamedTuple):
 
 
 def split(url: str) -> tuple[str, int]:
-    """Return host and port of a URL; port 0 when it cannot be read."""
+    """Return host and port of a URL; port 0 if it cannot be parsed."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "").lower(), parts.port or SCHEME_PORTS.get(parts.scheme, 0)
@@ -51,7 +51,7 @@ def split(url: str) -> tuple[str, int]:
 
 
 def destination(fleet: Fleet, namespace: str, host: str, port: int) -> Destination:
-    """Find out where a host leads that a spec of `namespace` names."""
+    """Find out where a host in a spec of `namespace` points."""
     service, space = _in_cluster(fleet, namespace, host)
     if not service:
         return Destination(host, port)
@@ -64,7 +64,7 @@ def destination(fleet: Fleet, namespace: str, host: str, port: int) -> Destinati
 
 
 def rewritten(fleet: Fleet, namespace: str, url: str) -> str | Url:
-    """Return a URL whose host is written out by whoever knows how; one outside stays as it is."""
+    """Return a URL with its host written out, by the given function; a host outside is unchanged."""
     host, port = split(url)
     found = destination(fleet, namespace, host, port)
     if not found.namespace:
@@ -75,7 +75,7 @@ def rewritten(fleet: Fleet, namespace: str, url: str) -> str | Url:
 
 
 def written_out(fleet: Fleet, namespace: str, host: str) -> str | Address:
-    """Return the address that a host means; one outside stays as it is."""
+    """Return the address that a host means; a host outside is unchanged."""
     found = destination(fleet, namespace, host, 0)
     return Address(found.service, found.namespace) if found.namespace else host
 
@@ -91,7 +91,7 @@ def full_name(fleet: Fleet, workload: Resolved[Any]) -> str:
 
 
 def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
-    """Return Service and namespace (as in the specs) of a host, two empty strings when it is outside."""
+    """Return Service and namespace (as in the specs) of a host, two empty strings if it is outside."""
     labels = host.rstrip(".").removesuffix(".cluster.local").split(".")
     if len(labels) >= 3 and labels[-1] == "svc":
         return labels[-3], labels[-2]
@@ -103,7 +103,7 @@ def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
 
 
 def _is_namespace(fleet: Fleet, host: str, label: str) -> bool:
-    # `name.namespace` and `example.com` look alike; no public suffix of one label has a dash.
+    # `name.namespace` and `example.com` look alike; no single-label public suffix has a dash.
     return (
         _is_ours(fleet, label)
         or host in fleet.environment.network.services
@@ -127,7 +127,7 @@ def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved[Any] | Non
 
 
 def is_deployed(resolved: Resolved[Any]) -> bool:
-    """Whether a spec becomes pods: every agent, servers with a container, stores that are provisioned."""
+    """Whether a spec becomes pods: every agent, servers with a container, provisioned stores."""
     spec = resolved.spec
     if resolved.kind == "Agent":
         return True

@@ -1,4 +1,4 @@
-"""Environment defaults < templates < spec < environment patches: one tree, every leaf's origin kept."""
+"""Environment defaults < templates < spec < environment patches: one tree that keeps every leaf's origin."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Layer(NamedTuple):
 
 
 class _TooDeep(Exception):  # noqa: N818 - not an error: templates are not followed further
-    """A bound is passed."""
+    """A limit is exceeded."""
 
 
 def layers(
     catalog: Catalog, environment: Map, document: SpecDocument, used: set[int]
 ) -> tuple[list[Layer], list[Problem]]:
-    """Return what a document's spec is made of, lowest first; `used` collects the patches that matched."""
+    """Return the layers of a document's spec, lowest first; `used` collects the patches that matched."""
     problems: list[Problem] = []
     found: list[Layer] = []
     name = at(environment, ("metadata", "name"), "")
@@ -49,7 +49,7 @@ def layers(
 
 
 def flatten(found: list[Layer]) -> Map | None:
-    """Merge layers into one tree; None when there are none."""
+    """Merge layers into one tree; None if there are none."""
     merged: Map | None = None
     for layer in found:
         merged = layer.tree if merged is None else merge(merged, layer.tree)
@@ -59,12 +59,12 @@ def flatten(found: list[Layer]) -> Map | None:
 def _templates(
     catalog: Catalog, document: SpecDocument, trail: tuple[str, ...], problems: list[Problem]
 ) -> list[Layer]:
-    """Return the layers of what a document extends, each template's own bases before it."""
+    """Return the layers that a document extends, each template's own bases before it."""
     found: list[Layer] = []
     try:
         _extend(catalog, document, trail, problems, found)
     except _TooDeep:
-        if document.kind != "AgentTemplate":  # said once, where it has consequences
+        if document.kind != "AgentTemplate":  # reported once, where it has consequences
             problems.append(too_deep(document.tree, ("spec", "extends"), "templates"))
     return found
 
@@ -111,7 +111,7 @@ def _extend(
 
 
 def too_deep(tree: Map, path: Path, what: str) -> Problem:
-    """Return the Problem of a chain of `extends` that nobody can follow."""
+    """Return the Problem of a chain of `extends` that is too long."""
     return problem_at(
         tree,
         path,
@@ -122,7 +122,7 @@ def too_deep(tree: Map, path: Path, what: str) -> Problem:
 
 
 def base_of(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument | None:
-    """Return the template or agent that a document names, None when there is none."""
+    """Return the template or agent that a document names, None if there is none."""
     namespace = namespace_of(document)
     template = catalog.find("AgentTemplate", namespace, name)
     return template or catalog.find("Agent", namespace, name)
@@ -158,7 +158,7 @@ def _matches(patch: Map, document: SpecDocument) -> bool:
 
 
 def extended(catalog: Catalog) -> set[tuple[str, str]]:
-    """Return the keys of the templates that some agent builds on, directly or through another one."""
+    """Return the keys of the templates that some agent extends, directly or indirectly."""
     found: set[tuple[str, str]] = set()
     todo = [document for _, document in catalog.of("Agent")]
     while todo:

@@ -1,4 +1,4 @@
-"""What the specs of a fleet name: images, model providers, hosts; by these an environment is asked."""
+"""Names that the specs of a fleet use (images, model providers, hosts), for matching an environment's keys."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fleetform.tree import leaves
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
 
-# PostgreSQL of Debian: initdb wants its user in /etc/passwd, and only there the image sees to it
-# for a user id that is not its own.
+# PostgreSQL on Debian: initdb needs its user in /etc/passwd, and only there does the image provide
+# that for a user id that is not its own.
 STORE_IMAGES = {
     "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
     "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
@@ -53,7 +53,7 @@ def providers(fleet: Fleet) -> set[str]:
 
 
 def services(fleet: Fleet) -> set[str]:
-    """Return the hosts inside the cluster that specs name, in every way in which they may be written."""
+    """Return the in-cluster hosts that specs name, in every way they may be written."""
     found: set[str] = set()
     for kind in kinds.FLEET:
         for resolved in fleet.of(kind):

@@ -1,4 +1,4 @@
-"""The ports of a workload of the fleet: what its Service offers, and which of them speaks HTTP."""
+"""The ports of a workload of the fleet: what its Service exposes, and which of them speaks HTTP."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def ports(workload: Resolved[Any]) -> list[Port]:
 
 
 def main(offered: Iterable[Port]) -> Port | None:
-    """Return the port that callers mean: named http or mcp, else one that speaks HTTP, else the first of TCP."""
+    """Return the default port for callers: named http or mcp, else one that speaks HTTP, else the first TCP port."""
     usable = [port for port in offered if port.protocol == "TCP"]
     named = [port for port in usable if port.name in ("http", "mcp")]
     spoken = [port for port in usable if port.app_protocol == "http"]
@@ -53,12 +53,12 @@ def main(offered: Iterable[Port]) -> Port | None:
 
 
 def main_port(workload: Resolved[Any]) -> Port | None:
-    """Return the port that callers of a workload mean."""
+    """Return the port that callers of a workload use by default."""
     return main(ports(workload))
 
 
 def metrics_port(workload: Resolved[Any]) -> Port | None:
-    """Return the port that serves metrics: the number that the spec says, else the one named metrics."""
+    """Return the port that serves metrics: the number in the spec, else the port named metrics."""
     number = workload.spec.observability.metrics.port
     if number is None:
         return next((port for port in ports(workload) if port.name == "metrics"), None)

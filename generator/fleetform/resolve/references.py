@@ -1,4 +1,4 @@
-"""What an agent's names stand for: model, tools, servers, agents, memory; unknown names are Problems."""
+"""What an agent refers to: model, tools, servers, agents, memory; unknown names are Problems."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Uses:
 
 
 def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
-    """Look up everything that an agent names; `problems` says what was not found."""
+    """Look up everything that an agent refers to; names that are not found are added to `problems`."""
     found = Uses()
     if agent.spec.container is None:
         _models(fleet, agent, found)
@@ -63,7 +63,7 @@ def lookup(
     problems: list[Problem],
     namespace: str = "",
 ) -> Resolved[Any] | None:
-    """Return what a name of a spec stands for (`name` or `namespace/name`), or say that nothing has it."""
+    """Return what a name in a spec refers to (`name` or `namespace/name`), or report that it is unknown."""
     space, slash, short = name.rpartition("/")
     space = space if slash else namespace or owner.namespace
     for kind in kinds:
@@ -71,7 +71,7 @@ def lookup(
         if found is not None:
             return found
     if any(fleet.catalog.find(kind, space, short) for kind in kinds):
-        return None  # it is there, with problems of its own
+        return None  # it exists, but has problems of its own
     problem = unknown(fleet.catalog, owner.tree, path, kinds, space, short)
     problems += [problem] if problem else []
     return None
@@ -152,7 +152,7 @@ def _effective(
 
 
 def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
-    """Lay an agent's own settings over its ModelConfig; another provider takes no key or address along."""
+    """Merge an agent's own settings over its ModelConfig; another provider does not inherit key or endpoint."""
     if base is not None and own is not None and own.provider not in (None, base.provider):
         base = view.replace(base, api_key_secret_ref=None, endpoint=None, tls=None, pricing=None)
     model = view.overlay(base, own)
@@ -160,7 +160,7 @@ def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
 
 
 def _with_defaults(fleet: Fleet, agent: Resolved[AgentSpec], model: Any) -> Any:
-    """Return a model with what the environment says of its provider: address, and where the key is."""
+    """Return a model with the environment's settings for its provider: endpoint, and where the key is."""
     defaults = fleet.environment.providers.get(model.provider)
     endpoint = model.endpoint or (defaults.endpoint if defaults else None)
     key = model.api_key_secret_ref or (defaults.api_key_secret_ref if defaults else None)
@@ -195,7 +195,7 @@ def _tools(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
 
 
 def _is_somewhere(other: Resolved[Any]) -> bool:
-    """Whether it can be reached: a server with neither URL nor container has said so itself."""
+    """Whether it can be reached: a server with neither URL nor container has its own problem."""
     return other.kind != "MCPServer" or bool(other.spec.url or other.spec.container)
 
 

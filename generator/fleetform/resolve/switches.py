@@ -1,4 +1,4 @@
-"""Sections with a switch: on by what it says, and when it says nothing by what else is set."""
+"""Sections with a switch `enabled`; if it is unset, other fields turn the section on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def keda_is_on(scaling: Scaling) -> bool:
-    """Whether KEDA scales a workload: whoever writes triggers wants them, unless `enabled` is false."""
+    """Whether KEDA scales a workload: having triggers turns it on, unless `enabled` is false."""
     keda = scaling.keda
     if keda is None:
         return False
@@ -20,5 +20,5 @@ def keda_is_on(scaling: Scaling) -> bool:
 
 
 def tls_is_on(tls: StoreTls) -> bool:
-    """Whether a store is reached by TLS: whoever sets anything of it wants it, unless `enabled` is false."""
+    """Whether a store is reached by TLS: any TLS setting turns it on, unless `enabled` is false."""
     return bool(view.given(tls)) if tls.enabled is None else tls.enabled

@@ -1,4 +1,4 @@
-"""What a schema cannot say: rules over resolved specs, one module per subject, each yielding Problems."""
+"""Checks beyond the schemas: rules over resolved specs, one module per subject, each yielding Problems."""
 
 from __future__ import annotations
 

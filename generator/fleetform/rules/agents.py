@@ -21,7 +21,7 @@ METRICS_PATH = "/metrics"
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield what keeps an agent from starting, losing nothing and being safe."""
+    """Yield what prevents an agent from starting, keeping its data or being safe."""
     for agent in fleet.of(kinds.AGENT):
         if agent.spec.container is None:
             yield from _generic(fleet, agent, uses[agent.key])
@@ -130,7 +130,7 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
 
 
 def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
-    """The root filesystem is read-only: a store of files needs a volume below its folder."""
+    """The root filesystem is read-only: a filesystem store needs a volume at or above its folder."""
     if uses.memory is None or uses.memory.type != "filesystem":
         return
     folder = uses.memory.filesystem.path if uses.memory.filesystem else SESSIONS
@@ -148,13 +148,13 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
 
 
 def _sign_in(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
-    """Say which agents would refuse to be used as a tool."""
+    """Report agents that would reject calls when used as a tool."""
     for use, other in uses.agents:
         theirs = other.spec.auth
         if use.authentication is not None or theirs is None or theirs.type == "none":
             continue
         if theirs.type == "apiKey" and other.namespace == agent.namespace:
-            continue  # its Secret is in reach
+            continue  # its Secret is accessible
         number = _number(agent, use)
         yield agent.problem(
             ("spec", "tools", number, "name"),
@@ -165,7 +165,7 @@ def _sign_in(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
 
 
 def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
-    """Sessions choose a model by its name: two of one name cannot be told apart."""
+    """Sessions choose a model by its name: two with the same name cannot be told apart."""
     spec = agent.spec
     first = spec.model_config_ref or (spec.model.name if spec.model else None)
     seen = {first}
@@ -214,7 +214,7 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 
 
 def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
-    """Say what is asked of the runtime and left out of agent.json."""
+    """Report features that the runtime does not support, which are left out of agent.json."""
     for use, tool in uses.tools:
         if not has_tool(tool.spec.type):
             number = _number(agent, use)

@@ -1,4 +1,4 @@
-"""Credentials in clear text, wherever people put them: refused, and never repeated in a message."""
+"""Credentials in plain text, wherever they may be: refused, and never repeated in a message."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for resolved in fleet.of(kind):
             for path, said in _leaks(resolved.tree):
                 yield resolved.problem(path, CODE, said, hint=_HINT)
-    # What an environment gives to specs is found there; this is what it says by itself.
+    # What an environment adds to specs is found there; this covers the environment itself.
     tree = fleet.environment_tree
     for path, said in _leaks(tree):
         if path[:2] not in (("spec", "defaults"), ("spec", "patches")):
@@ -85,7 +85,7 @@ def _is_clean(tree: Map) -> bool:
 
 
 def _kind(tree: Any, path: Path, value: str) -> str:
-    """Return what kind of credential a value is, empty when it is none."""
+    """Return what kind of credential a value is, or an empty string."""
     kind = leaks.kind_of(value)
     if kind:
         return kind
@@ -99,7 +99,7 @@ def _kind(tree: Any, path: Path, value: str) -> str:
 
 
 def _is_option(tree: Any, path: Path, value: str) -> bool:
-    """Whether a word of a command line is the value of an option that is named like a secret."""
+    """Whether a command-line word is the value of an option whose name suggests a secret."""
     option = _SECRET_OPTION.match(value)
     name, given = option.groups() if option else ("", "")
     number = path[-1]
@@ -115,7 +115,7 @@ def _is_secret_header(name: str) -> bool:
 
 
 def _is_named(tree: Any, path: Path) -> bool:
-    """Whether the value belongs to a variable that is named like a secret."""
+    """Whether the value belongs to a variable whose name suggests a secret."""
     if path[-1] != "value" or not {"env", VERBATIM} & {*path}:
         return False
     name, value = at(tree, (*path[:-1], "name"), ""), str(at(tree, path, ""))
@@ -124,12 +124,12 @@ def _is_named(tree: Any, path: Path) -> bool:
     if _KEY_NAME.search(name) and not _PUBLIC_NAME.search(name) and _RANDOM.fullmatch(value):
         return True
     if name.upper().endswith("DSN") and not {"@", "="} & {*value}:
-        return False  # an address without a sign-in
+        return False  # an address without credentials
     return bool(_SECRET_NAME.search(name))
 
 
 def _is_reference(value: str) -> bool:
-    """Whether a value names where a secret is, rather than being one."""
+    """Whether a value says where a secret is, rather than being one."""
     return value.startswith(("$(", "${", "/", "file:", "vault:", "arn:")) or value.lower() in (
         "true",
         "false",

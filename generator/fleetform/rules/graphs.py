@@ -17,7 +17,7 @@ Node = TypeVar("Node", bound=Any)
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield each circle once, at the agent that comes first by name."""
+    """Yield each cycle once, at the agent whose name sorts first."""
     edges = {key: [other.key for _, other in found.agents] for key, found in uses.items()}
     for circle in circles(edges):
         first, second = circle[0], circle[1 % len(circle)]

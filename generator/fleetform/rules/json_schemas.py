@@ -1,4 +1,4 @@
-"""JSON Schemas that users write into tools: valid ones, and complete in themselves."""
+"""JSON Schemas that users write into tools: they must be valid and self-contained."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             root = schema if path == ("spec", "output") else whole
             away = [*_remote(tool, path, schema), *_lost(tool, path, schema, root)]
             yield from away
-            # The engine would look a foreign `$schema` up on the network.
+            # The validator would fetch a foreign `$schema` over the network.
             if not away:
                 yield from _invalid(tool, path, schema)
                 yield from _patterns(tool, path, schema)
@@ -49,7 +49,7 @@ def _schemas(tool: Resolved[ToolSpec]) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _arguments(tool: Resolved[ToolSpec]) -> dict[str, Any]:
-    """Return the schemas of parameters where the schema of all arguments has them: references start there."""
+    """Return the schemas of parameters as parts of the schema of all arguments, where references start."""
     members = {
         item.name: {
             key: value
@@ -126,7 +126,7 @@ def _patterns(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> I
 
 
 def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
-    """Yield the patterns of a schema: those of texts, and those of members' names."""
+    """Yield the patterns of a schema: those for strings, and those for property names."""
     for steps, value in leaves(schema):
         if steps and steps[-1] == "pattern" and isinstance(value, str):
             yield steps, value
@@ -137,5 +137,5 @@ def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _below(path: Path, steps: Path) -> Path:
-    """Return where a part of a schema stands: the parameters' own map has no key in the spec."""
+    """Return where part of a schema is in the spec: the map of parameters has no key there."""
     return (*path, *(steps[1:] if path[-1] == "properties" else steps))

@@ -1,4 +1,4 @@
-"""Names and labels: what is reserved, what would clash, what other tools would lose."""
+"""Names and labels: reserved ones, conflicts, and keys that other tools would lose."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
 RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file"}
-# Keys that look like scalars fail in or are lost by Kustomize 5.8.
+# Kustomize 5.8 fails on keys that look like scalars, or drops them.
 _SCALAR_KEY = re.compile(
     r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"
 )
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield reserved labels, keys that look like scalars, and names of which two would be one."""
+    """Yield reserved labels, keys that look like scalars, and names that would collide."""
     del uses
     yield from _environment_labels(fleet)
     for kind in kinds.WORKLOADS:

@@ -1,4 +1,4 @@
-"""What an API server refuses in a pod: two things of one name, mounts of nothing, variables of two minds."""
+"""What an API server refuses in a pod: duplicate names, mounts of missing volumes, variables with two sources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = tuple[Path, Any]
 
 
 def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, Path]]:
-    """Yield every spec that becomes pods: its document, the part that describes them, and where it stands."""
+    """Yield every spec that becomes pods: its document, the part that describes them, and that part's place."""
     for kind in kinds.WORKLOADS:
         for resolved in filter(is_deployed, fleet.of(kind)):
             if kind == "MemoryStore":
@@ -32,7 +32,7 @@ def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, Path]]:
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield names that stand twice in a pod, and what refers to nothing in it."""
+    """Yield duplicate names in a pod, and references to nothing."""
     del uses
     for resolved, spec, root in workloads(fleet):
         extra = [*_extra(spec, root)]
@@ -55,7 +55,7 @@ def _extra(spec: Any, root: Path) -> Iterator[Row]:
 def _groups(
     resolved: Resolved[Any], spec: Any, root: Path, extra: list[Row]
 ) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
-    """Yield what must be unique: in which words, its rows, and what Fleetform itself puts there."""
+    """Yield the groups that need unique names: description, rows, and names that Fleetform itself adds."""
     yield "containers", _named(extra), (kinds.BY_NAME[resolved.kind].component,)
     yield "variables", _named(_listed((*root, "env"), spec.env)), ()
     for path, container in extra:
@@ -92,7 +92,7 @@ def _ports(
         ((*path, "containerPort"), _number(port.container_port, port)) for path, port in ports
     ]
     yield "ports", numbers, (f"{HTTP_PORT}/TCP",) if is_generic else ()
-    # The same port twice has been said; its Service port would be the same cause.
+    # A duplicate port has been reported; its Service port would be the same cause.
     first = {_number(port.container_port, port): (path, port) for path, port in reversed(main)}
     service = [
         ((*path, "servicePort"), _number(port.service_port or port.container_port, port))

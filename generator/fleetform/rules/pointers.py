@@ -1,4 +1,4 @@
-"""References within one JSON Schema: JSON Pointers and anchors, and whether they lead to a schema."""
+"""References within one JSON Schema: JSON Pointers and anchors, and whether they resolve to a schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOWHERE = object()
 
 
 def lost(root: Any, references: Iterable[str]) -> set[str]:
-    """Return those of some local references that lead to no schema of the root."""
+    """Return those local references that do not resolve to a schema in the root."""
     names = {
         f"#{name}" for node in _maps(root) for name in map(node.get, ("$anchor", "$dynamicAnchor"))
     }

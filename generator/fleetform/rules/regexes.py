@@ -1,4 +1,4 @@
-"""Regular expressions that users write: only what every engine runs in time that grows with the text alone."""
+"""Regular expressions written by users: only those that every engine runs in linear time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ SIZE_LIMIT = 1 << 20
 LONGEST = 1024
 """Characters of a pattern, as parameters have them too."""
 _BACKTRACKING = re.compile(r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+")
-# Python's own: `a`, `L`, `u` and `x` are no flags to RE2.
+# Python's own flags: `a`, `L`, `u` and `x` are not flags in RE2.
 _FLAGS = re.compile(r"\(\?[a-zA-Z-]*[aLux][a-zA-Z-]*[):]")
-# Classes of characters and escapes: what looks like syntax in them is none.
+# Character classes and escapes: what looks like syntax inside them is not.
 _LITERAL = re.compile(r"\\\\|\[(?:\\.|[^\]])*\]")
 _REPEAT = re.compile(r"\{(\d*),?(\d*)\}")
 
 
 @cache
 def fault(pattern: str) -> tuple[str, str] | None:
-    """Return what is wrong with a pattern and what to do, None when nothing is.
+    """Return what is wrong with a pattern and how to fix it, None if nothing is.
 
-    The runtime is Python, gateways and clusters are Go: a pattern must be one to both, and must never
-    need to go back. The third opinion is an engine that cannot, with a bound on what it compiles.
+    The runtime uses Python, gateways and clusters use Go: a pattern must be valid for both, and
+    must never need backtracking. The third check is an engine that cannot backtrack, with a limit
+    on the compiled size.
     """
     if len(pattern) > LONGEST:
         return f"the pattern has {len(pattern)} characters", f"at most {LONGEST} characters"
@@ -45,7 +46,7 @@ def fault(pattern: str) -> tuple[str, str] | None:
 
 
 def _uncompiled(pattern: str) -> tuple[str, str] | None:
-    """Return why Python, or an engine that never goes back, does not take a pattern."""
+    """Return why Python, or an engine without backtracking, does not accept a pattern."""
     try:
         with warnings.catch_warnings(action="error"):
             re.compile(pattern)

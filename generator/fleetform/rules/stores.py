@@ -1,4 +1,4 @@
-"""Memory stores and policies: what the runtime keeps, and what their servers will refuse."""
+"""Memory stores and policies: what the runtime supports, and what their servers would refuse."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
 
 
 def collection(owner: Resolved[Any], path: Path, store: Any) -> Iterator[Problem]:
-    """Yield a collection's name that its vector store refuses."""
+    """Yield a collection name that its vector store refuses."""
     if store.type != "milvus" or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         return
     better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)

@@ -1,4 +1,4 @@
-"""Tools: what their calls need, and what their stores will refuse."""
+"""Tools: what their calls need, and what their stores would refuse."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
 def parameters(
     tool: Resolved[ToolSpec] | Resolved[WorkflowSpec], field: str, items: Iterable[Parameter]
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the parameters of a tool, or the inputs of a workflow, one by one."""
+    """Yield what is wrong with the parameters of a tool, or the inputs of a workflow."""
     seen: set[str] = set()
     for number, item in enumerate(items):
         path: Path = ("spec", field, number)
@@ -187,7 +187,7 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
 
 
 def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
-    """Yield what a sign-in lacks, and what it says for another type."""
+    """Yield what an authentication lacks, and fields that belong to another type."""
     if auth is None:
         return
     yield from _of_other_types(owner, path, auth)
@@ -229,7 +229,7 @@ def _of_other_types(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Pro
                 "contradiction",
                 f"`{field}` is set, but the type is `{auth.type}`",
                 hint="remove one of them",
-                # Switching a sign-in off is what an environment's patch may do.
+                # Authentication may be switched off by an environment's patch.
                 severity="warning" if auth.type == "none" else "error",
                 key=True,
             )

@@ -1,4 +1,4 @@
-"""URLs whose form is right and which lead nowhere: ports beyond 65535, hosts that are none."""
+"""URLs that are well-formed but unusable: ports beyond 65535, invalid hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Volumes: one source each, shared only where the access mode allows it, never over what is ours."""
+"""Volumes: exactly one source each, shared only where the access mode allows it, never over our own mounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESERVED_PATHS = ("/tmp", FOLDER, "/var/run/secrets", "/run/secrets", "/proc", "
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield volumes without a source, with two, in our places, or shared in two shapes."""
+    """Yield volumes with no source or two, in reserved places, or shared with different settings."""
     del uses
     claims: dict[tuple[str, str], tuple[Resolved[Any], object]] = {}
     for resolved, spec, _ in workloads(fleet):

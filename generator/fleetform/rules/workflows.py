@@ -1,4 +1,4 @@
-"""Workflows: agents that exist, steps in an order, and data that some earlier step provides."""
+"""Workflows: existing agents, steps in a valid order, and data from earlier steps."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
 
 
 def _before(workflow: Resolved[WorkflowSpec]) -> dict[str, set[str]]:
-    """Return for each step the steps that are done before it."""
+    """Return for each step the steps that finish before it."""
     direct = {step.name: set(step.depends_on) for step in workflow.spec.steps}
     before: dict[str, set[str]] = {}
     for name, needed in direct.items():
@@ -259,7 +259,7 @@ def _shown(value: Any) -> str:
 
 
 def _broken(item: Parameter, value: Any) -> list[str]:
-    """Return the rules of an input that a value of its type breaks; what no schema can be has been said."""
+    """Return the constraints of an input that a value of its type violates; invalid ones are reported elsewhere."""
     given = view.dump(item)
     rules = {name: given[name] for name in LIMITS if name in given}
     schemas = {name: {name: rule} for name, rule in rules.items()}

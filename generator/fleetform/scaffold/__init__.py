@@ -1,4 +1,4 @@
-"""A new repository for a fleet: the files that `fleetform init` starts it with."""
+"""The files that `fleetform init` writes into a new repository."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_NAME = 40
 
 
 def name_for(folder: Path) -> str:
-    """Return the name that a folder suggests, in the form of a namespace."""
+    """Return a valid namespace name derived from a folder's name."""
     words = re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower())
     return words.strip("-")[:LONGEST_NAME].rstrip("-") or "agents"
 
@@ -63,7 +63,7 @@ def write(folder: Path, found: dict[str, str]) -> None:
     """Write new files below a folder, all or none.
 
     Raises:
-        SpecError: something is in the way, or the disk refuses.
+        SpecError: something is in the way, or a disk error.
     """
     problems = [problem for path in found for problem in _in_the_way(folder, path)]
     if problems:
@@ -83,7 +83,7 @@ def write(folder: Path, found: dict[str, str]) -> None:
 
 
 def _in_the_way(folder: Path, path: str) -> list[Problem]:
-    """Return what stands where a file is to be, or where one of its folders is."""
+    """Return what is in the way of a file, or of one of its folders."""
     steps = [folder / parent for parent in reversed(Path(path).parents[:-1])]
     taken = [step for step in steps if step.is_symlink() or (step.exists() and not step.is_dir())]
     taken = [folder] if folder.exists() and not folder.is_dir() else taken

@@ -1,4 +1,4 @@
-"""A plan → what Compose targets are made from: services, and what is wrong with them here."""
+"""A plan → the input of Compose targets: services, and the problems of running them there."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def build(
     fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
 ) -> tuple[Build | None, list[Problem]]:
-    """Return what Compose targets are made from, None with an error, and what is wrong.
+    """Return the input of Compose targets, None if there are errors, and all problems.
 
-    Compose has no bases: `root` is not looked at. A plan that is not `sound` is not built.
+    Compose has no bases, so `root` is ignored. A plan that is not `sound` is not built.
     """
     del root
     problems = [*rules.problems(fleet, plan)]
@@ -63,7 +63,7 @@ def _surroundings(fleet: Fleet, plan: Plan) -> list[tuple[Workload, Around]]:
 
 
 def _published(fleet: Fleet, plan: Plan) -> dict[Key, int]:
-    """Return the port of this machine of each agent, 0 for any free one, and of what the environment names."""
+    """Return the host port of each published workload, 0 for any free one: all agents, and those in `compose.ports`."""
     given = fleet.environment.compose.ports
     found = {item.key: 0 for item in plan.workloads if item.component == "agent" or item.exposure}
     named = {f"{item.key[0]}/{item.name}": item.key for item in plan.workloads}

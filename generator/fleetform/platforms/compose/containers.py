@@ -1,4 +1,4 @@
-"""What stands in a service, in Compose's keys: sizes, checks, mounts, variables."""
+"""The parts of a service in Compose's keys: sizes, checks, mounts, variables."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def size(amount: str) -> str:
 
 
 def processors(amount: str) -> str:
-    """Return a number of processors as Compose reads it: a decimal of at most three places."""
+    """Return a number of CPUs as Compose reads it: a decimal with at most three places."""
     number = Fraction(parse(amount))
     thousandths = -(-number * 1000 // 1)
     return f"{thousandths / 1000:.3f}".rstrip("0").rstrip(".")
 
 
 def resources(compute: Compute) -> dict[str, Any]:
-    """Return limits, and the memory that is kept free: Docker reserves no processors."""
+    """Return limits, and the memory reservation: Docker cannot reserve CPU."""
     limits = {}
     if "cpu" in compute.limits:
         limits["cpus"] = processors(compute.limits["cpu"])
@@ -62,7 +62,7 @@ def resources(compute: Compute) -> dict[str, Any]:
 
 
 def healthcheck(workload: Workload) -> dict[str, Any]:
-    """Return how Docker finds out whether a workload lives; it can only run a command in the container."""
+    """Return how Docker checks whether a workload is healthy: it can only run a command in the container."""
     startup, alive = workload.checks.startup, workload.checks.ready or workload.checks.alive
     if alive is None:
         return {}
@@ -80,7 +80,7 @@ def healthcheck(workload: Workload) -> dict[str, Any]:
 
 
 def _asking(workload: Workload, check: Check) -> str:
-    """Return a command that asks over HTTP, or only connects, with what most images have."""
+    """Return a command that checks over HTTP, or just connects, with tools that most images have."""
     numbers = {port.name: port.container_port for port in workload.ports}
     port = numbers.get(check.port, check.port) if isinstance(check.port, str) else check.port
     if not check.path:
@@ -93,7 +93,7 @@ def _asking(workload: Workload, check: Check) -> str:
 
 
 def command(workload: Workload) -> list[str]:
-    """Return the arguments of a workload; where one is a variable's value, through a shell."""
+    """Return the arguments of a workload; through a shell if one is a variable's value."""
     if not any(isinstance(word, FromVariable) for word in workload.args):
         return [str(word) for word in workload.args]
     words = " ".join(
@@ -113,7 +113,7 @@ def _quoted(word: str) -> str:
 
 
 def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any]]:
-    """Yield the mounts of a container. Existing configuration has none: that is a Problem."""
+    """Yield the mounts of a container. Existing configuration has none, which is a Problem."""
     sources = {volume.name: volume.source for volume in all_volumes(workload)}
     shared = {mount.volume for extra in extras(workload) for mount in extra.mounts}
     for mount in given:
@@ -133,7 +133,7 @@ def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any
 
 
 def bind(source: str, target: str) -> dict[str, Any]:
-    """Return a mount of a file or folder beside compose.yaml, which must be there."""
+    """Return a mount of a file or folder next to compose.yaml, which must exist."""
     return {
         "type": "bind",
         "source": source,
@@ -144,7 +144,7 @@ def bind(source: str, target: str) -> dict[str, Any]:
 
 
 def volume_name(workload: Workload, mount: Mount) -> str:
-    """Return the name of a volume: claims are shared by a namespace, other space is a workload's own."""
+    """Return the name of a volume: claims are shared by a namespace, other volumes belong to one workload."""
     sources = {volume.name: volume.source for volume in all_volumes(workload)}
     claimed = isinstance(sources.get(mount.volume), Claim)
     if claimed and workload.shape is not Shape.STATEFUL:
@@ -167,12 +167,12 @@ def all_volumes(workload: Workload) -> tuple[Any, ...]:
 
 
 def extras(workload: Workload) -> tuple[Any, ...]:
-    """Return the containers beside the main one."""
+    """Return the containers next to the main one."""
     return (*workload.init, *workload.sidecars)
 
 
 def missing(workload: Workload) -> Iterable[str]:
-    """Yield the existing configuration that volumes are made of."""
+    """Yield the existing configuration that volumes refer to."""
     for volume in all_volumes(workload):
         if isinstance(volume.source, ConfigFolder):
             yield volume.source.name

@@ -1,4 +1,4 @@
-"""A plan bound to Compose: services in its own words, and the files that they mount."""
+"""A plan bound to Compose: services in Compose's terms, and the files that they mount."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRETS = "secrets"
 
 
 class SecretKey(NamedTuple):
-    """A key of a Secret in a namespace, and where its file is below `secrets/`."""
+    """A key of a Secret in a namespace, and the path of its file below `secrets/`."""
 
     namespace: str
     name: str
@@ -48,7 +48,7 @@ class Service(NamedTuple):
 
 
 class Build(NamedTuple):
-    """One environment on one machine, services in the order of their names."""
+    """One environment on one machine, services sorted by name."""
 
     environment: str
     services: tuple[Service, ...]

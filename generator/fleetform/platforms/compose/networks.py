@@ -1,4 +1,4 @@
-"""Networks that mirror the links of a fleet: one for each callee, and one that leads outside."""
+"""Networks that mirror the links of a fleet: one per callee, and one that leads outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_NEIGHBOURS = {"com.docker.network.bridge.enable_icc": "false"}
 
 
 def name(workload: Workload) -> str:
-    """Return the service of a workload, which is its host too: as any spec may write it."""
+    """Return the service name of a workload, which is also its host name in specs."""
     return f"{workload.name}.{workload.namespace}"
 
 
@@ -28,7 +28,7 @@ def host(address: Address) -> str:
 
 
 def of(plan: Plan, published: set[Key]) -> dict[Key, tuple[str, ...]]:
-    """Return the networks of each workload; those that leave the machine, or are published, have a way out."""
+    """Return the networks of each workload; those that connect to the outside or are published get `outside`."""
     known = {workload.key: workload for workload in plan.workloads}
     found: dict[Key, set[str]] = defaultdict(set)
     for link in plan.links:
@@ -44,7 +44,7 @@ def of(plan: Plan, published: set[Key]) -> dict[Key, tuple[str, ...]]:
 
 
 def definitions(used: Iterable[str]) -> dict[str, Any]:
-    """Return the networks of compose.yaml: only one of them leads anywhere else."""
+    """Return the networks of compose.yaml: only one of them leads outside."""
     return {
         network: {"driver_opts": dict(NO_NEIGHBOURS)} if network == OUTSIDE else {"internal": True}
         for network in sorted(set(used))

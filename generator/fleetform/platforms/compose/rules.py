@@ -1,4 +1,4 @@
-"""What Compose cannot do of what specs ask for: an error where nothing would run, else a warning or a note."""
+"""What Compose cannot do of what specs ask for: an error if nothing would run, else a warning or a note."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _scaling(workload: Workload) -> Iterator[Problem]:
 
 
 def _cluster(workload: Workload) -> Iterator[Problem]:
-    """Yield what only a cluster gives: rights, identities, scheduling, routes."""
+    """Yield what only a cluster has: RBAC, identities, scheduling, routes."""
     spec = workload.spec
     if spec.rbac is not None and spec.rbac.rules:
         yield _said(
@@ -130,7 +130,7 @@ def _cluster(workload: Workload) -> Iterator[Problem]:
 
 
 def _root(workload: Workload) -> Path:
-    """Return where the part of a spec stands that describes pods."""
+    """Return the path of the part of a spec that describes pods."""
     return ("spec", "provision") if workload.component == "memory-store" else ("spec",)
 
 
@@ -254,7 +254,7 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
 
 
 def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
-    """Yield host ports of nobody, of somebody without a port, and of two."""
+    """Yield host ports of unknown workloads, of workloads without a port, and duplicates."""
     given = fleet.environment.compose.ports
     names = {f"{item.key[0]}/{item.name}": item for item in plan.workloads}
     first: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""Secrets of an environment on this machine: what its services need, and the files that hold it."""
+"""Secrets of an environment on this machine: which ones its services need, and their files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FOLDER_MODE = 0o700
 
 
 class Found(NamedTuple):
-    """Files by their paths below `secrets/`, and what is missing, in words."""
+    """Files by their paths below `secrets/`, and descriptions of what is missing."""
 
     files: dict[str, str]
     missing: tuple[str, ...]
 
 
 def collect(build: Build, values: dict[str, str], folder: Path) -> Found:
-    """Return the files that hold the secrets of an environment.
+    """Return the files that contain the secrets of an environment.
 
-    A Secret that is mounted as a whole has keys that no spec names: its folder must be there.
+    The keys of a Secret that is mounted as a whole are not in the spec: its folder must exist.
     """
     files: dict[str, str] = {}
     missing: dict[str, None] = {}
@@ -57,7 +57,7 @@ def collect(build: Build, values: dict[str, str], folder: Path) -> Found:
 
 
 def write(folder: Path, files: Mapping[str, str]) -> int:
-    """Write the files that differ, each in one step; return how many that were."""
+    """Write the files that differ, each atomically; return how many there were."""
     changed = 0
     for path, text in files.items():
         target = folder / SECRETS / path

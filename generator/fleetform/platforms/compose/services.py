@@ -1,4 +1,4 @@
-"""A workload → its services: the main container, those beside it, and those that run before it."""
+"""A workload → its services: the main container, its sidecars, and those that run before it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PULL = {"": "", "Always": "always", "IfNotPresent": "missing", "Never": "never"}
 
 
 class Around(NamedTuple):
-    """What a workload must know of the others."""
+    """What a workload must know about the others."""
 
     ports: Mapping[tuple[str, str, int], int]
     """Ports of containers by host, namespace and the port that callers name: nothing stands between."""
@@ -49,7 +49,7 @@ class Around(NamedTuple):
 
 
 def services(workload: Workload, around: Around) -> Iterator[Service]:
-    """Yield the services of a workload: those before it, its own, and those beside it."""
+    """Yield the services of a workload: init containers, its own, and sidecars."""
     first: dict[str, str] = dict.fromkeys(around.stores, "service_healthy")
     for extra in workload.init:
         yield _before(workload, extra, first)
@@ -114,7 +114,7 @@ def _calls_this_machine(workload: Workload) -> bool:
 
 
 def _rights(workload: Workload) -> dict[str, Any]:
-    """Return user and rights: those of a pod, but for stores whose volumes belong to their image's user."""
+    """Return user and privileges: those of a pod, except for stores whose volumes belong to their image's user."""
     template = workload.spec.pod_template
     user = template.run_as_user or USER
     found: dict[str, Any] = {"user": workload.owner or f"{user}:{user}", **containers.RESTRICTED}
@@ -129,7 +129,7 @@ def _labels(workload: Workload) -> dict[str, str]:
 
 
 def _before(workload: Workload, extra: Extra, first: Mapping[str, str]) -> Service:
-    """Return a service that runs to its end before the main one starts."""
+    """Return a service that completes before the main one starts."""
     body = _extra(workload, extra)
     body["restart"] = "on-failure"
     body["network_mode"] = "none"
@@ -138,7 +138,7 @@ def _before(workload: Workload, extra: Extra, first: Mapping[str, str]) -> Servi
 
 
 def _beside(workload: Workload, extra: Extra) -> Service:
-    """Return a service that shares the network of the main one, as the containers of a pod do."""
+    """Return a service that shares the network of the main one, like the containers of a pod."""
     body = {**_extra(workload, extra), "restart": "unless-stopped"}
     body["network_mode"] = f"service:{networks.name(workload)}"
     return _extra_service(workload, extra, body)
@@ -176,10 +176,10 @@ def _extra_service(workload: Workload, extra: Extra, body: dict[str, Any]) -> Se
 def _configuration(
     workload: Workload, around: Around
 ) -> tuple[dict[str, str], list[dict[str, Any]], tuple[SecretKey, ...]]:
-    """Return the files of a workload, their mount, and the secrets that they name.
+    """Return the files of a workload, their mount, and the secrets that they refer to.
 
-    The folder has the hash of its content in its name: Compose looks at paths, not at contents, and
-    starts a service anew when a path changes.
+    The folder's name contains the hash of its content: Compose compares paths, not contents, and
+    recreates a service when a path changes.
     """
     given = workload.files
     if given is None:
@@ -234,7 +234,7 @@ def _folders(workload: Workload) -> Iterable[tuple[str, str]]:
 def _environment(
     workload: Workload, variables: Iterable[Variable]
 ) -> tuple[dict[str, str], dict[str, SecretKey]]:
-    """Return variables that are text, and those that are secrets: only the names of these are written."""
+    """Return variables that are text, and those that are secrets, of which only the names are written."""
     texts: dict[str, str] = {}
     secrets: dict[str, SecretKey] = {}
     for variable in variables:
@@ -252,13 +252,13 @@ def _environment(
 
 
 def fact(workload: Workload, path: str) -> str | None:
-    """Return what Compose knows of an instance before it runs, None when it knows nothing."""
+    """Return what Compose knows about an instance before it runs, None if nothing."""
     known = {"metadata.name": workload.name, "metadata.namespace": workload.namespace}
     return known.get(path)
 
 
 def _sources(variables: Mapping[str, SecretKey]) -> dict[str, str]:
-    """Return which key of which secret each variable holds: for whoever reads the file."""
+    """Return which key of which secret each variable holds, as a comment for readers of the file."""
     return {name: f"{secret.name}/{secret.key}" for name, secret in variables.items()}
 
 

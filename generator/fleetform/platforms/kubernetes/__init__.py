@@ -1,1 +1,1 @@
-"""Kubernetes: its rules, objects, charts and targets, and what a live cluster holds."""
+"""Kubernetes: its rules, objects, charts and targets, and access to a live cluster."""

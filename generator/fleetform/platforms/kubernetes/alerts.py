@@ -1,9 +1,9 @@
-"""Own the alert rules of a namespace, one set for all of its agents.
+"""The alert rules of a namespace, one set for all of its agents.
 
 The expressions aggregate by (namespace, agent) and select by the namespace: a new agent is covered
-when it appears, and no rule depends on how it is called. Of the runtime's metrics only those of
-schemas/metrics.json occur. The label `namespace` is not among their labels: it is the target's,
-added by the Prometheus operator.
+as soon as it appears, and no rule depends on agent names. Only the runtime metrics in
+schemas/metrics.json are used. The label `namespace` is not among their labels: it comes from the
+target, added by the Prometheus operator.
 """
 
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ class _Alert(NamedTuple):
     next: str
 
 
-# A quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts.
+# The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts.
 _REQUESTS = (
     _Alert(
         name="AgentHighErrorRate",
@@ -38,8 +38,8 @@ sum by (namespace, agent) (rate(agent_request_total{namespace="<namespace>"}[5m]
         next="Group agent_request_errors_total by error_type: model and tool name an upstream, "
         "memory the store, overload a lack of replicas.",
     ),
-    # A resumed event stream lasts as long as its client likes and says nothing about latency.
-    # 30 s ends a bucket of the histogram, so that the comparison is exact.
+    # A resumed event stream lasts as long as its client likes and says nothing about latency. 30 s
+    # is a bucket boundary of the histogram, so the comparison is exact.
     _Alert(
         name="AgentHighLatency",
         severity="warning",
@@ -162,11 +162,12 @@ max by (namespace, agent, server) (agent_mcp_server_up{namespace="<namespace>"})
     ),
 )
 
-# Which Deployments are agents, nothing in kube-state-metrics says: its series of labels need an
-# allow-list, and agent_build_info is missing just when an agent never started. So every workload of
-# the namespace counts; that a deployed MCP server or store is half down is worth knowing too. The
-# metrics of kube-state-metrics carry the namespace of the object as long as they are scraped with
-# honorLabels, as its own chart and kube-prometheus do. Scaled to zero, 0 / 0 stays silent.
+# kube-state-metrics does not say which Deployments are agents: its label series need an allow-list,
+# and agent_build_info is missing precisely when an agent never started. So every workload of the
+# namespace counts; it is worth knowing that half of a deployed MCP server or store is down, too.
+# The metrics of kube-state-metrics carry the namespace of the object as long as they are scraped
+# with honorLabels, as its own chart and kube-prometheus do. When scaled to zero, 0 / 0 stays
+# silent.
 _WORKLOADS = (
     _Alert(
         name="AgentNotReady",
@@ -194,7 +195,7 @@ label_replace(
     ),
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
-    # to zero has no ready pods. It relies on the workload being called as its agent.
+    # to zero has no ready pods. This relies on the workload having the name of its agent.
     _Alert(
         name="AgentMetricsMissing",
         severity="warning",

@@ -1,4 +1,4 @@
-"""A plan → what Kubernetes targets are made from: objects, patched and judged, and the base of overlays."""
+"""A plan → the input of Kubernetes targets: patched and validated objects, and the base of overlays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Base(NamedTuple):
-    """What an environment's abstract root renders, and its namespace for each of the environment's."""
+    """What an environment's abstract root renders, and which of its namespaces matches each of the environment's."""
 
     units: tuple[Unit, ...]
     namespaces: Mapping[str, str]
@@ -37,10 +37,10 @@ class Build(NamedTuple):
 def build(
     fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
 ) -> tuple[Build | None, list[Problem]]:
-    """Return what Kubernetes targets are made from, None with an error, and what is wrong.
+    """Return the input of Kubernetes targets, None if there are errors, and all problems.
 
-    `root` is the fleet in the abstract environment that this one builds on; it is changed on the way.
-    A plan that is not `sound` is not built, and is bound only to find out what else is wrong.
+    `root` is the fleet in the abstract environment that this one extends; it is modified in the
+    process. A plan that is not `sound` is not built, and is only bound to find further problems.
     """
     bound, problems = bind(fleet, plan)
     if errors(problems) or not sound:

@@ -1,4 +1,4 @@
-"""What every container of ours has in common."""
+"""What all of our containers have in common."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def security(*, read_only_root: bool) -> dict[str, Any]:
-    """Return the container security context that Pod Security `restricted` asks for, and a little more."""
+    """Return a container security context that meets Pod Security `restricted`, and a little more."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": read_only_root,

@@ -1,7 +1,7 @@
-"""The kinds of objects that are built, each described once; every list of kinds derives from here.
+"""The kinds of objects that are built, each described once; every list of kinds is derived from here.
 
-What a kind needs beside its row: its builder in `objects/`, its place in the chart, and a decision in
-`bind/`. tests/unit/test_recipes.py names each place that is forgotten.
+Besides its row a kind needs a builder in `objects/`, its place in the chart, and a decision in
+`bind/`. tests/unit/test_recipes.py reports each place that was forgotten.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
 
 
 class ObjectKind(NamedTuple):
-    """What everybody but its builder must know of a kind."""
+    """What all modules except its builder must know about a kind."""
 
     kind: str
     api: str
@@ -37,12 +37,12 @@ class ObjectKind(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Return the group of its API, empty for the core."""
+        """Return the API group, empty for the core group."""
         return self.api.rpartition("/")[0]
 
     @property
     def schema_file(self) -> str:
-        """Return where its schema is among those that tools/schemas makes."""
+        """Return the path of its schema among those that tools/schemas generates."""
         group, _, version = self.api.rpartition("/")
         return f"{group or version}/{self.kind.lower()}_{version}.json"
 

@@ -1,4 +1,4 @@
-"""How a value of a chart is read back from an object that a patch has changed."""
+"""How a chart value is read back from an object that a patch has changed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Read = Callable[[Any, Any], Any]
 
 
 class UncoveredError(Exception):
-    """A patch does what no value of the chart can."""
+    """A patch does something that no chart value can."""
 
 
 class Lens(NamedTuple):
-    """A place in an object, the value that decides it, and how the one is read from the other."""
+    """A place in an object, the value that decides it, and how to read one from the other."""
 
     path: Path
     value: tuple[str, ...]
@@ -29,7 +29,7 @@ class Lens(NamedTuple):
 
 
 def same(plan: Any, new: Any) -> Any:
-    """Return what stands in the object: the value is the same."""
+    """Return what is in the object: the value is the same."""
     del plan
     return new
 
@@ -45,5 +45,5 @@ def steps(path: str) -> Path:
 
 
 def less(given: Any, known: Any) -> Values:
-    """Return the members of a map that another does not have the same."""
+    """Return the members of a map that differ from another map."""
     return {key: value for key, value in given.items() if known.get(key) != value}

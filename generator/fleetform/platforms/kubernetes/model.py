@@ -1,4 +1,4 @@
-"""A plan bound to Kubernetes: workloads and namespaces in its own words; below it nobody reads a spec."""
+"""A plan bound to Kubernetes: workloads and namespaces in its terms; nothing after this reads a spec."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Account(NamedTuple):
 
 
 class Rbac(NamedTuple):
-    """Rights at the Kubernetes API."""
+    """Permissions at the Kubernetes API."""
 
     cluster: bool
     name: str
@@ -59,7 +59,7 @@ class Autoscaler(NamedTuple):
 
 
 class KedaTrigger(NamedTuple):
-    """One trigger and the secrets that it signs in with: (parameter, secret, key)."""
+    """One trigger and the secrets that it authenticates with: (parameter, secret, key)."""
 
     type: str
     metadata: Mapping[str, str]
@@ -82,7 +82,7 @@ class Keda(NamedTuple):
 
 
 class NetworkRule(NamedTuple):
-    """Peers in NetworkPolicy's own form, and the pod ports (protocol, port) between them."""
+    """Peers in NetworkPolicy's own format, and the pod ports (protocol, port) between them."""
 
     peers: tuple[Json, ...]
     ports: tuple[tuple[str, int], ...]
@@ -112,7 +112,7 @@ class Expose(NamedTuple):
 
 
 class ObjectPatch(NamedTuple):
-    """A change of built objects; empty strings of the target mean any. One of the two forms is set."""
+    """A change of built objects; empty strings in the target match anything. One of the two forms is set."""
 
     owner: str
     """Who says it, such as `Environment prod`."""
@@ -127,7 +127,7 @@ class ObjectPatch(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """A PersistentVolumeClaim, shared by all who name it."""
+    """A PersistentVolumeClaim, shared by all workloads that name it."""
 
     name: str
     size: str
@@ -178,7 +178,7 @@ class WorkloadPlan(NamedTuple):
     spread: tuple[Json, ...]
     sidecars: tuple[Json, ...]
     init_containers: tuple[Json, ...]
-    # what stands around them
+    # surrounding objects
     config: Config | None
     account: Account
     rbac: Rbac | None
@@ -205,7 +205,7 @@ class WorkloadPlan(NamedTuple):
 
     @property
     def most(self) -> int:
-        """Return the most replicas that there can be."""
+        """Return the maximum number of replicas."""
         scaler = self.keda or self.autoscaler
         return scaler.maximum if scaler else self.replicas or 0
 
@@ -216,7 +216,7 @@ def selector(name: str) -> dict[str, str]:
 
 
 class ExternalSecret(NamedTuple):
-    """A Secret that the secrets operator makes: single keys, or all of the remote one."""
+    """A Secret that the External Secrets operator creates: single keys, or all of the remote one."""
 
     name: str
     remote_key: str
@@ -224,7 +224,7 @@ class ExternalSecret(NamedTuple):
 
 
 class NamespacePlan(NamedTuple):
-    """What a namespace has once: claims, secrets, quotas, alerts."""
+    """The shared objects of a namespace: claims, secrets, quotas, alerts."""
 
     name: str
     labels: Mapping[str, str]
@@ -246,7 +246,7 @@ class NamespacePlan(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A source of Flux that is rendered; `ref` in Flux's own keys."""
+    """A Flux source that is rendered; `ref` in Flux's own keys."""
 
     kind: str
     name: str
@@ -256,7 +256,7 @@ class Source(NamedTuple):
 
 
 class Gitops(NamedTuple):
-    """Who applies the output, from where, and how patiently."""
+    """Which tool applies the output, from where, with which intervals and timeouts."""
 
     namespace: str = "flux-system"
     kind: str = "GitRepository"
@@ -276,7 +276,7 @@ class Gitops(NamedTuple):
 
 
 class FleetPlan(NamedTuple):
-    """One environment, decided: workloads and namespaces in order of their names."""
+    """One environment's plan: workloads and namespaces sorted by name."""
 
     environment: str
     workloads: tuple[WorkloadPlan, ...]

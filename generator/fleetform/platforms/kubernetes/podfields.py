@@ -1,6 +1,7 @@
-"""Fields that a spec's `podTemplate` hands to the pod as they are: one name each, all else derives.
+"""Fields that a spec's `podTemplate` passes on to the pod unchanged: one name each, everything else is derived.
 
-The name is the same in the spec, in the pod and among the values of the chart, whose comment says the type.
+The name is the same in the spec, in the pod and in the chart's values, whose comment gives the
+type.
 """
 
 PLAIN = (

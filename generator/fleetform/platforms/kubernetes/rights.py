@@ -1,6 +1,6 @@
-"""Rights at the Kubernetes API: no wildcard ever, and which ones give away more than they say.
+"""Permissions at the Kubernetes API: never a wildcard, and which ones allow more than they seem to.
 
-Specs are held to this, and so is what an object patch makes of a role.
+Specs must follow these rules, and so must roles changed by object patches.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _LISTS = ("apiGroups", "resources", "verbs")
 
 
 class Fault(NamedTuple):
-    """What no rule may say: code, place in the rule, message and hint."""
+    """Something that no rule may contain: code, place in the rule, message and hint."""
 
     code: str
     path: Path
@@ -81,7 +81,7 @@ def _fault(path: Path, value: str) -> Fault | None:
 
 
 def dangers(rule: Rule) -> Iterator[tuple[Path, str]]:
-    """Yield the dangerous grants of a rule: by resource, by verb, and by both together."""
+    """Yield the dangerous permissions of a rule: by resource, by verb, and by both together."""
     writes = bool(WRITES & set(rule.get("verbs", ())))
     for place, value in enumerate(rule.get("resources", ())):
         name = value.lower()

@@ -1,8 +1,8 @@
-"""Fields that have no effect beside what else is said: nobody should believe that they do something.
+"""Fields that are set but have no effect, so that users do not rely on them.
 
-Each module looks at one kind and yields a `Field` for every field that depends on another one and is
-set. What several specs share (a template, an environment's defaults, a patch) is idle only when it has
-no effect in any of them.
+Each module handles one kind and yields a `Field` for every field that depends on another one and is
+set. What several specs share (a template, an environment's defaults, a patch) is idle only if it
+has no effect in any of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PARTS = (
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield what has no effect, where it is set, with the reason."""
+    """Yield fields without effect, at the place where they are set, with the reason."""
     yield from documents.rules(fleet)
     yield from environments.rules(fleet, uses)
     found = [field for part in PARTS for field in part(fleet, uses)]
@@ -50,7 +50,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield what nothing asks for yet: notes for a fleet without errors, since these may be the reason."""
+    """Yield unused documents and settings: notes, and only for a fleet without errors, which may be the reason."""
     if fleet.catalog.complete and not fleet.catalog.broken:
         yield from documents.unused(fleet, uses)
         yield from environments.facts(fleet, uses)

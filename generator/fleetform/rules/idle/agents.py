@@ -1,4 +1,4 @@
-"""Fields of agents that are for the generic runtime, for another kind of tool, or for another store."""
+"""Fields of agents that apply to the generic runtime, to another kind of tool, or to another store."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ OWN_USES = ("allow", "capabilities", "description", "transport", "requiresApprov
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
-    """Yield what an agent says and its image, tools or store do not take."""
+    """Yield fields that an agent's image, tools or store do not use."""
     asked = {other.key for found in uses.values() for _, other in found.agents}
     for agent in fleet.of(kinds.AGENT):
         own = agent.spec.container is not None

@@ -1,4 +1,4 @@
-"""Settings of Helm, Flux and Argo CD that the targets of an environment do not ask for."""
+"""Settings of Helm, Flux and Argo CD that no target of the environment uses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SOURCE: Path = (*GITOPS, "source")
 
 
 def delivery(fleet: Fleet) -> Iterator[Row]:
-    """Yield every setting of delivery, and whether a target takes it."""
-    # What a run renders may be less than what the environment is for.
+    """Yield every delivery setting, and whether a target uses it."""
+    # A run may render fewer targets than the environment has.
     targets = {*fleet.targets, *fleet.environment.targets}
     flux, argocd = "flux" in targets, "argocd" in targets
     yield from _helm(fleet, flux=flux, helm="helm" in targets)
@@ -26,7 +26,7 @@ def delivery(fleet: Fleet) -> Iterator[Row]:
         yield Row((*GITOPS, name), flux or argocd, tool, TO_TARGETS)
     for name in ("interval", "retryInterval", "timeout"):
         yield Row((*GITOPS, name), flux, "`flux` is not among the targets", TO_TARGETS)
-    # Argo CD has a rule of its own about `way`.
+    # Argo CD has its own rule about `way`.
     yield Row((*GITOPS, "way"), flux or argocd, "`flux` is not among the targets", TO_TARGETS)
     for name in ("project", "server", "cluster"):
         why = "`argocd` is not among the targets"

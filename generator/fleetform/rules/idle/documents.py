@@ -1,4 +1,4 @@
-"""Whole documents from which nothing is rendered: kinds that are only checked yet, and what nobody refers to."""
+"""Documents from which nothing is rendered: kinds that are only checked, and unused documents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOT_RUN = ("Workflow", "WorkflowRun")
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield documents of which the runtime serves nothing yet."""
+    """Yield documents that the runtime does not support yet."""
     for kind in NOT_RUN:
         for resolved in fleet.of(kind):
             yield resolved.problem(
@@ -44,7 +44,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield documents that only serve others, and that nobody refers to."""
+    """Yield documents that exist only for others to refer to, and that none refers to."""
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
     named, bases = _models(fleet), extended(fleet.catalog)
@@ -56,7 +56,7 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 used = id(resolved) in named
             else:
                 unserved = kind == "Tool" and not has_tool(resolved.spec.type)
-                used = id(resolved) in found or unserved  # of which all is said already
+                used = id(resolved) in found or unserved  # which has been reported already
                 used = used or (kind != "Tool" and is_deployed(resolved))
             if not used:
                 yield resolved.problem(
@@ -70,7 +70,7 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def _models(fleet: Fleet) -> set[int]:
-    """Return the ModelConfigs that agents on the generic runtime name."""
+    """Return the ModelConfigs that agents on the generic runtime refer to."""
     found: set[int] = set()
     for agent in fleet.of(kinds.AGENT):
         spec = agent.spec

@@ -1,7 +1,8 @@
-"""What an environment says and nothing asks for: keys that match nothing, and settings of what is not there.
+"""Settings of an environment that nothing uses: keys that match nothing, and settings of absent features.
 
-What an environment inherits may serve another one that extends the same base: only what its own document
-says is judged, and of what it inherits the keys that are all but certainly misspelt.
+Inherited settings may be meant for another environment that extends the same base: only an
+environment's own document is checked fully, and of inherited maps only the keys that are almost
+certainly misspelt.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Keys(NamedTuple):
-    """A map of an environment, the keys that something asks for, and in words what does."""
+    """A map of an environment, the keys that are in use, and a phrase for what uses them."""
 
     path: Path
     known: Iterable[str]
@@ -31,7 +32,7 @@ class Keys(NamedTuple):
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield keys that match nothing, and settings that nothing asks for."""
+    """Yield keys that match nothing, and settings that nothing uses."""
     del uses
     yield from _said(fleet, (*_secrets(fleet), *delivery(fleet)))
     if fleet.catalog.complete and not fleet.catalog.broken:
@@ -41,7 +42,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def facts(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield facts about the cluster that no spec asks for."""
+    """Yield facts about the cluster that no spec needs."""
     yield from _said(fleet, _facts(fleet, uses))
 
 
@@ -61,7 +62,7 @@ def _said(fleet: Fleet, rows: Iterable[Row]) -> Iterator[Problem]:
 
 def _maps(fleet: Fleet) -> Iterator[Keys]:
     environment = fleet.environment
-    # The runtime is pinned for the agents to come as well.
+    # The runtime may be pinned for future agents too.
     images = {*names.images(fleet), environment.images.runtime}
     yield Keys(("spec", "images", "pins"), images, "no pod runs the image", "images")
     yield Keys(
@@ -95,7 +96,7 @@ def _unmatched(fleet: Fleet, keys: Keys) -> Iterator[Problem]:
 
 
 def _near(fleet: Fleet, key: str, known: set[str]) -> str:
-    """Return the name that a key all but is: without the registry, the tag or a letter."""
+    """Return the name that a key almost is: without the registry, the tag or a letter."""
     registry = fleet.environment.images.registry
     bare = key.removeprefix(f"{registry}/") if registry else key
     for name in (bare, bare.partition("@")[0], bare.rpartition(":")[0], key.rpartition(":")[0]):
@@ -157,7 +158,7 @@ def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
 
 
 def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
-    """Yield facts about the cluster that no spec of the fleet asks for: notes, they may be needed tomorrow."""
+    """Yield facts about the cluster that no spec of the fleet needs: notes, since they may be needed later."""
     environment = fleet.environment
     has = environment.capabilities
     workloads = [item for kind in WORKLOADS for item in fleet.of(kind)]
@@ -205,7 +206,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         "otlpEndpoint",
     )
     keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
-    generic = environment.platform == "generic"  # which says what is so anyway
+    generic = environment.platform == "generic"  # which is true of its endpoint anyway
     yield row(keys or generic, "no workload has an `identity`", "platform")
     for name in ("name", "key"):
         used = _uses_rule(fleet, uses)

@@ -11,7 +11,7 @@ from fleetform.tree import Map, Path, at
 
 
 class Field(NamedTuple):
-    """A field that is set; `why` says why it has no effect, and is empty when it has one."""
+    """A field that is set; `why` says why it has no effect, and is empty if it has one."""
 
     owner: Resolved[Any]
     path: Path
@@ -39,13 +39,13 @@ def given(
 
 
 def others(owner: Resolved[Any], base: Path, *known: str) -> tuple[str, ...]:
-    """Return the fields that are set below `base`, without those named."""
+    """Return the fields that are set below `base`, except the given ones."""
     node = at(owner.tree, base)
     return tuple(name for name in node if name not in known) if isinstance(node, Map) else ()
 
 
 def switched(owner: Resolved[Any], base: Path, *, on: bool, what: str) -> Iterator[Field]:
-    """Yield the fields of a section that a switch `enabled` turns off."""
+    """Yield the fields of a section that its switch `enabled` turns off."""
     off = at(owner.tree, (*base, "enabled")) is False
     why = f"{what} is off" if not on else ""
     hint = f"remove it, or set `{base[-1]}.enabled` to true"

@@ -1,4 +1,4 @@
-"""One setting of an environment, and whether something asks for it."""
+"""One setting of an environment, and whether it is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleetform.tree import Path
 
 
 class Row(NamedTuple):
-    """A field of an environment; `why` says why it has no effect when it is not used."""
+    """A field of an environment; `why` says why it has no effect if it is not used."""
 
     path: Path
     used: bool

@@ -1,4 +1,4 @@
-"""Fields of MCP servers that are for a deployed server, for one elsewhere, or for agents that use it."""
+"""Fields of MCP servers that apply to deployed servers, to servers elsewhere, or to agents that use them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ANYWHERE = frozenset({*ACCESS, "tls", "description", "url", "container"})
 
 @cache
 def deployed() -> tuple[str, ...]:
-    """Return the fields that are for a server with pods."""
+    """Return the fields that apply to a server with pods."""
     known = schema("MCPServer")["$defs"]["McpServerSpec"]["properties"]
     return tuple(name for name in known if name not in ANYWHERE)
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
-    """Yield what a server says and its place does not take."""
+    """Yield fields that have no effect for a server of this kind."""
     used = {other.key for found in uses.values() for _, other in found.servers}
     for server in fleet.of(kinds.MCP_SERVER):
         if server.spec.container is not None:

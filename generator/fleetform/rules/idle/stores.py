@@ -1,4 +1,4 @@
-"""Fields of stores that are for another type, or below a switch that is off."""
+"""Fields of stores that apply to another type, or to a section that is switched off."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_YET = "nothing to do: it takes effect once the runtime supports it"
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
-    """Yield what a MemoryStore says that its type or its server do not take."""
+    """Yield fields of a MemoryStore that its type or its server do not use."""
     for store in fleet.of(kinds.MEMORY_STORE):
         yield from sections(store, ("spec",), store.spec)
         yield from _provision(store)
@@ -30,7 +30,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 
 
 def sections(owner: Resolved[Any], base: Path, store: Any) -> Iterator[Field]:
-    """Yield the sections of other types, and what is off in that of its own; `store` is what is in force."""
+    """Yield sections of other types, and fields that are switched off in its own; `store` is the effective one."""
     for name in SECTIONS:
         why = "" if name == store.type else f"the store is of type `{store.type}`"
         yield from given(owner, base, (name,), why, "remove it, or change `type`")
@@ -68,7 +68,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Field]:
 
 
 def _policy_of_unused(store: Resolved[MemoryStoreSpec], uses: AgentUses) -> Iterator[Field]:
-    """Yield the policy of a provisioned store that no agent keeps conversations in."""
+    """Yield the policy of a provisioned store that no agent uses."""
     used = any(found.store is store for found in uses.values())
     why = "" if used else "no agent uses this store"
     yield from given(

@@ -1,4 +1,4 @@
-"""Fields of tools that have no effect on calls of their kind."""
+"""Fields of tools that have no effect for their type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
-    """Yield what a tool says and its type or method does not take."""
+    """Yield fields that a tool's type or method does not use."""
     del uses
     for tool in fleet.of(kinds.TOOL):
         spec = tool.spec

@@ -1,4 +1,4 @@
-"""Environment variables of agents on the generic runtime, which reads its configuration instead."""
+"""Environment variables of agents on the generic runtime, which is configured by agent.json instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 
 
 def _active(agent: Resolved[AgentSpec], uses: Uses) -> set[str]:
-    """Return what is in use of that for which variables are read."""
+    """Return the features in use for which variables are read."""
     models = [uses.model, *(model for _, model in (*uses.models, *uses.fallbacks))]
     bedrock = any(model is not None and model.provider == "bedrock" for model in models)
     tracing = agent.spec.observability.tracing.enabled
@@ -51,7 +51,7 @@ def _of_triggers(agent: Resolved[AgentSpec]) -> Iterator[str]:
 
 
 def _readers(name: str) -> set[str]:
-    """Return when the runtime reads a variable; empty when it never does."""
+    """Return when the runtime reads a variable; empty if it never does."""
     return {when for form, found in VARIABLES.items() if fnmatchcase(name, form) for when in found}
 
 

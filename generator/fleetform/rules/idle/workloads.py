@@ -29,7 +29,7 @@ OWN_TRACING = (
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
-    """Yield what depends on something else in the specs of workloads."""
+    """Yield fields of workloads that depend on other settings."""
     del uses
     for kind in ("Agent", "MCPServer"):
         for resolved in filter(is_deployed, fleet.of(kind)):
@@ -51,7 +51,7 @@ def _scaling(resolved: Resolved[Any]) -> Iterator[Field]:
     on = keda_is_on(scaling)
     moves = on or (scaling.max_replicas or 0) > low
     why = "" if moves else f"the number of replicas is fixed at {max(low, 1)}"
-    # Both bounds set to one number are a decision; no upper bound is an oversight.
+    # Two equal bounds are a decision; a missing upper bound is an oversight.
     severity: Severity = "warning" if scaling.max_replicas is None else "note"
     hint = f"set `scaling.maxReplicas` above {max(low, 1)}, or remove it"
     yield from given(resolved, base, ("metrics", "behavior"), why, hint, severity)
@@ -147,7 +147,7 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
             "set `expose.host`, or remove it",
         )
     elif defaults.issuer is None:
-        # Whoever says `true` believes that there will be a certificate.
+        # A user who writes `true` expects a certificate.
         severity = "error" if expose.tls else "warning"
         why = "the environment names no issuer, so there is no certificate"
         hint = "set the environment's `expose.issuer`, or remove it"

@@ -1,4 +1,4 @@
-"""compose.yaml, and the configuration beside it that services mount."""
+"""compose.yaml, and the configuration next to it that services mount."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _document(build: Build) -> dict[str, Any]:
 
 
 def _escaped(node: Any) -> Any:
-    """Return a document whose text Compose gives back unchanged: it expands `$NAME`, and turns `$$` into `$`."""
+    """Return a document whose text Compose leaves unchanged: it expands `$NAME`, and turns `$$` into `$`."""
     if isinstance(node, str):
         return node.replace("$", "$$")
     if isinstance(node, dict):

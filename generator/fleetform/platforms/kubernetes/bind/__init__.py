@@ -1,4 +1,4 @@
-"""A plan → what Kubernetes runs: addresses, secrets, probes, scalers and policies in its own words."""
+"""A plan → what Kubernetes runs: addresses, secrets, probes, scalers and policies in Kubernetes' terms."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["bind", "closed", "whole"]
 
 
 def bind(fleet: Fleet, plan: Plan) -> tuple[FleetPlan, list[Problem]]:
-    """Return a plan bound to Kubernetes, and what is wrong with it there."""
+    """Return a plan bound to Kubernetes, and the problems found there."""
     problems = [*rules.problems(fleet)]
     workloads, spaces = closed(fleet, plan, plan.workloads, problems)
     return whole(fleet, workloads, spaces), problems
@@ -29,7 +29,7 @@ def bind(fleet: Fleet, plan: Plan) -> tuple[FleetPlan, list[Problem]]:
 def closed(
     fleet: Fleet, plan: Plan, members: Iterable[Workload], problems: list[Problem]
 ) -> tuple[list[WorkloadPlan], list[NamespacePlan]]:
-    """Return some workloads of a plan as Kubernetes runs them, and what their namespaces have once."""
+    """Return some workloads of a plan as Kubernetes runs them, and the shared objects of their namespaces."""
     policies = network.policies(fleet, plan, problems)
     spaces: dict[str, list[Workload]] = {}
     for workload in members:
@@ -46,7 +46,7 @@ def closed(
 
 
 def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePlan]) -> FleetPlan:
-    """Return the plan of an environment, in order of names."""
+    """Return the plan of an environment, sorted by name."""
     return FleetPlan(
         fleet.environment_name,
         tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),

@@ -1,4 +1,4 @@
-"""The configuration of a workload as an immutable ConfigMap, and the Secrets that it names as files."""
+"""The configuration of a workload as an immutable ConfigMap, and the Secrets that it refers to as files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Mounted = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, Mounted]:
-    """Return a workload's configuration, named by its content, and the secrets that it reads as files."""
+    """Return a workload's configuration, named after its content, and the secrets that it reads as files."""
     files = workload.files
     if files is None:
         return None, ()
@@ -38,13 +38,13 @@ def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, 
 def revision(
     name: str, data: dict[str, str], directory: str, document: dict[str, Any] | None = None
 ) -> Config:
-    """Return an immutable revision, named by the hash of its content."""
+    """Return an immutable revision, named after the hash of its content."""
     hashed = fit(name, f"-config-{canonical.digest(data)[:8]}", 253)
     return Config(hashed, data, directory, document or {})
 
 
 def _bound(tree: Any, keys: dict[str, set[str]]) -> dict[str, Any]:
-    """Return settings with the names that the cluster knows; collects the keys of Secrets."""
+    """Return settings with the cluster's names; collects the keys of Secrets."""
 
     def path(secret: SecretRef | SecretPath) -> str:
         keys.setdefault(secret.name, set()).add(secret.key)
@@ -63,7 +63,7 @@ def _bound(tree: Any, keys: dict[str, set[str]]) -> dict[str, Any]:
 
 
 def host(address: Address) -> str:
-    """Return the name of a Service that the whole cluster knows."""
+    """Return a Service's host name that is valid in the whole cluster."""
     return f"{address.name}.{address.namespace}.svc.cluster.local"
 
 

@@ -1,4 +1,4 @@
-"""Who applies the output, and the annotations by which it keeps its hands off what it would break."""
+"""Which tool applies the output, and the annotations that keep it from breaking objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHARTS = ("namespace", "agent")
 
 
 def retained(fleet: Fleet) -> dict[str, str]:
-    """Return the annotations of objects that outlive the change which drops them: old configuration, data."""
+    """Return the annotations of objects that must not be pruned: old configuration, data."""
     tool = fleet.environment.gitops.tool
     keep = {"helm.sh/resource-policy": "keep"}
     if tool == "flux":
@@ -30,12 +30,12 @@ def retained(fleet: Fleet) -> dict[str, str]:
 
 
 def verbatim(fleet: Fleet) -> dict[str, str]:
-    """Return the annotations of objects that carry text of users: Flux fails on any `${NAME}` in it."""
+    """Return the annotations of objects with user text, since Flux fails on any `${NAME}` in it."""
     return {f"{FLUX}/substitute": "disabled"} if fleet.environment.gitops.tool == "flux" else {}
 
 
 def gitops(fleet: Fleet) -> Gitops:
-    """Return how Flux or Argo CD deliver an environment."""
+    """Return how Flux or Argo CD delivers an environment."""
     given = fleet.environment.gitops
     source, argo = given.source, given.argocd
     sources = tuple(_sources(fleet))
@@ -70,7 +70,7 @@ def _chart_source(fleet: Fleet, chart: str) -> str:
 
 
 def _sources(fleet: Fleet) -> Iterator[Source]:
-    """Yield the sources that are not there yet."""
+    """Yield the sources that do not exist yet."""
     given, helm = fleet.environment.gitops, fleet.environment.helm
     source = given.source
     if source.url:

@@ -1,4 +1,4 @@
-"""What a namespace has once: claims, external secrets and their store, quotas, alert rules."""
+"""The shared objects of a namespace: claims, external secrets and their store, quotas, alert rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POD_SECURITY = {
 
 @dataclass(slots=True)
 class Needs:
-    """What the workloads of one namespace need of it: keys by Secret (empty: all of it), and claims."""
+    """What the workloads of one namespace need from it: keys by Secret (empty: all of it), and claims."""
 
     secrets: dict[str, set[str]] = field(default_factory=dict)
     whole: set[str] = field(default_factory=set)
@@ -34,7 +34,7 @@ class Needs:
 
 
 def needs(workloads: Iterable[Workload], plans: Iterable[WorkloadPlan], shared: set[str]) -> Needs:
-    """Collect the Secrets and claims that a namespace's workloads name."""
+    """Collect the Secrets and claims that a namespace's workloads refer to."""
     found = Needs()
     for workload, plan in zip(workloads, plans, strict=True):
         for name, keys in plan.secrets:
@@ -65,7 +65,7 @@ def _environment_secrets(plan: WorkloadPlan) -> Iterable[tuple[str, str]]:
 def namespace_plan(
     fleet: Fleet, space: str, plans: list[WorkloadPlan], need: Needs
 ) -> NamespacePlan:
-    """Return the plan of a namespace as in the specs."""
+    """Return the plan of a namespace as named in the specs."""
     environment = fleet.environment
     name = fleet.target_namespace(space)
     quota = environment.tenants.get(space)
@@ -120,10 +120,10 @@ def _remote_key(fleet: Fleet, space: str, name: str) -> str:
 
 
 def _provider(fleet: Fleet) -> dict[str, Any]:
-    """Return a SecretStore's provider in the operator's own form."""
+    """Return a SecretStore's provider in the operator's own format."""
     secrets = fleet.environment.secrets
     store = secrets.store
-    if store is None:  # pragma: no cover - the caller looked
+    if store is None:  # pragma: no cover - checked by the caller
         return {}
     account = (
         {"serviceAccountRef": {"name": store.service_account}} if store.service_account else {}

@@ -28,7 +28,7 @@ EVERYWHERE = "0.0.0.0/0"
 
 @dataclass(slots=True)
 class Rules:
-    """One direction of a policy on its way: (peers, ports) pairs, said once each."""
+    """One direction of a policy being built: (peers, ports) pairs without duplicates."""
 
     found: dict[tuple[str, Ports], dict[str, Any]] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ class Rules:
         self.found.setdefault((repr(sorted(peer.items(), key=repr)), ports), peer)
 
     def grouped(self) -> tuple[NetworkRule, ...]:
-        """Return one rule per set of ports, in order of ports, its peers in a stable order."""
+        """Return one rule per set of ports, sorted by ports, its peers in a stable order."""
         by_ports: dict[Ports, list[tuple[str, dict[str, Any]]]] = {}
         for (text, numbers), peer in self.found.items():
             by_ports.setdefault(numbers, []).append((text, peer))
@@ -57,7 +57,7 @@ class Policy:
 
 
 def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Policy]:
-    """Return the policies of all workloads: each egress within the fleet is an ingress of the other side."""
+    """Return the policies of all workloads: each egress within the fleet is an ingress on the other side."""
     found: dict[Key, Policy] = defaultdict(Policy)
     for workload in plan.workloads:
         own = found[workload.key]
@@ -94,7 +94,7 @@ def _namespace(name: str) -> dict[str, Any]:
 
 
 def dns(fleet: Fleet, egress: Rules) -> None:
-    """Allow name resolution: without it nothing else works."""
+    """Allow name resolution, without which nothing else works."""
     network = fleet.environment.network
     ports: Ports = (("TCP", 53), ("UDP", 53))
     egress.allow(
@@ -111,7 +111,7 @@ def dns(fleet: Fleet, egress: Rules) -> None:
 def outside(fleet: Fleet) -> dict[str, Any]:
     """Return the peer that is the internet without private, link-local and metadata ranges."""
     private = fleet.environment.network.private_ranges
-    # Said once: Alibaba's address lies in the range of carriers, which is private by default.
+    # Only once: Alibaba's address lies in the carrier-grade NAT range, which is private by default.
     covered = METADATA[:1] if "100.64.0.0/10" in private else ()
     return {
         "ipBlock": {
@@ -122,7 +122,7 @@ def outside(fleet: Fleet) -> dict[str, Any]:
 
 
 def _range_of(cidr: str) -> dict[str, Any]:
-    """Return the peer that is a range; a wide one does not mean the metadata addresses in it."""
+    """Return the peer for a range; metadata addresses in a wide one are excluded."""
     block: dict[str, Any] = {"cidr": cidr}
     if cidr == EVERYWHERE:
         block["except"] = [*METADATA]
@@ -136,7 +136,7 @@ def _range_of(cidr: str) -> dict[str, Any]:
 
 
 def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem]) -> None:
-    """Allow a destination outside the fleet; a warning where the pod port is a guess."""
+    """Allow a destination outside the fleet; warn if the pod port is a guess."""
     party = traffic.party
     if not isinstance(party, Address):
         egress.allow(_peer(fleet, traffic), traffic.ports)
@@ -175,7 +175,7 @@ def _peer(fleet: Fleet, traffic: Traffic) -> dict[str, Any]:
 
 
 def _cluster(fleet: Fleet, workload: Workload, own: Policy) -> None:
-    """Allow names, identity and the Kubernetes API; let in who scrapes and who brings requests."""
+    """Allow name resolution, identity and the Kubernetes API, and ingress from Prometheus and the gateway."""
     environment = fleet.environment
     dns(fleet, own.egress)
     platform(fleet, workload.spec.identity, own.egress)
@@ -192,7 +192,7 @@ def _cluster(fleet: Fleet, workload: Workload, own: Policy) -> None:
 
 
 def _gateways(fleet: Fleet) -> Iterable[dict[str, Any]]:
-    """Yield from where requests from outside come."""
+    """Yield where requests from outside come from."""
     environment = fleet.environment
     gateway = environment.expose.gateway
     space = environment.network.gateway_namespace or (gateway.namespace if gateway else "")
@@ -209,13 +209,13 @@ def platform(fleet: Fleet, identity: Any, egress: Rules) -> None:
     name = fleet.environment.platform
     if name == "eks" and identity.aws_role_arn:
         egress.allow({"ipBlock": {"cidr": EKS_POD_IDENTITY}}, (("TCP", 80),))
-        egress.allow(outside(fleet), (("TCP", 443),))  # IRSA signs in at STS
+        egress.allow(outside(fleet), (("TCP", 443),))  # IRSA authenticates at STS
     if name == "gke" and identity.gcp_service_account:
         egress.allow({"ipBlock": {"cidr": GKE_METADATA}}, (("TCP", 80),))
         egress.allow({"ipBlock": {"cidr": GKE_METADATA_SERVER}}, (("TCP", 988),))
 
 
 def api_server(fleet: Fleet, egress: Rules) -> None:
-    """Allow the Kubernetes API, on the Service's port and on the nodes' own."""
+    """Allow the Kubernetes API, on the Service's port and on the nodes' own port."""
     for cidr in fleet.environment.network.api_server:
         egress.allow(_range_of(cidr), (("TCP", 443), ("TCP", 6443)))

@@ -1,7 +1,7 @@
-"""An abstract environment → the plan of what it decides alone: the base that others differ from.
+"""An abstract environment → the plan of what it decides alone: the base that overlays build on.
 
-It is never shipped, so nothing here is a Problem: what asks for something that only the environments
-built on it have is left out, and so is a workload that cannot be planned without them.
+It is never deployed, so nothing here is a Problem: what needs something that only the child
+environments have is left out, and so is a workload that cannot be planned without them.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from fleetform.tree import Map, Path
 
 @dataclass(frozen=True, slots=True)
 class Watched(Resolved[Any]):
-    """A workload that remembers the errors that are said of it."""
+    """A workload that records the errors reported about it."""
 
     said: list[Problem] = field(default_factory=list)
 
     def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
-        """Return a Problem that stands where a value of this document was set."""
+        """Return a Problem at the position where a value of this document was set."""
         found = Resolved.problem(self, path, code, message, **more)
         self.said.extend(errors([found]))
         return found
 
 
 def outline(fleet: Fleet) -> FleetPlan:
-    """Return what can be planned of a fleet, which is changed on the way."""
+    """Return what can be planned of a fleet, which is modified in the process."""
     for kind in WORKLOADS:
         for resolved in [*fleet.of(kind)]:
-            fleet.specs[kind][resolved.key] = _watched(_modest(fleet, resolved))
+            fleet.specs[kind][resolved.key] = _watched(_without_unsupported(fleet, resolved))
     planned, problems = plan(fleet)
     problems += rules.problems(fleet)
     members = [item for item in planned.workloads if not _failed(item.resolved)]
     alive = {item.key for item in members}
-    # Nobody calls, or is called by, what is left out.
+    # Nothing may call, or be called by, a workload that is left out.
     kept = planned._replace(
         workloads=tuple(members),
         links=tuple(
@@ -56,7 +56,7 @@ def outline(fleet: Fleet) -> FleetPlan:
     names = {(item.namespace, item.name) for item in members if item.key not in failed}
     workloads = [item for item in bound if (item.namespace, item.name) in names]
     if len({space.name for space in spaces}) < len(spaces):
-        return whole(fleet, [], [])  # two namespaces of one name are nobody's base
+        return whole(fleet, [], [])  # two namespaces with the same name cannot share a base
     sealed = bool(errors(environments.secret_store(fleet)))
     return whole(fleet, workloads, [*_spaces(spaces, sealed=sealed)])
 
@@ -78,8 +78,8 @@ def _watched(resolved: Resolved[Any]) -> Watched:
     )
 
 
-def _modest(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]:
-    """Return a workload without what it asks of an environment that does not have it."""
+def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]:
+    """Return a workload without the settings that need a capability the environment lacks."""
     if resolved.kind == "MemoryStore":
         return resolved
     tree = resolved.tree
@@ -105,6 +105,6 @@ def _without(tree: Map, path: Path) -> Map:
 
 
 def _spaces(plans: list[NamespacePlan], *, sealed: bool) -> Iterator[NamespacePlan]:
-    """Yield namespaces, without ExternalSecrets when the environment does not say where they read."""
+    """Yield namespaces, without ExternalSecrets if the environment has no secret store."""
     for item in plans:
         yield item._replace(secrets=(), store_provider={}) if sealed else item

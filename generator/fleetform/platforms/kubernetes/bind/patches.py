@@ -1,4 +1,4 @@
-"""Object patches as specs and environments write them → as the plan holds them."""
+"""Object patches as written in specs and environments → as the plan holds them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATH = ("spec", VERBATIM)
 
 
 def of_environment(fleet: Fleet) -> Iterator[ObjectPatch]:
-    """Yield the environment's patches, those of the environments that it extends first."""
+    """Yield the environment's patches, starting with those of the environments that it extends."""
     yield from _patches(fleet, fleet.environment_tree, f"Environment {fleet.environment_name}")
 
 
@@ -25,7 +25,7 @@ def of_spec(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[ObjectPatch]:
 
 
 def _patches(fleet: Fleet, tree: Map, owner: str) -> Iterator[ObjectPatch]:
-    # From the tree: null means something here.
+    # Taken from the tree, because null has a meaning here.
     found = at(tree, PATH)
     for number, item in enumerate(found if isinstance(found, Seq) else ()):
         path = (*PATH, number)

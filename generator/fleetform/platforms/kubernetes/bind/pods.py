@@ -1,4 +1,4 @@
-"""What stands inside a pod, in Kubernetes' keys: variables, volumes, extra containers, spread."""
+"""The parts of a pod in Kubernetes' keys: variables, volumes, extra containers, topology spread."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ SINGLE = ("ReadWriteOnce", "ReadWriteOncePod")
 
 
 def escape(text: str) -> str:
-    """Return text that the kubelet gives back unchanged, which expands `$(NAME)` and turns `$$` into `$`."""
+    """Return text that the kubelet leaves unchanged: it expands `$(NAME)` and turns `$$` into `$`."""
     return re.sub(r"\$(?=[$(])", "$$", text)
 
 
 def words(given: Iterable[str | FromVariable]) -> tuple[str, ...]:
-    """Return a command or arguments; only a variable of ours is left for the kubelet to expand."""
+    """Return a command or arguments; the kubelet may only expand variables of ours."""
     return tuple(
         f"$({word.name})" if isinstance(word, FromVariable) else escape(word) for word in given
     )
@@ -63,7 +63,7 @@ def variable(given: Variable) -> dict[str, Any]:
 
 
 def volumes(workload: Workload) -> tuple[dict[str, Any], ...]:
-    """Return the volumes that a spec asks for; claims of a StatefulSet are its own templates."""
+    """Return the volumes that a spec asks for; claims of a StatefulSet become its claim templates."""
     own = [
         item
         for item in workload.volumes
@@ -87,7 +87,7 @@ def _volume(given: Volume) -> dict[str, Any]:
 
 
 def mount(given: Mount) -> dict[str, Any]:
-    """Return where a container sees a volume."""
+    """Return where a container mounts a volume."""
     body: dict[str, Any] = {"name": given.volume, "mountPath": given.path}
     if given.sub_path:
         body["subPath"] = given.sub_path
@@ -124,7 +124,7 @@ def shared_claims(workloads: Iterable[Workload]) -> set[str]:
 
 
 def is_single_writer(workload: Workload, shared: set[str]) -> bool:
-    """Whether an old and a new pod could not hold a volume at one time."""
+    """Whether an old and a new pod cannot mount a volume at the same time."""
     written = {mount.volume for mount in workload.mounts if not mount.read_only}
     return any(
         claim.name in written and claim.access_mode in SINGLE for claim in claims(workload, shared)
@@ -156,7 +156,7 @@ def extra_container(given: Extra, *, read_only_root: bool) -> dict[str, Any]:
 
 
 def fields(template: PodTemplate) -> dict[str, Any]:
-    """Return the plain fields of a pod that a spec sets, in the pod's order."""
+    """Return the plain pod fields that a spec sets, in the pod's order."""
     if not view.given(template):
         return {}
     found = view.dump(template)
@@ -166,7 +166,7 @@ def fields(template: PodTemplate) -> dict[str, Any]:
 def spread(
     template: PodTemplate, selector: dict[str, str], most: int
 ) -> tuple[dict[str, Any], ...]:
-    """Return how the pods spread: as the spec says, else over nodes and zones when there can be two."""
+    """Return how pods spread: as the spec says, else over nodes and zones if there can be two."""
     given = template.topology_spread_constraints
     if given is None:
         if most < 2:

@@ -1,4 +1,4 @@
-"""Who owns the number of replicas: nobody, a HorizontalPodAutoscaler, or KEDA; never two."""
+"""What controls the number of replicas: nothing, a HorizontalPodAutoscaler, or KEDA; never two."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CPU: dict[str, Any] = {
 
 
 class Scaler(NamedTuple):
-    """The decision: at most one of `autoscaler` and `keda`, and `replicas` only without both."""
+    """The decision: at most one of `autoscaler` and `keda`, and `replicas` only if there is neither."""
 
     replicas: int | None = None
     autoscaler: Autoscaler | None = None
@@ -43,7 +43,7 @@ class Scaler(NamedTuple):
 
 
 def scaler(workload: Workload) -> Scaler:
-    """Return who scales a workload, and between which bounds."""
+    """Return what scales a workload, and between which bounds."""
     least, most, _, events = workload.scale
     if events:
         return Scaler(keda=_keda(workload))

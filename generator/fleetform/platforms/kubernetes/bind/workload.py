@@ -1,4 +1,4 @@
-"""A workload as Kubernetes runs it: what all kinds of workloads decide in the same way."""
+"""A workload as Kubernetes runs it: decisions that are the same for all kinds of workloads."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def _rbac(workload: Workload) -> Rbac | None:
     if rbac is None or not rbac.rules:
         return None
     cluster = rbac.scope == "cluster"
-    # One name for the whole cluster; no namespace or workload has a colon in its name.
+    # A name that is unique in the cluster; namespace and workload names have no colons.
     name = f"{workload.namespace}:{workload.name}" if cluster else workload.name
     return Rbac(cluster, name, tuple(view.dump(rule) for rule in rbac.rules))
 
@@ -156,7 +156,7 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
     kind = given.type or defaults.type
     gateway = view.dump(defaults.gateway) if defaults.gateway else {}
     issuer = view.dump(defaults.issuer) if defaults.issuer else {}
-    # The shared host has one certificate for all, and it is the ingress controller's.
+    # The shared host has one certificate, which is the ingress controller's.
     certificate = (
         kind == "Ingress"
         and given.host

@@ -1,1 +1,1 @@
-"""What a cluster holds, beside what is rendered: only `plan` and `gc` look there."""
+"""Access to a cluster, used only by `plan` and `gc`."""

@@ -1,4 +1,4 @@
-"""The API server, asked in the few ways that are needed; the one module that knows its client."""
+"""The few requests that are made to the API server; the only module that uses the Kubernetes client."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ UNKNOWN_KIND = 0
 
 
 class Refusal(NamedTuple):
-    """Why the API server would not take an object: its code and its message."""
+    """Why the API server refuses an object: its status code and message."""
 
     code: int
     message: str
 
 
 class Api:
-    """A cluster by way of its dynamic client."""
+    """A cluster, through the dynamic client."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
 
     def get(self, manifest: Object) -> Object | None:
-        """Return what the cluster has of an object, None when it has none or does not know the kind."""
+        """Return an object from the cluster, None if it does not exist or its kind is unknown."""
         from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
             NotFoundError,
             ResourceNotFoundError,
@@ -51,9 +51,9 @@ class Api:
         return found
 
     def dry_run(self, manifest: Object, field_manager: str) -> Object | Refusal:
-        """Return what a server-side apply would make of an object, or why it would not be taken.
+        """Return the result of a server-side apply of an object, or why it would be refused.
 
-        What this manager once set and the object no longer has is gone from the answer.
+        Fields that this manager once set and the object no longer has are gone from the result.
         """
         from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
             DynamicApiError,
@@ -81,7 +81,7 @@ class Api:
         return found
 
     def all(self, api_version: str, kind: str, namespace: str, labels: str = "") -> list[Object]:
-        """Return the objects of a kind in a namespace, or in the cluster for an empty one."""
+        """Return the objects of a kind in a namespace, or in the whole cluster for an empty one."""
         from kubernetes.dynamic.exceptions import (  # noqa: PLC0415
             NotFoundError,
             ResourceNotFoundError,
@@ -94,11 +94,11 @@ class Api:
             ).to_dict()
         except (NotFoundError, ResourceNotFoundError):
             return []
-        # A list leaves out what all of its items share.
+        # A list omits the apiVersion and kind that all of its items share.
         return [{"apiVersion": api_version, "kind": kind, **item} for item in found["items"]]
 
     def delete(self, manifest: Object) -> None:
-        """Delete an object as it was seen: one that was made anew since then stays."""
+        """Delete an object as it was seen: one that was recreated since then stays."""
         metadata = manifest["metadata"]
         self._resource(manifest).delete(
             name=metadata["name"],
@@ -123,7 +123,7 @@ def _refusal(error: Any) -> Refusal:
 
 @contextmanager
 def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
-    """Connect as kubectl would. Raises SpecError when there is no cluster to talk to."""
+    """Connect as kubectl would. Raises SpecError if there is no cluster to talk to."""
     try:
         from kubernetes import client, config  # noqa: PLC0415
         from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
@@ -135,7 +135,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
     from urllib3.util import Retry  # noqa: PLC0415
     from yaml import YAMLError  # noqa: PLC0415
 
-    # Typed by its own hand in parts only.
+    # Only partly typed.
     loading: Any = config
     dynamic: Any = DynamicClient
     settings = client.Configuration()
@@ -148,13 +148,13 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
             loading.load_incluster_config(client_configuration=settings)
     except OSError as error:
         raise _no_cluster(f"the kubeconfig cannot be read: {error}", NAME_ONE) from None
-    # Its reader takes for granted that the file is one.
+    # The client assumes that the file contains a mapping.
     except (YAMLError, AttributeError, LookupError, TypeError, ValueError):
         file = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         raise _no_cluster(f"{file} is not a kubeconfig", NAME_ONE) from None
     except config.ConfigException as error:
         raise _no_cluster(str(error), NAME_ONE) from None
-    # A server that is busy, or still starting, says so and for how long.
+    # A busy or starting server says so, and for how long.
     settings.retries = Retry(
         total=6,
         connect=0,
@@ -164,7 +164,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
         allowed_methods=None,
         raise_on_status=False,
     )
-    # What a cluster serves is asked for anew in each run, and kept nowhere else.
+    # The cluster's API resources are discovered again in each run, and cached nowhere.
     with client.ApiClient(settings) as connection, TemporaryDirectory() as folder:
         try:
             yield Api(_discovered(dynamic, connection, f"{folder}/served", settings.host))
@@ -181,7 +181,7 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
 
 
 def _discovered(dynamic: Any, connection: Any, file: str, host: str) -> Any:
-    """Return the client that knows what a cluster serves."""
+    """Return a client that knows the cluster's API resources."""
     try:
         return dynamic(connection, cache_file=file)
     except (AttributeError, LookupError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Config revisions that nothing mounts any more: the only objects of ours that pile up."""
+"""Config revisions that nothing mounts any more: the only objects of ours that accumulate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleetform.platforms.kubernetes.objects.manifest import PART_OF
 REVISION = re.compile(r"-config-[0-9a-f]{8}$")
 OURS = f"app.kubernetes.io/part-of={PART_OF}"
 INSTANCE = "app.kubernetes.io/instance"
-# Whoever holds a pod template or a pod; a ReplicaSet is what `kubectl rollout undo` goes back to.
+# Kinds with a pod template, and pods; `kubectl rollout undo` goes back to a ReplicaSet.
 HOLDERS = (
     ("v1", "Pod", ("spec",)),
     ("apps/v1", "ReplicaSet", ("spec", "template", "spec")),
@@ -26,7 +26,7 @@ HOLDERS = (
 
 
 class Revision(NamedTuple):
-    """A config revision, and why it stays: empty when it may go."""
+    """A config revision, and why it is kept: empty if it is unused."""
 
     manifest: Object
     kept: str
@@ -39,9 +39,9 @@ class Revision(NamedTuple):
 
 
 def revisions(api: Api, namespace: str, keep: int) -> Iterator[Revision]:
-    """Yield the revisions of a namespace, by workload, the newest first.
+    """Yield the revisions of a namespace, by workload, newest first.
 
-    A workload that the cluster no longer has keeps none: there is nothing to roll back.
+    Of a workload that no longer exists none are kept: there is nothing to roll back.
     """
     held = [
         (kind, item, path)

@@ -1,4 +1,4 @@
-"""What an apply would change in a cluster, field by field: the API server's own answer."""
+"""What an apply would change in a cluster, field by field, according to the API server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleetform.platforms.kubernetes.objects.manifest import MANAGED_BY, PART_OF
 from fleetform.platforms.kubernetes.objects.patches import Change, differences
 
 Action = Literal["create", "change", "recreate", "refused", "prune"]
-# What the API server writes by itself.
+# Set by the API server itself.
 SERVERS_OWN = (
     *("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"),
     "deletionGracePeriodSeconds",
@@ -44,10 +44,10 @@ class Row(NamedTuple):
 def rows(
     api: Api, units: Iterable[Unit], spaces: Iterable[str], field_manager: str | None = None
 ) -> Iterator[Row]:
-    """Yield what an apply of an environment's objects would do; nothing for those that stay.
+    """Yield what an apply of an environment's objects would do; nothing for unchanged objects.
 
-    `spaces` are the namespaces that are looked through for what is no longer rendered. Without a
-    `field_manager` each object is applied as whoever applied it last.
+    `spaces` are the namespaces that are searched for objects no longer rendered. Without a
+    `field_manager` each object is applied as the manager that applied it last.
     """
     objects = [item for unit in units for item in unit.objects]
     missing: set[str] = set()
@@ -62,7 +62,7 @@ def _row(api: Api, manifest: Object, missing: set[str], field_manager: str | Non
     metadata = manifest["metadata"]
     space = metadata.get("namespace", "")
     place = manifest["kind"], space, metadata["name"]
-    if space in missing:  # nothing can be tried in a namespace that is still to be made
+    if space in missing:  # nothing can be tried in a namespace that does not exist yet
         return Row("create", *place)
     live = api.get(manifest)
     if live is None and manifest["kind"] == "Namespace":
@@ -82,7 +82,7 @@ def _row(api: Api, manifest: Object, missing: set[str], field_manager: str | Non
 
 
 def applier(live: Object | None) -> str:
-    """Return who applied an object last, and so whose fields go when they are no longer rendered."""
+    """Return the manager that applied an object last, whose fields are removed when they are no longer rendered."""
     entries = live["metadata"].get("managedFields") or () if live else ()
     applied = [
         (entry.get("time") or "", entry.get("manager") or FIELD_MANAGER)
@@ -93,14 +93,14 @@ def applier(live: Object | None) -> str:
 
 
 def wanted(live: Object, manifest: Object) -> Iterator[Change]:
-    """Yield what an object says otherwise than the cluster; what it does not say is not compared."""
+    """Yield the fields in which an object differs from the cluster; fields that it does not set are ignored."""
     for change in differences(tidy(live), tidy(manifest)):
         if change.new is not None:
             yield change
 
 
 def tidy(item: Object) -> Object:
-    """Return an object without what the API server and controllers write by themselves."""
+    """Return an object without what the API server and controllers set themselves."""
     found: dict[str, Any] = {key: value for key, value in item.items() if key != "status"}
     metadata = item["metadata"]
     found["metadata"] = {key: metadata[key] for key in metadata if key not in SERVERS_OWN}
@@ -108,14 +108,14 @@ def tidy(item: Object) -> Object:
 
 
 def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
-    """Yield what is in the cluster by our hand and no longer rendered."""
+    """Yield objects in the cluster that we wrote and no longer render."""
     rendered = {_identity(item) for item in objects}
     places = [(space, kind) for space in sorted(spaces) for kind in PRUNED]
     places += [("", kind) for kind in PRUNED_IN_CLUSTER]
     for space, (version, kind) in places:
         for item in api.all(version, kind, space, OURS):
             metadata = item["metadata"]
-            # A cluster-wide name says whose it is: other environments' are not ours to judge.
+            # A cluster-wide name starts with a namespace: other environments' are not ours to judge.
             foreign = not space and metadata["name"].partition(":")[0] not in spaces
             if (
                 foreign
@@ -123,7 +123,7 @@ def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
                 or KEPT in (metadata.get("annotations") or {})
             ):
                 continue
-            # KEDA copies our labels to the autoscaler that it makes and looks after.
+            # KEDA copies our labels to the autoscaler that it creates and manages.
             if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
                 continue
             yield Row("prune", kind, space, metadata["name"])

@@ -17,9 +17,10 @@ __all__ = ["Manifest", "Unit", "Units", "build", "modules"]
 
 
 class Unit(NamedTuple):
-    """What belongs together: a workload, what a namespace has once, or the namespaces themselves.
+    """Objects that belong together: a workload's, the shared ones of a namespace, or the Namespaces.
 
-    Without a workload it is the namespace's own; without a namespace it holds the Namespaces.
+    Without a workload it contains the namespace's shared objects; without a namespace, the
+    Namespaces.
     """
 
     namespace: str
@@ -61,16 +62,16 @@ def workload_objects(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def namespace_objects(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return what a namespace has once, in apply order, without the Namespace itself."""
+    """Return the shared objects of a namespace, in apply order, without the Namespace itself."""
     return tuple(manifest for module in modules("namespace") for manifest in module.build(plan))
 
 
 @cache
 def modules(owner: str) -> tuple[ModuleType, ...]:
-    """Return the modules of what a `workload` or a `namespace` has, in apply order.
+    """Return the modules for a `workload` or a `namespace`, in apply order.
 
-    Each has `build(plan)`; `values(plan, default)` says the same in the chart's terms; `LENSES`, by
-    kind, reads values back from objects that patches have changed.
+    Each has `build(plan)`; `values(plan, default)` returns the same as chart values; `LENSES`, by
+    kind, read values back from objects that patches have changed.
     """
     names = (getattr(kind, owner) for kind in KINDS)
     return tuple(import_module(f"{__name__}.{name}") for name in names if name)

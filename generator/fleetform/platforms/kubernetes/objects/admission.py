@@ -1,7 +1,8 @@
-"""ValidatingAdmissionPolicy and its binding: the fleet's rules once more, held by the API server against anybody.
+"""ValidatingAdmissionPolicy and its binding: the fleet's rules again, enforced by the API server for everyone.
 
-Rendering already keeps them. These are for clusters where others may write into the fleet's namespaces;
-nobody gets them who does not ask for them. Pod Security is left to the namespaces' own labels.
+Rendering already enforces them. The policies are for clusters where others may write into the
+fleet's namespaces, and are only printed on request. Pod Security is left to the namespaces' own
+labels.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ _LISTS = ("apiGroups", "resources", "verbs")
 
 
 def _each(holds: str) -> str:
-    """Return what must hold for every container; the two lists have types of their own, and cannot be added."""
+    """Return what must hold for every container; the two lists have different types, and cannot be concatenated."""
     others = f"!has({_POD}.initContainers) || {_POD}.initContainers.all(c, {holds})"
     return f"{_POD}.containers.all(c, {holds}) && ({others})"
 
 
 class Rule(NamedTuple):
-    """One policy: what it looks at, and what must hold, as CEL with a message."""
+    """One policy: the resources it applies to, and what must hold, as CEL with a message."""
 
     name: str
     group: str
@@ -51,7 +52,7 @@ RULES = (
             ),
             (
                 _each(
-                    # The API server's type of resources has no fields that it could check.
+                    # The API server's type of `resources` has no fields that it could check.
                     "has(c.resources) && has(dyn(c.resources).requests) && has(dyn(c.resources).limits)"
                     " && 'cpu' in dyn(c.resources).requests && 'memory' in dyn(c.resources).requests"
                     " && 'memory' in dyn(c.resources).limits"

@@ -1,4 +1,4 @@
-"""Certificate: cert-manager's order for the host of an Ingress."""
+"""Certificate: cert-manager's certificate for the host of an Ingress."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, work
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the Certificate, nothing when TLS ends elsewhere."""
+    """Return the Certificate, nothing if TLS ends elsewhere."""
     expose = plan.expose
     if expose is None or not expose.tls_secret:
         return ()

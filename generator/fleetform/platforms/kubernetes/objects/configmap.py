@@ -1,4 +1,4 @@
-"""ConfigMap: one immutable revision of a workload's configuration, named by its content."""
+"""ConfigMap: one immutable revision of a workload's configuration, named after its content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_o
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the revision; pods of older revisions keep theirs, since nothing prunes it."""
+    """Return the revision; pods of older revisions keep theirs, since it is never pruned."""
     config = plan.config
     if config is None:
         return ()
@@ -29,7 +29,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the chart's `config`, or the files that an image reads in its place."""
+    """Return the chart's `config`, or the files that an image reads instead."""
     del default
     config = plan.config
     settings = dict(config.settings) if config else {}
@@ -42,7 +42,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
 
 
 def _settings(plan: WorkloadPlan, settings: Values) -> Values:
-    """Return agent.json without what the chart fills in by itself."""
+    """Return agent.json without what the chart fills in itself."""
     ports = {port.name: port.container_port for port in plan.ports}
     server = {
         "port": ports.get("http"),

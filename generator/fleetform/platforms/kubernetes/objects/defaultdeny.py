@@ -1,4 +1,4 @@
-"""NetworkPolicy of a namespace: closes the pods that no other policy selects."""
+"""NetworkPolicy of a namespace: isolates the pods that no other policy selects."""
 
 from __future__ import annotations
 

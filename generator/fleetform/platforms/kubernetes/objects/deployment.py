@@ -1,4 +1,4 @@
-"""Deployment: replicas without identity, never fewer than promised during a rollout."""
+"""Deployment: interchangeable replicas, never fewer than specified during a rollout."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fleetform.platforms.kubernetes.objects.poddisruptionbudget import most
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the Deployment, nothing when the workload is a StatefulSet."""
+    """Return the Deployment, nothing if the workload is a StatefulSet."""
     if plan.kind != "Deployment":
         return ()
     spec: dict[str, Any] = {}
-    if plan.replicas is not None:  # else an autoscaler owns the number
+    if plan.replicas is not None:  # else an autoscaler controls the number
         spec["replicas"] = plan.replicas
     spec["revisionHistoryLimit"] = 10
     spec["selector"] = {"matchLabels": plan.selector}
@@ -38,7 +38,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the values of the chart for whatever holds the pods."""
+    """Return the chart's values for the Deployment or StatefulSet."""
     return {
         "kind": plan.kind,
         "workloadAnnotations": dict(plan.annotations),

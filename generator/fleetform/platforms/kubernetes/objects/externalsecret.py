@@ -1,4 +1,4 @@
-"""ExternalSecret and SecretStore: secrets by reference, every default of the operator written out."""
+"""ExternalSecret and SecretStore: secrets by reference, with every default of the operator written out."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fleetform.platforms.kubernetes.objects.manifest import (
 )
 
 API = "external-secrets.io/v1"
-# Argo CD would show these as drift for ever if the operator's webhook had to add them.
+# Otherwise the operator's webhook would add them, and Argo CD would show permanent drift.
 DEFAULTS = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the namespace's store and secrets, nothing when Secrets exist in the cluster."""
+    """Return the namespace's store and secrets, nothing if the Secrets exist in the cluster."""
     found: list[Manifest] = []
     if plan.secrets and plan.store_provider:
         found.append(

@@ -1,4 +1,4 @@
-"""HorizontalPodAutoscaler: who owns the number of replicas when KEDA does not."""
+"""HorizontalPodAutoscaler: controls the number of replicas unless KEDA does."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fleetform.platforms.kubernetes.objects.poddisruptionbudget import most
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the autoscaler, nothing when the number of replicas is fixed or KEDA's."""
+    """Return the autoscaler, nothing if the number of replicas is fixed or KEDA controls it."""
     scaler = plan.autoscaler
     if scaler is None:
         return ()
@@ -56,7 +56,7 @@ def _value(scaler: Autoscaler | None, default: Values) -> Values:
 
 
 def behavior(given: Mapping[str, Any]) -> Values:
-    """Return a behavior as a value, empty when it is the chart's own."""
+    """Return a behavior as a value, empty if it is the chart's default."""
     own: Values = data(given)
     return {} if own == scaling.BEHAVIOR else own
 

@@ -11,7 +11,7 @@ from fleetform.platforms.kubernetes.objects.service import route_port
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the route, nothing when the workload is not exposed by a gateway."""
+    """Return the route, nothing if no gateway exposes the workload."""
     expose = plan.expose
     if expose is None or expose.kind != "HTTPRoute":
         return ()

@@ -11,7 +11,7 @@ from fleetform.platforms.kubernetes.objects.service import route_port
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the Ingress, nothing when the workload is not exposed by one."""
+    """Return the Ingress, nothing if none exposes the workload."""
     expose = plan.expose
     if expose is None or expose.kind != "Ingress":
         return ()

@@ -1,4 +1,4 @@
-"""LimitRange: what a container gets that asks for nothing, and the most that it may ask for."""
+"""LimitRange: defaults for containers without requests or limits, and the maximum."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "tenant"
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the limits, nothing when the environment sets none."""
+    """Return the limits, nothing if the environment sets none."""
     if not plan.limits:
         return ()
     limit = {"type": "Container", **data(plan.limits)}

@@ -1,4 +1,4 @@
-"""The shape that all objects share: kind, metadata, and the labels by which everybody finds them."""
+"""The structure that all objects share: kind, metadata, and the labels that identify them."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def workload_object(
     annotations: Mapping[str, str] | None = None,
     **body: Any,
 ) -> Manifest:
-    """Return an object of a workload, named like it unless said otherwise."""
+    """Return an object of a workload, by default with the workload's name."""
     return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
 
 
 def data(value: Any) -> Any:
-    """Return a plan's mapping as plain dicts and lists, which is what the emitter writes."""
+    """Return a plan's mapping as plain dicts and lists, as the emitter requires."""
     kind = type(value)
     if kind is dict:
         return {key: data(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Namespace: Pod Security `restricted` enforced; applied first, never pruned with what lives in it."""
+"""Namespace: Pod Security `restricted` enforced; applied first, never pruned, since its contents would go too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, 
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the Namespace, nothing when it exists already."""
+    """Return the Namespace, nothing if it exists already."""
     if not plan.create:
         return ()
     labels = {**namespace_labels(plan, plan.name), **plan.namespace_labels}

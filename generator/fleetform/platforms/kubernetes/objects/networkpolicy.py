@@ -1,4 +1,4 @@
-"""NetworkPolicy: nobody in and nothing out but what the spec uses."""
+"""NetworkPolicy: no ingress and no egress except for what the spec uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIRECTIONS = ("Ingress", "Egress")
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the policy; both directions are closed even when a list is empty."""
+    """Return the policy; both directions are restricted even if a list is empty."""
     spec: dict[str, Any] = {
         "podSelector": {"matchLabels": plan.selector},
         "policyTypes": [*DIRECTIONS],

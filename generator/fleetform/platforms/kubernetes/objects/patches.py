@@ -1,4 +1,4 @@
-"""Object patches: the last word on a built object, checked against the schema of its kind."""
+"""Object patches: the last change to a built object, checked against the schema of its kind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
 
 
 class Change(NamedTuple):
-    """One leaf that a patch changed; None stands for a leaf that is not there."""
+    """One leaf that a patch changed; None stands for an absent leaf."""
 
     path: Path
     old: Any
@@ -67,7 +67,7 @@ class Patched(NamedTuple):
 
 
 def apply(plan: FleetPlan, units: tuple[Unit, ...]) -> Patched:
-    """Apply the patches of specs, each to its own objects, and after them the environment's."""
+    """Apply the patches of specs, each to its own objects, then the environment's."""
     own = {(item.namespace, item.name): item.patches for item in plan.workloads}
     everything = [*plan.patches, *(patch for patches in own.values() for patch in patches)]
     if not everything:
@@ -95,7 +95,7 @@ def _patched(
     applied: list[Applied],
     problems: list[Problem],
 ) -> Manifest:
-    """Return an object after the patches that mean it."""
+    """Return an object after all patches that match it."""
     mine: list[Applied] = []
     before = manifest
     for patch in patches:
@@ -118,7 +118,7 @@ def _patched(
 
 
 def matches(patch: ObjectPatch, manifest: Manifest) -> bool:
-    """Tell whether a patch means an object: all that its target says must hold."""
+    """Whether a patch matches an object: everything its target sets must hold."""
     metadata = manifest["metadata"]
     labels = metadata["labels"]
     return (
@@ -130,7 +130,7 @@ def matches(patch: ObjectPatch, manifest: Manifest) -> bool:
 
 
 def _one(manifest: Manifest, patch: ObjectPatch) -> Manifest:
-    """Return an object after one patch. Raises ValueError when an operation cannot be done."""
+    """Return an object after one patch. Raises ValueError if an operation cannot be applied."""
     if patch.merge is not None:
         merged: Manifest = merge(manifest, patch.merge)
         return merged
@@ -158,7 +158,7 @@ def merge(lower: Any, upper: Any) -> Any:
 
 
 def differences(old: Any, new: Any, path: Path = ()) -> Iterator[Change]:
-    """Yield the leaves that differ; of lists of other lengths what was added or cut."""
+    """Yield the leaves that differ; for lists of different lengths, what was added or removed."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), (*path, key))
@@ -175,7 +175,7 @@ def differences(old: Any, new: Any, path: Path = ()) -> Iterator[Change]:
 
 
 def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
-    """Yield what the patches made wrong, each thing where the patch stands that did it last."""
+    """Yield what the patches broke, each at the patch that changed it last."""
     for path in IDENTITY:
         if _at(before, path) != _at(after, path):
             patch = _guilty(applied, path)
@@ -201,7 +201,7 @@ def _judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
 
 
 def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
-    """Yield what the patches made of a pod that no cluster of ours takes."""
+    """Yield what the patches made of a pod that a restricted namespace refuses."""
     was = {*_violations(before)}
     for found in _violations(after):
         if found in was:
@@ -217,7 +217,7 @@ def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterat
 
 
 def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
-    """Yield rights that no spec could ask for: patches give none that its `rbac` does not confirm."""
+    """Yield permissions that no spec could ask for: patches grant none that its `rbac` does not confirm."""
     for path, hint in _FIXED.get(after["kind"], ()):
         if _at(before, path) != _at(after, path):
             yield _problem(
@@ -256,7 +256,7 @@ def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
 
 
 def overlap(one: Path, other: Path) -> bool:
-    """Tell whether two places are the same, or one is in the other."""
+    """Whether two places are the same, or one contains the other."""
     return one[: len(other)] == other or other[: len(one)] == one
 
 
@@ -267,14 +267,14 @@ def _at(node: Any, path: Path) -> Any:
 
 
 def _guilty(applied: list[Applied], path: Path) -> ObjectPatch:
-    """Return the patch that changed a place, or something in or around it, last."""
+    """Return the last patch that changed a place, or something in or around it."""
     near = (item for item in reversed(applied) if any(overlap(c.path, path) for c in item.changes))
     return next(near, applied[-1]).patch
 
 
 @cache
 def validator(kind: str) -> Any:
-    """Return the schema of a kind that is built here."""
+    """Return a validator for a kind that is built here."""
     import jsonschema_rs  # noqa: PLC0415
 
     return jsonschema_rs.Draft4Validator(
@@ -287,7 +287,7 @@ def _named(manifest: Manifest) -> str:
 
 
 def dotted(path: Path) -> str:
-    """Return a path as people write it: `spec.containers[0].image`."""
+    """Return a path in the usual notation: `spec.containers[0].image`."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step

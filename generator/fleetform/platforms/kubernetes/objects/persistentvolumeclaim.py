@@ -1,4 +1,4 @@
-"""PersistentVolumeClaim: one per volume name of a namespace, shared by all who name it, never pruned."""
+"""PersistentVolumeClaim: one per volume name in a namespace, shared by all that name it, never pruned."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def values(plan: NamespacePlan, default: Values) -> Values:
 
 
 def value(claim: Claim) -> Values:
-    """Return a claim as both charts say it."""
+    """Return a claim as both charts take it."""
     body = {"name": claim.name, "size": claim.size, "accessMode": claim.access_mode}
     return {**body, "storageClassName": claim.storage_class} if claim.storage_class else body

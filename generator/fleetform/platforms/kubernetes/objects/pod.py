@@ -122,7 +122,7 @@ def _probe(probe: Probe) -> dict[str, Any]:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the values of the chart that say what is in a pod."""
+    """Return the chart's values for the contents of a pod."""
     config = plan.config
     directory = config.directory if config else FOLDER
     derived = ["serve", "--config", f"{directory}/{SETTINGS}"] if config and config.settings else []
@@ -184,7 +184,7 @@ def _probe_value(probe: Probe | None, default: Values) -> Values:
 
 
 def _containers(plan: Any, new: Any) -> Any:
-    """Return containers; the chart gives rights to those that name none."""
+    """Return containers; the chart adds a security context to those without one."""
     del plan
     if any("securityContext" not in item for item in new or ()):
         raise UncoveredError
@@ -192,7 +192,7 @@ def _containers(plan: Any, new: Any) -> Any:
 
 
 def _spread(plan: Any, new: Any) -> Any:
-    """Return constraints; the chart gives a selector to those that name none."""
+    """Return constraints; the chart adds a selector to those without one."""
     del plan
     if any("labelSelector" not in item for item in new or ()):
         raise UncoveredError
@@ -208,7 +208,7 @@ def _behind_own(plan: WorkloadPlan, new: Any) -> Any:
 
 
 def _own(plan: WorkloadPlan) -> int:
-    """Return how many volumes and mounts are the chart's: scratch space, configuration, secrets."""
+    """Return how many volumes and mounts the chart itself adds: scratch space, configuration, secrets."""
     return 1 + (plan.config is not None) + bool(plan.secrets)
 
 

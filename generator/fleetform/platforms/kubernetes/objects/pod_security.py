@@ -1,7 +1,7 @@
-"""Pods by the Pod Security Standard `restricted`: what a cluster that enforces it would refuse, and by which control.
+"""Pods by the Pod Security Standard `restricted`: what an enforcing cluster would refuse, and by which control.
 
-The controls have the names of Kubernetes' own admission plugin. Builders never break one; what a patch
-makes of a pod may.
+The controls have the names of Kubernetes' own admission plugin. Builders never violate one; a
+patched pod may.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SECCOMP = frozenset({"RuntimeDefault", "Localhost"})
 
 
 class Violation(NamedTuple):
-    """What breaks a control, by its place in the pod's spec."""
+    """A violation of a control, and its place in the pod's spec."""
 
     control: str
     path: Path
@@ -145,7 +145,8 @@ _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
 
 
-# -- what a pod and its containers both say --------------------------------------------------------
+# -- what a pod and its containers both set
+# ---------------------------------------------------------
 
 
 def _user(node: Json, path: Path) -> Iterator[Violation]:
@@ -187,7 +188,8 @@ _OF_CONTAINERS: tuple[_Control, ...] = (
 _OF_BOTH: tuple[_Control, ...] = (_user, _selinux, _apparmor, _windows)
 
 
-# -- what the pod says for containers that say nothing ------------------------------------------------
+# -- what the pod sets for containers that do not
+# ------------------------------------------------------
 
 
 def _non_root(pod: Json) -> Iterator[Violation]:

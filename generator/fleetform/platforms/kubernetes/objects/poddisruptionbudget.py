@@ -10,7 +10,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_o
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the budget, nothing when there can be but one pod."""
+    """Return the budget, nothing if there can be only one pod."""
     if plan.most < 2:
         return ()
     spec = {
@@ -28,7 +28,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
 
 
 def most(plan: WorkloadPlan, new: Any) -> Any:
-    """Return the most replicas; the chart makes a budget where there can be two, the plan said so."""
+    """Return the maximum number of replicas; the chart renders a budget if there can be two, as the plan does."""
     if ((new or 0) > 1) != (plan.most > 1):
         raise UncoveredError
     return new

@@ -16,7 +16,7 @@ NAME = "fleetform-alerts"
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the alerts, nothing when no agent of the namespace is scraped."""
+    """Return the alerts, nothing if no agent of the namespace is scraped."""
     if not plan.alerts:
         return ()
     labels = {**namespace_labels(plan, NAME), **plan.alert_labels}

@@ -10,7 +10,7 @@ NAME = "tenant"
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the quota, nothing when the environment sets none."""
+    """Return the quota, nothing if the environment sets none."""
     if not plan.quota:
         return ()
     return (

@@ -1,4 +1,4 @@
-"""Role and RoleBinding, or their cluster-wide twins, for what a spec may do at the Kubernetes API."""
+"""Role and RoleBinding, or their cluster-wide counterparts, for a spec's permissions at the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ API = "rbac.authorization.k8s.io/v1"
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the role and its binding, nothing when no rights are asked for."""
+    """Return the role and its binding, nothing if there are no rules."""
     rbac = plan.rbac
     if rbac is None:
         return ()

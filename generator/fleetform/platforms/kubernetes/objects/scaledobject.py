@@ -14,7 +14,7 @@ API = "keda.sh/v1alpha1"
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the triggers' sign-ins and the ScaledObject, nothing when KEDA is not asked for."""
+    """Return the TriggerAuthentications and the ScaledObject, nothing if KEDA is off."""
     keda = plan.keda
     if keda is None:
         return ()

@@ -1,4 +1,4 @@
-"""Service: named ports of a workload, and a headless twin where pods are addressed one by one."""
+"""Service: named ports of a workload, and a headless twin if pods are addressed individually."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADLESS = "-headless"
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the Service and its headless twin, nothing when the workload has no ports."""
+    """Return the Service and its headless twin, nothing if the workload has no ports."""
     if not plan.ports:
         return ()
     body = {"selector": plan.selector, "ports": [_port(port) for port in plan.ports]}
@@ -69,13 +69,13 @@ def _port_values(ports: Iterable[Port], default: list[Values]) -> list[Values]:
 
 
 def _short(port: Values) -> Values:
-    """Return a port without what the chart assumes."""
+    """Return a port without the chart's defaults."""
     assumed = {"servicePort": port["containerPort"], "protocol": "TCP", "appProtocol": ""}
     return less(port, assumed)
 
 
 def route_port(plan: WorkloadPlan, expose: Expose) -> int:
-    """Return the Service's port of a route, 0 when it is the one that the chart would take."""
+    """Return the Service's port of a route, 0 if it is the chart's default."""
     first = plan.ports[0] if plan.ports else None
     port = next((port for port in plan.ports if port.name == "http"), first)
     return 0 if port and port.service_port == expose.port else expose.port

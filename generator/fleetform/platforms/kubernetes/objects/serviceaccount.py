@@ -1,4 +1,4 @@
-"""ServiceAccount: an own one for each workload, without a token unless it has rights."""
+"""ServiceAccount: one per workload, without a token unless it has permissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_o
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the account, nothing when the spec names an existing one."""
+    """Return the account, nothing if the spec names an existing one."""
     account = plan.account
     if not account.create:
         return ()

@@ -15,7 +15,7 @@ from fleetform.platforms.kubernetes.objects.manifest import (
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the monitor, nothing when the metrics are not scraped."""
+    """Return the monitor, nothing if the metrics are not scraped."""
     metrics = plan.metrics
     if metrics is None:
         return ()

@@ -1,4 +1,4 @@
-"""StatefulSet: replicas with names and volumes of their own."""
+"""StatefulSet: replicas with their own names and volumes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from fleetform.platforms.kubernetes.objects.service import HEADLESS
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the StatefulSet, nothing when the workload is a Deployment."""
+    """Return the StatefulSet, nothing if the workload is a Deployment."""
     if plan.kind != "StatefulSet":
         return ()
     spec: dict[str, Any] = {}
-    if plan.replicas is not None:  # else an autoscaler owns the number
+    if plan.replicas is not None:  # else an autoscaler controls the number
         spec["replicas"] = plan.replicas
     spec["revisionHistoryLimit"] = 10
     spec["selector"] = {"matchLabels": plan.selector}

@@ -1,4 +1,4 @@
-"""What Kubernetes, its operators and the tools that apply its objects take and refuse in specs."""
+"""What Kubernetes, its operators and GitOps tools accept and refuse in specs."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ RULES = (
 
 
 def problems(fleet: Fleet) -> Iterator[Problem]:
-    """Yield every Problem that specs and the environment have on Kubernetes alone."""
+    """Yield every Problem of specs and the environment that is specific to Kubernetes."""
     for rule in RULES:
         yield from rule(fleet)

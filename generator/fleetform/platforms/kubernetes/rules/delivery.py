@@ -12,7 +12,7 @@ TOOLS = ("flux", "argocd")
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield what an environment does not say, or says twice, about who applies its output."""
+    """Yield missing and contradictory settings for delivering the output."""
     for target in TOOLS:
         if target in fleet.targets:
             yield from _tool(fleet, target)
@@ -57,7 +57,7 @@ def _source(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _charts(fleet: Fleet) -> Iterator[Problem]:
-    """Yield charts that cannot be found, or would be another one tomorrow."""
+    """Yield charts that cannot be found, or that could change at any time."""
     helm, gitops, tree = fleet.environment.helm, fleet.environment.gitops, fleet.environment_tree
     if gitops.way != "helm":
         return

@@ -1,4 +1,4 @@
-"""What an environment needs of itself, and capabilities that specs ask for."""
+"""What an environment itself needs, and capabilities that specs require."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 
 def secret_store(fleet: Fleet) -> Iterator[Problem]:
-    """Yield what is missing before secrets can come from a provider."""
+    """Yield what is missing for secrets to come from a provider."""
     secrets, tree = fleet.environment.secrets, fleet.environment_tree
     if secrets.provider == "kubernetes":
         return
@@ -141,7 +141,7 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
 
 
 def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield what a workload asks of an environment that does not have it."""
+    """Yield what a workload requires that the environment does not have."""
     has = fleet.environment.capabilities
     spec = resolved.spec
     if keda_is_on(spec.scaling) and "keda" not in has:
@@ -159,7 +159,7 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _unscraped(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield metrics of an own image that nobody can scrape, since no port serves them."""
+    """Yield metrics of custom images that cannot be scraped, since no port serves them."""
     metrics, container = resolved.spec.observability.metrics, resolved.spec.container
     if not metrics.enabled or container is None:
         return
@@ -224,7 +224,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _tenants(fleet: Fleet) -> Iterator[Problem]:
-    """Yield quotas of namespaces that nobody uses, and limits that contradict each other."""
+    """Yield quotas of namespaces without workloads, and limits that contradict each other."""
     for name, quota in fleet.environment.tenants.items():
         path: Path = ("spec", "tenants", name)
         if name not in fleet.spaces and fleet.catalog.complete and not fleet.catalog.broken:
@@ -255,7 +255,7 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _routes(fleet: Fleet) -> Iterator[Problem]:
-    """Yield the second workload of one host and path: its requests would go to the first."""
+    """Yield the second workload with the same host and path: its requests would go to the first."""
     seen: dict[tuple[str, str], Resolved[Any]] = {}
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
@@ -282,7 +282,7 @@ PLATFORMS = {
 
 
 def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield identities that come to nothing: on another platform, or of an account that is not ours."""
+    """Yield identities that have no effect: on another platform, or on an existing account."""
     identity = resolved.spec.identity
     if identity is None:
         return
@@ -311,7 +311,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 
 
 def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
-    """Yield workloads that may talk to any address, since nobody said where the Kubernetes API is."""
+    """Yield workloads that may reach any address, since the Kubernetes API's address is unknown."""
     rbac = resolved.spec.rbac
     if rbac is None or not rbac.rules:
         return

@@ -13,7 +13,7 @@ from fleetform.resolve import Fleet, Resolved
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield grace periods that cut a turn."""
+    """Yield grace periods that would interrupt a turn."""
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             yield from _grace(resolved)

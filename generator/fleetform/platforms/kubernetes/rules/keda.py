@@ -1,4 +1,4 @@
-"""KEDA's triggers: parameters per scaler, which its own schema does not know, and our metrics in its queries."""
+"""KEDA's triggers: parameters per scaler, which KEDA's own schema does not cover, and our metrics in queries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CANNOT_WAKE = frozenset({"cpu", "memory"})
 
 
 class Fields(NamedTuple):
-    """Parameters of a KEDA scaler: all of one group must be set for each `required` group's any."""
+    """Parameters of a KEDA scaler; of each group in `required` at least one must be set."""
 
     required: tuple[tuple[str, ...], ...]
     optional: tuple[str, ...]
@@ -134,7 +134,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
 
 
 def _together(resolved: Resolved[Workload], keda: Keda, path: Path) -> Iterator[Problem]:
-    """Yield what is wrong with triggers as a whole: two of one resource, a fallback that KEDA refuses."""
+    """Yield what is wrong with the triggers together: two of one resource, a fallback that KEDA refuses."""
     scaling = resolved.spec.scaling
     kinds: list[str] = [metric.resource.name for metric in scaling.metrics or [] if metric.resource]
     for number, trigger in enumerate(keda.triggers):
@@ -198,7 +198,7 @@ def _trigger(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iter
 def _parameters(
     resolved: Resolved[Workload], path: Path, trigger: Trigger, known: Fields
 ) -> Iterator[Problem]:
-    """Yield parameters that the scaler does not have, and those that it lacks; a slip is only the first."""
+    """Yield unknown and missing parameters; a misspelt one is only reported as unknown."""
     given = {*trigger.metadata, *(item.parameter for item in trigger.authentication or [])}
     fields = [*(name for group in known.required for name in group), *known.optional]
     meant = set()
@@ -262,7 +262,7 @@ def _values(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Itera
 
 
 def _wrong_number(trigger: Trigger, name: str, value: str) -> tuple[str, str] | None:
-    """Return what a parameter should be and is not, and how it is written."""
+    """Return what a parameter should be if it is not, and how to write it."""
     is_resource = trigger.type in CANNOT_WAKE and name == "value"
     if is_resource and trigger.metric_type == "AverageValue":
         hint = "write it as Kubernetes does, such as `500Mi` or `250m`"
@@ -283,7 +283,7 @@ def _is_amount(value: str) -> bool:
 
 
 def _metric_type(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iterator[Problem]:
-    """Yield a way of measuring that the scaler does not have: KEDA would make no HPA."""
+    """Yield a metric type that the scaler does not have: KEDA would create no HPA."""
     is_resource = trigger.type in CANNOT_WAKE
     if is_resource and not trigger.metric_type:
         yield resolved.problem(
@@ -312,7 +312,7 @@ _LABEL = re.compile(r'\bagent\s*=\s*"([^"]*)"')
 def _own_labels(
     fleet: Fleet, resolved: Resolved[Workload], path: Path, trigger: Trigger
 ) -> Iterator[Problem]:
-    """Check selectors of our own metrics against the fleet: a wrong name never scales, and never says so."""
+    """Check selectors of our own metrics against the fleet: a wrong name would silently never scale."""
     names = {agent.name for agent in fleet.of(kinds.AGENT)}
     for _, labels in _METRIC.findall(trigger.metadata.get("query", "")):
         for name in _LABEL.findall(labels):

@@ -1,4 +1,4 @@
-"""Rules of object patches: each says one thing, and one way to do it."""
+"""Rules of object patches: each has exactly one form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TAKES = {"from": ("move", "copy"), "value": ("add", "replace", "test")}
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield object patches that say nothing, or two things."""
+    """Yield object patches with neither form, or with both."""
     yield from _forms(fleet.environment_tree)
     for kind in WORKLOADS:
         for resolved in fleet.of(kind):

@@ -1,4 +1,4 @@
-"""Rights at the Kubernetes API: no wildcard ever, the dangerous ones only by their names."""
+"""Permissions at the Kubernetes API: never a wildcard, dangerous ones only if confirmed by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield wildcards and dangerous grants that nobody confirmed."""
+    """Yield wildcards and unconfirmed dangerous permissions."""
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             if resolved.spec.rbac is not None:

@@ -1,4 +1,4 @@
-"""Replicas and autoscaling: bounds, windows, and what KEDA's own schema does not know."""
+"""Replicas and autoscaling: bounds, windows, and what KEDA's own schema does not cover."""
 
 from __future__ import annotations
 

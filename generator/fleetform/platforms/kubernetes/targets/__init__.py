@@ -1,1 +1,1 @@
-"""Built environments → files: one module per target of Kubernetes, all of one shape."""
+"""Built environments → files: one module per Kubernetes target, all with the same interface."""

@@ -1,4 +1,4 @@
-"""Argo CD: a project that allows what the environment has, and an Application per namespace."""
+"""Argo CD: a project limited to what the environment has, and an Application per namespace."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 
 def folders(build: Build) -> Folders:
-    """Return `argocd/ENV`, which is itself the path of an Application."""
+    """Return `argocd/ENV`, which can itself be the path of an Application."""
     source = generated(f"environment {build.plan.environment}")
     files = {"applications.yaml": File(source, [*_applications(build)])}
     if not build.plan.gitops.project:
@@ -39,7 +39,7 @@ def _project_name(build: Build) -> str:
 
 
 def _project(build: Build) -> Manifest:
-    """Return a project that may touch its own namespaces, and outside of them what is rendered."""
+    """Return a project limited to its own namespaces and the rendered cluster-scoped kinds."""
     gitops = build.plan.gitops
     outside = {
         (item["apiVersion"].rpartition("/")[0], item["kind"])
@@ -69,7 +69,7 @@ def _destinations(build: Build) -> Iterator[str]:
 def _applications(build: Build) -> Iterator[Manifest]:
     environment = build.plan.environment
     if has_namespaces(build):
-        # A project permits namespaces only, and this one's objects are in none: any will do.
+        # A project only permits namespaces, and this one's objects are in none: any will do.
         first = next(_destinations(build))
         yield _application(build, name(environment), rendered(build), first, "-1")
     for space in spaces(build):
@@ -77,7 +77,7 @@ def _applications(build: Build) -> Iterator[Manifest]:
 
 
 def _application(build: Build, title: str, folder: str, space: str, wave: str) -> Manifest:
-    """Return an Application; until its Namespace is there it is tried again."""
+    """Return an Application, which is retried until its Namespace exists."""
     gitops = build.plan.gitops
     spec: dict[str, Any] = {
         "project": _project_name(build),

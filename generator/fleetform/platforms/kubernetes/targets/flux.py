@@ -1,4 +1,4 @@
-"""Flux: what applies the Namespaces, then each namespace, from plain manifests or by the charts."""
+"""Flux: what applies the Namespaces, then each namespace, from plain manifests or with the charts."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ RETRIES = 3
 
 
 def folders(build: Build) -> Folders:
-    """Return `flux/ENV`: what stands above `releases` is for the Kustomization of the cluster."""
+    """Return `flux/ENV`: the files above `releases` are for the cluster's own Kustomization."""
     source = generated(f"environment {build.plan.environment}")
     files = {KUSTOMIZATIONS: File(source, [*_kustomizations(build)])}
     if build.plan.gitops.sources:
         files[SOURCES] = File(source, [_source(build, item) for item in build.plan.gitops.sources])
-    # It keeps Flux from taking the releases along, whose namespaces are not there yet.
+    # This keeps Flux from including the releases, whose namespaces do not exist yet.
     top = kustomization(resources=sorted(files))
     files[KUSTOMIZATION] = File(generated("the files beside it"), [top])
     if build.plan.gitops.helm:
@@ -48,7 +48,7 @@ def folders(build: Build) -> Folders:
 
 
 def problems(build: Build) -> Iterator[Problem]:
-    """Yield what no HelmRelease can hold."""
+    """Yield what a HelmRelease cannot hold."""
     if not build.plan.gitops.helm:
         return
     if "helm" not in build.plan.targets:
@@ -106,7 +106,7 @@ def _kustomizations(build: Build) -> Iterator[Manifest]:
 
 
 def _checks(build: Build, space: str, workload: str | None = None) -> list[dict[str, str]]:
-    """Return how to tell that the custom resources of a namespace, or of one unit of it, are ready."""
+    """Return health checks for the custom resources of a namespace, or of one unit of it."""
     kinds = {
         (item["apiVersion"], item["kind"])
         for unit in build.units
@@ -127,7 +127,7 @@ def _kustomization(
     first: str = "",
     checks: Sequence[dict[str, str]] = (),
 ) -> Manifest:
-    """Return a Kustomization that waits for all it applies; no variable is ever substituted."""
+    """Return a Kustomization that waits for everything it applies; variables are never substituted."""
     gitops = build.plan.gitops
     spec: dict[str, Any] = {
         **({"dependsOn": [{"name": first}]} if first else {}),
@@ -201,7 +201,7 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
 
 
 def _chart(build: Build, chart: str) -> dict[str, Any]:
-    """Return where a chart is: in a registry, or in the repository, whose every revision counts."""
+    """Return where a chart is: in a registry, or in the repository, where any new revision counts."""
     gitops = build.plan.gitops
     if chart in gitops.charts:
         reference = {"kind": "OCIRepository", "name": gitops.charts[chart]}

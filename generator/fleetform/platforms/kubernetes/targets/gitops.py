@@ -1,4 +1,4 @@
-"""What the objects of Flux and Argo CD share: names, labels, and paths in the repository."""
+"""What the objects for Flux and Argo CD share: names, labels, and paths in the repository."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fleetform.platforms.kubernetes.targets.manifests import NAMESPACES
 
 
 def name(environment: str, space: str = "") -> str:
-    """Return the name of what applies a namespace, or the Namespaces; it is a label's value too."""
+    """Return the name of the object that applies a namespace, or the Namespaces; also valid as a label value."""
     return fit(f"{environment}.{space}") if space else fit(environment, "-namespaces")
 
 
@@ -38,17 +38,17 @@ def spaces(build: Build) -> Iterator[str]:
 
 
 def has_namespaces(build: Build) -> bool:
-    """Tell whether Namespaces are rendered."""
+    """Whether Namespaces are rendered."""
     return any(not unit.namespace for unit in build.units)
 
 
 def delivering(build: Build, api: str, kind: str, name: str, **body: Any) -> Manifest:
-    """Return an object of the tool itself."""
+    """Return an object for the tool itself."""
     return manifest(api, kind, name, build.plan.gitops.namespace, labels(build, name), **body)
 
 
 def labels(build: Build, name: str) -> dict[str, str]:
-    """Return the labels of what delivers."""
+    """Return the labels of the tool's objects."""
     return {
         "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/instance": build.plan.environment,

@@ -54,7 +54,7 @@ def _header(release: Release) -> str:
 
 
 def releases(build: Build) -> tuple[Release, ...]:
-    """Return all releases of an environment, each after those that it depends on."""
+    """Return all releases of an environment, each after those it depends on."""
     units = {(unit.namespace, unit.workload): unit for unit in build.units}
     patched = {(item.namespace, item.workload) for item in build.applied}
     found: list[Release] = []
@@ -71,14 +71,14 @@ def releases(build: Build) -> tuple[Release, ...]:
 
 
 def of_namespace(plan: NamespacePlan, patched: Unit | None) -> tuple[Values, list[Uncoverable]]:
-    """Return the values of a namespace's release, and what patches change beside them."""
+    """Return the values of a namespace's release, and patched fields without a value."""
     if patched is None:
         return values.of_namespace(plan), []
     return lenses.of_namespace(plan, patched.objects)
 
 
 def of_workload(plan: WorkloadPlan, patched: Unit | None) -> tuple[Values, list[Uncoverable]]:
-    """Return the values of a workload's release, and what patches change beside them."""
+    """Return the values of a workload's release, and patched fields without a value."""
     if patched is None:
         return values.of_workload(plan), []
     return lenses.of_workload(plan, patched.objects)
@@ -90,7 +90,7 @@ def _release(name: str, unit: Unit, chart: str, document: Values) -> Release:
 
 
 def _ordered(workloads: Iterable[WorkloadPlan]) -> Iterator[WorkloadPlan]:
-    """Yield callees before their callers; of those that call each other, in a stable order."""
+    """Yield callees before their callers; cycles in a stable order."""
     ranked = sorted(workloads, key=lambda plan: (RANK[plan.component], plan.namespace, plan.name))
     waiting = {(plan.namespace, plan.name): plan for plan in ranked}
     while waiting:
@@ -107,11 +107,11 @@ def _ordered(workloads: Iterable[WorkloadPlan]) -> Iterator[WorkloadPlan]:
                 stack.append(waiting[ahead])
 
 
-# -- what Helm cannot hold -----------------------------------------------------------------------
+# -- limits of Helm -------------------------------------------------------------------------------
 
 
 def problems(build: Build) -> Iterator[Problem]:
-    """Yield what stands in the way of a release: its name, its size, patches beside its values."""
+    """Yield what makes a release impossible: its name, its size, patches of fields without a value."""
     yield from _beside_values(build)
     units = {(unit.namespace, unit.workload): unit for unit in build.units}
     for plan in build.plan.workloads:
@@ -140,7 +140,7 @@ def problems(build: Build) -> Iterator[Problem]:
 
 
 def _beside_values(build: Build) -> Iterator[Problem]:
-    """Yield what object patches change that is no value of a chart, each where its patch stands."""
+    """Yield fields that object patches change and that are not chart values, each at its patch."""
     patched = {(item.namespace, item.workload) for item in build.applied}
     plans = {(plan.namespace, plan.name): plan for plan in build.plan.workloads}
     spaces = {plan.name: plan for plan in build.plan.namespaces}
@@ -177,11 +177,11 @@ def _beside(build: Build, unit: Unit, item: Uncoverable) -> Problem:
 
 
 def _size(plan: WorkloadPlan, unit: Unit) -> int:
-    """Return about how many bytes Helm would keep of a release, 0 when it is far from too many."""
+    """Return the approximate size in bytes that Helm stores for a release, 0 if it is clearly small enough."""
     text = sum(len(part) for part in plan.config.data.values()) if plan.config else 0
     if text < SMALL:
         return 0
-    # The manifest is one more JSON string in the release.
+    # The manifest is another JSON string in the release.
     manifest = json.dumps(json.dumps(unit.objects))
     kept = zlib.compress((json.dumps(values.of_workload(plan)) + manifest).encode(), 9)
     return CHART_BYTES + -(-len(kept) // 3) * 4

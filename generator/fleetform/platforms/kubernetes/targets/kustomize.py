@@ -1,6 +1,6 @@
-"""Kustomize: a base of what the abstract root renders, and an overlay of what an environment changes.
+"""Kustomize: a base rendered from the abstract root, and an overlay with what an environment changes.
 
-Each workload has a kustomization of its own in both; those above only hold them together.
+Each workload has its own kustomization in both; those above only combine them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _END = "# The line break above belongs to the text.\n"
 
 
 class Part(NamedTuple):
-    """What one kustomization of a workload or a namespace holds."""
+    """The contents of one kustomization, for a workload or a namespace."""
 
     namespace: str
     name: str
@@ -42,7 +42,7 @@ class Part(NamedTuple):
 
 
 def folders(build: Build) -> Folders:
-    """Return `kustomize/overlays/ENV`, and `kustomize/base` when there is an abstract root."""
+    """Return `kustomize/overlays/ENV`, and `kustomize/base` if there is an abstract root."""
     parts = [*_parts(build.units)]
     overlay = targets.folder("kustomize", build.plan.environment)
     if build.base is None:
@@ -57,7 +57,7 @@ def folders(build: Build) -> Folders:
 
 
 def _parts(units: Iterable[Unit]) -> Iterable[Part]:
-    """Return the units by folder; a Namespace stands with what the namespace has once."""
+    """Return the units by folder; a Namespace is put with the shared objects of the namespace."""
     spaces: dict[str, Part] = {}
     workloads: list[Part] = []
     for unit in units:
@@ -72,7 +72,7 @@ def _parts(units: Iterable[Unit]) -> Iterable[Part]:
 
 
 def _whole(parts: Iterable[Part]) -> dict[str, File]:
-    """Return the files of parts that hold all of their objects."""
+    """Return the files of parts that contain all of their objects."""
     found: dict[str, File] = {}
     for part in parts:
         found[f"{part.path}/{RESOURCES}"] = File(generated(part.source), list(part.objects))
@@ -101,7 +101,7 @@ def _kustomization(source: str, body: Mapping[str, Any]) -> File:
 
 
 def _overlay(base: Part, part: Part) -> dict[str, File]:
-    """Return the files of a part that stands on its twin in the base, or whole where it cannot."""
+    """Return the files of a part that builds on its twin in the base, or contains everything if it cannot."""
     pairs, added, lacking = _paired(base, part)
     fields = _fields(base, part, pairs)
     patched = [pair for pair in _started(pairs, fields) if pair.base != pair.wanted]
@@ -123,7 +123,7 @@ def _overlay(base: Part, part: Part) -> dict[str, File]:
 
 
 def _paired(base: Part, part: Part) -> tuple[list[Pair], list[Object], list[Object]]:
-    """Return what both have, what only the environment has, and what it lacks."""
+    """Return the objects in both, those only in the environment, and those only in the base."""
     old = {_identity(item, base.namespace): item for item in base.objects}
     pairs: list[Pair] = []
     added: list[Object] = []
@@ -137,7 +137,7 @@ def _paired(base: Part, part: Part) -> tuple[list[Pair], list[Object], list[Obje
 
 
 def _identity(item: Manifest, namespace: str) -> tuple[str, str, str, str]:
-    """Return by what an object is found again; its own namespace is the same on both sides."""
+    """Return an object's identity; its namespace may differ between the two sides."""
     name = item["metadata"]["name"]
     if item["kind"] == "Namespace":
         name = ""
@@ -146,7 +146,7 @@ def _identity(item: Manifest, namespace: str) -> tuple[str, str, str, str]:
 
 
 def _fields(base: Part, part: Part, pairs: list[Pair]) -> list[Field]:
-    """Return the fields of a kustomization that say what patches need not say."""
+    """Return the kustomization fields that make patches unnecessary."""
     wanted = list(part.objects)
     found: list[Field] = []
     if base.namespace != part.namespace:
@@ -167,7 +167,7 @@ def _is_account(item: Manifest) -> bool:
 
 
 def _started(pairs: Iterable[Pair], fields: Iterable[Field]) -> Iterable[Pair]:
-    """Yield pairs of what the fields make of the base, and what it is to become."""
+    """Yield pairs of the base as transformed by the fields, and the wanted object."""
     for pair in pairs:
         start = pair.base
         for field in fields:
@@ -176,7 +176,7 @@ def _started(pairs: Iterable[Pair], fields: Iterable[Field]) -> Iterable[Pair]:
 
 
 def _patches(pair: Pair, namespace: str) -> Iterable[Object]:
-    """Yield the patches of one object, whose namespace in the base is another: a merge, then operations."""
+    """Yield the patches of one object, whose namespace in the base may differ: a merge, then operations."""
     start = pair.base
     change = Difference(start, pair.wanted, mergeable=_is_built_in(start))
     head = _head(start)
@@ -203,7 +203,7 @@ def _merge(document: Object) -> Object:
 
 
 def _text(patch: object) -> str:
-    """Return the text of a patch, ending in what Kustomize may strip."""
+    """Return the text of a patch, with an ending that Kustomize may strip."""
     text = emit.emit(patch)
     return f"{text}{_END}" if _ends_in_line_break(patch) else text.removesuffix("\n")
 
@@ -215,7 +215,7 @@ def _ends_in_line_break(value: Any) -> bool:
 
 
 def _head(item: Manifest) -> Object:
-    """Return by what Kustomize finds an object, as it is in the base."""
+    """Return the fields by which Kustomize finds an object, as in the base."""
     metadata = item["metadata"]
     known = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     return {"apiVersion": item["apiVersion"], "kind": item["kind"], "metadata": known}

@@ -1,4 +1,4 @@
-"""Which place of an object is which value of its chart: how object patches reach Helm."""
+"""Which place in an object corresponds to which chart value: how object patches reach Helm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleetform.platforms.kubernetes.objects.patches import Change, Path, differe
 from fleetform.platforms.kubernetes.objects.pod import MAIN, POD
 from fleetform.platforms.kubernetes.targets import values
 
-# What other values follow from as well: changed in the plan, and read from there.
+# Places that other values depend on too: changed in the plan, and read from there.
 PLAN = {
     steps(f"{MAIN}.image"): "image",
     steps(f"{POD}.terminationGracePeriodSeconds"): "grace",
@@ -24,7 +24,7 @@ PLAN = {
 
 
 class Uncoverable(NamedTuple):
-    """A change of an object that no value of its chart can make."""
+    """A change of an object that no chart value can make."""
 
     kind: str
     name: str
@@ -34,7 +34,7 @@ class Uncoverable(NamedTuple):
 def of_workload(
     plan: WorkloadPlan, objects: Iterable[Manifest]
 ) -> tuple[Values, list[Uncoverable]]:
-    """Return the values that make a workload's patched objects, and what none can make."""
+    """Return the values that produce a workload's patched objects, and changes that none can make."""
     pairs = [*zip(workload_objects(plan), objects, strict=True)]
     turned: dict[str, Any] = {}
     for before, after in pairs:
@@ -49,7 +49,7 @@ def of_workload(
 def of_namespace(
     plan: NamespacePlan, objects: Iterable[Manifest]
 ) -> tuple[Values, list[Uncoverable]]:
-    """Return the values that make a namespace's patched objects, and what none can make."""
+    """Return the values that produce a namespace's patched objects, and changes that none can make."""
     pairs = [*zip(namespace_objects(plan), objects, strict=True)]
     wanted = values.whole_namespace(plan)
     missing = [*_cover(plan, pairs, of_kinds("namespace"), wanted, values.defaults("namespace"))]
@@ -63,7 +63,7 @@ def _cover(
     wanted: Values,
     default: Values,
 ) -> Iterator[Uncoverable]:
-    """Write what patches changed into the values; yield what has no place in them."""
+    """Write what patches changed into the values; yield changes without a value."""
     for before, after in pairs:
         kind, name = before["kind"], before["metadata"]["name"]
         found: dict[Lens, list[Change]] = {}
@@ -81,7 +81,7 @@ def _cover(
 
 
 def _lens_for(plan: Any, lenses: Iterable[Lens], path: Path) -> Lens | None:
-    """Return the lens that stands nearest around a place, None when there is none."""
+    """Return the lens closest around a place, None if there is none."""
     nearest: Lens | None = None
     for lens in lenses:
         depth = len(lens.path)
@@ -105,10 +105,10 @@ def _at(node: Any, path: Path) -> Any:
 
 
 def _put(wanted: Values, default: Values, lens: Lens, value: Any) -> None:
-    """Set a value. Raises UncoveredError when it lacks what the chart would lay under it."""
+    """Set a value. Raises UncoveredError if the chart would merge a default below it."""
     *above, last = lens.value
     for step in above:
-        wanted[step] = dict(wanted[step])  # it may be the chart's own
+        wanted[step] = dict(wanted[step])  # it may be the chart's default
         wanted, default = wanted[step], default[step]
     own = default[last]
     if value is None:
@@ -121,7 +121,7 @@ def _put(wanted: Values, default: Values, lens: Lens, value: Any) -> None:
 
 
 def _holds(value: Any, own: Any) -> bool:
-    """Tell whether a map has all that the chart's has: Helm would lay it under."""
+    """Whether a map has all keys of the chart's own, which Helm would merge below it."""
     if not isinstance(own, dict) or not own:
         return True
     return isinstance(value, dict) and all(

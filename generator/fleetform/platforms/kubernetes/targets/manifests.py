@@ -35,7 +35,7 @@ def _file(unit: Unit) -> File:
 
 
 def path(unit: Unit) -> str:
-    """Return where a unit stands below its environment's folder."""
+    """Return the path of a unit below its environment's folder."""
     if not unit.namespace:
         return f"{NAMESPACES}/namespaces.yaml"
     return f"{unit.namespace}/{f'{unit.workload}.yaml' if unit.workload else SHARED}"
@@ -59,7 +59,7 @@ def _kustomizations(paths: Iterable[str]) -> dict[str, File]:
 
 
 def kustomization(**body: Any) -> dict[str, Any]:
-    """Return a kustomization of Kustomize's own kind."""
+    """Return an object of kind Kustomization (kustomize.config.k8s.io)."""
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

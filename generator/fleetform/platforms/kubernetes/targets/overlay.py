@@ -1,7 +1,7 @@
-"""Two objects → what a person would write to make the one of the other: the differences, nothing else.
+"""Two objects → what a person would write to turn one into the other: only the differences.
 
-A strategic merge for built-in kinds, JSON patches for custom resources and for lists: Kustomize puts
-the items of a merged list in another order, and replaces the lists of custom resources as a whole.
+A strategic merge for built-in kinds, JSON patches for custom resources and for lists: Kustomize
+reorders the items of a merged list, and replaces lists in custom resources as a whole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _WORTH_IT = 0.6
 
 
 class Difference:
-    """What makes `base` into `wanted`: a tree to merge, and then operations of a JSON patch."""
+    """What turns `base` into `wanted`: a tree to merge, then operations of a JSON patch."""
 
     def __init__(self, base: Object, wanted: Object, *, mergeable: bool) -> None:
         self.operations: list[Operation] = []
@@ -94,7 +94,7 @@ def operations(base: Any, wanted: Any, path: Path) -> Iterator[Operation]:
 
 
 def list_operations(base: list[Any], wanted: list[Any], path: Path) -> list[Operation]:
-    """Return operations on the items of a list, or one that replaces it where that is not much longer."""
+    """Return operations on the items of a list, or one that replaces the list if that is not much longer."""
     whole = _operation("replace", path, wanted)
     if not base or not wanted:
         return [whole]
@@ -103,7 +103,7 @@ def list_operations(base: list[Any], wanted: list[Any], path: Path) -> list[Oper
 
 
 def _item_operations(base: list[Any], wanted: list[Any], path: Path) -> Iterator[Operation]:
-    """Yield operations item by item; each index is that of the list as it is by then."""
+    """Yield operations item by item; each index refers to the list at that point."""
     old, new = [_text(item) for item in base], [_text(item) for item in wanted]
     shift = 0
     for verb, start, end, first, last in SequenceMatcher(None, old, new, False).get_opcodes():
@@ -122,10 +122,10 @@ def _item_operations(base: list[Any], wanted: list[Any], path: Path) -> Iterator
 
 
 def has_leading_tab(value: object) -> bool:
-    """Tell whether a text in an object starts with a tab: no object with one survives a patch.
+    """Whether a text in an object starts with a tab: objects with such a text cannot be patched.
 
-    Searching the written form is ten times as fast as walking. A tab behind a quotation mark counts
-    as well, which costs a shorter overlay and nothing else.
+    Searching the serialised form is ten times as fast as walking the object. A tab after a
+    quotation mark counts as well, which only makes an overlay longer.
     """
     written = repr(value)
     return "'\\t" in written or '"\\t' in written
@@ -141,7 +141,7 @@ def _operation(verb: str, path: Path, value: Any) -> Operation:
 
 
 def _leading_changes(base: list[Any], wanted: list[Any]) -> int:
-    """Return up to which item a merge by name keeps the order; 0 when names come, go or move."""
+    """Return up to which item a merge by name keeps the order; 0 if names are added, removed or moved."""
     names = [item.get("name") for item in base]
     if names != [item.get("name") for item in wanted] or len({*names}) < len(names):
         return 0
@@ -151,7 +151,7 @@ def _leading_changes(base: list[Any], wanted: list[Any]) -> int:
 
 
 def _is_plain(value: Any) -> bool:
-    """Tell whether a merge adds a value as it is: it may drop an empty map or list."""
+    """Whether a merge adds a value unchanged: it may drop an empty map or list."""
     if isinstance(value, dict):
         return bool(value) and all(map(_is_plain, value.values()))
     if isinstance(value, list):
@@ -160,7 +160,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _may_merge(base: Object, wanted: Object) -> bool:
-    """Tell whether a map stays filled while it is merged: an emptied one would be dropped."""
+    """Whether a map is never empty while it is merged: an emptied one would be dropped."""
     return bool(base.keys() & wanted.keys())
 
 

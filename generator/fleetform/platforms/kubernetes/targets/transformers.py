@@ -1,7 +1,7 @@
-"""What Kustomize's own fields do to objects: each is used only where it does exactly what is wanted.
+"""What Kustomize's own fields do to objects: each is used only if it does exactly what is wanted.
 
-A field of a kustomization applies to everything below it, after the patches. So it is chosen when it
-leaves the wanted objects as they are; what it makes of the base is then what patches start from.
+A kustomization field applies to everything below it, after the patches. So it is chosen if it
+leaves the wanted objects unchanged; patches then start from what it makes of the base.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _FEW = 1
 
 
 class Pair(NamedTuple):
-    """An object of the base and the one that it is to become."""
+    """An object of the base, and the one it should become."""
 
     base: Object
     wanted: Object
 
 
 class Field(NamedTuple):
-    """A field of a kustomization, and what it does to an object."""
+    """A kustomization field, and what it does to an object."""
 
     name: str
     value: Any
@@ -37,9 +37,10 @@ class Field(NamedTuple):
 
 
 def namespace(base: str, wanted: str, accounts: Iterable[str]) -> Field:
-    """Return the field that moves objects to another namespace; `accounts` are those that move along.
+    """Return the field that moves objects to another namespace; `accounts` are those that move too.
 
-    Kustomize renames a Namespace too, and the subjects of bindings that are among the objects.
+    Kustomize also renames a Namespace, and the subjects of bindings whose accounts are among the
+    objects.
     """
     moved = {*accounts, "default"}
 
@@ -65,7 +66,7 @@ def namespace(base: str, wanted: str, accounts: Iterable[str]) -> Field:
 
 
 def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
-    """Return the field that sets labels which all wanted objects have, and several in the base lack."""
+    """Return the field that sets labels that all wanted objects have, and several in the base lack."""
     common = set(_labels_of(wanted[0]).items()) if wanted else set()
     for item in wanted:
         common &= _labels_of(item).items()
@@ -78,7 +79,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
     templates = [
         _labels_of(item["spec"]["template"]) for item in wanted if item["kind"] in WITH_PODS
     ]
-    # Kustomize labels the templates of claims along with those of pods.
+    # Kustomize also labels volumeClaimTemplates when it labels pod templates.
     claims = any("volumeClaimTemplates" in item["spec"] for item in wanted if "spec" in item)
     inner = {
         key: value
@@ -104,7 +105,7 @@ def labels(pairs: list[Pair], wanted: list[Object]) -> Field | None:
 
 
 def _labels_of(item: Object) -> dict[str, str]:
-    """Return the labels of an object or a template; a patch may have taken them."""
+    """Return the labels of an object or a template; a patch may have removed them."""
     found: dict[str, str] = item.get("metadata", {}).get("labels", {})
     return found
 
@@ -117,7 +118,7 @@ def _labelled(metadata: Object, more: dict[str, str]) -> Object:
 
 
 def images(pairs: list[Pair], wanted: list[Object]) -> Field | None:
-    """Return the field that exchanges images, for those that become the same one everywhere."""
+    """Return the field that replaces images, for those that become the same one everywhere."""
     wishes: dict[str, set[str]] = {}
     for base, item in pairs:
         others = _images(item)
@@ -156,7 +157,7 @@ def _entry(name: str, image: str) -> Object | None:
 
 
 def _exchange(image: str, entries: list[Object]) -> str:
-    """Return what Kustomize makes of an image."""
+    """Return an image as changed by Kustomize."""
     for entry in entries:
         pattern = rf"{entry['name']}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?"
         if re.fullmatch(pattern, image):
@@ -209,7 +210,7 @@ def _with_images(item: Object, entries: list[Object]) -> Object:
 
 
 def replicas(pairs: list[Pair], wanted: list[Object]) -> Field | None:
-    """Return the field that sets numbers of replicas."""
+    """Return the field that sets replica counts."""
     counts = {
         item["metadata"]["name"]: item["spec"]["replicas"]
         for base, item in pairs

@@ -1,6 +1,6 @@
-"""Plans → values of the two charts: a projection in the charts' terms, less what is their default.
+"""Plans → values of the two charts, without those that equal the chart's defaults.
 
-Each kind's module in `objects/` says its own values; here are those of no kind.
+Each kind's module in `objects/` returns its own values; here are those that belong to no kind.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def defaults(chart: str) -> Values:
 
 
 def of_workload(plan: WorkloadPlan) -> Values:
-    """Return what a release of charts/agent says of a workload, in the chart's order."""
+    """Return the values of a workload's release of charts/agent, in the chart's order."""
     return difference(whole_workload(plan), defaults("agent"))
 
 
 def of_namespace(plan: NamespacePlan) -> Values:
-    """Return what a release of charts/namespace says of a namespace, in the chart's order."""
+    """Return the values of a namespace's release of charts/namespace, in the chart's order."""
     return difference(whole_namespace(plan), defaults("namespace"))
 
 
 def difference(wanted: Values, default: Values) -> Values:
-    """Return what is not the chart's own; Helm lays maps over each other, an empty one is open."""
+    """Return what differs from the chart's defaults; Helm merges maps, so an empty default map is open-ended."""
     found: Values = {}
     for key in (*default, *(key for key in wanted if key not in default)):
         own = default.get(key)
@@ -95,7 +95,7 @@ def _of_kinds(owner: str, plan: Any, default: Values) -> Values:
 
 
 def _image(reference: str) -> tuple[str, str, str]:
-    """Return repository, tag and digest; a colon before the last slash is a registry's port."""
+    """Return repository, tag and digest; a colon before the last slash belongs to a registry's port."""
     name, _, digest = reference.partition("@")
     folder, slash, last = name.rpartition("/")
     image, _, tag = last.partition(":")
