@@ -89,7 +89,7 @@ def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path
 def _null_keys(
     tree: Map, kind: str, definition: str, prefix: tuple[str | int, ...]
 ) -> Iterator[Problem]:
-    """Yield unknown fields that are null: the schema judges trees without them."""
+    """Yield unknown fields that are null, which the schema never sees."""
     body = schema(kind)
     root = body["$defs"][definition] if definition else body
     todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, root, ())]

@@ -14,14 +14,14 @@ from fleetform.characters import DIRECTIONS, HIDDEN, MISPLACED, escape
 
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./@-]|[: ](?=[A-Za-z0-9_./-]))*")
 
-# Whole scalars that YAML 1.1, YAML 1.2 or a lenient reader takes for a bool, a null or a number.
+# Whole scalars that YAML 1.1, YAML 1.2 or a lenient parser treats as a bool, a null or a number.
 WORDS = frozenset(
     ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf", "infinity")
 )
 
-# What a reader may refuse, drop or take for a line break: control characters, U+0085, U+2028/9,
-# BOM, lone surrogates, U+FFFE/F. What is hidden is harmless to readers, but shows a reviewer another
-# text than the cluster gets.
+# Characters that a parser may refuse, drop or treat as a line break: control characters, U+0085,
+# U+2028/9, BOM, lone surrogates, U+FFFE/F. Invisible ones are harmless to parsers, but show a
+# reviewer a different text from the one the cluster gets.
 # A class of what is refused: its complement, up to U+10FFFF, takes ten times as long to compile.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SEPARATORS = "\u2028\u2029\ufeff"
@@ -70,9 +70,9 @@ def emit(document: object) -> str:
 def emit_all(
     documents: Iterable[object], header: str = "", write: Callable[[object], str] = emit
 ) -> str:
-    """Write a stream of documents with `---` between them, below a header of comment lines.
+    """Serialise a stream of documents separated by `---`, below a header of comment lines.
 
-    `write` may write each of them in another way than `emit`, with the same outcome.
+    `write` may be a faster function than `emit` with the same result.
 
     Raises:
         TypeError: anything that `emit` refuses.

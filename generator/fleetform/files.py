@@ -18,7 +18,7 @@ class File(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Return what stands on disk."""
+        """Return the file's text."""
         write = forms.writer(self.names) if self.names else emit.emit
         return emit.emit_all(self.documents, f"# {self.header}\n", write)
 

@@ -20,12 +20,12 @@ LOST = frozenset(
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
 _UNREADABLE = rf"[{CONTROL}\u2028\u2029\ufeff]"
 _UNREADABLE_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-# Marks of direction and what joins letters stay where scripts need them; all else is refused.
+# Directional marks and joiners stay where scripts need them; all others are refused.
 _HIDDEN = f"[{HIDDEN}]|{MISPLACED}"
 
 
 class Loaded(NamedTuple):
-    """What the files hold, in order of their names, and what is wrong with them."""
+    """The documents of all files, sorted by file name, and their problems."""
 
     documents: tuple[Document, ...]
     problems: tuple[Problem, ...]

@@ -140,7 +140,7 @@ def fleet_of(
 
 
 class Assembled(NamedTuple):
-    """An environment, decided, and what each platform of its targets builds of it."""
+    """An environment with its plan, and what each platform of its targets builds from it."""
 
     fleet: Fleet
     plan: Plan
@@ -231,7 +231,7 @@ def judged(
 
 
 class Rendering(NamedTuple):
-    """An environment's texts by folder and path, and everything that was said on the way."""
+    """An environment's texts by folder and path, and all problems found on the way."""
 
     folders: dict[str, dict[str, str]]
     problems: tuple[Problem, ...]

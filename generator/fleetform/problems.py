@@ -17,7 +17,7 @@ MAX_PER_FILE = 100
 """Problems of one file that are shown: nobody reads more before the next run."""
 LONGEST = 1_000
 """Characters of a path or a message that are shown: a key may be as long as a file."""
-# What would break a line, colour a terminal, or show a reader other text than there is.
+# What would break a line, colour a terminal, or show a reader something else than what is there.
 _UNPRINTABLE = f"[\x00-\x1f\x7f-\x9f\u200c\u200d\u2028\u2029\u2800\ufe00-\ufe0e\ufeff\ud800-\udfff{DIRECTIONS}{HIDDEN}]"
 
 
@@ -106,7 +106,7 @@ def _short(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text as one line that shows what is there, whatever bytes a file's name has on disk."""
+    """Return text as one line that shows exactly what is there, whatever bytes a file's name has on disk."""
     if text.isascii() and text.isprintable():
         return text
     return re.sub(_UNPRINTABLE, _escape, text)
@@ -127,7 +127,7 @@ def refuse(problems: Iterable[Problem]) -> None:
 
 
 def did_you_mean(word: str, known: Iterable[str], *, noun: str = "known") -> str:
-    """Return the hint for a name that nobody knows: its nearest neighbour, or the whole list."""
+    """Return the hint for an unknown name: the closest known one, or the whole list."""
     from difflib import get_close_matches  # noqa: PLC0415 - few runs have a wrong name
 
     names = sorted(set(known))

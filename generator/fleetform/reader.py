@@ -47,7 +47,7 @@ _NEXT_DOCUMENT = re.compile(r"^---(?=[ \t\n]|\Z)", re.MULTILINE)
 
 
 class Document(NamedTuple):
-    """One YAML document: its file as the caller named it, and as it is called from anywhere.
+    """One YAML document: its file as the caller named it, and a name that is the same from anywhere.
 
     `origin` starts at the name of the loaded folder, so that output that mentions it does not
     depend on the working directory.

@@ -295,7 +295,7 @@ def _folders(paths: Iterable[str]) -> set[str]:
 
 
 def diff(changes: Changes, folder: str) -> Iterator[str]:
-    """Yield a unified diff of what changes, line by line, paths in order."""
+    """Yield a unified diff of the changes, line by line, paths in order."""
     from difflib import unified_diff  # noqa: PLC0415 - a run without --diff needs none
 
     sides: dict[str, tuple[str, str]] = {path: ("", text) for path, text in changes.new.items()}

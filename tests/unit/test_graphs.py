@@ -1,8 +1,8 @@
-"""Circles are told in the order in which one walks them, each once."""
+"""Cycles are told in the order in which one walks them, each once."""
 
 import pytest
 
-from fleetform.rules.graphs import circles
+from fleetform.rules.graphs import cycles
 
 CASES = {
     "none": ({"a": ["b"], "b": ["c"], "c": []}, []),
@@ -15,20 +15,20 @@ CASES = {
 
 
 @pytest.mark.parametrize(("edges", "found"), CASES.values(), ids=CASES)
-def test_circles(edges, found):
-    told = [*circles(edges)]
+def test_cycles(edges, found):
+    told = [*cycles(edges)]
     assert len(told) == len(found)
     if [*map(set, told)] != [*map(set, found)]:
-        # Of circles that share a node any one may be told.
-        assert all(step in edges[node] for circle in told for node, step in _steps(circle))
+        # Of cycles that share a node any one may be told.
+        assert all(step in edges[node] for cycle in told for node, step in _steps(cycle))
     else:
         assert told == found
 
 
-def _steps(circle):
-    return zip(circle, [*circle[1:], circle[0]], strict=True)
+def _steps(cycle):
+    return zip(cycle, [*cycle[1:], cycle[0]], strict=True)
 
 
-def test_every_one_of_many_circles_is_told():
+def test_every_one_of_many_cycles_is_reported():
     edges = {f"n{number}": [f"n{number ^ 1}"] for number in range(400)}
-    assert len([*circles(edges)]) == 200
+    assert len([*cycles(edges)]) == 200

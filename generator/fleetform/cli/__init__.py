@@ -28,7 +28,8 @@ COMMANDS = (
 
 def main() -> NoReturn:
     """Run the command line; raises SystemExit."""
-    # A run is short and makes few cycles: collecting them costs a fifth of it and frees nothing.
+    # A run is short and creates few cycles: collecting them takes a fifth of its time and frees
+    # nothing.
     gc.disable()
     only, words = "".join(sys.argv[1:2]), sys.argv[2:]
     if only == "render" and _renders(words):
@@ -40,7 +41,7 @@ def main() -> NoReturn:
 
 
 def _renders(words: list[str]) -> bool:
-    """Render when the options are plain, without Typer and in less than half the time for one agent."""
+    """Render without Typer if the options are plain; for one agent, that takes less than half the time."""
     from fleetform.cli import plain, rendering  # noqa: PLC0415
 
     options = plain.read(words, os.environ)

@@ -25,7 +25,7 @@ Exit codes: 0 success, 1 problems in the input, 2 usage error, 3 differences fou
 
 
 def app(only: str = "") -> typer.Typer:
-    """Return the application with all commands, or with the one that will run."""
+    """Return the application with all commands, or with only the one that will run."""
     cli = typer.Typer(
         name="fleetform",
         help=HELP,

@@ -25,7 +25,7 @@ def run(
     show_diff: bool,
     form: Format,
 ) -> None:
-    """Render an environment, and say what changed; raises SystemExit when it is not well."""
+    """Render an environment and report what changed; raises SystemExit on problems and on drift."""
     with progress.bar(f"rendering {env}"):
         rendering = pipeline.render(agents, environments, env, [*(targets or ())])
         outputs = {
@@ -50,7 +50,7 @@ def run(
 
 
 def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
-    """Name folders of targets that the environment had once: nobody keeps them up to date."""
+    """Warn about folders of targets that the environment no longer has: they are not updated any more."""
     for name in registry.NAMES:
         folder = registry.folder(name, env)
         if folder not in rendered and (out / folder / RECORD).is_file():
@@ -62,7 +62,7 @@ def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
 
 
 def summary(changes: Changes, folder: Path, *, check: bool) -> str:
-    """Return what a run did, or would do, in one line."""
+    """Return a one-line summary of what a run did, or would do."""
     rows = (
         (len(changes.new), "new"),
         (len(changes.changed), "changed"),

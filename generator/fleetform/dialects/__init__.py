@@ -17,7 +17,7 @@ DIALECTS = {kagent.API: kagent.translate}
 
 
 class SpecDocument(NamedTuple):
-    """A document in our own shape, ready to be checked."""
+    """A document in our own schema, ready to be checked."""
 
     kind: str
     tree: Map

@@ -138,8 +138,8 @@ class Parameter(Spec):
 class ToolSpec(Spec):
     """A tool; the field with the name of its type has the details."""
 
-    type: Annotated[str, OneOf(*TOOL_TYPES)] = Field(description="What kind of tool.")
-    display_name: str | None = optional("Name for people. Default: the name.", max_length=253)
+    type: Annotated[str, OneOf(*TOOL_TYPES)] = Field(description="Type of tool.")
+    display_name: str | None = optional("Display name. Default: the name.", max_length=253)
     description: str | None = optional(
         "Description for the model. Default: none.", max_length=16384
     )

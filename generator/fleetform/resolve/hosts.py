@@ -32,7 +32,7 @@ class Url(NamedTuple):
 
 
 class Destination(NamedTuple):
-    """A host and port; `namespace` (as in the cluster) is empty outside it, `workload` is the fleet's."""
+    """A host and port; `namespace` (in the cluster) is empty outside it, `workload` is set for the fleet's own."""
 
     host: str
     port: int

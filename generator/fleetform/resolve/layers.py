@@ -17,7 +17,7 @@ MOST = 64
 
 
 class Layer(NamedTuple):
-    """One source of a spec's values; `tree` has the shape of a `spec`."""
+    """One source of a spec's values; `tree` has the structure of a `spec`."""
 
     name: str
     tree: Map

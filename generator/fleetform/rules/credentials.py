@@ -64,7 +64,7 @@ def leaked(tree: Map) -> Iterator[Problem]:
 
 
 def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
-    """Yield the place of each credential, and what to say of it without repeating it."""
+    """Yield the place of each credential, and a message that does not repeat it."""
     if _is_clean(tree):
         return
     for path, value in leaves(tree):

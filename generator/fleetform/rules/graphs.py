@@ -1,4 +1,4 @@
-"""Circles: agents that use each other as tools, steps that wait for each other."""
+"""Cycles: agents that use each other as tools, steps that wait for each other."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Node = TypeVar("Node", bound=Any)
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield each cycle once, at the agent whose name sorts first."""
     edges = {key: [other.key for _, other in found.agents] for key, found in uses.items()}
-    for circle in circles(edges):
-        first, second = circle[0], circle[1 % len(circle)]
+    for cycle in cycles(edges):
+        first, second = cycle[0], cycle[1 % len(cycle)]
         agent = fleet.specs[kinds.AGENT.name][first]
         use = next(use for use, other in uses[first].agents if other.key == second)
         number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
-        trail = " → ".join(name for _, name in (*circle, first))
+        trail = " → ".join(name for _, name in (*cycle, first))
         yield agent.problem(
             ("spec", "tools", number, "name"),
             "agent-cycle",
@@ -33,13 +33,13 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         )
 
 
-def circles(edges: Mapping[Node, Iterable[Node]]) -> Iterator[list[Node]]:
-    """Yield circles that share no node, each in walking order from its least node."""
+def cycles(edges: Mapping[Node, Iterable[Node]]) -> Iterator[list[Node]]:
+    """Yield cycles that share no node, each in the order of its edges, from its least node."""
     left: dict[Node, list[Node]] = {node: sorted(edges[node]) for node in sorted(edges)}
-    while circle := _circle(left):
-        least = circle.index(min(circle))
-        yield [*circle[least:], *circle[:least]]
-        gone = set(circle)
+    while cycle := _cycle(left):
+        least = cycle.index(min(cycle))
+        yield [*cycle[least:], *cycle[:least]]
+        gone = set(cycle)
         left = {
             node: [other for other in others if other not in gone]
             for node, others in left.items()
@@ -47,7 +47,7 @@ def circles(edges: Mapping[Node, Iterable[Node]]) -> Iterator[list[Node]]:
         }
 
 
-def _circle(edges: Mapping[Node, Iterable[Node]]) -> list[Node]:
+def _cycle(edges: Mapping[Node, Iterable[Node]]) -> list[Node]:
     try:
         TopologicalSorter(edges).prepare()
     except CycleError as error:

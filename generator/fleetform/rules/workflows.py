@@ -12,7 +12,7 @@ from fleetform import kinds, view
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
-from fleetform.rules.graphs import circles
+from fleetform.rules.graphs import cycles
 from fleetform.rules.tools import fits, parameters
 from fleetform.tree import Path, leaves
 
@@ -97,12 +97,12 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
 
 def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     steps = workflow.spec.steps
-    for circle in circles({step.name: step.depends_on for step in steps}):
-        first = next(number for number, step in enumerate(steps) if step.name == circle[0])
+    for cycle in cycles({step.name: step.depends_on for step in steps}):
+        first = next(number for number, step in enumerate(steps) if step.name == cycle[0])
         yield workflow.problem(
             ("spec", "steps", first, "dependsOn"),
             "step-cycle",
-            f"steps wait for each other: {' → '.join([*circle, circle[0]])}",
+            f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
             hint="break the cycle",
             key=True,
         )

@@ -12,7 +12,7 @@ _NAMESPACE = "<namespace>"
 
 
 class _Alert(NamedTuple):
-    """One rule; `lasts` is a Prometheus duration, `next` what whoever is on call does first."""
+    """One rule; `lasts` is a Prometheus duration, `next` the first step for the person on call."""
 
     name: str
     severity: str

@@ -42,7 +42,7 @@ def path(unit: Unit) -> str:
 
 
 def _kustomizations(paths: Iterable[str]) -> dict[str, File]:
-    """Return a kustomization per namespace, and one that holds them together."""
+    """Return a kustomization per namespace, and one that combines them."""
     names: dict[str, list[str]] = {}
     for path in paths:
         folder, _, file = path.partition("/")
