@@ -1,4 +1,4 @@
-"""Own which store keeps the conversations."""
+"""Chooses the store that keeps the conversations."""
 
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import FilesystemMemory, InMemory, RedisMemory
@@ -9,7 +9,7 @@ from fleetform_runtime.store.memory import MemoryStore
 
 
 def build(settings: Settings, secrets: Secrets) -> Store:
-    """Return the store of the specification; clients of servers are imported only when needed."""
+    """Return the configured store; clients of servers are imported only when needed."""
     memory = settings.memory
     if isinstance(memory, InMemory):
         return MemoryStore(memory)
