@@ -1,3 +1,3 @@
-"""Serve one agent, described by the agent.json that is mounted into its pod."""
+"""Serves one agent, as described by the agent.json mounted into its pod."""
 
 __version__ = "0.1.0"

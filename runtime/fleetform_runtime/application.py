@@ -1,4 +1,4 @@
-"""Own the assembly: everything that lives as long as the process, made from one agent.json."""
+"""Wiring: everything that lives as long as the process, built from one agent.json."""
 
 import asyncio
 import contextlib
@@ -48,7 +48,7 @@ REOPEN_SECONDS = 2.0
 
 @dataclass(slots=True)
 class State:
-    """Where the process is in its life."""
+    """Phase of the process's life."""
 
     draining: bool = False
     store_open: bool = False
@@ -79,17 +79,17 @@ class Application:
         self._opening: asyncio.Task[None] | None = None
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
 
-    # -- life ------------------------------------------------------------------------------------
+    # -- lifecycle -------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect; what does not answer yet is tried again behind."""
+        """Connect; whatever does not answer yet is retried in the background."""
         self._opening = asyncio.create_task(self._open_store())
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(self._opening), 2)
         await self.servers.open()
 
     async def close(self) -> None:
-        """Give everything up."""
+        """Close everything."""
         if self._opening is not None:
             self._opening.cancel()
         await self.servers.close()
@@ -115,7 +115,7 @@ class Application:
                 self.state.store_open = True
                 return
 
-    # -- assembly --------------------------------------------------------------------------------
+    # -- wiring -----------------------------------------------------------------------------------
 
     def _runs(self) -> Runs:
         settings, limits = self.settings, self.settings.limits
@@ -203,7 +203,7 @@ class _Closing(Protocol):
 
 
 class _Fixed:
-    """The tools that the specification names."""
+    """The tools listed in the specification."""
 
     def __init__(self, tools: Any) -> None:
         self._held = tools
@@ -239,10 +239,10 @@ def _spans(settings: Settings, secrets: Secrets) -> Spans:
 
 
 def _context_characters(settings: Settings, prompt: str) -> dict[str, int]:
-    """Return for each model with a known window how long a history may be.
+    """Return, for each model with a known window, the maximum length of a history.
 
-    Three characters to a token err on the safe side for most languages; the answer, the prompt and
-    a tenth are kept free.
+    Three characters per token is a safe estimate for most languages; room for the answer, the
+    prompt and a further tenth is kept free.
     """
     found = {}
     for model in (settings.model, *settings.models):
@@ -253,11 +253,11 @@ def _context_characters(settings: Settings, prompt: str) -> dict[str, int]:
 
 
 def fingerprint(settings: Settings, prompt: str) -> str:
-    """Return a hash of the configuration, which holds no secrets."""
+    """Return a hash of the configuration, which contains no secrets."""
     text = settings.model_dump_json(by_alias=True, exclude_unset=True) + "\n" + prompt
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_prompt(settings: Settings, folder: Path) -> str:
-    """Read the system prompt beside agent.json."""
+    """Read the system prompt next to agent.json."""
     return (folder / settings.prompt.system.file).read_text("utf-8")

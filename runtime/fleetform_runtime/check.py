@@ -1,4 +1,4 @@
-"""Own what is wrong with an agent.json before anything is served."""
+"""Validation of an agent.json before anything is served."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Found = TypeVar("Found", bound=BaseModel)
 
 
 def load(path: Path) -> tuple[Settings | None, list[str]]:
-    """Read agent.json; return it, or what is wrong, one line per problem with its JSON path."""
+    """Read agent.json; return it, or its problems, one line each with JSON path."""
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -34,7 +34,7 @@ def load(path: Path) -> tuple[Settings | None, list[str]]:
 def problems(
     settings: Settings, folder: Path, secrets: Secrets, *, models: bool = True
 ) -> list[str]:
-    """Return what keeps a valid document from being served here: prompts, secrets, extras."""
+    """Return what prevents a valid document from being served here: prompts, secrets, extras."""
     found = _prompt(settings, folder)
     unused = () if models else ("model", "models", "fallbacks")
     for path, reference in references(settings):
@@ -135,7 +135,7 @@ def _lines(error: ValidationError, raw: bytes) -> list[str]:
 
 
 def _path(location: Sequence[int | str], document: Any) -> str:
-    """Write a location as the path in the document: tags of unions are no part of it."""
+    """Return a location as a path in the document, without the tags of unions."""
     path, node = "$", document
     for index, step in enumerate(location):
         if isinstance(step, int):

@@ -1,4 +1,4 @@
-"""Own the command line of the image: serve, check, schema."""
+"""The command line of the image: serve, check, schema."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ CONFIG = f"{FOLDER}/{FILE}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 is fine, 1 a problem with the configuration, 2 wrong usage."""
+    """Run a command; return 0 on success, 1 for a problem with the configuration, 2 for a usage error."""
     options = _parser().parse_args(arguments)
     if options.command == "schema":
         return _schema()
@@ -72,7 +72,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    """Start only what `check` finds nothing wrong with."""
+    """Start only if `check` finds no problems."""
     from fleetform_runtime import check  # noqa: PLC0415
     from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Own what the generator must know of this runtime beside agent.json: schemas/runtime.json."""
+"""Facts about this runtime that the generator needs in addition to agent.json: schemas/runtime.json."""
 
 from typing import Any, get_args
 
@@ -15,7 +15,7 @@ from fleetform_runtime.settings import SERVED_FEATURES, Settings
 
 
 def facts() -> dict[str, Any]:
-    """Return the facts as plain data; what follows from a model is read from it."""
+    """Return the facts as plain data, derived from the models where possible."""
     return {
         "contract": _default(Settings, "contract"),
         "features": sorted(SERVED_FEATURES),
@@ -45,7 +45,7 @@ def facts() -> dict[str, Any]:
 
 
 def _store(section: type[BaseModel]) -> dict[str, Any]:
-    """Return the port of a server, and whether replicas share what is kept."""
+    """Return a store server's port, and whether replicas share its data."""
     server = issubclass(section, ServerMemory)
     return {"shared": server, **({"port": _default(section, "port")} if server else {})}
 

@@ -1,7 +1,7 @@
-"""The environment variables that reach the runtime: its own few, and those of the libraries below it.
+"""The environment variables that the runtime and its libraries read.
 
-Everything else is in agent.json. Models, tools, sign-in and stores are called without a proxy
-whatever the environment says; only the exporter of traces and Bedrock's client look for one.
+Everything else is in agent.json. Models, tools, authentication and stores are called without a
+proxy, whatever the environment says; only the trace exporter and Bedrock's client use one.
 """
 
 from typing import Literal

@@ -1,6 +1,6 @@
-"""Own what a conversation is made of, and the JSON rows in which stores keep it.
+"""The parts of a conversation, and the JSON rows in which stores keep them.
 
-The rows are ours, not a library's: what a cluster wrote last year must still be read.
+The row format is our own, not a library's: rows written last year must remain readable.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ Outcome = Literal["ok", "error", "timeout", "invalid", "denied"]
 
 
 class UnreadableError(ValueError):
-    """A stored row is not what we write."""
+    """A stored row is not in our format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture in a user's message: an https URL or a data URL."""
+    """An image in a user's message: an https URL or a data URL."""
 
     url: str
     detail: str | None = None
@@ -26,21 +26,21 @@ class Image:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens as a model reported them."""
+    """Token counts as reported by a model."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
 
     def add(self, other: "Usage") -> None:
-        """Add tokens, and costs where they are known."""
+        """Add tokens, and costs if known."""
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
         if other.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0) + other.cost_usd
 
     def body(self) -> dict[str, Any]:
-        """Give the members that answers and events carry."""
+        """Return the members for answers and events."""
         body: dict[str, Any] = {
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
@@ -53,7 +53,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """What a model asks to be done; `arguments` is JSON text, which may be broken."""
+    """A call that a model asks for; `arguments` is JSON text, which may be invalid."""
 
     id: str
     name: str
@@ -62,7 +62,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What came of a call, as the model sees it."""
+    """The result of a call, as the model sees it."""
 
     id: str
     name: str
@@ -72,13 +72,13 @@ class ToolResult:
 
 @dataclass(slots=True)
 class User:
-    """What a person said."""
+    """A user's message."""
 
     content: str | list[str | Image]
     at: str = ""
 
     def text(self) -> str:
-        """Give the words without the pictures."""
+        """Return the text without the images."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part for part in self.content if isinstance(part, str))
@@ -86,7 +86,7 @@ class User:
 
 @dataclass(slots=True)
 class Assistant:
-    """What a model answered."""
+    """A model's answer."""
 
     text: str = ""
     thinking: str = ""
@@ -99,7 +99,7 @@ class Assistant:
 
 @dataclass(slots=True)
 class Tool:
-    """The results of all calls of one answer: they are stored and cut as one."""
+    """The results of all calls of one answer, which are stored and cut together."""
 
     results: list[ToolResult]
     at: str = ""
@@ -109,18 +109,18 @@ Message = User | Assistant | Tool
 
 
 def now() -> str:
-    """Give the time in UTC, RFC 3339 with milliseconds."""
+    """Return the current time in UTC, RFC 3339 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def moment(seconds: float) -> str:
-    """Write seconds since 1970 in the same way."""
+    """Format seconds since 1970 in the same way."""
     written = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return written.replace("+00:00", "Z")
 
 
 def dump(message: Message) -> bytes:
-    """Write a message as one line of JSON."""
+    """Serialise a message as one line of JSON."""
     at = message.at or now()
     if isinstance(message, User):
         body: dict[str, Any] = {"role": "user", "content": _content(message.content), "at": at}
@@ -159,7 +159,7 @@ def load(row: bytes | str) -> Message:
     """Read a row.
 
     Raises:
-        UnreadableError: it is not one of ours: broken, of another role, or of other types.
+        UnreadableError: it is not in our format: invalid JSON, an unknown role, or wrong types.
     """
     try:
         body = orjson.loads(row)
@@ -223,10 +223,10 @@ def _text(body: dict[str, Any], name: str, default: str | None = None) -> str:
 
 
 def recent(messages: list[Message], limit: int) -> list[Message]:
-    """Return the newest messages, at most `limit`, beginning with what a person said.
+    """Return the newest messages, at most `limit`, starting with a user's message.
 
-    So a tool call is never cut from its result, nor an answer from its question. A single turn that
-    is longer than the limit stays whole.
+    So a tool call is never separated from its result, nor an answer from its question. A single
+    turn that is longer than the limit is kept whole.
     """
     if len(messages) <= limit:
         return messages
@@ -239,7 +239,7 @@ def recent(messages: list[Message], limit: int) -> list[Message]:
 
 
 def within(messages: list[Message], characters: int) -> list[Message]:
-    """Drop whole turns from the front until the rest is no longer than `characters`."""
+    """Drop whole turns from the front until the rest has at most `characters`."""
     total = 0
     start = len(messages)
     for index in range(len(messages) - 1, -1, -1):

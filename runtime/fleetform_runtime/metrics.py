@@ -1,11 +1,12 @@
-"""Own the catalogue of metrics: what the runtime exports, and no other.
+"""The catalogue of metrics: everything that the runtime exports.
 
-Alerts and dashboards are written from it. No label may be called as Prometheus' operator calls the
-target's own (namespace, pod, service, endpoint, job, instance, container): it would arrive as
-`exported_…`. Nor may one hold a session, a user or free text: each value is a series for ever.
+Alerts and dashboards are based on it. Label names must not be those that the Prometheus operator
+gives the target (namespace, pod, service, endpoint, job, instance, container), which would turn
+ours into `exported_…`. Nor may a label contain a session, a user or free text, since each value is
+a series that never goes away.
 
-A counter whose labels beside `agent` are closed sets is exported with 0 from the start: without the
-zero, `rate` and `increase` do not see its first event.
+A counter whose labels besides `agent` are closed sets is exported as 0 from the start: without the
+zero, `rate` and `increase` miss its first event.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ TARGET_LABELS = frozenset(
     ("namespace", "pod", "service", "endpoint", "job", "instance", "container")
 )
 
-# 30 s is the boundary of the latency alert: a quantile is only sharp where a bucket ends.
+# 30 s is the threshold of the latency alert: a quantile is only exact at a bucket boundary.
 _REQUEST = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
 _CALL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
@@ -26,7 +27,7 @@ _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A label; `values` is the closed set of what it may hold, empty where a spec names them."""
+    """A label; `values` is the closed set of its values, empty if they come from a spec."""
 
     name: str
     help: str
@@ -35,7 +36,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One metric family; `name` is that of the exposition, `_total` of a counter included."""
+    """One metric family; `name` is that of the exposition, including a counter's `_total`."""
 
     name: str
     type: Literal["counter", "gauge", "histogram"]

@@ -1,4 +1,4 @@
-"""Own where a pod has what the runtime reads."""
+"""Paths in a pod that the runtime reads."""
 
 FOLDER = "/etc/fleetform"
 """agent.json and its prompts."""

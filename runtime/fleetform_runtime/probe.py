@@ -1,4 +1,4 @@
-"""Own the image's own health check, for places without a kubelet: exit 0 while the agent lives."""
+"""The image's own health check, for places without a kubelet: exit 0 while the agent is alive."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from fleetform_runtime.cli import CONFIG
 
 
 def main() -> int:
-    """Ask the process of this container whether it lives."""
+    """Ask the process in this container whether it is alive."""
     try:
         document = json.loads(Path(os.environ.get("FLEETFORM_CONFIG", CONFIG)).read_bytes())
         port = document.get("server", {}).get("port", 8080)

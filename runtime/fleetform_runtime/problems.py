@@ -1,4 +1,4 @@
-"""Own how a request can fail: one exception that carries what RFC 9457 wants said."""
+"""How a request can fail: one exception with the members of RFC 9457."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +45,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
 
 @dataclass(eq=False)
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
-    """End a request with one of the codes above."""
+    """Ends a request with one of the codes above."""
 
     code: str
     detail: str
@@ -60,22 +60,22 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
     @property
     def status(self) -> int:
-        """Give the HTTP status of the code."""
+        """Return the HTTP status of the code."""
         return CODES[self.code][0]
 
     @property
     def may_retry(self) -> bool:
-        """Say whether the same request may succeed later."""
+        """Whether the same request may succeed later."""
         return CODES[self.code][2] if self.retryable is None else self.retryable
 
     def wait(self) -> float | None:
-        """Give the seconds of Retry-After: 429 and 503 always carry it."""
+        """Return the seconds for Retry-After: 429 and 503 always carry it."""
         if self.retry_after is None and self.status in (429, 503):
             return 1
         return self.retry_after
 
     def body(self) -> dict[str, Any]:
-        """Give the members of the problem document; what is not known is left out."""
+        """Return the members of the problem document, without unknown ones."""
         status, title, _ = CODES[self.code]
         return {
             "type": TYPE + self.code,

@@ -1,4 +1,4 @@
-"""Own docs/runtime-configuration.md: the contract as a page, written from its schema, never by hand."""
+"""docs/runtime-configuration.md: the contract as a page, generated from its schema."""
 
 import argparse
 import sys
@@ -33,7 +33,7 @@ def page() -> str:
 
 
 def _order(node: dict[str, Any], definitions: dict[str, Any]) -> list[str]:
-    """Return the definitions as a reader meets them, depth first."""
+    """Return the definitions in the order of their first use, depth first."""
     found: list[str] = []
 
     def visit(body: Any) -> None:
@@ -93,7 +93,7 @@ def _text(schema: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page, or with --check only say whether it differs; give the exit code."""
+    """Write the page, or with --check only report whether it differs; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m fleetform_runtime.reference", description=__doc__
     )

@@ -1,4 +1,4 @@
-"""Own the files that tell others of the contract: agent-runtime.json, runtime.json, metrics.json."""
+"""The files that describe the contract: agent-runtime.json, runtime.json, metrics.json."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _ContractSchema(GenerateJsonSchema):
-    """Say what agent.json may hold: an absent field is left out, so no type admits null."""
+    """Describes agent.json: absent fields are left out, so no type allows null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         return self.generate_inner(schema["schema"])
@@ -54,7 +54,7 @@ def contract() -> dict[str, Any]:
 
 
 def catalogue() -> dict[str, Any]:
-    """Build the metrics catalogue; fields that say nothing are left out."""
+    """Build the metrics catalogue, without empty fields."""
     metrics = [
         {key: value for key, value in asdict(metric).items() if value not in ("", (), [])}
         for metric in METRICS
@@ -67,7 +67,7 @@ def catalogue() -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """Give the text of each file by its name, indented by two."""
+    """Return the text of each file by name, indented by two."""
     documents = {
         "agent-runtime.json": contract(),
         "runtime.json": facts(),
@@ -80,7 +80,7 @@ def files() -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files, or with --check only name those that differ; give the exit code."""
+    """Write the files, or with --check only list those that differ; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m fleetform_runtime.schema", description=__doc__)
     parser.add_argument("directory", type=Path, help="folder of the schemas")
     parser.add_argument("--check", action="store_true", help="write nothing, exit 3 on drift")

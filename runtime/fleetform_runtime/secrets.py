@@ -1,4 +1,4 @@
-"""Own the values behind secret references: files that are read again when they change."""
+"""The values of secret references: files are read again when they change."""
 
 import contextlib
 import os
@@ -20,11 +20,11 @@ Reference = SecretFile | SecretEnvironment
 
 
 class SecretMissingError(Exception):
-    """A referenced secret cannot be read; the message names the reference, never the value."""
+    """A referenced secret cannot be read; the message contains the reference, never the value."""
 
 
 class Secrets:
-    """Read secrets; a rotation that is half done keeps the last value that was whole."""
+    """Reads secrets; during an incomplete rotation the last complete value is used."""
 
     def __init__(
         self,
@@ -37,10 +37,10 @@ class Secrets:
         self._seen: dict[str, None] = {}
 
     def value(self, reference: Reference | str) -> str:
-        """Return the value of a reference; a plain text is its own value.
+        """Return the value of a reference; plain text is returned as it is.
 
         Raises:
-            SecretMissingError: it was never readable.
+            SecretMissingError: it has never been readable.
         """
         if isinstance(reference, str):
             return reference
@@ -49,13 +49,13 @@ class Secrets:
         return self._from_file(reference.file)
 
     def learn_all(self, section: BaseModel) -> None:
-        """Know the values of all references of a section that can be read."""
+        """Read the values of all readable references in a section."""
         for _, reference in references(section):
             with contextlib.suppress(SecretMissingError):
                 self.value(reference)
 
     def known(self) -> tuple[str, ...]:
-        """Return every value handed out so far, old ones of a rotation included, longest first."""
+        """Return every value used so far, including previous ones, longest first."""
         return tuple(sorted(self._seen, key=len, reverse=True))
 
     def _from_environment(self, name: str) -> str:
@@ -83,7 +83,7 @@ class Secrets:
         return self.learn(value)
 
     def learn(self, value: str) -> str:
-        """Know a value, so that it is taken out of whatever is told; return it."""
+        """Remember a value, so that it is redacted everywhere; return it."""
         if len(value) >= SHORTEST_REDACTED:
             self._seen[value] = None
         return value

@@ -1,4 +1,4 @@
-"""Own the process: two listeners, signals, and an end that loses nothing."""
+"""The process: two listeners, signals, and a shutdown that loses nothing."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ class _Listener(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Tick as uvicorn does, which sets the Date header, and hear at once that it is over."""
+        """Tick as uvicorn does, which sets the Date header, and notice the end at once."""
         count = 0
         while not await self.on_tick(count):
             count = (count + 1) % 864_000
@@ -46,12 +46,12 @@ class _Listener(uvicorn.Server):
                     await self._stopping.wait()
 
     def end(self) -> None:
-        """Close what is idle, wait for what is not, and return from `serve`."""
+        """Close idle connections, wait for the others, and return from `serve`."""
         self.should_exit = True
         self._stopping.set()
 
     def stop_listening(self) -> None:
-        """Accept no more connections; those that are open go on."""
+        """Accept no more connections; open ones continue."""
         for server in self.servers:
             server.close()
 
@@ -71,10 +71,10 @@ def _listener(app: Any, sock: socket.socket, **options: Any) -> tuple[_Listener,
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket that listens once its server runs; port 0 is any free one.
+    """Return a socket that listens once its server runs; port 0 picks any free one.
 
     Raises:
-        OSError: the address is taken, or not ours.
+        OSError: the address is in use or not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -88,7 +88,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 class Process:
-    """Serve an application until a signal comes."""
+    """Serves an application until a signal arrives."""
 
     def __init__(
         self, application: Application, main: socket.socket, metrics: socket.socket
@@ -112,23 +112,23 @@ class Process:
 
     @property
     def address(self) -> str:
-        """Give the URL of the HTTP surface."""
+        """Return the URL of the HTTP API."""
         host, port = self._main_socket.getsockname()[:2]
         return f"http://{host}:{port}"
 
     @property
     def metrics_address(self) -> str:
-        """Give the URL of the metrics."""
+        """Return the URL of the metrics."""
         host, port = self._metrics_socket.getsockname()[:2]
         return f"http://{host}:{port}/metrics"
 
     @property
     def listening(self) -> bool:
-        """Say whether both listeners answer."""
+        """Whether both listeners are up."""
         return self._main.started and self._metrics.started
 
     def stop(self) -> None:
-        """Begin to end."""
+        """Begin to shut down."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -154,7 +154,7 @@ class Process:
         stopped.cancel()
 
     async def _drain(self) -> None:
-        """Become unready, stop listening, let runs and streams end, in this order."""
+        """Become unready, stop listening, let runs and streams finish, in this order."""
         self._application.state.draining = True
         log.info("draining: %d runs go on", len(self._application.runs.registry.running))
         if self._server.drain_delay_seconds:
@@ -175,7 +175,7 @@ class Process:
 
 
 class MetricsPage:
-    """Answer GET /metrics, and nothing else, on a port of its own."""
+    """Serves GET /metrics, and nothing else, on a separate port."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

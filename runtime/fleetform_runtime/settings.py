@@ -1,7 +1,7 @@
-"""Own the contract between generator and runtime: the one JSON document of an agent, agent.json.
+"""The contract between generator and runtime: agent.json, one JSON document per agent.
 
-The document stands beside its prompts in one folder, the agent's mounted ConfigMap. Secrets are
-references, durations are seconds, and a field that is not wanted is left out, never null.
+The document and its prompts are in one folder, the agent's mounted ConfigMap. Secrets are
+references, durations are seconds, and unset fields are left out, never null.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ __all__ = ["SERVED_FEATURES", "Feature", "Settings", "load"]
 
 @unique
 class Feature(StrEnum):
-    """What a spec may ask of the runtime beside types of tools; `SERVED_FEATURES` says what is answered."""
+    """Features, besides types of tools, that a spec may ask for; `SERVED_FEATURES` lists the supported ones."""
 
     CHAT = "chat"
     STREAMING = "streaming"
@@ -59,7 +59,7 @@ SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
 
 
 class Agent(Section):
-    """Who the agent is."""
+    """Identity of the agent."""
 
     name: Name = Field(description="Name; the label `agent` of every metric.")
     namespace: Name = Field(description="Kubernetes namespace, or any group on a laptop.")
@@ -72,7 +72,7 @@ class Agent(Section):
 
 
 class PromptFile(Section):
-    """A text beside agent.json: a key of its own in the ConfigMap, which reviewers can read."""
+    """A text next to agent.json: a separate key in the ConfigMap, which reviewers can read."""
 
     file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$")] = Field(
         description="Name of the file, UTF-8, in the folder of agent.json."
@@ -80,13 +80,13 @@ class PromptFile(Section):
 
 
 class Prompt(Section):
-    """What the model is told before a conversation."""
+    """Instructions for the model before a conversation."""
 
     system: PromptFile = Field(description="The system prompt.")
 
 
 class Settings(Section):
-    """Configuration of one agent, complete but for its prompts and secrets."""
+    """Configuration of one agent, complete except for prompts and secrets."""
 
     contract: Literal[1] = Field(description="Version of this contract; a runtime refuses others.")
     agent: Agent = Field(description="Who the agent is.")
@@ -144,6 +144,6 @@ def load(path: Path) -> Settings:
 
     Raises:
         OSError: the file cannot be read.
-        pydantic.ValidationError: it breaks the contract; `loc` of each error is the JSON path.
+        pydantic.ValidationError: it violates the contract; `loc` of each error is the JSON path.
     """
     return Settings.model_validate_json(path.read_bytes())

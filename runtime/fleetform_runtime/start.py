@@ -1,4 +1,4 @@
-"""Own the start of a checked configuration: event loop, logs, sockets."""
+"""Starts a checked configuration: event loop, logs, sockets."""
 
 import argparse
 import asyncio
@@ -53,7 +53,7 @@ def start(settings: Settings, options: argparse.Namespace, secrets: Secrets) -> 
             metrics.getsockname()[1],
         )
         gc.collect()
-        gc.freeze()  # what a start makes lives as long as the process
+        gc.freeze()  # what is created at start lives as long as the process
         await Process(application, main, metrics).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

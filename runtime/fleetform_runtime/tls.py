@@ -1,4 +1,4 @@
-"""Own TLS contexts of outgoing connections: made of files, made again when the files change."""
+"""TLS contexts of outgoing connections: built from files, rebuilt when the files change."""
 
 import ssl
 from pathlib import Path
@@ -7,7 +7,7 @@ from fleetform_runtime.sections.base import Tls
 
 
 class TlsFiles:
-    """Give the TLS context of one upstream; `None` means the system's authorities."""
+    """The TLS context of one upstream; `None` means the system's authorities."""
 
     def __init__(self, tls: Tls | None) -> None:
         self._tls = tls
@@ -15,7 +15,7 @@ class TlsFiles:
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext | None:
-        """Return the context; a rotation that is half done keeps the last one."""
+        """Return the context; during an incomplete rotation, the last working one."""
         if self._tls is None:
             return None
         try:
@@ -39,7 +39,7 @@ class TlsFiles:
 
 
 def build(tls: Tls) -> ssl.SSLContext:
-    """Build a context; only the field named for it turns verification off."""
+    """Build a context; only the field for that purpose turns verification off."""
     context = ssl.create_default_context(cafile=tls.ca_file)
     if tls.cert_file:
         context.load_cert_chain(tls.cert_file, tls.key_file)

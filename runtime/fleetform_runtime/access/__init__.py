@@ -1,1 +1,1 @@
-"""Decide who may call, and how much."""
+"""Authentication and quotas."""

@@ -1,4 +1,4 @@
-"""Own how many runs go on at once in this replica, and the short queue before them."""
+"""The limit of concurrent runs in this replica, and the short queue in front of it."""
 
 import asyncio
 from collections import deque
@@ -9,7 +9,7 @@ from fleetform_runtime.telemetry.metrics import Metrics
 
 
 class Gate:
-    """Let so many through; let a few wait for a moment; refuse the rest at once."""
+    """Admit a fixed number, let a few wait briefly, and refuse the rest at once."""
 
     def __init__(self, most: int, queue: int, seconds: float, metrics: Metrics) -> None:
         self._free = most
@@ -19,7 +19,7 @@ class Gate:
         self._metrics = metrics
 
     async def enter(self) -> Callable[[], None]:
-        """Return what gives the place back, once.
+        """Return a function that releases the place; calling it again has no effect.
 
         Raises:
             Problem: all places are taken, and the queue is full or too slow.

@@ -1,4 +1,4 @@
-"""Own who a caller is: one Protocol, API keys, and everybody."""
+"""Callers and how they authenticate: the Protocol, API keys, and no authentication."""
 
 import hashlib
 import hmac
@@ -17,48 +17,48 @@ _USER = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller; only a gateway may name somebody else in a request's body."""
+    """A caller; only a gateway may name another user in the request body."""
 
     user: str
     may_name_users: bool = False
 
 
 class Authenticator(Protocol):
-    """Tell who a caller is by the headers of a request."""
+    """Identifies a caller by the headers of a request."""
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
         """Return the caller.
 
         Raises:
-            Problem: nobody we know.
+            Problem: the caller is unknown.
         """
         ...
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close connections."""
         ...
 
 
 class Anybody:
-    """Let everybody in, as one user."""
+    """Admits everyone, as one user."""
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """Return the one user."""
+        """Return the only user."""
         return Identity("anonymous")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class ApiKeys:
-    """Know callers by keys, of which only hashes are held and compared, all of them every time."""
+    """Identifies callers by API key; keeps only hashes, and always compares all of them."""
 
     def __init__(self, settings: ApiKeyAuth, secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """Return the caller that the key names."""
+        """Return the caller with this key."""
         shown = bearer(headers) or headers.get("x-api-key", "")
         offered = hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
         found: ApiKey | None = None
@@ -73,7 +73,7 @@ class ApiKeys:
         return named(found.name, headers.get(self._settings.user_header.lower()))
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def _hash(self, key: ApiKey) -> bytes | None:
         try:
@@ -86,10 +86,10 @@ class ApiKeys:
 
 
 def named(gateway: str, user: str | None) -> Identity:
-    """Return the user that a gateway names; without a name the gateway is the user.
+    """Return the user named by a gateway; without a name the gateway is the user.
 
     Raises:
-        Problem: the name is none.
+        Problem: the name is invalid.
     """
     if user is None or user == "":
         return Identity(gateway, may_name_users=True)
@@ -99,11 +99,11 @@ def named(gateway: str, user: str | None) -> Identity:
 
 
 def bearer(headers: Mapping[str, str]) -> str:
-    """Return the token of the Authorization header, or nothing."""
+    """Return the token of the Authorization header, or an empty string."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def unauthenticated(detail: str) -> Problem:
-    """Return the problem of a caller whom nobody knows."""
+    """Return the problem of an unknown caller."""
     return Problem("unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""Own callers with a JWT of an OpenID Connect issuer."""
+"""Callers with a JWT from an OpenID Connect issuer."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ LONGEST_TOKEN = 16_384
 
 
 class Oidc:
-    """Verify signature, issuer, audience, expiry and scopes."""
+    """Verifies signature, issuer, audience, expiry and scopes."""
 
     def __init__(self, settings: OidcAuth, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class Oidc:
         self._lock = asyncio.Lock()
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
-        """Return the user whom the token names."""
+        """Return the user identified by the token."""
         token = bearer(headers)
         if not token:
             raise unauthenticated("show a token: Authorization: Bearer <JWT>")
@@ -109,7 +109,7 @@ class Oidc:
         return fitting[0] if len(fitting) == 1 or (fitting and name is not None) else None
 
     async def _fetch(self) -> None:
-        """Read the issuer's keys; those that were read before stay when that fails."""
+        """Fetch the issuer's keys; if that fails, the previous ones stay."""
         async with self._lock:
             if self._clock() - self._tried <= 1:
                 return
@@ -152,7 +152,7 @@ class Oidc:
 
 
 def _usable(document: Any) -> list[jwt.PyJWK]:
-    """Return the signing keys of a set; one that we do not understand is left out."""
+    """Return the usable signing keys of a set; keys of unknown types are left out."""
     found = []
     for key in document["keys"]:
         if not isinstance(key, dict) or key.get("use", "sig") != "sig" or key.get("kty") == "oct":

@@ -1,4 +1,4 @@
-"""Own what may be used in a minute and in a day, per agent and per user."""
+"""Quotas per minute and per day, for the agent and for each user."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ MOST_COUNTERS = 100_000
 
 
 class Counters(Protocol):
-    """Numbers that begin at nothing and vanish when their window is over."""
+    """Counters that start at zero and expire with their window."""
 
     async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the numbers."""
+        """Return the current values."""
         ...
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
@@ -26,19 +26,19 @@ class Counters(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close connections."""
         ...
 
 
 class LocalCounters:
-    """Count in this process."""
+    """Counts in this process."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._held: dict[str, tuple[float, float]] = {}
 
     async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the numbers."""
+        """Return the current values."""
         return [self._held.get(name, (0.0, 0.0))[0] for name in names]
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
@@ -54,7 +54,7 @@ class LocalCounters:
         return sums
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +67,11 @@ class _Window:
 
 
 class Quotas:
-    """Count requests before they run, tokens and cost behind them.
+    """Counts requests before they run, tokens and cost afterwards.
 
-    Minutes slide: the count of the last minute weighs as much as is left of it, so that nobody gets
-    two minutes' worth at the turn of a minute. Tokens and cost are known only afterwards; a run
-    starts while anything of them is left.
+    Minutes slide: the previous minute's count is weighted by the part of it that is still in the
+    window, so that nobody gets two minutes' worth around a minute boundary. Tokens and cost are
+    only known afterwards; a run may start while any of its quota is left.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Quotas:
         """Count a request.
 
         Raises:
-            Problem: a quota is used up.
+            Problem: a quota is exhausted.
         """
         if not self._any:
             return
@@ -158,7 +158,7 @@ def _names(window: _Window, now: float) -> tuple[str, str]:
 
 
 def _used(window: _Window, current: float, last: float, now: float) -> tuple[float, float]:
-    """Return what is used, and the seconds until some of it is free again."""
+    """Return the amount used, and the seconds until some of it is free again."""
     into = now % window.seconds
     if window.seconds == DAY:
         return current, window.seconds - into

@@ -1,4 +1,4 @@
-"""Own the counters that all replicas share."""
+"""Counters shared by all replicas."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from fleetform_runtime.store.redis_client import connect, guarded, prefix
 
 
 class RedisCounters:
-    """Count for all replicas."""
+    """Counts for all replicas."""
 
     def __init__(self, settings: RedisMemory, secrets: Secrets, namespace: str, agent: str) -> None:
         self._redis = connect(settings, secrets)
@@ -17,7 +17,7 @@ class RedisCounters:
         self._prefix = prefix(settings, namespace, agent) + "quota:"
 
     async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the numbers."""
+        """Return the current values."""
 
         async def work() -> list[bytes | None]:
             async with self._redis.pipeline(transaction=False) as pipe:

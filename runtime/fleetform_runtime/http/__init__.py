@@ -1,1 +1,1 @@
-"""Speak HTTP: what comes in is checked, what goes out is documented."""
+"""The HTTP API: input is validated, output is documented."""

@@ -1,4 +1,4 @@
-"""Own the bodies of requests: bounded in bytes, in time and in shape."""
+"""Request bodies: limited in size and time, and validated."""
 
 import asyncio
 from typing import TypeVar
@@ -16,16 +16,16 @@ CLOSE = {"Connection": "close"}
 
 
 class Fields(BaseModel):
-    """Refuse unknown fields and other types."""
+    """Refuses unknown fields and wrong types."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 async def read(request: Request, model: type[T], most: int, seconds: float) -> T:
-    """Read and check a JSON body.
+    """Read and validate a JSON body.
 
     Raises:
-        Problem: it is too large, too slow, no JSON, or not what the model says.
+        Problem: it is too large, too slow, not JSON, or does not match the model.
     """
     _check_type(request)
     try:
@@ -38,7 +38,7 @@ async def read(request: Request, model: type[T], most: int, seconds: float) -> T
 
 
 def parsed(raw: bytes | str, model: type[T]) -> T:
-    """Check JSON that has arrived."""
+    """Validate JSON that has been received."""
     try:
         document = orjson.loads(raw or b"null")
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Own POST /chat and its alias."""
+"""POST /chat and its alias."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ EVENT_STREAM = "text/event-stream"
 
 
 class ChatBody(Fields):
-    """What a person says, and to which conversation."""
+    """A user's message, and the session it belongs to."""
 
     message: Annotated[str, Field(min_length=1, description="What the agent is told.")]
     session_id: Annotated[
@@ -44,7 +44,7 @@ class ChatBody(Fields):
 
 
 class Streams:
-    """Count the open streams of this replica and bound them."""
+    """Counts and limits the open streams of this replica."""
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._most = most
@@ -52,10 +52,10 @@ class Streams:
         self.open = 0
 
     def enter(self) -> Callable[[], None]:
-        """Take a place; return what gives it back.
+        """Take a place; return a function that releases it.
 
         Raises:
-            Problem: all are taken.
+            Problem: all places are taken.
         """
         if self.open >= self._most:
             self._metrics.refused("streams")
@@ -77,7 +77,7 @@ class Streams:
 
 
 class Chat:
-    """Answer chats."""
+    """Handles chats."""
 
     def __init__(
         self, agent: str, runs: Runs, streams: Streams, limits: Limits, server: Server
@@ -104,7 +104,7 @@ class Chat:
         return await self.answer(order, lambda: self._runs.start(order))
 
     async def alias(self, request: Request) -> Any:
-        """Run the agent that the path names: this one."""
+        """Run the agent if the path names this one."""
         if request.path_params["name"] != self._agent:
             raise Problem("not_found", f"this is {self._agent}")
         return await self.chat(request)
@@ -114,7 +114,7 @@ class Chat:
         return await read(request, model, self._limits.body_bytes, self._server.read_seconds)
 
     async def answer(self, order: Order, start: Callable[[], Any]) -> Any:
-        """Start a run; answer with its result or its events."""
+        """Start a run; respond with its result or its events."""
         if not order.streaming:
             run: LiveRun = await start()
             return Json(await run.finished())
@@ -148,14 +148,14 @@ class Chat:
 
 
 def acting(identity: Identity, user: str | None) -> Identity:
-    """Return the user for whom a caller acts: itself, unless it may name others."""
+    """Return the user that a caller acts for: itself, unless it may act on behalf of others."""
     if user is None or not identity.may_name_users:
         return identity
     return named(identity.user.partition("/")[0], user)
 
 
 def wants_stream(request: Request) -> bool:
-    """Say whether the caller asked for events by its Accept header."""
+    """Whether the Accept header asks for events."""
     return EVENT_STREAM in request.headers.get("accept", "")
 
 

@@ -1,4 +1,4 @@
-"""Own how problems are written on the wire."""
+"""How problems are serialised."""
 
 import math
 from typing import Any
@@ -17,12 +17,12 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        """Write the body."""
+        """Serialise the body."""
         return orjson.dumps(content, default=str)
 
 
 def response(problem: Problem, *, openai: bool = False) -> Response:
-    """Write a problem; OpenAI's clients find their own member in it."""
+    """Return a problem as a response, including the member that OpenAI clients expect."""
     body = problem.body()
     if openai:
         body["error"] = openai_error(problem)
@@ -33,7 +33,7 @@ def response(problem: Problem, *, openai: bool = False) -> Response:
 
 
 def openai_error(problem: Problem) -> dict[str, Any]:
-    """Write a problem as OpenAI does."""
+    """Return a problem in OpenAI's format."""
     kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     kind = kinds.get(problem.status)
     if kind is None:

@@ -1,4 +1,4 @@
-"""Own server-sent events: frames, heartbeats, readers that are slow or gone."""
+"""Server-sent events: frames, heartbeats, slow and disconnected clients."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ Frames = Callable[[list[Event]], bytes]
 
 
 def frames(events: list[Event]) -> bytes:
-    """Write events; none is a heartbeat."""
+    """Serialise events; no events make a heartbeat."""
     if not events:
         return PING
     return b"".join(
@@ -35,14 +35,14 @@ def frames(events: list[Event]) -> bytes:
 
 
 class SlowReaderError(Exception):
-    """A client did not read for too long; its connection is cut, its run goes on."""
+    """A client did not read for too long; its connection is closed, its run continues."""
 
 
 class EventStream:
     """An ASGI response that follows a run.
 
-    A reader that goes away ends the stream, not the run. One that does not read is cut off after a
-    while, so that it does not hold a place for ever; it can come back with Last-Event-ID.
+    A client that disconnects ends the stream, not the run. One that does not read is disconnected
+    after a while, so that it does not hold a place for ever; it can resume with Last-Event-ID.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EventStream:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the last event, or until nobody reads."""
+        """Send until the last event, or until the client is gone."""
         me = asyncio.current_task()
         gone = asyncio.create_task(_gone(receive, me))
         try:
@@ -92,7 +92,8 @@ class EventStream:
                     last = events[-1].id
                 await self._send_some(scope, send, events)
         except (StoreError, Problem) as error:
-            # A run of another replica is read from the store: a stream never just breaks off.
+            # Runs of another replica are read from the store: end the stream with an error event,
+            # never silently.
             log.warning("a run could not be followed: %s", error)
             await self._send_some(scope, send, [_lost(last + 1)])
         await self._send(send, b"", more=False)

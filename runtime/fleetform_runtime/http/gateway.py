@@ -1,4 +1,4 @@
-"""Own what happens to every request: who calls, how long it took, how failures are written."""
+"""What happens to every request: authentication, timing, and how failures are reported."""
 
 import logging
 import re
@@ -64,22 +64,22 @@ class Gateway:
 
     @property
     def router(self) -> Router:
-        """Give the routes."""
+        """Return the router."""
         return self._router
 
     @property
     def metrics(self) -> Metrics:
-        """Give the metrics."""
+        """Return the metrics."""
         return self._metrics
 
     async def respond(self, request: Request, route: Route) -> Any:
-        """Let the handler of a route answer."""
+        """Call the route's handler."""
         if not route.public:
             request.state.identity = await self._authenticator.identify(request.headers)
         return await route.handler(request)
 
     def cors(self, request: Request) -> dict[str, str]:
-        """Return the headers for a page of another origin that may call."""
+        """Return the CORS headers for an allowed origin."""
         origin = request.headers.get("origin")
         if origin is None or not ({origin, "*"} & self._origins):
             return {}
@@ -91,7 +91,7 @@ class Gateway:
 
     @property
     def closing(self) -> bool:
-        """Say whether connections should not be used again."""
+        """Whether connections should not be reused."""
         return self._is_draining()
 
 

@@ -1,4 +1,4 @@
-"""Own the probes: alive touches nothing, ready asks the store, a model that is down is no reason."""
+"""Probes: liveness checks nothing, readiness asks the store; a model that is down does not matter."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ REMEMBER_SECONDS = 1.0
 
 
 class Health:
-    """Answer probes."""
+    """Handles probes."""
 
     def __init__(
         self,
@@ -33,15 +33,15 @@ class Health:
         self._answered = False
 
     async def live(self, request: Request) -> Json:
-        """Say that the process answers."""
+        """Report that the process answers."""
         return Json({"status": "ok"})
 
     async def startup(self, request: Request) -> Json:
-        """Say that the process has started: it listens only then."""
+        """Report that the process has started: only then does it listen."""
         return Json({"status": "ok"})
 
     async def ready(self, request: Request) -> Json:
-        """Say whether requests should come here."""
+        """Report whether requests should be sent here."""
         if self._is_draining():
             return Json({"status": "draining"}, 503, {"Retry-After": "1"})
         if not await self._store_answers():

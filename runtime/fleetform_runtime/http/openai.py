@@ -1,7 +1,7 @@
-"""Own /v1: the agent as a model of any client that speaks Chat Completions.
+"""/v1: the agent as a model for any client of the Chat Completions API.
 
-Nothing is kept: the client sends the conversation each time. Tools of the agent are carried out
-here; tools that the client brings are handed back to it as tool calls.
+Nothing is stored: the client sends the conversation each time. The agent's own tools run here;
+calls of the client's tools are returned to it.
 """
 
 import time
@@ -43,13 +43,13 @@ PASSED_ON = (
 
 
 class _Wire(BaseModel):
-    """Clients send more than we need; what we need is checked."""
+    """Clients send more than we need; what we need is validated."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
 
 class Function(_Wire):
-    """A function that the client carries out."""
+    """A function that the client runs."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: str | None = None
@@ -64,7 +64,7 @@ class FunctionTool(_Wire):
 
 
 class CalledFunction(_Wire):
-    """What was called."""
+    """The function called."""
 
     name: str
     arguments: str
@@ -89,7 +89,7 @@ class WireMessage(_Wire):
 
 
 class StreamOptions(_Wire):
-    """How a stream ends."""
+    """Options of a stream."""
 
     include_usage: bool | None = None
 
@@ -117,7 +117,7 @@ class Completion(_Wire):
 
 
 class OpenAi:
-    """Answer /v1."""
+    """Handles /v1."""
 
     def __init__(
         self, agent: str, runs: Runs, chat: Chat, streams: Streams, server: Server
@@ -130,12 +130,12 @@ class OpenAi:
         self._since = int(time.time())
 
     async def models(self, request: Request) -> Json:
-        """List the models: the agent itself, which is its default one, and all by name."""
+        """List the models: the agent itself, which is its default model, and all by name."""
         names = [self._agent, *(name for name in self._runs.models if name != self._agent)]
         return Json({"object": "list", "data": [self._shown(name) for name in names]})
 
     async def model(self, request: Request) -> Json:
-        """Show one model."""
+        """Return one model."""
         name = request.path_params["id"]
         if name != self._agent:
             self._runs.model(name)
@@ -145,7 +145,7 @@ class OpenAi:
         return {"id": name, "object": "model", "created": self._since, "owned_by": "fleetform"}
 
     async def complete(self, request: Request) -> Any:
-        """Run the agent on the conversation that the client sends."""
+        """Run the agent on the conversation that the client sent."""
         body: Completion = await self._chat.read(request, Completion)
         order = self._order(body, request)
         if not order.streaming:
@@ -193,10 +193,10 @@ def _spec(tool: FunctionTool) -> ToolSpec:
 
 
 def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
-    """Return what the client adds to the system prompt, and the conversation.
+    """Return the client's addition to the system prompt, and the conversation.
 
     Raises:
-        Problem: it ends with neither a question nor a tool's result.
+        Problem: it does not end with a question or a tool result.
     """
     system: list[str] = []
     history: list[Message] = []
@@ -219,7 +219,7 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
 
 
 def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
-    """Put a tool's result to those of the same answer."""
+    """Add a tool result to those of the same answer."""
     last = history[-1] if history else None
     asked = history[-2] if isinstance(last, Tool) and len(history) > 1 else last
     calls = {call.id: call.name for call in asked.calls} if isinstance(asked, Assistant) else {}
@@ -303,7 +303,7 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Chunks:
-    """Write events of a run as chunks of a completion."""
+    """Converts the events of a run to chunks of a completion."""
 
     def __init__(self, run: LiveRun, model: str, *, usage: bool) -> None:
         self._run = run

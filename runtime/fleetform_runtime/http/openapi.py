@@ -1,4 +1,4 @@
-"""Own the OpenAPI document, made of the routes and the models that check their bodies."""
+"""The OpenAPI document, built from the routes and the models of their bodies."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _PROBLEM = {
 
 
 def document(agent: str, description: str, routes: list[Route]) -> dict[str, Any]:
-    """Describe the HTTP surface."""
+    """Describe the HTTP API."""
     schemas: dict[str, Any] = {"Problem": _PROBLEM}
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

@@ -1,4 +1,4 @@
-"""Own the connection below HTTP: headers that are too large, too many, or never end."""
+"""Limits below HTTP: headers that are too large, too many, or never end."""
 
 import asyncio
 from typing import Any
@@ -14,10 +14,10 @@ MOST_HEADERS = 100
 
 
 def bounded(read_seconds: float) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol with bounds on what comes before a body."""
+    """Return uvicorn's protocol with limits on everything before a body."""
 
     class BoundedProtocol(HttpToolsProtocol):
-        """Bound the head of each request in bytes and in seconds."""
+        """Limits the head of each request in bytes and in seconds."""
 
         _head = 0
         _in_head = True

@@ -1,4 +1,4 @@
-"""Own the map from paths to handlers; the template of a path is also its label in metrics."""
+"""Paths and their handlers; the template of a path is also its label in metrics."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Handler = Callable[[Request], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path, what answers it, and what the outside is told of it."""
+    """A path, its handler, and its description in the OpenAPI document."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Route:
 
 
 class Router:
-    """Find routes; exact paths first."""
+    """Finds routes; exact paths first."""
 
     def __init__(self, routes: list[Route]) -> None:
         self.routes = routes
@@ -55,7 +55,7 @@ class Router:
         """Return the route and the parameters of the path.
 
         Raises:
-            Problem: no route, or not for this method.
+            Problem: there is no route, or not for this method.
         """
         methods, parameters = self._methods(path)
         if methods is None:

@@ -1,4 +1,4 @@
-"""Own /runs: state, cancelling, and what a person decides on calls that wait."""
+"""/runs: status, cancellation, and human decisions on pending calls."""
 
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from fleetform_runtime.store import Run
 
 
 class Decision(Fields):
-    """What a person says to one call."""
+    """A human decision on one call."""
 
     id: Annotated[str, Field(max_length=256, description="Identifier of the call.")]
     approved: Annotated[
@@ -36,30 +36,30 @@ class Decision(Fields):
 
 
 class Decisions(Fields):
-    """Decisions on every call that waits."""
+    """Decisions on all pending calls."""
 
     decisions: Annotated[list[Decision], Field(min_length=1, max_length=256)]
     stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
 
 
 class RunRoutes:
-    """Answer /runs for the caller's own runs."""
+    """Handles /runs for the caller's own runs."""
 
     def __init__(self, runs: Runs, chat: Chat) -> None:
         self._runs = runs
         self._chat = chat
 
     async def get(self, request: Request) -> Json:
-        """Show the state of a run."""
+        """Return the state of a run."""
         return Json(shown(await self._runs.get(request.state.identity.user, _name(request))))
 
     async def cancel(self, request: Request) -> Json:
-        """Stop a run."""
+        """Cancel a run."""
         state = await self._runs.cancel(request.state.identity.user, _name(request))
         return Json(shown(state), 202)
 
     async def decide(self, request: Request) -> Any:
-        """Go on with a paused run."""
+        """Continue a paused run."""
         body: Decisions = await self._chat.read(request, Decisions)
         user = request.state.identity.user
         order = Order(
@@ -76,10 +76,10 @@ class RunRoutes:
 
 
 def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
-    """Return decisions by call; an answer that is no text becomes JSON for the model.
+    """Return decisions by call; an answer that is not text becomes JSON for the model.
 
     Raises:
-        Problem: two decisions are on one call.
+        Problem: there are two decisions on one call.
     """
     found: dict[str, dict[str, Any]] = {}
     for item in decisions:
@@ -99,7 +99,7 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
 
 
 def shown(run: Run) -> dict[str, Any]:
-    """Give what a caller sees of a run."""
+    """Return what a caller sees of a run."""
     return {
         "run_id": run.id,
         "session_id": run.session,

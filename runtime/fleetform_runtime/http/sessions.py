@@ -1,4 +1,4 @@
-"""Own /sessions: list, create, look, rename, delete, page."""
+"""/sessions: list, create, get, change, delete, list messages."""
 
 import uuid
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ Title = Annotated[str, Field(min_length=1, max_length=256, description="Title fo
 
 
 class NewSession(Fields):
-    """A conversation that begins."""
+    """A session to be created."""
 
     session_id: Annotated[
         str | None, Field(pattern=SESSION_ID, description="Its name; default: a random one.")
@@ -34,14 +34,14 @@ class NewSession(Fields):
 
 
 class SessionChange(Fields):
-    """What may be changed."""
+    """The fields that may be changed."""
 
     title: Title | None = None
     model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
 
 
 class SessionRoutes:
-    """Answer /sessions for the caller's own sessions."""
+    """Handles /sessions for the caller's own sessions."""
 
     def __init__(self, sessions: Sessions, runs: Runs, chat: Chat) -> None:
         self._sessions = sessions
@@ -49,14 +49,14 @@ class SessionRoutes:
         self._chat = chat
 
     async def list(self, request: Request) -> Json:
-        """List sessions, the last used first."""
+        """List sessions, most recently used first."""
         start, count = page_of(request)
         user = request.state.identity.user
         found, total = await self._sessions.store.sessions(user, start, count)
         return Json({"sessions": [shown(item) for item in found], "total": total, "offset": start})
 
     async def create(self, request: Request) -> Json:
-        """Begin a session without a message."""
+        """Create a session without messages."""
         body: NewSession = await self._chat.read(request, NewSession)
         if body.model:
             self._runs.model(body.model)
@@ -71,11 +71,11 @@ class SessionRoutes:
         return _one(session, 201)
 
     async def get(self, request: Request) -> Json:
-        """Show a session."""
+        """Return a session."""
         return _one(await self._sessions.get(request.state.identity.user, _name(request)))
 
     async def change(self, request: Request) -> Json:
-        """Rename a session or give it another model."""
+        """Rename a session or change its model."""
         body: SessionChange = await self._chat.read(request, SessionChange)
         if not (body.title or body.model):
             raise Problem("invalid_fields", "title or model is missing")
@@ -89,12 +89,12 @@ class SessionRoutes:
         )
 
     async def delete(self, request: Request) -> Response:
-        """Forget a session."""
+        """Delete a session."""
         await self._sessions.delete(request.state.identity.user, _name(request))
         return Response(status_code=204)
 
     async def messages(self, request: Request) -> Json:
-        """Show messages, the oldest first."""
+        """List messages, oldest first."""
         start, count = page_of(request)
         user = request.state.identity.user
         session, found = await self._sessions.messages(user, _name(request), start, count)
@@ -108,7 +108,7 @@ class SessionRoutes:
 
 
 def shown(session: Session) -> dict[str, Any]:
-    """Give what a caller sees of a session."""
+    """Return what a caller sees of a session."""
     return {
         "session_id": session.id,
         "title": session.title,
@@ -122,7 +122,7 @@ def shown(session: Session) -> dict[str, Any]:
 
 
 def message(item: Message) -> dict[str, Any]:
-    """Give what a caller sees of a message."""
+    """Return what a caller sees of a message."""
     if isinstance(item, User):
         return {"role": "user", "content": _content(item), "created_at": item.at}
     if isinstance(item, Tool):
@@ -162,7 +162,7 @@ def page_of(request: Request) -> tuple[int, int]:
     """Read offset and limit of a list.
 
     Raises:
-        Problem: they are no such numbers.
+        Problem: they are not valid numbers.
     """
     values = []
     for name, default, most in (("offset", 0, 2**31), ("limit", PAGE, LARGEST_PAGE)):

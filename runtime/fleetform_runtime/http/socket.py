@@ -1,4 +1,4 @@
-"""Own /ws: the events of runs as JSON frames, and messages, cancelling and decisions the other way."""
+"""/ws: the events of runs as JSON frames; messages, cancellations and decisions in the other direction."""
 
 import asyncio
 import contextlib
@@ -28,13 +28,13 @@ MOST_RUNS = 8
 
 
 class MessageFrame(ChatBody):
-    """Say something; `stream` is always true here."""
+    """Send a message; `stream` is always true here."""
 
     type: Literal["message"]
 
 
 class CancelFrame(Fields):
-    """Stop a run."""
+    """Cancel a run."""
 
     type: Literal["cancel"]
     run_id: Annotated[str, Field(max_length=128)]
@@ -53,7 +53,7 @@ _FRAME: TypeAdapter[MessageFrame | CancelFrame | ApproveFrame] = TypeAdapter(Fra
 
 
 class Socket:
-    """Serve WebSockets."""
+    """Serves WebSockets."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class _Connection:
         self._sending = asyncio.Lock()
 
     async def serve(self) -> None:
-        """Take frames until the client goes; its runs go on."""
+        """Handle frames until the client disconnects; its runs continue."""
         try:
             while True:
                 message = await self._socket.receive()
@@ -187,7 +187,7 @@ class _Connection:
 
 
 def _same_origin(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
-    """Let no page of another origin use the browser of somebody who may call."""
+    """Keep pages of other origins from using the browser of an authenticated user."""
     origin = socket.headers.get("origin")
     if origin is None or origin in allowed or "*" in allowed:
         return True

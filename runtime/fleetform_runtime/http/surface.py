@@ -1,4 +1,4 @@
-"""Own the list of everything that the HTTP surface answers."""
+"""All routes of the HTTP API."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ Answer = Callable[[Request], Awaitable[Json]]
 def routes(
     settings: Settings, runs: Runs, streams: Streams, health: Health, info: Answer
 ) -> list[Route]:
-    """Return every route; the OpenAPI document is made of the others."""
+    """Return every route; the OpenAPI document is built from the others."""
     agent = settings.agent.name
     chat = Chat(agent, runs, streams, settings.limits, settings.server)
     openai = OpenAi(agent, runs, chat, streams, settings.server)

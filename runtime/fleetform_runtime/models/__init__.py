@@ -1,4 +1,4 @@
-"""Own what every language model is to the rest of the runtime: one Protocol, one kind of error."""
+"""The interface of language models: one Protocol, one kind of error."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One question to a model."""
+    """One request to a model."""
 
     system: str
     messages: list[Message]
@@ -48,7 +48,7 @@ class ChatRequest:
 
 
 class ModelError(Exception):
-    """A model did not answer; `detail` is for the log and never goes to a caller."""
+    """A model did not answer; `detail` is logged and never shown to a caller."""
 
     def __init__(
         self,
@@ -68,23 +68,23 @@ class ModelError(Exception):
 
     @property
     def retryable(self) -> bool:
-        """Say whether the same request may succeed when it is repeated."""
+        """Whether the same request may succeed when retried."""
         return self.kind in RETRYABLE
 
 
 class ChatModel(Protocol):
-    """A model that answers one request; every implementation bounds its own time."""
+    """A model that answers one request; every implementation limits its own time."""
 
     key: str
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
-        """Answer; with a listener the answer is streamed into it.
+        """Answer; with a listener, the answer is streamed to it.
 
         Raises:
-            ModelError: there is no answer; `started` says whether the listener heard some of it.
+            ModelError: there is no answer; `started` says whether the listener received part of it.
         """
         ...
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close connections."""
         ...

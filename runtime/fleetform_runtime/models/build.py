@@ -1,4 +1,4 @@
-"""Own which implementation serves a model of the specification."""
+"""Chooses the implementation for each model of the specification."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ Build = Callable[[Model, Secrets], ChatModel]
 
 
 def build(model: Model, secrets: Secrets) -> ChatModel:
-    """Return what speaks to a model; extras are imported only here.
+    """Return a client for a model; extras are imported only here.
 
     Raises:
         ImportError: the image lacks the provider's extra.
@@ -29,7 +29,7 @@ def build(model: Model, secrets: Secrets) -> ChatModel:
 def upstreams(
     settings: Settings, secrets: Secrets, metrics: Metrics, make: Build = build
 ) -> dict[str, ChatModel]:
-    """Return the models that sessions choose from, each with the fallbacks behind it."""
+    """Return the models that sessions can choose, each with its fallbacks."""
     fallbacks = [Candidate(model, make(model, secrets)) for model in settings.fallbacks]
     found: dict[str, ChatModel] = {}
     for model in (settings.model, *settings.models):

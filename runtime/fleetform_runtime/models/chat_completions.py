@@ -1,4 +1,4 @@
-"""Own the Chat Completions endpoints: OpenAI, Azure, vLLM, Ollama, GPUStack and proxies."""
+"""Chat Completions endpoints: OpenAI, Azure, vLLM, Ollama, GPUStack and proxies."""
 
 import asyncio
 import io
@@ -24,7 +24,7 @@ LARGEST_ERROR = 64 * 1024
 
 
 def url(model: Model) -> str:
-    """Return where chat completions of a model are answered."""
+    """Return the chat completions URL of a model."""
     base = (model.endpoint or model.facts.public).rstrip("/")
     if base.endswith("/chat/completions"):
         return base
@@ -40,7 +40,7 @@ def url(model: Model) -> str:
 
 
 class ChatCompletionsModel:
-    """Speak the protocol over one pool of connections."""
+    """Speaks the protocol over one connection pool."""
 
     def __init__(self, model: Model, secrets: Secrets) -> None:
         self.key = model.key
@@ -51,7 +51,7 @@ class ChatCompletionsModel:
         self._session: aiohttp.ClientSession | None = None
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
-        """Answer one request within the deadlines of the specification."""
+        """Answer one request within the configured deadlines."""
         body = orjson.dumps(wire.body(self._model, request, stream=listener is not None))
         seconds = self._model.timeouts.request_seconds
         answer = StreamedAnswer(self.key, listener) if listener is not None else None

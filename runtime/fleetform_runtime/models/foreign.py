@@ -1,6 +1,6 @@
-"""Own models with protocols of their own: Anthropic, Bedrock, Google, spoken by pydantic-ai.
+"""Models with other protocols (Anthropic, Bedrock, Google), through pydantic-ai.
 
-Only this module knows that library; the image needs it only with one of these extras.
+Only this module uses that library; the image needs it only with one of these extras.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ Make = Callable[[Model, str | None, ssl.SSLContext | None], tuple[LibraryModel, 
 
 
 class ForeignModel:
-    """Answer through a model of the library, made again when its key has changed."""
+    """Answers through a model of the library, which is rebuilt when its key has changed."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class ForeignModel:
         self._made: tuple[str | None, LibraryModel, Close] | None = None
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
-        """Answer within the deadlines of the specification."""
+        """Answer within the configured deadlines."""
         told = False
 
         def hear(kind: Any, text: str) -> None:
@@ -87,7 +87,7 @@ class ForeignModel:
         except exceptions.ModelAPIError as error:
             raise _error(error, told) from None
         except Exception as error:
-            # The libraries below raise what they like: botocore has a family of its own.
+            # The underlying libraries may raise anything: botocore has its own exception hierarchy.
             raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None
         return _answer(found, self.key)
 
@@ -152,9 +152,9 @@ class ForeignModel:
 def library_model(
     model: Model, key: str | None, tls: ssl.SSLContext | None
 ) -> tuple[LibraryModel, Close]:
-    """Make the library's model of a provider, and what closes it.
+    """Create the library's model of a provider, and the function that closes it.
 
-    Without a key the pod's own identity is used, where the provider knows such a thing.
+    Without a key the pod's own identity is used, if the provider supports it.
     """
     if model.provider == "bedrock":
         return _bedrock(model, key)
@@ -211,7 +211,7 @@ def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
     )
 
     events = provider.client.meta.events
-    # The one layer of repeats is ours; botocore has no such setting once a client is made.
+    # We do all retrying ourselves; botocore cannot be configured after its client is created.
     events.unregister(f"needs-retry.{_SERVICE}", unique_id=f"retry-config-{_SERVICE}")
 
     async def close() -> None:

@@ -1,11 +1,11 @@
-"""Own what tokens cost: the price of the specification, and nothing that is guessed."""
+"""Costs of tokens: only from configured prices, never guessed."""
 
 from fleetform_runtime.messages import Usage
 from fleetform_runtime.sections.model import Model
 
 
 def cost(model: Model, usage: Usage) -> float | None:
-    """Return USD, or None where the price is not known."""
+    """Return USD, or None if the price is unknown."""
     if model.pricing is None:
         return None
     return (

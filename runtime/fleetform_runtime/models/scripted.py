@@ -1,12 +1,12 @@
-"""Own a model without a model: deterministic answers for demonstrations and tests, no key, no network.
+"""A scripted model: deterministic answers for demonstrations and tests, no key, no network.
 
-It answers from the words of the last message:
+It answers according to the words of the last message:
 
-- ``call NAME {"a": 1}`` asks for that tool; any line of the message may be such a call;
+- ``call NAME {"a": 1}`` calls that tool; any line of the message may be such a call;
 - ``say N words`` streams N words; ``wait S`` waits S seconds first;
-- ``fail KIND`` fails as a provider does: rate_limited, server_error, timeout, connection, ...;
+- ``fail KIND`` fails as a provider would: rate_limited, server_error, timeout, connection, ...;
 - after tools have answered, their results are repeated;
-- everything else comes back as an echo that counts the turns.
+- anything else is echoed, with the number of the turn.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _FAIL = re.compile(r"\bfail ([a-z_]+)\b")
 
 
 class ScriptedModel:
-    """Answer by rule."""
+    """Answers by fixed rules."""
 
     def __init__(self, key: str, seconds_per_word: float = 0.0) -> None:
         self.key = key
@@ -45,7 +45,7 @@ class ScriptedModel:
         return Assistant(text=text, usage=_usage(request, text), model=self.key)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     async def _tell(self, text: str, listener: Listener) -> None:
         for word in re.findall(r"\S+\s*|\s+", text):

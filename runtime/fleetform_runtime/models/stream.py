@@ -1,4 +1,4 @@
-"""Own how a streamed answer is put together from server-sent events."""
+"""Assembles a streamed answer from server-sent events."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _OPEN, _CLOSE = "<think>", "</think>"
 
 
 class StreamedAnswer:
-    """Collect the chunks of one answer and tell a listener what is new, once per feeding.
+    """Collects the chunks of one answer and passes new text to a listener, once per read.
 
-    Tokens that arrive together are told together: a listener is called once per network read, not
-    once per token, which is what keeps fifty streams on a fifth of a core.
+    Tokens that arrive together are passed on together: the listener is called once per network read
+    rather than once per token, which keeps fifty streams on a fifth of a core.
     """
 
     def __init__(self, key: str, listener: Listener) -> None:
@@ -36,11 +36,11 @@ class StreamedAnswer:
 
     @property
     def began(self) -> bool:
-        """Say whether anything of the answer has arrived."""
+        """Whether any of the answer has arrived."""
         return bool(self._text or self._thinking or self._calls or self._finish)
 
     def feed(self, data: bytes) -> None:
-        """Take what was read from the network."""
+        """Process bytes read from the network."""
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > LONGEST_LINE:
@@ -51,7 +51,7 @@ class StreamedAnswer:
         self.flush()
 
     def flush(self) -> None:
-        """Tell the listener what it has not heard."""
+        """Pass new text to the listener."""
         if self._fresh_thinking:
             self.told = True
             self.listener(("thinking", "".join(self._fresh_thinking)))
@@ -62,7 +62,7 @@ class StreamedAnswer:
             self._fresh.clear()
 
     def answer(self, *, is_stream: bool = True) -> Assistant:
-        """Return the whole answer, of what claimed to be a stream of events or did not.
+        """Return the whole answer, whether or not the server really sent a stream of events.
 
         Raises:
             ModelError: the stream ended before the answer did.
@@ -116,7 +116,7 @@ class StreamedAnswer:
             self._fresh.append(text)
 
     def _untag(self, text: str) -> str:
-        """Move what stands in a leading <think> to the thinking; return what is left for the text."""
+        """Move the contents of a leading <think> to the thinking; return the rest of the text."""
         if self._tagged is None:
             self._held += text
             if len(self._held) < len(_OPEN) and _OPEN.startswith(self._held):
@@ -144,7 +144,7 @@ class StreamedAnswer:
     def _add_call(self, call: dict[str, Any]) -> None:
         index = call.get("index")
         function = call.get("function") or {}
-        if not isinstance(index, int):  # some servers leave it out and send each call whole
+        if not isinstance(index, int):  # some servers omit it and send each call whole
             index = len(self._calls) if function.get("name") else max(self._calls, default=0)
         held = self._calls.setdefault(index, {"id": "", "name": "", "arguments": []})
         held["id"] = held["id"] or str(call.get("id") or "")

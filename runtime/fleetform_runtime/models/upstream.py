@@ -1,4 +1,4 @@
-"""Own the one layer of repeats: retries, fallbacks and a breaker for each model."""
+"""Retries, fallbacks and a circuit breaker for each model: the only place that retries."""
 
 import asyncio
 import random
@@ -29,7 +29,7 @@ _REASONS: dict[Kind, str] = {
 
 @dataclass(slots=True)
 class Candidate:
-    """A model with what the specification says of it, and how it fared lately."""
+    """A model with its configuration and its recent failures."""
 
     settings: Model
     model: ChatModel
@@ -37,11 +37,11 @@ class Candidate:
     opened: float = 0.0
 
     def is_open(self, now: float) -> bool:
-        """Say whether the breaker keeps requests away; one is let through when its time is over."""
+        """Whether the circuit breaker is open; when its time is over, one request is let through."""
         return self.failures >= BREAKER_FAILURES and now - self.opened < BREAKER_SECONDS
 
     def note(self, error: ModelError | None, now: float) -> None:
-        """Remember how a request went."""
+        """Record the outcome of a request."""
         if error is None:
             self.failures = 0
         elif error.kind in ("server_error", "timeout", "connection"):
@@ -64,10 +64,10 @@ class Upstream:
         self._clock = clock
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
-        """Answer with the first candidate that can; nothing is repeated once a token was heard.
+        """Answer with the first candidate that can; nothing is retried after the first token.
 
         Raises:
-            ModelError: the last one, when all failed.
+            ModelError: the last one, if all failed.
         """
         last: ModelError | None = None
         failed: list[str] = []
@@ -87,7 +87,7 @@ class Upstream:
                 for key in failed:
                     self._metrics.fallback(key)
                 return answer
-        if last is None:  # pragma: no cover - the last candidate is always asked
+        if last is None:  # pragma: no cover - the last candidate is always tried
             raise ModelError("connection", "no model was asked")
         raise last
 
@@ -145,7 +145,7 @@ def _timed(
     key: str,
     metrics: Metrics,
 ) -> Listener | None:
-    """Measure the time to the first token on the way to the listener."""
+    """Measure the time to the first token between model and listener."""
     if listener is None:
         return None
     heard = False
@@ -161,7 +161,7 @@ def _timed(
 
 
 def _pause(attempt: int, asked: float | None) -> float | None:
-    """Give the seconds before the next try, or None when the provider asks for too many."""
+    """Return the seconds before the next try, or None if the provider asks for too many."""
     if asked is not None:
         if asked > LONGEST_PAUSE:
             return None

@@ -1,4 +1,4 @@
-"""Own the JSON of the Chat Completions protocol: our messages out, its answers in."""
+"""The JSON of the Chat Completions protocol: requests from our messages, answers to them."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _FINISH = {
 
 
 def body(model: Model, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
-    """Build the body of a request; what is not decided is left out."""
+    """Build the body of a request; unset options are left out."""
     asked: dict[str, Any] = {
         "model": model.name,
         "messages": _messages(request),
@@ -58,7 +58,7 @@ def body(model: Model, request: ChatRequest, *, stream: bool) -> dict[str, Any]:
 
 
 def _max_tokens_name(model: Model) -> str:
-    """Use the newer name where the older one is refused by reasoning models."""
+    """Use the newer name where reasoning models refuse the older one."""
     is_openai = model.provider == "openai" and "openai.com" in (model.endpoint or "openai.com")
     return "max_completion_tokens" if is_openai or model.provider == "azure" else "max_tokens"
 
@@ -110,10 +110,10 @@ def _content(content: str | list[str | Image]) -> Any:
 
 
 def read(raw: bytes, what: str, where: str) -> dict[str, Any]:
-    """Read one JSON object of a model's; `what` it is and `where` an error stood are for the message.
+    """Read one JSON object from a model; `what` it is and `where` an error was are for the message.
 
     Raises:
-        ModelError: it is none, or it tells of an error.
+        ModelError: it is not an object, or it reports an error.
     """
     try:
         data = orjson.loads(raw)
@@ -127,10 +127,10 @@ def read(raw: bytes, what: str, where: str) -> dict[str, Any]:
 
 
 def answer(raw: bytes, key: str) -> Assistant:
-    """Read an answer that came in one piece.
+    """Read an answer that was not streamed.
 
     Raises:
-        ModelError: it is not an answer of the protocol; some proxies send errors with status 200.
+        ModelError: it does not follow the protocol; some proxies send errors with status 200.
     """
     data = read(raw, "the answer", "with status 200")
     try:
@@ -154,14 +154,14 @@ def _call(item: dict[str, Any], index: int) -> ToolCall:
 
 
 def finish(reason: Any, has_calls: bool) -> str:
-    """Give our word for why an answer ended."""
+    """Return our name for why an answer ended."""
     if has_calls:
         return "tool_calls"
     return _FINISH.get(reason, "stop") if isinstance(reason, str) else "stop"
 
 
 def plain(content: Any) -> str:
-    """Return text that came as a string, as parts, or not at all."""
+    """Return text that is a string, a list of parts, or missing."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -176,7 +176,7 @@ def plain(content: Any) -> str:
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """Take a leading <think>...</think>, in which open models put their reasoning, out of a text."""
+    """Remove a leading <think>...</think>, where open models put their reasoning, from a text."""
     if not text.startswith("<think>"):
         return text, ""
     thinking, closed, rest = text.removeprefix("<think>").partition("</think>")
@@ -184,7 +184,7 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def usage(data: Any) -> Usage:
-    """Read token counts; servers that leave some out have counted none."""
+    """Read token counts; missing ones count as zero."""
     if not isinstance(data, dict):
         return Usage()
     return Usage(_count(data.get("prompt_tokens")), _count(data.get("completion_tokens")))
@@ -195,7 +195,7 @@ def _count(value: Any) -> int:
 
 
 def error_text(raw: bytes) -> str:
-    """Return the message of an error body in any of the forms that are seen, at most 500 characters."""
+    """Return the message of an error body in any of the usual formats, at most 500 characters."""
     try:
         data = orjson.loads(raw)
     except ValueError:
@@ -215,7 +215,7 @@ _CONTEXT = ("context_length", "context window", "maximum context", "too many tok
 
 
 def error(status: int, raw: bytes, retry_after: str | None) -> ModelError:
-    """Turn an HTTP error into ours."""
+    """Convert an HTTP error to a ModelError."""
     text = error_text(raw)
     wait = _seconds(retry_after)
     if status == 429:

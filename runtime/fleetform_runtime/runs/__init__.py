@@ -1,1 +1,1 @@
-"""Carry out runs: one answer of the agent each, with events that can be followed."""
+"""Runs: each is one answer of the agent, with events that can be followed."""

@@ -1,4 +1,4 @@
-"""Own what a run is ordered as, and what it is while this replica has it."""
+"""A run as ordered by a caller, and as executed by this replica."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from fleetform_runtime.store import Run
 
 @dataclass(slots=True)
 class Order:
-    """What a caller wants of the agent."""
+    """What a caller asks of the agent."""
 
     user: str
     message: User | None
@@ -35,7 +35,7 @@ class Order:
 
 @dataclass(slots=True)
 class LiveRun:
-    """A run that this replica carries out, or has."""
+    """A run that this replica executes, or has executed."""
 
     id: str
     user: str
@@ -64,7 +64,7 @@ class LiveRun:
         return self.result
 
     def state(self) -> Run:
-        """Give what is stored and shown of it."""
+        """Return the state that is stored and shown."""
         return Run(
             id=self.id,
             user=self.user,
@@ -76,7 +76,7 @@ class LiveRun:
         )
 
     def stop(self) -> None:
-        """Cancel it, once, because somebody asked."""
+        """Cancel it, once, at someone's request."""
         if self.task is not None and not self.task.done() and not self.cancelled:
             self.cancelled = True
             self.task.cancel()

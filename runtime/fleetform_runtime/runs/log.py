@@ -1,4 +1,4 @@
-"""Own the events of a run: numbered, kept for a while, followed by any number of readers."""
+"""The events of a run: numbered, kept for a while, followed by any number of readers."""
 
 import asyncio
 from collections import deque
@@ -19,7 +19,7 @@ class FellBehindError(Exception):
 
 
 class RunLog:
-    """Collect events; the oldest are dropped when a run tells more than fits."""
+    """Collects events; the oldest are dropped if there are too many."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -30,21 +30,21 @@ class RunLog:
 
     @property
     def last_id(self) -> int:
-        """Give the number of the newest event, 0 before the first."""
+        """Return the number of the newest event, 0 if there is none."""
         return self._next - 1
 
     @property
     def first_id(self) -> int:
-        """Give the number of the oldest event that is kept."""
+        """Return the number of the oldest event that is kept."""
         return self._events[0].id if self._events else self._next
 
     @property
     def size(self) -> int:
-        """Give the bytes that are kept."""
+        """Return the size in bytes of the kept events."""
         return self._bytes
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
-        """Add an event; one of the last kind ends the log."""
+        """Add an event; a final one ends the log."""
         if self.closed:
             return
         event = Event(self._next, kind, orjson.dumps(data))
@@ -57,16 +57,16 @@ class RunLog:
         self._wake()
 
     def after(self, number: int) -> list[Event]:
-        """Return what is kept behind an event."""
+        """Return the kept events after one."""
         if number >= self.last_id:
             return []
         skip = max(0, number - self.first_id + 1)
         return list(self._events)[skip:] if skip else list(self._events)
 
     async def follow(self, after: int = 0, idle: float | None = None) -> AsyncIterator[list[Event]]:
-        """Yield what is new, as much at a time as has come, until the last event.
+        """Yield new events, all that have arrived at once, until the final event.
 
-        Nothing new for `idle` seconds yields an empty list.
+        If nothing happens for `idle` seconds, yields an empty list.
 
         Raises:
             FellBehindError: the reader is so slow that it would miss some.

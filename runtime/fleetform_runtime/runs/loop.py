@@ -1,4 +1,4 @@
-"""Own the loop of a run: ask the model, carry out its calls, ask again."""
+"""The loop of a run: call the model, run its tool calls, call it again."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ from fleetform_runtime.tools.toolbox import Toolbox, Waiting, spec
 
 @dataclass(slots=True)
 class Turn:
-    """What a run is given, and what it leaves behind even when it fails."""
+    """The input of a run, and its output, even if it fails."""
 
     run: str
     session: str
@@ -53,7 +53,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Pause:
-    """Why a run stands still: calls that wait, and results that came beside them."""
+    """Why a run is paused: pending calls, and results of the other calls in the same answer."""
 
     waiting: list[Waiting]
     done: list[ToolResult]
@@ -61,7 +61,7 @@ class Pause:
 
 @dataclass(slots=True)
 class Answer:
-    """How a run came to its end."""
+    """How a run ended."""
 
     text: str
     finish: str
@@ -70,7 +70,7 @@ class Answer:
 
 
 class Loop:
-    """Run turns with one set of tools and limits."""
+    """Runs turns with one set of tools and limits."""
 
     def __init__(self, toolbox: Toolbox, max_steps: int, max_tool_calls: int, spans: Spans) -> None:
         self._toolbox = toolbox
@@ -79,7 +79,7 @@ class Loop:
         self._spans = spans
 
     async def run(self, turn: Turn, model: ChatModel, log: RunLog) -> Answer:
-        """Go on until the model has nothing more to ask, or a person must be.
+        """Continue until the model makes no more calls, or a human decision is needed.
 
         Raises:
             ModelError: the model failed.
@@ -101,7 +101,7 @@ class Loop:
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
     ) -> None:
-        """Carry out what a person decided on the calls of a paused run."""
+        """Apply the human decisions on the calls of a paused run."""
         tools = await self._toolbox.tools()
         results = {item["id"]: ToolResult(**item) for item in pause["done"]}
         open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
@@ -148,7 +148,7 @@ class Loop:
     async def _act(
         self, turn: Turn, tools: dict[str, AnyTool], answer: Assistant, log: RunLog
     ) -> Answer | None:
-        """Carry out the calls of an answer; return an Answer when the run ends or pauses here."""
+        """Run the calls of an answer; return an Answer if the run ends or pauses here."""
         if len(turn.calls) + len(answer.calls) > self._max_calls:
             turn.fresh.append(
                 Tool([_unmade(call, "The run may make no more calls.") for call in answer.calls])
@@ -221,7 +221,7 @@ class Loop:
 
 
 def repaired(messages: list[Message]) -> list[Message]:
-    """Give every call a result and drop results without a call: providers refuse a history else."""
+    """Give every call a result and drop results without a call: otherwise providers refuse the history."""
     whole: list[Message] = []
     for index, message in enumerate(messages):
         if isinstance(message, Tool):
@@ -245,7 +245,7 @@ def repaired(messages: list[Message]) -> list[Message]:
 
 
 def distinct(calls: list[ToolCall]) -> list[ToolCall]:
-    """Give every call of an answer an identifier of its own, which some servers do not."""
+    """Give every call of an answer a unique identifier, which some servers do not."""
     seen: set[str] = set()
     kept: list[ToolCall] = []
     for call in calls:
@@ -270,7 +270,7 @@ def _unmade(call: ToolCall, why: str) -> ToolResult:
 
 
 def _key(turn: Turn, call: ToolCall) -> str:
-    """Return a key that is the same for the same call of a run: it makes repeats harmless."""
+    """Return a key that is the same for the same call of a run, which makes retries harmless."""
     text = (
         f"{turn.session}\n{turn.run}\n{len(turn.history) + len(turn.fresh)}\n{call.id}\n{call.name}"
     )
@@ -278,7 +278,7 @@ def _key(turn: Turn, call: ToolCall) -> str:
 
 
 def readable(arguments: str) -> Any:
-    """Return arguments as JSON, or as the text that they are when they are broken."""
+    """Return arguments as JSON, or as plain text if they are invalid."""
     try:
         return orjson.loads(arguments or "{}")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Own how runs end: results, events, problems, and what of a provider's error callers may know."""
+"""How runs end: results, events, problems, and how much of a provider's error callers may see."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ _MODEL_FAILURES = {
 
 
 def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any]:
-    """Write down calls that wait: enough to go on after a restart, on any replica."""
+    """Serialise pending calls: enough to continue after a restart, on any replica."""
     asked = turn.fresh[-1]
     return {
         "run_id": run,
@@ -46,7 +46,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
 
 
 def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | None) -> None:
-    """End a run with its answer, or let it wait for a person."""
+    """End a run with its answer, or pause it for a human decision."""
     run.status = "waiting" if waiting else "succeeded"
     run.foreign = answer.foreign
     usage = turn.usage.body()
@@ -103,7 +103,7 @@ def fail(run: LiveRun, turn: Turn, problem: Problem) -> None:
 
 
 def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metrics) -> Problem:
-    """Say in our words why a run ended early; count what was not the caller's doing."""
+    """Return the problem that ended a run early; count those that the caller did not cause."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, ModelError):
@@ -138,7 +138,7 @@ def _model_problem(error: ModelError, metrics: Metrics) -> Problem:
 
 
 def tell(run: LiveRun, turn: Turn, model: str) -> None:
-    """Log how a run ended, without a word of what was said."""
+    """Log how a run ended, without any of its content."""
     log.info(
         "run %s",
         run.status,

@@ -1,4 +1,4 @@
-"""Own which runs there are: those that go on here, those that ended here, those of other replicas."""
+"""All known runs: active and ended ones of this replica, and those of other replicas."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ FOLLOW_SECONDS = 0.3
 
 
 class Registry:
-    """Find runs wherever they are carried out."""
+    """Finds runs wherever they are executed."""
 
     def __init__(
         self, store: Store, metrics: Metrics, clock: Callable[[], float] = time.time
@@ -41,16 +41,16 @@ class Registry:
 
     @property
     def running(self) -> list[LiveRun]:
-        """Give the runs that go on here."""
+        """Return the active runs of this replica."""
         return list(self._live.values())
 
     def begin(self, run: LiveRun) -> None:
-        """Take a run in."""
+        """Register a run."""
         self._live[run.id] = run
         self._mark(run, 1)
 
     async def end(self, run: LiveRun, waiting_seconds: float) -> None:
-        """Keep a run that has ended, for a while, for whoever asks."""
+        """Keep an ended run for a while."""
         self._live.pop(run.id, None)
         self._mark(run, -1)
         self._ended[run.id] = run
@@ -65,7 +65,7 @@ class Registry:
             log.warning("the run was not kept: %s", error)
 
     async def put(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
-        """Store a run, with its new events where other replicas can see them."""
+        """Store a run, with its new events for other replicas."""
         events = run.log.after(run.shared) if self._store.shared else []
         if run.status != "running" and run.ended is None:
             run.ended = self._clock()
@@ -74,7 +74,7 @@ class Registry:
             run.shared = events[-1].id
 
     async def share(self, run: LiveRun) -> None:
-        """Tell other replicas of a run that goes on, and stop it when they say so."""
+        """Share an active run with other replicas, and stop it if they ask for it."""
         while True:
             await asyncio.sleep(SHARE_SECONDS)
             try:
@@ -105,7 +105,7 @@ class Registry:
         """Return the state of a user's run.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no such run.
         """
         live = self.local(user, run)
         if live is not None:
@@ -119,13 +119,13 @@ class Registry:
         return kept
 
     async def change(self, run: Run) -> None:
-        """Store another state of a run that does not go on."""
+        """Store another state of a run that is not active."""
         await self._store.put_run(run, [], KEPT_SECONDS)
         if (live := self.local(run.user, run.id)) is not None:
             live.status = run.status
 
     async def ask_cancel(self, user: str, run: str) -> None:
-        """Stop a run that goes on, here or elsewhere."""
+        """Cancel an active run, here or elsewhere."""
         live = self.local(user, run)
         if live is not None:
             live.stop()
@@ -135,7 +135,7 @@ class Registry:
     async def follow(
         self, user: str, run: str, after: int, idle: float | None = None
     ) -> AsyncIterator[list[Event]]:
-        """Return the events of a run behind one, as they come, wherever it is carried out.
+        """Return the events of a run after one, as they arrive, wherever it is executed.
 
         Raises:
             Problem: there is no such run, or the events are no longer kept.

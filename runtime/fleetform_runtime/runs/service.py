@@ -1,4 +1,4 @@
-"""Own the life of a run in this replica: admit, start, carry out, resume, cancel, drain."""
+"""The life of a run in this replica: admit, start, execute, resume, cancel, drain."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Runs:
-    """Everything that has to do with runs."""
+    """All operations on runs."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Runs:
         return run
 
     def model(self, key: str) -> ChatModel:
-        """Return a model of the specification's list.
+        """Return a model from the specification's list.
 
         Raises:
             Problem: it is not on the list.
@@ -104,10 +104,10 @@ class Runs:
     async def decide(
         self, user: str, run: str, decisions: dict[str, dict[str, Any]], order: Order
     ) -> LiveRun:
-        """Go on with a paused run, in a run of its own, as a person decided.
+        """Continue a paused run, in a new run, as a human decided.
 
         Raises:
-            Problem: it does not wait (any more), or the decisions are not those that it waits for.
+            Problem: it is not waiting (any more), or the decisions do not match its pending calls.
         """
         state = await self.registry.get(user, run)
         if state.status != "waiting":
@@ -146,7 +146,7 @@ class Runs:
             fresh=fresh,
         )
 
-    # -- carrying out ----------------------------------------------------------------------------
+    # -- execution -------------------------------------------------------------------------------
 
     async def _carry_out(
         self,
@@ -219,7 +219,7 @@ class Runs:
     async def _keep_broken(
         self, turn: Turn, session: Session, pause: dict[str, Any] | None
     ) -> None:
-        """Keep what a failed run has done, if it did anything that cannot be undone."""
+        """Store what a failed run has done, if any of it cannot be undone."""
         try:
             await asyncio.shield(self.sessions.end_broken(session, turn, pause))
         except (StoreError, Problem) as error:
@@ -231,7 +231,8 @@ class Runs:
         except StoreError as error:
             log.warning("usage was not counted: %s", error)
 
-    # -- asking, stopping ------------------------------------------------------------------------
+    # -- queries, cancellation
+    # ----------------------------------------------------------------------
 
     async def get(self, user: str, run: str) -> Run:
         """Return the state of a user's run."""
@@ -240,14 +241,14 @@ class Runs:
     async def follow(
         self, user: str, run: str, after: int, idle: float | None = None
     ) -> AsyncIterator[list[Event]]:
-        """Return the events of a user's run behind one."""
+        """Return the events of a user's run after one."""
         return await self.registry.follow(user, run, after, idle)
 
     async def cancel(self, user: str, run: str) -> Run:
-        """Stop a run, wherever it is carried out.
+        """Cancel a run, wherever it is executed.
 
         Raises:
-            Problem: there is none, or it has ended.
+            Problem: there is no such run, or it has ended.
         """
         state = await self.registry.get(user, run)
         if state.status == "waiting":
@@ -261,9 +262,9 @@ class Runs:
         return replace(state, status="cancelling")
 
     async def drain(self, seconds: float) -> None:
-        """Let runs end; those that do not in time end with an event that says where to go on."""
+        """Let runs finish; those that do not in time end with an event that says how to continue."""
         until = time.monotonic() + seconds
-        # Connections that are open may bring runs until the last moment.
+        # Open connections may start runs until the last moment.
         while (tasks := self._tasks()) and (left := until - time.monotonic()) > 0:
             await asyncio.wait(tasks, timeout=left)
         late = self._tasks()

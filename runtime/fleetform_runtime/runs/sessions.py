@@ -1,4 +1,4 @@
-"""Own what happens to sessions around a run: begin, end, wait for a person, list, rename."""
+"""Sessions around a run (begin, end, wait for approval), and the sessions API."""
 
 import asyncio
 import hashlib
@@ -34,7 +34,7 @@ MERGES = 12
 
 
 class Sessions:
-    """Read and write sessions, one turn at a time."""
+    """Reads and writes sessions, one turn at a time."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Sessions:
         decisions: dict[str, dict[str, Any]] | None,
         paused: str | None,
     ) -> tuple[Session, list[Message], dict[str, Any] | None]:
-        """Load a session for a turn; with decisions, claim the calls that wait.
+        """Load a session for a turn; with decisions, claim its pending calls.
 
         Raises:
-            Problem: it is not there, cannot be read, waits for a person, or does not wait any more.
+            Problem: it does not exist, cannot be read, waits for approval, or no longer does.
         """
         session, rows = await self._loaded(user, name)
         history = self._read(rows)
@@ -83,15 +83,15 @@ class Sessions:
         turn: Turn,
         pending: dict[str, Any] | None,
     ) -> None:
-        """Put a turn behind what is stored.
+        """Append a turn to what is stored.
 
         Raises:
-            Problem: the session waits for a person meanwhile, or is gone.
+            Problem: the session now waits for approval, or is gone.
         """
         await self._append(session, turn.fresh, pending)
 
     async def end_broken(self, session: Session, turn: Turn, pause: dict[str, Any] | None) -> None:
-        """Keep a turn that failed, if the model had said something or a tool had done something."""
+        """Store a failed turn, if the model had said something or a tool had done something."""
         fresh = list(turn.fresh)
         if turn.spoken:
             fresh.append(Assistant(text="".join(turn.spoken), finish="cancelled", at=now()))
@@ -102,7 +102,7 @@ class Sessions:
         await self._append(session, fresh, None)
 
     async def drop_pending(self, user: str, name: str, run: str) -> None:
-        """Deny all calls that wait for a person."""
+        """Deny all pending calls."""
         session, _ = await self._loaded(user, name)
         pending = session.pending
         if pending is None or pending.get("run_id") != run:
@@ -110,7 +110,7 @@ class Sessions:
         await self._close(session, pending, "A person cancelled this call.")
 
     def fitting(self, history: list[Message], characters: int | None) -> list[Message]:
-        """Cut a history to what the specification and the model's window allow."""
+        """Cut a history to the configured length and the model's window."""
         kept = recent(history, self._history)
         return within(kept, characters) if characters else kept
 
@@ -120,15 +120,15 @@ class Sessions:
         """Return a session.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no such session.
         """
         return (await self._loaded(user, name, limit=0))[0]
 
     async def create(self, session: Session) -> Session:
-        """Keep an empty session.
+        """Store an empty session.
 
         Raises:
-            Problem: there is one of that name.
+            Problem: one with this name exists.
         """
         try:
             return await self.store.create(session)
@@ -143,10 +143,10 @@ class Sessions:
         model: str | None,
         expected: int | None,
     ) -> Session:
-        """Change title or model; None leaves as it is.
+        """Change title or model; None keeps the current value.
 
         Raises:
-            Problem: it is not there, or its revision is another one.
+            Problem: it does not exist, or has another revision.
         """
         for _ in range(MERGES):
             session = await self.get(user, name)
@@ -167,16 +167,16 @@ class Sessions:
         """Return messages from a position on.
 
         Raises:
-            Problem: the session is not there, or cannot be read.
+            Problem: the session does not exist, or cannot be read.
         """
         session = await self.get(user, name)
         return session, self._read(await self.store.page(user, name, start, count))
 
     async def delete(self, user: str, name: str) -> None:
-        """Forget a session.
+        """Delete a session.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no such session.
         """
         if not await self.store.delete(user, name):
             raise Problem("session_not_found", "it never was, is not yours, or has expired")
@@ -210,7 +210,7 @@ class Sessions:
         if not session.title and opening is not None:
             session = replace(session, title=title_of(opening))
         session = replace(session, pending=pending)
-        # Writers of this replica stand in line; only those of others can be in the way.
+        # Writers of this replica take turns; only those of other replicas can conflict.
         lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
         async with lock:
             await self._merge(session, rows)
@@ -228,7 +228,7 @@ class Sessions:
         raise Problem("conflict", "others write to the session too fast")
 
     async def _merged(self, session: Session) -> int:
-        """Return the revision to write behind: whole turns may stand in any order."""
+        """Return the revision to append to: whole turns may be in any order."""
         current = await self.get(session.user, session.id)
         if current.pending is not None:
             raise Problem("conflict", "the session waits for a person since another run")
@@ -241,7 +241,7 @@ class Sessions:
         decisions: dict[str, dict[str, Any]],
         paused: str | None,
     ) -> tuple[Session, list[Message], dict[str, Any]]:
-        """Take the calls that wait, once: whoever comes second finds nothing."""
+        """Claim the pending calls, once: a second caller finds none."""
         pending = session.pending
         if pending is None or pending.get("run_id") != paused or self._expired(pending):
             raise Problem("approval_used", "the calls were decided, or have expired")
@@ -305,7 +305,7 @@ class Sessions:
 
 
 def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
-    """Give what people see of calls that wait; `digest` binds a decision to the exact call."""
+    """Return what users see of pending calls; `digest` ties a decision to the exact call."""
     return {
         "run_id": pending["run_id"],
         "expires_at": moment(pending["expires"]),
@@ -323,12 +323,12 @@ def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest(call: dict[str, Any]) -> str:
-    """Return a short hash of a call: its name and arguments."""
+    """Return a short hash of a call's name and arguments."""
     return hashlib.sha256(f"{call['name']}\n{call['arguments']}".encode()).hexdigest()[:16]
 
 
 def _undecided(pending: dict[str, Any], why: str) -> Tool:
-    """Give every call of a pause a result: those that came, and a refusal for the others."""
+    """Give every call of a pause a result: existing ones, and a refusal for the others."""
     results = {item["id"]: ToolResult(**item) for item in pending["done"]}
     for call in pending["calls"]:
         results[call["id"]] = ToolResult(call["id"], call["name"], why, "denied")

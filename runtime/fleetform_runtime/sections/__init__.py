@@ -1,1 +1,1 @@
-"""Hold the sections of agent.json, one module per subject."""
+"""The sections of agent.json, one module per subject."""

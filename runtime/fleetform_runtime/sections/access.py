@@ -1,4 +1,4 @@
-"""Own who may speak to an agent, and how much."""
+"""Who may call an agent, and how much."""
 
 from typing import Annotated, Literal
 
@@ -19,13 +19,13 @@ from fleetform_runtime.sections.base import (
 
 
 class NoAuth(Section):
-    """Everybody may call, and everybody is the same user."""
+    """Anyone may call; all callers are the same user."""
 
     type: Literal["none"] = Field(description="Kind of authentication.")
 
 
 class ApiKey(Section):
-    """One key and the caller that it names."""
+    """An API key and the caller it identifies."""
 
     name: Name = Field(description="User that a caller with this key is; appears in logs.")
     secret: SecretReference = Field(description="The key, at least 16 characters.")
@@ -36,7 +36,7 @@ class ApiKey(Section):
 
 
 class ApiKeyAuth(Section):
-    """Callers show a key: `Authorization: Bearer <key>` or `X-API-Key: <key>`."""
+    """Callers send a key: `Authorization: Bearer <key>` or `X-API-Key: <key>`."""
 
     type: Literal["apiKey"] = Field(description="Kind of authentication.")
     keys: tuple[ApiKey, ...] = Field(min_length=1, description="Keys that are accepted.")
@@ -47,7 +47,7 @@ class ApiKeyAuth(Section):
 
 
 class OidcAuth(Section):
-    """Callers show a JWT of an OpenID Connect issuer in `Authorization: Bearer`."""
+    """Callers send a JWT from an OpenID Connect issuer in `Authorization: Bearer`."""
 
     type: Literal["oidc"] = Field(description="Kind of authentication.")
     issuer: HttpUrl = Field(description="Issuer, exactly as in the token's iss.")
@@ -74,7 +74,7 @@ Auth = Annotated[NoAuth | ApiKeyAuth | OidcAuth, Field(discriminator="type")]
 
 
 class Quota(Section):
-    """What may be used in a period; a field left out does not limit."""
+    """Limits per period; a field left out does not limit."""
 
     requests_per_minute: Count | None = Field(
         default=None, description="Requests per minute; default: no limit."
@@ -88,7 +88,7 @@ class Quota(Section):
 
 
 class Limits(Quota):
-    """Bounds of the agent as a whole; with a Redis store the quota is shared by all replicas."""
+    """Limits of the agent as a whole; with a Redis store, all replicas share the quota."""
 
     per_user: Quota | None = Field(
         default=None, description="Quota of each user; default: that of the agent only."

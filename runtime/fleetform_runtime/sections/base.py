@@ -1,4 +1,4 @@
-"""Own what every section of agent.json shares: strictness, references to secrets, TLS, URLs."""
+"""What the sections of agent.json share: strictness, references to secrets, TLS, URLs."""
 
 from typing import Annotated, Any, Self, get_args
 
@@ -19,7 +19,7 @@ LARGEST_INTEGER = 2**53
 
 
 class Section(BaseModel):
-    """Refuse what it does not know: a typo in agent.json must stop the start, not be ignored."""
+    """Refuses unknown fields: a typo in agent.json must stop the start rather than be ignored."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -34,7 +34,7 @@ class Section(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_nulls(self) -> Self:
-        """Accept one spelling of absence: Helm keeps, drops or replaces a null by its version."""
+        """Refuse null for absent fields: depending on its version, Helm keeps, drops or replaces a null."""
         for name, field in type(self).model_fields.items():
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{field.alias} is null; leave the field out instead")
@@ -42,13 +42,13 @@ class Section(BaseModel):
 
 
 def members(union: Any) -> tuple[type[Section], ...]:
-    """Return the sections that a union with a discriminator is made of."""
+    """Return the sections that make up a union with a discriminator."""
     found: tuple[type[Section], ...] = get_args(get_args(union)[0])
     return found
 
 
 def word_of(section: type[Section]) -> str:
-    """Return the `type` by which a section of a union is told from the others."""
+    """Return the `type` that identifies a section in a union."""
     word: str = get_args(section.model_fields["type"].annotation)[0]
     return word
 
@@ -68,7 +68,7 @@ def _refuse_schema_nulls(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 class OneOf:
-    """Say that a text is one of some words, which stand in a table elsewhere."""
+    """A string that must be one of some words, which are listed in a table elsewhere."""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -76,7 +76,7 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Build what checks it and is written into the schema as an `enum`."""
+        """Build the validator, which becomes an `enum` in the schema."""
         del source, handler
         return core_schema.literal_schema(list(self.words))
 
@@ -85,7 +85,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, Field(max_length=65_536)]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$")]
-# Neither white space nor user:password@; templates such as {id} only behind the host.
+# Neither white space nor user:password@; templates such as {id} only after the host.
 HttpUrl = Annotated[
     str, Field(pattern=r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$", max_length=2_048)
 ]
@@ -136,7 +136,7 @@ Headers = Annotated[dict[HeaderName, TextOrSecret], AfterValidator(_refuse_plain
 
 
 class Tls(Section):
-    """How the certificate of the other side is verified, and which one is shown to it."""
+    """How the server's certificate is verified, and which client certificate is sent."""
 
     ca_file: AbsolutePath | None = Field(
         default=None, description="PEM bundle of trusted authorities; default: the system's own."

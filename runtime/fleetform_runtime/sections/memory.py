@@ -1,4 +1,4 @@
-"""Own where conversations are kept, and for how long."""
+"""Where conversations are kept, and for how long."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ from fleetform_runtime.sections.base import (
 
 
 class MemoryPolicy(Section):
-    """How much is kept and how much of it the model sees."""
+    """How much is kept, and how much of it the model sees."""
 
     session_ttl_seconds: Annotated[float, Field(gt=0, le=315_360_000)] = Field(
         default=86_400,
@@ -39,13 +39,13 @@ class MemoryPolicy(Section):
 
 
 class _Memory(Section):
-    """What every store obeys."""
+    """Settings of every store."""
 
     policy: MemoryPolicy = Field(default_factory=MemoryPolicy, description="What is kept.")
 
 
 class InMemory(_Memory):
-    """Sessions in the process: lost with it, and for one replica only."""
+    """Sessions in the process's memory: lost with it, and for one replica only."""
 
     type: Literal["in-memory"] = Field(default="in-memory", description="Kind of store.")
     max_sessions: Count = Field(
@@ -61,13 +61,13 @@ class FilesystemMemory(_Memory):
 
 
 class StoreTimeouts(Timeouts):
-    """Deadlines of one operation of a store."""
+    """Deadlines of one store operation."""
 
     request_seconds: Seconds = Field(default=5, description="Seconds for one operation; default 5.")
 
 
 class ServerMemory(_Memory):
-    """A store behind a network connection, shared by all replicas."""
+    """A store on the network, shared by all replicas."""
 
     host: Host = Field(description="Host name or IP address.")
     password: SecretReference | None = Field(default=None, description="Password; default: none.")
@@ -81,7 +81,7 @@ class ServerMemory(_Memory):
 
 
 class RedisMemory(ServerMemory):
-    """Redis or a store that speaks its protocol; also shares the limits between replicas."""
+    """Redis or a compatible store; also shares quotas among replicas."""
 
     type: Literal["redis"] = Field(description="Kind of store.")
     port: Port = Field(default=6379, description="TCP port; default 6379.")

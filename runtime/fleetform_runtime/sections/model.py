@@ -1,4 +1,4 @@
-"""Own the language models that an agent speaks to."""
+"""The language models that an agent uses."""
 
 from typing import Annotated, NamedTuple, Self
 
@@ -20,7 +20,7 @@ from fleetform_runtime.sections.base import (
 
 
 class ProviderFacts(NamedTuple):
-    """What everybody must know of a provider: the generator reads it from the contract."""
+    """Facts about a provider; the generator reads them from the contract."""
 
     public: str = ""
     """Base URL that is used without an `endpoint`; empty for a library that knows its own."""
@@ -50,7 +50,7 @@ ENDPOINT_REQUIRED = tuple(name for name, facts in PROVIDERS.items() if facts.end
 
 
 class Pricing(Section):
-    """What tokens cost; usage and metrics report a cost only with it or for a well-known model."""
+    """Prices of tokens; without them no cost is reported, except for well-known models."""
 
     input_per_million: Usd = Field(description="USD per million input tokens.")
     output_per_million: Usd = Field(description="USD per million output tokens.")
@@ -68,7 +68,7 @@ class ModelTimeouts(Timeouts):
 
 
 class Model(Section):
-    """One model of one provider, and how it is asked."""
+    """One model of one provider, and its settings."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -150,10 +150,10 @@ class Model(Section):
 
     @property
     def key(self) -> str:
-        """Give the name by which sessions choose this model."""
+        """Return the name by which sessions choose this model."""
         return self.id or self.name
 
     @property
     def facts(self) -> ProviderFacts:
-        """Give what is known of the provider."""
+        """Return the facts about the provider."""
         return PROVIDERS[self.provider]

@@ -1,4 +1,4 @@
-"""Own the ports, probes, traces and logs of the process."""
+"""Ports, probes, traces and logs of the process."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
 class Server(Section):
-    """Where the process listens and how it ends."""
+    """Where the process listens, and how it shuts down."""
 
     host: str = Field(
         default="0.0.0.0",  # noqa: S104 - a pod's own network namespace
@@ -55,7 +55,7 @@ class Server(Section):
 
 
 class Health(Section):
-    """Paths of the probes; /healthz and /readyz answer as well."""
+    """Paths of the probes; /healthz and /readyz work as well."""
 
     live_path: UrlPath = Field(default="/health", description="Liveness; default /health.")
     ready_path: UrlPath = Field(
@@ -126,7 +126,7 @@ class Logging(Section):
 
 
 class Observability(Section):
-    """What the process tells about itself; metrics are always served."""
+    """What the process reports about itself; metrics are always served."""
 
     tracing: Tracing = Field(default_factory=Tracing, description="Traces; default: off.")
     logging: Logging = Field(default_factory=Logging, description="Logs.")

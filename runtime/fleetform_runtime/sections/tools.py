@@ -1,4 +1,4 @@
-"""Own what an agent may do: API calls, questions to people, other agents, MCP servers."""
+"""What an agent can do: API calls, questions to people, other agents, MCP servers."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -45,7 +45,7 @@ class BasicAuth(Section):
 
 
 class HeaderAuth(Section):
-    """A secret in a header of its own."""
+    """A secret in a custom header."""
 
     type: Literal["header"] = Field(description="Kind of authentication.")
     name: HeaderName = Field(description="Name of the header.")
@@ -53,7 +53,7 @@ class HeaderAuth(Section):
 
 
 class ClientCredentialsAuth(Section):
-    """An OAuth 2 access token, fetched with the client's own credentials and cached."""
+    """An OAuth 2 access token, fetched with the client credentials and cached."""
 
     type: Literal["oauth2ClientCredentials"] = Field(description="Kind of authentication.")
     token_url: HttpUrl = Field(description="Token endpoint of the authorization server.")
@@ -102,7 +102,7 @@ class Parameter(Section):
 
 
 class ApiParameter(Parameter):
-    """One argument of an API call, and where in the request it goes."""
+    """One argument of an API call, and where in the request it is sent."""
 
     location: Literal["path", "query", "header", "body"] = Field(
         alias="in",
@@ -166,7 +166,7 @@ class ApiTool(_Tool):
 
     @model_validator(mode="after")
     def _fill_the_endpoint(self) -> Self:
-        """Refuse an endpoint with a hole that nothing fills, and a filling without a hole."""
+        """Refuse placeholders in the endpoint without a parameter, and path parameters without a placeholder."""
         holes = set(re.findall(r"\{([^{}]*)\}", self.endpoint))
         fillings = {item.name for item in self.parameters if item.location == "path"}
         if odd := sorted(holes ^ fillings):
@@ -175,7 +175,7 @@ class ApiTool(_Tool):
 
 
 class HumanTool(_Tool):
-    """A question to a person; the run pauses until it is answered or expires."""
+    """A question to a human; the run pauses until it is answered or expires."""
 
     type: Literal["human"] = Field(description="Kind of tool.")
     parameters: tuple[Parameter, ...] = Field(
@@ -187,7 +187,7 @@ class HumanTool(_Tool):
 
 
 class AgentTool(_Tool):
-    """Another agent, asked through its POST /chat."""
+    """Another agent, called through its POST /chat."""
 
     type: Literal["agent"] = Field(description="Kind of tool.")
     url: HttpUrl = Field(description="Base URL of the other agent, such as http://name.ns.svc.")
@@ -203,7 +203,7 @@ TOOL_TYPES = tuple(word_of(member) for member in members(Tool))
 
 
 class _McpServer(Section):
-    """What every MCP server is allowed to do."""
+    """Permissions of every MCP server."""
 
     name: Name = Field(description="Name of the server in metrics, logs and /info.")
     tool_prefix: str = Field(

@@ -1,8 +1,8 @@
-"""Own what a conversation store is: records, one Protocol, and the errors that it may raise.
+"""The interface of conversation stores: records, one Protocol, and the errors it may raise.
 
-A session belongs to a user: every operation names both, so that another user's session does not
+A session belongs to a user: every operation takes both, so that another user's session does not
 exist for it. Messages are appended and never rewritten, so two writers cannot lose each other's;
-what is rewritten (title, model, the calls that wait for a person) is checked against a revision.
+fields that are rewritten (title, model, pending calls) are checked against a revision.
 """
 
 import uuid
@@ -18,11 +18,11 @@ class StoreError(Exception):
 
 
 class ConflictError(Exception):
-    """The session is not what the caller believes: changed, gone or there already."""
+    """The session is not in the expected state: changed, gone, or already there."""
 
 
 class UnreadableRecordError(Exception):
-    """What is stored is not what we write; it is left as it is."""
+    """A stored record is not in our format; it is left as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One answer of the agent, or the attempt at it."""
+    """One answer of the agent, or the attempt at one."""
 
     id: str
     user: str
@@ -66,10 +66,10 @@ class Event:
 
 
 class Store(Protocol):
-    """Keep sessions and runs.
+    """Stores sessions and runs.
 
-    Every method bounds its own time and raises StoreError when the store does not answer. A session
-    that has expired is gone.
+    Every method limits its own time and raises StoreError if the store does not answer. An expired
+    session does not exist.
     """
 
     backend: str
@@ -77,67 +77,67 @@ class Store(Protocol):
     """Whether other replicas see the same."""
 
     async def open(self) -> None:
-        """Prepare; a store that does not answer yet is no reason to fail."""
+        """Prepare; a store that does not answer yet must not make this fail."""
 
     async def close(self) -> None:
-        """Give up connections and files."""
+        """Close connections and files."""
 
     async def ping(self) -> None:
-        """Raise StoreError when the store does not answer."""
+        """Raise StoreError if the store does not answer."""
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
-        """Return a session and its newest rows, oldest first; -1 rows are all of them."""
+        """Return a session and its newest rows, oldest first; -1 means all rows."""
 
     async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
         """Return rows from a position on."""
 
     async def create(self, session: Session) -> Session:
-        """Keep a new session, and drop the user's oldest beyond the limit.
+        """Store a new session, and delete the user's oldest beyond the limit.
 
         Raises:
-            ConflictError: there is one.
+            ConflictError: it exists already.
         """
 
     async def append(
         self, session: Session, rows: Sequence[bytes], expected: int | None = None
     ) -> Session:
-        """Add rows and the session's title, model and pending; create it when it is not there.
+        """Add rows and the session's title, model and pending; create the session if needed.
 
         Raises:
-            ConflictError: the stored revision is not the one expected.
+            ConflictError: the stored revision is not the expected one.
         """
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, the last used first, and how many there are."""
+        """Return the user's sessions, most recently used first, and their total number."""
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
         """Rewrite title, model and pending.
 
         Raises:
-            ConflictError: it is gone, or the stored revision is not the one expected.
+            ConflictError: it is gone, or the stored revision is not the expected one.
         """
 
     async def delete(self, user: str, session: str) -> bool:
-        """Forget a session and its rows; say whether it was there."""
+        """Delete a session and its rows; return whether it existed."""
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep the state of a run, and add events for replicas that do not carry it out."""
+        """Store the state of a run, and add events for the other replicas."""
 
     async def get_run(self, run: str) -> Run | None:
         """Return the state of a run."""
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run behind one."""
+        """Return the events of a run after one."""
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Ask whichever replica carries a run out to stop."""
+        """Ask the replica that executes a run to stop it."""
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Say whether somebody asked."""
+        """Whether someone asked for that."""
 
 
 def stepped(session: Session, stored: Session | None, rows: int, now: float) -> Session:
-    """Return what is stored after rows were added to what was stored."""
+    """Return the stored session after appending rows."""
     if stored is None:
         return replace(session, revision=1, messages=rows, created=now, updated=now, mark=drawn())
     return replace(
@@ -153,7 +153,7 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
 
 
 def rewritten(session: Session, stored: Session) -> Session:
-    """Return what is stored after title, model and pending were rewritten."""
+    """Return the stored session after rewriting title, model and pending."""
     return replace(
         stored,
         title=session.title,
@@ -165,12 +165,12 @@ def rewritten(session: Session, stored: Session) -> Session:
 
 
 def drawn() -> str:
-    """Return a mark that nobody else draws."""
+    """Return a unique random mark."""
     return uuid.uuid4().hex
 
 
 def session_json(session: Session) -> bytes:
-    """Write a session."""
+    """Serialise a session."""
     return orjson.dumps({name: getattr(session, name) for name in _SESSION})
 
 
@@ -178,7 +178,7 @@ def read_session(row: bytes | str) -> Session:
     """Read a session.
 
     Raises:
-        UnreadableRecordError: it is not one.
+        UnreadableRecordError: it is invalid.
     """
     session = Session(**_fields(row, _SESSION, "session"))
     texts = (session.id, session.user, session.title, session.model, session.mark)
@@ -193,7 +193,7 @@ def read_session(row: bytes | str) -> Session:
 
 
 def _is_pending(pending: Any) -> bool:
-    """Say whether calls that wait are such as we write: a poisoned one is never carried out."""
+    """Whether pending calls are in our format: forged ones are never executed."""
     try:
         calls, done, order = pending["calls"], pending["done"], pending["order"]
         texts = [pending["run_id"], *order]
@@ -212,7 +212,7 @@ def _is_pending(pending: Any) -> bool:
 
 
 def run_json(run: Run) -> bytes:
-    """Write a run."""
+    """Serialise a run."""
     return orjson.dumps({name: getattr(run, name) for name in _RUN})
 
 
@@ -220,7 +220,7 @@ def read_run(row: bytes | str) -> Run:
     """Read a run.
 
     Raises:
-        UnreadableRecordError: it is not one.
+        UnreadableRecordError: it is invalid.
     """
     run = Run(**_fields(row, _RUN, "run"))
     texts = (run.id, run.user, run.session, run.status)

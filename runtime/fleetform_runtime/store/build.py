@@ -1,4 +1,4 @@
-"""Own which store keeps the conversations."""
+"""Chooses the store that keeps the conversations."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,11 +1,11 @@
-"""Own sessions on disk: one JSON Lines file per session, and an index of them.
+"""Sessions on disk: one JSON Lines file per session, and an index of them.
 
-    sessions.jsonl                        one line per change of a session
+sessions.jsonl                        one line per change of a session
     sessions/<user>/<session>.jsonl       one line per message
-    runs/<run>.json                       runs that wait for a person
+    runs/<run>.json                       runs that wait for approval
 
-A line that was not written to its end (power cut, full disk) never counted and is cut off before
-the next one. Reading and writing happen in one thread each, in order, outside the event loop.
+An incomplete line (power cut, full disk) does not count and is cut off before the next one. Reading
+and writing happen in one thread each, in order, outside the event loop.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,100}")
 
 
 class FilesystemStore:
-    """Keep sessions below one folder; the index is held in memory, too."""
+    """Stores sessions below one folder; the index is also held in memory."""
 
     backend = "filesystem"
     shared = False
@@ -64,7 +64,7 @@ class FilesystemStore:
         self._thread.shutdown(wait=True)
 
     async def ping(self) -> None:
-        """Find the folder writable."""
+        """Check that the folder is writable."""
         await self._do(self._check)
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
@@ -76,7 +76,7 @@ class FilesystemStore:
         return await self._do(lambda: self._page(user, session, start, count))
 
     async def create(self, session: Session) -> Session:
-        """Keep a new session."""
+        """Store a new session."""
         return await self._do(lambda: self._create(session))
 
     async def append(
@@ -86,19 +86,19 @@ class FilesystemStore:
         return await self._do(lambda: self._append(session, rows, expected))
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, the last used first."""
+        """Return the user's sessions, most recently used first."""
         return await self._do(lambda: self._list(user, start, count))
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite what may be rewritten."""
+        """Rewrite title, model and pending."""
         return await self._do(lambda: self._update(session, expected))
 
     async def delete(self, user: str, session: str) -> bool:
-        """Forget a session."""
+        """Delete a session."""
         return await self._do(lambda: self._delete(user, session))
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep a run in memory, and on disk while it waits for a person."""
+        """Keep a run in memory, and on disk while it waits for approval."""
         before = self._runs.get(run.id)
         self._runs.put(run, seconds)
         if run.status == "waiting":
@@ -111,14 +111,14 @@ class FilesystemStore:
         return self._runs.get(run) or await self._do(lambda: self._read_run(run))
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Events live in the run's own log."""
+        """Events are in the run's own log."""
         return []
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Nobody else carries runs out."""
+        """No other replica executes runs."""
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Nobody else could ask."""
+        """No other replica could ask."""
         return False
 
     async def _do(self, work: Callable[[], T]) -> T:
@@ -129,7 +129,7 @@ class FilesystemStore:
         except (OSError, TimeoutError, RuntimeError) as error:
             raise StoreError(f"{type(error).__name__}: {error}") from error
 
-    # What follows runs in the thread.
+    # Everything below runs in the thread.
 
     def _open(self) -> None:
         for folder in (self._root, self._root / "sessions", self._root / "runs"):
@@ -141,7 +141,7 @@ class FilesystemStore:
         _replace(index, b"".join(session_json(item) + b"\n" for item in self._index.values()))
 
     def _read_line(self, line: bytes) -> None:
-        """Take one line of the index; a broken one hides a title, never a message."""
+        """Read one line of the index; an invalid one hides a title, never a message."""
         if not line.strip():
             return
         try:
@@ -212,7 +212,7 @@ class FilesystemStore:
         return self._note(rewritten(session, stored))
 
     def _note(self, session: Session) -> Session:
-        """Write the index first: a full disk then refuses, and nothing in memory lies."""
+        """Write the index first: a full disk then refuses, and memory stays consistent."""
         _add(self._root / "sessions.jsonl", session_json(session) + b"\n")
         self._index.pop((session.user, session.id), None)
         self._index[session.user, session.id] = session
@@ -242,14 +242,14 @@ class FilesystemStore:
 
 
 def _safe(name: str) -> str:
-    """Return a file name: the name itself where it is harmless, else its hash."""
+    """Return a file name: the name itself if it is safe, else its hash."""
     if _PLAIN.fullmatch(name):
         return name
     return "_" + hashlib.sha256(name.encode()).hexdigest()
 
 
 def _add(file: Path, data: bytes) -> int:
-    """Append whole lines or nothing; return the size before."""
+    """Append whole lines or nothing; return the previous size."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         end = _whole_lines(descriptor)
@@ -266,7 +266,7 @@ def _add(file: Path, data: bytes) -> int:
 
 
 def _whole_lines(descriptor: int) -> int:
-    """Cut off a last line that was not written to its end; return the size."""
+    """Cut off an incomplete last line; return the size."""
     size = os.fstat(descriptor).st_size
     end = size
     while end and os.pread(descriptor, 1, end - 1) != b"\n":
@@ -279,7 +279,7 @@ def _whole_lines(descriptor: int) -> int:
 
 
 def _tail(file: Path, limit: int) -> list[bytes]:
-    """Return the newest whole lines, reading no more of the file than they take."""
+    """Return the newest complete lines, reading no more of the file than needed."""
     if limit == 0:
         return []
     with file.open("rb") as stream:

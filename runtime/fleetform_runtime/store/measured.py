@@ -1,4 +1,4 @@
-"""Own the times of store operations, whatever the store."""
+"""Durations of store operations, for any store."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class _Timer:
 
 
 class MeasuredStore:
-    """Pass everything on and take the time."""
+    """Delegates every operation and measures it."""
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.backend = store.backend
@@ -32,75 +32,75 @@ class MeasuredStore:
         return _Timer(self._metrics, self.backend, op)
 
     async def open(self) -> None:
-        """Pass on."""
+        """Delegate."""
         await self._store.open()
 
     async def close(self) -> None:
-        """Pass on."""
+        """Delegate."""
         await self._store.close()
 
     async def ping(self) -> None:
-        """Pass on."""
+        """Delegate."""
         await self._store.ping()
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
-        """Pass on."""
+        """Delegate."""
         with self._timed("load"):
             return await self._store.load(user, session, limit)
 
     async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
-        """Pass on."""
+        """Delegate."""
         with self._timed("load"):
             return await self._store.page(user, session, start, count)
 
     async def create(self, session: Session) -> Session:
-        """Pass on."""
+        """Delegate."""
         with self._timed("update"):
             return await self._store.create(session)
 
     async def append(
         self, session: Session, rows: Sequence[bytes], expected: int | None = None
     ) -> Session:
-        """Pass on."""
+        """Delegate."""
         with self._timed("append"):
             return await self._store.append(session, rows, expected)
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Pass on."""
+        """Delegate."""
         with self._timed("list"):
             return await self._store.sessions(user, start, count)
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Pass on."""
+        """Delegate."""
         with self._timed("update"):
             return await self._store.update(session, expected)
 
     async def delete(self, user: str, session: str) -> bool:
-        """Pass on."""
+        """Delegate."""
         with self._timed("delete"):
             return await self._store.delete(user, session)
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Pass on."""
+        """Delegate."""
         with self._timed("update"):
             await self._store.put_run(run, events, seconds)
 
     async def get_run(self, run: str) -> Run | None:
-        """Pass on."""
+        """Delegate."""
         with self._timed("load"):
             return await self._store.get_run(run)
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Pass on."""
+        """Delegate."""
         with self._timed("load"):
             return await self._store.get_events(run, after)
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Pass on."""
+        """Delegate."""
         with self._timed("update"):
             await self._store.ask_cancel(run, seconds)
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Pass on."""
+        """Delegate."""
         with self._timed("load"):
             return await self._store.is_cancel_asked(run)

@@ -1,4 +1,4 @@
-"""Own sessions in the process: bounded, lost with it."""
+"""Sessions in the process's memory: bounded, and lost with it."""
 
 import time
 from collections import OrderedDict
@@ -21,7 +21,7 @@ class _Kept:
 
 
 class RunTable:
-    """Keep the newest runs of one process; its events live in the run's own log."""
+    """The newest runs of one process; their events are in the runs' own logs."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -29,7 +29,7 @@ class RunTable:
         self._bytes = 0
 
     def put(self, run: Run, seconds: float) -> None:
-        """Keep a run; the oldest makes room."""
+        """Store a run; the oldest is evicted if needed."""
         if run.id in self._runs:
             self._bytes -= _size(self._runs.pop(run.id)[1])
         self._runs[run.id] = (self._clock() + seconds, run)
@@ -45,13 +45,13 @@ class RunTable:
 
 
 def _size(run: Run) -> int:
-    """Return about how much a run weighs: its answer, and what its tools returned."""
+    """Return the approximate size of a run: its answer, and the results of its tools."""
     calls = run.result.get("tool_calls", ())
     return 1000 + len(run.result.get("output", "")) + sum(len(call["content"]) for call in calls)
 
 
 class MemoryStore:
-    """Keep sessions in dictionaries, the last used behind."""
+    """Stores sessions in dictionaries, most recently used last."""
 
     backend = "in-memory"
     shared = False
@@ -69,10 +69,10 @@ class MemoryStore:
         """Nothing to prepare."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     async def ping(self) -> None:
-        """It is always there."""
+        """Always available."""
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows."""
@@ -87,7 +87,7 @@ class MemoryStore:
         return kept.rows[start : start + count] if kept else []
 
     async def create(self, session: Session) -> Session:
-        """Keep a new session."""
+        """Store a new session."""
         if self._find(session.user, session.id) is not None:
             raise ConflictError
         return self._keep(_Kept(stepped(session, None, 0, self._clock())))
@@ -107,13 +107,13 @@ class MemoryStore:
         return self._keep(kept)
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, the last used first."""
+        """Return the user's sessions, most recently used first."""
         names = list(reversed(self._users.get(user, ())))
         found = [kept.session for name in names if (kept := self._find(user, name))]
         return found[start : start + count], len(found)
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite what may be rewritten."""
+        """Rewrite title, model and pending."""
         kept = self._find(session.user, session.id)
         if kept is None or (expected is not None and kept.session.revision != expected):
             raise ConflictError
@@ -121,11 +121,11 @@ class MemoryStore:
         return kept.session
 
     async def delete(self, user: str, session: str) -> bool:
-        """Forget a session."""
+        """Delete a session."""
         return self._drop(user, session)
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep a run."""
+        """Store a run."""
         self._runs.put(run, seconds)
 
     async def get_run(self, run: str) -> Run | None:
@@ -133,14 +133,14 @@ class MemoryStore:
         return self._runs.get(run)
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Events live in the run's own log."""
+        """Events are in the run's own log."""
         return []
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Nobody else carries runs out."""
+        """No other replica executes runs."""
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Nobody else could ask."""
+        """No other replica could ask."""
         return False
 
     def _find(self, user: str, session: str) -> _Kept | None:

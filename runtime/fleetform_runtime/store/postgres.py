@@ -1,6 +1,6 @@
-"""Own sessions in PostgreSQL: two tables for conversations, three for runs.
+"""Sessions in PostgreSQL: two tables for conversations, three for runs.
 
-Rows are JSON text, not jsonb: what comes back is byte for byte what was written.
+Rows are JSON text, not jsonb: they are returned byte for byte as written.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LOCK = 0x666C6565  # one replica creates the tables; the others wait
 
 
 class PostgresStore:
-    """Keep sessions in PostgreSQL."""
+    """Stores sessions in PostgreSQL."""
 
     backend = "postgres"
     shared = True
@@ -60,7 +60,7 @@ class PostgresStore:
         self._swept = clock()
 
     async def open(self) -> None:
-        """Make the tables where they are not there."""
+        """Create missing tables."""
         await self._do(self._make_tables)
         self._is_ready = True
 
@@ -74,7 +74,7 @@ class PostgresStore:
                 self._pool.terminate()
 
     async def ping(self) -> None:
-        """Ask for a sign of life; tables that could not be made before are made now."""
+        """Check the connection; tables that could not be created before are created now."""
         if not self._is_ready:
             await self.open()
 
@@ -129,7 +129,7 @@ class PostgresStore:
         return [row[0].encode() for row in await self._do(work)]
 
     async def create(self, session: Session) -> Session:
-        """Keep a new session."""
+        """Store a new session."""
         await self._find(session)
         made = stepped(session, None, 0, self._clock())
         if not await self._write(statements.INSERT, made, 0, ()):
@@ -140,7 +140,7 @@ class PostgresStore:
     async def append(
         self, session: Session, rows: Sequence[bytes], expected: int | None = None
     ) -> Session:
-        """Add rows, behind whatever others have added meanwhile."""
+        """Add rows, after those that others have added meanwhile."""
         for _ in range(TRIES):
             stored = await self._find(session)
             if expected is not None and (stored is None or stored.revision != expected):
@@ -155,7 +155,7 @@ class PostgresStore:
         raise ConflictError
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, the last used first."""
+        """Return the user's sessions, most recently used first."""
         oldest = self._clock() - self._policy.session_ttl_seconds
 
         async def work(connection: Any) -> tuple[list[Any], int]:
@@ -177,7 +177,7 @@ class PostgresStore:
         return [read_session(row[0]) for row in rows], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite what may be rewritten."""
+        """Rewrite title, model and pending."""
         for _ in range(TRIES):
             stored = await self._find(session)
             if stored is None or (expected is not None and stored.revision != expected):
@@ -188,7 +188,7 @@ class PostgresStore:
         raise ConflictError
 
     async def delete(self, user: str, session: str) -> bool:
-        """Forget a session; its rows go with it."""
+        """Delete a session and its rows."""
 
         async def work(connection: Any) -> str:
             done: str = await connection.execute(
@@ -200,7 +200,7 @@ class PostgresStore:
         return await self._do(work) != "DELETE 0"
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep the state of a run and its new events."""
+        """Store the state of a run and its new events."""
         expires = self._clock() + seconds
 
         async def work(connection: Any) -> None:
@@ -244,7 +244,7 @@ class PostgresStore:
         return None if body is None else read_run(body)
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run behind one."""
+        """Return the events of a run after one."""
 
         async def work(connection: Any) -> list[Any]:
             found: list[Any] = await connection.fetch(
@@ -261,7 +261,7 @@ class PostgresStore:
         return [Event(row[0], row[1], row[2].encode()) for row in await self._do(work)]
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Leave a note for the replica that carries the run out."""
+        """Leave a message for the replica that executes the run."""
 
         async def work(connection: Any) -> None:
             await connection.execute(
@@ -273,7 +273,7 @@ class PostgresStore:
         await self._do(work)
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Look for such a note."""
+        """Look for such a message."""
 
         async def work(connection: Any) -> bool:
             return bool(
@@ -322,7 +322,7 @@ class PostgresStore:
 
         if await self._do(work):
             return True
-        # An answer that was lost: the write is there already, and must not be made twice.
+        # The response was lost: the write has happened already, and must not be repeated.
         return await self._holds(made, meta)
 
     async def _holds(self, made: Session, meta: str) -> bool:
@@ -384,7 +384,7 @@ class PostgresStore:
             await connection.execute(self._sql(statements.TABLES))
 
     async def _do(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Carry out an operation, once more when the connection was a dead one."""
+        """Perform an operation, and retry it once if the connection was dead."""
         timeouts = self._settings.timeouts
         try:
             async with asyncio.timeout(timeouts.connect_seconds + 2 * timeouts.request_seconds):

@@ -1,4 +1,4 @@
-"""Own the SQL of the PostgreSQL store that is longer than a line."""
+"""Longer SQL statements of the PostgreSQL store."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.sessions (

@@ -1,11 +1,11 @@
-"""Own sessions in Redis.
+"""Sessions in Redis.
 
-    <prefix>{<session>}:meta     the session, JSON; every change compares it with what was read
+<prefix>{<session>}:meta     the session, JSON; every change compares it with what was read
     <prefix>{<session>}:rows     its messages, one list entry each
     <prefix>user:<user>          the user's sessions by their last use
     <prefix>{<run>}:run, :events, :stop
 
-Keys of one session share a hash tag, so scripts touch one slot of a cluster.
+Keys of one session share a hash tag, so that scripts touch only one slot of a cluster.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ return 1
 
 
 class RedisStore:
-    """Keep sessions in Redis."""
+    """Stores sessions in Redis."""
 
     backend = "redis"
     shared = True
@@ -68,7 +68,7 @@ class RedisStore:
         self._clock = clock
 
     async def open(self) -> None:
-        """Find the server answering."""
+        """Check that the server answers."""
         await self.ping()
 
     async def close(self) -> None:
@@ -76,7 +76,7 @@ class RedisStore:
         await self._redis.aclose()
 
     async def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Check the connection."""
 
         async def work() -> None:
             await self._redis.execute_command("PING")
@@ -111,7 +111,7 @@ class RedisStore:
         return await guarded(self._seconds, work)
 
     async def create(self, session: Session) -> Session:
-        """Keep a new session."""
+        """Store a new session."""
         made = stepped(session, None, 0, self._clock())
         if not await self._replace(b"", made, ()):
             raise ConflictError
@@ -121,7 +121,7 @@ class RedisStore:
     async def append(
         self, session: Session, rows: Sequence[bytes], expected: int | None = None
     ) -> Session:
-        """Add rows, behind whatever others have added meanwhile."""
+        """Add rows, after those that others have added meanwhile."""
         for _ in range(TRIES):
             raw, stored = await self._current(session)
             if expected is not None and (stored is None or stored.revision != expected):
@@ -133,7 +133,7 @@ class RedisStore:
         raise ConflictError
 
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, the last used first."""
+        """Return the user's sessions, most recently used first."""
         index = self._index(user)
         oldest = self._clock() - self._policy.session_ttl_seconds
 
@@ -155,7 +155,7 @@ class RedisStore:
         return [read_session(raw) for raw in metas if raw is not None], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite what may be rewritten."""
+        """Rewrite title, model and pending."""
         for _ in range(TRIES):
             raw, stored = await self._current(session)
             if stored is None or (expected is not None and stored.revision != expected):
@@ -166,7 +166,7 @@ class RedisStore:
         raise ConflictError
 
     async def delete(self, user: str, session: str) -> bool:
-        """Forget a session."""
+        """Delete a session."""
         keys = self._keys(user, session)
 
         async def work() -> int:
@@ -179,7 +179,7 @@ class RedisStore:
         return await guarded(self._seconds, work) > 0
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep the state of a run and its new events."""
+        """Store the state of a run and its new events."""
         state, log, _ = self._run_keys(run.id)
         lines = [orjson.dumps([item.id, item.type, item.data.decode()]) for item in events]
         life = max(1, int(seconds * 1000))
@@ -206,7 +206,7 @@ class RedisStore:
         return None if raw is None else read_run(raw)
 
     async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run behind one; a repeated write may have left some twice."""
+        """Return the events of a run after one; a retried write may have duplicated some."""
         _, log, _ = self._run_keys(run)
 
         async def work() -> list[bytes]:
@@ -221,7 +221,7 @@ class RedisStore:
         return [found[number] for number in sorted(found)]
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Leave a note for the replica that carries the run out."""
+        """Leave a message for the replica that executes the run."""
         _, _, stop = self._run_keys(run)
 
         async def work() -> None:
@@ -230,7 +230,7 @@ class RedisStore:
         await guarded(self._seconds, work)
 
     async def is_cancel_asked(self, run: str) -> bool:
-        """Look for such a note."""
+        """Look for such a message."""
         _, _, stop = self._run_keys(run)
 
         async def work() -> bool:
@@ -258,7 +258,7 @@ class RedisStore:
         return await guarded(self._seconds, work)
 
     async def _note(self, session: Session, *, is_new: bool) -> None:
-        """Put a session into its user's index, and the oldest out of it."""
+        """Add a session to its user's index, and remove the oldest from it."""
         index = self._index(session.user)
         life = max(1, int(self._policy.session_ttl_seconds * 1000))
 

@@ -1,4 +1,4 @@
-"""Own connections to Redis: bounded, verified, with credentials that are read for each of them."""
+"""Connections to Redis: limited, verified, with credentials read for each connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class _Credentials(CredentialProvider):
-    """Read user and password again for every connection, so that a rotation needs no restart."""
+    """Reads user and password for every connection, so that a rotation needs no restart."""
 
     def __init__(self, settings: RedisMemory, secrets: Secrets) -> None:
         self._settings = settings
@@ -35,9 +35,9 @@ class _Credentials(CredentialProvider):
 
 
 def connect(settings: RedisMemory, secrets: Secrets) -> Any:
-    """Return a client with a bounded pool; nothing is opened yet.
+    """Return a client with a limited pool; nothing is opened yet.
 
-    The library's own annotations leave open whether answers are text or bytes; here they are bytes.
+    The library's annotations do not say whether answers are text or bytes; here they are bytes.
     """
     options: dict[str, Any] = {}
     if settings.tls is not None:
@@ -70,12 +70,12 @@ def connect(settings: RedisMemory, secrets: Secrets) -> Any:
 
 
 def prefix(settings: RedisMemory, namespace: str, agent: str) -> str:
-    """Return what every key of an agent begins with."""
+    """Return the prefix of every key of an agent."""
     return settings.key_prefix or f"fleetform:{namespace}:{agent}:"
 
 
 async def guarded(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
-    """Bound an operation in time and speak of its failure in our words."""
+    """Limit an operation's time and convert its errors to our own."""
     try:
         async with asyncio.timeout(2 * seconds):
             return await work()

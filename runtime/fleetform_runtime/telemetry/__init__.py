@@ -1,1 +1,1 @@
-"""Tell of what happens: metrics, traces, logs."""
+"""Metrics, traces and logs."""

@@ -1,4 +1,4 @@
-"""Own log lines: one JSON object each, without secrets and without what people said."""
+"""Log lines: one JSON object each, without secrets and without message content."""
 
 import contextvars
 import logging
@@ -35,7 +35,7 @@ Redact = Callable[[str], str]
 
 
 def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
-    """Return what takes the values of secrets out of a text."""
+    """Return a function that redacts the values of secrets in a text."""
 
     def redact(text: str) -> str:
         for value in known():
@@ -47,14 +47,14 @@ def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
 
 
 class JsonFormatter(logging.Formatter):
-    """Write a record for collectors."""
+    """Formats records for log collectors."""
 
     def __init__(self, redact: Redact) -> None:
         super().__init__()
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one line."""
+        """Format a record as one line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -73,14 +73,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Write a record for people."""
+    """Formats records for people."""
 
     def __init__(self, redact: Redact) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one line, or more for an exception."""
+        """Format a record as one line, or more for an exception."""
         return self._redact(super().format(record))
 
 
@@ -94,7 +94,7 @@ def configure(settings: Logging, redact: Redact) -> None:
     root.setLevel(settings.level.upper())
     for name in ("uvicorn", "uvicorn.access", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # What fails in a request is told by the gateway; what is left are connections that we cut.
+    # The gateway reports failures of requests; the rest are connections that we closed.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     for name, level in settings.loggers.items():
         logging.getLogger(name).setLevel(level.upper())

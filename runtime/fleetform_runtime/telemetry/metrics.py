@@ -1,4 +1,4 @@
-"""Own the exported metrics: the catalogue's, with its labels, and no other."""
+"""The exported metrics: exactly those of the catalogue, with its labels."""
 
 import itertools
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Hold every metric of one agent; methods are named by what happened."""
+    """Holds every metric of one agent; methods are named after events."""
 
     def __init__(self, agent: str) -> None:
         self.agent = agent
@@ -31,7 +31,7 @@ class Metrics:
         self._children: dict[tuple[str, ...], Any] = {}
 
     def text(self) -> bytes:
-        """Write the exposition."""
+        """Return the exposition."""
         return generate_latest(self.registry)
 
     def count(self, name: str, *labels: str, by: float = 1) -> None:
@@ -47,19 +47,19 @@ class Metrics:
         self._child(name, labels).set(value)
 
     def add(self, name: str, by: float, *labels: str) -> None:
-        """Move a gauge."""
+        """Add to a gauge."""
         self._child(name, labels).inc(by)
 
     def model_time(self, model: str, seconds: float) -> None:
-        """Tell how long a request to a model took."""
+        """Record the duration of a request to a model."""
         self.observe("agent_llm_request_duration_seconds", seconds, model)
 
     def first_token(self, model: str, seconds: float) -> None:
-        """Tell how long a model let wait."""
+        """Record a model's time to first token."""
         self.observe("agent_llm_time_to_first_token_seconds", seconds, model)
 
     def model_answer(self, model: str, seconds: float, usage: Usage) -> None:
-        """Tell of an answer and its tokens."""
+        """Record an answer and its tokens."""
         self.model_time(model, seconds)
         self.count("agent_llm_tokens_total", model, "input", by=usage.input_tokens)
         self.count("agent_llm_tokens_total", model, "output", by=usage.output_tokens)
@@ -67,21 +67,21 @@ class Metrics:
             self.count("agent_llm_cost_usd_total", model, by=usage.cost_usd)
 
     def retry(self, model: str, reason: str) -> None:
-        """Tell that a request to a model is repeated."""
+        """Record a retry of a request to a model."""
         self.count("agent_llm_retries_total", model, reason)
 
     def fallback(self, model: str) -> None:
-        """Tell that another model is asked in place of this one."""
+        """Record a fallback from this model to another one."""
         self.count("agent_llm_fallbacks_total", model)
 
     def tool_call(self, tool: str, kind: str, outcome: str, seconds: float | None) -> None:
-        """Tell of a call of a tool; one that waits for a person has no time."""
+        """Record a tool call; one that waits for approval has no duration."""
         self.count("agent_tool_calls_total", tool, kind, outcome)
         if seconds is not None:
             self.observe("agent_tool_duration_seconds", seconds, tool)
 
     def refused(self, limit: str) -> None:
-        """Tell that a limit refused a request."""
+        """Record a request refused by a limit."""
         self.count("agent_rate_limited_total", limit)
 
     def _child(self, name: str, labels: tuple[str, ...]) -> Any:
@@ -105,6 +105,6 @@ class Metrics:
 
 
 def _closed(labels: Iterable[Label]) -> Iterable[tuple[str, ...]]:
-    """Yield every combination of values where all are known: their zeros are exported at the start."""
+    """Yield every combination of label values if all are known: these are exported as zero at the start."""
     values = [label.values for label in labels]
     return itertools.product(*values) if all(values) else ()

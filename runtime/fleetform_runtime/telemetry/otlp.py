@@ -1,4 +1,4 @@
-"""Own the export of spans over OTLP/HTTP, to Langfuse or to any receiver."""
+"""Export of spans over OTLP/HTTP, to Langfuse or any other receiver."""
 
 import base64
 import contextvars
@@ -43,7 +43,7 @@ _conversation: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVa
 
 
 class HttpExporter(SpanExporter):
-    """Send spans as protobuf; credentials are read for each batch."""
+    """Sends spans as protobuf; credentials are read for each batch."""
 
     def __init__(self, settings: Tracing, secrets: Secrets) -> None:
         base = (settings.endpoint or "").rstrip("/")
@@ -55,7 +55,7 @@ class HttpExporter(SpanExporter):
         self._tls = TlsFiles(settings.tls)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch; what cannot be sent is told and dropped."""
+        """Send a batch; failures are logged and the spans dropped."""
         try:
             request = urllib.request.Request(  # noqa: S310 - http or https by the contract
                 self._url, encode_spans(spans).SerializeToString(), self._headers()
@@ -69,7 +69,7 @@ class HttpExporter(SpanExporter):
             return SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def _headers(self) -> dict[str, str]:
         value, settings = self._secrets.value, self._settings
@@ -84,7 +84,7 @@ class HttpExporter(SpanExporter):
 
 
 class OtlpSpans:
-    """Begin spans as OpenTelemetry's conventions name them."""
+    """Starts spans with the names of OpenTelemetry's semantic conventions."""
 
     def __init__(
         self, settings: Settings, secrets: Secrets, exporter: SpanExporter | None = None
@@ -114,7 +114,7 @@ class OtlpSpans:
 
     @contextmanager
     def run(self, attributes: dict[str, Any], parent: str | None, text: str) -> Iterator[Span]:
-        """Span one run of the agent."""
+        """Start the span of one run of the agent."""
         context = _PROPAGATOR.extract({"traceparent": parent}) if parent else None
         shared = {
             "gen_ai.conversation.id": attributes["session_id"],
@@ -146,7 +146,7 @@ class OtlpSpans:
 
     @contextmanager
     def chat(self, model: str, request: ChatRequest) -> Iterator[Span]:
-        """Span one request to a model."""
+        """Start the span of one request to a model."""
         settings = self._models.get(model)
         fixed = {
             "gen_ai.operation.name": "chat",
@@ -162,7 +162,7 @@ class OtlpSpans:
 
     @contextmanager
     def tool(self, tool: Tool, call: ToolCall) -> Iterator[Span]:
-        """Span one call of a tool."""
+        """Start the span of one tool call."""
         fixed = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": tool.name,
@@ -177,7 +177,7 @@ class OtlpSpans:
             yield span
 
     def close(self) -> None:
-        """Export what is left."""
+        """Export the remaining spans."""
         self._provider.shutdown()
 
     @contextmanager
@@ -195,7 +195,7 @@ class OtlpSpans:
             try:
                 yield _OpenSpan(started, self._content, self._redact)
             except BaseException as error:
-                # The text of an exception may carry what people said, or a provider's body.
+                # The text of an exception may contain user messages, or a provider's body.
                 started.set_attribute("error.type", _error_type(error))
                 started.set_status(Status(StatusCode.ERROR))
                 raise

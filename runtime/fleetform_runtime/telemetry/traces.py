@@ -1,6 +1,6 @@
-"""Own the spans of a run, in the words of OpenTelemetry's conventions for generative AI.
+"""The spans of a run, following OpenTelemetry's semantic conventions for generative AI.
 
-OpenTelemetry is imported only when traces are switched on: it would be a third of the start.
+OpenTelemetry is imported only if traces are on: it would take a third of the start-up time.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -14,40 +14,40 @@ from fleetform_runtime.tools import Tool
 
 
 class Span(Protocol):
-    """What the runtime tells of one step."""
+    """One step as reported by the runtime."""
 
     def answered(self, answer: Assistant) -> None:
-        """Tell of a model's answer."""
+        """Record a model's answer."""
 
     def returned(self, result: ToolResult) -> None:
-        """Tell of a tool's result."""
+        """Record a tool's result."""
 
     def finished(self, output: str, finish: str) -> None:
-        """Tell how a run ended."""
+        """Record how a run ended."""
 
     def traceparent(self) -> str | None:
-        """Give the W3C header by which the other side continues the trace."""
+        """Return the W3C header that lets the other side continue the trace."""
 
     def trace_id(self) -> str | None:
-        """Give the trace's identifier, for logs."""
+        """Return the trace's identifier, for logs."""
 
 
 class Spans(Protocol):
-    """Where spans begin."""
+    """Where spans are started."""
 
     def run(
         self, attributes: dict[str, Any], parent: str | None, text: str
     ) -> AbstractContextManager[Span]:
-        """Span one run of the agent."""
+        """Start the span of one run of the agent."""
 
     def chat(self, model: str, request: ChatRequest) -> AbstractContextManager[Span]:
-        """Span one request to a model."""
+        """Start the span of one request to a model."""
 
     def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
-        """Span one call of a tool."""
+        """Start the span of one tool call."""
 
     def close(self) -> None:
-        """Export what is left."""
+        """Export the remaining spans."""
 
 
 class _NoSpan:
@@ -71,29 +71,29 @@ _NOTHING: AbstractContextManager[Span] = nullcontext(_NoSpan())
 
 
 class NoSpans:
-    """Trace nothing."""
+    """Traces nothing."""
 
     def run(
         self, attributes: dict[str, Any], parent: str | None, text: str
     ) -> AbstractContextManager[Span]:
-        """Span nothing."""
+        """Return a span that does nothing."""
         del attributes, parent, text
         return _NOTHING
 
     def chat(self, model: str, request: ChatRequest) -> AbstractContextManager[Span]:
-        """Span nothing."""
+        """Return a span that does nothing."""
         del model, request
         return _NOTHING
 
     def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
-        """Span nothing."""
+        """Return a span that does nothing."""
         del tool, call
         return _NOTHING
 
     def close(self) -> None:
-        """Nothing is left."""
+        """Nothing to export."""
 
 
 def transcript(messages: list[Message]) -> str:
-    """Write messages as an attribute."""
+    """Serialise messages as an attribute."""
     return orjson.dumps([orjson.Fragment(dump(message)) for message in messages]).decode()

@@ -1,4 +1,4 @@
-"""Own what a tool is to the rest of the runtime."""
+"""The interface of tools."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,11 +40,10 @@ class Tool(Protocol):
     requires_approval: bool
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
-        """Do it, within a time of its own.
+        """Run the tool within its own time limit.
 
         Raises:
-            ToolError: it failed. Anything else that is raised is reported to the model without its
-                text.
+            ToolError: it failed. Any other exception is reported to the model without its text.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Own tools that are one HTTP request each."""
+"""Tools that are one HTTP request each."""
 
 import asyncio
 import random
@@ -48,7 +48,7 @@ UNSAFE = frozenset({"POST", "PATCH"})
 
 
 class HttpTool:
-    """Call one endpoint."""
+    """Calls one endpoint."""
 
     kind: Kind = "api"
 
@@ -67,7 +67,7 @@ class HttpTool:
         )
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
-        """Send the request, again where that can help."""
+        """Send the request, with retries if they can help."""
         settings = self._settings
         url, headers, body = request(settings, arguments)
         if settings.idempotency_key and settings.method != "GET":
@@ -79,7 +79,7 @@ class HttpTool:
 
     @property
     def _can_repeat(self) -> bool:
-        """Whether the service can tell a repeated call from a second one."""
+        """Whether the service can tell a retry from a second call."""
         return self._settings.idempotency_key or self._settings.method not in UNSAFE
 
     async def close(self) -> None:
@@ -108,7 +108,7 @@ class HttpTool:
     async def _sent(
         self, url: str, headers: dict[str, str], body: bytes | None
     ) -> tuple[int, bytes, float | None]:
-        """Send once, following redirects that stay where the specification points."""
+        """Send once, following redirects that stay on the specified origin."""
         renewed = False
         hops = 0
         while True:
@@ -160,10 +160,10 @@ class HttpTool:
 def request(
     settings: ApiTool, arguments: dict[str, Any]
 ) -> tuple[str, dict[str, str], bytes | None]:
-    """Put arguments where the specification wants them: URL, headers, body.
+    """Put the arguments where the specification says: URL, headers, body.
 
     Raises:
-        ToolError: one of them cannot stand where it should.
+        ToolError: one of them is not valid there.
     """
     url = settings.endpoint
     query: list[tuple[str, str]] = []
@@ -193,7 +193,7 @@ def request(
 
 
 def _segment(item: ApiParameter, value: Any) -> str:
-    """Write one segment of a path, which cannot become more than one, or climb."""
+    """Encode one segment of a path so that it stays one and cannot climb."""
     text = _one(value)
     if text.strip() in ("", ".", "..") or any(ord(mark) < 32 for mark in text):
         raise ToolError(f"{item.name}: this cannot be part of the address.", "invalid")
@@ -218,7 +218,7 @@ def _one(value: Any) -> str:
 
 
 def filtered(document: Any, schema: dict[str, Any]) -> Any:
-    """Leave out members that a schema does not list; what it says nothing about stays."""
+    """Remove members that a schema does not list; what it does not cover is kept."""
     if isinstance(document, list) and isinstance(schema.get("items"), dict):
         return [filtered(item, schema["items"]) for item in document]
     properties = schema.get("properties")

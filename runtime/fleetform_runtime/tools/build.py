@@ -1,4 +1,4 @@
-"""Own which tools an agent has: those of the specification, and those that MCP servers list."""
+"""Builds an agent's tools: those of the specification, and those that MCP servers list."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,10 +27,10 @@ FIRST_LIST_SECONDS = 1.0
 
 
 class FixedTool(Tool, Protocol):
-    """A tool of the specification, with connections of its own."""
+    """A tool of the specification, with its own connections."""
 
     async def close(self) -> None:
-        """Give up connections."""
+        """Close connections."""
 
 
 BUILDERS: dict[type, Callable[[Any, Secrets], FixedTool]] = {
@@ -53,7 +53,7 @@ class McpServers:
         self._servers = servers
 
     async def open(self) -> None:
-        """Ask for their tools; none is a reason not to start."""
+        """List their tools; a server that fails does not prevent the start."""
         tasks = [server.refresh() for server in self._servers]
         if tasks:
             await asyncio.wait(tasks, timeout=FIRST_LIST_SECONDS)
@@ -70,11 +70,11 @@ class McpServers:
         return [tool for tools in lists for tool in tools]
 
     def unreachable(self) -> list[str]:
-        """Name the servers that do not answer."""
+        """Return the names of the servers that do not answer."""
         return [server.name for server in self._servers if not server.is_up]
 
     def states(self) -> dict[str, dict[str, object]]:
-        """Show each server for /info."""
+        """Return the state of each server for /info."""
         return {
             server.name: {"up": server.is_up, "protocol": server.version}
             for server in self._servers
@@ -118,6 +118,6 @@ class _SseTransport(DuplexTransport):
         self._outbound = outbound
 
     async def close(self) -> None:
-        """Close the pool, too."""
+        """Close the pool as well."""
         await super().close()
         await self._outbound.close()

@@ -1,4 +1,4 @@
-"""Own which addresses a tool may reach: the one that the specification names, and never metadata."""
+"""Addresses that a tool may reach: those of the specified host, and never metadata services."""
 
 import asyncio
 import ipaddress
@@ -29,7 +29,7 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def is_forbidden(address: Address) -> bool:
-    """Say whether an address is one of metadata, in whichever dress."""
+    """Whether an address is a metadata address, in any notation."""
     return any(
         plain in network for plain in _meanings(address) for network in METADATA
         if plain.version == network.version
@@ -37,7 +37,7 @@ def is_forbidden(address: Address) -> bool:
 
 
 def _meanings(address: Address) -> list[Address]:
-    """Return an address and the IPv4 addresses that it carries."""
+    """Return an address and the IPv4 addresses embedded in it."""
     found: list[Address] = [address]
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped:
@@ -52,7 +52,7 @@ def _meanings(address: Address) -> list[Address]:
 
 
 def literal(host: str) -> Address | None:
-    """Return the address that a host spells, in any notation that a resolver takes, else None."""
+    """Return the address that a host spells in any notation that resolvers accept, else None."""
     bare = host.strip("[]").partition("%")[0].rstrip(".")
     try:
         return ipaddress.ip_address(bare)
@@ -65,10 +65,10 @@ def literal(host: str) -> Address | None:
 
 
 def check_host(host: str) -> None:
-    """Pass a host that may be reached.
+    """Check that a host may be reached.
 
     Raises:
-        ToolError: it is one of metadata.
+        ToolError: it is a metadata address.
     """
     address = literal(host)
     if host.rstrip(".").lower() in NAMES or (address is not None and is_forbidden(address)):
@@ -79,7 +79,7 @@ def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of a URL.
 
     Raises:
-        ToolError: it is none.
+        ToolError: it is not a valid URL.
     """
     try:
         parts = urlsplit(url)
@@ -92,9 +92,10 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolve a name once per connection and give only addresses that may be reached.
+    """Resolves a name once per connection and returns only addresses that may be reached.
 
-    The connection is made to what was checked: there is no second lookup to lie to.
+    The connection goes to the address that was checked: there is no second lookup that could be
+    spoofed.
     """
 
     async def resolve(
@@ -110,7 +111,7 @@ class GuardedResolver(AbstractResolver):
         return found
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 def _address(info: Any) -> Address:

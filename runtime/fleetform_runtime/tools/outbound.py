@@ -1,4 +1,4 @@
-"""Own the connections of tools: guarded, bounded, with credentials that are read when needed."""
+"""Connections of tools: guarded, limited, with credentials read when needed."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ CONNECT_SECONDS = 5.0
 
 
 class Outbound:
-    """Reach one upstream."""
+    """Connects to one upstream."""
 
     def __init__(
         self,
@@ -54,10 +54,10 @@ class Outbound:
         self.origin = origin(url.replace("{", "x").replace("}", "x"))
 
     def session(self) -> aiohttp.ClientSession:
-        """Return the pool of connections.
+        """Return the connection pool.
 
         Raises:
-            ToolError: the host is one that is never reached.
+            ToolError: the host must never be reached.
         """
         check_host(self.origin[1])
         if self._session is None:
@@ -73,14 +73,14 @@ class Outbound:
         return self._session
 
     def tls(self) -> ssl.SSLContext | bool:
-        """Return what aiohttp wants as `ssl`."""
+        """Return the value of aiohttp's `ssl`."""
         return self._tls.context() or True
 
     async def headers(self, *, renew: bool = False) -> dict[str, str]:
-        """Return the headers of a request, credentials included.
+        """Return the headers of a request, including credentials.
 
         Raises:
-            ToolError: a secret is missing, or no token could be had.
+            ToolError: a secret is missing, or no token could be obtained.
         """
         try:
             found = {name: self._secrets.value(value) for name, value in self._fixed.items()}
@@ -93,7 +93,7 @@ class Outbound:
 
     @property
     def can_renew(self) -> bool:
-        """Say whether a refused credential can be exchanged for a fresh one."""
+        """Whether a refused credential can be replaced by a new one."""
         return self._tokens is not None
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class Outbound:
 
 
 class TokenSource:
-    """Fetch an OAuth 2 access token with the client's own credentials; keep it while it lasts."""
+    """Fetches an OAuth 2 access token with the client credentials, and caches it while it is valid."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class TokenSource:
         self._lock = asyncio.Lock()
 
     async def token(self, *, renew: bool = False) -> str:
-        """Return a token that is valid for a while; one caller fetches for all."""
+        """Return a token that is valid for a while; one caller fetches it for all."""
         held = self._token
         async with self._lock:
             is_fresh = self._clock() < self._until and not (renew and held == self._token)

@@ -1,4 +1,4 @@
-"""Own tools that are not machines: people, and other agents."""
+"""Tools answered by people, and other agents."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ LARGEST_ANSWER = 8 * 1024 * 1024
 
 
 class Person:
-    """A question that pauses the run; whoever answers it is found by the approvals of the run."""
+    """A question that pauses the run; it is answered through the run's approvals."""
 
     kind: Kind = "human"
 
@@ -27,15 +27,15 @@ class Person:
         self.schema = arguments_schema(settings.parameters)
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
-        """Never called: the toolbox lets such calls wait."""
+        """Never called: the toolbox makes such calls wait."""
         raise ToolError("A person must answer this.")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 class OtherAgent:
-    """Another agent, asked through its POST /chat."""
+    """Another agent, called through its POST /chat."""
 
     kind: Kind = "agent"
     schema: dict[str, Any] = {  # noqa: RUF012 - the same for all
@@ -56,7 +56,7 @@ class OtherAgent:
         self._outbound = Outbound(settings.url, secrets, auth=settings.auth, tls=settings.tls)
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
-        """Ask the other agent once."""
+        """Call the other agent once."""
         headers = await self._outbound.headers()
         if context.traceparent:
             headers["traceparent"] = context.traceparent

@@ -1,4 +1,4 @@
-"""Own the check of arguments against JSON Schemas, which never leaves the process."""
+"""Validation of arguments with JSON Schemas, which never fetches anything."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ MOST_ERRORS = 5
 
 
 class Arguments:
-    """Check the arguments of one tool."""
+    """Validates the arguments of one tool."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._validator = compiled(schema)
 
     def check(self, arguments: dict[str, Any]) -> None:
-        """Pass, or tell the model everything that is wrong.
+        """Check the arguments; the error tells the model everything that is wrong.
 
         Raises:
             ToolError: they do not match.
@@ -33,7 +33,7 @@ class Arguments:
 
 
 def compiled(schema: dict[str, Any]) -> Any:
-    """Compile a schema, or return None when it is none: a server's mistake must not hide its tool."""
+    """Compile a schema, or return None if it is invalid: a server's mistake must not hide its tool."""
     try:
         return jsonschema_rs.validator_for(schema, retriever=_refuse, validate_formats=True)
     except (ValueError, TypeError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError):

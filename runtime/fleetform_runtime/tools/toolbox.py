@@ -1,4 +1,4 @@
-"""Own the calls of tools: known, checked, approved, timed, cut, and never an exception."""
+"""Tool calls: found, validated, approved, timed, truncated, and never an exception."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A call that needs a person: an approval, or an answer to a question."""
+    """A call that needs a human: an approval, or an answer to a question."""
 
     call: ToolCall
     type: Literal["approval", "question"]
@@ -28,7 +28,7 @@ class Waiting:
 
 
 class Toolbox:
-    """Offer the tools of all sources and carry calls out."""
+    """Offers the tools of all sources and runs calls."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Toolbox:
         self._checks: dict[int, tuple[dict[str, Any], Arguments]] = {}
 
     async def tools(self) -> dict[str, Tool]:
-        """Return the tools by name; of two with one name the first source's is the one."""
+        """Return the tools by name; if two have the same name, the first source's is used."""
         found: dict[str, Tool] = {}
         for source in self._sources:
             for tool in await source.tools():
@@ -52,7 +52,7 @@ class Toolbox:
         return found
 
     def prepare(self, tools: dict[str, Tool], call: ToolCall) -> ToolResult | Waiting | None:
-        """Check a call before it is made: a result says why not, None that nothing is in its way."""
+        """Check a call before it is made: return a result that says why not, or None."""
         tool = tools.get(call.name)
         if tool is None:
             self._metrics.count("agent_tool_calls_total", "unknown", "api", "invalid")
@@ -70,7 +70,7 @@ class Toolbox:
         return Waiting(call, "approval", arguments) if tool.requires_approval else None
 
     def arguments(self, tool: Tool, call: ToolCall) -> dict[str, Any]:
-        """Read and check the arguments of a call."""
+        """Parse and validate the arguments of a call."""
         try:
             arguments = orjson.loads(call.arguments or "{}")
         except ValueError:
@@ -81,7 +81,7 @@ class Toolbox:
         return arguments
 
     async def call(self, tool: Tool, call: ToolCall, context: CallContext) -> ToolResult:
-        """Carry out a call whose way is free; whatever happens is a result."""
+        """Run a call that passed `prepare`; whatever happens is a result."""
         began = time.monotonic()
         outcome: Outcome = "ok"
         try:
@@ -91,7 +91,8 @@ class Toolbox:
         except TimeoutError:
             content, outcome = "The tool did not answer in time.", "timeout"
         except asyncio.CancelledError:
-            # A dying transport may cancel the task that waits for it: only our own counts.
+            # A dying transport may cancel the task that waits for it: only our own cancellation
+            # counts.
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
@@ -103,11 +104,11 @@ class Toolbox:
         return ToolResult(call.id, call.name, self.cut(content), outcome)
 
     def answered(self, tool: Tool, outcome: Outcome) -> None:
-        """Count a call that a person answered or denied."""
+        """Count a call that a human answered or denied."""
         self._metrics.tool_call(tool.name, tool.kind, outcome, None)
 
     def cut(self, content: str) -> str:
-        """Take secrets out of a result, and cut it when it is too long, with a note."""
+        """Redact secrets in a result, and truncate it if it is too long, with a note."""
         data = self._redact(content).encode("utf-8", "replace")
         if len(data) <= self._most:
             return data.decode()

@@ -1,1 +1,1 @@
-"""Speak to MCP servers: protocol 2026-07-28 and its elders, over HTTP, SSE and stdio."""
+"""MCP client: protocol 2026-07-28 and older versions, over HTTP, SSE and stdio."""

@@ -1,6 +1,6 @@
-"""Own MCP over a channel that stays open: a child process, or the SSE of protocol 2024-11-05.
+"""MCP over a channel that stays open: a child process, or the SSE of protocol 2024-11-05.
 
-One task reads the channel. When it dies every pending request is told, and the next request opens
+One task reads the channel. When it dies, every pending request fails, and the next request opens
 the channel again.
 """
 
@@ -28,7 +28,7 @@ STOP_SECONDS = 2
 
 
 class Channel(Protocol):
-    """Two directions of messages."""
+    """A bidirectional channel of messages."""
 
     async def open(self) -> None:
         """Connect."""
@@ -44,7 +44,7 @@ class Channel(Protocol):
 
 
 class DuplexTransport:
-    """Send requests over a channel and match the answers."""
+    """Sends requests over a channel and matches the answers."""
 
     version = protocol.LEGACY
 
@@ -61,7 +61,7 @@ class DuplexTransport:
 
         Raises:
             McpError: the server refuses it.
-            DownError: the server is gone, or went.
+            DownError: the server is gone.
         """
         channel = await self._opened()
         return await self._asked(channel, method, params)
@@ -127,7 +127,7 @@ class DuplexTransport:
         if found is None:
             return
         if "method" in found:
-            if "id" in found:  # what a server asks of us, we do not do
+            if "id" in found:  # we do not serve requests from a server
                 answer: dict[str, Any] = {"jsonrpc": "2.0", "id": found["id"]}
                 if found["method"] == "ping":
                     answer["result"] = {}
@@ -147,7 +147,7 @@ class DuplexTransport:
 
 
 class StdioChannel:
-    """A child process that speaks on its standard streams, one line per message."""
+    """A child process that communicates over its standard streams, one line per message."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class StdioChannel:
         self._process: asyncio.subprocess.Process | None = None
 
     async def open(self) -> None:
-        """Start the process with an environment that holds nothing but what it needs."""
+        """Start the process with a minimal environment."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
@@ -189,7 +189,7 @@ class StdioChannel:
             yield line
 
     async def close(self) -> None:
-        """Close its input, then end it."""
+        """Close its input, then terminate it."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -208,7 +208,7 @@ class StdioChannel:
 
 
 class SseChannel:
-    """A stream of events one way, and a POST per message the other way."""
+    """A stream of events in one direction, and a POST per message in the other."""
 
     def __init__(self, url: str, outbound: Outbound) -> None:
         self._url = url
@@ -219,7 +219,7 @@ class SseChannel:
         self._early: list[bytes] = []
 
     async def open(self) -> None:
-        """Open the stream and learn where to post."""
+        """Open the stream and learn the URL to post to."""
         self._response = await self._outbound.session().get(
             self._url,
             headers={**await self._outbound.headers(), "Accept": "text/event-stream"},

@@ -1,8 +1,8 @@
-"""Own MCP over streamable HTTP: one POST per request, without a session where the server can.
+"""MCP over streamable HTTP: one POST per request, without a session if the server supports that.
 
-A server is asked in the words of 2026-07-28 first. One that does not know them is greeted as its
-elders were, and its session is opened again whenever it says that it has forgotten it: so a server
-that was restarted is used again by the first call behind its start.
+A server is first addressed with protocol 2026-07-28. If it does not support that, the handshake of
+the older versions is used, and its session is reopened whenever the server says that it is unknown:
+so the first call after a server's restart succeeds.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class StatusError(Exception):
 
 
 class HttpTransport:
-    """Send requests to one endpoint."""
+    """Sends requests to one endpoint."""
 
     def __init__(self, url: str, outbound: Outbound) -> None:
         self._url = url
@@ -42,7 +42,7 @@ class HttpTransport:
 
     @property
     def version(self) -> str:
-        """Give the version that is spoken."""
+        """Return the protocol version in use."""
         return protocol.MODERN if self._is_modern else self._version
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,8 @@ class HttpTransport:
             if self._is_modern or error.status not in _UNKNOWN_TO_ELDERS:
                 raise
         except McpError:
-            # Elders answer what they do not know in many ways; the first request only lists tools.
+            # Older servers reject an unknown version in many ways; the first request only lists
+            # tools.
             if self._is_modern:
                 raise
         else:
@@ -99,7 +100,7 @@ class HttpTransport:
         return (await self._post(method, params, self._elder_headers(), modern=False))[0]
 
     async def _greet(self, used: str | None, *, force: bool) -> None:
-        """Open a session, unless somebody else has just done so."""
+        """Open a session, unless another task has just done so."""
         if not force:
             return
         async with self._greeting:

@@ -1,4 +1,4 @@
-"""Own the words of the Model Context Protocol: versions, requests, results."""
+"""The messages of the Model Context Protocol: versions, requests, results."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ _META = {
 
 
 class McpError(Exception):
-    """A server answered with an error of the protocol."""
+    """A server answered with a protocol error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -33,14 +33,14 @@ class DownError(Exception):
 
 
 def request(number: int, method: str, params: dict[str, Any], *, modern: bool) -> bytes:
-    """Write a request."""
+    """Serialise a request."""
     if modern:
         params = {**params, "_meta": _META}
     return orjson.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
 
 def notification(method: str) -> bytes:
-    """Write a notification."""
+    """Serialise a notification."""
     return orjson.dumps({"jsonrpc": "2.0", "method": method})
 
 
@@ -50,7 +50,7 @@ def hello() -> dict[str, Any]:
 
 
 def message(raw: bytes) -> dict[str, Any] | None:
-    """Read a message; None is one that is broken."""
+    """Parse a message; None if it is invalid."""
     try:
         found = orjson.loads(raw)
     except ValueError:
@@ -63,7 +63,7 @@ def result(found: dict[str, Any]) -> dict[str, Any]:
 
     Raises:
         McpError: it is an error.
-        DownError: it is no response at all.
+        DownError: it is not a response.
     """
     error = found.get("error")
     if isinstance(error, dict):
@@ -76,10 +76,10 @@ def result(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """Return what a tool's result says to a model.
+    """Return the text of a tool's result for the model.
 
     Raises:
-        ToolError: the tool says that it failed, or that it needs more than we can give.
+        ToolError: the tool reports a failure, or asks for input that we cannot give.
     """
     if body.get("resultType") == "input_required":
         raise ToolError("The tool asks for input that cannot be given here.")
@@ -112,7 +112,7 @@ def _part(item: dict[str, Any]) -> str:
 
 
 class EventReader:
-    """Take server-sent events apart."""
+    """Parses server-sent events."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -120,7 +120,7 @@ class EventReader:
         self._event = b"message"
 
     def feed(self, data: bytes) -> list[tuple[str, bytes]]:
-        """Return the events that are whole."""
+        """Return the complete events."""
         lines = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) + sum(map(len, self._data)) > LARGEST_MESSAGE:

@@ -1,4 +1,4 @@
-"""Own one MCP server as the agent sees it: its tools, whether it answers, what it may do."""
+"""One MCP server as seen by the agent: its tools, its state, and which tools are allowed."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Transport(Protocol):
 
     @property
     def version(self) -> str:
-        """Give the version of the protocol that is spoken."""
+        """Return the protocol version in use."""
         ...
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class McpTool:
 
 
 class McpServer:
-    """List and call the tools of one server; a server that is down is told of, and tried again."""
+    """Lists and calls the tools of one server; if it is down, that is reported, and it is retried."""
 
     def __init__(
         self,
@@ -91,13 +91,14 @@ class McpServer:
 
     @property
     def version(self) -> str:
-        """Give the version of the protocol that is spoken."""
+        """Return the protocol version in use."""
         return self._transport.version
 
     async def tools(self) -> Sequence[McpTool]:
-        """Return the tools; an old list is renewed behind, a missing one is waited for.
+        """Return the tools; a stale list is refreshed in the background, a missing one is waited for.
 
-        A server that let us wait in vain is asked behind only, or every chat would wait for it.
+        If a server made us wait in vain, it is only asked in the background, or every chat would
+        wait for it.
         """
         now = self._clock()
         if now >= self._until and now - self._tried >= AGAIN_SECONDS:
@@ -110,14 +111,14 @@ class McpServer:
         return self._tools
 
     def refresh(self) -> "asyncio.Task[None]":
-        """Ask for the list of tools, once for all who want it."""
+        """List the tools, once for all waiting callers."""
         if self._listing is None or self._listing.done():
             self._tried = self._clock()
             self._listing = asyncio.create_task(self._list())
         return self._listing
 
     async def call(self, name: str, arguments: dict[str, Any]) -> str:
-        """Call a tool of the list that is allowed.
+        """Call an allowed tool of the list.
 
         Raises:
             ToolError: it failed, or the server cannot be reached.
@@ -140,7 +141,7 @@ class McpServer:
         return protocol.text_of(body)
 
     def wants_approval(self, name: str) -> bool:
-        """Say whether calls of a tool wait for a person."""
+        """Whether calls of a tool need human approval."""
         wanted = self._settings.requires_approval
         return wanted if isinstance(wanted, bool) else name in wanted
 
@@ -201,7 +202,7 @@ class McpServer:
 
 
 def allowed(settings: Settings, listed: dict[str, Any]) -> bool:
-    """Say whether the specification allows a tool: by name, and by what its annotations admit."""
+    """Whether the specification allows a tool, by its name and its annotations."""
     if settings.tools is not None and listed["name"] not in settings.tools:
         return False
     if settings.capabilities is None or "destructive" in settings.capabilities:
@@ -218,5 +219,5 @@ def _is_tool(item: Any) -> bool:
 
 
 def _name(name: str) -> str:
-    """Return a name that every model's provider takes."""
+    """Return a name that every model provider accepts."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
