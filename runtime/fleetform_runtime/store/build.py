@@ -34,10 +34,10 @@ BUILDERS: dict[type, Callable[[Any, Secrets, str, str], Store]] = {
     RedisMemory: _redis,
     PostgresMemory: _postgres,
 }
-"""The store of each type; clients of servers are imported only when they are needed."""
+"""The store of each type; clients of servers are imported only when needed."""
 
 
 def build(settings: Settings, secrets: Secrets) -> Store:
-    """Return the store of the specification."""
+    """Return the configured store."""
     memory, agent = settings.memory, settings.agent
     return BUILDERS[type(memory)](memory, secrets, agent.namespace, agent.name)

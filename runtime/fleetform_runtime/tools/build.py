@@ -38,11 +38,11 @@ BUILDERS: dict[type, Callable[[Any, Secrets], FixedTool]] = {
     HumanTool: lambda tool, _: Person(tool),
     AgentTool: OtherAgent,
 }
-"""What carries out each type of tool."""
+"""How each type of tool is built."""
 
 
 def fixed_tools(settings: Settings, secrets: Secrets) -> list[FixedTool]:
-    """Return the tools that the specification names, in its order."""
+    """Return the tools of the specification, in its order."""
     return [BUILDERS[type(tool)](tool, secrets) for tool in settings.tools]
 
 
