@@ -102,9 +102,26 @@ def _serve() -> None:
 
 
 def _warm() -> None:
-    """Import what a run imports late: those are files of ours, and no cost of a case."""
+    """Import what a run imports late: those are files of ours, and no cost of a case.
+
+    A case that becomes another user may not be able to read them any more.
+    """
+    import difflib
+    import ipaddress
+    import pkgutil
+    from importlib import import_module
+
+    import jsonpatch
+    import jsonschema
+    import jsonschema_rs
+
+    import fleetform
     from tests import fleet
 
+    del difflib, ipaddress, jsonpatch, jsonschema, jsonschema_rs
+    for module in pkgutil.walk_packages(fleetform.__path__, "fleetform."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
     with tempfile.TemporaryDirectory() as folder:
         bad = fleet.AGENT.replace("endpoint", "endpiont").replace("name: helper", "name: [h]")
         fleet.write(Path(folder), {**fleet.GOOD, "bad/a.yaml": bad})
