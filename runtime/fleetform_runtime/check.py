@@ -104,7 +104,7 @@ def _broken(tls: Tls) -> str | None:
     try:
         build(tls)
     except (OSError, ValueError) as error:
-        return f"its files make no TLS context: {error}"
+        return f"its files are not usable for TLS: {error}"
     return None
 
 

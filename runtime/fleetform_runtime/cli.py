@@ -40,11 +40,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--model",
             choices=["scripted"],
-            help="answer by rule, without a key and without a network: for demonstrations and tests",
+            help="answer by fixed rules, without key or network: for demonstrations and tests",
         )
-    serve.add_argument("--host", help="address to listen on, over server.host")
-    serve.add_argument("--port", type=int, help="port, over server.port; 0 is any free one")
-    serve.add_argument("--metrics-port", type=int, help="port of /metrics, over server.metricsPort")
+    serve.add_argument("--host", help="address to listen on, overrides server.host")
+    serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
+    serve.add_argument(
+        "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
+    )
     return parser
 
 

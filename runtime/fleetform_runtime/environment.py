@@ -7,7 +7,7 @@ proxy, whatever the environment says; only the trace exporter and Bedrock's clie
 from typing import Literal
 
 Reader = Literal["always", "tracing", "bedrock"]
-"""When a variable is read: always, with tracing on, or with a model of Bedrock."""
+"""When a variable is read: always, with tracing on, or with a Bedrock model."""
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -28,4 +28,4 @@ ENVIRONMENT: dict[str, tuple[Reader, ...]] = {
     "OTEL_*": ("tracing",),
     "AWS_*": ("bedrock",),
 }
-"""Names, `*` for any ending, and when they are read."""
+"""Names, with `*` for any suffix, and when they are read."""

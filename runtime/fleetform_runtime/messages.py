@@ -173,7 +173,7 @@ def load(row: bytes | str) -> Message:
             return Tool([_read_result(item) for item in body["results"]], at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError(f"a stored message cannot be read: {type(error).__name__}") from None
-    raise UnreadableError("a stored message has no role that we know")
+    raise UnreadableError("a stored message has an unknown role")
 
 
 def _assistant(body: dict[str, Any], at: str) -> Assistant:

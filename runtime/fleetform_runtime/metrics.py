@@ -76,7 +76,7 @@ _STATUS = Label(
 )
 _ERROR = Label(
     name="error_type",
-    help="Cause of a failure that is not the caller's.",
+    help="Cause of a failure that is not the caller's fault.",
     values=("model", "tool", "memory", "timeout", "overload", "cancelled", "internal"),
 )
 
@@ -84,7 +84,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_build_info",
         type="gauge",
-        help="Always 1; tells which runtime and configuration an agent runs.",
+        help="Always 1; its labels identify the agent's runtime and configuration.",
         unit="",
         labels=(
             _AGENT,
@@ -95,21 +95,21 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_request_total",
         type="counter",
-        help="Requests that were answered, probes and metrics left out.",
+        help="Answered requests, without probes and metrics.",
         unit="requests",
         labels=(_AGENT, _ROUTE, _STATUS),
     ),
     Metric(
         name="agent_request_errors_total",
         type="counter",
-        help="Requests that failed for a cause other than the caller's.",
+        help="Requests that failed through no fault of the caller.",
         unit="requests",
         labels=(_AGENT, _ERROR),
     ),
     Metric(
         name="agent_request_duration_seconds",
         type="histogram",
-        help="Time from a request's first byte to its answer's last.",
+        help="Time from the first byte of a request to the last byte of its response.",
         unit="seconds",
         labels=(_AGENT, _ROUTE),
         buckets=_REQUEST,
@@ -131,7 +131,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_queue_depth",
         type="gauge",
-        help="Runs that wait for a place.",
+        help="Runs waiting in the queue.",
         unit="runs",
         labels=(_AGENT,),
     ),
@@ -144,7 +144,7 @@ METRICS: tuple[Metric, ...] = (
             _AGENT,
             Label(
                 name="limit",
-                help="Limit that refused.",
+                help="Limit that refused the request.",
                 values=("requests", "tokens", "cost", "concurrency", "queue", "streams"),
             ),
         ),
@@ -152,7 +152,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_llm_request_duration_seconds",
         type="histogram",
-        help="Time of one request to a model, stream included.",
+        help="Duration of one request to a model, including its stream.",
         unit="seconds",
         labels=(_AGENT, _MODEL),
         buckets=_REQUEST,
@@ -168,7 +168,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_llm_tokens_total",
         type="counter",
-        help="Tokens that a model reported.",
+        help="Tokens reported by models.",
         unit="tokens",
         labels=(
             _AGENT,
@@ -179,21 +179,21 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_llm_cost_usd_total",
         type="counter",
-        help="Cost of the tokens by the price table.",
+        help="Cost of the tokens, from the configured prices.",
         unit="USD",
         labels=(_AGENT, _MODEL),
     ),
     Metric(
         name="agent_llm_retries_total",
         type="counter",
-        help="Repeated requests to a model.",
+        help="Retried requests to a model.",
         unit="requests",
         labels=(
             _AGENT,
             _MODEL,
             Label(
                 name="reason",
-                help="What went wrong before.",
+                help="Reason for the retry.",
                 values=("rate_limited", "server_error", "timeout", "connection", "invalid"),
             ),
         ),
@@ -201,19 +201,19 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_llm_fallbacks_total",
         type="counter",
-        help="Responses that came from a fallback; model is the one that failed.",
+        help="Responses from a fallback; model is the one that failed.",
         unit="requests",
         labels=(_AGENT, _MODEL),
     ),
     Metric(
         name="agent_tool_calls_total",
         type="counter",
-        help="Calls of tools.",
+        help="Tool calls.",
         unit="calls",
         labels=(
             _AGENT,
             _TOOL,
-            Label(name="type", help="Kind of tool.", values=(*TOOL_TYPES, "mcp")),
+            Label(name="type", help="Type of tool.", values=(*TOOL_TYPES, "mcp")),
             Label(
                 name="outcome",
                 help="How the call ended.",
@@ -224,7 +224,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_tool_duration_seconds",
         type="histogram",
-        help="Time of one call of a tool, without the wait for a person.",
+        help="Duration of one tool call, without waiting for approval.",
         unit="seconds",
         labels=(_AGENT, _TOOL),
         buckets=_CALL,
@@ -239,13 +239,13 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_memory_operation_seconds",
         type="histogram",
-        help="Time of one operation of the conversation store.",
+        help="Duration of one operation of the conversation store.",
         unit="seconds",
         labels=(
             _AGENT,
             Label(
                 name="backend",
-                help="Kind of store.",
+                help="Type of store.",
                 values=STORE_TYPES,
             ),
             Label(
@@ -265,4 +265,4 @@ METRICS: tuple[Metric, ...] = (
         ),
     ),
 )
-"""Every metric, in the order of a request's way through the process."""
+"""Every metric, in the order in which a request meets them."""

@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m fleetform_runtime.reference", description=__doc__
     )
-    parser.add_argument("directory", type=Path, help="folder of the page")
+    parser.add_argument("directory", type=Path, help="folder to write the page to")
     parser.add_argument("--check", action="store_true", help="write nothing, exit 3 on drift")
     options = parser.parse_args(arguments)
     path, text = options.directory / FILE, page()

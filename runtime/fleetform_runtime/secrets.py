@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from fleetform_runtime.sections.base import SecretEnvironment, SecretFile
 
 RECHECK_SECONDS = 1.0
-"""How long a value may be older than its file."""
+"""Seconds for which a value may be older than its file."""
 SHORTEST_REDACTED = 6
-"""Shorter values would blacken ordinary words."""
+"""Minimum length of redacted values: shorter ones would match ordinary words."""
 
 Reference = SecretFile | SecretEnvironment
 

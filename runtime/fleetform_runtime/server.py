@@ -19,10 +19,10 @@ from fleetform_runtime.telemetry.metrics import TEXT, Metrics
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than the idle time of usual load balancers, which must be the ones to close."""
+"""Longer than the idle timeout of common load balancers, which must close first."""
 TICK_SECONDS = 0.1
 LAST_SECONDS = 5
-"""For connections to send what is written, once all runs have ended."""
+"""Seconds for connections to flush their output once all runs have ended."""
 
 
 class _Listener(uvicorn.Server):
@@ -156,7 +156,7 @@ class Process:
     async def _drain(self) -> None:
         """Become unready, stop listening, let runs and streams finish, in this order."""
         self._application.state.draining = True
-        log.info("draining: %d runs go on", len(self._application.runs.registry.running))
+        log.info("draining: %d runs are still active", len(self._application.runs.registry.running))
         if self._server.drain_delay_seconds:
             await asyncio.sleep(self._server.drain_delay_seconds)
         self._main.stop_listening()

@@ -55,19 +55,19 @@ SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
     Feature.A2A,
     Feature.WEB_UI,
 }
-"""What agent.json can express; the generator warns of the rest and leaves it out."""
+"""What agent.json can express; the generator warns about anything else and leaves it out."""
 
 
 class Agent(Section):
     """Identity of the agent."""
 
     name: Name = Field(description="Name; the label `agent` of every metric.")
-    namespace: Name = Field(description="Kubernetes namespace, or any group on a laptop.")
+    namespace: Name = Field(description="Kubernetes namespace, or any name on a laptop.")
     display_name: str | None = Field(
-        default=None, max_length=256, description="Name for people; default: name."
+        default=None, max_length=256, description="Display name; default: name."
     )
     description: str | None = Field(
-        default=None, max_length=4_096, description="What it does, for people and other agents."
+        default=None, max_length=4_096, description="What it does, for users and other agents."
     )
 
 
@@ -89,15 +89,15 @@ class Settings(Section):
     """Configuration of one agent, complete except for prompts and secrets."""
 
     contract: Literal[1] = Field(description="Version of this contract; a runtime refuses others.")
-    agent: Agent = Field(description="Who the agent is.")
-    prompt: Prompt = Field(description="What the model is told.")
+    agent: Agent = Field(description="Identity of the agent.")
+    prompt: Prompt = Field(description="Instructions for the model.")
     model: Model = Field(description="Model of every session that does not choose another one.")
     models: tuple[Model, ...] = Field(
         default=(), description="Further models that a session may switch to; default: none."
     )
     fallbacks: tuple[Model, ...] = Field(
         default=(),
-        description="Models asked in this order when one fails before its first token; default: "
+        description="Models tried in this order if one fails before its first token; default: "
         "none.",
     )
     tools: tuple[Tool, ...] = Field(default=(), description="Tools of the agent; default: none.")
@@ -108,9 +108,9 @@ class Settings(Section):
         default_factory=InMemory, description="Where conversations are kept; default: in-memory."
     )
     auth: Auth = Field(
-        description="Who may call. There is no default: the runtime starts only with a decision."
+        description="How callers authenticate. There is no default: without a decision the runtime does not start."
     )
-    limits: Limits = Field(default_factory=Limits, description="Bounds of use.")
+    limits: Limits = Field(default_factory=Limits, description="Limits.")
     server: Server = Field(default_factory=Server, description="Ports and shutdown.")
     health: Health = Field(default_factory=Health, description="Paths of the probes.")
     observability: Observability = Field(
@@ -135,7 +135,7 @@ def _refuse_repeated(what: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ValueError(f"two {what}s are called {name}")
+            raise ValueError(f"two {what}s are named {name}")
         seen.add(name)
 
 

@@ -140,7 +140,7 @@ async def test_wrong_arguments_are_refused_before_anybody_is_asked():
     async with serving(tools=tools("http://127.0.0.1:1")) as client:
         answer = await client.chat('call pay {"sum": "five"}')
     assert answer["finish_reason"] == "stop"
-    assert "arguments are wrong" in answer["output"]
+    assert "arguments are invalid" in answer["output"]
 
 
 async def test_a_session_that_waits_takes_no_other_message():

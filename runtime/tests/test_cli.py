@@ -81,7 +81,7 @@ def test_certificates_are_read_before_anything_starts(tmp_path, capsys):
     assert cli.main(["check", "--config", config]) == 1
     said = capsys.readouterr().err
     assert "$.model.tls: /nowhere/ca.pem cannot be read" in said
-    assert "$.memory.tls: its files make no TLS context" in said
+    assert "$.memory.tls: its files are not usable for TLS" in said
 
 
 def test_prompts_are_utf8(tmp_path, capsys):
@@ -120,7 +120,7 @@ def test_a_process_serves_and_ends_cleanly(tmp_path):
         assert runtime.wait() == 0
     log = [json.loads(line) for line in runtime.log.read_text().splitlines()]
     assert log[0]["message"].startswith("fleetform-runtime 0.1.0 serves greeter on 127.0.0.1:")
-    assert log[-1]["message"] == "draining: 0 runs go on"
+    assert log[-1]["message"] == "draining: 0 runs are still active"
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):

@@ -346,7 +346,7 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_its_run_goes_on(tmp_pa
         head = f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         async with client() as session:
-            await until(lambda: "slow; its connection is cut" in runtime.log.read_text())
+            await until(lambda: "slowly; its connection is closed" in runtime.log.read_text())
             assert (await chat(session, runtime.url, "x"))[0] == 200
         writer.close()
         assert "Traceback" not in runtime.log.read_text()

@@ -50,7 +50,7 @@ async def use(client) -> None:
     assert (failed["ok"], failed["content"]) == (False, "Error executing tool fail")
     wrong = await result(client, {"a": "x"}, name="add")
     assert wrong["ok"] is False
-    assert "arguments are wrong" in wrong["content"]
+    assert "arguments are invalid" in wrong["content"]
     assert await client.metric("agent_mcp_server_up", server="things") == 1
     assert await client.metric("agent_tool_calls_total", type="mcp", outcome="ok") == 1
 
@@ -67,7 +67,7 @@ async def test_servers_of_every_transport_are_used_and_come_back(kind, version):
             assert info == {"up": True, "protocol": version}
             server.kill()
             down = await result(client, {"a": 1, "b": 1}, name="add")
-            assert "cannot be reached now" in down["content"]
+            assert "cannot be reached at the moment" in down["content"]
             ready = await client.get("/health/ready")
             assert (ready.status, ready.json["unreachable"]) == (200, ["things"])
             server.start()

@@ -198,4 +198,4 @@ async def test_tools_that_want_a_person_are_denied_here():
             model="gpt", messages=[{"role": "user", "content": "x"}]
         )
     assert answer.choices[0].message.content == "fine"
-    assert "none can be asked here" in told.asked[1].messages[-1].results[0].content
+    assert "needs human approval" in told.asked[1].messages[-1].results[0].content

@@ -134,15 +134,15 @@ async def test_tokens_are_fetched_kept_and_renewed_when_refused():
 
 WRONG = [
     ("{nonsense", "not JSON"),
-    ("[1]", "no JSON object"),
+    ("[1]", "not a JSON object"),
     ({}, "id"),
     ({"id": "abc"}, "id"),
     ({"id": "A", "other": 1}, "other"),
     ({"id": "A", "q": "x"}, "q"),
-    ({"id": ".."}, "cannot be part of the address"),
-    ({"id": "."}, "cannot be part of the address"),
-    ({"id": ""}, "cannot be part of the address"),
-    ({"id": "A", "X-Kind": "a\r\nb: c"}, "plain characters"),
+    ({"id": ".."}, "cannot be part of the URL"),
+    ({"id": "."}, "cannot be part of the URL"),
+    ({"id": ""}, "cannot be part of the URL"),
+    ({"id": "A", "X-Kind": "a\r\nb: c"}, "printable ASCII"),
 ]
 
 
@@ -184,9 +184,9 @@ async def hang(_: web.Request) -> web.Response:
             "did not answer with JSON",
         ),
         ((200, "x" * 9_000_000, {}), {}, False, "too large"),
-        ((302, "", {"Location": "/loop"}), {}, False, "circles"),
+        ((302, "", {"Location": "/loop"}), {}, False, "loop"),
         ((302, "", {"Location": "http://127.0.0.1:1/"}), {}, False, "another host"),
-        ((307, "", {"Location": "/x"}), {"method": "POST"}, False, "changes something"),
+        ((307, "", {"Location": "/x"}), {"method": "POST"}, False, "side effects"),
         (hang, {"timeoutSeconds": 0.2}, False, "in time"),
     ],
 )

@@ -19,6 +19,7 @@ POINTS = 50 if LONG else 4
 
 DYING = """
 import os, signal, sys
+sys.dont_write_bytecode = True  # what a first run compiles is no change of the output
 left = int(sys.argv.pop(1))
 WRITES = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 

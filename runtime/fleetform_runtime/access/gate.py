@@ -41,7 +41,7 @@ class Gate:
     async def _wait(self) -> None:
         if len(self._queue) >= self._longest:
             self._metrics.refused("queue" if self._longest else "concurrency")
-            raise Problem("overloaded", "all places are taken, and so is the queue", 1)
+            raise Problem("overloaded", "all places and the queue are full", 1)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(place)
         self._tell()
@@ -50,7 +50,9 @@ class Gate:
                 await place
         except TimeoutError:
             self._metrics.refused("concurrency")
-            raise Problem("overloaded", f"no place became free in {self._seconds:g} s", 1) from None
+            raise Problem(
+                "overloaded", f"no place became free within {self._seconds:g} s", 1
+            ) from None
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self._pass_on()

@@ -67,7 +67,7 @@ class ApiKeys:
             if expected is not None and hmac.compare_digest(offered, expected):
                 found = key
         if found is None or not shown:
-            raise unauthenticated("show a key: Authorization: Bearer <key>, or X-API-Key: <key>")
+            raise unauthenticated("send a key: Authorization: Bearer <key>, or X-API-Key: <key>")
         if not found.on_behalf:
             return Identity(found.name)
         return named(found.name, headers.get(self._settings.user_header.lower()))
@@ -94,7 +94,7 @@ def named(gateway: str, user: str | None) -> Identity:
     if user is None or user == "":
         return Identity(gateway, may_name_users=True)
     if not _USER.fullmatch(user):
-        raise Problem("invalid_request", "the user's name has 1 to 256 printable characters")
+        raise Problem("invalid_request", "the user's name must have 1 to 256 printable characters")
     return Identity(f"{gateway}/{user}", may_name_users=True)
 
 

@@ -17,10 +17,10 @@ from fleetform_runtime.tls import TlsFiles
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 )  # fmt: skip
-"""Asymmetric ones: whoever can read a public key must not be able to sign."""
+"""Only asymmetric ones: a public key must not be sufficient for signing."""
 KEYS_SECONDS = 3600
 UNKNOWN_KEY_SECONDS = 10
-"""Tokens with an unknown key make us look at most this often, or anybody could make us."""
+"""Seconds between fetches because of an unknown key, which any caller could provoke."""
 FETCH_SECONDS = 5
 LARGEST = 1024 * 1024
 LONGEST_TOKEN = 16_384
@@ -43,13 +43,13 @@ class Oidc:
         """Return the user identified by the token."""
         token = bearer(headers)
         if not token:
-            raise unauthenticated("show a token: Authorization: Bearer <JWT>")
+            raise unauthenticated("send a token: Authorization: Bearer <JWT>")
         if len(token) > LONGEST_TOKEN:
             raise unauthenticated("the token is too long")
         try:
             claims = self._verified(token, await self._key(token))
         except jwt.PyJWTError:
-            raise unauthenticated("the token is not valid here") from None
+            raise unauthenticated("the token is not valid for this agent") from None
         except (ValueError, TypeError, RecursionError):
             raise unauthenticated("the token cannot be read") from None
         return self._identity(claims)
@@ -88,7 +88,7 @@ class Oidc:
     async def _key(self, token: str) -> jwt.PyJWK:
         header = jwt.get_unverified_header(token)
         if header.get("alg") not in ALGORITHMS or "crit" in header:
-            raise unauthenticated("the token is signed in a way that is not accepted")
+            raise unauthenticated("the token's signature algorithm is not accepted")
         name = header.get("kid")
         if self._clock() - self._fetched > KEYS_SECONDS:
             await self._fetch()
@@ -128,7 +128,7 @@ class Oidc:
         base = self._settings.issuer.rstrip("/")
         found = await self._get(f"{base}/.well-known/openid-configuration")
         if found["issuer"] != self._settings.issuer:
-            raise ValueError("the discovery document is of another issuer")
+            raise ValueError("the discovery document is from another issuer")
         where = found["jwks_uri"]
         if not isinstance(where, str) or not where.startswith(("https://", "http://")):
             raise ValueError("jwks_uri")

@@ -139,15 +139,15 @@ class Quotas:
 def _of(name: str, who: str, quota: Quota) -> list[_Window]:
     found = []
     if quota.requests_per_minute:
-        what = f"{who} may make {quota.requests_per_minute} requests a minute"
+        what = f"{who} may make {quota.requests_per_minute} requests per minute"
         found.append(
             _Window(f"{name}:requests", MINUTE, quota.requests_per_minute, "requests", what)
         )
     if quota.tokens_per_minute:
-        what = f"{who} may use {quota.tokens_per_minute} tokens a minute"
+        what = f"{who} may use {quota.tokens_per_minute} tokens per minute"
         found.append(_Window(f"{name}:tokens", MINUTE, quota.tokens_per_minute, "tokens", what))
     if quota.daily_cost_usd is not None:
-        what = f"{who} may spend {quota.daily_cost_usd:g} USD a day"
+        what = f"{who} may spend {quota.daily_cost_usd:g} USD per day"
         found.append(_Window(f"{name}:cost", DAY, quota.daily_cost_usd, "cost", what))
     return found
 

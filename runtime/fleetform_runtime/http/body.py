@@ -12,7 +12,7 @@ from fleetform_runtime.problems import Problem
 T = TypeVar("T", bound=BaseModel)
 MOST_ERRORS = 20
 CLOSE = {"Connection": "close"}
-"""What was refused unread must not be taken for the next request."""
+"""An unread body must not be parsed as the next request."""
 
 
 class Fields(BaseModel):
@@ -32,7 +32,7 @@ async def read(request: Request, model: type[T], most: int, seconds: float) -> T
         async with asyncio.timeout(seconds):
             raw = await _bytes(request, most)
     except TimeoutError:
-        detail = f"the body did not arrive in {seconds:g} s"
+        detail = f"the body did not arrive within {seconds:g} s"
         raise Problem("request_timeout", detail, headers=CLOSE) from None
     return parsed(raw, model)
 
@@ -75,7 +75,7 @@ async def _bytes(request: Request, most: int) -> bytes:
                 raise too_large
             pieces.append(piece)
     except ClientDisconnect:
-        raise Problem("invalid_request", "the caller went away", headers=CLOSE) from None
+        raise Problem("invalid_request", "the client disconnected", headers=CLOSE) from None
     return b"".join(pieces)
 
 

@@ -26,20 +26,23 @@ EVENT_STREAM = "text/event-stream"
 class ChatBody(Fields):
     """A user's message, and the session it belongs to."""
 
-    message: Annotated[str, Field(min_length=1, description="What the agent is told.")]
+    message: Annotated[str, Field(min_length=1, description="The user's message.")]
     session_id: Annotated[
-        str | None, Field(pattern=SESSION_ID, description="Conversation to go on with.")
+        str | None, Field(pattern=SESSION_ID, description="Session to continue.")
     ] = None
     user_id: Annotated[
         str | None,
-        Field(max_length=256, description="User, where the caller may name users; else ignored."),
+        Field(
+            max_length=256,
+            description="User, if the caller may act on behalf of users; otherwise ignored.",
+        ),
     ] = None
     model: Annotated[
         str | None, Field(max_length=256, description="One of the models that /v1/models lists.")
     ] = None
     stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
     metadata: dict[str, Any] = Field(
-        default_factory=dict, max_length=64, description="Kept with the trace of the run."
+        default_factory=dict, max_length=64, description="Added to the trace of the run."
     )
 
 

@@ -94,7 +94,7 @@ class EventStream:
         except (StoreError, Problem) as error:
             # Runs of another replica are read from the store: end the stream with an error event,
             # never silently.
-            log.warning("a run could not be followed: %s", error)
+            log.warning("cannot follow a run: %s", error)
             await self._send_some(scope, send, [_lost(last + 1)])
         await self._send(send, b"", more=False)
 
@@ -117,7 +117,7 @@ class EventStream:
 def _lost(number: int) -> Event:
     data = {
         "code": "memory_unavailable",
-        "message": "the run cannot be followed now; come back with Last-Event-ID",
+        "message": "the run cannot be followed at the moment; resume with Last-Event-ID",
         "retryable": True,
     }
     return Event(number, "error", orjson.dumps(data))

@@ -119,7 +119,7 @@ class _Exchange:
         try:
             await self._answer()
         except SlowReaderError:
-            log.info("a reader was too slow; its connection is cut")
+            log.info("a client read too slowly; its connection is closed")
             raise
         finally:
             self._tell()
@@ -138,7 +138,7 @@ class _Exchange:
         except Exception:
             log.exception("a request failed")
             self._gateway.metrics.count("agent_request_errors_total", "internal")
-            answer = self._problem(Problem("internal", "the log of the runtime tells more"))
+            answer = self._problem(Problem("internal", "see the runtime's log"))
         await answer(self._scope, self._receive, self._sending)
 
     async def _found(self) -> Any:
@@ -152,7 +152,7 @@ class _Exchange:
 
     def _preflight(self) -> Response:
         if not self._gateway.cors(self._request):
-            raise Problem("forbidden", "pages of this origin may not call")
+            raise Problem("forbidden", "this origin is not allowed")
         return Response(
             status_code=204,
             headers={

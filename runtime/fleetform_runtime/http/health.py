@@ -12,7 +12,7 @@ from fleetform_runtime.store import Store, StoreError
 
 ASK_SECONDS = 2.0
 REMEMBER_SECONDS = 1.0
-"""Probes of several kinds arrive together; the store is asked once for all of them."""
+"""Several probes arrive together; the store is checked once for all of them."""
 
 
 class Health:

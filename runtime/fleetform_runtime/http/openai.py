@@ -214,7 +214,7 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
         else:
             _add_result(history, item, index)
     if not history or isinstance(history[-1], Assistant):
-        raise Problem("invalid_fields", "messages: the last one is of role user or tool")
+        raise Problem("invalid_fields", "messages: the last one must have the role user or tool")
     return "\n\n".join(part for part in system if part), history
 
 

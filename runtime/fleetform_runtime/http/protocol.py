@@ -74,7 +74,9 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
         def _late(self) -> None:
             self._deadline = None
             if not self.transport.is_closing():
-                self._refuse(Problem("request_timeout", f"no request in {read_seconds:g} s"))
+                self._refuse(
+                    Problem("request_timeout", f"no complete request within {read_seconds:g} s")
+                )
 
         def _refuse(self, problem: Problem) -> None:
             if self.transport.is_closing():

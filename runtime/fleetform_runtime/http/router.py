@@ -22,7 +22,7 @@ class Route:
     path: str
     handler: Handler
     public: bool = False
-    """Whether callers need not be known."""
+    """Whether it is open to unauthenticated callers."""
     silent: bool = False
     """Whether it is left out of request metrics and logs: probes."""
     summary: str = ""
@@ -59,7 +59,7 @@ class Router:
         """
         methods, parameters = self._methods(path)
         if methods is None:
-            raise Problem("not_found", "the OpenAPI document tells the paths: /openapi.json")
+            raise Problem("not_found", "see /openapi.json for all paths")
         route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
         if route is None:
             allowed = ", ".join(sorted(methods))

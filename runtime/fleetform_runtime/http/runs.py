@@ -21,17 +21,18 @@ class Decision(Fields):
 
     id: Annotated[str, Field(max_length=256, description="Identifier of the call.")]
     approved: Annotated[
-        bool | None, Field(description="For an approval: whether the call may be made.")
+        bool | None, Field(description="For an approval: whether the call is allowed.")
     ] = None
     answer: Annotated[
-        Any, Field(description="For a question: the answer, as its tool's output says.")
+        Any,
+        Field(description="For a question: the answer, matching the output schema of its tool."),
     ] = None
     reason: Annotated[
-        str | None, Field(max_length=8192, description="Why not; the model reads it.")
+        str | None, Field(max_length=8192, description="Reason for a refusal, shown to the model.")
     ] = None
     digest: Annotated[
         str | None,
-        Field(max_length=64, description="Digest of the call; when given it must be the call's."),
+        Field(max_length=64, description="Digest of the call; if given, it must match."),
     ] = None
 
 

@@ -20,14 +20,14 @@ from fleetform_runtime.store import Session
 PAGE = 50
 LARGEST_PAGE = 200
 
-Title = Annotated[str, Field(min_length=1, max_length=256, description="Title for lists.")]
+Title = Annotated[str, Field(min_length=1, max_length=256, description="Title shown in lists.")]
 
 
 class NewSession(Fields):
     """A session to be created."""
 
     session_id: Annotated[
-        str | None, Field(pattern=SESSION_ID, description="Its name; default: a random one.")
+        str | None, Field(pattern=SESSION_ID, description="Identifier; default: a random one.")
     ] = None
     title: Title | None = None
     model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
@@ -168,7 +168,7 @@ def page_of(request: Request) -> tuple[int, int]:
     for name, default, most in (("offset", 0, 2**31), ("limit", PAGE, LARGEST_PAGE)):
         text = request.query_params.get(name, str(default))
         if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) <= most):
-            raise Problem("invalid_request", f"{name} is a number from 0 to {most}")
+            raise Problem("invalid_request", f"{name} must be a number from 0 to {most}")
         values.append(int(text))
     return values[0], values[1]
 
@@ -187,5 +187,5 @@ def _if_match(request: Request) -> int | None:
         return None
     text = header.strip().strip('"')
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise Problem("invalid_request", "If-Match is the revision that ETag showed")
+        raise Problem("invalid_request", "If-Match must be the revision from the ETag")
     return int(text)

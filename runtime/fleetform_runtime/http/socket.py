@@ -24,7 +24,7 @@ from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.metrics import Metrics
 
 MOST_RUNS = 8
-"""Runs at once of one connection."""
+"""Concurrent runs of one connection."""
 
 
 class MessageFrame(ChatBody):
@@ -133,7 +133,7 @@ class _Connection:
             path = ".".join(str(step) for step in first["loc"])
             await self._refuse(Problem("invalid_fields", f"{path}: {first['msg']}"))
         except (ValueError, RecursionError):
-            await self._refuse(Problem("invalid_json", "a frame is a JSON object"))
+            await self._refuse(Problem("invalid_json", "a frame must be a JSON object"))
 
     async def _obey(self, frame: MessageFrame | CancelFrame | ApproveFrame) -> None:
         user = self._identity.user
@@ -141,7 +141,7 @@ class _Connection:
             await self._runs.cancel(user, frame.run_id)
             return
         if len(self._tasks) >= MOST_RUNS:
-            raise Problem("overloaded", f"at most {MOST_RUNS} runs at once on a connection")
+            raise Problem("overloaded", f"at most {MOST_RUNS} concurrent runs per connection")
         if isinstance(frame, ApproveFrame):
             order = Order(user=user, message=None, streaming=True)
             run = await self._runs.decide(user, frame.run_id, written(frame.decisions), order)

@@ -47,9 +47,11 @@ def routes(
 
 
 def _chat(chat: Chat) -> list[Route]:
-    alias = "Talk to the agent by its name"
+    alias = "Chat with the agent by name"
     return [
-        Route("POST", "/chat", chat.chat, summary="Talk to the agent", body=ChatBody, answer=BOTH),
+        Route(
+            "POST", "/chat", chat.chat, summary="Chat with the agent", body=ChatBody, answer=BOTH
+        ),
         Route("POST", "/agents/{name}/chat", chat.alias, summary=alias, body=ChatBody, answer=BOTH),
     ]
 
@@ -64,20 +66,20 @@ def _openai(openai: OpenAi) -> list[Route]:
 
 
 def _sessions(sessions: SessionRoutes) -> list[Route]:
-    one, change = "/sessions/{id}", "Rename a session, or switch its model"
+    one, change = "/sessions/{id}", "Change a session's title or model"
     return [
         Route("GET", "/sessions", sessions.list, summary="List sessions"),
-        Route("POST", "/sessions", sessions.create, summary="Begin a session", body=NewSession),
-        Route("GET", one, sessions.get, summary="Show a session"),
+        Route("POST", "/sessions", sessions.create, summary="Create a session", body=NewSession),
+        Route("GET", one, sessions.get, summary="Get a session"),
         Route("PATCH", one, sessions.change, summary=change, body=SessionChange),
-        Route("DELETE", one, sessions.delete, summary="Forget a session"),
-        Route("GET", f"{one}/messages", sessions.messages, summary="Page through messages"),
+        Route("DELETE", one, sessions.delete, summary="Delete a session"),
+        Route("GET", f"{one}/messages", sessions.messages, summary="List messages"),
     ]
 
 
 def _runs(run: RunRoutes, chat: Chat) -> list[Route]:
     one, follow = "/runs/{id}", "Follow a run from an event on"
-    decide = "Decide on calls that wait"
+    decide = "Decide on pending calls"
     return [
         Route("GET", one, run.get, summary="Show a run"),
         Route("GET", f"{one}/events", chat.follow, summary=follow, answer=EVENTS),

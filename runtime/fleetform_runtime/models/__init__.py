@@ -7,9 +7,9 @@ from typing import Any, Literal, Protocol
 from fleetform_runtime.messages import Assistant, Message
 
 Delta = tuple[Literal["text", "thinking"], str]
-"""A piece of an answer as it arrives."""
+"""Part of an answer as it arrives."""
 Listener = Callable[[Delta], None]
-"""Who hears an answer piece by piece; it must not block."""
+"""Receives an answer in parts; it must not block."""
 
 Kind = Literal[
     "rate_limited",
@@ -43,7 +43,7 @@ class ChatRequest:
     messages: list[Message]
     tools: list[ToolSpec] = field(default_factory=list)
     overrides: dict[str, Any] = field(default_factory=dict)
-    """Settings of this request over those of the model: temperature, top_p, max_tokens, stop, ..."""
+    """Settings of this request that override the model's: temperature, top_p, max_tokens, stop, ..."""
     tool_choice: Any = None
 
 

@@ -16,9 +16,9 @@ from fleetform_runtime.sections.model import Model
 from fleetform_runtime.tls import TlsFiles
 
 FLUSH_SECONDS = 0.05
-"""A stream is read this often at most, so that one wake-up carries many tokens. People do not see it."""
+"""A stream is read at most this often, so that each wake-up handles many tokens. Users do not notice."""
 LARGE = 2**20
-"""Larger bodies are handed over in pieces, so that they do not hold up everybody else."""
+"""Larger bodies are parsed in pieces, so that they do not block the event loop."""
 LARGEST_ANSWER = 32 * 1024 * 1024
 LARGEST_ERROR = 64 * 1024
 
@@ -62,7 +62,9 @@ class ChatCompletionsModel:
                 return await self._streamed(body, answer)
         except TimeoutError:
             started = answer is not None and answer.told
-            raise ModelError("timeout", f"no answer in {seconds:g} s", started=started) from None
+            raise ModelError(
+                "timeout", f"no answer within {seconds:g} s", started=started
+            ) from None
 
     async def close(self) -> None:
         """Close the pool."""
@@ -91,7 +93,7 @@ class ChatCompletionsModel:
         except TimeoutError:
             if answer.began:
                 raise ModelError("timeout", "the stream stalled", started=answer.told) from None
-            raise ModelError("timeout", f"no first token in {seconds:g} s") from None
+            raise ModelError("timeout", f"no first token within {seconds:g} s") from None
 
     async def _read_stream(
         self,

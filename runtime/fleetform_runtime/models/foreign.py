@@ -81,7 +81,7 @@ class ForeignModel:
                 else:
                     found = await self._streamed(request, hear)
         except TimeoutError:
-            raise ModelError("timeout", f"no answer in {seconds:g} s", started=told) from None
+            raise ModelError("timeout", f"no answer within {seconds:g} s", started=told) from None
         except SecretMissingError as error:
             raise ModelError("authentication", str(error)) from None
         except exceptions.ModelAPIError as error:
@@ -221,7 +221,7 @@ def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
 
 
 MAKERS = {"anthropic": _anthropic, "google": _google}
-"""Makers of models whose library takes our HTTP client; Bedrock's brings its own."""
+"""Factories of models whose library accepts our HTTP client; Bedrock's brings its own."""
 
 
 def _history(request: ChatRequest) -> list[messages.ModelMessage]:

@@ -68,7 +68,7 @@ class StreamedAnswer:
             ModelError: the stream ended before the answer did.
         """
         if not is_stream and not self.began:
-            raise ModelError("invalid", "the answer is no stream of events")
+            raise ModelError("invalid", "the answer is not a stream of events")
         if not self.done and self._finish is None:
             raise ModelError("connection", "the stream ended before the answer", started=self.told)
         if self._held:
@@ -89,7 +89,7 @@ class StreamedAnswer:
         try:
             self._chunk(chunk)
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise ModelError("invalid", "an event of the stream has another shape") from None
+            raise ModelError("invalid", "an event of the stream has an unknown format") from None
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("usage"):

@@ -14,7 +14,7 @@ from fleetform_runtime.telemetry.metrics import Metrics
 
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 20.0
-"""A provider that asks for a longer pause is left for a fallback, or its wish is told to the caller."""
+"""If a provider asks for a longer pause, a fallback is used, or the pause is passed on to the caller."""
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 5.0
 
@@ -88,7 +88,7 @@ class Upstream:
                     self._metrics.fallback(key)
                 return answer
         if last is None:  # pragma: no cover - the last candidate is always tried
-            raise ModelError("connection", "no model was asked")
+            raise ModelError("connection", "no model was called")
         raise last
 
     async def close(self) -> None:

@@ -120,7 +120,7 @@ def read(raw: bytes, what: str, where: str) -> dict[str, Any]:
     except ValueError:
         raise ModelError("invalid", f"{what} is not JSON") from None
     if not isinstance(data, dict):
-        raise ModelError("invalid", f"{what} is no JSON object")
+        raise ModelError("invalid", f"{what} is not a JSON object")
     if data.get("error"):
         raise ModelError("server_error", f"error {where}: {error_text(raw)}")
     return data

@@ -30,7 +30,7 @@ class Order:
     overrides: dict[str, Any] = field(default_factory=dict)
     decisions: dict[str, dict[str, Any]] | None = None
     paused: str | None = None
-    """The run that the decisions are about."""
+    """The run that the decisions belong to."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from fleetform_runtime.store import Event
 
 MOST_BYTES = 4 * 1024 * 1024
 LAST = frozenset(("done", "error"))
-"""Nothing follows one of these."""
+"""The final event of a run is one of these."""
 
 
 class FellBehindError(Exception):

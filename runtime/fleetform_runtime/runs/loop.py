@@ -40,15 +40,15 @@ class Turn:
     overrides: dict[str, Any] = field(default_factory=dict)
     tool_choice: Any = None
     foreign: list[ToolSpec] = field(default_factory=list)
-    """Tools that the caller carries out itself: a call of one ends the run."""
+    """Tools that the caller runs itself: a call of one ends the run."""
     may_wait: bool = True
-    """Whether somebody can be asked; without it such calls are denied."""
+    """Whether a human can be asked; otherwise calls that need one are denied."""
 
     fresh: list[Message] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     calls: list[dict[str, Any]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
-    """Text of the answer that is being streamed, for a run that is cut off."""
+    """Text of the answer streamed so far, in case the run is cut off."""
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ class Loop:
             ended = await self._act(turn, tools, answer, log)
             if ended is not None:
                 return ended
-        raise Problem("steps_exceeded", f"the run took {self._max_steps} steps without an end")
+        raise Problem("steps_exceeded", f"the run did not finish within {self._max_steps} steps")
 
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
@@ -151,7 +151,9 @@ class Loop:
         """Run the calls of an answer; return an Answer if the run ends or pauses here."""
         if len(turn.calls) + len(answer.calls) > self._max_calls:
             turn.fresh.append(
-                Tool([_unmade(call, "The run may make no more calls.") for call in answer.calls])
+                Tool(
+                    [_unmade(call, "The run may not make any more calls.") for call in answer.calls]
+                )
             )
             raise Problem("steps_exceeded", f"the run made {self._max_calls} tool calls")
         foreign = [call for call in answer.calls if call.name not in tools and _is(turn, call)]
@@ -173,7 +175,7 @@ class Loop:
         if isinstance(ready, Waiting):
             if turn.may_wait:
                 return ready
-            ready = _unmade(call, "A person must agree to this, and none can be asked here.")
+            ready = _unmade(call, "This needs human approval, which is not available here.")
         if ready is not None:
             _tell_start(log, call)
             _tell_end(log, turn, ready, call, 0.0)
@@ -204,7 +206,7 @@ class Loop:
     ) -> ToolResult:
         tool = tools.get(call.name)
         if tool is None:
-            return _unmade(call, "The tool is not there any more.")
+            return _unmade(call, "The tool is no longer available.")
         if decision.get("approved") is False:
             reason = decision.get("reason") or "A person refused."
             result = ToolResult(call.id, call.name, self._toolbox.cut(str(reason)), "denied")

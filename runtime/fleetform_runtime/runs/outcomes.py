@@ -16,7 +16,7 @@ from fleetform_runtime.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _MODEL_FAILURES = {
-    "rate_limited": "the model's provider has too many requests",
+    "rate_limited": "the model's provider is receiving too many requests",
     "connection": "the connection to the model was lost",
     "invalid": "the model's answer could not be read",
 }
@@ -114,12 +114,12 @@ def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metr
         cause, code = "memory", "memory_unavailable"
         detail = "the conversation store does not answer"
     elif isinstance(error, asyncio.CancelledError) and run.cancelled:
-        cause, code, detail = "cancelled", "cancelled", "somebody cancelled the run"
+        cause, code, detail = "cancelled", "cancelled", "the run was cancelled"
     elif isinstance(error, asyncio.CancelledError):
-        cause, code, detail = "cancelled", "draining", "the replica stopped; ask again"
+        cause, code, detail = "cancelled", "draining", "the replica is shutting down; try again"
     else:
         log.error("run %s failed", run.id, exc_info=error)
-        cause, code, detail = "internal", "internal", "the run failed; the log tells more"
+        cause, code, detail = "internal", "internal", "the run failed; see the log"
     metrics.count("agent_request_errors_total", cause)
     return Problem(code, detail)
 
@@ -130,7 +130,7 @@ def _model_problem(error: ModelError, metrics: Metrics) -> Problem:
     if error.kind == "timeout":
         return Problem("timeout", "the model did not answer in time", error.retry_after)
     if error.kind == "context":
-        return Problem("context_too_long", "the model's context window is too small for it")
+        return Problem("context_too_long", "the conversation exceeds the model's context window")
     if error.kind in ("refused", "authentication"):
         return Problem("model_refused", "the model's provider refused the request")
     what = _MODEL_FAILURES.get(error.kind, "the model's provider failed")

@@ -14,12 +14,12 @@ from fleetform_runtime.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 3600
-"""How long an ended run can be asked for."""
+"""Seconds for which an ended run stays available."""
 MOST_ENDED = 1000
 MOST_ENDED_BYTES = 64 * 1024 * 1024
-"""Events of ended runs that are kept in memory, the newest."""
+"""Maximum size in bytes of the events of ended runs kept in memory, newest first."""
 SHARE_SECONDS = 0.5
-"""How often a run tells other replicas what is new, and hears whether it should stop."""
+"""Seconds between exchanges with other replicas: new events, requests to stop."""
 FOLLOW_SECONDS = 0.3
 
 
@@ -62,7 +62,7 @@ class Registry:
         try:
             await asyncio.shield(self.put(run, seconds))
         except StoreError as error:
-            log.warning("the run was not kept: %s", error)
+            log.warning("the run was not stored: %s", error)
 
     async def put(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
         """Store a run, with its new events for other replicas."""
@@ -115,7 +115,7 @@ class Registry:
         except UnreadableRecordError as error:
             raise Problem("unreadable", str(error)) from None
         if kept is None or kept.user != user:
-            raise Problem("run_not_found", "it never was, is not yours, or is no longer kept")
+            raise Problem("run_not_found", "it never existed, is not yours, or is no longer kept")
         return kept
 
     async def change(self, run: Run) -> None:

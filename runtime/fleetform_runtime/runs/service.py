@@ -223,7 +223,7 @@ class Runs:
         try:
             await asyncio.shield(self.sessions.end_broken(session, turn, pause))
         except (StoreError, Problem) as error:
-            log.warning("the turn of a failed run was not kept: %s", error)
+            log.warning("the turn of a failed run was not stored: %s", error)
 
     async def _spend(self, user: str, usage: Usage) -> None:
         try:

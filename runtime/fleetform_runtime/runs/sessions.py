@@ -30,7 +30,7 @@ from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.schema import Arguments
 
 MERGES = 12
-"""How often a turn is put behind what others wrote meanwhile before its caller is told."""
+"""Attempts to append a turn after concurrent writes before it fails."""
 
 
 class Sessions:
@@ -72,7 +72,7 @@ class Sessions:
             return await self._expire(session, history, pending)
         raise Problem(
             "approval_pending",
-            "answer what the session waits for first: POST /runs/{id}/approvals",
+            "first decide on the session's pending calls: POST /runs/{id}/approvals",
             extra={"pending": shown_pending(pending)},
             run_id=str(pending.get("run_id")),
         )
@@ -106,8 +106,8 @@ class Sessions:
         session, _ = await self._loaded(user, name)
         pending = session.pending
         if pending is None or pending.get("run_id") != run:
-            raise Problem("run_ended", "the run does not wait any more")
-        await self._close(session, pending, "A person cancelled this call.")
+            raise Problem("run_ended", "the run is no longer waiting")
+        await self._close(session, pending, "The user cancelled this call.")
 
     def fitting(self, history: list[Message], characters: int | None) -> list[Message]:
         """Cut a history to the configured length and the model's window."""
@@ -133,7 +133,7 @@ class Sessions:
         try:
             return await self.store.create(session)
         except ConflictError:
-            raise Problem("session_exists", "choose another session_id, or none") from None
+            raise Problem("session_exists", "choose another session_id, or omit it") from None
 
     async def change(
         self,
@@ -159,7 +159,7 @@ class Sessions:
                 return await self.store.update(changed, session.revision)
             except ConflictError:
                 continue
-        raise Problem("conflict", "the session changes too fast")
+        raise Problem("conflict", "the session is changing too fast")
 
     async def messages(
         self, user: str, name: str, start: int, count: int
@@ -179,7 +179,7 @@ class Sessions:
             Problem: there is no such session.
         """
         if not await self.store.delete(user, name):
-            raise Problem("session_not_found", "it never was, is not yours, or has expired")
+            raise Problem("session_not_found", "it never existed, is not yours, or has expired")
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -193,7 +193,7 @@ class Sessions:
         except UnreadableRecordError as error:
             raise Problem("unreadable", str(error)) from None
         if loaded is None:
-            raise Problem("session_not_found", "it never was, is not yours, or has expired")
+            raise Problem("session_not_found", "it never existed, is not yours, or has expired")
         return loaded
 
     def _read(self, rows: Sequence[bytes]) -> list[Message]:
@@ -225,13 +225,13 @@ class Sessions:
                 expected = await self._merged(session)
             else:
                 return
-        raise Problem("conflict", "others write to the session too fast")
+        raise Problem("conflict", "the session is changing too fast")
 
     async def _merged(self, session: Session) -> int:
         """Return the revision to append to: whole turns may be in any order."""
         current = await self.get(session.user, session.id)
         if current.pending is not None:
-            raise Problem("conflict", "the session waits for a person since another run")
+            raise Problem("conflict", "another run left the session waiting for approval")
         return current.revision
 
     async def _claim(
@@ -249,7 +249,7 @@ class Sessions:
         try:
             claimed = await self.store.update(replace(session, pending=None), session.revision)
         except ConflictError:
-            raise Problem("approval_used", "somebody else decided at the same time") from None
+            raise Problem("approval_used", "someone else decided at the same time") from None
         return claimed, history, pending
 
     def _check(self, pending: dict[str, Any], decisions: dict[str, dict[str, Any]]) -> None:
@@ -264,7 +264,7 @@ class Sessions:
         if decision is None:
             return ["a decision is missing"]
         if decision.get("digest") not in (None, digest(call)):
-            return ["the digest is that of another call"]
+            return ["the digest does not match the call"]
         if decision.get("approved") is False:
             return []
         if call["type"] == "approval":
@@ -297,7 +297,7 @@ class Sessions:
                 replace(session, pending=None), [dump(row)], session.revision
             )
         except ConflictError:
-            raise Problem("conflict", "somebody else decided at the same time") from None
+            raise Problem("conflict", "someone else decided at the same time") from None
         return closed, row
 
     def _expired(self, pending: dict[str, Any]) -> bool:

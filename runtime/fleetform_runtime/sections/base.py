@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
 
 LARGEST_INTEGER = 2**53
-"""Helm and JavaScript hold numbers as float64; a larger integer would change on its way."""
+"""Helm and JavaScript hold numbers as float64, which cannot represent larger integers."""
 
 
 class Section(BaseModel):
@@ -37,7 +37,7 @@ class Section(BaseModel):
         """Refuse null for absent fields: depending on its version, Helm keeps, drops or replaces a null."""
         for name, field in type(self).model_fields.items():
             if name in self.model_fields_set and getattr(self, name) is None:
-                raise ValueError(f"{field.alias} is null; leave the field out instead")
+                raise ValueError(f"{field.alias} is null; omit the field instead")
         return self
 
 
@@ -55,7 +55,7 @@ def word_of(section: type[Section]) -> str:
 
 def _refuse_inner_nulls(value: JsonValue) -> JsonValue:
     if value is None:
-        raise ValueError("null has no place here; leave it out instead")
+        raise ValueError("null is not allowed here; omit it instead")
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             _refuse_inner_nulls(inner)
@@ -104,7 +104,7 @@ class SecretFile(Section):
     """A secret in a mounted file; read again when the file changes."""
 
     file: AbsolutePath = Field(
-        description="Path of the file that holds the value, UTF-8; one final line break is dropped."
+        description="Path of the file with the value, UTF-8; one trailing newline is dropped."
         " The generator mounts /var/run/secrets/fleetform/<secret>/<key>."
     )
 
@@ -113,7 +113,7 @@ class SecretEnvironment(Section):
     """A secret in an environment variable; read once, at the start."""
 
     env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)] = Field(
-        description="Name of the environment variable that holds the value."
+        description="Name of the environment variable with the value."
     )
 
 
@@ -142,10 +142,10 @@ class Tls(Section):
         default=None, description="PEM bundle of trusted authorities; default: the system's own."
     )
     cert_file: AbsolutePath | None = Field(
-        default=None, description="PEM chain of the client certificate; default: none is shown."
+        default=None, description="PEM chain of the client certificate; default: none is sent."
     )
     key_file: AbsolutePath | None = Field(
-        default=None, description="PEM key of the client certificate; needed with certFile."
+        default=None, description="PEM key of the client certificate; required with certFile."
     )
     insecure_skip_verify: bool = Field(
         default=False, description="Accept any certificate. Only this field turns verification off."
@@ -156,7 +156,7 @@ class Timeouts(Section):
     """Deadlines of calls to one upstream."""
 
     connect_seconds: Seconds = Field(
-        default=5, description="Seconds to establish a connection, TLS included; default 5."
+        default=5, description="Seconds to establish a connection, including TLS; default 5."
     )
     request_seconds: Seconds = Field(
         default=60, description="Seconds for one call from start to last byte; default 60."

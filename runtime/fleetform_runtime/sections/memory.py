@@ -26,37 +26,39 @@ class MemoryPolicy(Section):
 
     session_ttl_seconds: Annotated[float, Field(gt=0, le=315_360_000)] = Field(
         default=86_400,
-        description="Seconds after its last message until a session ends; default 86400.",
+        description="Seconds after its last message until a session expires; default 86400.",
     )
     max_conversation_history: Count = Field(
         default=100,
-        description="Most messages of a session given to the model, the newest; a tool call is "
-        "never cut from its result. What is stored is not cut. Default 100.",
+        description="Maximum number of newest messages of a session given to the model; a tool call is "
+        "never separated from its result. Stored messages are not affected. Default 100.",
     )
     max_sessions_per_user: Count = Field(
-        default=100, description="Most sessions of one user; the oldest makes room. Default 100."
+        default=100,
+        description="Maximum number of sessions per user; the oldest is evicted. Default 100.",
     )
 
 
 class _Memory(Section):
     """Settings of every store."""
 
-    policy: MemoryPolicy = Field(default_factory=MemoryPolicy, description="What is kept.")
+    policy: MemoryPolicy = Field(default_factory=MemoryPolicy, description="How much is kept.")
 
 
 class InMemory(_Memory):
     """Sessions in the process's memory: lost with it, and for one replica only."""
 
-    type: Literal["in-memory"] = Field(default="in-memory", description="Kind of store.")
+    type: Literal["in-memory"] = Field(default="in-memory", description="Type of store.")
     max_sessions: Count = Field(
-        default=10_000, description="Most sessions in all; the oldest makes room. Default 10000."
+        default=10_000,
+        description="Maximum number of sessions in total; the oldest is evicted. Default 10000.",
     )
 
 
 class FilesystemMemory(_Memory):
     """One JSON Lines file per session, for one replica only."""
 
-    type: Literal["filesystem"] = Field(description="Kind of store.")
+    type: Literal["filesystem"] = Field(description="Type of store.")
     path: AbsolutePath = Field(description="Folder of the sessions; it must be writable.")
 
 
@@ -72,9 +74,11 @@ class ServerMemory(_Memory):
     host: Host = Field(description="Host name or IP address.")
     password: SecretReference | None = Field(default=None, description="Password; default: none.")
     tls: Tls | None = Field(
-        default=None, description="Connect with TLS when present, even if empty; default: without."
+        default=None, description="If present, even if empty, TLS is used; default: no TLS."
     )
-    pool_size: Count = Field(default=10, le=1_000, description="Most connections; default 10.")
+    pool_size: Count = Field(
+        default=10, le=1_000, description="Maximum number of connections; default 10."
+    )
     timeouts: StoreTimeouts = Field(
         default_factory=StoreTimeouts, description="Deadlines of an operation."
     )
@@ -83,7 +87,7 @@ class ServerMemory(_Memory):
 class RedisMemory(ServerMemory):
     """Redis or a compatible store; also shares quotas among replicas."""
 
-    type: Literal["redis"] = Field(description="Kind of store.")
+    type: Literal["redis"] = Field(description="Type of store.")
     port: Port = Field(default=6379, description="TCP port; default 6379.")
     database: NonNegative = Field(default=0, le=65_535, description="Database number; default 0.")
     username: TextOrSecret | None = Field(
@@ -93,14 +97,14 @@ class RedisMemory(ServerMemory):
         default=None,
         pattern=r"^[A-Za-z0-9:._-]{1,128}$",
         description="Prefix of every key; default: fleetform, namespace and agent, each with a "
-        "colon behind it.",
+        "colon after it.",
     )
 
 
 class PostgresMemory(ServerMemory):
     """PostgreSQL; the tables are created on the first start."""
 
-    type: Literal["postgres"] = Field(description="Kind of store.")
+    type: Literal["postgres"] = Field(description="Type of store.")
     port: Port = Field(default=5432, description="TCP port; default 5432.")
     database: str = Field(min_length=1, max_length=63, description="Name of the database.")
     username: TextOrSecret = Field(description="Role to connect as.")

@@ -25,13 +25,13 @@ class ProviderFacts(NamedTuple):
     public: str = ""
     """Base URL that is used without an `endpoint`; empty for a library that knows its own."""
     endpoint_required: bool = False
-    """Whether it has no public address."""
+    """Whether it has no public endpoint."""
     keyless: bool = False
     """Whether it may be used without an API key."""
     module: str = ""
-    """Module of the extra that speaks its protocol; empty for OpenAI's, which needs none."""
+    """Module of the extra for its protocol; empty for OpenAI's, which needs none."""
     telemetry: str = ""
-    """Its name in OpenTelemetry's conventions, where that is another one."""
+    """Its name in OpenTelemetry's conventions, if different."""
 
 
 PROVIDERS: dict[str, ProviderFacts] = {
@@ -45,7 +45,7 @@ PROVIDERS: dict[str, ProviderFacts] = {
     "gpustack": ProviderFacts(endpoint_required=True, keyless=True),
     "openai-compatible": ProviderFacts(endpoint_required=True, keyless=True),
 }
-"""One row for each provider; one with a protocol of its own needs a maker in models/foreign too."""
+"""One row per provider; one with another protocol also needs a factory in models/foreign."""
 ENDPOINT_REQUIRED = tuple(name for name, facts in PROVIDERS.items() if facts.endpoint_required)
 
 
@@ -60,7 +60,7 @@ class ModelTimeouts(Timeouts):
     """Deadlines of one request to a model."""
 
     request_seconds: Seconds = Field(
-        default=120, description="Seconds for one model request, stream included; default 120."
+        default=120, description="Seconds for one model request, including its stream; default 120."
     )
     first_token_seconds: Seconds = Field(
         default=30, description="Seconds until the first event of a response; default 30."
@@ -81,7 +81,7 @@ class Model(Section):
         description="Protocol family of the endpoint."
     )
     name: str = Field(
-        min_length=1, max_length=256, description="Name of the model at its provider."
+        min_length=1, max_length=256, description="The provider's name for the model."
     )
     id: str | None = Field(
         default=None,
@@ -90,8 +90,8 @@ class Model(Section):
     )
     endpoint: HttpUrl | None = Field(
         default=None,
-        description="Base URL; default: the provider's public one. Azure, vLLM, Ollama, GPUStack "
-        "and openai-compatible have none and need it.",
+        description="Base URL; default: the provider's public one. Required for Azure, vLLM, Ollama, GPUStack "
+        "and openai-compatible, which have none.",
     )
     api_version: str | None = Field(
         default=None, max_length=32, description="API version of Azure, such as 2024-10-21."
@@ -102,7 +102,7 @@ class Model(Section):
     project: str | None = Field(
         default=None,
         max_length=64,
-        description="Google Cloud project; with it Google's models are asked through Vertex AI.",
+        description="Google Cloud project; if set, Google's models are used through Vertex AI.",
     )
     api_key: SecretReference | None = Field(
         default=None, description="Key of the provider; default: none, or the pod's own identity."
@@ -117,7 +117,8 @@ class Model(Section):
         default=None, ge=0, le=1, description="Nucleus sampling mass; default: the provider's."
     )
     max_tokens: Count | None = Field(
-        default=None, description="Most tokens of one response; default: the provider's."
+        default=None,
+        description="Maximum number of tokens of one response; default: the provider's.",
     )
     frequency_penalty: float | None = Field(
         default=None, ge=-2, le=2, description="Penalty on frequent tokens; default: none."
@@ -127,17 +128,17 @@ class Model(Section):
     )
     context_tokens: Count | None = Field(
         default=None,
-        description="Size of the context window in tokens; history is cut to it on load. "
+        description="Size of the context window in tokens; history is cut to fit. "
         "Default: unknown, nothing is cut by size.",
     )
-    pricing: Pricing | None = Field(default=None, description="Price; default: not known.")
+    pricing: Pricing | None = Field(default=None, description="Prices; default: unknown.")
     timeouts: ModelTimeouts = Field(
         default_factory=ModelTimeouts, description="Deadlines of a request."
     )
     retries: NonNegative = Field(
         default=2,
         le=10,
-        description="Repeats after 408, 429, 5xx or a lost connection, none once a token came; "
+        description="Retries after 408, 429, 5xx or a lost connection, but not after the first token; "
         "default 2.",
     )
     tls: Tls | None = Field(default=None, description="TLS of an https endpoint.")

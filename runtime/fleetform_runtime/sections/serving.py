@@ -26,7 +26,7 @@ class Server(Section):
         max_length=64,
         description="Address to listen on; default 0.0.0.0.",
     )
-    port: Port = Field(default=8080, description="TCP port of the HTTP surface; default 8080.")
+    port: Port = Field(default=8080, description="TCP port of the HTTP API; default 8080.")
     metrics_port: Port = Field(default=9090, description="TCP port of /metrics; default 9090.")
     cors_origins: tuple[str, ...] = Field(
         default=(), description="Origins that browsers may call from; default: none."
@@ -39,17 +39,17 @@ class Server(Section):
     )
     slow_reader_seconds: Seconds = Field(
         default=30,
-        description="Seconds that a client may not read before its stream is closed; the run goes "
-        "on and can be resumed. Default 30.",
+        description="Seconds without reading after which a client's stream is closed; the run "
+        "continues and can be resumed. Default 30.",
     )
     drain_delay_seconds: Annotated[float, Field(ge=0, le=300)] = Field(
         default=0,
-        description="Seconds between SIGTERM and the end of listening, for places where no preStop "
-        "sleep comes before SIGTERM; default 0.",
+        description="Seconds between SIGTERM and closing the listener, for places where no preStop "
+        "sleep precedes SIGTERM; default 0.",
     )
     shutdown_grace_seconds: Seconds = Field(
         default=300,
-        description="Seconds after SIGTERM in which runs may end; the pod's grace period less its "
+        description="Seconds after SIGTERM for runs to finish; the pod's grace period minus its "
         "preStop sleep and a margin. Default 300.",
     )
 
@@ -57,12 +57,14 @@ class Server(Section):
 class Health(Section):
     """Paths of the probes; /healthz and /readyz work as well."""
 
-    live_path: UrlPath = Field(default="/health", description="Liveness; default /health.")
+    live_path: UrlPath = Field(
+        default="/health", description="Path of the liveness probe; default /health."
+    )
     ready_path: UrlPath = Field(
-        default="/health/ready", description="Readiness; default /health/ready."
+        default="/health/ready", description="Path of the readiness probe; default /health/ready."
     )
     startup_path: UrlPath = Field(
-        default="/health/startup", description="Start-up; default /health/startup."
+        default="/health/startup", description="Path of the startup probe; default /health/startup."
     )
 
 
@@ -78,12 +80,12 @@ class Tracing(Section):
 
     enabled: bool = Field(default=False, description="Whether spans are exported; default false.")
     provider: Literal["langfuse", "otlp"] | None = Field(
-        default=None, description="Who receives them; needed when enabled."
+        default=None, description="Receiver of the spans; required if enabled."
     )
     endpoint: HttpUrl | None = Field(
         default=None,
         description="Base URL of Langfuse, or of an OTLP/HTTP receiver (/v1/traces is added); "
-        "needed when enabled.",
+        "required if enabled.",
     )
     public_key: SecretReference | None = Field(
         default=None, description="Public key of the Langfuse project."
@@ -95,7 +97,7 @@ class Tracing(Section):
         default_factory=dict, description="Headers of every export; credentials as references."
     )
     sample_rate: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=1, description="Share of runs that are traced, 0 to 1; default 1."
+        default=1, description="Fraction of runs that are traced, 0 to 1; default 1."
     )
     capture_content: bool = Field(
         default=False,
@@ -116,9 +118,10 @@ class Tracing(Section):
 class Logging(Section):
     """Logs on standard output, one line per event."""
 
-    level: Level = Field(default="info", description="Lowest level that is written; default info.")
+    level: Level = Field(default="info", description="Minimum level; default info.")
     loggers: dict[str, Level] = Field(
-        default_factory=dict, description="Levels of single loggers, by name, over level."
+        default_factory=dict,
+        description="Levels of individual loggers, by name; they override level.",
     )
     format: Literal["json", "text"] = Field(
         default="json", description="json for collectors, text for people; default json."

@@ -32,14 +32,14 @@ Retries = Annotated[NonNegative, Field(le=10)]
 class BearerAuth(Section):
     """A token in the Authorization header."""
 
-    type: Literal["bearer"] = Field(description="Kind of authentication.")
+    type: Literal["bearer"] = Field(description="Type of authentication.")
     token: SecretReference = Field(description="The token, without the word Bearer.")
 
 
 class BasicAuth(Section):
     """User name and password in the Authorization header."""
 
-    type: Literal["basic"] = Field(description="Kind of authentication.")
+    type: Literal["basic"] = Field(description="Type of authentication.")
     username: TextOrSecret = Field(description="User name.")
     password: SecretReference = Field(description="Password.")
 
@@ -47,7 +47,7 @@ class BasicAuth(Section):
 class HeaderAuth(Section):
     """A secret in a custom header."""
 
-    type: Literal["header"] = Field(description="Kind of authentication.")
+    type: Literal["header"] = Field(description="Type of authentication.")
     name: HeaderName = Field(description="Name of the header.")
     value: SecretReference = Field(description="Value of the header.")
 
@@ -55,13 +55,13 @@ class HeaderAuth(Section):
 class ClientCredentialsAuth(Section):
     """An OAuth 2 access token, fetched with the client credentials and cached."""
 
-    type: Literal["oauth2ClientCredentials"] = Field(description="Kind of authentication.")
+    type: Literal["oauth2ClientCredentials"] = Field(description="Type of authentication.")
     token_url: HttpUrl = Field(description="Token endpoint of the authorization server.")
     client_id: TextOrSecret = Field(description="Identifier of the client.")
     client_secret: SecretReference = Field(description="Secret of the client.")
-    scopes: tuple[str, ...] = Field(default=(), description="Scopes to ask for; default: none.")
+    scopes: tuple[str, ...] = Field(default=(), description="Scopes to request; default: none.")
     audience: str | None = Field(
-        default=None, max_length=2_048, description="Audience to ask for; default: none."
+        default=None, max_length=2_048, description="Audience to request; default: none."
     )
 
 
@@ -79,22 +79,30 @@ class Parameter(Section):
     type: Literal["string", "number", "integer", "boolean", "array", "object"] = Field(
         description="JSON type of the argument."
     )
-    required: bool = Field(default=False, description="Whether a call without it is refused.")
-    description: Text | None = Field(default=None, description="What the model reads about it.")
-    default: Json | None = Field(default=None, description="Value sent when the model gives none.")
+    required: bool = Field(default=False, description="Whether the argument is required.")
+    description: Text | None = Field(default=None, description="Description for the model.")
+    default: Json | None = Field(default=None, description="Value sent if the model gives none.")
     enum: tuple[Json, ...] | None = Field(
         default=None, min_length=1, description="The only values allowed."
     )
     format: str | None = Field(default=None, max_length=64, description="JSON Schema format.")
     pattern: str | None = Field(
-        default=None, max_length=1_024, description="Regular expression that a string matches."
+        default=None, max_length=1_024, description="Regular expression that a string must match."
     )
-    min_length: NonNegative | None = Field(default=None, description="Fewest characters.")
-    max_length: NonNegative | None = Field(default=None, description="Most characters.")
-    minimum: float | None = Field(default=None, description="Smallest number.")
-    maximum: float | None = Field(default=None, description="Largest number.")
-    min_items: NonNegative | None = Field(default=None, description="Fewest items of an array.")
-    max_items: NonNegative | None = Field(default=None, description="Most items of an array.")
+    min_length: NonNegative | None = Field(
+        default=None, description="Minimum length in characters."
+    )
+    max_length: NonNegative | None = Field(
+        default=None, description="Maximum length in characters."
+    )
+    minimum: float | None = Field(default=None, description="Minimum value.")
+    maximum: float | None = Field(default=None, description="Maximum value.")
+    min_items: NonNegative | None = Field(
+        default=None, description="Minimum number of items of an array."
+    )
+    max_items: NonNegative | None = Field(
+        default=None, description="Maximum number of items of an array."
+    )
     items: JsonSchema | None = Field(default=None, description="JSON Schema of each item.")
     properties: JsonSchema | None = Field(
         default=None, description="JSON Schemas of an object's members, by name."
@@ -106,8 +114,8 @@ class ApiParameter(Parameter):
 
     location: Literal["path", "query", "header", "body"] = Field(
         alias="in",
-        description="Where it goes: percent-encoded into {name} of the endpoint, into the query, "
-        "into a header, or as a member of the JSON body.",
+        description="Where it is sent: percent-encoded in place of {name} in the endpoint, in the query, "
+        "in a header, or as a member of the JSON body.",
     )
 
 
@@ -116,21 +124,21 @@ class _Tool(Section):
 
     name: ToolName = Field(description="Name by which the model calls it.")
     display_name: str | None = Field(
-        default=None, max_length=256, description="Name for people; default: name."
+        default=None, max_length=256, description="Display name; default: name."
     )
-    description: Text = Field(description="What the model reads to choose the tool.")
+    description: Text = Field(description="Description by which the model chooses the tool.")
     requires_approval: bool = Field(
-        default=False, description="Whether each call waits until a person approves it."
+        default=False, description="Whether each call needs human approval."
     )
 
 
 class ApiTool(_Tool):
     """One HTTP request."""
 
-    type: Literal["api"] = Field(description="Kind of tool.")
+    type: Literal["api"] = Field(description="Type of tool.")
     endpoint: HttpUrl = Field(
         description="URL; {name} in the path is filled from the parameter of that name. Its host "
-        "and port are the only ones reached, redirects included."
+        "and port are the only ones reached, even by redirects."
     )
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(description="HTTP method.")
     headers: Headers = Field(
@@ -138,28 +146,28 @@ class ApiTool(_Tool):
     )
     auth: OutboundAuth | None = Field(default=None, description="Authentication; default: none.")
     parameters: tuple[ApiParameter, ...] = Field(
-        default=(), description="Arguments, in the order that the model sees."
+        default=(), description="Arguments, in the order in which the model sees them."
     )
     output: JsonSchema | None = Field(
         default=None,
-        description="JSON Schema of the answer; members that it does not list are left out. "
-        "Default: the model sees the whole answer.",
+        description="JSON Schema of the response; members that it does not list are removed. "
+        "Default: the model sees the whole response.",
     )
     timeout_seconds: Seconds = Field(
-        default=30, description="Seconds for one call, retries included; default 30."
+        default=30, description="Seconds for one call, including retries; default 30."
     )
     retries: Retries = Field(
         default=0,
-        description="Repeats after 429, 5xx or a lost connection; default 0.",
+        description="Retries after 429, 5xx or a lost connection; default 0.",
     )
     idempotency_key: bool = Field(
         default=True,
-        description="Whether calls by methods other than GET carry a key; without one, POST and PATCH "
-        "are never repeated; default True.",
+        description="Whether calls with methods other than GET carry a key; without one, POST and PATCH "
+        "are never retried; default True.",
     )
     idempotency_header: HeaderName = Field(
         default="Idempotency-Key",
-        description="Header that carries a key of the call, the same on each repeat, on methods "
+        description="Header with the call's key, which is the same for each retry, for methods "
         "other than GET; default Idempotency-Key.",
     )
     tls: Tls | None = Field(default=None, description="TLS of an https endpoint.")
@@ -170,16 +178,16 @@ class ApiTool(_Tool):
         holes = set(re.findall(r"\{([^{}]*)\}", self.endpoint))
         fillings = {item.name for item in self.parameters if item.location == "path"}
         if odd := sorted(holes ^ fillings):
-            raise ValueError(f"path parameters and {{}} of the endpoint differ: {', '.join(odd)}")
+            raise ValueError(f"path parameters and {{}} in the endpoint differ: {', '.join(odd)}")
         return self
 
 
 class HumanTool(_Tool):
     """A question to a human; the run pauses until it is answered or expires."""
 
-    type: Literal["human"] = Field(description="Kind of tool.")
+    type: Literal["human"] = Field(description="Type of tool.")
     parameters: tuple[Parameter, ...] = Field(
-        default=(), description="Arguments, in the order that the model sees."
+        default=(), description="Arguments, in the order in which the model sees them."
     )
     output: JsonSchema | None = Field(
         default=None, description="JSON Schema of the answer; default: any text."
@@ -189,11 +197,11 @@ class HumanTool(_Tool):
 class AgentTool(_Tool):
     """Another agent, called through its POST /chat."""
 
-    type: Literal["agent"] = Field(description="Kind of tool.")
+    type: Literal["agent"] = Field(description="Type of tool.")
     url: HttpUrl = Field(description="Base URL of the other agent, such as http://name.ns.svc.")
     auth: OutboundAuth | None = Field(default=None, description="Authentication; default: none.")
     timeout_seconds: Seconds = Field(
-        default=120, description="Seconds for one answer, tools included; default 120."
+        default=120, description="Seconds for one answer, including tools; default 120."
     )
     tls: Tls | None = Field(default=None, description="TLS of an https URL.")
 
@@ -209,12 +217,12 @@ class _McpServer(Section):
     tool_prefix: str = Field(
         default="",
         pattern=r"^[A-Za-z0-9_-]{0,32}$",
-        description="Put before each tool's name, where two servers use the same one; default: "
+        description="Prefix of each tool's name, in case two servers use the same names; default: "
         "nothing.",
     )
     tools: tuple[str, ...] | None = Field(
         default=None,
-        description="The only tools that may be listed and called; default: all that it lists.",
+        description="Names of the tools that may be called; default: all that the server lists.",
     )
     capabilities: tuple[Literal["read", "query", "write", "destructive"], ...] | None = Field(
         default=None,
@@ -223,7 +231,7 @@ class _McpServer(Section):
         "restriction.",
     )
     requires_approval: bool | tuple[str, ...] = Field(
-        default=False, description="Tools whose calls wait for approval: true for all, or names."
+        default=False, description="Tools whose calls need human approval: true for all, or names."
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Deadlines of a call.")
 
@@ -234,7 +242,7 @@ class McpHttpServer(_McpServer):
     transport: Literal["streamable-http", "sse"] = Field(
         description="Transport; sse is that of protocol 2024-11-05."
     )
-    url: HttpUrl = Field(description="URL of the endpoint, path included.")
+    url: HttpUrl = Field(description="URL of the endpoint, including its path.")
     headers: Headers = Field(
         default_factory=dict, description="Headers of every request; credentials as references."
     )
@@ -249,10 +257,10 @@ class McpStdioServer(_McpServer):
     command: tuple[str, ...] = Field(min_length=1, description="Program and its arguments.")
     env: dict[str, TextOrSecret] = Field(
         default_factory=dict,
-        description="Environment of the process beside PATH and HOME; credentials as references.",
+        description="Environment of the process in addition to PATH and HOME; credentials as references.",
     )
     working_directory: AbsolutePath | None = Field(
-        default=None, description="Directory of the process; default: that of the runtime."
+        default=None, description="Working directory of the process; default: the runtime's."
     )
 
 

@@ -38,9 +38,9 @@ class Session:
     updated: float = 0.0
     messages: int = 0
     pending: dict[str, Any] | None = None
-    """Calls that wait for a person: {run_id, expires, calls: [...], ...}."""
+    """Calls that wait for a human: {run_id, expires, calls: [...], ...}."""
     mark: str = ""
-    """Drawn for every write: two writers who want the same are told apart, so that one is the first."""
+    """Random for every write, so that of two writers with the same content only one succeeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Store(Protocol):
 
     backend: str
     shared: bool
-    """Whether other replicas see the same."""
+    """Whether it is shared with other replicas."""
 
     async def open(self) -> None:
         """Prepare; a store that does not answer yet must not make this fail."""
@@ -186,9 +186,9 @@ def read_session(row: bytes | str) -> Session:
     if not all(isinstance(text, str) for text in texts) or not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     ):
-        raise UnreadableRecordError("a stored session has fields of other types")
+        raise UnreadableRecordError("a stored session has fields of the wrong type")
     if session.pending is not None and not _is_pending(session.pending):
-        raise UnreadableRecordError("a stored session waits for calls that cannot be read")
+        raise UnreadableRecordError("a stored session has invalid pending calls")
     return session
 
 
@@ -225,7 +225,7 @@ def read_run(row: bytes | str) -> Run:
     run = Run(**_fields(row, _RUN, "run"))
     texts = (run.id, run.user, run.session, run.status)
     if not all(isinstance(text, str) for text in texts) or not isinstance(run.result, dict):
-        raise UnreadableRecordError("a stored run has fields of other types")
+        raise UnreadableRecordError("a stored run has fields of the wrong type")
     return run
 
 

@@ -11,7 +11,7 @@ from fleetform_runtime.store import ConflictError, Event, Run, Session, rewritte
 MOST_RUNS = 10_000
 MOST_RUN_BYTES = 64 * 1024 * 1024
 MOST_BYTES = 256 * 1024 * 1024
-"""Messages of all sessions; beyond it the oldest sessions make room, whatever their number."""
+"""Maximum size of all messages; beyond it the oldest sessions are evicted."""
 
 
 @dataclass(slots=True)

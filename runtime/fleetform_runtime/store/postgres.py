@@ -393,7 +393,9 @@ class PostgresStore:
                 except (asyncpg.ConnectionDoesNotExistError, ConnectionError):
                     return await self._once(work)
         except asyncpg.CharacterNotInRepertoireError:
-            raise UnreadableRecordError("a name holds characters that cannot be kept") from None
+            raise UnreadableRecordError(
+                "a name contains characters that cannot be stored"
+            ) from None
         except (
             asyncpg.PostgresError,
             asyncpg.InterfaceError,

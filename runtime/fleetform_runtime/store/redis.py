@@ -43,7 +43,7 @@ for i = 4, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
 return 1
 """
-"""Repeating a write whose answer was lost finds its own result, and adds nothing."""
+"""Repeating a write whose response was lost finds its own result, and adds nothing."""
 
 
 class RedisStore:

@@ -81,7 +81,7 @@ async def guarded(seconds: float, work: Callable[[], Awaitable[T]]) -> T:
             return await work()
     except exceptions.ResponseError as error:
         if "WRONGTYPE" in str(error):
-            raise UnreadableRecordError("a key holds something of another type") from None
+            raise UnreadableRecordError("a key has a value of the wrong type") from None
         raise StoreError(f"{type(error).__name__}: {error}") from None
     except (exceptions.RedisError, OSError, TimeoutError, SecretMissingError) as error:
         raise StoreError(f"{type(error).__name__}: {error}") from None

@@ -17,7 +17,7 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 run_context: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
     "run_context", default=_NOTHING
 )
-"""run_id, session_id and trace_id of whatever is done for a run."""
+"""run_id, session_id and trace_id of everything logged during a run."""
 
 _FIELDS = (
     "method",

@@ -44,7 +44,7 @@ def arguments_schema(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
 
 
 UNSAFE = frozenset({"POST", "PATCH"})
-"""Methods by which a second call does its work twice."""
+"""Methods that are not idempotent."""
 
 
 class HttpTool:
@@ -97,7 +97,7 @@ class HttpTool:
                 if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                     raise
                 if is_last:
-                    raise ToolError("The service of the tool cannot be reached.") from None
+                    raise ToolError("The tool's service cannot be reached.") from None
             else:
                 if is_last or not (status == 429 or status >= 500):
                     return self._read(status, answer)
@@ -126,7 +126,7 @@ class HttpTool:
                     url = self._redirected(url, location)
                     hops += 1
                     if hops > MOST_HOPS:
-                        raise ToolError("The service of the tool redirects in circles.")
+                        raise ToolError("The tool's service redirects in a loop.")
                     continue
                 if response.status == 401 and self._outbound.can_renew and not renewed:
                     renewed = True
@@ -137,9 +137,9 @@ class HttpTool:
     def _redirected(self, url: str, location: str) -> str:
         target = urljoin(url, location)
         if origin(target) != self._outbound.origin:
-            raise ToolError("The service of the tool redirects to another host.")
+            raise ToolError("The tool's service redirects to another host.")
         if self._settings.method not in ("GET",):
-            raise ToolError("The service of the tool redirects a request that changes something.")
+            raise ToolError("The tool's service redirects a request that has side effects.")
         return target
 
     def _read(self, status: int, answer: bytes) -> str:
@@ -182,7 +182,7 @@ def request(
         else:
             members[item.name] = value
     if "{" in url:
-        raise ToolError("An argument that is part of the address is missing.", "invalid")
+        raise ToolError("An argument that is part of the URL is missing.", "invalid")
     if query:
         url += ("&" if "?" in url else "?") + urlencode(query, quote_via=quote, safe="")
     has_body = any(item.location == "body" for item in settings.parameters)
@@ -196,14 +196,14 @@ def _segment(item: ApiParameter, value: Any) -> str:
     """Encode one segment of a path so that it stays one and cannot climb."""
     text = _one(value)
     if text.strip() in ("", ".", "..") or any(ord(mark) < 32 for mark in text):
-        raise ToolError(f"{item.name}: this cannot be part of the address.", "invalid")
+        raise ToolError(f"{item.name}: this value cannot be part of the URL.", "invalid")
     return quote(text, safe="")
 
 
 def _header(item: ApiParameter, value: Any) -> str:
     text = _one(value)
     if any(ord(mark) < 32 or ord(mark) > 126 for mark in text):
-        raise ToolError(f"{item.name}: a header holds plain characters only.", "invalid")
+        raise ToolError(f"{item.name}: a header can only contain printable ASCII.", "invalid")
     return text
 
 
@@ -236,7 +236,7 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     async for piece in response.content.iter_any():
         size += len(piece)
         if size > LARGEST_ANSWER:
-            raise ToolError("The answer of the service is too large.")
+            raise ToolError("The service's response is too large.")
         pieces.append(piece)
     return b"".join(pieces)
 

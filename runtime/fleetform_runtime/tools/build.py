@@ -23,7 +23,7 @@ from fleetform_runtime.tools.outbound import Outbound
 from fleetform_runtime.tools.people import OtherAgent, Person
 
 FIRST_LIST_SECONDS = 1.0
-"""How long a start waits for servers; those that are slower are there a moment later."""
+"""Seconds that the start waits for servers; slower ones become available later."""
 
 
 class FixedTool(Tool, Protocol):

@@ -23,7 +23,7 @@ METADATA = (
     ipaddress.ip_network("0.0.0.0/8"),
     ipaddress.ip_network("::/128"),
 )
-"""Where clouds tell machines who they are; nothing that an agent does belongs there."""
+"""Cloud metadata addresses, which no agent needs."""
 NAMES = frozenset(("metadata", "metadata.google.internal", "metadata.goog", "instance-data"))
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
@@ -72,7 +72,7 @@ def check_host(host: str) -> None:
     """
     address = literal(host)
     if host.rstrip(".").lower() in NAMES or (address is not None and is_forbidden(address)):
-        raise ToolError("The address of the tool is not allowed.")
+        raise ToolError("The tool's address is not allowed.")
 
 
 def origin(url: str) -> tuple[str, str, int]:
@@ -85,9 +85,9 @@ def origin(url: str) -> tuple[str, str, int]:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        raise ToolError("The tool was sent to something that is no web address.") from None
+        raise ToolError("The tool's URL is not valid.") from None
     if not parts.hostname or parts.username is not None or parts.password is not None:
-        raise ToolError("The tool was sent to something that is no web address.")
+        raise ToolError("The tool's URL is not valid.")
     return parts.scheme, parts.hostname.lower(), port
 
 

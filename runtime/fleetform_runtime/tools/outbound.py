@@ -23,7 +23,7 @@ from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.guard import GuardedResolver, check_host, origin
 
 EARLY_SECONDS = 30
-"""A token is renewed so long before it expires."""
+"""Seconds before its expiry at which a token is renewed."""
 SHORTEST_LIFE = 5.0
 LARGEST_TOKEN_ANSWER = 256 * 1024
 CONNECT_SECONDS = 5.0
@@ -86,7 +86,7 @@ class Outbound:
             found = {name: self._secrets.value(value) for name, value in self._fixed.items()}
             found |= self._credentials()
         except SecretMissingError:
-            raise ToolError("The credentials of the tool are missing.") from None
+            raise ToolError("The tool's credentials are missing.") from None
         if self._tokens is not None:
             found["Authorization"] = f"Bearer {await self._tokens.token(renew=renew)}"
         return found
@@ -161,12 +161,12 @@ class TokenSource:
             ):
                 raw = await response.content.read(LARGEST_TOKEN_ANSWER)
                 if response.status != 200:
-                    raise ToolError(f"The login of the tool was refused ({response.status}).")
+                    raise ToolError(f"The tool's authentication was refused ({response.status}).")
             self._take(orjson.loads(raw))
         except SecretMissingError:
-            raise ToolError("The credentials of the tool are missing.") from None
+            raise ToolError("The tool's credentials are missing.") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
-            raise ToolError("The login of the tool failed.") from None
+            raise ToolError("The tool's authentication failed.") from None
 
     def _form(self) -> dict[str, str]:
         settings = self._settings

@@ -28,7 +28,7 @@ class Person:
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Never called: the toolbox makes such calls wait."""
-        raise ToolError("A person must answer this.")
+        raise ToolError("A human must answer this.")
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -41,7 +41,7 @@ class OtherAgent:
     schema: dict[str, Any] = {  # noqa: RUF012 - the same for all
         "type": "object",
         "properties": {
-            "message": {"type": "string", "minLength": 1, "description": "What to ask or to do."}
+            "message": {"type": "string", "minLength": 1, "description": "What to ask or do."}
         },
         "required": ["message"],
         "additionalProperties": False,
@@ -88,9 +88,9 @@ def _answer(status: int, raw: bytes) -> str:
         body = orjson.loads(raw)
         if status == 200:
             if body.get("pending"):
-                raise ToolError("The other agent waits for a person.")
+                raise ToolError("The other agent is waiting for human approval.")
             return str(body["output"])
         detail = str(body.get("detail", ""))
     except (ValueError, KeyError, AttributeError):
-        raise ToolError(f"The other agent answered {status} in a way we do not read.") from None
+        raise ToolError(f"The other agent answered {status} with an unreadable response.") from None
     raise ToolError(f"The other agent answered {status}. {detail}".strip())

@@ -29,7 +29,7 @@ class Arguments:
             errors.append(f"{path}: {error.message}")
             if len(errors) == MOST_ERRORS:
                 break
-        raise ToolError("The arguments are wrong. " + "; ".join(errors), "invalid")
+        raise ToolError("The arguments are invalid. " + "; ".join(errors), "invalid")
 
 
 def compiled(schema: dict[str, Any]) -> Any:
@@ -41,4 +41,4 @@ def compiled(schema: dict[str, Any]) -> Any:
 
 
 def _refuse(uri: str) -> Any:
-    raise ValueError(f"{uri} is not read: schemas must be self-contained")
+    raise ValueError(f"{uri} is not fetched: schemas must be self-contained")

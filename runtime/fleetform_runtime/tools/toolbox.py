@@ -76,7 +76,7 @@ class Toolbox:
         except ValueError:
             raise ToolError("The arguments are not JSON.", "invalid") from None
         if not isinstance(arguments, dict):
-            raise ToolError("The arguments are no JSON object.", "invalid")
+            raise ToolError("The arguments are not a JSON object.", "invalid")
         self._check(tool).check(arguments)
         return arguments
 

@@ -300,16 +300,16 @@ def test_models_and_schema_refuse(path, value):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("models.1.id", "default", "two models are called default"),
-        ("tools.1.name", "ask_lead", "two tools are called ask_lead"),
-        ("mcpServers.1.name", "kubernetes-mcp", "two MCP servers are called kubernetes-mcp"),
+        ("models.1.id", "default", "two models are named default"),
+        ("tools.1.name", "ask_lead", "two tools are named ask_lead"),
+        ("mcpServers.1.name", "kubernetes-mcp", "two MCP servers are named kubernetes-mcp"),
         ("server.port", 9090, "server.port and server.metricsPort are the same"),
         ("tools.0.endpoint", "http://crm/{id}", "differ: customer_id, id"),
         ("tools.1.endpoint", "http://crm/{id}", "differ: id"),
         ("fallbacks.0.headers", {"authorization": "Bearer x"}, "refer to a secret"),
-        ("tools.0.output", {"default": None}, "null has no place here"),
-        ("tools.0.parameters.1.enum", ["a", None], "null has no place here"),
-        ("agent.description", None, "description is null; leave the field out"),
+        ("tools.0.output", {"default": None}, "null is not allowed here"),
+        ("tools.0.parameters.1.enum", ["a", None], "null is not allowed here"),
+        ("agent.description", None, "description is null; omit the field"),
     ],
 )
 def test_what_spans_several_fields_is_refused_by_name(path, value, message):

@@ -232,9 +232,9 @@ class SseChannel:
             if kind == "endpoint":
                 self._target = urljoin(self._url, data.decode("utf-8", "replace"))
                 if origin(self._target) != self._outbound.origin:
-                    raise DownError("the server sends us to another host")
+                    raise DownError("the server redirects to another host")
                 return
-        raise DownError("the stream ended before it began")
+        raise DownError("the stream ended before it started")
 
     async def send(self, data: bytes) -> None:
         """Post one message."""

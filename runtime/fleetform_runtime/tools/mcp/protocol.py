@@ -71,7 +71,7 @@ def result(found: dict[str, Any]) -> dict[str, Any]:
         raise McpError(code if isinstance(code, int) else 0, str(error.get("message", ""))[:500])
     body = found.get("result")
     if not isinstance(body, dict):
-        raise DownError("the server answered with something that is no response")
+        raise DownError("the server's message is not a response")
     return body
 
 

@@ -17,9 +17,9 @@ from fleetform_runtime.tools.mcp.protocol import DownError, McpError
 log = logging.getLogger(__name__)
 
 LIST_SECONDS = 60.0
-"""How long a list of tools is taken for true, when the server does not say."""
+"""Seconds for which a list of tools is considered current, unless the server says otherwise."""
 AGAIN_SECONDS = 1.0
-"""How often a server that does not answer is asked for its tools at most."""
+"""Minimum seconds between attempts to list the tools of a server that is down."""
 SLOW_SECONDS = 1.0
 MOST_TOOLS = 1_000
 MOST_PAGES = 50
@@ -124,7 +124,7 @@ class McpServer:
             ToolError: it failed, or the server cannot be reached.
         """
         if not any(tool._own_name == name for tool in self._tools):
-            raise ToolError("The tool is not there any more.", "denied")
+            raise ToolError("The tool is no longer available.", "denied")
         try:
             async with asyncio.timeout(self._settings.timeouts.request_seconds):
                 body = await self._transport.request(
@@ -133,7 +133,7 @@ class McpServer:
         except DownError as error:
             self._tell(up=False)
             log.warning("MCP server %s is down: %s", self.name, error)
-            raise ToolError(f"The server {self.name} cannot be reached now.") from None
+            raise ToolError(f"The server {self.name} cannot be reached at the moment.") from None
         except McpError as error:
             self._tell(up=True)
             raise ToolError(f"The server {self.name} refused: {error.message}") from None
@@ -165,7 +165,7 @@ class McpServer:
             self._tell(up=False)
             return
         except Exception:
-            log.exception("MCP server %s lists something odd", self.name)
+            log.exception("MCP server %s lists invalid tools", self.name)
             self._tell(up=False)
             return
         self._tools = [
