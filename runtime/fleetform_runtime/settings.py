@@ -89,7 +89,7 @@ class Settings(Section):
     """Configuration of one agent, complete except for prompts and secrets."""
 
     contract: Literal[1] = Field(description="Version of this contract; a runtime refuses others.")
-    agent: Agent = Field(description="Identity of the agent.")
+    agent: Agent = Field(description="Name and namespace of the agent.")
     prompt: Prompt = Field(description="Instructions for the model.")
     model: Model = Field(description="Model of every session that does not choose another one.")
     models: tuple[Model, ...] = Field(
