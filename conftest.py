@@ -1,4 +1,4 @@
-"""What holds for every test: nothing is judged by the clock or by chance, and unit tests stay within the process."""
+"""Rules for every test: no dependence on timing or chance; unit tests stay within the process."""
 
 import gc
 import sys
@@ -28,7 +28,7 @@ _guard: dict[str, bool] = {"installed": False, "on": False}
 
 
 class OutsideError(RuntimeError):
-    """A unit test opened a socket or started a process: it belongs to tests/integration."""
+    """A unit test opened a socket or started a process: it belongs in tests/integration."""
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
@@ -38,7 +38,7 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 @pytest.fixture(autouse=True)
 def within_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Refuse sockets and processes to unit tests, by Python's own audit events."""
+    """Refuse sockets and processes in unit tests, by means of Python's audit events."""
     path = request.path.relative_to(request.config.rootpath).as_posix()
     if not path.startswith(UNIT):
         yield
@@ -54,7 +54,7 @@ def within_the_process(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Leave thousands of collected tests out of what the collector walks through again and again."""
+    """Exclude thousands of collected tests from garbage collection."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)

@@ -1,7 +1,7 @@
-"""Compare the emitter with the YAML dumpers of PyPI: `python bench/emit.py`.
+"""Compare the emitter with YAML dumpers from PyPI: `python bench/emit.py`.
 
-One document is a Deployment of the size that an agent gets. Rounds are interleaved, so that a busy
-machine slows every candidate alike; the figures are medians.
+The document is a Deployment as rendered for an agent. Rounds are interleaved, so that a busy
+machine slows all candidates equally; the figures are medians.
 """
 
 import copy
@@ -24,7 +24,7 @@ ROUNDS = 7
 
 
 def probe(path: str, period: int) -> dict[str, Any]:
-    """Give one HTTP probe."""
+    """Return one HTTP probe."""
     return {
         "httpGet": {"path": path, "port": "http"},
         "periodSeconds": period,
@@ -34,7 +34,7 @@ def probe(path: str, period: int) -> dict[str, Any]:
 
 
 def deployment(number: int) -> dict[str, Any]:
-    """Give a Deployment that shares no object with another, as anchors would favour nobody."""
+    """Return a Deployment without shared objects, for which some dumpers would write anchors."""
     name = f"agent-{number}"
     labels = {
         "app.kubernetes.io/name": name,
@@ -99,7 +99,7 @@ def deployment(number: int) -> dict[str, Any]:
 
 
 def service_account(number: int) -> dict[str, Any]:
-    """Give the smallest object of an agent."""
+    """Return the smallest object of an agent."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

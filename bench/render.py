@@ -1,9 +1,9 @@
 """Time `fleetform render` against `helm template` of a chart that renders the same objects.
 
-    python bench/render.py --helm PATH [--sizes 1,100,1000] [--runs 9]
+python bench/render.py --helm PATH [--sizes 1,100,1000] [--runs 9]
 
-For each size a fleet is generated and rendered; from its first agent a loop chart is made, whose
-values carry names, prompts and configurations. The outputs are compared object for object before
+For each size a fleet is generated and rendered; its first agent is turned into a chart that loops
+over values with names, prompts and configurations. The outputs are compared object by object before
 anything is timed. Runs are interleaved; medians and ratios are printed. Times include start-up.
 """
 
@@ -143,7 +143,7 @@ def objects(text: str) -> dict[tuple[str, str], object]:
 
 
 def compare(folder: Path, helm: str) -> int:
-    """Refuse to time two different things; return the number of objects."""
+    """Make sure that both outputs are the same; return the number of objects."""
     theirs = objects(
         subprocess.run(
             [helm, "template", "chart"], cwd=folder, check=True, capture_output=True, text=True

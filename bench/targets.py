@@ -1,11 +1,11 @@
-"""Time all targets against the plain manifests alone, and Kustomize's own builds beside them.
+"""Time all targets against only the plain manifests, and Kustomize's own builds.
 
-    python bench/targets.py --kustomize PATH [--sizes 1,100,1000] [--runs 9]
+python bench/targets.py --kustomize PATH [--sizes 1,100,1000] [--runs 9]
 
-The fleet is that of `render.py`; its environment builds on an abstract one, so that the Kustomize
+The fleet is that of `render.py`; its environment extends an abstract one, so that the Kustomize
 target plans the base as well. The overlays' build is compared with the plain manifests before
-anything is timed. Runs are interleaved; medians of whole processes are printed. Argo CD's objects are
-not among the targets, since an environment has one tool; they are as many as Flux's.
+anything is timed. Runs are interleaved; medians of whole processes are printed. Argo CD is not
+among the targets, since an environment has only one GitOps tool; it has as many objects as Flux.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SPACE = f"{NAMESPACE}-prod"
 
 
 def make(folder: Path, size: int) -> None:
-    """Write a fleet whose environment builds on an abstract one."""
+    """Write a fleet whose environment extends an abstract one."""
     make_fleet(folder, size)
     root = ENVIRONMENT.replace("name: bench", "name: root")
     root = root.replace("spec:\n", "spec:\n  abstract: true\n", 1)
@@ -64,7 +64,7 @@ def build(folder: Path, kustomize: str, *below: str) -> str:
 
 
 def compare(folder: Path, kustomize: str, number: int) -> None:
-    """Refuse to time two different things."""
+    """Make sure that both outputs are the same."""
     name = name_of(number)
     plain = folder / "out" / "rendered" / "bench" / SPACE / f"{name}.yaml"
     if objects(build(folder, kustomize, SPACE, name)) != objects(plain.read_text()):
@@ -80,7 +80,7 @@ def measure(folder: Path, kustomize: str, runs: int, size: int) -> dict[str, flo
 
     for number in range(runs):
         for kind, targets in (("plain", ALL[:1]), ("all", ALL)):
-            # Folders of their own: a file system is slow just after it removed thousands of files.
+            # Separate folders: a file system is slow just after it removed thousands of files.
             out = f"{kind}-{number}"
             for when in ("new", "again"):
                 note(f"{kind} {when}", timed(lambda t=targets, o=out: render(folder, *t, out=o)))

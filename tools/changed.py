@@ -1,9 +1,10 @@
-"""Tell whether something below some paths differs from a commit: exit code 0 when it does, 1 when not.
+"""Check whether something below some paths differs from a commit: exit code 0 if so, 1 if not.
 
-    python tools/changed.py PATH... [--since COMMIT]
+python tools/changed.py PATH... [--since COMMIT]
 
-Without a commit it is the one where this branch left origin's main one, or the one before on the main branch
-itself. When the clone does not reach that far everything counts as changed: what cannot be known is run.
+The default is the commit where this branch left origin's main branch, or the previous commit on the
+main branch itself. If the clone does not reach that far, everything counts as changed: when in
+doubt, run.
 """
 
 import argparse
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git prints, None when it fails."""
+    """Return git's output, None if it fails."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=ROOT, capture_output=True, check=False, text=True
@@ -26,13 +27,13 @@ def _git(*arguments: str) -> str | None:
 
 
 def base(main: str = "origin/HEAD") -> str | None:
-    """Return the commit to compare with, None when there is none to be found."""
+    """Return the commit to compare with, None if there is none."""
     left = _git("merge-base", main, "HEAD")
     return _git("rev-parse", "--verify", "HEAD^") if left == _git("rev-parse", "HEAD") else left
 
 
 def changed(since: str | None, paths: list[str]) -> list[str] | None:
-    """Return the files that differ, those that git does not know yet included; None when it cannot say."""
+    """Return the files that differ, including untracked ones; None if that cannot be determined."""
     if since is None:
         return None
     differing = _git("diff", "--name-only", since, "--", *paths)
@@ -43,7 +44,7 @@ def changed(since: str | None, paths: list[str]) -> list[str] | None:
 
 
 def main() -> int:
-    """Print why something is to be run, or that nothing is."""
+    """Print the reason for a run, or that there is none."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("paths", nargs="+", metavar="PATH")
     parser.add_argument("--since", help="a commit or branch")

@@ -1,10 +1,11 @@
-"""Prove that every lock is closed: what a locked package requires is locked too, at a version that it takes.
+"""Check that every lock is closed: whatever a locked package requires is locked too, in a matching version.
 
-    python tools/closure.py
+python tools/closure.py
 
-Extras and markers count, those asked for by other packages included, for every Python from 3.11 on and every
-platform that a marker names. Metadata comes from requirements/graph.json, which `make lock` writes; what is
-installed here must say the same. Nothing is asked of a network. It leaves with 1 when something is open.
+Extras and markers are considered, including extras that other packages ask for, for every Python
+from 3.11 on and every platform that a marker names. Metadata comes from requirements/graph.json,
+which `make lock` writes, and is compared with what is installed. No network is used. Exits with 1
+if a lock is not closed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ Mask = int
 
 @dataclass(frozen=True)
 class Package:
-    """What the metadata of one version says, or a pyproject.toml of ours."""
+    """The metadata of one version, or one of our pyproject.toml files."""
 
     python: str
     extras: frozenset[str]
@@ -57,7 +58,7 @@ class Package:
 
 
 class Environments:
-    """All combinations of what the markers can tell apart."""
+    """All combinations that the markers can distinguish."""
 
     def __init__(self, markers: Iterable[str]) -> None:
         compared = [pair for marker in markers for pair in _COMPARED.findall(marker)]
@@ -90,7 +91,7 @@ class Environments:
         self._known: dict[tuple[str, str], Mask] = {}
 
     def where(self, marker: Marker | str | None, extra: str = "") -> Mask:
-        """Return the environments in which a marker holds while an extra is asked for."""
+        """Return the environments in which a marker holds while an extra is requested."""
         text = str(marker or "")
         if not text:
             return self.every
@@ -110,7 +111,7 @@ class Environments:
         return mask
 
     def supports(self, specifier: str) -> Mask:
-        """Return the environments whose Python a Requires-Python takes."""
+        """Return the environments whose Python matches a Requires-Python."""
         if not specifier:
             return self.every
         allowed = SpecifierSet(specifier)
@@ -118,14 +119,14 @@ class Environments:
         return sum(holds[e["python_full_version"]] << n for n, e in enumerate(self.all))
 
     def example(self, mask: Mask) -> str:
-        """Name one environment of a set."""
+        """Return a name for one environment of a set."""
         found = self.all[(mask & -mask).bit_length() - 1]
         shown = ("python_full_version", "implementation_name", "sys_platform", "platform_machine")
         return " ".join(found[name] for name in shown)
 
 
 def _versions(compared: Iterable[tuple[str, str]]) -> set[str]:
-    """Return versions of Python on both sides of each that a marker names."""
+    """Return Python versions on both sides of each one that a marker names."""
     found = {f"3.{minor}.{patch}" for minor in range(OLDEST, NEWEST + 1) for patch in (0, 99)}
     for name, value in compared:
         if name in ("python_full_version", "implementation_version") and _VERSION.match(value):
@@ -136,7 +137,7 @@ def _versions(compared: Iterable[tuple[str, str]]) -> set[str]:
 
 @dataclass(frozen=True)
 class Closure:
-    """One lock together with the metadata of what it names."""
+    """One lock together with the metadata of its packages."""
 
     lock: Lock
     pins: tuple[Pin, ...]
@@ -145,7 +146,7 @@ class Closure:
 
     @cached_property
     def environments(self) -> Environments:
-        """Return what the markers of this lock tell apart."""
+        """Return the environments that the markers of this lock distinguish."""
         packages = [self.graph[pin.key] for pin in self.pins if pin.key in self.graph]
         requires = [r for package in (*packages, *self.roots) for r in package.requires]
         return Environments(
@@ -153,7 +154,7 @@ class Closure:
         )
 
     def problems(self) -> Iterator[str]:
-        """Yield everything that is open, with its place in the lock."""
+        """Yield everything that is missing, with its place in the lock."""
         yield from self._own_problems()
         extras = frozenset(self.lock.extras)
         for root in self.roots:
@@ -185,7 +186,7 @@ class Closure:
         return self.environments.where(pin.marker)
 
     def _asked(self) -> dict[tuple[Pin, str], Mask]:
-        """Return every package and extra that is asked for, and where: extras ask for extras."""
+        """Return every package and extra that is requested, and where: extras request extras."""
         asked: dict[tuple[Pin, str], Mask] = {}
         waiting = [((pin, ""), self._where(pin)) for pin in self.pins if pin.key in self.graph] + [
             found
@@ -247,7 +248,7 @@ def _union(masks: Iterable[Mask]) -> Mask:
 
 
 def package(entry: Mapping[str, Any]) -> Package:
-    """Return what an entry of the graph says."""
+    """Return the package of an entry in the graph."""
     return Package(
         entry["python"],
         frozenset(canonicalize_name(extra) for extra in entry["extras"]),
@@ -256,7 +257,7 @@ def package(entry: Mapping[str, Any]) -> Package:
 
 
 def root_packages(lock: Lock, folder: Path = ROOT) -> tuple[Package, ...]:
-    """Return what a lock is made from, as if each source were a package."""
+    """Return the sources of a lock, as if each were a package."""
     found = []
     for source in lock.sources:
         text = (folder / source).read_text("utf-8")
@@ -271,7 +272,7 @@ def root_packages(lock: Lock, folder: Path = ROOT) -> tuple[Package, ...]:
 
 
 def _project(project: dict[str, Any]) -> Package:
-    """Return a project of ours; an extra that names others of its own stands for theirs."""
+    """Return one of our projects; an extra that refers to other extras of its own stands for them."""
     optional: dict[str, list[str]] = project.get("optional-dependencies", {})
     requires = list(map(Requirement, project.get("dependencies", ())))
     for extra in optional:
@@ -294,7 +295,7 @@ def _expanded(extra: str, optional: dict[str, list[str]], own: str) -> Iterator[
 
 
 def outside(lock: Lock, inner: Iterable[Pin], outer: Iterable[Pin]) -> Iterator[str]:
-    """Yield the packages of a lock that the lock around it lacks, has elsewhere, or otherwise."""
+    """Yield the packages of a lock that its surrounding lock lacks, or has in another version or file."""
     inner, outer = list(inner), list(outer)
     environments = Environments(pin.marker for pin in (*inner, *outer))
     for pin in inner:
@@ -306,7 +307,7 @@ def outside(lock: Lock, inner: Iterable[Pin], outer: Iterable[Pin]) -> Iterator[
 
 
 def unlike(graph: Mapping[str, Any], folder: Path) -> Iterator[str]:
-    """Yield the packages installed in a folder whose metadata differ from what is recorded."""
+    """Yield the packages installed in a folder whose metadata differ from the record."""
     for found in distributions(path=[str(folder)]):
         key = f"{canonicalize_name(found.name)}=={found.version}"
         says = {
@@ -319,7 +320,7 @@ def unlike(graph: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 
 def _meaning(entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return metadata without differences of spelling."""
+    """Return metadata without differences in spelling."""
     read = package(entry)
     return str(SpecifierSet(read.python)), read.extras, sorted(map(str, read.requires))
 
@@ -345,7 +346,7 @@ def check(folder: Path, installed: Iterable[Path]) -> list[str]:
 
 
 def main() -> int:
-    """Print what is open."""
+    """Print what is missing."""
     here = [Path(place) for place in sys.path if place.endswith("site-packages")]
     tools = sorted((ROOT / ".tools").glob("*/venv/lib/python3*/site-packages"))
     found = check(ROOT, [*here, *tools])

@@ -1,12 +1,12 @@
 """A Kubernetes control plane on this machine: real, on loopback, with simulated nodes.
 
-    python tools/cluster.py start [--folder .cluster] [--provider local|kind]
+python tools/cluster.py start [--folder .cluster] [--provider local|kind]
     python tools/cluster.py stop [--folder .cluster]
 
-`local` builds etcd, the API server, the controller manager and the scheduler from their sources; `kind`
-asks a container engine for a control plane. In both kwok plays the kubelets of three simulated nodes:
-pods get ready without running anything. Both define the custom resources that our output has, write
-FOLDER/kubeconfig, and stop exactly what they started.
+`local` builds etcd, the API server, the controller manager and the scheduler from source; `kind`
+uses a container engine. In both, kwok plays the kubelets of three simulated nodes: pods become
+ready without running anything. Both install the CRDs that our output uses, write FOLDER/kubeconfig,
+and stop exactly what they started.
 """
 
 import argparse
@@ -52,7 +52,7 @@ SERVICES = "10.96.0.0/16"
 STATE = "state.json"
 CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 """What this very process started and has not seen end."""
-# The API server needs its store to end; the other way round it waits for ever.
+# The API server needs its store to shut down; in the opposite order it would wait for ever.
 STOP_ORDER = ("kwok", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd")
 SIMULATED = "fleetform.dev/simulated"
 """Label of the nodes that kwok plays; a real kubelet has the others."""
@@ -63,12 +63,12 @@ PATIENCE = (15.0, 5.0)
 
 
 class ClusterError(Exception):
-    """A part did not start, or did not stop; the message says which and where its log is."""
+    """A component did not start or stop; the message says which, and where its log is."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A control plane whose state stands in a folder."""
+    """A control plane whose state is in a folder."""
 
     folder: Path
     bound: bool = False
@@ -76,19 +76,19 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
-        """Where the credentials of an administrator are."""
+        """Return the path of the administrator's credentials."""
         return self.folder / "kubeconfig"
 
     @property
     def login(self) -> dict[str, str]:
-        """What a program without a kubeconfig signs in with: `server`, and files by the name of their key in one."""
+        """Return the credentials for programs without a kubeconfig: `server`, and files by their kubeconfig keys."""
         config = json.loads(self.kubeconfig.read_text("utf-8"))
         server: dict[str, str] = config["clusters"][0]["cluster"]
         crt, key = (str(self.folder / "client" / name) for name in ("tls.crt", "tls.key"))
         return {**server, "client-certificate": crt, "client-key": key}
 
     def kubectl(self, *arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl against it; the caller judges what it says."""
+        """Run kubectl; the caller checks its exit code."""
         command = [install.install("kubectl"), "--kubeconfig", self.kubeconfig, *arguments]
         return subprocess.run(
             command, input=text, capture_output=True, check=False, text=True, encoding="utf-8"
@@ -96,7 +96,7 @@ class Cluster:
 
 
 def start(folder: Path, *, bound: bool = False) -> Cluster:
-    """Start a control plane in an empty folder; on failure nothing of it stays."""
+    """Start a control plane in an empty folder; on failure nothing of it remains."""
     cluster = _new(folder, bound)
     try:
         _start(cluster, {name: install.install(name) for name in PARTS})
@@ -166,7 +166,7 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
     )
     run_part(cluster, parts["kube-scheduler"], login, *quiet)
     _simulate(cluster, parts["kwok"])
-    # Pods are admitted only once their namespace has its account.
+    # Pods are admitted only once their namespace's default account exists.
     wait(
         cluster,
         "kube-controller-manager",
@@ -175,14 +175,14 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
 
 
 def define(cluster: Cluster, *names: str) -> None:
-    """Bring in pinned definitions of custom resources, all of them when none is named."""
+    """Install pinned CRDs, by default all of them."""
     folder = install.install("schemas") / "crds"
     files = [folder / f"{name}.json" for name in names] or [folder]
-    # Those of Argo CD are larger than the annotation of a client-side apply may be.
+    # Those of Argo CD exceed the annotation size of a client-side apply.
     done = cluster.kubectl("apply", "--server-side", *(w for file in files for w in ("-f", file)))
     if done.returncode:
         raise ClusterError(f"the custom resources are not defined: {done.stderr}")
-    # kubectl gives up on a definition that has no condition yet.
+    # kubectl gives up on a CRD that has no conditions yet.
     ready = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
     wait(cluster, "kube-apiserver", lambda: cluster.kubectl(*ready).returncode == 0)
 
@@ -241,7 +241,7 @@ def _key(path: Path) -> None:
 
 
 def issue(folder: Path, subject: str) -> None:
-    """Make a throw-away authority and one certificate: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
+    """Create a throw-away CA and one certificate: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
     folder.mkdir(mode=0o700)
     key = ("-newkey", "rsa:2048", "-nodes")
     ca, crt, own = folder / "ca.crt", folder / "tls.crt", folder / "tls.csr"
@@ -262,13 +262,13 @@ def _openssl(*arguments: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that nobody else may read."""
+    """Write a file that only its owner can read."""
     path.touch(0o600)
     path.write_text(text, "utf-8")
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on; all are held until the last is found."""
+    """Return unused ports; all are held until the last one is found."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -283,9 +283,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str) -> None:
-    """Start a program in a session of its own, and write down which process it is: `stop` ends it.
+    """Start a program in a new session, and record its process for `stop`.
 
-    Any part may be added to a running cluster; it ends before the API server does.
+    More components may be added to a running cluster; they end before the API server does.
     """
     with (cluster.folder / f"{command.name}.log").open("w") as log:
         process = subprocess.Popen(
@@ -304,9 +304,9 @@ def run_part(cluster: Cluster, command: Path, *arguments: str, **variables: str)
 
 
 def _dying(bound: bool) -> tuple[str, ...]:
-    """Return what makes a program end with the process that started it; only Linux knows how.
+    """Return a hook that ends a program together with the process that started it; Linux only.
 
-    Whoever started it may have ended before the program was bound: then it ends by itself.
+    If the starting process has ended before the hook runs, the program ends itself.
     """
     if not bound or not shutil.which("setpriv"):
         return ()
@@ -321,7 +321,7 @@ def _state(folder: Path) -> dict[str, Any]:
 
 
 def _born(pid: int) -> str:
-    """Return when a process began, which tells it from a later one of its number; empty when gone."""
+    """Return when a process started, which distinguishes it from a later one with the same PID; empty if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -356,7 +356,7 @@ def _end(name: str, process: dict[str, Any]) -> None:
 
 
 def wait(cluster: Cluster, name: str, is_so: Callable[[], bool], patience: float = 300) -> None:
-    """Wait until something is so; a part that ended meanwhile will not get ready any more."""
+    """Wait for a condition; fail if a component ends meanwhile."""
     until = time.monotonic() + patience
     while time.monotonic() < until:
         if is_so():
@@ -374,8 +374,8 @@ def _last_lines(cluster: Cluster, name: str) -> str:
 
 
 def is_ready(url: str) -> bool:
-    """Tell whether a part answers a probe well."""
-    # Its certificate is a minute old and its own; nothing secret is sent.
+    """Whether a component answers a probe successfully."""
+    # Its self-signed certificate is a minute old; nothing secret is sent.
     trust = ssl._create_unverified_context()
     try:
         with urllib.request.urlopen(url, timeout=30, context=trust) as answer:
@@ -397,10 +397,10 @@ def _said(cluster: Cluster, *arguments: str) -> str:
 
 
 def start_kind(folder: Path, *, bound: bool = False) -> Cluster:
-    """Let kind make a control plane in a container, which takes a container engine.
+    """Create a control plane in a container with kind, which needs a container engine.
 
-    Its own node takes no pods: images need not be there, and the simulated nodes say what they say
-    of the other provider.
+    Its own node takes no pods: images need not exist, and the simulated nodes behave as with the
+    other provider.
     """
     cluster = _new(folder, bound)
     try:
@@ -416,7 +416,7 @@ def start_kind(folder: Path, *, bound: bool = False) -> Cluster:
 
 
 def stop_kind(folder: Path) -> None:
-    """Remove the cluster that kind made, and what plays its nodes."""
+    """Remove the cluster that kind created, and what plays its nodes."""
     try:
         _kind(folder.resolve(), "delete", "cluster")
     finally:
@@ -437,7 +437,7 @@ PROVIDERS = {"local": (start, stop), "kind": (start_kind, stop_kind)}
 
 
 def main() -> int:
-    """Start or stop a cluster for people."""
+    """Start or stop a cluster from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("action", choices=["start", "stop"])
     parser.add_argument("--folder", type=Path, default=Path(".cluster"))

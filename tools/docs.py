@@ -1,6 +1,6 @@
-"""Write the parts of docs that follow from tables of the code: `docs.py [--check]`.
+"""Generate the parts of docs that are derived from tables in the code: `docs.py [--check]`.
 
-A part stands between `<!-- table: NAME -->` and `<!-- end -->` and is replaced as a whole.
+A part is enclosed in `<!-- table: NAME -->` and `<!-- end -->` and is replaced as a whole.
 """
 
 import re
@@ -17,13 +17,13 @@ PART = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def objects() -> str:
-    """Return the table of the kinds of objects and when there is one."""
+    """Return the table of the kinds of objects and when each is rendered."""
     rows = [f"| {kind.kind} | {kind.when} |" for kind in KINDS]
     return "\n".join(["| object | when |", "|---|---|", *rows])
 
 
 def rights() -> str:
-    """Return the role that may compare, by a dry run, every kind that is rendered."""
+    """Return the role that may compare every rendered kind by a dry run."""
     groups: dict[str, list[str]] = {}
     for kind in KINDS:
         groups.setdefault(kind.group, []).append(kind.resource)
@@ -64,7 +64,7 @@ TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights, "t
 
 
 def main(arguments: list[str]) -> int:
-    """Write the parts, or with --check say in which pages they differ."""
+    """Write the parts, or with --check report the pages that differ."""
     stale = []
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text("utf-8")

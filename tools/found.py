@@ -1,4 +1,4 @@
-"""Tools that are on PATH already: used when they say that they are the pinned version."""
+"""Tools found on PATH: used if they report the pinned version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _VERSION = r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)"
 
 @dataclass(frozen=True)
 class Asked:
-    """How a tool is asked for its version, and what pins it."""
+    """How a tool reports its version, and what pins it."""
 
     arguments: tuple[str, ...]
     module: str = ""
@@ -41,7 +41,7 @@ ASKED = {
 
 
 def pinned(name: str, folder: Path) -> str:
-    """Return the version that a tool's folder pins, as the tool itself would say it."""
+    """Return the version that a tool's folder pins, as the tool itself would report it."""
     module = ASKED[name].module
     if not module:
         text = (folder / "requirements.txt").read_text("utf-8")
@@ -61,7 +61,7 @@ def _as_released(module: str) -> str:
 
 
 def version(name: str, executable: Path | str) -> str:
-    """Return the version that a tool says it is, "" when it says none."""
+    """Return the version that a tool reports, "" if it reports none."""
     asked = ASKED[name]
     try:
         done = subprocess.run(
@@ -80,6 +80,6 @@ def version(name: str, executable: Path | str) -> str:
 
 
 def on_path(name: str) -> tuple[str, str]:
-    """Return where a tool is on PATH and the version that it says; both "" when it is not there."""
+    """Return a tool's path on PATH and its version; both "" if it is not found."""
     place = shutil.which(name) if name in ASKED else None
     return (place, version(name, place)) if place else ("", "")

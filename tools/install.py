@@ -1,4 +1,4 @@
-"""Install the pinned tools of the tests and the benchmark below .tools/, each in its own folder."""
+"""Install the pinned tools of the tests and benchmarks below .tools/, each in its own folder."""
 
 import argparse
 import fcntl
@@ -24,7 +24,7 @@ import locked
 SOURCE = Path(__file__).resolve().parent
 TARGET = SOURCE.parent / ".tools"
 OLDEST_GO = (1, 26)
-# More builds at once than this only compete for the processors and the memory.
+# More concurrent builds than this only compete for CPU and memory.
 BUILDS_AT_ONCE = 4
 
 
@@ -57,18 +57,18 @@ class GoTool:
 
 @dataclass(frozen=True)
 class StampedGoTool(GoTool):
-    """Build a command that takes itself for an old one unless it is told otherwise."""
+    """Build a command that reports an old version unless told otherwise."""
 
     stamped: tuple[str, ...] = ()
 
     def stamps(self) -> tuple[str, ...]:
-        """Return the variables that this one needs."""
+        """Return the variables that this command needs."""
         return self.stamped
 
 
 @dataclass(frozen=True)
 class SharedGoTool(StampedGoTool):
-    """Build one of several commands that are pinned together, in a folder that is named for all."""
+    """Build one of several commands that are pinned together, in a folder named after all of them."""
 
     module: str = ""
 
@@ -80,14 +80,14 @@ class SharedGoTool(StampedGoTool):
 
 @dataclass(frozen=True)
 class BundledGoTool(GoTool):
-    """Build a command together with YAML of its own module that it is used with."""
+    """Build a command together with YAML files of its own module."""
 
     module: str = ""
     bundle: str = ""
     files: tuple[str, ...] = ()
 
     def build(self, name: str, folder: Path) -> None:
-        """Write the files, which may be patterns, as one beside the command."""
+        """Write the files, which may be patterns, as one file next to the command."""
         super().build(name, folder)
         command = [_go(), "list", "-m", "-f", "{{.Dir}}", self.module]
         module = Path(_run(command, cwd=self.source(name), env=_go_environment()).strip())
@@ -96,7 +96,7 @@ class BundledGoTool(GoTool):
         (folder / self.bundle).write_text(text, "utf-8")
 
 
-# Nodes get ready, pods run, end and go, at once.
+# Nodes become ready, pods run, end and disappear, at once.
 STAGES = tuple(
     f"kustomize/stage/{stage}.yaml"
     for stage in (
@@ -111,7 +111,7 @@ _STAMP = "k8s.io/component-base/version.git"
 
 
 def _of_kubernetes(package: str) -> SharedGoTool:
-    """Return a part of the control plane, which says its version to whoever asks."""
+    """Return a component of the control plane, which reports its version."""
     stamped = zip(("Version", "Major", "Minor"), KUBERNETES, strict=True)
     return SharedGoTool(
         package,
@@ -122,12 +122,12 @@ def _of_kubernetes(package: str) -> SharedGoTool:
 
 @dataclass(frozen=True)
 class PythonTool:
-    """Install hash-locked wheels into a virtual environment of their own."""
+    """Install hash-locked wheels into a separate virtual environment."""
 
     launcher: str
 
     def build(self, name: str, folder: Path) -> None:
-        """Write a launcher that finds its environment from its own place: the folder is moved."""
+        """Write a launcher that finds its environment relative to itself, since the folder is moved."""
         python = locked.environment(folder / "venv")
         lock = SOURCE / name / "requirements.txt"
         locked.install(python, lock, lambda text: locked.tell(f"{name}: {text.strip()}"))
@@ -138,7 +138,7 @@ class PythonTool:
 
 @dataclass(frozen=True)
 class Definitions:
-    """Generate CRDs from the Go types of modules that carry no YAML."""
+    """Generate CRDs from the Go types of modules that contain no YAML."""
 
     packages: tuple[str, ...]
 
@@ -168,19 +168,20 @@ Recipe = GoTool | PythonTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
-    # Its schemas of CI systems are in the package: it downloads nothing.
+    # Its schemas of CI systems are part of the package: it downloads nothing.
     "check-jsonschema": PythonTool('exec "$here/venv/bin/python" -m check_jsonschema'),
-    # With neither a key nor a download it calls nobody: what it scans stays on this machine.
+    # Without a key and without downloads it contacts no server: what it scans stays on this
+    # machine.
     "checkov": PythonTool(
         "export BC_SKIP_MAPPING=TRUE ANSI_COLORS_DISABLED=1; unset BC_API_KEY PRISMA_API_URL\n"
         'exec "$here/venv/bin/python" -m checkov.main --skip-download'
     ),
     "compose": GoTool("."),
     "etcd": SharedGoTool("go.etcd.io/etcd/server/v3", module="kubernetes"),
-    # Only for a machine without a Go of its own; Go finds its library from its executable.
+    # Only for a machine without Go; Go finds its library relative to its executable.
     "go": PythonTool('exec "$here"/venv/lib/python3*/site-packages/go/bin/go'),
     "helm": GoTool("helm.sh/helm/v4/cmd/helm"),
-    # Which Kubernetes it renders for when there is none to ask.
+    # The Kubernetes version it renders for when there is no cluster to ask.
     "helm3": StampedGoTool(
         "helm.sh/helm/v3/cmd/helm",
         stamped=tuple(
@@ -191,7 +192,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "keda": GoTool("github.com/kedacore/keda/v2/cmd/operator"),
     "kind": GoTool("sigs.k8s.io/kind"),
-    # Its own Kustomize is the one that `kubectl apply -k` runs.
+    # Its built-in Kustomize is the one used by `kubectl apply -k`.
     "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),
     "kube-apiserver": _of_kubernetes("k8s.io/kubernetes/cmd/kube-apiserver"),
     "kube-controller-manager": _of_kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -208,7 +209,7 @@ RECIPES: dict[str, Recipe] = {
     "prometheus-operator": GoTool(
         "github.com/prometheus-operator/prometheus-operator/cmd/operator"
     ),
-    # Without its service discoveries it builds in a quarter of the time; rules need none.
+    # Without its service discoveries it builds in a quarter of the time; rules do not need them.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
     # Its definitions are older than those of `schemas`, whose operator does not build from the proxy.
@@ -229,7 +230,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def where(name: str) -> Path:
-    """Return the place of a tool, installed or not: a file to run, or the folder of schemas."""
+    """Return the path of a tool, installed or not: a file to run, or the folder of schemas."""
     folder = TARGET / f"{name}-{_key(name)}"
     return folder if isinstance(RECIPES[name], Schemas | Definitions) else folder / name
 
@@ -240,9 +241,9 @@ def command_for(name: str) -> str:
 
 
 def install(name: str) -> Path:
-    """Return the place of a tool after building it if its pins changed since the last time.
+    """Return the path of a tool, after building it if its pins have changed.
 
-    What is on PATH at the pinned version is linked instead, as long as it stays at that version.
+    A tool on PATH with the pinned version is linked instead, as long as it keeps that version.
     """
     folder = TARGET / f"{name}-{_key(name)}"
     if folder.exists() and not where(name).is_symlink():
@@ -258,7 +259,7 @@ def install(name: str) -> Path:
 
 
 def _link(name: str, folder: Path) -> bool:
-    """Link the tool that is on PATH if it is the pinned one; say which is used."""
+    """Link the tool on PATH if it has the pinned version; report which one is used."""
     place, version = found.on_path(name)
     if not place:
         return False
@@ -280,7 +281,7 @@ def _is_pinned(name: str, place: Path) -> bool:
 
 
 def _build(name: str, folder: Path) -> None:
-    """Build beside the final folder and rename: whoever sees the folder sees all of it."""
+    """Build next to the final folder and rename: the folder is always complete."""
     for left_over in TARGET.glob(f".{name}.building-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     print(f"{name}: building", file=sys.stderr)
@@ -296,7 +297,7 @@ def _build(name: str, folder: Path) -> None:
 
 
 def _key(name: str) -> str:
-    """Hash all that decides what is built: the recipe, the pins and the kind of machine."""
+    """Hash everything that determines the build: the recipe, the pins and the type of machine."""
     recipe = RECIPES[name]
     digest = hashlib.sha256(f"{recipe} {sys.platform} {platform.machine()}".encode())
     if isinstance(recipe, Schemas):
@@ -311,7 +312,7 @@ def _key(name: str) -> str:
 
 @contextmanager
 def _locked(name: str) -> Iterator[None]:
-    """Let one process or thread at a time build a tool; the system frees a dead one's lock."""
+    """Let one process or thread at a time build a tool; the system releases the lock of a dead one."""
     TARGET.mkdir(exist_ok=True)
     with (TARGET / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -329,7 +330,7 @@ def _go() -> str:
 
 
 def _go_environment() -> dict[str, str]:
-    """Return an environment in which only the tool's folder decides what is built."""
+    """Return an environment in which only the tool's folder determines the build."""
     foreign = {"GOOS", "GOARCH", "GOROOT", "GOEXPERIMENT"}
     fixed = {
         "CGO_ENABLED": "0",
@@ -341,7 +342,7 @@ def _go_environment() -> dict[str, str]:
 
 
 def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
-    """Run a command to its end and return what it printed; its errors become ours."""
+    """Run a command and return its output; errors become InstallError."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -357,7 +358,7 @@ def _run(command: list[str], *, cwd: Path | None = None, env: dict[str, str] | N
 
 
 def _outcome(build: Callable[[str], Path], name: str) -> Path | InstallError:
-    """Make a failure a value, so that one tool's failure hides no other's."""
+    """Return a failure as a value, so that it does not hide those of other tools."""
     try:
         return build(name)
     except (InstallError, locked.LockedError, OSError) as error:
@@ -365,7 +366,7 @@ def _outcome(build: Callable[[str], Path], name: str) -> Path | InstallError:
 
 
 def main() -> int:
-    """Install the named tools, print where each one is, in the order of the names."""
+    """Install the named tools and print the path of each, in the given order."""
     parser = argparse.ArgumentParser(description=__doc__)
     known = sorted(RECIPES)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {known}")

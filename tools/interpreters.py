@@ -1,6 +1,6 @@
-"""Find Pythons beside this one and give each what the generator needs: `interpreters.py [VERSION...]`.
+"""Find other Pythons on this machine and install what the generator needs: `interpreters.py [VERSION...]`.
 
-Environments stand in .tools/python-VERSION-HASH, one per lock; what is there is not made again.
+Environments are in .tools/python-VERSION-HASH, one per lock; existing ones are reused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ VERSIONS = ("3.11", "3.12", "3.13")
 
 
 def find(version: str) -> Path | None:
-    """Return a Python of a version, None when this machine has none."""
+    """Return a Python of a version, None if this machine has none."""
     for place in _places(version):
         if _answer(place, "import sys; print('%d.%d' % sys.version_info[:2])") == version:
             return place
@@ -28,7 +28,7 @@ def find(version: str) -> Path | None:
 
 
 def _places(version: str) -> Iterator[Path]:
-    """Yield where one may be: this one, on the path, as pyenv and uv install them."""
+    """Yield where one may be: this one, on PATH, installed by pyenv or uv."""
     yield Path(sys.executable)
     if on_path := shutil.which(f"python{version}"):
         yield Path(on_path)
@@ -46,13 +46,13 @@ def _answer(python: Path, code: str) -> str:
 
 
 def where(version: str) -> Path:
-    """Return the Python of a version's environment, whether it is there or not."""
+    """Return the path of Python in a version's environment, whether it exists or not."""
     name = sha256(LOCK.read_bytes()).hexdigest()[:12]
     return ROOT / f".tools/python-{version}-{name}/bin/python"
 
 
 def make(version: str) -> Path | None:
-    """Return the Python of a version's environment, made when it is not there; None without that version."""
+    """Return the Python of a version's environment, created if needed; None without that version."""
     python = where(version)
     if (python.parent / ".done").exists():
         return python
@@ -67,7 +67,7 @@ def make(version: str) -> Path | None:
 
 
 def main(*versions: str) -> int:
-    """Make the environments of some versions, by default of all; name those that are missing."""
+    """Create the environments of some versions, by default of all; report missing ones."""
     for version in versions or VERSIONS:
         try:
             made = make(version)

@@ -1,7 +1,8 @@
-"""Write the hash locks, and beside them what each locked package requires: `lock.py [--upgrade]`.
+"""Write the hash locks, and the requirements of each locked package: `lock.py [--upgrade]`.
 
-uv resolves; pins that still fit stay, unless --upgrade. requirements/graph.json records the metadata of every
-locked package, for all platforms, so that tools/closure.py can prove the locks closed without a network.
+uv resolves; pins that still match are kept, unless --upgrade. requirements/graph.json records the
+metadata of every locked package, for all platforms, so that tools/closure.py can check offline that
+the locks are closed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock and what it is made from; paths are relative to the root."""
+    """One lock and its sources; paths are relative to the root."""
 
     path: str
     sources: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Pin:
 
     @property
     def key(self) -> str:
-        """Return how the graph calls it."""
+        """Return its key in the graph."""
         return f"{self.name}=={self.version}"
 
 
@@ -112,7 +113,7 @@ def command(uv: str, lock: Lock, *more: str) -> list[str]:
 
 
 def compile_lock(uv: str, lock: Lock, *more: str) -> None:
-    """Write one lock; raises LockedError with what uv said."""
+    """Write one lock; raises LockedError with uv's message."""
     locked.tell(lock.path)
     done = subprocess.run(
         command(uv, lock, *more),
@@ -127,7 +128,7 @@ def compile_lock(uv: str, lock: Lock, *more: str) -> None:
 
 
 def record() -> None:
-    """Write the graph of all locks; what it already knows is not asked for again."""
+    """Write the graph of all locks; known metadata is not requested again."""
     known = json.loads(GRAPH.read_text("utf-8")) if GRAPH.exists() else {}
     wanted = {pin.key: pin for lock in LOCKS for pin in pins((ROOT / lock.path).read_text("utf-8"))}
     missing = [pin for key, pin in wanted.items() if key not in known]
@@ -141,11 +142,11 @@ def record() -> None:
 
 
 def _metadata(missing: list[Pin]) -> dict[str, Any]:
-    """Ask pip for all that fits this machine at once, for the others one by one."""
+    """Ask pip for everything that matches this machine at once, for the rest one by one."""
     found: dict[str, Any] = {}
     rest = missing
     while rest:
-        # pip takes one version of a package at a time.
+        # pip accepts only one version of a package at a time.
         asked = {pin.name: pin for pin in rest}.values()
         rest = [pin for pin in rest if pin not in asked]
         found |= _report([f"{pin.key} ; {pin.marker}" if pin.marker else pin.key for pin in asked])
@@ -163,7 +164,7 @@ def _foreign(pin: Pin) -> dict[str, Any]:
 
 
 def _report(requirements: list[str], *options: str) -> dict[str, Any]:
-    """Return the metadata of what pip would install; nothing where it finds none."""
+    """Return the metadata of what pip would install; nothing if it finds none."""
     with tempfile.TemporaryDirectory() as folder:
         asked, report = Path(folder, "asked.txt"), Path(folder, "report.json")
         asked.write_text("\n".join(requirements) + "\n", "utf-8")

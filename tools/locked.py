@@ -1,6 +1,7 @@
-"""Install exactly what a hash lock says into a virtual environment, and say how far it is.
+"""Install exactly what a hash lock lists into a virtual environment, with a progress report.
 
-Nothing is resolved: pip takes the files of the lock by their hashes and asks the index for no other package.
+Nothing is resolved: pip installs the files of the lock by their hashes and asks the index for no
+other package.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ class LockedError(Exception):
 
 
 def pip(python: Path | str) -> list[str]:
-    """Return how pip is called: never for its own news."""
+    """Return pip's command, without its update check."""
     return [str(python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
 
 
 def tell(text: str) -> None:
-    """Say on stderr what happens."""
+    """Print a message to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def environment(folder: Path, *, base: Path | None = None, clear: bool = False) -> Path:
-    """Return the Python of a virtual environment, made when it is not there; raises LockedError."""
+    """Return the Python of a virtual environment, created if needed; raises LockedError."""
     python = folder / "bin" / "python"
-    # Whoever was interrupted between the two has a Python without pip.
+    # If interrupted between the two, there is a Python without pip.
     has_pip = python.exists() and next(folder.glob("lib/python*/site-packages/pip"), None)
     if clear or not has_pip:
         tell(f"making {folder}")
@@ -66,7 +67,7 @@ def install(python: Path, lock: Path, say: Callable[[str], None] = tell) -> None
     if process.returncode:
         raise LockedError(_explained(lock, said))
     say("  compiling them to bytecode")
-    # A file that is no Python of this version (templates, newer syntax) is nobody's failure.
+    # Files that are not valid for this Python version (templates, newer syntax) are not an error.
     site = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     folder = _run(site, f"asking {python}").strip()
     compile_all = [str(python), "-m", "compileall", "-qq", "-j", "0", folder]
@@ -74,7 +75,7 @@ def install(python: Path, lock: Path, say: Callable[[str], None] = tell) -> None
 
 
 def install_own(python: Path, folders: Iterable[str]) -> None:
-    """Install packages of this repository, editable, built by what the lock brought; raises LockedError."""
+    """Install packages of this repository, editable, built with what the lock contains; raises LockedError."""
     own = [word for folder in folders for word in ("--editable", folder)]
     # Plain path files: the import hooks that setuptools prefers cost 12 ms at every start.
     compat = ["--config-settings", "editable_mode=compat"]
@@ -83,7 +84,7 @@ def install_own(python: Path, folders: Iterable[str]) -> None:
 
 
 def _follow(lines: Iterable[str], total: int, say: Callable[[str], None]) -> list[str]:
-    """Tell the progress from what pip prints; return what it printed."""
+    """Derive the progress from pip's output; return the output."""
     said, taken = [], 0
     for line in lines:
         said.append(line.rstrip())
@@ -106,7 +107,7 @@ def _tell_progress(line: str, taken: int, total: int, say: Callable[[str], None]
 
 
 def _explained(lock: Path, said: list[str]) -> str:
-    """Turn what pip said into an error and a hint."""
+    """Turn pip's output into an error and a hint."""
     errors = [line for line in said if line.startswith("ERROR:")] or said[-5:]
     text = "\n".join(errors)
     if "DO NOT MATCH THE HASHES" in text:
@@ -127,7 +128,7 @@ def _without_secrets(address: str) -> str:
 
 
 def _run(command: list[str], what: str) -> str:
-    """Run a command and return what it printed; raises LockedError with what it said."""
+    """Run a command and return its output; raises LockedError with it."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, check=False, text=True
     )

@@ -1,4 +1,4 @@
-"""Make the project's virtual environment from a hash lock: `venv.py FOLDER LOCK [PACKAGE_FOLDER...]`."""
+"""Create the project's virtual environment from a hash lock: `venv.py FOLDER LOCK [PACKAGE_FOLDER...]`."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""Measure the runtime against a stock pydantic-ai server and a bare proxy, in one run, interleaved.
+"""Compare the runtime with a stock pydantic-ai server and a bare proxy, in one run, interleaved.
 
-    python bench/runtime [--rounds 3] [--chats 600] [--kagent COMMAND]
+python bench/runtime [--rounds 3] [--chats 600] [--kagent COMMAND]
 
-Each contender is one process on one core; the model, the MCP server and the load are on the other.
-What is shown is the processor time of the contender's process, from the kernel, per piece of work:
-the speed of the load and of the model does not enter. Medians over rounds.
+Each contender is one process on one core; the model, the MCP server and the load generator are on
+the other. The figures are CPU time of the contender's process per unit of work, as reported by the
+kernel: the speed of the load generator and the model does not matter. Medians over rounds.
 
-`--kagent COMMAND` adds a server of kagent-adk, started as `COMMAND PORT MODEL_URL MCP_URL`, where its installation
-succeeds; it must answer POST /chat and GET /health/ready.
+`--kagent COMMAND` adds a kagent-adk server, started as `COMMAND PORT MODEL_URL MCP_URL`, where it
+is installed; it must answer POST /chat and GET /health/ready.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Contender:
             self.process = None
 
     def cpu(self) -> float:
-        """Return the seconds of processor time that the process has used."""
+        """Return the CPU time in seconds that the process has used."""
         assert self.process is not None
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
@@ -103,7 +103,7 @@ class Contender:
 async def chats(
     contender: Contender, message: str, count: int, at_once: int = 16, **fields: Any
 ) -> float:
-    """Return milliseconds of processor time per chat."""
+    """Return milliseconds of CPU time per chat."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as session:
 
         async def one() -> None:
@@ -119,7 +119,7 @@ async def chats(
 
 
 async def streams(contender: Contender) -> float:
-    """Return microseconds of processor time per streamed token."""
+    """Return microseconds of CPU time per streamed token."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def one() -> None:
@@ -165,7 +165,7 @@ async def measure(contender: Contender, count: int) -> None:
 
 
 async def turns(folder: Path, model_url: str) -> dict[int, float]:
-    """Return milliseconds of processor time per turn of sessions that are long, in Redis."""
+    """Return milliseconds of CPU time per turn of long sessions in Redis."""
     sys.path.insert(0, str(ROOT))
     from fleetform_runtime.messages import Assistant, User, dump  # noqa: PLC0415
     from fleetform_runtime.secrets import Secrets  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""A model that costs little: Chat Completions by rule on a bare asyncio protocol.
+"""A cheap model: Chat Completions by fixed rules on a bare asyncio protocol.
 
-`model.py PORT`; a message `tokens N RATE` streams N tokens at RATE per second, `tool` asks for the
+`model.py PORT`; a message `tokens N RATE` streams N tokens at RATE per second, `tool` calls the
 tool `add`, everything else is answered with one short line.
 """
 

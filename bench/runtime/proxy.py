@@ -1,4 +1,4 @@
-"""The floor: a bare aiohttp server that passes one request on. `proxy.py PORT MODEL_URL`."""
+"""The lower bound: a bare aiohttp server that forwards requests. `proxy.py PORT MODEL_URL`."""
 
 import json
 import sys

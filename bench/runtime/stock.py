@@ -1,4 +1,4 @@
-"""What one writes in an afternoon: pydantic-ai's agent behind Starlette. `stock.py PORT MODEL_URL MCP_URL`."""
+"""What you would write in an afternoon: pydantic-ai's agent behind Starlette. `stock.py PORT MODEL_URL MCP_URL`."""
 
 import contextlib
 import json

@@ -1,6 +1,7 @@
-"""Write what follows from the charts' values.yaml: values.schema.json, the README, the alert rules.
+"""Generate what is derived from the charts' values.yaml: values.schema.json, the README, the alert rules.
 
-Usage: export.py [--check] SCHEMAS, the folder of Kubernetes' own schemas (tools/install.py schemas).
+Usage: export.py [--check] SCHEMAS, the folder of Kubernetes' own schemas (tools/install.py
+schemas).
 """
 
 import json
@@ -41,13 +42,13 @@ OF_UMBRELLAS: Schema = {
     },
 }
 """Values that are none of a chart's own, and that reach it as a part of another chart."""
-# What the chart fills in, so that a person need not say it.
+# Filled in by the chart, so that users need not set it.
 FILLED = ("contract", "agent", "prompt")
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value of a chart: its path, its type, what it is for, its default, and whether it is a leaf."""
+    """A chart value: its path, type, description and default, and whether it is a leaf."""
 
     path: str
     type: str
@@ -83,7 +84,7 @@ def _comment(lines: list[str], number: int) -> tuple[str, str]:
 
 
 def schema(chart: str, found: list[Value], definitions: Schema) -> Schema:
-    """Return the schema of a chart's values: closed, but for what Helm and umbrellas write at the root."""
+    """Return the schema of a chart's values: closed, except for what Helm and umbrella charts add at the root."""
     types = _types(chart, found)
     undescribed = [value.path for value in found if value.leaf and not value.description]
     untyped = [v.path for v in found if v.leaf and not _typed(v.path, types)]
@@ -104,7 +105,7 @@ def schema(chart: str, found: list[Value], definitions: Schema) -> Schema:
 
 
 def _types(chart: str, found: list[Value]) -> dict[str, Schema]:
-    """Return the types of values by path. Raises SystemExit for words that name no type."""
+    """Return the types of values by path. Raises SystemExit for unknown types."""
     types: dict[str, Schema] = {}
     for value in found:
         if value.type:
@@ -118,7 +119,7 @@ def _types(chart: str, found: list[Value]) -> dict[str, Schema]:
 
 
 def _typed(path: str, types: dict[str, Schema]) -> bool:
-    """Tell whether a value or one that it stands in has a type."""
+    """Whether a value or one that contains it has a type."""
     parts = path.split(".")
     return any(".".join(parts[: end + 1]) in types for end in range(len(parts)))
 
@@ -144,7 +145,7 @@ def _properties(found: list[Value], types: dict[str, Schema], prefix: str) -> Sc
 
 
 def _reachable(body: Schema, definitions: Schema) -> Schema:
-    """Return the definitions that a schema leads to and make it name them as its own."""
+    """Return the definitions that a schema refers to, and make the references local."""
     found: Schema = {}
     waiting = [body]
     while waiting:
@@ -168,7 +169,7 @@ def _references(node: Any) -> Iterator[Schema]:
 
 
 def definitions(schemas: Path) -> Schema:
-    """Return Kubernetes' types, and those of agent.json less what the chart fills in."""
+    """Return Kubernetes' types, and those of agent.json without what the chart fills in."""
     found: Schema = {}
     for kind in KINDS:
         text = (schemas / f"{kind}.json").read_text("utf-8")
@@ -184,7 +185,7 @@ def definitions(schemas: Path) -> Schema:
 
 
 def files(schemas: Path) -> dict[Path, str]:
-    """Return every file that follows, by its path."""
+    """Return every generated file by its path."""
     known = definitions(schemas)
     prose = Environment(
         loader=FileSystemLoader(HERE),
@@ -205,7 +206,7 @@ def files(schemas: Path) -> dict[Path, str]:
         readme = prose.get_template(f"{chart}.md.jinja")
         made[folder / "README.md"] = readme.render(chart=head, table=table)
     for kind in kinds.KINDS:
-        # Flags inside a pattern are RE2's alone; what they say is left to the API server.
+        # Flags inside a pattern exist only in RE2; checking those is left to the API server.
         found_there = json.loads((schemas / kind.schema_file).read_text("utf-8"))
         text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
         made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
@@ -215,7 +216,7 @@ def files(schemas: Path) -> dict[Path, str]:
 
 
 def _without_flags(node: Any) -> Any:
-    """Return a schema without the patterns that JSON Schema's own dialect cannot read."""
+    """Return a schema without the patterns that JSON Schema's own dialect cannot express."""
     if isinstance(node, dict):
         return {
             key: _without_flags(value)
@@ -235,7 +236,7 @@ def _shown(default: Any) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files, or with --check say which differ."""
+    """Write the files, or with --check report which differ."""
     check = "--check" in arguments
     schemas = Path(next(word for word in arguments if not word.startswith("-")))
     stale = []

@@ -1,9 +1,9 @@
-"""The types of the charts' values, by the words in which values.yaml names them.
+"""The types of chart values, by the words used in values.yaml.
 
-A comment of values.yaml begins with the type of its value: `# -- (list of core.v1 Toleration) …`. It is
-one of the names below, a type of Kubernetes' own (`core.v1 Toleration`), `one of` some words, or a
-`list of` any of these. A value that is a filled map in values.yaml is closed: nothing but what stands
-there may be set.
+A comment in values.yaml starts with the type of its value: `# -- (list of core.v1 Toleration) …`.
+It is one of the names below, a Kubernetes type (`core.v1 Toleration`), `one of` some words, or a
+`list of` any of these. A value that is a non-empty map in values.yaml is closed: only its existing
+keys may be set.
 """
 
 from typing import Any
@@ -24,7 +24,7 @@ def many(item: Schema, **rules: Any) -> Schema:
 
 
 def closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
-    """Return an object of these fields only."""
+    """Return an object with only these fields."""
     body: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return {**body, "required": list(required)} if required else body
 
@@ -49,7 +49,7 @@ LABEL: Schema = {
     "maxLength": 63,
     "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
 }
-# Not by propertyNames: Helm's validator then names another path than the one at fault.
+# Not with propertyNames: Helm's validator would report another path than the one at fault.
 LABELS: Schema = {
     "type": "object",
     "additionalProperties": LABEL,
@@ -167,7 +167,7 @@ TYPES: dict[str, Schema] = {
 
 
 def schema_of(words: str) -> Schema:
-    """Return the type that words name. Raises KeyError for words that name none."""
+    """Return the type with a name. Raises KeyError for an unknown one."""
     if words in TYPES:
         return TYPES[words]
     start, _, rest = words.partition(" of ")

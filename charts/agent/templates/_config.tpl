@@ -1,10 +1,10 @@
-{{/* The configuration, byte for byte as the generator writes it, and the name that its hash gives it. */}}
+{{/* The configuration, byte for byte as the generator writes it, and its name with the hash. */}}
 
 {{- define "agent.numberOfPort" -}}
 {{- range .ports }}{{ if eq .name $.name }}{{ int64 .containerPort }}{{ end }}{{ end -}}
 {{- end }}
 
-{{/* agent.json: `config` and what follows from other values. */}}
+{{/* agent.json: `config`, completed from other values. */}}
 {{- define "agent.config" -}}
 {{- $filled := dict "contract" 1 -}}
 {{- $_ := set $filled "agent" (dict "name" (include "agent.fullname" .) "namespace" .Release.Namespace) -}}
@@ -17,7 +17,7 @@
 {{- merge (deepCopy .Values.config) $filled | toPrettyJson -}}
 {{- end }}
 
-{{/* The data of the ConfigMap; empty when there is nothing to configure. */}}
+{{/* The data of the ConfigMap; empty if there is nothing to configure. */}}
 {{- define "agent.data" -}}
 {{- $data := deepCopy .Values.configFiles -}}
 {{- if .Values.config -}}

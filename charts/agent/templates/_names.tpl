@@ -8,13 +8,13 @@
 {{- default (include "agent.fullname" .) .Values.serviceAccount.name -}}
 {{- end }}
 
-{{/* What selects exactly this workload's pods; it never changes. */}}
+{{/* The selector of exactly this workload's pods; it never changes. */}}
 {{- define "agent.selector" -}}
 {{- $name := include "agent.fullname" . -}}
 {{- dict "app.kubernetes.io/name" $name "app.kubernetes.io/instance" $name | toJson -}}
 {{- end }}
 
-{{/* No helm.sh/chart label: an upgrade of the chart alone would roll every pod. */}}
+{{/* No helm.sh/chart label: upgrading only the chart would roll every pod. */}}
 {{- define "agent.labels" -}}
 {{- $own := include "agent.selector" . | fromJson -}}
 {{- $_ := set $own "app.kubernetes.io/component" .Values.component -}}
@@ -24,7 +24,7 @@
 {{- merge $own .Values.commonLabels | toJson -}}
 {{- end }}
 
-{{/* Takes root, and optionally name, labels and annotations that are added. */}}
+{{/* Takes root, and optionally name and additional labels and annotations. */}}
 {{- define "agent.metadata" -}}
 {{- $metadata := dict "name" (default (include "agent.fullname" .root) .name) -}}
 {{- $_ := set $metadata "namespace" .root.Release.Namespace -}}
@@ -47,7 +47,7 @@
 {{- default (coalesce (include "agent.tag" .) $digest | trunc 63 | trimAll "._-") .Values.version -}}
 {{- end }}
 
-{{/* A name with a suffix; too long, it is cut and a hash of the whole put between. */}}
+{{/* A name with a suffix; if too long, it is truncated and a hash inserted. */}}
 {{- define "agent.suffixed" -}}
 {{- $whole := print .name .suffix -}}
 {{- if le (len $whole) 63 -}}
@@ -62,7 +62,7 @@
 {{- include "agent.suffixed" (dict "name" (include "agent.fullname" .) "suffix" "-headless") -}}
 {{- end }}
 
-{{/* The Service's port that others mean: the one named http, else the first. */}}
+{{/* The Service's default port: the one named http, else the first. */}}
 {{- define "agent.servicePort" -}}
 {{- $port := dict -}}
 {{- range .Values.ports }}{{ if or (empty $port) (eq .name "http") }}{{ $port = . }}{{ end }}{{ end -}}

@@ -112,7 +112,7 @@
 {{- toJson $probe -}}
 {{- end }}
 
-{{/* Spread constraints count these pods unless they say which. */}}
+{{/* Spread constraints without a selector count these pods. */}}
 {{- define "agent.spread" -}}
 {{- $own := dict "labelSelector" (dict "matchLabels" (include "agent.selector" . | fromJson)) -}}
 {{- $found := list -}}
@@ -120,7 +120,7 @@
 {{- toJson $found -}}
 {{- end }}
 
-{{/* Containers that say nothing of their rights get those of the main one. */}}
+{{/* Containers without a security context get that of the main one. */}}
 {{- define "agent.restricted" -}}
 {{- $found := list -}}
 {{- $own := dict "securityContext" .root.Values.securityContext -}}

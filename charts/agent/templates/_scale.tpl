@@ -1,4 +1,4 @@
-{{/* Who owns the number of replicas, and how many there can be. */}}
+{{/* What controls the number of replicas, and the maximum. */}}
 
 {{- define "agent.most" -}}
 {{- if .Values.keda.enabled }}{{ int64 .Values.keda.maxReplicas }}
@@ -11,7 +11,7 @@
 {{- dict "apiVersion" "apps/v1" "kind" .Values.kind "name" (include "agent.fullname" .) | toJson -}}
 {{- end }}
 
-{{/* Up at once, down slowly: a conversation that moves is cheap, a cold pod is not. */}}
+{{/* Up at once, down slowly: moving a conversation is cheap, a cold pod is not. */}}
 {{- define "agent.behavior" -}}
 scaleUp:
   stabilizationWindowSeconds: 0

@@ -1,11 +1,11 @@
 {{/* Labels and the metadata that all objects share. */}}
 
-{{/* A name as the value of a label: too long, it is cut and a hash of the whole put behind. */}}
+{{/* A name as the value of a label; if too long, it is truncated and a hash appended. */}}
 {{- define "namespace.label" -}}
 {{- if le (len .) 63 }}{{ . }}{{ else }}{{ printf "%s-%s" (trunc 54 . | trimAll "-.") (sha256sum . | trunc 8) }}{{ end -}}
 {{- end }}
 
-{{/* Takes root and name, and optionally labels and annotations that are added. */}}
+{{/* Takes root and name, and optionally additional labels and annotations. */}}
 {{- define "namespace.metadata" -}}
 {{- $own := dict "app.kubernetes.io/name" (include "namespace.label" .name) -}}
 {{- $_ := set $own "app.kubernetes.io/instance" .root.Release.Namespace -}}
