@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetform.problems import Mark, Problem, Severity
 
-Path = tuple[str | int, ...]
+TreePath = tuple[str | int, ...]
 
 VERBATIM = "objectPatches"
 """What is laid over objects, not over specs: null means something in it."""
@@ -223,7 +223,7 @@ def plain(node: Any) -> Any:
     return node
 
 
-def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(node: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
     """Yield every leaf with its path, in order; empty maps and lists are leaves."""
     todo = [(path, node)]
     while todo:
