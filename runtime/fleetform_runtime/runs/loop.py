@@ -19,7 +19,7 @@ from fleetform_runtime.messages import (
     now,
 )
 from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ToolSpec
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.telemetry.traces import Spans
 from fleetform_runtime.tools import CallContext
@@ -83,7 +83,7 @@ class Loop:
 
         Raises:
             ModelError: the model failed.
-            Problem: a limit of the run was reached.
+            HttpProblem: a limit of the run was reached.
         """
         tools = await self._toolbox.tools()
         specs = [spec(tool) for tool in tools.values()]
@@ -96,7 +96,9 @@ class Loop:
             ended = await self._act(turn, tools, answer, log)
             if ended is not None:
                 return ended
-        raise Problem("steps_exceeded", f"the run did not finish within {self._max_steps} steps")
+        raise HttpProblem(
+            "steps_exceeded", f"the run did not finish within {self._max_steps} steps"
+        )
 
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
@@ -155,7 +157,7 @@ class Loop:
                     [_unmade(call, "The run may not make any more calls.") for call in answer.calls]
                 )
             )
-            raise Problem("steps_exceeded", f"the run made {self._max_calls} tool calls")
+            raise HttpProblem("steps_exceeded", f"the run made {self._max_calls} tool calls")
         foreign = [call for call in answer.calls if call.name not in tools and _is(turn, call)]
         own = [call for call in answer.calls if call not in foreign]
         outcomes = await asyncio.gather(*(self._start(turn, tools, call, log) for call in own))
