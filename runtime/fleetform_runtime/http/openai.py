@@ -19,9 +19,9 @@ from fleetform_runtime.messages import (
     Assistant,
     Image,
     Message,
-    Tool,
     ToolCall,
     ToolResult,
+    ToolResults,
     User,
 )
 from fleetform_runtime.models import ToolSpec
@@ -223,7 +223,7 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
 def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
     """Add a tool result to those of the same answer."""
     last = history[-1] if history else None
-    asked = history[-2] if isinstance(last, Tool) and len(history) > 1 else last
+    asked = history[-2] if isinstance(last, ToolResults) and len(history) > 1 else last
     calls = {call.id: call.name for call in asked.calls} if isinstance(asked, Assistant) else {}
     name = calls.get(item.tool_call_id or "")
     if name is None:
@@ -231,10 +231,10 @@ def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
             "invalid_fields", f"messages.{index}.tool_call_id: no such call before it"
         )
     result = ToolResult(item.tool_call_id or "", name, _text(item, index))
-    if isinstance(last, Tool):
+    if isinstance(last, ToolResults):
         last.results.append(result)
     else:
-        history.append(Tool([result]))
+        history.append(ToolResults([result]))
 
 
 def _text(item: WireMessage, index: int) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import SESSION_ID, Chat
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.messages import Assistant, Image, Message, Tool, User, moment
+from fleetform_runtime.messages import Assistant, Image, Message, ToolResults, User, moment
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import readable
 from fleetform_runtime.runs.service import Runs
@@ -125,7 +125,7 @@ def message(item: Message) -> dict[str, Any]:
     """Return what a caller sees of a message."""
     if isinstance(item, User):
         return {"role": "user", "content": _content(item), "created_at": item.at}
-    if isinstance(item, Tool):
+    if isinstance(item, ToolResults):
         results = [
             {"id": r.id, "name": r.name, "ok": r.outcome == "ok", "content": r.content}
             for r in item.results

@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 from fleetform_runtime.messages import (
     Assistant,
     Message,
-    Tool,
     ToolResult,
+    ToolResults,
     UnreadableError,
     User,
     dump,
@@ -290,7 +290,7 @@ class Sessions:
 
     async def _close(
         self, session: Session, pending: dict[str, Any], why: str
-    ) -> tuple[Session, Tool]:
+    ) -> tuple[Session, ToolResults]:
         row = _undecided(pending, why)
         try:
             closed = await self.store.append(
@@ -327,9 +327,9 @@ def digest(call: dict[str, Any]) -> str:
     return hashlib.sha256(f"{call['name']}\n{call['arguments']}".encode()).hexdigest()[:16]
 
 
-def _undecided(pending: dict[str, Any], why: str) -> Tool:
+def _undecided(pending: dict[str, Any], why: str) -> ToolResults:
     """Give every call of a pause a result: existing ones, and a refusal for the others."""
     results = {item["id"]: ToolResult(**item) for item in pending["done"]}
     for call in pending["calls"]:
         results[call["id"]] = ToolResult(call["id"], call["name"], why, "denied")
-    return Tool([results[name] for name in pending["order"]], now())
+    return ToolResults([results[name] for name in pending["order"]], now())
