@@ -47,7 +47,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",
         "tests/unit/test_init.py": "scaffold/__init__",
         "tests/unit/test_live_connection.py": "live/api",
-        "tests/unit/test_live_plan.py": "live/plan live/gc cli/plan cli/gc",
+        "tests/unit/test_live_changes.py": "live/changes live/gc cli/plan cli/gc",
         "tests/unit/test_load.py": "parse tree",
         "tests/unit/test_merge.py": "resolve/__init__ catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from itertools import islice
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -14,9 +14,9 @@ import jsonschema_rs
 from fleetform import quantity
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
-from fleetform.tree import Map, Path, at, dotted, problem_at, without_nulls
+from fleetform.tree import Map, TreePath, at, dotted, problem_at, without_nulls
 
-_SCHEMAS = File(__file__).with_name("schemas")
+_SCHEMAS = Path(__file__).with_name("schemas")
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -67,7 +67,7 @@ def check(
     yield from _one_per_cause(found)
 
 
-def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Path, str]]:
+def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[TreePath, str]]:
     """Yield the place of everything that a schema refuses and, for an unknown field, the field that was meant.
 
     For a missing field, the place is that of the map that lacks it.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from fleetform.check import faults
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem
-from fleetform.tree import Map, Path, Seq, at, dotted
+from fleetform.tree import Map, Seq, TreePath, at, dotted
 
 ROUNDS = 20
 """Most times that a document is mended: what is left out may be what another place needs."""
@@ -21,7 +21,7 @@ SHORTEST = 5
 
 
 def mended(
-    document: SpecDocument, prefixed: Iterable[Path] = ()
+    document: SpecDocument, prefixed: Iterable[TreePath] = ()
 ) -> tuple[SpecDocument | None, frozenset[str]]:
     """Return a document without its faults (None if too little is left), and the places of what was removed.
 
@@ -62,7 +62,7 @@ def _is_in(place: str, path: str) -> bool:
     return place.startswith((f"{path}.", f"{path}["))
 
 
-def _of_a_map(path: Path) -> Path:
+def _of_a_map(path: TreePath) -> TreePath:
     """Return the nearest place that is a key of a map: removing a list item would renumber the others."""
     whole = path
     while whole and isinstance(whole[-1], int):
@@ -70,7 +70,7 @@ def _of_a_map(path: Path) -> Path:
     return whole
 
 
-def _without(tree: Map, path: Path) -> Map:
+def _without(tree: Map, path: TreePath) -> Map:
     """Return a copy of a tree without one key; does nothing if the key is gone already."""
     if at(tree, path, ...) is ...:
         return tree

@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetform.problems import Mark, Problem, Severity
 
-Path = tuple[str | int, ...]
+TreePath = tuple[str | int, ...]
 
 VERBATIM = "objectPatches"
 """What is laid over objects, not over specs: null means something in it."""
@@ -236,7 +236,7 @@ def entries(node: Any) -> Iterator[tuple[str, Any]]:
                 todo.append(value)
 
 
-def leaves(node: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def leaves(node: Any, path: TreePath = ()) -> Iterator[tuple[TreePath, Any]]:
     """Yield every leaf with its path, in order; empty maps and lists are leaves."""
     todo = [(path, node)]
     while todo:

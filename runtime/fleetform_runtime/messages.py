@@ -98,14 +98,14 @@ class Assistant:
 
 
 @dataclass(slots=True)
-class Tool:
+class ToolResults:
     """The results of all calls of one answer, which are stored and cut together."""
 
     results: list[ToolResult]
     at: str = ""
 
 
-Message = User | Assistant | Tool
+Message = User | Assistant | ToolResults
 
 
 def now() -> str:
@@ -170,7 +170,7 @@ def load(row: bytes | str) -> Message:
         if role == "assistant":
             return _assistant(body, at)
         if role == "tool":
-            return Tool([_read_result(item) for item in body["results"]], at)
+            return ToolResults([_read_result(item) for item in body["results"]], at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError(f"a stored message cannot be read: {type(error).__name__}") from None
     raise UnreadableError("a stored message has an unknown role")

@@ -44,7 +44,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
 
 
 @dataclass(eq=False)
-class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
+class HttpProblem(Exception):  # noqa: N818 - RFC 9457 calls it so
     """Ends a request with one of the codes above."""
 
     code: str

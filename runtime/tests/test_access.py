@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fleetform_runtime.access.quotas import LocalCounters, Quotas
 from fleetform_runtime.messages import Assistant, Usage
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from runtime.tests.harness import BASE, Gated, Told, serving, until
@@ -413,7 +413,7 @@ def quotas(now: list[float], **limits: Any) -> Quotas:
 async def admitted(quota: Quotas) -> bool:
     try:
         await quota.admit("u")
-    except Problem:
+    except HttpProblem:
         return False
     return True
 

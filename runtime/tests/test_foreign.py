@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fleetform_runtime.messages import Assistant, Tool, ToolCall, ToolResult, Usage, User
+from fleetform_runtime.messages import Assistant, ToolCall, ToolResult, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec
 from fleetform_runtime.models.foreign import ForeignModel
 from fleetform_runtime.secrets import Secrets
@@ -22,7 +22,7 @@ pytestmark = [
 HISTORY = [
     User("first"),
     Assistant("", calls=[ToolCall("c1", "t", '{"a":1}')]),
-    Tool([ToolResult("c1", "t", "one")]),
+    ToolResults([ToolResult("c1", "t", "one")]),
     Assistant("fine"),
     User("second"),
 ]

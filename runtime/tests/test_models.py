@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from fleetform_runtime.messages import Assistant, Image, Tool, ToolCall, ToolResult, Usage, User
+from fleetform_runtime.messages import (
+    Assistant,
+    Image,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    Usage,
+    User,
+)
 from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec
 from fleetform_runtime.models.build import build
 from fleetform_runtime.models.chat_completions import ChatCompletionsModel, url
@@ -65,7 +73,7 @@ async def test_settings_messages_and_tools_are_written_as_the_protocol_wants_the
     history = [
         User(["look", Image("data:image/png;base64,AAAA", "low")]),
         Assistant("", calls=[ToolCall("c1", "t", '{"a":1}')]),
-        Tool([ToolResult("c1", "t", "one")]),
+        ToolResults([ToolResult("c1", "t", "one")]),
         Assistant("fine"),
         User("thanks"),
     ]

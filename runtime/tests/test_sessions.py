@@ -4,7 +4,15 @@ import asyncio
 
 import pytest
 
-from fleetform_runtime.messages import Assistant, Tool, ToolCall, ToolResult, User, recent, within
+from fleetform_runtime.messages import (
+    Assistant,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    User,
+    recent,
+    within,
+)
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.runs.loop import repaired
 from runtime.tests.harness import Told, live_run, serving
@@ -89,7 +97,7 @@ async def test_only_the_newest_history_is_given_to_the_model():
 
 
 CALLS = Assistant(calls=[ToolCall("1", "t", "{}"), ToolCall("2", "t", "{}")])
-BOTH = Tool([ToolResult("1", "t", "a"), ToolResult("2", "t", "b")])
+BOTH = ToolResults([ToolResult("1", "t", "a"), ToolResult("2", "t", "b")])
 
 
 def test_a_call_is_never_cut_from_its_result():
@@ -109,6 +117,8 @@ def test_every_call_has_a_result_before_a_model_is_asked():
     assert repaired([User("q"), CALLS, BOTH]) == [User("q"), CALLS, BOTH]
     (_, _, made) = repaired([User("q"), CALLS])
     assert [result.content for result in made.results] == ["No result.", "No result."]
-    (_, _, mixed, _) = repaired([User("q"), CALLS, Tool([ToolResult("2", "t", "b")]), User("r")])
+    (_, _, mixed, _) = repaired(
+        [User("q"), CALLS, ToolResults([ToolResult("2", "t", "b")]), User("r")]
+    )
     assert {result.id for result in mixed.results} == {"1", "2"}
     assert repaired([BOTH, User("q")]) == [User("q")]

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from fleetform_runtime.messages import Assistant, Tool, ToolCall, ToolResult, User, dump, load
+from fleetform_runtime.messages import (
+    Assistant,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    User,
+    dump,
+    load,
+)
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import (
     ConflictError,
@@ -382,7 +390,7 @@ def test_every_kind_of_message_comes_back():
         Assistant(
             "x", "thought", [ToolCall("1", "t", '{"a": 1}')], model="gpt", finish="tool_calls"
         ),
-        Tool([ToolResult("1", "t", "done", "error")]),
+        ToolResults([ToolResult("1", "t", "done", "error")]),
     ]
     for message in messages:
         again = load(dump(message))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-from fleetform.platforms.kubernetes.live import api, plan
+from fleetform.platforms.kubernetes.live import api, changes
 from tests.fleet import GOOD, fleetform, write
 
 
@@ -76,6 +76,6 @@ def test_a_kind_that_the_cluster_lacks_is_refused_by_its_name():
     metadata = {"name": "a", "namespace": "b"}
     item = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata}
     unit: Any = type("Unit", (), {"objects": (item,)})()
-    (row,) = plan.rows(api.Api(Kindless()), [unit], ["b"])
+    (row,) = changes.rows(api.Api(Kindless()), [unit], ["b"])
     assert row.action == "refused"
     assert row.message == "the cluster does not serve the kind ScaledObject of keda.sh/v1alpha1"

@@ -6,7 +6,7 @@ from typing import Any
 
 from fleetform.patterns import OWN_API
 from fleetform.problems import Mark, Problem, Severity
-from fleetform.tree import Map, Path, Seq, at, problem_at
+from fleetform.tree import Map, Seq, TreePath, at, problem_at
 
 API = "kagent.dev/v1alpha1"
 
@@ -36,7 +36,7 @@ class _Rewrite:
 
     def say(
         self,
-        path: Path,
+        path: TreePath,
         code: str,
         message: str,
         hint: str = "",
@@ -223,7 +223,7 @@ def _environment(rewrite: _Rewrite, spec: Map) -> None:
         del spec["env"], spec.marks["env"]
 
 
-def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: Path) -> bool:
+def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: TreePath) -> bool:
     """Move one known variable into the settings; return False if it is not a known one."""
     name, value = item.get("name"), item.get("value")
     mark = item.marks.get("value") or item.marks.get("valueFrom") or item.mark

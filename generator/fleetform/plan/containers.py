@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Mount as MountSpec
     from fleetform.models.workload import Volume as VolumeSpec
     from fleetform.resolve import Fleet, Resolved
-    from fleetform.tree import Path
+    from fleetform.tree import TreePath
 
 DEFAULT = Compute({"cpu": "100m", "memory": "256Mi"}, {"cpu": "1", "memory": "512Mi"})
 DEFAULT_EXTRA = Compute({"cpu": "10m", "memory": "32Mi"}, {"cpu": "100m", "memory": "64Mi"})
@@ -48,7 +48,7 @@ RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 def image(
-    fleet: Fleet, owner: Resolved[Any], given: Image, path: Path, problems: list[Problem]
+    fleet: Fleet, owner: Resolved[Any], given: Image, path: TreePath, problems: list[Problem]
 ) -> tuple[str, str]:
     """Return the full image reference and its version; an image with neither a tag nor a digest is a Problem."""
     reference, version = images.reference(fleet.environment.images, given)

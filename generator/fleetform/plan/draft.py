@@ -22,7 +22,7 @@ from fleetform.resolve import ports
 if TYPE_CHECKING:
     from fleetform.models.workload import Workload
     from fleetform.resolve import Resolved
-    from fleetform.tree import Path
+    from fleetform.tree import TreePath
 
 
 @dataclass(slots=True)
@@ -70,10 +70,10 @@ class Draft:
             return next((port for port in self.ports if port.name == expose.port), None)
         return self.main_port
 
-    def reach(self, party: Party, numbers: Ports, owner: Resolved[Any], path: Path) -> None:
+    def reach(self, party: Party, numbers: Ports, owner: Resolved[Any], path: TreePath) -> None:
         """Allow a call to something outside the fleet; `path` of the owner declares it."""
         self.reaches.append(Traffic(party, numbers, owner, path))
 
-    def admit(self, party: Party, numbers: Ports, path: Path) -> None:
+    def admit(self, party: Party, numbers: Ports, path: TreePath) -> None:
         """Allow calls from something outside the fleet."""
         self.admits.append(Traffic(party, numbers, self.resolved, path))

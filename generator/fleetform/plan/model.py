@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Workload as WorkloadSpec
     from fleetform.resolve import Resolved
     from fleetform.resolve.catalog import Key
-    from fleetform.tree import Path
+    from fleetform.tree import TreePath
 
 Port = ports.Port
 """A port of the main container, and the one under which others call it."""
@@ -242,7 +242,7 @@ class Traffic(NamedTuple):
     party: Party
     ports: Ports
     owner: Resolved[Any]
-    path: Path
+    path: TreePath
 
 
 class Link(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fleetform.models.tool import Authentication
     from fleetform.models.workload import Peer
     from fleetform.resolve import Fleet, Resolved
-    from fleetform.tree import Path
+    from fleetform.tree import TreePath
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -37,7 +37,7 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     problems += _memory(fleet, draft, uses)
     auth = draft.resolved.spec.auth
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
-        place: Path = ("spec", "auth", "oidc", "issuer")
+        place: TreePath = ("spec", "auth", "oidc", "issuer")
         problems += _to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
 
 
@@ -53,7 +53,7 @@ def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     own = is_set(draft.resolved, ("spec", "model", "endpoint"))
-    path: Path = ("spec", "model") if own else ("spec", "modelConfig")
+    path: TreePath = ("spec", "model") if own else ("spec", "modelConfig")
     for _, model in (("", uses.model), *uses.models, *uses.fallbacks):
         if model is not None:
             url = model.endpoint or "https://provider.example"
@@ -69,7 +69,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
         yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
-        place: Path = ("spec", "api", "authentication")
+        place: TreePath = ("spec", "api", "authentication")
         yield from _token(fleet, draft, owner, api.authentication, place)
 
 
@@ -81,14 +81,14 @@ def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
             _call(draft, other)
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
-            path: Path = ("spec", "tools", number, "endpoint")
+            path: TreePath = ("spec", "tools", number, "endpoint")
             yield from _to_url(fleet, draft, draft.resolved, use.endpoint, path)
         place = ("spec", "tools", number, "authentication")
         yield from _token(fleet, draft, draft.resolved, use.authentication, place)
 
 
 def _token(
-    fleet: Fleet, draft: Draft, owner: Resolved[Any], auth: Authentication | None, path: Path
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], auth: Authentication | None, path: TreePath
 ) -> Iterator[Problem]:
     """Allow the server that issues OAuth tokens."""
     if auth is not None and auth.oauth2 is not None:
@@ -113,7 +113,7 @@ def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     endpoint = getattr(memory, memory.type)
     if endpoint is not None and endpoint.host:
         owner = uses.store or draft.resolved
-        path: Path = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
+        path: TreePath = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
         yield from _to_host(fleet, draft, owner, endpoint.host, endpoint.port, path)
 
 
@@ -125,7 +125,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     tracing = spec.observability.tracing
     if tracing.enabled:
         url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
-        place: Path = ("spec", "observability", "tracing", "endpoint")
+        place: TreePath = ("spec", "observability", "tracing", "endpoint")
         problems += _to_url(fleet, draft, resolved, url, place)
     for number, peer in enumerate(spec.network.allow_to):
         place = ("spec", "network", "allowTo", number)
@@ -139,7 +139,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
 
 
 def _to_url(
-    fleet: Fleet, draft: Draft, owner: Resolved[Any], url: str, path: Path
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], url: str, path: TreePath
 ) -> Iterator[Problem]:
     """Allow what a URL in a spec refers to."""
     host, port = split(url)
@@ -148,7 +148,7 @@ def _to_url(
 
 
 def _to_host(
-    fleet: Fleet, draft: Draft, owner: Resolved[Any], host: str, port: int, path: Path
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], host: str, port: int, path: TreePath
 ) -> Iterator[Problem]:
     """Allow a host and the port of its URL."""
     found = destination(fleet, owner.namespace, host, port)
@@ -164,7 +164,7 @@ def _to_host(
 
 
 def _to_workload(
-    draft: Draft, owner: Resolved[Any], workload: Resolved[Any], port: int, path: Path
+    draft: Draft, owner: Resolved[Any], workload: Resolved[Any], port: int, path: TreePath
 ) -> Iterator[Problem]:
     known = [item for item in ports(workload) if item.protocol == "TCP"]
     for item in known:
@@ -183,7 +183,7 @@ def _to_workload(
 # -- what a spec adds explicitly ----------------------------------------------------------------
 
 
-def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
+def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:
     """Allow a destination listed in `network.allowTo`."""
     if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
@@ -199,7 +199,7 @@ def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Pro
         draft.calls.append((found, numbers))
 
 
-def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[Problem]:
+def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:
     """Allow a caller listed in `network.allowFrom`."""
     if peer.host:
         yield draft.resolved.problem(
@@ -223,7 +223,7 @@ def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: Path) -> Iterator[P
 
 
 def _named(
-    fleet: Fleet, owner: Resolved[Any], peer: Peer, path: Path, said: list[Problem]
+    fleet: Fleet, owner: Resolved[Any], peer: Peer, path: TreePath, said: list[Problem]
 ) -> Resolved[Any] | Space | Range | None:
     """Return whom a peer names, None if it names nothing."""
     named = [name for name in ("agent", "namespace", "host", "cidr") if getattr(peer, name)]
@@ -240,7 +240,7 @@ def _named(
         )
         return None
     if peer.agent:
-        place: Path = (*path, "agent")
+        place: TreePath = (*path, "agent")
         found = lookup(fleet, owner, place, kinds.CALLABLE, peer.agent, said)
         if found is None or is_deployed(found):
             return found
@@ -261,7 +261,7 @@ def _named(
     return None if wrong else Range(peer.cidr or "")
 
 
-def _range(owner: Resolved[Any], path: Path, cidr: str) -> Iterator[Problem]:
+def _range(owner: Resolved[Any], path: TreePath, cidr: str) -> Iterator[Problem]:
     from ipaddress import ip_network  # noqa: PLC0415 - few specs name a range
 
     try:

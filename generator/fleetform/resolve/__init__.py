@@ -15,7 +15,7 @@ from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, base_of, extends_of, flatten, layers
-from fleetform.tree import Map, Path, problem_at, without_nulls
+from fleetform.tree import Map, TreePath, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
@@ -49,7 +49,7 @@ class Resolved(Generic[S_co]):
         """Return namespace and name as in the specs."""
         return self.namespace, self.name
 
-    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
+    def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem at the position where a value of this document was set."""
         return problem_at(self.tree, path, code, message, **more)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleetform import kinds
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem, did_you_mean
-from fleetform.tree import Map, Path, at, problem_at
+from fleetform.tree import Map, TreePath, at, problem_at
 
 DEFAULT_NAMESPACE = "default"
 
@@ -78,7 +78,7 @@ def namespace_of(document: SpecDocument) -> str:
 
 
 def unknown(
-    catalog: Catalog, tree: Map, path: Path, kinds: tuple[str, ...], namespace: str, name: str
+    catalog: Catalog, tree: Map, path: TreePath, kinds: tuple[str, ...], namespace: str, name: str
 ) -> Problem | None:
     """Return the Problem of an unknown name; None if an unusable document may have it."""
     if not catalog.complete or name in catalog.broken:

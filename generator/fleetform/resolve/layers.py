@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fleetform.dialects import SpecDocument
 from fleetform.problems import Problem
 from fleetform.resolve.catalog import Catalog, namespace_of, unknown
-from fleetform.tree import Map, Path, Seq, at, merge, problem_at
+from fleetform.tree import Map, Seq, TreePath, at, merge, problem_at
 
 DEEPEST = 16
 """Most documents in a row that extend each other."""
@@ -110,7 +110,7 @@ def _extend(
             found.append(Layer(step, spec))
 
 
-def too_deep(tree: Map, path: Path, what: str) -> Problem:
+def too_deep(tree: Map, path: TreePath, what: str) -> Problem:
     """Return the Problem of a chain of `extends` that is too long."""
     return problem_at(
         tree,
@@ -128,7 +128,7 @@ def base_of(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument
     return template or catalog.find("Agent", namespace, name)
 
 
-def extends_of(tree: Map) -> Iterator[tuple[Path, str]]:
+def extends_of(tree: Map) -> Iterator[tuple[TreePath, str]]:
     """Yield the names in `extends`, with their places."""
     value = at(tree, ("spec", "extends"))
     if isinstance(value, str):

@@ -13,7 +13,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
 from fleetform.resolve.hosts import full_name, is_deployed
 from fleetform.resolve.ports import main_port
-from fleetform.tree import Path, locate
+from fleetform.tree import TreePath, locate
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -57,7 +57,7 @@ def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
 def lookup(
     fleet: Fleet,
     owner: Resolved[Any],
-    path: Path,
+    path: TreePath,
     kinds: tuple[str, ...],
     name: str,
     problems: list[Problem],
@@ -105,11 +105,11 @@ def _models(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
             )
         )
         return
-    path: Path = ("spec", "model") if spec.model is not None else ("spec", "modelConfig")
+    path: TreePath = ("spec", "model") if spec.model is not None else ("spec", "modelConfig")
     found.model = _effective(fleet, agent, path, base.spec if base else None, spec.model, found)
     for field_name, target in (("models", found.models), ("fallbacks", found.fallbacks)):
         for number, name in enumerate(getattr(spec, field_name) or []):
-            place: Path = ("spec", field_name, number)
+            place: TreePath = ("spec", field_name, number)
             other = lookup(fleet, agent, place, ("ModelConfig",), name, found.problems)
             model = _effective(fleet, agent, place, other.spec, None, found) if other else None
             if model is not None:
@@ -119,7 +119,7 @@ def _models(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
 def _effective(
     fleet: Fleet,
     agent: Resolved[AgentSpec],
-    path: Path,
+    path: TreePath,
     base: ModelSettings | None,
     own: ModelSettings | None,
     found: Uses,
@@ -182,7 +182,7 @@ def _tools(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
             found.inline_servers.append(use)
             continue
         kinds = (use.kind,) if use.kind else ("Tool", "MCPServer", "Agent")
-        path: Path = ("spec", "tools", number, "name")
+        path: TreePath = ("spec", "tools", number, "name")
         other = lookup(fleet, agent, path, kinds, use.name, found.problems, use.namespace or "")
         if other is None or not _is_somewhere(other):
             continue
@@ -200,7 +200,7 @@ def _is_somewhere(other: Resolved[Any]) -> bool:
 
 
 def _ambiguous(
-    fleet: Fleet, agent: Resolved[AgentSpec], path: Path, name: str, chosen: Resolved[Any]
+    fleet: Fleet, agent: Resolved[AgentSpec], path: TreePath, name: str, chosen: Resolved[Any]
 ) -> Iterator[Problem]:
     others = [
         kind
@@ -256,7 +256,7 @@ def reachable(fleet: Fleet, store: Resolved[MemoryStoreSpec]) -> Any:
 
 
 def _usable(agent: Resolved[AgentSpec], store: Any, name: str | None) -> Iterator[Problem]:
-    path: Path = ("spec", "memory")
+    path: TreePath = ("spec", "memory")
     if store.type is None:
         yield agent.problem(
             path,
@@ -278,6 +278,6 @@ def _usable(agent: Resolved[AgentSpec], store: Any, name: str | None) -> Iterato
             )
 
 
-def is_set(resolved: Resolved[Any], path: Path) -> bool:
+def is_set(resolved: Resolved[Any], path: TreePath) -> bool:
     """Whether some layer sets a field, rather than its built-in default."""
     return locate(resolved.tree, path)[1]

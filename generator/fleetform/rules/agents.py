@@ -10,7 +10,7 @@ from fleetform.contract import HTTP_PORT, SESSIONS, SHARED_STORES, has_tool
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, ToolUse
@@ -83,7 +83,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
 
 
 def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
-    path: Path = ("spec", "auth")
+    path: TreePath = ("spec", "auth")
     for kind, value, name in (("apiKey", auth.api_key, "apiKey"), ("oidc", auth.oidc, "oidc")):
         if auth.type == kind and value is None:
             yield agent.problem(
@@ -119,7 +119,7 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     if agent.spec.memory is not None and uses.memory is None:
         return
     if most > 1 and kind not in SHARED_STORES:
-        path: Path = ("spec", "memory") if agent.spec.memory else ("spec", "scaling")
+        path: TreePath = ("spec", "memory") if agent.spec.memory else ("spec", "scaling")
         yield agent.problem(
             path,
             "memory-not-shared",
@@ -182,7 +182,7 @@ def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 
 def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     tracing = agent.spec.observability.tracing
-    path: Path = ("spec", "observability", "tracing")
+    path: TreePath = ("spec", "observability", "tracing")
     if not tracing.enabled:
         return
     if not tracing.endpoint and not fleet.environment.monitoring.otlp_endpoint:

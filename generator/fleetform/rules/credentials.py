@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import leaks
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.tree import VERBATIM, Map, Path, at, entries, leaves, problem_at
+from fleetform.tree import VERBATIM, Map, TreePath, at, entries, leaves, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -63,7 +63,7 @@ def leaked(tree: Map) -> Iterator[Problem]:
         yield problem_at(tree, path, CODE, said, hint=_HINT)
 
 
-def _leaks(tree: Map) -> Iterator[tuple[Path, str]]:
+def _leaks(tree: Map) -> Iterator[tuple[TreePath, str]]:
     """Yield the place of each credential, and a message that does not repeat it."""
     if _is_clean(tree):
         return
@@ -84,7 +84,7 @@ def _is_clean(tree: Map) -> bool:
     )
 
 
-def _kind(tree: Any, path: Path, value: str) -> str:
+def _kind(tree: Any, path: TreePath, value: str) -> str:
     """Return what kind of credential a value is, or an empty string."""
     kind = leaks.kind_of(value)
     if kind:
@@ -98,7 +98,7 @@ def _kind(tree: Any, path: Path, value: str) -> str:
     return ""
 
 
-def _is_option(tree: Any, path: Path, value: str) -> bool:
+def _is_option(tree: Any, path: TreePath, value: str) -> bool:
     """Whether a command-line word is the value of an option whose name suggests a secret."""
     option = _SECRET_OPTION.match(value)
     name, given = option.groups() if option else ("", "")
@@ -114,7 +114,7 @@ def _is_secret_header(name: str) -> bool:
     return name.lower() in _SECRET_HEADERS or bool(_SECRET_NAME.search(name))
 
 
-def _is_named(tree: Any, path: Path) -> bool:
+def _is_named(tree: Any, path: TreePath) -> bool:
     """Whether the value belongs to a variable whose name suggests a secret."""
     if path[-1] != "value" or not {"env", VERBATIM} & {*path}:
         return False

@@ -12,7 +12,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pointers import REFERENCES, lost
 from fleetform.rules.regexes import fault
-from fleetform.tree import Path, leaves
+from fleetform.tree import TreePath, leaves
 
 if TYPE_CHECKING:
     from fleetform.models.tool import ToolSpec
@@ -37,11 +37,11 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 yield from _patterns(tool, path, schema)
 
 
-def _schemas(tool: Resolved[ToolSpec]) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _schemas(tool: Resolved[ToolSpec]) -> Iterator[tuple[TreePath, dict[str, Any]]]:
     if tool.spec.output is not None:
         yield ("spec", "output"), tool.spec.output
     for number, item in enumerate(tool.spec.parameters):
-        path: Path = ("spec", "parameters", number)
+        path: TreePath = ("spec", "parameters", number)
         if item.items is not None:
             yield (*path, "items"), item.items
         if item.properties is not None:
@@ -62,7 +62,7 @@ def _arguments(tool: Resolved[ToolSpec]) -> dict[str, Any]:
 
 
 def _lost(
-    tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any], root: dict[str, Any]
+    tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any], root: dict[str, Any]
 ) -> Iterator[Problem]:
     local = [
         (steps, value)
@@ -79,7 +79,7 @@ def _lost(
             yield tool.problem(_below(path, steps), "lost-ref", message, hint=hint)
 
 
-def _invalid(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _invalid(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
     if jsonschema_rs.meta.is_valid(schema):
         return
     import jsonschema  # noqa: PLC0415 - 70 ms that only a wrong schema pays for: it finds the cause
@@ -98,7 +98,7 @@ def _invalid(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> It
     )
 
 
-def _remote(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _remote(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, value in leaves(schema):
         if not steps or not isinstance(value, str):
             continue
@@ -118,14 +118,16 @@ def _remote(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Ite
         )
 
 
-def _patterns(tool: Resolved[ToolSpec], path: Path, schema: dict[str, Any]) -> Iterator[Problem]:
+def _patterns(
+    tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]
+) -> Iterator[Problem]:
     for steps, pattern in dict.fromkeys(_written(schema)):
         found = fault(pattern)
         if found is not None:
             yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
 
 
-def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _written(schema: dict[str, Any]) -> Iterator[tuple[TreePath, str]]:
     """Yield the patterns of a schema: those for strings, and those for property names."""
     for steps, value in leaves(schema):
         if steps and steps[-1] == "pattern" and isinstance(value, str):
@@ -136,6 +138,6 @@ def _written(schema: dict[str, Any]) -> Iterator[tuple[Path, str]]:
                 yield steps[: number + 1], name
 
 
-def _below(path: Path, steps: Path) -> Path:
+def _below(path: TreePath, steps: TreePath) -> TreePath:
     """Return where part of a schema is in the spec: the map of parameters has no key there."""
     return (*path, *(steps[1:] if path[-1] == "properties" else steps))

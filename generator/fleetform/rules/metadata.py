@@ -10,7 +10,7 @@ from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.tree import Map, Path, problem_at
+from fleetform.tree import Map, TreePath, problem_at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -45,7 +45,7 @@ def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
 
 def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
     metadata = resolved.typed.metadata
-    maps: list[tuple[Path, dict[str, str], bool]] = [
+    maps: list[tuple[TreePath, dict[str, str], bool]] = [
         (("metadata", "labels"), metadata.labels, True),
         (("metadata", "annotations"), metadata.annotations, False),
     ]
@@ -76,7 +76,7 @@ def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
                 yield from _reserved(resolved.tree, path, key)
 
 
-def _reserved(tree: Map, path: Path, key: str) -> Iterator[Problem]:
+def _reserved(tree: Map, path: TreePath, key: str) -> Iterator[Problem]:
     if key == "app" or key.startswith(RESERVED_PREFIXES):
         yield problem_at(
             tree,

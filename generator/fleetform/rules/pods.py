@@ -10,7 +10,7 @@ from fleetform.contract import HTTP_PORT
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SCRATCH = "tmp"
 """The volume that every pod has."""
 
-Row = tuple[Path, Any]
+Row = tuple[TreePath, Any]
 
 
-def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, Path]]:
+def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, TreePath]]:
     """Yield every spec that becomes pods: its document, the part that describes them, and that part's place."""
     for kind in kinds.WORKLOADS:
         for resolved in filter(is_deployed, fleet.of(kind)):
@@ -43,7 +43,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _mounts(resolved, spec, extra)
 
 
-def _extra(spec: Any, root: Path) -> Iterator[Row]:
+def _extra(spec: Any, root: TreePath) -> Iterator[Row]:
     for field, containers in (
         ("initContainers", spec.pod_template.init_containers),
         ("sidecars", spec.pod_template.sidecars),
@@ -53,7 +53,7 @@ def _extra(spec: Any, root: Path) -> Iterator[Row]:
 
 
 def _groups(
-    resolved: Resolved[Any], spec: Any, root: Path, extra: list[Row]
+    resolved: Resolved[Any], spec: Any, root: TreePath, extra: list[Row]
 ) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
     """Yield the groups that need unique names: description, rows, and names that Fleetform itself adds."""
     yield "containers", _named(extra), (kinds.BY_NAME[resolved.kind].component,)
@@ -72,13 +72,13 @@ def _groups(
         yield "tools", _named(_listed((*root, "tools"), spec.tools)), ()
 
 
-def _config_folder(spec: Any, root: Path) -> Iterator[Row]:
+def _config_folder(spec: Any, root: TreePath) -> Iterator[Row]:
     if spec.container is not None and spec.container.config_files:
         yield (*root, "container", "configDir"), spec.container.config_dir
 
 
 def _ports(
-    resolved: Resolved[Any], spec: Any, root: Path, extra: list[Row]
+    resolved: Resolved[Any], spec: Any, root: TreePath, extra: list[Row]
 ) -> Iterator[tuple[str, list[Row], Iterable[Any]]]:
     own = spec.container.ports if spec.container is not None else []
     main = _listed((*root, "container", "ports"), own)
@@ -105,7 +105,7 @@ def _number(number: int, port: Any) -> str:
     return f"{number}/{port.protocol}"
 
 
-def _listed(path: Path, items: Iterable[Any]) -> list[Row]:
+def _listed(path: TreePath, items: Iterable[Any]) -> list[Row]:
     return [((*path, number), item) for number, item in enumerate(items)]
 
 
@@ -128,13 +128,13 @@ def _twice(
         seen.add(name)
 
 
-def _variables(spec: Any, root: Path, extra: list[Row]) -> Iterator[Row]:
+def _variables(spec: Any, root: TreePath, extra: list[Row]) -> Iterator[Row]:
     yield from _listed((*root, "env"), spec.env)
     for path, container in extra:
         yield from _listed((*path, "env"), container.env)
 
 
-def _variable(resolved: Resolved[Any], path: Path, variable: Any) -> Iterator[Problem]:
+def _variable(resolved: Resolved[Any], path: TreePath, variable: Any) -> Iterator[Problem]:
     source = variable.value_from
     if source is None:
         return

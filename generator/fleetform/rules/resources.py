@@ -9,7 +9,7 @@ from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.workload import Workload
@@ -29,7 +29,7 @@ def _resources(resolved: Resolved[Workload]) -> Iterator[Problem]:
     for name in ("cpu", "memory"):
         low, high = getattr(requests, name), getattr(limits, name)
         if low and high and parse(low) > parse(high):
-            path: Path = ("spec", "resources", "requests", name)
+            path: TreePath = ("spec", "resources", "requests", name)
             yield resolved.problem(
                 path,
                 "request-above-limit",

@@ -12,7 +12,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import tls_is_on
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import MemoryStoreSpec
@@ -30,7 +30,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             yield from _policy(agent, ("spec", "memory"), agent.spec.memory.policy)
 
 
-def _policy(owner: Resolved[Any], path: Path, policy: Any) -> Iterator[Problem]:
+def _policy(owner: Resolved[Any], path: TreePath, policy: Any) -> Iterator[Problem]:
     memory, summaries = policy.long_term_memory, policy.compression
     if memory is not None and memory.enabled:
         place = (*path, "policy", "longTermMemory")
@@ -42,7 +42,7 @@ def _policy(owner: Resolved[Any], path: Path, policy: Any) -> Iterator[Problem]:
         yield _unserved(owner, (*path, "policy", "compression"), "summaries of long conversations")
 
 
-def _unserved(owner: Resolved[Any], path: Path, words: str) -> Problem:
+def _unserved(owner: Resolved[Any], path: TreePath, words: str) -> Problem:
     return owner.problem(
         path,
         "not-served",
@@ -57,7 +57,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     spec = store.spec
     if spec.provision is None or not spec.provision.enabled:
         return
-    path: Path = ("spec", "provision")
+    path: TreePath = ("spec", "provision")
     server = getattr(spec, spec.type) if spec.type in STORE_PORTS else None
     if spec.type not in STORE_PORTS:
         yield store.problem(
@@ -88,7 +88,7 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
         )
 
 
-def collection(owner: Resolved[Any], path: Path, store: Any) -> Iterator[Problem]:
+def collection(owner: Resolved[Any], path: TreePath, store: Any) -> Iterator[Problem]:
     """Yield a collection name that its vector store refuses."""
     if store.type != "milvus" or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         return

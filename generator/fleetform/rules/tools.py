@@ -12,7 +12,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
 from fleetform.rules.regexes import fault
 from fleetform.rules.stores import collection
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -39,7 +39,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _server(server)
     for agent in fleet.of(kinds.AGENT):
         for number, use in enumerate(agent.spec.tools):
-            place: Path = ("spec", "tools", number, "authentication")
+            place: TreePath = ("spec", "tools", number, "authentication")
             yield from authentication(agent, place, use.authentication)
             if use.endpoint and use.kind in ("Tool", "Agent"):
                 yield agent.problem(
@@ -98,7 +98,7 @@ def parameters(
     """Yield what is wrong with the parameters of a tool, or the inputs of a workflow."""
     seen: set[str] = set()
     for number, item in enumerate(items):
-        path: Path = ("spec", field, number)
+        path: TreePath = ("spec", field, number)
         if item.name in seen:
             yield tool.problem(
                 (*path, "name"),
@@ -133,7 +133,7 @@ def fits(kind: str, value: Any) -> bool:
     return isinstance(value, wanted)  # type: ignore[arg-type]
 
 
-def _pattern(tool: Resolved[Any], path: Path, pattern: str) -> Iterator[Problem]:
+def _pattern(tool: Resolved[Any], path: TreePath, pattern: str) -> Iterator[Problem]:
     found = fault(pattern)
     if found is not None:
         yield tool.problem(path, "bad-pattern", found[0], hint=found[1])
@@ -152,7 +152,7 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
                 hint=did_you_mean(hole, names, noun="parameters"),
             )
     for number, item in enumerate(parameters):
-        place: Path = ("spec", "parameters", number, "in")
+        place: TreePath = ("spec", "parameters", number, "in")
         if item.location == "path" and item.name not in holes:
             yield tool.problem(
                 place,
@@ -186,7 +186,7 @@ def _api(tool: Resolved[ToolSpec], api: Api) -> Iterator[Problem]:
     yield from authentication(tool, ("spec", "api", "authentication"), api.authentication)
 
 
-def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
+def authentication(owner: Resolved[Any], path: TreePath, auth: Any) -> Iterator[Problem]:
     """Yield what an authentication lacks, and fields that belong to another type."""
     if auth is None:
         return
@@ -216,7 +216,7 @@ def authentication(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Prob
             )
 
 
-def _of_other_types(owner: Resolved[Any], path: Path, auth: Any) -> Iterator[Problem]:
+def _of_other_types(owner: Resolved[Any], path: TreePath, auth: Any) -> Iterator[Problem]:
     for kind, field, value in (
         ("basic", "username", auth.username),
         ("header", "header", auth.header),

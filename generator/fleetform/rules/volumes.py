@@ -9,7 +9,7 @@ from fleetform.contract import FOLDER
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pods import workloads
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -33,7 +33,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             folder = spec.container.config_dir
             yield from _place(resolved, (*root, "container", "configDir"), folder, FOLDER)
         for number, volume in enumerate(spec.volumes):
-            path: Path = (*root, "volumes", number)
+            path: TreePath = (*root, "volumes", number)
             yield from _volume(resolved, path, volume)
             if volume.claim is not None and not getattr(spec, "stateful", False):
                 first = claims.setdefault(
@@ -56,7 +56,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     )
 
 
-def _source(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Problem]:
+def _source(resolved: Resolved[Any], path: TreePath, volume: Any) -> Iterator[Problem]:
     fields = {"emptyDir": "empty_dir", "configMap": "config_map", "secret": "secret"}
     if hasattr(volume, "claim"):
         fields = {"claim": "claim", **fields}
@@ -79,7 +79,7 @@ def _source(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Proble
         )
 
 
-def _volume(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Problem]:
+def _volume(resolved: Resolved[Any], path: TreePath, volume: Any) -> Iterator[Problem]:
     yield from _source(resolved, path, volume)
     if ".." in (volume.sub_path or "").split("/"):
         yield resolved.problem(
@@ -91,7 +91,9 @@ def _volume(resolved: Resolved[Any], path: Path, volume: Any) -> Iterator[Proble
     yield from _place(resolved, (*path, "mountPath"), volume.mount_path)
 
 
-def _place(resolved: Resolved[Any], path: Path, mount: str, allowed: str = "") -> Iterator[Problem]:
+def _place(
+    resolved: Resolved[Any], path: TreePath, mount: str, allowed: str = ""
+) -> Iterator[Problem]:
     places = [place for place in RESERVED_PATHS if place != allowed]
     taken = any(f"{mount.rstrip('/')}/".startswith(f"{place}/") for place in places)
     if taken or mount.rstrip("/") in ("", "/dev"):

@@ -14,7 +14,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
 from fleetform.rules.graphs import cycles
 from fleetform.rules.tools import fits, parameters
-from fleetform.tree import Path, leaves
+from fleetform.tree import TreePath, leaves
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Parameter
@@ -50,7 +50,7 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
     steps = workflow.spec.steps
     names = [step.name for step in steps]
     for number, step in enumerate(steps):
-        path: Path = ("spec", "steps", number)
+        path: TreePath = ("spec", "steps", number)
         lookup(fleet, workflow, (*path, "agent"), ("Agent",), step.agent, problems)
         if names.index(step.name) != number:
             problems.append(
@@ -134,7 +134,7 @@ def _data(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
 
 
 def _holes(
-    workflow: Resolved[WorkflowSpec], path: Path, data: Any, done: set[str]
+    workflow: Resolved[WorkflowSpec], path: TreePath, data: Any, done: set[str]
 ) -> Iterator[Problem]:
     for place, value in leaves(data):
         if isinstance(value, str):
@@ -143,7 +143,7 @@ def _holes(
 
 
 def _hole(
-    workflow: Resolved[WorkflowSpec], path: Path, expression: str, done: set[str]
+    workflow: Resolved[WorkflowSpec], path: TreePath, expression: str, done: set[str]
 ) -> Iterator[Problem]:
     inputs = [item.name for item in workflow.spec.input]
     steps = {step.name: [item.name for item in step.output] for step in workflow.spec.steps}

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.telemetry.metrics import Metrics
 
 
@@ -22,7 +22,7 @@ class Gate:
         """Return a function that releases the place; calling it again has no effect.
 
         Raises:
-            Problem: all places are taken, and the queue is full or too slow.
+            HttpProblem: all places are taken, and the queue is full or too slow.
         """
         if self._free > 0 and not self._queue:
             self._free -= 1
@@ -41,7 +41,7 @@ class Gate:
     async def _wait(self) -> None:
         if len(self._queue) >= self._longest:
             self._metrics.refused("queue" if self._longest else "concurrency")
-            raise Problem("overloaded", "all places and the queue are full", 1)
+            raise HttpProblem("overloaded", "all places and the queue are full", 1)
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(place)
         self._tell()
@@ -50,7 +50,7 @@ class Gate:
                 await place
         except TimeoutError:
             self._metrics.refused("concurrency")
-            raise Problem(
+            raise HttpProblem(
                 "overloaded", f"no place became free within {self._seconds:g} s", 1
             ) from None
         except asyncio.CancelledError:

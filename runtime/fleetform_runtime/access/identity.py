@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.access import ApiKey, ApiKeyAuth
 
@@ -30,7 +30,7 @@ class Authenticator(Protocol):
         """Return the caller.
 
         Raises:
-            Problem: the caller is unknown.
+            HttpProblem: the caller is unknown.
         """
         ...
 
@@ -89,12 +89,14 @@ def named(gateway: str, user: str | None) -> Identity:
     """Return the user named by a gateway; without a name the gateway is the user.
 
     Raises:
-        Problem: the name is invalid.
+        HttpProblem: the name is invalid.
     """
     if user is None or user == "":
         return Identity(gateway, may_name_users=True)
     if not _USER.fullmatch(user):
-        raise Problem("invalid_request", "the user's name must have 1 to 256 printable characters")
+        raise HttpProblem(
+            "invalid_request", "the user's name must have 1 to 256 printable characters"
+        )
     return Identity(f"{gateway}/{user}", may_name_users=True)
 
 
@@ -104,6 +106,6 @@ def bearer(headers: Mapping[str, str]) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def unauthenticated(detail: str) -> Problem:
+def unauthenticated(detail: str) -> HttpProblem:
     """Return the problem of an unknown caller."""
-    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})
+    return HttpProblem("unauthenticated", detail, headers={"WWW-Authenticate": "Bearer"})

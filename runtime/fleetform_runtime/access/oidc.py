@@ -10,7 +10,7 @@ import jwt
 import orjson
 
 from fleetform_runtime.access.identity import Identity, bearer, unauthenticated
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.sections.access import OidcAuth
 from fleetform_runtime.tls import TlsFiles
 
@@ -82,7 +82,7 @@ class Oidc:
             scopes = []
         missing = [scope for scope in self._settings.required_scopes if scope not in scopes]
         if missing:
-            raise Problem("forbidden", f"the token lacks the scopes {', '.join(missing)}")
+            raise HttpProblem("forbidden", f"the token lacks the scopes {', '.join(missing)}")
         return Identity(user)
 
     async def _key(self, token: str) -> jwt.PyJWK:
@@ -120,7 +120,7 @@ class Oidc:
                 self._fetched = self._clock()
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
                 if not self._keys:
-                    raise Problem("not_ready", "the issuer's keys cannot be read", 5) from None
+                    raise HttpProblem("not_ready", "the issuer's keys cannot be read", 5) from None
 
     async def _where(self) -> str:
         if self._settings.jwks_url:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.sections.access import Limits, Quota
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -95,7 +95,7 @@ class Quotas:
         """Count a request.
 
         Raises:
-            Problem: a quota is exhausted.
+            HttpProblem: a quota is exhausted.
         """
         if not self._any:
             return
@@ -108,7 +108,7 @@ class Quotas:
             room = window.limit - (1 if window.label == "requests" else 0)
             if used > room or (window.label != "requests" and used >= window.limit):
                 self._metrics.refused(window.label)
-                raise Problem("rate_limited", window.what, wait)
+                raise HttpProblem("rate_limited", window.what, wait)
         await self._count(windows, "requests", 1, now)
 
     async def spend(self, user: str, tokens: int, cost: float | None) -> None:

@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 
 T = TypeVar("T", bound=BaseModel)
 MOST_ERRORS = 20
@@ -25,7 +25,7 @@ async def read(request: Request, model: type[T], most: int, seconds: float) -> T
     """Read and validate a JSON body.
 
     Raises:
-        Problem: it is too large, too slow, not JSON, or does not match the model.
+        HttpProblem: it is too large, too slow, not JSON, or does not match the model.
     """
     _check_type(request)
     try:
@@ -33,7 +33,7 @@ async def read(request: Request, model: type[T], most: int, seconds: float) -> T
             raw = await _bytes(request, most)
     except TimeoutError:
         detail = f"the body did not arrive within {seconds:g} s"
-        raise Problem("request_timeout", detail, headers=CLOSE) from None
+        raise HttpProblem("request_timeout", detail, headers=CLOSE) from None
     return parsed(raw, model)
 
 
@@ -42,13 +42,13 @@ def parsed(raw: bytes | str, model: type[T]) -> T:
     try:
         document = orjson.loads(raw or b"null")
     except ValueError as error:
-        raise Problem("invalid_json", f"the body is not JSON: {error}") from None
+        raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
     try:
         return model.model_validate(document)
     except ValidationError as error:
         raise _wrong(error) from None
     except RecursionError:
-        raise Problem("invalid_json", "the body is nested too deeply") from None
+        raise HttpProblem("invalid_json", "the body is nested too deeply") from None
 
 
 def _check_type(request: Request) -> None:
@@ -56,14 +56,14 @@ def _check_type(request: Request) -> None:
     if kind != "application/json" and not (
         kind.startswith("application/") and kind.endswith("+json")
     ):
-        raise Problem("unsupported_media_type", "send application/json", headers=CLOSE)
+        raise HttpProblem("unsupported_media_type", "send application/json", headers=CLOSE)
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding != "identity":
-        raise Problem("unsupported_media_type", "send it without compression", headers=CLOSE)
+        raise HttpProblem("unsupported_media_type", "send it without compression", headers=CLOSE)
 
 
 async def _bytes(request: Request, most: int) -> bytes:
-    too_large = Problem("body_too_large", f"at most {most} bytes", headers=CLOSE)
+    too_large = HttpProblem("body_too_large", f"at most {most} bytes", headers=CLOSE)
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > most:
         raise too_large
@@ -75,14 +75,14 @@ async def _bytes(request: Request, most: int) -> bytes:
                 raise too_large
             pieces.append(piece)
     except ClientDisconnect:
-        raise Problem("invalid_request", "the client disconnected", headers=CLOSE) from None
+        raise HttpProblem("invalid_request", "the client disconnected", headers=CLOSE) from None
     return b"".join(pieces)
 
 
-def _wrong(error: ValidationError) -> Problem:
+def _wrong(error: ValidationError) -> HttpProblem:
     errors = [
         {"path": ".".join(str(step) for step in item["loc"]), "message": item["msg"]}
         for item in error.errors(include_url=False, include_input=False, include_context=False)
     ][:MOST_ERRORS]
     detail = "; ".join(f"{item['path'] or 'body'}: {item['message']}" for item in errors[:3])
-    return Problem("invalid_fields", detail, extra={"errors": errors})
+    return HttpProblem("invalid_fields", detail, extra={"errors": errors})

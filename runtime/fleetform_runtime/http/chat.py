@@ -11,7 +11,7 @@ from fleetform_runtime.http.body import Fields, read
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream
 from fleetform_runtime.messages import User
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.access import Limits
@@ -58,11 +58,11 @@ class Streams:
         """Take a place; return a function that releases it.
 
         Raises:
-            Problem: all places are taken.
+            HttpProblem: all places are taken.
         """
         if self.open >= self._most:
             self._metrics.refused("streams")
-            raise Problem("overloaded", "too many open streams", 2)
+            raise HttpProblem("overloaded", "too many open streams", 2)
         self._move(1)
         left = False
 
@@ -109,7 +109,7 @@ class Chat:
     async def alias(self, request: Request) -> Any:
         """Run the agent if the path names this one."""
         if request.path_params["name"] != self._agent:
-            raise Problem("not_found", f"this is {self._agent}")
+            raise HttpProblem("not_found", f"this is {self._agent}")
         return await self.chat(request)
 
     async def read(self, request: Request, model: Any) -> Any:
@@ -165,5 +165,5 @@ def wants_stream(request: Request) -> bool:
 def _last_event(request: Request) -> int:
     shown = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
     if not (shown.isdecimal() and shown.isascii() and len(shown) < 16):
-        raise Problem("invalid_request", "Last-Event-ID is the number of an event")
+        raise HttpProblem("invalid_request", "Last-Event-ID is the number of an event")
     return int(shown)

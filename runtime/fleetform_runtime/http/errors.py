@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 
 PROBLEM = "application/problem+json"
 
@@ -21,7 +21,7 @@ class Json(Response):
         return orjson.dumps(content, default=str)
 
 
-def response(problem: Problem, *, openai: bool = False) -> Response:
+def response(problem: HttpProblem, *, openai: bool = False) -> Response:
     """Return a problem as a response, including the member that OpenAI clients expect."""
     body = problem.body()
     if openai:
@@ -32,7 +32,7 @@ def response(problem: Problem, *, openai: bool = False) -> Response:
     return Response(orjson.dumps(body), problem.status, headers, media_type=PROBLEM)
 
 
-def openai_error(problem: Problem) -> dict[str, Any]:
+def openai_error(problem: HttpProblem) -> dict[str, Any]:
     """Return a problem in OpenAI's format."""
     kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
     kind = kinds.get(problem.status)

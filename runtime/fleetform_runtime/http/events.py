@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.log import FellBehindError
 from fleetform_runtime.store import Event, StoreError
 
@@ -91,7 +91,7 @@ class EventStream:
                 if events:
                     last = events[-1].id
                 await self._send_some(scope, send, events)
-        except (StoreError, Problem) as error:
+        except (StoreError, HttpProblem) as error:
             # Runs of another replica are read from the store: end the stream with an error event,
             # never silently.
             log.warning("cannot follow a run: %s", error)

@@ -16,7 +16,7 @@ from fleetform_runtime.http import errors
 from fleetform_runtime.http.events import SlowReaderError
 from fleetform_runtime.http.router import Route, Router
 from fleetform_runtime.metrics import METRICS
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.logs import request_id
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -128,17 +128,17 @@ class _Exchange:
     async def _answer(self) -> None:
         try:
             answer = await self._found()
-        except Problem as problem:
+        except HttpProblem as problem:
             answer = self._problem(problem)
         except StoreError as error:
             log.warning("the store failed: %s", error)
             answer = self._problem(
-                Problem("memory_unavailable", "the conversation store does not answer", 2)
+                HttpProblem("memory_unavailable", "the conversation store does not answer", 2)
             )
         except Exception:
             log.exception("a request failed")
             self._gateway.metrics.count("agent_request_errors_total", "internal")
-            answer = self._problem(Problem("internal", "see the runtime's log"))
+            answer = self._problem(HttpProblem("internal", "see the runtime's log"))
         await answer(self._scope, self._receive, self._sending)
 
     async def _found(self) -> Any:
@@ -152,7 +152,7 @@ class _Exchange:
 
     def _preflight(self) -> Response:
         if not self._gateway.cors(self._request):
-            raise Problem("forbidden", "this origin is not allowed")
+            raise HttpProblem("forbidden", "this origin is not allowed")
         return Response(
             status_code=204,
             headers={
@@ -163,7 +163,7 @@ class _Exchange:
             },
         )
 
-    def _problem(self, problem: Problem) -> Response:
+    def _problem(self, problem: HttpProblem) -> Response:
         openai = self._scope["path"].startswith("/v1/")
         if problem.run_id is None and (cause := _CAUSES.get(problem.code)):
             self._gateway.metrics.count("agent_request_errors_total", cause)

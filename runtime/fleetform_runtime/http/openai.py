@@ -19,13 +19,13 @@ from fleetform_runtime.messages import (
     Assistant,
     Image,
     Message,
-    Tool,
     ToolCall,
     ToolResult,
+    ToolResults,
     User,
 )
 from fleetform_runtime.models import ToolSpec
-from fleetform_runtime.problems import CODES, Problem
+from fleetform_runtime.problems import CODES, HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.serving import Server
@@ -196,7 +196,7 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
     """Return the client's addition to the system prompt, and the conversation.
 
     Raises:
-        Problem: it does not end with a question or a tool result.
+        HttpProblem: it does not end with a question or a tool result.
     """
     system: list[str] = []
     history: list[Message] = []
@@ -214,23 +214,27 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
         else:
             _add_result(history, item, index)
     if not history or isinstance(history[-1], Assistant):
-        raise Problem("invalid_fields", "messages: the last one must have the role user or tool")
+        raise HttpProblem(
+            "invalid_fields", "messages: the last one must have the role user or tool"
+        )
     return "\n\n".join(part for part in system if part), history
 
 
 def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
     """Add a tool result to those of the same answer."""
     last = history[-1] if history else None
-    asked = history[-2] if isinstance(last, Tool) and len(history) > 1 else last
+    asked = history[-2] if isinstance(last, ToolResults) and len(history) > 1 else last
     calls = {call.id: call.name for call in asked.calls} if isinstance(asked, Assistant) else {}
     name = calls.get(item.tool_call_id or "")
     if name is None:
-        raise Problem("invalid_fields", f"messages.{index}.tool_call_id: no such call before it")
+        raise HttpProblem(
+            "invalid_fields", f"messages.{index}.tool_call_id: no such call before it"
+        )
     result = ToolResult(item.tool_call_id or "", name, _text(item, index))
-    if isinstance(last, Tool):
+    if isinstance(last, ToolResults):
         last.results.append(result)
     else:
-        history.append(Tool([result]))
+        history.append(ToolResults([result]))
 
 
 def _text(item: WireMessage, index: int) -> str:
@@ -254,7 +258,9 @@ def _content(item: WireMessage, index: int) -> str | list[str | Image]:
         elif kind == "image_url" and isinstance(image, dict) and isinstance(image.get("url"), str):
             parts.append(Image(image["url"], image.get("detail")))
         else:
-            raise Problem("invalid_fields", f"messages.{index}.content: a part of type {kind!r}")
+            raise HttpProblem(
+                "invalid_fields", f"messages.{index}.content: a part of type {kind!r}"
+            )
     return parts
 
 

@@ -7,7 +7,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fleetform_runtime.http.errors import PROBLEM
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 
 LARGEST_HEAD = 64 * 1024
 MOST_HEADERS = 100
@@ -36,7 +36,7 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
                 self._head += len(data)
             super().data_received(data)
             if self._in_head and self._head > LARGEST_HEAD:
-                self._refuse(Problem("headers_too_large", f"at most {LARGEST_HEAD} bytes"))
+                self._refuse(HttpProblem("headers_too_large", f"at most {LARGEST_HEAD} bytes"))
 
         def on_message_begin(self) -> None:
             self._start_clock()
@@ -58,9 +58,9 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
 
         def send_400_response(self, msg: str) -> None:
             if self.headers is not None and len(self.headers) > MOST_HEADERS:
-                self._refuse(Problem("headers_too_large", f"at most {MOST_HEADERS} headers"))
+                self._refuse(HttpProblem("headers_too_large", f"at most {MOST_HEADERS} headers"))
             else:
-                self._refuse(Problem("invalid_request", msg))
+                self._refuse(HttpProblem("invalid_request", msg))
 
         def _start_clock(self) -> None:
             if self._deadline is None:
@@ -75,10 +75,10 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
             self._deadline = None
             if not self.transport.is_closing():
                 self._refuse(
-                    Problem("request_timeout", f"no complete request within {read_seconds:g} s")
+                    HttpProblem("request_timeout", f"no complete request within {read_seconds:g} s")
                 )
 
-        def _refuse(self, problem: Problem) -> None:
+        def _refuse(self, problem: HttpProblem) -> None:
             if self.transport.is_closing():
                 return
             body = orjson.dumps(problem.body())

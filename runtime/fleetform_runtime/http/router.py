@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 
 Answer = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Request], Awaitable[Any]]
@@ -55,15 +55,15 @@ class Router:
         """Return the route and the parameters of the path.
 
         Raises:
-            Problem: there is no route, or not for this method.
+            HttpProblem: there is no route, or not for this method.
         """
         methods, parameters = self._methods(path)
         if methods is None:
-            raise Problem("not_found", "see /openapi.json for all paths")
+            raise HttpProblem("not_found", "see /openapi.json for all paths")
         route = methods.get(method) or (methods.get("GET") if method == "HEAD" else None)
         if route is None:
             allowed = ", ".join(sorted(methods))
-            raise Problem("method_not_allowed", f"try {allowed}", headers={"Allow": allowed})
+            raise HttpProblem("method_not_allowed", f"try {allowed}", headers={"Allow": allowed})
         return route, parameters
 
     def _methods(self, path: str) -> tuple[dict[str, Route] | None, dict[str, str]]:

@@ -10,7 +10,7 @@ from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import Chat, wants_stream
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.messages import moment
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import Order
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.store import Run
@@ -80,12 +80,12 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
     """Return decisions by call; an answer that is not text becomes JSON for the model.
 
     Raises:
-        Problem: there are two decisions on one call.
+        HttpProblem: there are two decisions on one call.
     """
     found: dict[str, dict[str, Any]] = {}
     for item in decisions:
         if item.id in found:
-            raise Problem("invalid_fields", f"two decisions on {item.id}")
+            raise HttpProblem("invalid_fields", f"two decisions on {item.id}")
         answer = item.answer
         if answer is not None and not isinstance(answer, str):
             answer = orjson.dumps(answer).decode()

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import SESSION_ID, Chat
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.messages import Assistant, Image, Message, Tool, User, moment
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.messages import Assistant, Image, Message, ToolResults, User, moment
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import readable
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
@@ -78,7 +78,7 @@ class SessionRoutes:
         """Rename a session or change its model."""
         body: SessionChange = await self._chat.read(request, SessionChange)
         if not (body.title or body.model):
-            raise Problem("invalid_fields", "title or model is missing")
+            raise HttpProblem("invalid_fields", "title or model is missing")
         if body.model:
             self._runs.model(body.model)
         user = request.state.identity.user
@@ -125,7 +125,7 @@ def message(item: Message) -> dict[str, Any]:
     """Return what a caller sees of a message."""
     if isinstance(item, User):
         return {"role": "user", "content": _content(item), "created_at": item.at}
-    if isinstance(item, Tool):
+    if isinstance(item, ToolResults):
         results = [
             {"id": r.id, "name": r.name, "ok": r.outcome == "ok", "content": r.content}
             for r in item.results
@@ -162,13 +162,13 @@ def page_of(request: Request) -> tuple[int, int]:
     """Read offset and limit of a list.
 
     Raises:
-        Problem: they are not valid numbers.
+        HttpProblem: they are not valid numbers.
     """
     values = []
     for name, default, most in (("offset", 0, 2**31), ("limit", PAGE, LARGEST_PAGE)):
         text = request.query_params.get(name, str(default))
         if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text) <= most):
-            raise Problem("invalid_request", f"{name} must be a number from 0 to {most}")
+            raise HttpProblem("invalid_request", f"{name} must be a number from 0 to {most}")
         values.append(int(text))
     return values[0], values[1]
 
@@ -187,5 +187,5 @@ def _if_match(request: Request) -> int | None:
         return None
     text = header.strip().strip('"')
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
-        raise Problem("invalid_request", "If-Match must be the revision from the ETag")
+        raise HttpProblem("invalid_request", "If-Match must be the revision from the ETag")
     return int(text)

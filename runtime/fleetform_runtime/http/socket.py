@@ -15,7 +15,7 @@ from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import ChatBody, Streams, acting
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import FellBehindError
 from fleetform_runtime.runs.service import Runs
@@ -80,7 +80,7 @@ class Socket:
         try:
             identity = await self._authenticator.identify(socket.headers)
             leave = self._streams.enter()
-        except Problem as problem:
+        except HttpProblem as problem:
             await socket.close(1008 if problem.status < 500 else 1013, problem.code)
             return
         try:
@@ -123,17 +123,17 @@ class _Connection:
         try:
             frame = _FRAME.validate_python(orjson.loads(raw))
             await self._obey(frame)
-        except Problem as problem:
+        except HttpProblem as problem:
             await self._refuse(problem)
         except StoreError:
-            lost = Problem("memory_unavailable", "the conversation store does not answer", 2)
+            lost = HttpProblem("memory_unavailable", "the conversation store does not answer", 2)
             await self._refuse(lost)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             path = ".".join(str(step) for step in first["loc"])
-            await self._refuse(Problem("invalid_fields", f"{path}: {first['msg']}"))
+            await self._refuse(HttpProblem("invalid_fields", f"{path}: {first['msg']}"))
         except (ValueError, RecursionError):
-            await self._refuse(Problem("invalid_json", "a frame must be a JSON object"))
+            await self._refuse(HttpProblem("invalid_json", "a frame must be a JSON object"))
 
     async def _obey(self, frame: MessageFrame | CancelFrame | ApproveFrame) -> None:
         user = self._identity.user
@@ -141,7 +141,7 @@ class _Connection:
             await self._runs.cancel(user, frame.run_id)
             return
         if len(self._tasks) >= MOST_RUNS:
-            raise Problem("overloaded", f"at most {MOST_RUNS} concurrent runs per connection")
+            raise HttpProblem("overloaded", f"at most {MOST_RUNS} concurrent runs per connection")
         if isinstance(frame, ApproveFrame):
             order = Order(user=user, message=None, streaming=True)
             run = await self._runs.decide(user, frame.run_id, written(frame.decisions), order)
@@ -171,7 +171,7 @@ class _Connection:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(1008, "too slow")
 
-    async def _refuse(self, problem: Problem) -> None:
+    async def _refuse(self, problem: HttpProblem) -> None:
         await self._send(
             {
                 "type": "error",

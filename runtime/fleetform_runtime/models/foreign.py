@@ -17,7 +17,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from fleetform_runtime.messages import Assistant, Image, Message, Tool, ToolCall, Usage, User
+from fleetform_runtime.messages import Assistant, Image, Message, ToolCall, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
@@ -235,7 +235,7 @@ def _history(request: ChatRequest) -> list[messages.ModelMessage]:
 def _message(item: Message) -> messages.ModelMessage:
     if isinstance(item, User):
         return messages.ModelRequest(parts=[messages.UserPromptPart(content=_content(item))])
-    if isinstance(item, Tool):
+    if isinstance(item, ToolResults):
         return messages.ModelRequest(
             parts=[
                 messages.ToolReturnPart(

@@ -13,7 +13,7 @@ import asyncio
 import re
 from typing import cast, get_args
 
-from fleetform_runtime.messages import Assistant, Tool, ToolCall, Usage, User
+from fleetform_runtime.messages import Assistant, ToolCall, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
 
 _CALL = re.compile(r"^\s*call ([A-Za-z0-9_-]{1,64})(?: (.*))?$", re.MULTILINE)
@@ -69,7 +69,7 @@ def _calls(text: str) -> list[ToolCall]:
 
 def _answer(request: ChatRequest) -> str:
     last = request.messages[-1]
-    if isinstance(last, Tool):
+    if isinstance(last, ToolResults):
         return "\n".join(f"{result.name}: {result.content}" for result in last.results)
     text = last.text() if isinstance(last, User) else ""
     if words := _WORDS.search(text):

@@ -8,8 +8,8 @@ from fleetform_runtime.messages import (
     Assistant,
     Image,
     Message,
-    Tool,
     ToolCall,
+    ToolResults,
     Usage,
     User,
 )
@@ -75,7 +75,7 @@ def _messages(request: ChatRequest) -> list[dict[str, Any]]:
 def _written(message: Message) -> list[dict[str, Any]]:
     if isinstance(message, User):
         return [{"role": "user", "content": _content(message.content)}]
-    if isinstance(message, Tool):
+    if isinstance(message, ToolResults):
         return [
             {"role": "tool", "tool_call_id": result.id, "content": result.content}
             for result in message.results

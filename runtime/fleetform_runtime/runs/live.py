@@ -6,7 +6,7 @@ from typing import Any
 
 from fleetform_runtime.messages import Message, ToolCall, User
 from fleetform_runtime.models import ToolSpec
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.store import Run
 
@@ -46,7 +46,7 @@ class LiveRun:
     ended: float | None = None
     status: str = "running"
     result: dict[str, Any] = field(default_factory=dict)
-    problem: Problem | None = None
+    problem: HttpProblem | None = None
     foreign: list[ToolCall] = field(default_factory=list)
     cancelled: bool = False
     shared: int = 0
@@ -55,7 +55,7 @@ class LiveRun:
         """Wait for the end; return the result.
 
         Raises:
-            Problem: the run failed.
+            HttpProblem: the run failed.
         """
         if self.task is not None:
             await asyncio.wait([self.task])

@@ -11,19 +11,18 @@ import orjson
 from fleetform_runtime.messages import (
     Assistant,
     Message,
-    Tool,
     ToolCall,
     ToolResult,
+    ToolResults,
     Usage,
     User,
     now,
 )
 from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ToolSpec
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.telemetry.traces import Spans
-from fleetform_runtime.tools import CallContext
-from fleetform_runtime.tools import Tool as AnyTool
+from fleetform_runtime.tools import CallContext, Tool
 from fleetform_runtime.tools.toolbox import Toolbox, Waiting, spec
 
 
@@ -83,7 +82,7 @@ class Loop:
 
         Raises:
             ModelError: the model failed.
-            Problem: a limit of the run was reached.
+            HttpProblem: a limit of the run was reached.
         """
         tools = await self._toolbox.tools()
         specs = [spec(tool) for tool in tools.values()]
@@ -96,7 +95,9 @@ class Loop:
             ended = await self._act(turn, tools, answer, log)
             if ended is not None:
                 return ended
-        raise Problem("steps_exceeded", f"the run did not finish within {self._max_steps} steps")
+        raise HttpProblem(
+            "steps_exceeded", f"the run did not finish within {self._max_steps} steps"
+        )
 
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
@@ -109,7 +110,7 @@ class Loop:
             *(self._decided(turn, tools, call, decisions[call.id], log) for call in open_calls)
         )
         results |= {result.id: result for result in outcomes}
-        turn.fresh.append(Tool([results[name] for name in pause["order"]], now()))
+        turn.fresh.append(ToolResults([results[name] for name in pause["order"]], now()))
 
     async def _ask(
         self, turn: Turn, model: ChatModel, specs: list[ToolSpec], log: RunLog
@@ -146,16 +147,16 @@ class Loop:
         return answer
 
     async def _act(
-        self, turn: Turn, tools: dict[str, AnyTool], answer: Assistant, log: RunLog
+        self, turn: Turn, tools: dict[str, Tool], answer: Assistant, log: RunLog
     ) -> Answer | None:
         """Run the calls of an answer; return an Answer if the run ends or pauses here."""
         if len(turn.calls) + len(answer.calls) > self._max_calls:
             turn.fresh.append(
-                Tool(
+                ToolResults(
                     [_unmade(call, "The run may not make any more calls.") for call in answer.calls]
                 )
             )
-            raise Problem("steps_exceeded", f"the run made {self._max_calls} tool calls")
+            raise HttpProblem("steps_exceeded", f"the run made {self._max_calls} tool calls")
         foreign = [call for call in answer.calls if call.name not in tools and _is(turn, call)]
         own = [call for call in answer.calls if call not in foreign]
         outcomes = await asyncio.gather(*(self._start(turn, tools, call, log) for call in own))
@@ -165,11 +166,11 @@ class Loop:
             return Answer(answer.text, "tool_calls", foreign=foreign)
         if waiting:
             return Answer(answer.text, "approval_required", Pause(waiting, done))
-        turn.fresh.append(Tool(done, now()))
+        turn.fresh.append(ToolResults(done, now()))
         return None
 
     async def _start(
-        self, turn: Turn, tools: dict[str, AnyTool], call: ToolCall, log: RunLog
+        self, turn: Turn, tools: dict[str, Tool], call: ToolCall, log: RunLog
     ) -> ToolResult | Waiting:
         ready = self._toolbox.prepare(tools, call)
         if isinstance(ready, Waiting):
@@ -182,9 +183,7 @@ class Loop:
             return ready
         return await self._carry_out(turn, tools[call.name], call, log)
 
-    async def _carry_out(
-        self, turn: Turn, tool: AnyTool, call: ToolCall, log: RunLog
-    ) -> ToolResult:
+    async def _carry_out(self, turn: Turn, tool: Tool, call: ToolCall, log: RunLog) -> ToolResult:
         _tell_start(log, call)
         began = time.monotonic()
         with self._spans.tool(tool, call) as span:
@@ -199,7 +198,7 @@ class Loop:
     async def _decided(
         self,
         turn: Turn,
-        tools: dict[str, AnyTool],
+        tools: dict[str, Tool],
         call: ToolCall,
         decision: dict[str, Any],
         log: RunLog,
@@ -226,7 +225,7 @@ def repaired(messages: list[Message]) -> list[Message]:
     """Give every call a result and drop results without a call: otherwise providers refuse the history."""
     whole: list[Message] = []
     for index, message in enumerate(messages):
-        if isinstance(message, Tool):
+        if isinstance(message, ToolResults):
             asked = messages[index - 1] if index else None
             if isinstance(asked, Assistant) and asked.calls:
                 whole.append(message)
@@ -234,15 +233,15 @@ def repaired(messages: list[Message]) -> list[Message]:
         whole.append(message)
         if isinstance(message, Assistant) and message.calls:
             follower = messages[index + 1] if index + 1 < len(messages) else None
-            known = {r.id for r in follower.results} if isinstance(follower, Tool) else set()
+            known = {r.id for r in follower.results} if isinstance(follower, ToolResults) else set()
             missing = [call for call in message.calls if call.id not in known]
-            if missing and isinstance(follower, Tool):
-                messages[index + 1] = Tool(
+            if missing and isinstance(follower, ToolResults):
+                messages[index + 1] = ToolResults(
                     [*follower.results, *(_unmade(call, "No result.") for call in missing)],
                     follower.at,
                 )
             elif missing:
-                whole.append(Tool([_unmade(call, "No result.") for call in missing]))
+                whole.append(ToolResults([_unmade(call, "No result.") for call in missing]))
     return whole
 
 

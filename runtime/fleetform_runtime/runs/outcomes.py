@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from fleetform_runtime.models import ModelError
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
 from fleetform_runtime.runs.loop import Answer, Pause, Turn
 from fleetform_runtime.runs.sessions import shown_pending
@@ -74,7 +74,7 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
     )
 
 
-def fail(run: LiveRun, turn: Turn, problem: Problem) -> None:
+def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
     """End a run with a problem."""
     problem.run_id = run.id
     run.problem = problem
@@ -102,9 +102,9 @@ def fail(run: LiveRun, turn: Turn, problem: Problem) -> None:
     )
 
 
-def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metrics) -> Problem:
+def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metrics) -> HttpProblem:
     """Return the problem that ended a run early; count those that the caller did not cause."""
-    if isinstance(error, Problem):
+    if isinstance(error, HttpProblem):
         return error
     if isinstance(error, ModelError):
         return _model_problem(error, metrics)
@@ -121,20 +121,22 @@ def problem_of(error: BaseException, run: LiveRun, seconds: float, metrics: Metr
         log.error("run %s failed", run.id, exc_info=error)
         cause, code, detail = "internal", "internal", "the run failed; see the log"
     metrics.count("agent_request_errors_total", cause)
-    return Problem(code, detail)
+    return HttpProblem(code, detail)
 
 
-def _model_problem(error: ModelError, metrics: Metrics) -> Problem:
+def _model_problem(error: ModelError, metrics: Metrics) -> HttpProblem:
     log.warning("the model failed: %s (status %s)", error, error.status)
     metrics.count("agent_request_errors_total", "timeout" if error.kind == "timeout" else "model")
     if error.kind == "timeout":
-        return Problem("timeout", "the model did not answer in time", error.retry_after)
+        return HttpProblem("timeout", "the model did not answer in time", error.retry_after)
     if error.kind == "context":
-        return Problem("context_too_long", "the conversation exceeds the model's context window")
+        return HttpProblem(
+            "context_too_long", "the conversation exceeds the model's context window"
+        )
     if error.kind in ("refused", "authentication"):
-        return Problem("model_refused", "the model's provider refused the request")
+        return HttpProblem("model_refused", "the model's provider refused the request")
     what = _MODEL_FAILURES.get(error.kind, "the model's provider failed")
-    return Problem("model_failed", what, error.retry_after)
+    return HttpProblem("model_failed", what, error.retry_after)
 
 
 def tell(run: LiveRun, turn: Turn, model: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
 from fleetform_runtime.store import Event, Run, Store, StoreError, UnreadableRecordError
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -105,7 +105,7 @@ class Registry:
         """Return the state of a user's run.
 
         Raises:
-            Problem: there is no such run.
+            HttpProblem: there is no such run.
         """
         live = self.local(user, run)
         if live is not None:
@@ -113,9 +113,11 @@ class Registry:
         try:
             kept = await self._store.get_run(run)
         except UnreadableRecordError as error:
-            raise Problem("unreadable", str(error)) from None
+            raise HttpProblem("unreadable", str(error)) from None
         if kept is None or kept.user != user:
-            raise Problem("run_not_found", "it never existed, is not yours, or is no longer kept")
+            raise HttpProblem(
+                "run_not_found", "it never existed, is not yours, or is no longer kept"
+            )
         return kept
 
     async def change(self, run: Run) -> None:
@@ -138,14 +140,14 @@ class Registry:
         """Return the events of a run after one, as they arrive, wherever it is executed.
 
         Raises:
-            Problem: there is no such run, or the events are no longer kept.
+            HttpProblem: there is no such run, or the events are no longer kept.
         """
         live = self.local(user, run)
         if live is None:
             await self.get(user, run)
             return self._follow_elsewhere(user, run, after, idle)
         if after + 1 < live.log.first_id:
-            raise Problem("events_gone", f"the oldest event kept is {live.log.first_id}")
+            raise HttpProblem("events_gone", f"the oldest event kept is {live.log.first_id}")
         return live.log.follow(after, idle)
 
     async def _follow_elsewhere(

@@ -12,7 +12,7 @@ from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.quotas import Quotas
 from fleetform_runtime.messages import Message, Usage, now
 from fleetform_runtime.models import ChatModel
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs import outcomes
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
@@ -69,7 +69,7 @@ class Runs:
         """Admit an order and start its run.
 
         Raises:
-            Problem: it is refused; nothing has happened then.
+            HttpProblem: it is refused; nothing has happened then.
         """
         model = self.model(order.model) if order.model else None
         await self._quotas.admit(order.user)
@@ -94,11 +94,11 @@ class Runs:
         """Return a model from the specification's list.
 
         Raises:
-            Problem: it is not on the list.
+            HttpProblem: it is not on the list.
         """
         found = self.models.get(key)
         if found is None:
-            raise Problem("model_not_found", f"models: {', '.join(self.models)}")
+            raise HttpProblem("model_not_found", f"models: {', '.join(self.models)}")
         return found
 
     async def decide(
@@ -107,11 +107,11 @@ class Runs:
         """Continue a paused run, in a new run, as a human decided.
 
         Raises:
-            Problem: it is not waiting (any more), or the decisions do not match its pending calls.
+            HttpProblem: it is not waiting (any more), or the decisions do not match its pending calls.
         """
         state = await self.registry.get(user, run)
         if state.status != "waiting":
-            raise Problem("approval_used", f"the run has {state.status}")
+            raise HttpProblem("approval_used", f"the run has {state.status}")
         order.session, order.decisions, order.model = state.session, decisions, None
         order.paused = run
         started = await self.start(order)
@@ -162,7 +162,7 @@ class Runs:
         sharing = asyncio.create_task(self.registry.share(run)) if self._store.shared else None
         try:
             await self._answer(run, order, turn, session, model, pause)
-        except Problem as problem:
+        except HttpProblem as problem:
             outcomes.fail(run, turn, problem)
         except Exception as error:
             outcomes.fail(run, turn, self._problem(error, run))
@@ -213,7 +213,7 @@ class Runs:
             await self.sessions.end(session, turn, waiting)
         outcomes.succeed(run, turn, answer, waiting)
 
-    def _problem(self, error: BaseException, run: LiveRun) -> Problem:
+    def _problem(self, error: BaseException, run: LiveRun) -> HttpProblem:
         return outcomes.problem_of(error, run, self._limits.run_seconds, self._metrics)
 
     async def _keep_broken(
@@ -222,7 +222,7 @@ class Runs:
         """Store what a failed run has done, if any of it cannot be undone."""
         try:
             await asyncio.shield(self.sessions.end_broken(session, turn, pause))
-        except (StoreError, Problem) as error:
+        except (StoreError, HttpProblem) as error:
             log.warning("the turn of a failed run was not stored: %s", error)
 
     async def _spend(self, user: str, usage: Usage) -> None:
@@ -248,7 +248,7 @@ class Runs:
         """Cancel a run, wherever it is executed.
 
         Raises:
-            Problem: there is no such run, or it has ended.
+            HttpProblem: there is no such run, or it has ended.
         """
         state = await self.registry.get(user, run)
         if state.status == "waiting":
@@ -257,7 +257,7 @@ class Runs:
             await self.registry.change(state)
             return state
         if state.status != "running":
-            raise Problem("run_ended", f"the run has {state.status}")
+            raise HttpProblem("run_ended", f"the run has {state.status}")
         await self.registry.ask_cancel(user, run)
         return replace(state, status="cancelling")
 

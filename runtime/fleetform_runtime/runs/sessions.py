@@ -12,8 +12,8 @@ from weakref import WeakValueDictionary
 from fleetform_runtime.messages import (
     Assistant,
     Message,
-    Tool,
     ToolResult,
+    ToolResults,
     UnreadableError,
     User,
     dump,
@@ -23,7 +23,7 @@ from fleetform_runtime.messages import (
     recent,
     within,
 )
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import Turn, readable, title_of
 from fleetform_runtime.store import ConflictError, Session, Store, UnreadableRecordError
 from fleetform_runtime.tools import ToolError
@@ -59,7 +59,7 @@ class Sessions:
         """Load a session for a turn; with decisions, claim its pending calls.
 
         Raises:
-            Problem: it does not exist, cannot be read, waits for approval, or no longer does.
+            HttpProblem: it does not exist, cannot be read, waits for approval, or no longer does.
         """
         session, rows = await self._loaded(user, name)
         history = self._read(rows)
@@ -70,7 +70,7 @@ class Sessions:
             return session, history, None
         if self._expired(pending):
             return await self._expire(session, history, pending)
-        raise Problem(
+        raise HttpProblem(
             "approval_pending",
             "first decide on the session's pending calls: POST /runs/{id}/approvals",
             extra={"pending": shown_pending(pending)},
@@ -86,7 +86,7 @@ class Sessions:
         """Append a turn to what is stored.
 
         Raises:
-            Problem: the session now waits for approval, or is gone.
+            HttpProblem: the session now waits for approval, or is gone.
         """
         await self._append(session, turn.fresh, pending)
 
@@ -106,7 +106,7 @@ class Sessions:
         session, _ = await self._loaded(user, name)
         pending = session.pending
         if pending is None or pending.get("run_id") != run:
-            raise Problem("run_ended", "the run is no longer waiting")
+            raise HttpProblem("run_ended", "the run is no longer waiting")
         await self._close(session, pending, "The user cancelled this call.")
 
     def fitting(self, history: list[Message], characters: int | None) -> list[Message]:
@@ -120,7 +120,7 @@ class Sessions:
         """Return a session.
 
         Raises:
-            Problem: there is no such session.
+            HttpProblem: there is no such session.
         """
         return (await self._loaded(user, name, limit=0))[0]
 
@@ -128,12 +128,12 @@ class Sessions:
         """Store an empty session.
 
         Raises:
-            Problem: one with this name exists.
+            HttpProblem: one with this name exists.
         """
         try:
             return await self.store.create(session)
         except ConflictError:
-            raise Problem("session_exists", "choose another session_id, or omit it") from None
+            raise HttpProblem("session_exists", "choose another session_id, or omit it") from None
 
     async def change(
         self,
@@ -146,12 +146,12 @@ class Sessions:
         """Change title or model; None keeps the current value.
 
         Raises:
-            Problem: it does not exist, or has another revision.
+            HttpProblem: it does not exist, or has another revision.
         """
         for _ in range(MERGES):
             session = await self.get(user, name)
             if expected is not None and session.revision != expected:
-                raise Problem("conflict", f"the session's revision is {session.revision}")
+                raise HttpProblem("conflict", f"the session's revision is {session.revision}")
             try:
                 changed = replace(
                     session, title=title or session.title, model=model or session.model
@@ -159,7 +159,7 @@ class Sessions:
                 return await self.store.update(changed, session.revision)
             except ConflictError:
                 continue
-        raise Problem("conflict", "the session is changing too fast")
+        raise HttpProblem("conflict", "the session is changing too fast")
 
     async def messages(
         self, user: str, name: str, start: int, count: int
@@ -167,7 +167,7 @@ class Sessions:
         """Return messages from a position on.
 
         Raises:
-            Problem: the session does not exist, or cannot be read.
+            HttpProblem: the session does not exist, or cannot be read.
         """
         session = await self.get(user, name)
         return session, self._read(await self.store.page(user, name, start, count))
@@ -176,10 +176,10 @@ class Sessions:
         """Delete a session.
 
         Raises:
-            Problem: there is no such session.
+            HttpProblem: there is no such session.
         """
         if not await self.store.delete(user, name):
-            raise Problem("session_not_found", "it never existed, is not yours, or has expired")
+            raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -191,16 +191,16 @@ class Sessions:
             if loaded and limit is None and not any(b'"role":"user"' in row for row in loaded[1]):
                 loaded = await self.store.load(user, name, -1)
         except UnreadableRecordError as error:
-            raise Problem("unreadable", str(error)) from None
+            raise HttpProblem("unreadable", str(error)) from None
         if loaded is None:
-            raise Problem("session_not_found", "it never existed, is not yours, or has expired")
+            raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
         return loaded
 
     def _read(self, rows: Sequence[bytes]) -> list[Message]:
         try:
             return [load(row) for row in rows]
         except UnreadableError as error:
-            raise Problem("unreadable", str(error)) from None
+            raise HttpProblem("unreadable", str(error)) from None
 
     async def _append(
         self, session: Session, fresh: list[Message], pending: dict[str, Any] | None
@@ -225,13 +225,13 @@ class Sessions:
                 expected = await self._merged(session)
             else:
                 return
-        raise Problem("conflict", "the session is changing too fast")
+        raise HttpProblem("conflict", "the session is changing too fast")
 
     async def _merged(self, session: Session) -> int:
         """Return the revision to append to: whole turns may be in any order."""
         current = await self.get(session.user, session.id)
         if current.pending is not None:
-            raise Problem("conflict", "another run left the session waiting for approval")
+            raise HttpProblem("conflict", "another run left the session waiting for approval")
         return current.revision
 
     async def _claim(
@@ -244,12 +244,12 @@ class Sessions:
         """Claim the pending calls, once: a second caller finds none."""
         pending = session.pending
         if pending is None or pending.get("run_id") != paused or self._expired(pending):
-            raise Problem("approval_used", "the calls were decided, or have expired")
+            raise HttpProblem("approval_used", "the calls were decided, or have expired")
         self._check(pending, decisions)
         try:
             claimed = await self.store.update(replace(session, pending=None), session.revision)
         except ConflictError:
-            raise Problem("approval_used", "someone else decided at the same time") from None
+            raise HttpProblem("approval_used", "someone else decided at the same time") from None
         return claimed, history, pending
 
     def _check(self, pending: dict[str, Any], decisions: dict[str, dict[str, Any]]) -> None:
@@ -258,7 +258,7 @@ class Sessions:
         for name, call in calls.items():
             errors.extend(f"{name}: {wrong}" for wrong in self._wrong(call, decisions.get(name)))
         if errors:
-            raise Problem("invalid_fields", "; ".join(errors))
+            raise HttpProblem("invalid_fields", "; ".join(errors))
 
     def _wrong(self, call: dict[str, Any], decision: dict[str, Any] | None) -> list[str]:
         if decision is None:
@@ -290,14 +290,14 @@ class Sessions:
 
     async def _close(
         self, session: Session, pending: dict[str, Any], why: str
-    ) -> tuple[Session, Tool]:
+    ) -> tuple[Session, ToolResults]:
         row = _undecided(pending, why)
         try:
             closed = await self.store.append(
                 replace(session, pending=None), [dump(row)], session.revision
             )
         except ConflictError:
-            raise Problem("conflict", "someone else decided at the same time") from None
+            raise HttpProblem("conflict", "someone else decided at the same time") from None
         return closed, row
 
     def _expired(self, pending: dict[str, Any]) -> bool:
@@ -327,9 +327,9 @@ def digest(call: dict[str, Any]) -> str:
     return hashlib.sha256(f"{call['name']}\n{call['arguments']}".encode()).hexdigest()[:16]
 
 
-def _undecided(pending: dict[str, Any], why: str) -> Tool:
+def _undecided(pending: dict[str, Any], why: str) -> ToolResults:
     """Give every call of a pause a result: existing ones, and a refusal for the others."""
     results = {item["id"]: ToolResult(**item) for item in pending["done"]}
     for call in pending["calls"]:
         results[call["id"]] = ToolResult(call["id"], call["name"], why, "denied")
-    return Tool([results[name] for name in pending["order"]], now())
+    return ToolResults([results[name] for name in pending["order"]], now())

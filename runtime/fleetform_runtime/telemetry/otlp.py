@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from fleetform_runtime import __version__
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResult
 from fleetform_runtime.models import ChatRequest, ModelError
-from fleetform_runtime.problems import Problem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Tracing
@@ -253,4 +253,4 @@ def _asked(model: Model | None) -> dict[str, Any]:
 def _error_type(error: BaseException) -> str:
     if isinstance(error, ModelError):
         return error.kind
-    return error.code if isinstance(error, Problem) else type(error).__name__
+    return error.code if isinstance(error, HttpProblem) else type(error).__name__

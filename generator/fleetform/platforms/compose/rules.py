@@ -17,7 +17,7 @@ from fleetform.platforms.compose import containers, services
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve.hosts import Address
 from fleetform.targets import platforms
-from fleetform.tree import Path, at, problem_at
+from fleetform.tree import TreePath, at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.plan.model import Plan
@@ -64,7 +64,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
 
 
 def _said(
-    workload: Workload, path: Path, what: str, hint: str, severity: str = "warning"
+    workload: Workload, path: TreePath, what: str, hint: str, severity: str = "warning"
 ) -> Problem:
     return workload.resolved.problem(
         path, "not-on-compose", what, hint=hint, severity=severity, key=True
@@ -129,7 +129,7 @@ def _cluster(workload: Workload) -> Iterator[Problem]:
         )
 
 
-def _root(workload: Workload) -> Path:
+def _root(workload: Workload) -> TreePath:
     """Return the path of the part of a spec that describes pods."""
     return ("spec", "provision") if workload.component == "memory-store" else ("spec",)
 
@@ -169,7 +169,7 @@ def _containers(workload: Workload) -> Iterator[Problem]:
             )
 
 
-def _missing(workload: Workload, path: Path, name: str) -> Problem:
+def _missing(workload: Workload, path: TreePath, name: str) -> Problem:
     return _said(
         workload,
         path,
@@ -180,7 +180,7 @@ def _missing(workload: Workload, path: Path, name: str) -> Problem:
 
 
 def _volumes(workload: Workload) -> Iterator[Problem]:
-    path: Path = ("spec", "volumes")
+    path: TreePath = ("spec", "volumes")
     for name in containers.missing(workload):
         yield _missing(workload, path, name)
     if workload.owner or (workload.files and workload.files.settings):
@@ -259,7 +259,7 @@ def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     names = {f"{item.key[0]}/{item.name}": item for item in plan.workloads}
     first: dict[int, str] = {}
     for name, number in given.items():
-        path: Path = ("spec", "compose", "ports", name)
+        path: TreePath = ("spec", "compose", "ports", name)
         workload = names.get(name)
         if workload is None or workload.main_port is None:
             what = "is not a workload of this environment" if workload is None else "has no port"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-Path = tuple[str | int, ...]
+from fleetform.tree import TreePath
+
 Values = dict[str, Any]
 """Values of a chart, or a part of them."""
 Read = Callable[[Any, Any], Any]
@@ -19,7 +20,7 @@ class UncoveredError(Exception):
 class Lens(NamedTuple):
     """A place in an object, the value that decides it, and how to read one from the other."""
 
-    path: Path
+    path: TreePath
     value: tuple[str, ...]
     read: Read
     first: Callable[[Any], int] | None = None
@@ -39,7 +40,7 @@ def lens(path: str, value: str, read: Read = same, **more: Any) -> Lens:
     return Lens(steps(path), tuple(value.split(".")), read, **more)
 
 
-def steps(path: str) -> Path:
+def steps(path: str) -> TreePath:
     """Return the steps of a dotted path; digits count items."""
     return tuple(int(step) if step.isdigit() else step for step in path.split("."))
 

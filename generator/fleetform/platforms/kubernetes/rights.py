@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fleetform.problems import did_you_mean
+from fleetform.tree import TreePath
 
 Rule = Mapping[str, Sequence[str]]
 """A rule as Kubernetes writes it: `apiGroups`, `resources`, `verbs` and more."""
-Path = tuple[str | int, ...]
 
 DANGEROUS_RESOURCES = frozenset(
     {
@@ -53,7 +53,7 @@ class Fault(NamedTuple):
     """Something that no rule may contain: code, place in the rule, message and hint."""
 
     code: str
-    path: Path
+    path: TreePath
     message: str
     hint: str
 
@@ -67,7 +67,7 @@ def faults(rule: Rule) -> Iterator[Fault]:
                 yield found
 
 
-def _fault(path: Path, value: str) -> Fault | None:
+def _fault(path: TreePath, value: str) -> Fault | None:
     if "*" in value:
         message = f"`{value}` grants permissions that are not listed"
         return Fault("rbac-wildcard", path, message, "list what is needed by name")
@@ -80,7 +80,7 @@ def _fault(path: Path, value: str) -> Fault | None:
     return None
 
 
-def dangers(rule: Rule) -> Iterator[tuple[Path, str]]:
+def dangers(rule: Rule) -> Iterator[tuple[TreePath, str]]:
     """Yield the dangerous permissions of a rule: by resource, by verb, and by both together."""
     writes = bool(WRITES & set(rule.get("verbs", ())))
     for place, value in enumerate(rule.get("resources", ())):

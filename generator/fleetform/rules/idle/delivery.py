@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from fleetform.resolve import Fleet
 from fleetform.rules.idle.rows import Row
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 TO_TARGETS = "add the target to `targets`, or remove it"
-GITOPS: Path = ("spec", "gitops")
-SOURCE: Path = (*GITOPS, "source")
+GITOPS: TreePath = ("spec", "gitops")
+SOURCE: TreePath = (*GITOPS, "source")
 
 
 def delivery(fleet: Fleet) -> Iterator[Row]:
@@ -41,7 +41,7 @@ def _helm(fleet: Fleet, *, flux: bool, helm: bool) -> Iterator[Row]:
     environment = fleet.environment
     released = flux and environment.gitops.way == "helm"
     remote = environment.helm.charts.startswith("oci://")
-    base: Path = ("spec", "helm")
+    base: TreePath = ("spec", "helm")
     why = "`helm` is not among the targets, and Flux installs no release"
     for name in ("charts", "version"):
         yield Row((*base, name), helm or released, why, TO_TARGETS)

@@ -15,7 +15,7 @@ from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
-from fleetform.tree import Path, at, problem_at
+from fleetform.tree import TreePath, at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Secrets, SecretStore
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Keys(NamedTuple):
     """A map of an environment, the keys that are in use, and a phrase for what uses them."""
 
-    path: Path
+    path: TreePath
     known: Iterable[str]
     what: str
     noun: str
@@ -136,7 +136,7 @@ def _secrets(fleet: Fleet) -> Iterator[Row]:
 
 
 def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
-    base: Path = ("spec", "secrets", "store")
+    base: TreePath = ("spec", "secrets", "store")
     made = store.create and store.kind == "SecretStore"
     for name in ("aws", "gcp", "azure", "vault"):
         own = name == secrets.provider

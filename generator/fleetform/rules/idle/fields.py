@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from fleetform.problems import Severity
 from fleetform.resolve import Resolved
-from fleetform.tree import Map, Path, at
+from fleetform.tree import Map, TreePath, at
 
 
 class Field(NamedTuple):
     """A field that is set; `why` says why it has no effect, and is empty if it has one."""
 
     owner: Resolved[Any]
-    path: Path
+    path: TreePath
     why: str
     hint: str = ""
     severity: Severity = "warning"
@@ -24,7 +24,7 @@ class Field(NamedTuple):
 
 def given(
     owner: Resolved[Any],
-    base: Path,
+    base: TreePath,
     names: Iterable[str],
     why: str,
     hint: str,
@@ -38,13 +38,13 @@ def given(
             yield Field(owner, (*base, name), why, hint, severity)
 
 
-def others(owner: Resolved[Any], base: Path, *known: str) -> tuple[str, ...]:
+def others(owner: Resolved[Any], base: TreePath, *known: str) -> tuple[str, ...]:
     """Return the fields that are set below `base`, except the given ones."""
     node = at(owner.tree, base)
     return tuple(name for name in node if name not in known) if isinstance(node, Map) else ()
 
 
-def switched(owner: Resolved[Any], base: Path, *, on: bool, what: str) -> Iterator[Field]:
+def switched(owner: Resolved[Any], base: TreePath, *, on: bool, what: str) -> Iterator[Field]:
     """Yield the fields of a section that its switch `enabled` turns off."""
     off = at(owner.tree, (*base, "enabled")) is False
     why = f"{what} is off" if not on else ""

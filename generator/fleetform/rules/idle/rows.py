@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from fleetform.problems import Severity
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 
 class Row(NamedTuple):
     """A field of an environment; `why` says why it has no effect if it is not used."""
 
-    path: Path
+    path: TreePath
     used: bool
     why: str
     hint: str

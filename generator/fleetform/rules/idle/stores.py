@@ -11,7 +11,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import tls_is_on
 from fleetform.rules.idle.fields import Field, given, others
 from fleetform.rules.idle.fields import switched as switch
-from fleetform.tree import Path, at
+from fleetform.tree import TreePath, at
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import MemoryStoreSpec
@@ -29,7 +29,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         yield from _policy_of_unused(store, uses)
 
 
-def sections(owner: Resolved[Any], base: Path, store: Any) -> Iterator[Field]:
+def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field]:
     """Yield sections of other types, and fields that are switched off in its own; `store` is the effective one."""
     for name in SECTIONS:
         why = "" if name == store.type else f"the store is of type `{store.type}`"
@@ -51,7 +51,7 @@ def sections(owner: Resolved[Any], base: Path, store: Any) -> Iterator[Field]:
             yield from given(owner, (*policy, name), names, why, NOT_YET, "note")
 
 
-def _tls(owner: Resolved[Any], base: Path, tls: Any) -> Iterator[Field]:
+def _tls(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field]:
     why = "" if tls_is_on(tls) else "`enabled: false` switches TLS off"
     hint = "remove `enabled: false`, or the other fields of `tls`"
     yield from given(owner, base, others(owner, base, "enabled"), why, hint)

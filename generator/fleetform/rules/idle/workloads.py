@@ -13,7 +13,7 @@ from fleetform.resolve.ports import metrics_port, ports
 from fleetform.resolve.switches import keda_is_on
 from fleetform.rules.idle.fields import Field, given, others, switched
 from fleetform.rules.pods import workloads
-from fleetform.tree import Path, at
+from fleetform.tree import TreePath, at
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -98,7 +98,7 @@ def _metrics(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
 
 
 def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
-    base: Path = ("spec", "observability")
+    base: TreePath = ("spec", "observability")
     tracing = resolved.spec.observability.tracing
     if resolved.spec.container is None:
         yield from switched(resolved, (*base, "tracing"), on=tracing.enabled, what="tracing")
@@ -154,14 +154,14 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     yield from given(resolved, ("spec", "expose"), ("tls",), why, hint, severity)
 
 
-def _container(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+def _container(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:
     if spec.container is not None:
         why = "" if spec.container.config_files else "there are no `configFiles`"
         base = (*root, "container")
         yield from given(resolved, base, ("configDir",), why, "add `configFiles`, or remove it")
 
 
-def _extra(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+def _extra(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:
     template = spec.pod_template
     for field, containers in (
         ("sidecars", template.sidecars),
@@ -174,7 +174,7 @@ def _extra(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
                 yield from given(resolved, base, ("servicePort", "appProtocol"), why, "remove it")
 
 
-def _mounts(resolved: Resolved[Any], spec: Any, root: Path) -> Iterator[Field]:
+def _mounts(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:
     for number, volume in enumerate(spec.volumes):
         path = (*root, "volumes", number, "readOnly")
         if (volume.config_map or volume.secret) and at(resolved.tree, path) is False:

@@ -19,7 +19,7 @@ from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
 from fleetform.platforms.kubernetes.rules import environments
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
-from fleetform.tree import Map, Path
+from fleetform.tree import Map, TreePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Watched(Resolved[Any]):
 
     said: list[Problem] = field(default_factory=list)
 
-    def problem(self, path: Path, code: str, message: str, **more: Any) -> Problem:
+    def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem at the position where a value of this document was set."""
         found = Resolved.problem(self, path, code, message, **more)
         self.said.extend(errors([found]))
@@ -92,7 +92,7 @@ def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]
     return replace(resolved, tree=tree, typed=view.read(resolved.kind, tree))
 
 
-def _without(tree: Map, path: Path) -> Map:
+def _without(tree: Map, path: TreePath) -> Map:
     """Return a tree without one field."""
     step, *rest = path
     twin = tree.clone()

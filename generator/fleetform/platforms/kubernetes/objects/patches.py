@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fleetform
@@ -16,15 +16,15 @@ from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import Unit, pod_security
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.problems import Problem, did_you_mean
+from fleetform.tree import TreePath
 
-Path = tuple[str | int, ...]
-_SCHEMAS = File(fleetform.__file__).parent / "schemas" / "objects"
+_SCHEMAS = Path(fleetform.__file__).parent / "schemas" / "objects"
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
 ROLES = ("Role", "ClusterRole")
 _BOUND = "grant permissions in the workload's spec, with `rbac`"
 _ACCOUNT = "each workload has its own account: grant it permissions with `rbac`"
-_FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
+_FIXED: dict[str, tuple[tuple[TreePath, str], ...]] = {
     "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
     "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
     "ClusterRole": ((("aggregationRule",), _BOUND),),
@@ -42,7 +42,7 @@ _FIXED: dict[str, tuple[tuple[Path, str], ...]] = {
 class Change(NamedTuple):
     """One leaf that a patch changed; None stands for an absent leaf."""
 
-    path: Path
+    path: TreePath
     old: Any
     new: Any
 
@@ -157,7 +157,7 @@ def merge(lower: Any, upper: Any) -> Any:
     return found
 
 
-def differences(old: Any, new: Any, path: Path = ()) -> Iterator[Change]:
+def differences(old: Any, new: Any, path: TreePath = ()) -> Iterator[Change]:
     """Yield the leaves that differ; for lists of different lengths, what was added or removed."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
@@ -255,18 +255,18 @@ def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
         yield from pod_security.violations(template["spec"], annotations)
 
 
-def overlap(one: Path, other: Path) -> bool:
+def overlap(one: TreePath, other: TreePath) -> bool:
     """Whether two places are the same, or one contains the other."""
     return one[: len(other)] == other or other[: len(one)] == one
 
 
-def _at(node: Any, path: Path) -> Any:
+def _at(node: Any, path: TreePath) -> Any:
     for step in path:
         node = node.get(step) if isinstance(node, dict) else None
     return node
 
 
-def _guilty(applied: list[Applied], path: Path) -> ObjectPatch:
+def _guilty(applied: list[Applied], path: TreePath) -> ObjectPatch:
     """Return the last patch that changed a place, or something in or around it."""
     near = (item for item in reversed(applied) if any(overlap(c.path, path) for c in item.changes))
     return next(near, applied[-1]).patch
@@ -286,7 +286,7 @@ def _named(manifest: Manifest) -> str:
     return f"{manifest['kind']} `{manifest['metadata']['name']}`"
 
 
-def dotted(path: Path) -> str:
+def dotted(path: TreePath) -> str:
     """Return a path in the usual notation: `spec.containers[0].image`."""
     text = ""
     for step in path:

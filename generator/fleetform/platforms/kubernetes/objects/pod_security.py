@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.tree import TreePath
+
 Json = dict[str, Any]
-Path = tuple[str | int, ...]
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 VOLUMES = frozenset(
     {
@@ -37,7 +38,7 @@ class Violation(NamedTuple):
     """A violation of a control, and its place in the pod's spec."""
 
     control: str
-    path: Path
+    path: TreePath
     says: str
 
 
@@ -56,7 +57,7 @@ def violations(pod: Json, annotations: Json | None = None) -> Iterator[Violation
             yield Violation("appArmorProfile", (), f"the annotation {key} is `{value}`")
 
 
-def _containers(pod: Json) -> Iterator[tuple[Path, Json]]:
+def _containers(pod: Json) -> Iterator[tuple[TreePath, Json]]:
     for field in CONTAINERS:
         for number, container in enumerate(pod.get(field) or ()):
             yield (field, number), container
@@ -69,13 +70,13 @@ def _context(node: Json) -> Json:
 # -- pods ----------------------------------------------------------------------------------------
 
 
-def _host_namespaces(pod: Json, path: Path) -> Iterator[Violation]:
+def _host_namespaces(pod: Json, path: TreePath) -> Iterator[Violation]:
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(field):
             yield Violation("hostNamespaces", (*path, field), f"{field} is true")
 
 
-def _volumes(pod: Json, path: Path) -> Iterator[Violation]:
+def _volumes(pod: Json, path: TreePath) -> Iterator[Violation]:
     for number, volume in enumerate(pod.get("volumes") or ()):
         for kind in volume.keys() - {"name"} - VOLUMES:
             for control in (
@@ -85,7 +86,7 @@ def _volumes(pod: Json, path: Path) -> Iterator[Violation]:
                 yield Violation(control, (*path, "volumes", number), f"the volume is a {kind}")
 
 
-def _sysctls(pod: Json, path: Path) -> Iterator[Violation]:
+def _sysctls(pod: Json, path: TreePath) -> Iterator[Violation]:
     for number, entry in enumerate(_context(pod).get("sysctls") or ()):
         if entry.get("name") not in SYSCTLS:
             where = (*path, "securityContext", "sysctls", number)
@@ -95,19 +96,19 @@ def _sysctls(pod: Json, path: Path) -> Iterator[Violation]:
 # -- containers ----------------------------------------------------------------------------------
 
 
-def _privileged(container: Json, path: Path) -> Iterator[Violation]:
+def _privileged(container: Json, path: TreePath) -> Iterator[Violation]:
     if _context(container).get("privileged"):
         where = (*path, "securityContext", "privileged")
         yield Violation("privileged", where, "the container is privileged")
 
 
-def _escalation(container: Json, path: Path) -> Iterator[Violation]:
+def _escalation(container: Json, path: TreePath) -> Iterator[Violation]:
     if _context(container).get("allowPrivilegeEscalation") is not False:
         where = (*path, "securityContext", "allowPrivilegeEscalation")
         yield Violation("allowPrivilegeEscalation", where, "allowPrivilegeEscalation is not false")
 
 
-def _capabilities(container: Json, path: Path) -> Iterator[Violation]:
+def _capabilities(container: Json, path: TreePath) -> Iterator[Violation]:
     found = _context(container).get("capabilities") or {}
     where = (*path, "securityContext", "capabilities")
     if "ALL" not in (found.get("drop") or ()):
@@ -118,20 +119,20 @@ def _capabilities(container: Json, path: Path) -> Iterator[Violation]:
         yield Violation("capabilities_restricted", where, says)
 
 
-def _host_ports(container: Json, path: Path) -> Iterator[Violation]:
+def _host_ports(container: Json, path: TreePath) -> Iterator[Violation]:
     for number, port in enumerate(container.get("ports") or ()):
         if port.get("hostPort"):
             where = (*path, "ports", number, "hostPort")
             yield Violation("hostPorts", where, f"host port {port['hostPort']} is used")
 
 
-def _proc_mount(container: Json, path: Path) -> Iterator[Violation]:
+def _proc_mount(container: Json, path: TreePath) -> Iterator[Violation]:
     if _context(container).get("procMount", "Default") not in ("", "Default"):
         where = (*path, "securityContext", "procMount")
         yield Violation("procMount", where, "procMount is not Default")
 
 
-def _hosts(container: Json, path: Path) -> Iterator[Violation]:
+def _hosts(container: Json, path: TreePath) -> Iterator[Violation]:
     hooks = container.get("lifecycle") or {}
     probes = [(name, container.get(name)) for name in _PROBES]
     for name, handler in [*probes, *(("lifecycle", hooks.get(name)) for name in _HOOKS)]:
@@ -149,33 +150,33 @@ _HOOKS = ("postStart", "preStop")
 # ---------------------------------------------------------
 
 
-def _user(node: Json, path: Path) -> Iterator[Violation]:
+def _user(node: Json, path: TreePath) -> Iterator[Violation]:
     if _context(node).get("runAsUser") == 0:
         where = (*path, "securityContext", "runAsUser")
         yield Violation("runAsUser", where, "runAsUser is 0, which is root")
 
 
-def _selinux(node: Json, path: Path) -> Iterator[Violation]:
+def _selinux(node: Json, path: TreePath) -> Iterator[Violation]:
     found = _context(node).get("seLinuxOptions") or {}
     if found.get("type", "") not in SELINUX or found.get("user") or found.get("role"):
         where = (*path, "securityContext", "seLinuxOptions")
         yield Violation("seLinuxOptions", where, "the SELinux type, user or role is not allowed")
 
 
-def _apparmor(node: Json, path: Path) -> Iterator[Violation]:
+def _apparmor(node: Json, path: TreePath) -> Iterator[Violation]:
     found = _context(node).get("appArmorProfile")
     if found and found.get("type") not in SECCOMP:
         where = (*path, "securityContext", "appArmorProfile")
         yield Violation("appArmorProfile", where, f"the AppArmor profile is {found.get('type')}")
 
 
-def _windows(node: Json, path: Path) -> Iterator[Violation]:
+def _windows(node: Json, path: TreePath) -> Iterator[Violation]:
     if (_context(node).get("windowsOptions") or {}).get("hostProcess"):
         where = (*path, "securityContext", "windowsOptions", "hostProcess")
         yield Violation("windowsHostProcess", where, "hostProcess is true")
 
 
-_Control = Callable[[Json, Path], Iterator[Violation]]
+_Control = Callable[[Json, TreePath], Iterator[Violation]]
 _OF_PODS: tuple[_Control, ...] = (_host_namespaces, _volumes, _sysctls)
 _OF_CONTAINERS: tuple[_Control, ...] = (
     _privileged,

@@ -16,7 +16,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import keda_is_on
-from fleetform.tree import Path, at, problem_at
+from fleetform.tree import TreePath, at, problem_at
 
 _PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
 
@@ -149,7 +149,7 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     if spec.expose is not None:
         yield from _exposed(fleet, resolved)
     yield from _unscraped(fleet, resolved)
-    path: Path = ("spec", "observability", "metrics", "enabled")
+    path: TreePath = ("spec", "observability", "metrics", "enabled")
     if (
         spec.observability.metrics.enabled
         and is_set(resolved, path)
@@ -181,7 +181,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     defaults, expose = fleet.environment.expose, resolved.spec.expose
     network = fleet.environment.network
     kind = expose.type or defaults.type
-    path: Path = ("spec", "expose")
+    path: TreePath = ("spec", "expose")
     if kind == "HTTPRoute" and "gateway-api" not in fleet.environment.capabilities:
         yield _missing(resolved, path, "an HTTPRoute", "gateway-api")
     elif kind == "HTTPRoute" and defaults.gateway is None:
@@ -226,7 +226,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
 def _tenants(fleet: Fleet) -> Iterator[Problem]:
     """Yield quotas of namespaces without workloads, and limits that contradict each other."""
     for name, quota in fleet.environment.tenants.items():
-        path: Path = ("spec", "tenants", name)
+        path: TreePath = ("spec", "tenants", name)
         if name not in fleet.spaces and fleet.catalog.complete and not fleet.catalog.broken:
             yield problem_at(
                 fleet.environment_tree,
@@ -289,7 +289,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     for name, (attribute, platform) in PLATFORMS.items():
         if getattr(identity, attribute) is None:
             continue
-        path: Path = ("spec", "identity", name)
+        path: TreePath = ("spec", "identity", name)
         if fleet.environment.platform != platform:
             yield resolved.problem(
                 path,
@@ -354,7 +354,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _missing(
-    resolved: Resolved[Any], path: Path, what: str, capability: str, severity: str = "error"
+    resolved: Resolved[Any], path: TreePath, what: str, capability: str, severity: str = "error"
 ) -> Problem:
     return resolved.problem(
         path,

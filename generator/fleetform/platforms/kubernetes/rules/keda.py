@@ -10,7 +10,7 @@ from fleetform import kinds, quantity
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import keda_is_on
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.scaling import Keda, Trigger
@@ -100,7 +100,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Problem]:
     scaling = resolved.spec.scaling
-    path: Path = ("spec", "scaling", "keda")
+    path: TreePath = ("spec", "scaling", "keda")
     if not keda.triggers and not scaling.metrics:
         yield resolved.problem(
             path,
@@ -120,7 +120,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
     yield from _together(resolved, keda, path)
     names: set[str] = set()
     for number, trigger in enumerate(keda.triggers):
-        place: Path = (*path, "triggers", number)
+        place: TreePath = (*path, "triggers", number)
         if trigger.name and trigger.name in names:
             yield resolved.problem(
                 (*place, "name"),
@@ -133,7 +133,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
         yield from _own_labels(fleet, resolved, place, trigger)
 
 
-def _together(resolved: Resolved[Workload], keda: Keda, path: Path) -> Iterator[Problem]:
+def _together(resolved: Resolved[Workload], keda: Keda, path: TreePath) -> Iterator[Problem]:
     """Yield what is wrong with the triggers together: two of one resource, a fallback that KEDA refuses."""
     scaling = resolved.spec.scaling
     kinds: list[str] = [metric.resource.name for metric in scaling.metrics or [] if metric.resource]
@@ -164,7 +164,7 @@ def _together(resolved: Resolved[Workload], keda: Keda, path: Path) -> Iterator[
         )
 
 
-def _trigger(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iterator[Problem]:
+def _trigger(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> Iterator[Problem]:
     known = KEDA_FIELDS.get(trigger.type)
     if known is None:
         hint = did_you_mean(trigger.type, KEDA_FIELDS, noun="checked types")
@@ -196,7 +196,7 @@ def _trigger(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iter
 
 
 def _parameters(
-    resolved: Resolved[Workload], path: Path, trigger: Trigger, known: Fields
+    resolved: Resolved[Workload], path: TreePath, trigger: Trigger, known: Fields
 ) -> Iterator[Problem]:
     """Yield unknown and missing parameters; a misspelt one is only reported as unknown."""
     given = {*trigger.metadata, *(item.parameter for item in trigger.authentication or [])}
@@ -244,7 +244,7 @@ RESOURCE_TYPES = ("Utilization", "AverageValue")
 """How cpu and memory are measured; Utilization is theirs alone."""
 
 
-def _values(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iterator[Problem]:
+def _values(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> Iterator[Problem]:
     known = KEDA_FIELDS[trigger.type]
     fields = {*(name for group in known.required for name in group), *known.optional}
     for name, value in trigger.metadata.items():
@@ -282,7 +282,9 @@ def _is_amount(value: str) -> bool:
         return False
 
 
-def _metric_type(resolved: Resolved[Workload], path: Path, trigger: Trigger) -> Iterator[Problem]:
+def _metric_type(
+    resolved: Resolved[Workload], path: TreePath, trigger: Trigger
+) -> Iterator[Problem]:
     """Yield a metric type that the scaler does not have: KEDA would create no HPA."""
     is_resource = trigger.type in CANNOT_WAKE
     if is_resource and not trigger.metric_type:
@@ -310,7 +312,7 @@ _LABEL = re.compile(r'\bagent\s*=\s*"([^"]*)"')
 
 
 def _own_labels(
-    fleet: Fleet, resolved: Resolved[Workload], path: Path, trigger: Trigger
+    fleet: Fleet, resolved: Resolved[Workload], path: TreePath, trigger: Trigger
 ) -> Iterator[Problem]:
     """Check selectors of our own metrics against the fleet: a wrong name would silently never scale."""
     names = {agent.name for agent in fleet.of(kinds.AGENT)}

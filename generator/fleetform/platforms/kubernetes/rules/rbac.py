@@ -9,7 +9,7 @@ from fleetform import kinds, view
 from fleetform.platforms.kubernetes import rights
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.workload import Rbac, Workload
@@ -27,7 +27,7 @@ def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
     confirmed = {name.lower() for name in rbac.allow_dangerous}
     used: set[str] = set()
     for number, found in enumerate(rbac.rules):
-        path: Path = ("spec", "rbac", "rules", number)
+        path: TreePath = ("spec", "rbac", "rules", number)
         rule: rights.Rule = view.dump(found)
         for fault in rights.faults(rule):
             yield resolved.problem((*path, *fault.path), fault.code, fault.message, hint=fault.hint)

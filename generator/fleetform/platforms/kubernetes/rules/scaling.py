@@ -11,7 +11,7 @@ from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import keda_is_on
-from fleetform.tree import Path
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.scaling import Metric, MetricTarget, Scaling
@@ -32,7 +32,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
     low, high = scaling.min_replicas, scaling.max_replicas
-    path: Path = ("spec", "scaling", "minReplicas")
+    path: TreePath = ("spec", "scaling", "minReplicas")
     if low is not None and high is not None and low > high:
         yield resolved.problem(
             path,
@@ -103,7 +103,7 @@ TARGET_FIELDS = {
 def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
     seen: set[str] = set()
     for number, metric in enumerate(resolved.spec.scaling.metrics or []):
-        path: Path = ("spec", "scaling", "metrics", number)
+        path: TreePath = ("spec", "scaling", "metrics", number)
         field = metric.type.lower()
         own = getattr(metric, field)
         if own is None:
@@ -128,7 +128,9 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
             seen.add(own.name)
 
 
-def _of_other_types(resolved: Resolved[Workload], path: Path, metric: Metric) -> Iterator[Problem]:
+def _of_other_types(
+    resolved: Resolved[Workload], path: TreePath, metric: Metric
+) -> Iterator[Problem]:
     for kind in TARGETS:
         field = kind.lower()
         if kind != metric.type and getattr(metric, field) is not None:
@@ -142,7 +144,7 @@ def _of_other_types(resolved: Resolved[Workload], path: Path, metric: Metric) ->
 
 
 def _target(
-    resolved: Resolved[Workload], path: Path, kind: str, target: MetricTarget
+    resolved: Resolved[Workload], path: TreePath, kind: str, target: MetricTarget
 ) -> Iterator[Problem]:
     if target.type not in TARGETS[kind]:
         allowed = " or ".join(TARGETS[kind])

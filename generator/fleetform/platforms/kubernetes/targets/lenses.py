@@ -11,9 +11,10 @@ from fleetform.platforms.kubernetes.lens import Lens, UncoveredError, Values, st
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import modules, namespace_objects, workload_objects
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
-from fleetform.platforms.kubernetes.objects.patches import Change, Path, differences
+from fleetform.platforms.kubernetes.objects.patches import Change, differences
 from fleetform.platforms.kubernetes.objects.pod import MAIN, POD
 from fleetform.platforms.kubernetes.targets import values
+from fleetform.tree import TreePath
 
 # Places that other values depend on too: changed in the plan, and read from there.
 PLAN = {
@@ -80,7 +81,7 @@ def _cover(
                 yield from (Uncoverable(kind, name, change) for change in changes)
 
 
-def _lens_for(plan: Any, lenses: Iterable[Lens], path: Path) -> Lens | None:
+def _lens_for(plan: Any, lenses: Iterable[Lens], path: TreePath) -> Lens | None:
     """Return the lens closest around a place, None if there is none."""
     nearest: Lens | None = None
     for lens in lenses:
@@ -95,7 +96,7 @@ def _lens_for(plan: Any, lenses: Iterable[Lens], path: Path) -> Lens | None:
     return nearest
 
 
-def _at(node: Any, path: Path) -> Any:
+def _at(node: Any, path: TreePath) -> Any:
     for step in path:
         if isinstance(step, int):
             node = node[step] if isinstance(node, list) and step < len(node) else None

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
 
+from fleetform.tree import TreePath
+
 Object = dict[str, Any]
 Operation = dict[str, Any]
-Path = tuple[str | int, ...]
 
 NAMED = frozenset(("containers", "initContainers", "volumes"))
 """Lists that Kustomize merges by name: what it merges goes to the front, the rest follows."""
@@ -34,7 +35,7 @@ class Difference:
         else:
             self.operations += operations(base, wanted, ())
 
-    def _map(self, base: Object, wanted: Object, path: Path) -> Object:
+    def _map(self, base: Object, wanted: Object, path: TreePath) -> Object:
         """Return what a strategic merge can do below `path`; the rest becomes operations."""
         patch: Object = {}
         for key, value in wanted.items():
@@ -61,7 +62,7 @@ class Difference:
         patch.update((key, None) for key in base if key not in wanted)
         return patch
 
-    def _list(self, key: str, base: list[Any], wanted: list[Any], path: Path) -> list[Any]:
+    def _list(self, key: str, base: list[Any], wanted: list[Any], path: TreePath) -> list[Any]:
         if key in ATOMIC and wanted:
             return wanted
         changed = _leading_changes(base, wanted) if key in NAMED else 0
@@ -73,11 +74,11 @@ class Difference:
             for number, (old, new) in enumerate(zip(base[:changed], wanted[:changed], strict=True))
         ]
 
-    def _do(self, verb: str, path: Path, value: Any) -> None:
+    def _do(self, verb: str, path: TreePath, value: Any) -> None:
         self.operations.append(_operation(verb, path, value))
 
 
-def operations(base: Any, wanted: Any, path: Path) -> Iterator[Operation]:
+def operations(base: Any, wanted: Any, path: TreePath) -> Iterator[Operation]:
     """Yield the operations of a JSON patch."""
     if isinstance(base, dict) and isinstance(wanted, dict):
         for key in sorted(base.keys() - wanted.keys()):
@@ -93,7 +94,7 @@ def operations(base: Any, wanted: Any, path: Path) -> Iterator[Operation]:
         yield _operation("replace", path, wanted)
 
 
-def list_operations(base: list[Any], wanted: list[Any], path: Path) -> list[Operation]:
+def list_operations(base: list[Any], wanted: list[Any], path: TreePath) -> list[Operation]:
     """Return operations on the items of a list, or one that replaces the list if that is not much longer."""
     whole = _operation("replace", path, wanted)
     if not base or not wanted:
@@ -102,7 +103,7 @@ def list_operations(base: list[Any], wanted: list[Any], path: Path) -> list[Oper
     return found if _size(found) < _WORTH_IT * _size(wanted) else [whole]
 
 
-def _item_operations(base: list[Any], wanted: list[Any], path: Path) -> Iterator[Operation]:
+def _item_operations(base: list[Any], wanted: list[Any], path: TreePath) -> Iterator[Operation]:
     """Yield operations item by item; each index refers to the list at that point."""
     old, new = [_text(item) for item in base], [_text(item) for item in wanted]
     shift = 0
@@ -131,12 +132,12 @@ def has_leading_tab(value: object) -> bool:
     return "'\\t" in written or '"\\t' in written
 
 
-def pointer(path: Path) -> str:
+def pointer(path: TreePath) -> str:
     """Return a JSON pointer."""
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
 
 
-def _operation(verb: str, path: Path, value: Any) -> Operation:
+def _operation(verb: str, path: TreePath, value: Any) -> Operation:
     return {"op": verb, "path": pointer(path), "value": value}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.live import plan
+from fleetform.platforms.kubernetes.live import changes
 
 SPACE = "ai-agents"
 
@@ -31,7 +31,7 @@ class Cluster:
 
 def pruned(*held: dict[str, Any]) -> list[str]:
     cluster: Any = Cluster(*held)
-    rows = plan.rows(cluster, [UNIT], [SPACE])
+    rows = changes.rows(cluster, [UNIT], [SPACE])
     return [row.name for row in rows if row.action == "prune"]
 
 
