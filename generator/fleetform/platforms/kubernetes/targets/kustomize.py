@@ -14,7 +14,7 @@ from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.kinds import BUILT_IN_GROUPS
 from fleetform.platforms.kubernetes.objects import Manifest, Unit
 from fleetform.platforms.kubernetes.targets import transformers
-from fleetform.platforms.kubernetes.targets.manifests import KUSTOMIZATION, kustomization
+from fleetform.platforms.kubernetes.targets.manifests import KUSTOMIZATION, kustomization, own_names
 from fleetform.platforms.kubernetes.targets.overlay import Difference, has_leading_tab
 from fleetform.platforms.kubernetes.targets.transformers import Field, Object, Pair
 
@@ -75,7 +75,8 @@ def _whole(parts: Iterable[Part]) -> dict[str, File]:
     """Return the files of parts that contain all of their objects."""
     found: dict[str, File] = {}
     for part in parts:
-        found[f"{part.path}/{RESOURCES}"] = File(generated(part.source), list(part.objects))
+        names = own_names("" if part.name == SHARED else part.name, part.objects)
+        found[f"{part.path}/{RESOURCES}"] = File(generated(part.source), list(part.objects), names)
         found[f"{part.path}/{KUSTOMIZATION}"] = _kustomization(
             part.source, {"resources": [RESOURCES]}
         )

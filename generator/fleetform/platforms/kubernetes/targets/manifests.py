@@ -8,7 +8,7 @@ from typing import Any
 from fleetform import targets
 from fleetform.files import File, Folders, Verbatim, generated
 from fleetform.platforms.kubernetes.build import Build
-from fleetform.platforms.kubernetes.objects import Unit
+from fleetform.platforms.kubernetes.objects import Manifest, Unit
 
 NAMESPACES = "_namespaces"
 """Folder of the Namespaces: whoever applies them first needs a path that holds nothing else."""
@@ -29,9 +29,16 @@ def folders(build: Build) -> Folders:
 
 
 def _file(unit: Unit) -> File:
-    maps = [item["metadata"]["name"] for item in unit.objects if item["kind"] == "ConfigMap"]
-    names = (*maps[:1], unit.workload) if unit.workload else ()
+    names = own_names(unit.workload, unit.objects)
     return File(generated(unit.source), list(unit.objects), names)
+
+
+def own_names(workload: str, objects: Iterable[Manifest]) -> tuple[str, ...]:
+    """Return the names in which a workload's files differ from those of others, if in nothing else."""
+    if not workload:
+        return ()
+    maps = [item["metadata"]["name"] for item in objects if item["kind"] == "ConfigMap"]
+    return (*maps[:1], workload)
 
 
 def path(unit: Unit) -> str:
