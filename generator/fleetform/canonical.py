@@ -77,15 +77,17 @@ def _object(node: dict[str, Any], line: str, out: list[str]) -> None:
 
 
 def _recall(value: object, line: str, out: list[str]) -> None:
-    """Append a member of the whole, from memory when it was written before: most agents share most of theirs."""
+    """Append a member of the whole, from memory if it was written before: most agents share most of theirs."""
     if type(value) is not dict and type(value) is not list:
-        return _write(value, line, out)
+        _write(value, line, out)
+        return
     try:
         key = marshal.dumps(
             value, 2
-        )  # tells apart what is equal and written in two ways: 1 and True
+        )  # unlike `==`, tells 1 from True, which are written differently
     except ValueError:
-        return _write(value, line, out)
+        _write(value, line, out)
+        return
     text = _MEMBERS.get(key)
     if text is None:
         part: list[str] = []
@@ -94,7 +96,6 @@ def _recall(value: object, line: str, out: list[str]) -> None:
         if len(key) <= _LONGEST_REMEMBERED and len(_MEMBERS) < _MOST_REMEMBERED:
             _MEMBERS[key] = text
     out.append(text)
-    return None
 
 
 def _array(items: list[Any], line: str, out: list[str]) -> None:

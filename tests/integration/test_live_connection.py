@@ -1,6 +1,5 @@
 """Clusters that are not there, or answer oddly."""
 
-import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -8,27 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import GOOD, fleetform, write
-
-
-def config(server: str = "https://127.0.0.1:1", **cluster: str) -> str:
-    body = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "a",
-        "clusters": [{"name": "a", "cluster": {"server": server, **cluster}}],
-        "users": [{"name": "a", "user": {"token": "very-secret-token"}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-    }
-    return json.dumps(body)
-
-
-def said(command: str, folder: Path, kubeconfig: Path) -> str:
-    outcome = fleetform(command, "--kubeconfig", str(kubeconfig), cwd=folder)
-    assert outcome.code == 1
-    assert outcome.out == ""
-    assert "very-secret-token" not in outcome.err
-    return outcome.err
+from tests.fleet import GOOD, write
+from tests.kubeconfigs import config, said
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What `plan` and `gc` say when there is no cluster to talk to: a message and a hint, in each case."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,8 @@ import pytest
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
 from fleetform.platforms.kubernetes.live import api, changes
-from tests.fleet import GOOD, fleetform, write
-
-
-def config(server: str = "https://127.0.0.1:1", **cluster: str) -> str:
-    body = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "a",
-        "clusters": [{"name": "a", "cluster": {"server": server, **cluster}}],
-        "users": [{"name": "a", "user": {"token": "very-secret-token"}}],
-        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
-    }
-    return json.dumps(body)
-
+from tests.fleet import GOOD, write
+from tests.kubeconfigs import config, said
 
 NO_KUBECONFIG = {
     "a word": "hostname\n",
@@ -32,14 +19,6 @@ NO_KUBECONFIG = {
     "a certificate that is not there": config(**{"certificate-authority": "/nonexistent"}),
     "a context that is not there": config().replace('"current-context": "a"', '"x": "y"'),
 }
-
-
-def said(command: str, folder: Path, kubeconfig: Path) -> str:
-    outcome = fleetform(command, "--kubeconfig", str(kubeconfig), cwd=folder)
-    assert outcome.code == 1
-    assert outcome.out == ""
-    assert "very-secret-token" not in outcome.err
-    return outcome.err
 
 
 @pytest.fixture

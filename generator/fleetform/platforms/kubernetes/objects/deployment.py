@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens
@@ -15,25 +16,27 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return the Deployment, nothing if the workload is a StatefulSet."""
     if plan.kind != "Deployment":
         return ()
+    strategy = (
+        {"type": "Recreate"}
+        if plan.recreate
+        else {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    )
+    return (holder(plan, {"strategy": strategy, "template": pod.template(plan)}),)
+
+
+def holder(plan: WorkloadPlan, own: Mapping[str, Any]) -> Manifest:
+    """Return the Deployment or StatefulSet: what both have, followed by the kind's `own` fields."""
     spec: dict[str, Any] = {}
     if plan.replicas is not None:  # else an autoscaler controls the number
         spec["replicas"] = plan.replicas
     spec["revisionHistoryLimit"] = 10
     spec["selector"] = {"matchLabels": plan.selector}
-    spec["strategy"] = (
-        {"type": "Recreate"}
-        if plan.recreate
-        else {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    )
-    spec["template"] = pod.template(plan)
-    return (
-        workload_object(
-            plan,
-            "apps/v1",
-            "Deployment",
-            annotations={**plan.annotations, **plan.verbatim},
-            spec=spec,
-        ),
+    return workload_object(
+        plan,
+        "apps/v1",
+        plan.kind,
+        annotations={**plan.annotations, **plan.verbatim},
+        spec={**spec, **own},
     )
 
 
