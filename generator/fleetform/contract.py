@@ -19,7 +19,7 @@ PROVIDERS: tuple[str, ...] = tuple(_FACTS["providers"])
 ENDPOINT_REQUIRED = frozenset(
     name for name, facts in _FACTS["providers"].items() if facts["endpointRequired"]
 )
-"""Model providers without a public address."""
+"""Model providers without a public endpoint."""
 KEYLESS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["keyless"])
 """Model providers that may be used without an API key."""
 STORES: tuple[str, ...] = tuple(_FACTS["stores"])
@@ -27,26 +27,26 @@ STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 STORE_PORTS: dict[str, int] = {
     name: facts["port"] for name, facts in _FACTS["stores"].items() if "port" in facts
 }
-"""Where a store that is a server listens."""
+"""Default ports of stores that are servers."""
 SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
-"""Stores in which all replicas see the same."""
+"""Stores shared by all replicas."""
 HTTP_PORT: int = _FACTS["ports"]["http"]
 METRICS_PORT: int = _FACTS["ports"]["metrics"]
-"""Where metrics are served, unless the spec says otherwise."""
+"""Default path and port of the metrics."""
 PROBES: tuple[str, str, str] = tuple(
     _FACTS["paths"][name] for name in ("startup", "ready", "alive")
 )
-"""Paths of the checks, unless the spec says otherwise."""
+"""Default paths of the checks."""
 PROBE: tuple[str, ...] = tuple(_FACTS["commands"]["probe"])
-"""What tells in a container whether the runtime lives."""
+"""Command in the image that checks whether the runtime is alive."""
 FOLDER: str = _FACTS["files"]["folder"]
 """Where the configuration is mounted."""
 SETTINGS: str = _FACTS["files"]["settings"]
-"""Name of the settings there."""
+"""File name of the settings in that folder."""
 SECRETS: str = _FACTS["files"]["secrets"]
 """Where secrets are mounted: `<folder>/<secret>/<key>`."""
 SESSIONS: str = _FACTS["files"]["sessions"]
-"""Where conversations are kept that are kept in files, unless the spec says otherwise."""
+"""Default folder of conversations kept in files."""
 VARIABLES: dict[str, list[str]] = _FACTS["variables"]
 """Environment variables that the runtime reads, and when: always, tracing, bedrock."""
 LONG_TERM_MEMORY = "longTermMemory"

@@ -34,14 +34,14 @@ class Entry:
 
     path: str
     counted: str
-    """The same path with items by their number, as problems name them."""
+    """The same path with items by index, as in problems."""
     final: Setting
     overridden: tuple[Setting, ...] = field(default=())
 
 
 _Node = tuple["Layer", Any, Mark]
 _Paths = tuple[str, str]
-"""A path with keyed items by name, and with all items by number."""
+"""A path with keyed items by name, and with all items by index."""
 
 
 def entries(typed: Any, layers: Sequence[Layer]) -> Iterator[Entry]:

@@ -32,7 +32,7 @@ class Verbatim(NamedTuple):
 Files = Mapping[str, File | Verbatim]
 """Files by their paths below one folder."""
 Folders = dict[str, Files]
-"""Files below each folder that a target owns alone."""
+"""Files below each folder that belongs to one target."""
 
 
 def generated(source: str) -> str:

@@ -13,17 +13,17 @@ from stat import S_ISLNK
 from types import TracebackType
 
 TEMPORARY = ".fleetform-new"
-"""Ending of files on their way; such a file of a dead run is ours and is removed."""
+"""Suffix of temporary files; those of an interrupted run are removed."""
 
 LONGEST = 1 << 26
-"""Bytes of a file that are read: none of ours has as many, and one of others may fill the memory."""
+"""Maximum size of a file to read, larger than any of ours: other files could exhaust memory."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Obstacle(Exception):  # noqa: N818 - what stands there is no error of ours
+class Obstacle(Exception):  # noqa: N818 - an obstacle is not a bug
     """A link, or a file, is where a folder should be: its path, and which of the two."""
 
     def __init__(self, path: str, *, is_link: bool) -> None:

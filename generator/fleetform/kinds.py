@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
 
 S = TypeVar("S")
-"""The model of a kind's `spec`: what a reader of `Resolved.spec` may ask for."""
+"""The model of a kind's `spec`, which types `Resolved.spec`."""
 
 
 class SpecKind(NamedTuple, Generic[S]):
@@ -26,17 +26,17 @@ class SpecKind(NamedTuple, Generic[S]):
     spec: str
     """Name of the definition of its `spec` in the kind's schema."""
     component: str = ""
-    """What its workloads are: the name of their main container. Empty for a kind that is no workload."""
+    """Component of its workloads, the name of their main container; empty if the kind is not a workload."""
     layered: bool = False
-    """Whether other documents add to what its document says: what it extends, or an environment."""
+    """Whether other documents are merged with it: those it extends, or an environment."""
     patched: bool = False
-    """Whether an environment has defaults and patches for it."""
+    """Whether environments have defaults and patches for it."""
     local: bool = False
-    """Whether a document without a namespace is in `default`; the others then serve the whole fleet."""
+    """Whether a document without a namespace is in `default`; other kinds are then fleet-wide."""
     callable: bool = False
-    """Whether its workloads are scaled, exposed and called by name, as agents and servers are."""
+    """Whether its workloads are scaled, exposed and called by name, like agents and servers."""
     urls: bool = False
-    """Whether it holds URLs that workloads call."""
+    """Whether it contains URLs that workloads call."""
 
 
 AGENT: SpecKind[AgentSpec] = SpecKind(
@@ -91,7 +91,7 @@ WORKFLOW_RUN: SpecKind[WorkflowRunSpec] = SpecKind(
 ENVIRONMENT: SpecKind[EnvironmentSpec] = SpecKind(
     name="Environment", module="environment", spec="EnvironmentSpec"
 )
-"""What all other documents are rendered for: never in the catalog."""
+"""The kind that all others are rendered for; never in the catalog."""
 
 ALL: tuple[SpecKind[Any], ...] = (
     AGENT,
@@ -104,11 +104,11 @@ ALL: tuple[SpecKind[Any], ...] = (
     WORKFLOW_RUN,
     ENVIRONMENT,
 )
-"""In the order in which people are told of them."""
+"""In the order in which they are listed for users."""
 BY_NAME = {kind.name: kind for kind in ALL}
 NAMES = tuple(BY_NAME)
 FLEET = tuple(kind.name for kind in ALL if kind is not ENVIRONMENT)
-"""What a fleet is made of."""
+"""The kinds that make up a fleet."""
 LAYERED = tuple(kind.name for kind in ALL if kind.layered)
 PATCHED = tuple(kind.name for kind in ALL if kind.patched)
 LOCAL = frozenset(kind.name for kind in ALL if kind.local)

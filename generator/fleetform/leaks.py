@@ -199,14 +199,14 @@ TOKENS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
-"""What each is, texts of which it must hold one, and its pattern. None may look far from where it starts:
-whatever stands in a long text, searching it takes time that grows with its length alone. What must be held is
-in small letters, and looked for first: patterns are slow to build and to try one by one."""
+"""Description, texts of which one must occur, and pattern. No pattern may look far from where it starts: whatever a
+text contains, searching it takes linear time. The required texts are in lower case, and searched first: patterns
+are slow to compile and to try one by one."""
 _WITH_DOTS = tuple(token for token in TOKENS if "." in token[1])
 SHORTEST = 8
-"""Characters of the shortest text that can be a credential by its form."""
+"""Length of the shortest text that can be recognised as a credential."""
 LONG = 2_000
-"""Characters from which on looking for each need is faster than for any of them."""
+"""Length from which searching for each text separately is faster than for all at once."""
 
 
 @cache

@@ -12,7 +12,7 @@ from fleetform.problems import Problem, printable
 from fleetform.reader import Document
 
 MAX_BYTES = 1 << 20
-"""Largest file, in bytes: a spec is written by people, and a ConfigMap holds no more."""
+"""Largest file in bytes: specs are written by people, and a ConfigMap cannot be larger."""
 
 
 def load(paths: Sequence[Path]) -> Loaded:

@@ -11,13 +11,13 @@ from fleetform.problems import Problem
 from fleetform.tree import Map, Seq, TreePath, at, dotted
 
 ROUNDS = 20
-"""Most times that a document is mended: what is left out may be what another place needs."""
+"""Maximum number of rounds: a removed field may be needed by another one."""
 NEEDED = frozenset({(), ("metadata",), ("metadata", "name"), ("spec",), ("apiVersion",), ("kind",)})
-"""Without these nothing of a document can be judged."""
+"""Fields without which a document cannot be checked."""
 _QUOTED = re.compile(r"`([^`]*)`")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 SHORTEST = 5
-"""Letters of a field's name that is looked for outside of quotes as well: `type` and `name` are words."""
+"""Length of a field name that is also searched outside of quotes: `type` and `name` are ordinary words."""
 
 
 def mended(

@@ -15,7 +15,7 @@ LOST = frozenset(
         "crlf", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
     }
 )  # fmt: skip
-"""Codes of problems behind which documents may stand that nobody has seen."""
+"""Codes of problems that may hide further documents."""
 
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
 _UNREADABLE = rf"[{CONTROL}\u2028\u2029\ufeff]"

@@ -5,18 +5,18 @@ from __future__ import annotations
 OWN_API = "fleetform.dev/v1alpha1"
 
 QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
-"""A Kubernetes quantity as the API conventions define it, without a minus: we have no use for one."""
+"""A Kubernetes quantity as the API conventions define it, without a minus sign."""
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
-"""A duration as Go reads it, without a sign and without micro- and nanoseconds."""
+"""A duration in Go's syntax, without sign, micro- and nanoseconds."""
 LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
 REFERENCE_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-"""The name of something that is referred to: a Secret, a ConfigMap, a Tool."""
+"""The name of a document or object that is referred to: a Secret, a ConfigMap, a Tool."""
 LABEL_KEY = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
-"""A label's or annotation's key: a domain, or none, and at most 63 characters behind it."""
+"""A label's or annotation's key: a domain, or none, and at most 63 characters after it."""
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
@@ -27,15 +27,15 @@ REPOSITORY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+
 HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A host name in lower case."""
 URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
-"""A URL without user and password; what the runtime's contract accepts."""
+"""A URL without user and password, as the runtime's contract requires."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
 URL_PATH = r"^(/|(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
-"""The path of a URL, without empty and dotted segments: gateways refuse or resolve them."""
+"""The path of a URL, without empty and dotted segments, which gateways refuse or resolve."""
 ABSOLUTE_PATH = r"^(/|(/\.{0,2}[^\s/.:\\][^\s/:\\]*)+/?)$"
-"""An absolute path of a file system that means what it says: no `.`, `..`, `//`, colon or backslash."""
+"""An absolute file system path without `.`, `..`, `//`, colons or backslashes."""
 DATA_KEY = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
-"""A key of a ConfigMap or Secret; it becomes a file's name, so `.` and what begins with `..` is none."""
+"""A key of a ConfigMap or Secret; it becomes a file name, so `.` and names that start with `..` are not valid."""
 
 WORDS = {
     QUANTITY: "write a quantity such as `250m`, `1.5`, `512Mi` or `10Gi` (`k` is small, `Ki` is not)",
@@ -53,4 +53,4 @@ WORDS = {
     ABSOLUTE_PATH: "write an absolute path such as `/data`, without `.`, `..`, `//`, colon and backslash",
     DATA_KEY: "use letters, digits, dashes, dots and underscores, and do not start with two dots",
 }
-"""What to write instead, by pattern."""
+"""Hints, by pattern."""

@@ -33,11 +33,11 @@ class Sources:
     documents: list[SpecDocument] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
-    """Names of documents that are there and cannot be used."""
+    """Names of documents that exist but cannot be used."""
     mended: list[SpecDocument] = field(default_factory=list)
-    """Documents with errors, without what is wrong: they serve to judge the rest, and nothing else."""
+    """Documents with errors, without the faulty parts; only used to check the rest."""
     hidden: set[str] = field(default_factory=set)
-    """Places of what was left out of them."""
+    """Places of the removed parts."""
     complete: bool = True
 
 
@@ -145,7 +145,7 @@ class Assembled(NamedTuple):
     fleet: Fleet
     plan: Plan
     builds: dict[str, Any]
-    """By the names of platforms; one with an error has none."""
+    """By platform name; absent for a platform with errors."""
 
     @property
     def kubernetes(self) -> Build | None:

@@ -14,7 +14,7 @@ from fleetform.leaks import masked
 Severity = Literal["error", "warning", "note"]
 _RANK = {"error": 0, "warning": 1, "note": 2}
 MAX_PER_FILE = 100
-"""Problems of one file that are shown: nobody reads more before the next run."""
+"""Maximum number of problems shown per file; more would not be read before the next run."""
 LONGEST = 1_000
 """Characters of a path or a message that are shown: a key may be as long as a file."""
 # What would break a line, colour a terminal, or show a reader something else than what is there.

@@ -14,7 +14,7 @@ HEAD = """\
 <!-- Written by `make schemas` from the models in runtime/fleetform_runtime: edit those, not this. -->
 
 One JSON document, `agent.json`, tells the runtime everything; prompts stand beside it as files. The
-generator writes it, and whoever runs an agent by hand needs this page and
+generator writes it; to run an agent without the generator, use this page and
 [the schema](../schemas/agent-runtime.json). Durations are seconds, secrets are references to a file or
 an environment variable, a field that is not wanted is left out, and an unknown field stops the start.
 """

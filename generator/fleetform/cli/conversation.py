@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 PATIENCE = 600
-"""Seconds between two events of a stream; the agent sends heartbeats more often."""
+"""Maximum seconds between two events of a stream; the agent sends heartbeats more often."""
 
 
 class ChatError(Exception):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import threading
 
 PATIENCE = 0.5
-"""Seconds before anything is shown."""
+"""Seconds before progress is shown."""
 
 
 @contextmanager

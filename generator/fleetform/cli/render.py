@@ -13,7 +13,7 @@ from fleetform.cli import options, rendering
 from fleetform.cli.report import Format
 
 Target = StrEnum("Target", {name.upper(): name for name in registry.NAMES})  # type: ignore[misc]
-"""What `render` can write; an environment's `targets` are of these."""
+"""The targets of `render` and of an environment's `targets`."""
 
 
 def command(

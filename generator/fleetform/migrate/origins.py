@@ -10,7 +10,7 @@ from fleetform.migrate.syntax import Entry, Node, entries
 from fleetform.tree import Map, Seq, mark_at
 
 Slot = tuple[int, str | int]
-"""A place in the translated tree: a container's identity, and a key or an index in it."""
+"""A place in the translated tree: a container's identity, and a key or index in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

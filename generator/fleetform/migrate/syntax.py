@@ -29,7 +29,7 @@ class Node:
     anchor: str = ""
     entries: list[Entry] = field(default_factory=list)
     tail: range = range(0)
-    """Comment and blank lines below a block's last entry that belong to the block."""
+    """Comments and blank lines after a block's last entry that belong to the block."""
 
     @property
     def is_block(self) -> bool:
@@ -70,10 +70,10 @@ class Layout:
     lines: list[str]
     starts: list[int]
     content: dict[int, int]
-    """Lines that hold more than a comment: offset at which their last token ends."""
+    """For lines with more than a comment, the offset at which their last token ends."""
     roots: list[Node]
     ranges: list[range]
-    """Lines of each document, the marker before it and the comments behind it included."""
+    """Lines of each document, including the marker before it and the comments after it."""
 
     def line_of(self, offset: int) -> int:
         """Return the line, counted from 0, that contains an offset."""

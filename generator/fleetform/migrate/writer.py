@@ -12,7 +12,7 @@ from fleetform.migrate.syntax import Entry, Layout, Node, entries
 from fleetform.tree import Map, Seq, plain
 
 STEP = 2
-"""Columns by which new maps are indented."""
+"""Indentation of new maps."""
 
 Lines = list[str]
 
@@ -275,7 +275,7 @@ class Writer:
     # -- between brackets ----------------------------------------------------------------------
 
     def _flow(self, value: Any, source: Node | None) -> str:
-        """Return a value as it stands between brackets, on lines of its own if the source does so."""
+        """Return a value in flow style, on several lines if the source does so."""
         if not isinstance(value, Map | Seq):
             return _scalar(value, self.found.text[source.start] if source else "")
         left, right = "{}" if isinstance(value, Map) else "[]"
@@ -283,14 +283,14 @@ class Writer:
         for number, step in enumerate(self._flow_order(value, source)):
             entry = self.origins.of(value, step)
             if not number and source is not None and source.entries:
-                entry = source.entries[0]  # whatever is first now stands where the first one stood
+                entry = source.entries[0]  # the new first entry takes the position of the old one
             space = self._space_before(entry, source)
             text += ("," if number else "") + (space or " " * bool(number))
             text += self._part(value, step)
         return text + self._space_at_end(source) * bool(value) + right
 
     def _space_before(self, entry: Entry | None, source: Node | None) -> str:
-        """Return a line break and indentation, or what else stands before an entry."""
+        """Return the line break and indentation, or other text, before an entry."""
         if entry is None or entry.parent is not source:
             return ""
         number = source.entries.index(entry)

@@ -53,7 +53,7 @@ class Draft:
     calls: list[tuple[Resolved[Any], Ports]] = field(default_factory=list)
     """Workloads of the fleet that this one calls."""
     called_by: list[tuple[Resolved[Any], Ports]] = field(default_factory=list)
-    """Workloads that this one lets in, though they do not say that they call."""
+    """Workloads that this one admits, although they do not declare the call."""
     by_name: bool = False
     scalable: bool = True
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from fleetform.tree import TreePath
 
 Port = ports.Port
-"""A port of the main container, and the one under which others call it."""
+"""A port of the main container, and the Service port for it."""
 Ports = tuple[tuple[str, int], ...]
-"""Protocols and numbers at the container; none means all of them."""
+"""Protocols and container ports; empty means all of them."""
 
 
 # -- what only a platform can fill in ------------------------------------------------------------
@@ -43,7 +43,7 @@ class SecretPath(NamedTuple):
 
 
 Settings = Mapping[str, Any]
-"""`agent.json` as data, with secrets, paths and addresses that are still to be bound."""
+"""`agent.json` as data, with unbound secrets, paths and addresses."""
 
 
 # -- a workload ----------------------------------------------------------------------------------
@@ -53,9 +53,9 @@ class Shape(Enum):
     """How long its instances live, and whether they are interchangeable."""
 
     SERVICE = "service"
-    """Runs for ever; every instance is as good as the next."""
+    """Runs for ever; instances are interchangeable."""
     STATEFUL = "stateful"
-    """Runs for ever; each instance has a name and volumes of its own."""
+    """Runs for ever; each instance has its own name and volumes."""
 
 
 class ConfigRef(NamedTuple):
@@ -191,7 +191,7 @@ class Scale(NamedTuple):
     most: int
     triggers: tuple[Trigger, ...] = ()
     events: bool = False
-    """Whether triggers from outside (KEDA's) decide, not the load of the instances."""
+    """Whether external triggers (KEDA's) decide rather than the load of the instances."""
 
 
 class Exposure(NamedTuple):
@@ -233,7 +233,7 @@ class Outside(NamedTuple):
 
 
 Party = Address | Space | Range | Outside
-"""Anybody but a workload of the fleet; an address is a service that is not one."""
+"""Anything outside the fleet; an address is a service in the cluster."""
 
 
 class Traffic(NamedTuple):
@@ -259,12 +259,12 @@ class Workload(NamedTuple):
     key: Key
     """Namespace as in the specs, and name."""
     namespace: str
-    """As the environment calls it."""
+    """The namespace's name in the environment."""
     component: str
     shape: Shape
     version: str
     spec: WorkloadSpec
-    """The workload's part of its spec: what platforms have words of their own for."""
+    """The workload's part of its spec, for settings that only a platform can interpret."""
     resolved: Resolved[Any]
     image: str
     pull_policy: str
@@ -276,25 +276,25 @@ class Workload(NamedTuple):
     ports: tuple[Port, ...]
     checks: Checks
     probe: tuple[str, ...]
-    """A command in the container that tells whether it lives; empty where the image is not known."""
+    """A health check command in the container; empty if the image is unknown."""
     program: str
-    """What the image runs when it is given arguments only, where a platform must say it."""
+    """The image's entry point, for platforms that must name it."""
     owner: str
-    """User of the image that its data belongs to, where the image is known; else empty."""
+    """User that owns the image's data, if the image is known; else empty."""
     turn: int
     """Longest turn of the generic runtime in seconds, 0 for other images."""
     drain: int
-    """Seconds that an instance needs to stop."""
+    """Grace period of an instance in seconds."""
     compute: Compute
     volumes: tuple[Volume, ...]
     mounts: tuple[Mount, ...]
     sidecars: tuple[Extra, ...]
     init: tuple[Extra, ...]
     extra_volumes: tuple[Volume, ...]
-    """Volumes that only the containers beside the main one mount."""
+    """Volumes that only extra containers mount."""
     scale: Scale
     by_name: bool
-    """Whether its instances are called one by one."""
+    """Whether its instances are addressed individually."""
     exposure: Exposure | None
     scrape: Scrape | None
     reaches: tuple[Traffic, ...]

@@ -26,25 +26,25 @@ class Store(NamedTuple):
     """A type of store: the settings of its server and its clients; its image is in resolve/names.py."""
 
     data: str
-    """Where the image keeps its data."""
+    """The image's data folder."""
     password: str
-    """The variable that the server reads its password from."""
+    """The variable that contains the server's password."""
     program: str
-    """What the image runs."""
+    """The image's entry point."""
     owner: str
-    """User of the image that the data belongs to."""
+    """User that owns the image's data."""
     probe: tuple[str, ...]
-    """A command in the container that tells whether the server answers."""
+    """A health check command in the container."""
     secret: Callable[[Any], SecretKey | None]
     """Its section of a spec → the password."""
     settings: Callable[[Any], dict[str, Any]]
-    """Its section of a spec → what agent.json says beside type, host, TLS and policy."""
+    """Its section of a spec → members of agent.json besides type, host, TLS and policy."""
     env: Callable[[Any], tuple[Variable, ...]] = lambda _: ()
-    """Its section of a spec → variables of the server beside the password."""
+    """Its section of a spec → variables of the server besides the password."""
     args: Callable[[bool, SecretKey | None], tuple[str | FromVariable, ...]] = lambda *_: ()
     """Whether data is kept, and the password → arguments of the server."""
     scratch: tuple[dict[str, Any], ...] = ()
-    """Volumes that the image needs beside that of its data."""
+    """Volumes that the image needs besides its data volume."""
 
 
 # -- Redis ---------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
 
 MARGIN = 5
-"""Seconds after the longest turn, for closing what is open."""
+"""Seconds after the longest turn, for closing connections."""
 DRAIN = 30
-"""Seconds that an image of somebody else's has to stop."""
+"""Grace period of custom images in seconds."""
 
 
 def agent(fleet: Fleet, resolved: Resolved[Any], uses: Uses, problems: list[Problem]) -> Draft:

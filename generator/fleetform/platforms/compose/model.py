@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Json = Mapping[str, Any]
-"""A piece of compose.yaml in Compose's own keys."""
+"""Part of compose.yaml in Compose's own keys."""
 
 CONFIG = "config"
 SECRETS = "secrets"
-"""Folders beside compose.yaml; the second is written by `fleetform secrets` and never committed."""
+"""Folders next to compose.yaml; the second is written by `fleetform secrets` and never committed."""
 
 
 class SecretKey(NamedTuple):

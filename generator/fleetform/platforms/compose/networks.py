@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 OUTSIDE = "outside"
 NO_NEIGHBOURS = {"com.docker.network.bridge.enable_icc": "false"}
-"""Who may leave the machine cannot reach by that network who else may."""
+"""Services on the network `outside` cannot reach each other through it."""
 
 
 def name(workload: Workload) -> str:

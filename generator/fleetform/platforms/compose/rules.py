@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fleetform.resolve import Fleet
 
 MANY_NETWORKS = 25
-"""More than these do not fit into the address pools that Docker has by default."""
+"""Number of networks that fit into Docker's default address pools."""
 LATER = "nothing to do: it takes effect in a cluster"
 
 IN_A_CLUSTER: dict[tuple[str, ...], str] = {
@@ -38,16 +38,16 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
         "allowTo",
     ): "networks do not distinguish ports or address ranges",
 }
-"""Fields of a workload that have no effect here, and why; each gets a note."""
+"""Fields of a workload that have no effect in Compose, and why; each gets a note."""
 SERVED = frozenset(("sidecars", "initContainers", "volumes", "runAsUser", "writableRootFilesystem"))
-"""Fields of `podTemplate` that Compose has something for; all others are for a cluster."""
+"""Fields of `podTemplate` that Compose supports; all others are for a cluster."""
 ENVIRONMENT: dict[tuple[str, ...], str] = {
     ("tenants",): "Compose has no quotas",
     ("objectPatches",): "Compose has no Kubernetes objects",
     ("gitops",): "only `docker compose` applies it",
     ("images", "pullSecrets"): "use `docker login` instead",
 }
-"""Fields of an environment that is rendered for nothing but Compose."""
+"""Fields without effect in an environment that is only rendered for Compose."""
 
 
 def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:

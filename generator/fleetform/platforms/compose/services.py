@@ -40,7 +40,7 @@ class Around(NamedTuple):
     """What a workload must know about the others."""
 
     ports: Mapping[tuple[str, str, int], int]
-    """Ports of containers by host, namespace and the port that callers name: nothing stands between."""
+    """Container ports by host, namespace and the port that callers use, since Compose does not map them."""
     networks: tuple[str, ...]
     stores: tuple[str, ...]
     """Services that must be ready first."""

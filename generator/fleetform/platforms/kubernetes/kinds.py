@@ -27,7 +27,7 @@ class ObjectKind(NamedTuple):
     custom: bool = False
     """Whether a custom resource defines it: Kustomize merges, and Flux judges, only what it knows."""
     cluster: bool = False
-    """Whether it stands in no namespace."""
+    """Whether it is cluster-scoped."""
     pruned: bool = True
     """Whether `plan` looks for those that are no longer rendered."""
     pods: bool = False

@@ -10,7 +10,7 @@ from fleetform.tree import TreePath
 Values = dict[str, Any]
 """Values of a chart, or a part of them."""
 Read = Callable[[Any, Any], Any]
-"""The plan and what stands in the object now → the value; raises UncoveredError when none can say it."""
+"""The plan and the object's current field → the value; raises UncoveredError if there is none."""
 
 
 class UncoveredError(Exception):

@@ -144,7 +144,7 @@ class WorkloadPlan(NamedTuple):
     version: str
     source: str
     mark: Mark
-    """Where the name stands in the spec."""
+    """Where the name is in the spec."""
     callees: tuple[tuple[str, str], ...]
     """Workloads of the fleet that this one calls, by namespace and name."""
     labels: Mapping[str, str]

@@ -19,7 +19,7 @@ SERVERS_OWN = (
     "deletionGracePeriodSeconds",
 )
 FIELD_MANAGER = "fleetform"
-"""As whom an object is applied that nobody applied before."""
+"""Field manager for objects that have not been applied before."""
 CANNOT_CHANGE = re.compile(
     r"immutable|may not change|may not be changed|cannot change|cannot be changed"
     r"|updates to statefulset spec for fields other than"

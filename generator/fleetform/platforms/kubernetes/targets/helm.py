@@ -29,7 +29,7 @@ CHART_BYTES = 64 << 10
 SMALL = 256 << 10
 """Whoever has less text than this need not be measured."""
 RANK = {"memory-store": 1, "mcp-server": 2, "agent": 3}
-"""Who is installed before whom where nobody calls the other: stores serve servers, both serve agents."""
+"""Installation order of releases that do not call each other: stores, then servers, then agents."""
 
 
 class Release(NamedTuple):

@@ -11,7 +11,7 @@ from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects import Manifest, Unit
 
 NAMESPACES = "_namespaces"
-"""Folder of the Namespaces: whoever applies them first needs a path that holds nothing else."""
+"""Folder of the Namespaces, so that they can be applied first."""
 SHARED = "_namespace.yaml"
 """What a namespace has once; no workload can be called so."""
 KUSTOMIZATION = "kustomization.yaml"
