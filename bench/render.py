@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -90,9 +89,9 @@ def make_fleet(folder: Path, size: int) -> None:
         )
 
 
-def render(folder: Path) -> None:
+def render(folder: Path, out: str = "out") -> None:
     """Render a fleet as a user would."""
-    command = [FLEETFORM, "render", "--env", "bench", "--agents", "agents", "--out", "out"]
+    command = [FLEETFORM, "render", "--env", "bench", "--agents", "agents", "--out", out]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
@@ -176,11 +175,12 @@ def measure(folder: Path, helm: str, runs: int) -> dict[str, float]:
         subprocess.run([sys.executable, "-c", "pass"], check=True)
 
     rows: dict[str, list[float]] = {"helm": [], "fresh": [], "again": [], "python": []}
-    for _ in range(runs):
+    # Nothing is removed before the last run: the file system would still be busy with it in the next.
+    for number in range(runs):
+        out = f"out-{number}"
         rows["helm"].append(timed(helm_template))
-        shutil.rmtree(folder / "out")
-        rows["fresh"].append(timed(lambda: render(folder)))
-        rows["again"].append(timed(lambda: render(folder)))
+        rows["fresh"].append(timed(lambda: render(folder, out)))  # noqa: B023 - called at once
+        rows["again"].append(timed(lambda: render(folder, out)))  # noqa: B023
         rows["python"].append(timed(python))
     return {name: statistics.median(times) for name, times in rows.items()}
 

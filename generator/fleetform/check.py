@@ -9,9 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from fleetform import quantity
+from fleetform.jsonschemas import jsonschema_rs
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
 from fleetform.tree import Map, TreePath, at, dotted, problem_at, without_nulls

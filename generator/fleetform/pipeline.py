@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,19 +26,26 @@ if TYPE_CHECKING:
     from fleetform.resolve.layers import Layer
 
 
-@dataclass(slots=True)
 class Sources:
     """Checked documents, the problems so far, and whether everything could be read."""
 
-    documents: list[SpecDocument] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-    """Names of documents that exist but cannot be used."""
-    mended: list[SpecDocument] = field(default_factory=list)
-    """Documents with errors, without the faulty parts; only used to check the rest."""
-    hidden: set[str] = field(default_factory=set)
-    """Places of the removed parts."""
-    complete: bool = True
+    def __init__(self, problems: Iterable[Problem] = ()) -> None:
+        self.documents: list[SpecDocument] = []
+        self.problems = [*problems]
+        self.broken: set[str] = set()
+        """Names of documents that exist but cannot be used."""
+        self.mended: list[SpecDocument] = []
+        """Documents with errors, without the faulty parts; only used to check the rest."""
+        self.hidden: set[str] = set()
+        """Places of the removed parts."""
+        self.complete = True
+
+    def whole(self) -> Sources:
+        """Return all documents, those with errors included, and no problems."""
+        found = copy(self)
+        found.documents = [*self.documents, *self.mended]
+        found.problems = []
+        return found
 
 
 def read(paths: Sequence[Path]) -> Sources:
@@ -49,7 +56,7 @@ def read(paths: Sequence[Path]) -> Sources:
 def checked(loaded: Loaded) -> Sources:
     """Translate and check the documents of files."""
     documents, said = translate(loaded.documents, EMITTED_BY)
-    sources = Sources(problems=[*loaded.problems, *said])
+    sources = Sources([*loaded.problems, *said])
     places = {_place(problem) for problem in loaded.problems}
     for document in documents:
         found = [*_checked(document)]
@@ -180,11 +187,9 @@ def _rest(
     """Return all problems, with documents that have errors checked as far as possible."""
     from fleetform.mend import independent  # noqa: PLC0415
 
-    whole = [
-        replace(source, documents=[*source.documents, *source.mended], problems=[])
-        for source in (specs, environments)
-    ]
-    _, problems = _assembled(whole[0], whole[1], name, folder, targets, sound=False)
+    _, problems = _assembled(
+        specs.whole(), environments.whole(), name, folder, targets, sound=False
+    )
     places = specs.hidden | environments.hidden
     return [*specs.problems, *environments.problems, *independent(problems, places)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from fleetform.characters import DIRECTIONS, HIDDEN
@@ -31,8 +30,7 @@ class Mark(NamedTuple):
     value_column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One cause, reported once: position, field path, message, and a hint on how to fix it."""
 
     severity: Severity
@@ -84,14 +82,13 @@ def shown(problems: Iterable[Problem]) -> tuple[Problem, ...]:
             kept.append(_printable(problem))
         elif said[problem.file] == MAX_PER_FILE + 1:
             message = f"the file has more than {MAX_PER_FILE} problems: the rest is not shown"
-            more = replace(problem, code="more-problems", message=message, line=0, column=0)
-            kept.append(_printable(replace(more, path="", hint="fix these first")))
+            more = problem._replace(code="more-problems", message=message, line=0, column=0)
+            kept.append(_printable(more._replace(path="", hint="fix these first")))
     return tidy(kept)
 
 
 def _printable(problem: Problem) -> Problem:
-    return replace(
-        problem,
+    return problem._replace(
         file=printable(problem.file),
         path=_short(problem.path),
         message=_short(problem.message),

@@ -181,8 +181,7 @@ class Reader:
     def scalar(self, event: Any) -> None:
         """Take a key, or put a value under the last one."""
         self._count(event)
-        expects_key = self._expects_key()
-        if expects_key:
+        if self._expects_key():
             self._take_key(event)
             return
         value = self._value(event)

@@ -95,11 +95,11 @@ def mark_at(node: object, step: str | int) -> Mark | None:
 def at(tree: Map | Seq, path: Sequence[str | int], default: Any = None) -> Any:
     """Return the value at a path, or `default` if a step of it is missing."""
     node: Any = tree
-    for step in path:
-        try:
+    try:
+        for step in path:
             node = node[step]
-        except (KeyError, IndexError, TypeError):
-            return default
+    except (KeyError, IndexError, TypeError):
+        return default
     return node
 
 

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,16 +21,16 @@ from fleetform.problems import Problem, SpecError
 RECORD = ".fleetform.json"
 
 
-@dataclass(slots=True)
 class Changes:
     """What a rendering changes on disk, by path below the output folder; `digests` are those of all its files."""
 
-    new: dict[str, str] = field(default_factory=dict)
-    changed: dict[str, tuple[str, str]] = field(default_factory=dict)
-    stale: dict[str, str] = field(default_factory=dict)
-    digests: dict[str, str] = field(default_factory=dict)
-    same: int = 0
-    record: bool = False
+    def __init__(self) -> None:
+        self.new: dict[str, str] = {}
+        self.changed: dict[str, tuple[str, str]] = {}
+        self.stale: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        self.same = 0
+        self.record = False
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
@@ -76,8 +75,9 @@ class Output:
     def _compare(self, folder: Folder | None, texts: Mapping[str, str]) -> Changes:
         self._record = self._read(folder, RECORD) or ""
         self._refuse_links(folder, texts)
-        digests = {path: sha256(text.encode()).hexdigest() for path, text in texts.items()}
-        changes = Changes(digests=digests, record=self._record_text(digests) != self._record)
+        changes = Changes()
+        changes.digests = {path: sha256(text.encode()).hexdigest() for path, text in texts.items()}
+        changes.record = self._record_text(changes.digests) != self._record
         for path, text in texts.items():
             there = self._read(folder, path)
             if there is None:

@@ -34,15 +34,14 @@ def command(
     del form
     left = _texts(agents, environments, first)
     right = _texts(agents, environments, second)
-    changes = Changes(
-        new={path: text for path, text in right.items() if path not in left},
-        changed={
-            path: (left[path], text)
-            for path, text in right.items()
-            if path in left and left[path] != text
-        },
-        stale={path: text for path, text in left.items() if path not in right},
-    )
+    changes = Changes()
+    changes.new = {path: text for path, text in right.items() if path not in left}
+    changes.stale = {path: text for path, text in left.items() if path not in right}
+    changes.changed = {
+        path: (left[path], text)
+        for path, text in right.items()
+        if path in left and left[path] != text
+    }
     typer.echo("".join(diff(changes, f"{first}→{second}")), nl=False)
     if changes:
         raise typer.Exit(DRIFT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import (
@@ -25,37 +24,37 @@ if TYPE_CHECKING:
     from fleetform.tree import TreePath
 
 
-@dataclass(slots=True)
 class Draft:
     """One workload being planned: what the steps so far have found."""
 
-    resolved: Resolved[Any]
-    workload: Workload
-    component: str
-    image: tuple[str, str] = ("", "")
-    command: tuple[str, ...] = ()
-    args: tuple[str | FromVariable, ...] = ()
-    working_dir: str = ""
-    pull_policy: str = ""
-    ports: tuple[Port, ...] = ()
-    env: tuple[Variable, ...] = ()
-    volumes: tuple[Volume, ...] = ()
-    mounts: tuple[Mount, ...] = ()
-    checks: Checks = field(default_factory=Checks)
-    probe: tuple[str, ...] = ()
-    program: str = ""
-    owner: str = ""
-    turn: int = 0
-    drain: int = 30
-    files: Files | None = None
-    reaches: list[Traffic] = field(default_factory=list)
-    admits: list[Traffic] = field(default_factory=list)
-    calls: list[tuple[Resolved[Any], Ports]] = field(default_factory=list)
-    """Workloads of the fleet that this one calls."""
-    called_by: list[tuple[Resolved[Any], Ports]] = field(default_factory=list)
-    """Workloads that this one admits, although they do not declare the call."""
-    by_name: bool = False
-    scalable: bool = True
+    def __init__(self, resolved: Resolved[Any], workload: Workload, component: str) -> None:
+        self.resolved = resolved
+        self.workload = workload
+        self.component = component
+        self.image: tuple[str, str] = ("", "")
+        self.command: tuple[str, ...] = ()
+        self.args: tuple[str | FromVariable, ...] = ()
+        self.working_dir = ""
+        self.pull_policy = ""
+        self.ports: tuple[Port, ...] = ()
+        self.env: tuple[Variable, ...] = ()
+        self.volumes: tuple[Volume, ...] = ()
+        self.mounts: tuple[Mount, ...] = ()
+        self.checks = Checks()
+        self.probe: tuple[str, ...] = ()
+        self.program = ""
+        self.owner = ""
+        self.turn = 0
+        self.drain = 30
+        self.files: Files | None = None
+        self.reaches: list[Traffic] = []
+        self.admits: list[Traffic] = []
+        self.calls: list[tuple[Resolved[Any], Ports]] = []
+        """Workloads of the fleet that this one calls."""
+        self.called_by: list[tuple[Resolved[Any], Ports]] = []
+        """Workloads that this one admits, although they do not declare the call."""
+        self.by_name = False
+        self.scalable = True
 
     @property
     def main_port(self) -> Port | None:

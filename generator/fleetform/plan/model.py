@@ -333,7 +333,9 @@ def bound(value: Any, binding: Mapping[type, Any]) -> Any:
     """Return settings as plain data, each symbol replaced with the result of the function for its type."""
     kind = type(value)
     if kind is dict:
-        return {key: bound(item, binding) for key, item in value.items()}
+        return {
+            key: item if type(item) is str else bound(item, binding) for key, item in value.items()
+        }
     if kind is list:
         return [bound(item, binding) for item in value]
     bind = binding.get(kind)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 from fleetform import kinds, view
 from fleetform.check import check
@@ -25,8 +24,7 @@ S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved(Generic[S_co]):
+class Resolved(NamedTuple, Generic[S_co]):
     """A document after merging all layers: typed, and as a tree with positions."""
 
     kind: str
@@ -54,23 +52,30 @@ class Resolved(Generic[S_co]):
         return problem_at(self.tree, path, code, message, **more)
 
 
-@dataclass(slots=True)
 class Fleet:
     """Everything that rendering one environment needs."""
 
-    environment: EnvironmentSpec
-    environment_name: str
-    environment_tree: Map
-    environment_own: Map
-    """The environment's own document, without what it extends."""
-    catalog: Catalog
-    specs: dict[str, dict[Key, Resolved[Any]]] = field(default_factory=dict)
-    spaces: frozenset[str] = frozenset()
-    """Namespaces of the specs that hold workloads."""
-    sources: dict[str, list[str]] = field(default_factory=dict)
-    """Namespaces of the specs by the namespace in the cluster that they become."""
-    targets: tuple[str, ...] = ()
-    """What is rendered."""
+    def __init__(
+        self,
+        environment: EnvironmentSpec,
+        environment_name: str,
+        environment_tree: Map,
+        environment_own: Map,
+        catalog: Catalog,
+    ) -> None:
+        self.environment = environment
+        self.environment_name = environment_name
+        self.environment_tree = environment_tree
+        self.environment_own = environment_own
+        """The environment's own document, without what it extends."""
+        self.catalog = catalog
+        self.specs: dict[str, dict[Key, Resolved[Any]]] = {}
+        self.spaces: frozenset[str] = frozenset()
+        """Namespaces of the specs that hold workloads."""
+        self.sources: dict[str, list[str]] = {}
+        """Namespaces of the specs by the namespace in the cluster that they become."""
+        self.targets: tuple[str, ...] = ()
+        """What is rendered."""
 
     @overload
     def find(self, kind: SpecKind[S], namespace: str, name: str) -> Resolved[S] | None: ...

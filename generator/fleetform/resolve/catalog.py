@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 from fleetform import kinds
 from fleetform.dialects import SpecDocument
@@ -16,15 +15,15 @@ Key = tuple[str, str]
 """Namespace as in the specs (empty: fleet-wide) and name."""
 
 
-@dataclass(slots=True)
 class Catalog:
     """Documents by kind and key, and what is known about input that could not be used."""
 
-    documents: dict[str, dict[Key, SpecDocument]] = field(default_factory=dict)
-    complete: bool = True
-    """Whether every file could be read: what is missing may stand in one that could not."""
-    broken: frozenset[str] = frozenset()
-    """Names of documents that are there, and wrong."""
+    def __init__(self, *, complete: bool = True, broken: Iterable[str] = ()) -> None:
+        self.documents: dict[str, dict[Key, SpecDocument]] = {}
+        self.complete = complete
+        """Whether every file could be read: what is missing may stand in one that could not."""
+        self.broken = frozenset(broken)
+        """Names of documents that are there, and wrong."""
 
     def find(self, kind: str, namespace: str, name: str) -> SpecDocument | None:
         """Return the document of that name in a namespace, else the fleet-wide one."""
@@ -46,7 +45,7 @@ def build(
     documents: Iterable[SpecDocument], *, complete: bool, broken: Iterable[str] = ()
 ) -> tuple[Catalog, list[Problem]]:
     """Index documents; the second one with the same name is a Problem."""
-    catalog = Catalog(complete=complete, broken=frozenset(broken))
+    catalog = Catalog(complete=complete, broken=broken)
     problems: list[Problem] = []
     for document in documents:
         if not document.name:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.resolve.hosts import destination, is_deployed, split
-from fleetform.tree import leaves
+from fleetform.tree import entries
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
@@ -68,11 +68,11 @@ def services(fleet: Fleet) -> set[str]:
 
 
 def _hosts(tree: Any) -> Iterator[str]:
-    for path, value in leaves(tree):
-        if path and isinstance(value, str) and value:
-            if path[-1] == "host":
+    for key, value in entries(tree):
+        if isinstance(value, str) and value:
+            if key == "host":
                 yield value
-            elif path[-1] in HOSTS:
+            elif key in HOSTS:
                 yield split(value.replace("{", "").replace("}", ""))[0]
 
 

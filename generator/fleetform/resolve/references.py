@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
@@ -21,21 +20,21 @@ if TYPE_CHECKING:
     from fleetform.models.model_config import ModelSettings
 
 
-@dataclass(slots=True)
 class Uses:
     """Everything that one agent refers to, looked up."""
 
-    model: ModelSettings | None = None
-    models: list[tuple[str, ModelSettings]] = field(default_factory=list)
-    fallbacks: list[tuple[str, ModelSettings]] = field(default_factory=list)
-    tools: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
-    servers: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
-    inline_servers: list[ToolUse] = field(default_factory=list)
-    agents: list[tuple[ToolUse, Resolved[Any]]] = field(default_factory=list)
-    peers: list[Resolved[Any]] = field(default_factory=list)
-    memory: Storage | None = None
-    store: Resolved[MemoryStoreSpec] | None = None
-    problems: list[Problem] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.model: ModelSettings | None = None
+        self.models: list[tuple[str, ModelSettings]] = []
+        self.fallbacks: list[tuple[str, ModelSettings]] = []
+        self.tools: list[tuple[ToolUse, Resolved[Any]]] = []
+        self.servers: list[tuple[ToolUse, Resolved[Any]]] = []
+        self.inline_servers: list[ToolUse] = []
+        self.agents: list[tuple[ToolUse, Resolved[Any]]] = []
+        self.peers: list[Resolved[Any]] = []
+        self.memory: Storage | None = None
+        self.store: Resolved[MemoryStoreSpec] | None = None
+        self.problems: list[Problem] = []
 
 
 def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:

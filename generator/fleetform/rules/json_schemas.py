@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
-
 from fleetform import kinds
+from fleetform.jsonschemas import jsonschema_rs
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pointers import REFERENCES, lost

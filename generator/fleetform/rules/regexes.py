@@ -6,7 +6,7 @@ import re
 import warnings
 from functools import cache
 
-import jsonschema_rs
+from fleetform.jsonschemas import jsonschema_rs
 
 MAX_REPEAT = 1000
 """What RE2 and Go allow."""

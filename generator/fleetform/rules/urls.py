@@ -9,7 +9,7 @@ from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.resolve.hosts import split
-from fleetform.tree import leaves
+from fleetform.tree import entries, leaves
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -22,6 +22,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     for kind in kinds.WITH_URLS:
         for resolved in fleet.of(kind):
+            if not any(key in KEYS for key, _ in entries(resolved.tree)):
+                continue
             for path, value in leaves(resolved.tree):
                 if path[-1] in KEYS and isinstance(value, str) and value and not all(split(value)):
                     yield resolved.problem(

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
-
 from fleetform import kinds, view
+from fleetform.jsonschemas import jsonschema_rs
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup

@@ -33,8 +33,7 @@ def given(
     """Yield those of the fields below `base` that some layer sets."""
     node = at(owner.tree, base)
     for name in names if isinstance(node, Map) else ():
-        value = node.get(name)
-        if value is not None and value not in ({}, []):
+        if name in node and node[name] not in (None, {}, []):
             yield Field(owner, (*base, name), why, hint, severity)
 
 

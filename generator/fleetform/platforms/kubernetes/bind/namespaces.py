@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import Shape, Workload
@@ -24,13 +23,13 @@ POD_SECURITY = {
 }
 
 
-@dataclass(slots=True)
 class Needs:
     """What the workloads of one namespace need from it: keys by Secret (empty: all of it), and claims."""
 
-    secrets: dict[str, set[str]] = field(default_factory=dict)
-    whole: set[str] = field(default_factory=set)
-    claims: dict[str, Claim] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.secrets: dict[str, set[str]] = {}
+        self.whole: set[str] = set()
+        self.claims: dict[str, Claim] = {}
 
 
 def needs(workloads: Iterable[Workload], plans: Iterable[WorkloadPlan], shared: set[str]) -> Needs:

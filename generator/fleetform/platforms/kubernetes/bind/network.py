@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import Plan, Ports, Range, Space, Traffic, Workload
@@ -26,11 +25,11 @@ METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0
 EVERYWHERE = "0.0.0.0/0"
 
 
-@dataclass(slots=True)
 class Rules:
     """One direction of a policy being built: (peers, ports) pairs without duplicates."""
 
-    found: dict[tuple[str, Ports], dict[str, Any]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, Ports], dict[str, Any]] = {}
 
     def allow(self, peer: dict[str, Any], ports: Ports) -> None:
         """Add one peer and its ports; no ports means all of them."""
@@ -47,13 +46,13 @@ class Rules:
         )
 
 
-@dataclass(slots=True)
 class Policy:
     """Both directions of a workload's policy, and the workloads that it calls."""
 
-    ingress: Rules = field(default_factory=Rules)
-    egress: Rules = field(default_factory=Rules)
-    callees: set[tuple[str, str]] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.ingress = Rules()
+        self.egress = Rules()
+        self.callees: set[tuple[str, str]] = set()
 
 
 def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Policy]:

@@ -7,7 +7,6 @@ environments have is left out, and so is a workload that cannot be planned witho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetform import view
@@ -22,11 +21,10 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import Map, TreePath
 
 
-@dataclass(frozen=True, slots=True)
 class Watched(Resolved[Any]):
     """A workload that records the errors reported about it."""
 
-    said: list[Problem] = field(default_factory=list)
+    said: list[Problem]
 
     def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem at the position where a value of this document was set."""
@@ -66,16 +64,9 @@ def _failed(resolved: Resolved[Any]) -> bool:
 
 
 def _watched(resolved: Resolved[Any]) -> Watched:
-    return Watched(
-        resolved.kind,
-        resolved.namespace,
-        resolved.name,
-        resolved.tree,
-        resolved.typed,
-        resolved.layers,
-        resolved.file,
-        resolved.origin,
-    )
+    watched = Watched(*resolved)
+    watched.said = []
+    return watched
 
 
 def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]:
@@ -89,7 +80,7 @@ def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]
                 tree = _without(tree, path)
     if tree is resolved.tree:
         return resolved
-    return replace(resolved, tree=tree, typed=view.read(resolved.kind, tree))
+    return resolved._replace(tree=tree, typed=view.read(resolved.kind, tree))
 
 
 def _without(tree: Map, path: TreePath) -> Map:

@@ -78,8 +78,9 @@ def workload_object(
 def data(value: Any) -> Any:
     """Return a plan's mapping as plain dicts and lists, as the emitter requires."""
     kind = type(value)
+    # Most items are texts: a call for each of them would take most of the time.
     if kind is dict:
-        return {key: data(item) for key, item in value.items()}
+        return {key: item if type(item) is str else data(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [data(item) for item in value]
+        return [item if type(item) is str else data(item) for item in value]
     return value

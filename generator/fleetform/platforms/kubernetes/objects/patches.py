@@ -275,7 +275,7 @@ def _guilty(applied: list[Applied], path: TreePath) -> ObjectPatch:
 @cache
 def validator(kind: str) -> Any:
     """Return a validator for a kind that is built here."""
-    import jsonschema_rs  # noqa: PLC0415
+    from fleetform.jsonschemas import jsonschema_rs  # noqa: PLC0415
 
     return jsonschema_rs.Draft4Validator(
         json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
