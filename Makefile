@@ -84,7 +84,7 @@ type: $(DEV) ## Type-check with mypy --strict
 
 .PHONY: unit
 unit: $(DEV) ## Run the fast tests: no processes, no network, no tools
-	@$(PYTEST) -q -n 2 tests/unit runtime/tests/unit
+	@PYTHONDONTWRITEBYTECODE= $(PYTEST) -q -n 2 --dist worksteal -p no:logging tests/unit runtime/tests/unit
 
 .PHONY: test
 test: $(DEV) tools ## Install everything the tests need and run them; SEED=number: in another order

@@ -1,6 +1,7 @@
 """Anthropic, Bedrock and Google are asked in their own words, and their errors become ours."""
 
 import json
+import tomllib
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,10 +10,11 @@ from aiohttp import web
 
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResult, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec
-from fleetform_runtime.models.foreign import ForeignModel
+from fleetform_runtime.models.foreign import MAKERS, ForeignModel
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.model import Model
+from fleetform_runtime.sections.model import PROVIDERS, Model
 from runtime.tests.upstreams import answers, upstream
+from tests.tools import ROOT
 
 pytestmark = [
     pytest.mark.anyio,
@@ -192,3 +194,10 @@ async def test_a_provider_that_is_not_there_is_a_lost_connection():
         await model.respond(ASK, None)
     await model.close()
     assert caught.value.kind == "connection"
+
+
+def test_every_provider_with_a_protocol_of_its_own_has_a_maker_and_an_extra():
+    foreign = {name for name, row in PROVIDERS.items() if row.module}
+    project = tomllib.loads((ROOT / "runtime/pyproject.toml").read_text("utf-8"))["project"]
+    assert foreign == {*MAKERS, "bedrock"}
+    assert foreign <= set(project["optional-dependencies"])

@@ -12,7 +12,7 @@ REWRITE = "make golden"
 
 @cache
 def validate(case: Path, form: str = "text") -> Outcome:
-    """Judge a case's spec in its environment, or in the one that most cases share."""
+    """Check a case's spec in its environment, or in the one that most cases share."""
     own = (case / "environment.yaml").exists()
     environment = "environment.yaml" if own else "../environment.yaml"
     options = ["--env", "prod", "--environments", environment, "--format", form]

@@ -3,10 +3,7 @@
 import hashlib
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fleetform import canonical
 from fleetform.canonical import digest, dumps
 
 
@@ -91,21 +88,3 @@ def test_the_digest_is_that_of_the_canonical_bytes():
 
 def test_the_digest_does_not_depend_on_the_order_of_keys():
     assert digest({"a": "1", "b": "2"}) == digest({"b": "2", "a": "1"})
-
-
-ALIKE = st.sampled_from([0, 1, 0.0, 1.0, -0.0, True, False, "", "1", "<a>"])
-MEMBERS = st.recursive(
-    ALIKE,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ba"), inner),
-    max_leaves=4,
-)
-
-
-@given(st.lists(st.dictionaries(st.sampled_from("xyz"), MEMBERS), min_size=2, max_size=6))
-def test_what_was_written_before_changes_nothing(values):
-    written = [dumps(value) for value in values]
-    alone = []
-    for value in values:
-        canonical._MEMBERS.clear()
-        alone.append(dumps(value))
-    assert written == alone

@@ -5,10 +5,8 @@ import json
 import jsonpatch
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 
-from fleetform.platforms.kubernetes.objects.patches import differences, merge, validator
+from fleetform.platforms.kubernetes.objects.patches import validator
 from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
 from tests.tools import ROOT
 
@@ -118,40 +116,6 @@ def test_every_schema_of_an_object_can_be_used(file):
     kind = json.loads(file.read_text("utf-8"))["properties"]["kind"]["enum"][0]
     assert file.stem == kind.lower()
     assert not validator(kind).is_valid({"kind": kind})
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),
-    max_leaves=8,
-)
-
-
-@given(JSON, JSON)
-def test_a_merge_leaves_no_null_that_it_was_given_and_changes_nothing_in_place(lower, upper):
-    before = json.dumps(lower)
-    merged = merge(lower, upper)
-    assert json.dumps(lower) == before
-    assert merge(merged, upper) == merged
-    if isinstance(upper, dict):
-        assert all(key not in merged for key, value in upper.items() if value is None)
-    else:
-        assert merged == upper
-
-
-@given(JSON, JSON)
-def test_differences_are_none_exactly_when_nothing_differs(old, new):
-    same = json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True)
-    found = [*differences(old, new)]
-    # A null that is there is, to Kubernetes, one that is not.
-    if same:
-        assert found == []
-    elif not found:
-        assert (
-            "null" in json.dumps([old, new])
-            or "{}" in json.dumps([old, new])
-            or "[]" in json.dumps([old, new])
-        )
 
 
 def test_the_library_does_what_rfc_6902_says_of_the_edges():

@@ -1,16 +1,15 @@
 """`fleetform releases`, and what no release can hold."""
 
+import base64
 import json
 import random
 import shlex
-import string
 
 import pytest
 
 from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
 
-CHANCE = random.Random(7)
-NOISE = "".join(CHANCE.choices(string.ascii_letters + string.digits, k=700_000))
+NOISE = base64.b64encode(random.Random(7).randbytes(525_000)).decode()
 PROSE = "You answer questions of customers about their orders, kindly and briefly. " * 9_500
 
 

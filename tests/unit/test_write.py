@@ -186,7 +186,7 @@ def test_a_record_that_cannot_be_read_is_a_problem_or_none(text, tmp_path):
 SWAPPED = ("out/rendered/prod/team", "out/rendered/prod", "out/rendered")
 
 
-def swap(monkeypatch, root: Path, folder: str, count: int) -> list[str]:
+def swap(monkeypatch, root: Path, folder: str, victims: Path, count: int) -> list[str]:
     """Put a link to the victims in a folder's place right before the n-th call of the disk."""
     calls: list[str] = []
 
@@ -195,7 +195,7 @@ def swap(monkeypatch, root: Path, folder: str, count: int) -> list[str]:
             calls.append(name)
             if len(calls) == count and not (root / folder).is_symlink():
                 renamed(root / folder, root / "out/aside")
-                (root / folder).symlink_to(root / "victims" / Path(folder).name)
+                (root / folder).symlink_to(victims / Path(folder).name)
             return real(*arguments, **keywords)
 
         return call
@@ -209,34 +209,32 @@ def swap(monkeypatch, root: Path, folder: str, count: int) -> list[str]:
 @pytest.mark.parametrize("folder", SWAPPED)
 def test_a_folder_that_becomes_a_link_in_mid_run_leads_nowhere(folder, tmp_path, monkeypatch):
     """At each call of the disk: the victims have everything that the output has, and none of it changes."""
-    victims = {f"{name}.yaml": "precious" for name in ("a", "b", "c", "d")}
+    victims = tmp_path / "victims"
+    ways = (
+        "team/team/",
+        "rendered/prod/team/",
+        "rendered/prod/",
+        "prod/team/",
+        "prod/",
+        "team/",
+    )
+    write(victims, {f"{way}{name}.yaml": "precious" for way in ways for name in "abcd"})
+    for way in ways[1:5]:
+        (victims / way / RECORD).write_text(json.dumps({"files": {"b.yaml": ""}}))
+    before = snapshot(victims)
     count, calls, refused, said = 0, [""], 0, set()
     while count < len(calls):
         count += 1
         root = tmp_path / str(count)
-        below = (
-            "team/team/",
-            "rendered/prod/team/",
-            "rendered/prod/",
-            "prod/team/",
-            "prod/",
-            "team/",
-        )
-        write(
-            root, {f"victims/{way}{name}": text for way in below for name, text in victims.items()}
-        )
-        for way in below[1:5]:
-            (root / "victims" / way / RECORD).write_text(json.dumps({"files": {"b.yaml": ""}}))
         Output(root / "out", "rendered/prod", "1").write(OLD)
-        before = snapshot(root / "victims")
         with monkeypatch.context() as patched:
-            calls = swap(patched, root, folder, count)
+            calls = swap(patched, root, folder, victims, count)
             try:
                 Output(root / "out", "rendered/prod", "1").write(NEW)
             except SpecError as error:
                 said |= {item.code for item in error.problems}
                 refused += 1
-        assert snapshot(root / "victims") == before
+        assert snapshot(victims) == before
     assert said <= {"symlink", "moved", "not-written"}
     assert count > 40
     assert refused > 30 or folder.endswith("team")
