@@ -6,7 +6,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 ENV ?= prod
 PROVIDER ?= local
-ENVIRONMENTS := dev staging prod
 VENV := .venv
 BIN := $(VENV)/bin
 FLEETFORM := $(BIN)/fleetform
@@ -37,11 +36,11 @@ render: $(RENDER) ## Render the example fleet: make render ENV=prod (or dev, sta
 
 .PHONY: render-all
 render-all: $(RENDER) ## Render every environment of the example fleet
-	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env || exit; done
+	@$(FLEETFORM) render --all
 
 .PHONY: check
 check: $(RENDER) ## Fail if rendered output is stale
-	@for env in $(ENVIRONMENTS); do $(FLEETFORM) render --env $$env --check || exit; done
+	@$(FLEETFORM) render --all --check
 
 .PHONY: validate
 validate: $(RENDER) ## Check the example specs: make validate ENV=prod

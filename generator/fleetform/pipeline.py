@@ -153,6 +153,8 @@ class Assembled(NamedTuple):
     plan: Plan
     builds: dict[str, Any]
     """By platform name; absent for a platform with errors."""
+    environments: frozenset[str]
+    """Names of all environments."""
 
     @property
     def kubernetes(self) -> Build | None:
@@ -225,7 +227,8 @@ def _assembled(
         built = builds.get(registry.BY_NAME[target].platform)
         if built is not None and hasattr(module, "problems"):
             problems += module.problems(built)
-    return Assembled(fleet, planned, builds), problems
+    known = frozenset(document.name for document in spaces.documents)
+    return Assembled(fleet, planned, builds, known), problems
 
 
 def judged(
@@ -240,6 +243,8 @@ class Rendering(NamedTuple):
 
     folders: dict[str, dict[str, str]]
     problems: tuple[Problem, ...]
+    environments: frozenset[str]
+    """Names of all environments."""
 
 
 def render(
@@ -250,7 +255,26 @@ def render(
     Raises SpecError if there are errors.
     """
     found, problems = _whole(agents, environments, name, targets)
-    return Rendering(texts(found), tidy(problems))
+    return Rendering(texts(found), tidy(problems), found.environments)
+
+
+def concrete(environments: Path) -> list[str]:
+    """Return the names of the environments that can be rendered, sorted.
+
+    Raises SpecError if a document has errors, or none can be rendered.
+    """
+    sources = read([environments])
+    refuse(sources.problems)
+    names = sorted(
+        document.name
+        for document in sources.documents
+        if document.kind == "Environment" and at(document.tree, ("spec", "abstract")) is not True
+    )
+    if not names:
+        message, hint = "there is no environment to render", "add one, or name another folder"
+        folder = str(environments)
+        raise SpecError([Problem("error", "unknown-environment", message, folder, hint=hint)])
+    return names
 
 
 def build(

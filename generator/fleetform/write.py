@@ -2,7 +2,8 @@
 
 The record of ownership is written before the first change (old and new files) and again after the
 last (the new files): a run that is interrupted leaves files that are old or new, never partial, and
-the next run completes the work.
+the next run completes the work. It is a list of names, one per line: pull requests that change two
+neighbours do not meet in it, and one that merged with conflicts can still be read.
 """
 
 from __future__ import annotations
@@ -11,24 +12,33 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from hashlib import sha256
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fleetform.folder import Folder, Obstacle
 from fleetform.problems import Problem, SpecError
 
-RECORD = ".fleetform.json"
+RECORD = ".fleetform-files"
+"""The file that lists what Fleetform wrote to a folder."""
+_FORMER = ".fleetform.json"
+"""What it was before 0.2: a map of names and hashes."""
+_HEADER = """\
+# Files written by Fleetform: it replaces them, and removes those that are no longer rendered.
+# Resolve merge conflicts in this list by rendering again.
+"""
+_UNFINISHED = "# A run is in progress, or was interrupted: render again.\n"
+_LONGEST_PATH, _LONGEST_NAME = 4_096, 256
+_CONFLICT = ("<<<<<<<", "|||||||", "=======", ">>>>>>>")
+"""What Git writes around the lines of a conflict."""
 
 
 class Changes:
-    """What a rendering changes on disk, by path below the output folder; `digests` are those of all its files."""
+    """What a rendering changes on disk, by path below the output folder; `record`: the record changes."""
 
     def __init__(self) -> None:
         self.new: dict[str, str] = {}
         self.changed: dict[str, tuple[str, str]] = {}
         self.stale: dict[str, str] = {}
-        self.digests: dict[str, str] = {}
         self.same = 0
         self.record = False
 
@@ -40,11 +50,10 @@ class Changes:
 class Output:
     """One environment's output folder: a path below a root given by the user."""
 
-    def __init__(self, root: Path, path: str, version: str) -> None:
+    def __init__(self, root: Path, path: str) -> None:
         self.root = root
         self.path = path
         self.folder = root / path
-        self.version = version
         self._record = ""
 
     def compare(self, texts: Mapping[str, str]) -> Changes:
@@ -68,16 +77,25 @@ class Output:
                 raise SpecError([_moved(self.folder)])
         return changes
 
+    def clear(self) -> Changes:
+        """Remove our files, their record and what is empty then; other people's files stay."""
+        changes = self.write({})
+        with self._locked() as folder, self._saying(RECORD):
+            folder.remove(RECORD)
+        with suppress(OSError):
+            os.rmdir(self.folder)
+        return changes
+
     def judge(self, texts: Mapping[str, str]) -> None:
         """Refuse what `write` would refuse, without writing."""
         self._refuse_foreign(self.compare(texts))
 
     def _compare(self, folder: Folder | None, texts: Mapping[str, str]) -> Changes:
-        self._record = self._read(folder, RECORD) or ""
+        self._record = self._read(folder, RECORD) or _names(self._read(folder, _FORMER))
         self._refuse_links(folder, texts)
         changes = Changes()
-        changes.digests = {path: sha256(text.encode()).hexdigest() for path, text in texts.items()}
-        changes.record = self._record_text(changes.digests) != self._record
+        owned = {*self._owned()}
+        changes.record = not owned.issuperset(texts) or self._is_damaged()
         for path, text in texts.items():
             there = self._read(folder, path)
             if there is None:
@@ -86,7 +104,7 @@ class Output:
                 changes.changed[path] = (there, text)
             else:
                 changes.same += 1
-        for path in self._owned():
+        for path in sorted(owned):
             if path not in texts:
                 there = self._read(folder, path)
                 if there is not None:
@@ -95,10 +113,10 @@ class Output:
 
     def _change(self, folder: Folder, texts: Mapping[str, str], changes: Changes) -> None:
         owned = sorted({*self._owned(), *texts})
-        if self._is_unfinished():
+        if _UNFINISHED in self._record:
             for path in (RECORD, *owned):
                 folder.sweep(path)
-        self._put(folder, RECORD, self._record_text(changes.digests, owned))
+        self._put(folder, RECORD, _listed(owned, _UNFINISHED))
         # All folders first: file systems then create files a third faster.
         for path in sorted({os.path.dirname(path) for path in changes.new}):
             with self._saying(path):
@@ -110,44 +128,26 @@ class Output:
         for path in changes.stale:
             with self._saying(path):
                 folder.remove(path)
-        self._put(folder, RECORD, self._record_text(changes.digests))
+        self._put(folder, RECORD, _listed(texts))
 
     # -- the record ----------------------------------------------------------------------------
 
-    def _record_text(self, digests: Mapping[str, str], owned: list[str] | None = None) -> str:
-        """Return the record's text; `owned` are the files of a run in progress."""
-        body: dict[str, object] = {
-            "fleetform": self.version,
-            "files": dict(sorted(digests.items())),
-        }
-        if owned is not None:
-            body["unfinished"] = [path for path in owned if path not in digests]
-        return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-
-    def _is_unfinished(self) -> bool:
-        return '"unfinished"' in self._record
-
     def _owned(self) -> list[str]:
-        if not self._record:
-            return []
-        try:
-            body = json.loads(self._record)
-            names = [*body["files"], *body.get("unfinished", [])]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise SpecError(
-                [
-                    Problem(
-                        "error",
-                        "bad-record",
-                        "the ownership record cannot be read",
-                        os.fspath(self.folder / RECORD),
-                        hint="restore it from Git, or delete the folder and render again",
-                    )
-                ]
-            ) from None
+        """Return the paths in the record that may be ours, whatever else was merged into it."""
+        names = (line.strip() for line in self._record.split("\n"))
         return [
-            name for name in names if isinstance(name, str) and _is_inside(name) and name != RECORD
+            name
+            for name in names
+            if name
+            and not name.startswith(("#", *_CONFLICT))
+            and _is_inside(name)
+            and name != RECORD
         ]
+
+    def _is_damaged(self) -> bool:
+        """Whether a run was interrupted, or the record has conflicts."""
+        lines = self._record.split("\n")
+        return _UNFINISHED in self._record or any(line.startswith(_CONFLICT) for line in lines)
 
     # -- the disk ------------------------------------------------------------------------------
 
@@ -273,6 +273,11 @@ def _moved(place: Path) -> Problem:
     )
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether Fleetform wrote to a folder."""
+    return (folder / RECORD).is_file() or (folder / _FORMER).is_file()
+
+
 def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Changes]:
     """Make several folders equal to their texts; if one is refused, none is touched."""
     if len(outputs) > 1:
@@ -281,8 +286,31 @@ def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Chang
     return {output: output.write(texts) for output, texts in outputs.items()}
 
 
+def _listed(paths: Iterable[str], note: str = "") -> str:
+    """Return a record's text."""
+    return _HEADER + note + "".join(f"{path}\n" for path in sorted(paths))
+
+
+def _names(former: str | None) -> str:
+    """Return the names in a record of former versions, one per line, and its own."""
+    try:
+        body = json.loads(former or "{}")
+        names = [*body["files"], *body.get("unfinished", ()), _FORMER]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ""
+    return "\n".join(map(str, names))
+
+
 def _is_inside(path: str) -> bool:
-    return "\0" not in path and not {"", ".", ".."} & {*path.split("/")}
+    """Whether a path is one that may be below a folder, on any file system."""
+    parts = path.split("/")
+    return (
+        "\0" not in path
+        and len(path.encode()) < _LONGEST_PATH
+        and all(
+            part not in {"", ".", ".."} and len(part.encode()) < _LONGEST_NAME for part in parts
+        )
+    )
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

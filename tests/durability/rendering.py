@@ -1,6 +1,5 @@
 """The real command line in processes of its own, on a fleet with every target, and files of others around it."""
 
-import json
 import os
 import socket
 import stat
@@ -9,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from fleetform.write import RECORD
 from tests.fleet import AGENT, API, fleetform, write
 from tests.tools import ROOT
 
@@ -157,10 +157,11 @@ def whole(found: dict[str, bytes], old: dict[str, bytes], new: dict[str, bytes])
         name
         for name, content in found.items()
         if content not in (old.get(name), new.get(name))
-        and not name.endswith((".fleetform.json", ".fleetform-new"))
+        and not name.endswith((RECORD, ".fleetform-new"))
     ]
 
 
-def record_is_json(found: dict[str, bytes]) -> bool:
-    """Tell whether every record can be read: it is replaced as a whole, too."""
-    return all(json.loads(text) for name, text in found.items() if name.endswith(".fleetform.json"))
+def record_is_whole(found: dict[str, bytes]) -> bool:
+    """Tell whether every record ends with a whole line: it is replaced as a whole, too."""
+    records = [text for name, text in found.items() if name.endswith(RECORD)]
+    return all(text.startswith(b"# Files written by") and text.endswith(b"\n") for text in records)

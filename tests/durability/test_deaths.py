@@ -116,7 +116,7 @@ def _is_whole(out: Path, before: dict[str, bytes], after: dict[str, bytes], othe
     found = tree(out)
     mine = {name: content for name, content in found.items() if name not in others.names()}
     assert rendering.whole(mine, before, after) == []
-    assert rendering.record_is_json(found)
+    assert rendering.record_is_whole(found)
     others.are_untouched()
 
 

@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_whole_files_and_is_said(states, memory):
             assert "hint: check space and permissions" in said.err
         found = {name: text for name, text in tree(out).items() if name not in others.names()}
         assert rendering.whole(found, before, after) == []
-        assert rendering.record_is_json(found)
+        assert rendering.record_is_whole(found)
         others.are_untouched()
         remount(memory, "size=64m,nr_inodes=9000")
         render("--out", out, cwd=new)

@@ -20,11 +20,17 @@ NEW = {"a.yaml": "a: 2\n", "team/c.yaml": "c: 1\n", "other/d.yaml": "d: 1\n"}
 
 
 def put(folder: Path, texts: dict[str, str]) -> writing.Changes:
-    return Output(folder.parent, folder.name, "1").write(texts)
+    return Output(folder.parent, folder.name).write(texts)
 
 
 def content(folder: Path) -> dict[str, str]:
     return {name: data.decode() for name, data in snapshot(folder).items() if name != RECORD}
+
+
+def listed(folder: Path) -> set[str]:
+    """Return the names in a record."""
+    lines = (folder / RECORD).read_text().splitlines()
+    return {line for line in lines if not line.startswith("#")}
 
 
 def identities(folder: Path) -> dict[str, tuple[int, int]]:
@@ -157,29 +163,76 @@ def test_a_record_does_not_lead_out_of_the_folder(tmp_path):
     out.mkdir()
     (out / "chain").symlink_to(tmp_path / "deep")
     names = ["../victim.yaml", "/etc/passwd", "a/../../victim.yaml", "", "x\0y", ".", RECORD]
-    body = {"fleetform": "1", "files": dict.fromkeys(names, "")}
-    (out / RECORD).write_text(json.dumps(body))
+    (out / RECORD).write_text("\n".join(names))
     put(out, {})
     assert (tmp_path / "victim.yaml").exists()
-    body["files"] = {"chain/er/victim.yaml": ""}
-    (out / RECORD).write_text(json.dumps(body))
+    (out / RECORD).write_text("chain/er/victim.yaml\n")
     with pytest.raises(SpecError):
         put(out, OLD)
     assert (tmp_path / "deep/er/victim.yaml").read_text() == "precious"
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "{", "[]", "null", '{"files": 1}', '{"files": null}', "[" * 100_000, '{"files": {"a": 1}'],
-    ids=range(8),
+    "data", [b"", b"{", b"[" * 100_000, b"\xff\n", b"\0\n", b"<<<<<<< ours\n"], ids=range(6)
 )
-def test_a_record_that_cannot_be_read_is_a_problem_or_none(text, tmp_path):
+def test_without_a_record_no_file_is_ours(data, tmp_path):
     put(tmp_path, OLD)
-    (tmp_path / RECORD).write_text(text)
-    if text:
-        assert refused(tmp_path, NEW) == [(RECORD, "bad-record")]
-    else:
-        assert refused(tmp_path, NEW) == [("a.yaml", "foreign-file")]
+    (tmp_path / RECORD).write_bytes(data)
+    assert refused(tmp_path, NEW) == [("a.yaml", "foreign-file")]
+    put(tmp_path, OLD)
+    assert listed(tmp_path) == {*OLD}
+
+
+def test_only_new_and_removed_files_change_the_record(tmp_path):
+    put(tmp_path, OLD)
+    before = (tmp_path / RECORD).read_bytes()
+    put(tmp_path, {**OLD, "a.yaml": "a: 2\n"})
+    assert (tmp_path / RECORD).read_bytes() == before
+
+
+MERGED = {
+    "without a conflict": ("d.yaml\n", "e.yaml\n"),
+    "with a conflict": ("<<<<<<< ours\nd.yaml\n=======\ne.yaml\n>>>>>>> theirs\n",),
+    "with a conflict that shows its base": (
+        "<<<<<<< ours\nd.yaml\n||||||| base\ng.yaml\n=======\ne.yaml\n>>>>>>> theirs\n",
+    ),
+    "by hand, in any order and twice": ("e.yaml\n", "d.yaml\n", "e.yaml\n"),
+    "on Windows": ("d.yaml\r\n", "e.yaml\r\n"),
+}
+
+
+@pytest.mark.parametrize("lines", MERGED.values(), ids=MERGED)
+def test_a_record_that_was_merged_owns_what_both_sides_wrote(lines, tmp_path):
+    added = {"d.yaml": "d: 1\n", "e.yaml": "e: 1\n"}
+    put(tmp_path, OLD)
+    write(tmp_path, added)
+    with (tmp_path / RECORD).open("a", newline="") as record:
+        record.writelines(lines)
+    output = Output(tmp_path.parent, tmp_path.name)
+    assert bool(output.compare({**OLD, **added})) is ("<<<<<<<" in lines[0])
+    put(tmp_path, NEW)
+    assert content(tmp_path) == NEW
+    assert (tmp_path / RECORD).read_text().splitlines()[2:] == sorted(NEW)
+
+
+def test_a_name_without_a_file_changes_nothing(tmp_path):
+    put(tmp_path, OLD)
+    with (tmp_path / RECORD).open("a") as record:
+        record.write("gone.yaml\n")
+    assert not Output(tmp_path.parent, tmp_path.name).compare(OLD)
+
+
+@pytest.mark.parametrize(
+    "unfinished", [{}, {"unfinished": ["f.yaml"]}], ids=["whole", "broken off"]
+)
+def test_a_record_of_former_versions_is_read_and_replaced(unfinished, tmp_path):
+    write(tmp_path, {**OLD, "f.yaml": "f: 1\n", "mine.yaml": "mine"})
+    body = {"fleetform": "0.1.0", "files": dict.fromkeys(OLD, "digest"), **unfinished}
+    (tmp_path / ".fleetform.json").write_text(json.dumps(body))
+    put(tmp_path, NEW)
+    rest = {"mine.yaml": "mine"} if unfinished else {"mine.yaml": "mine", "f.yaml": "f: 1\n"}
+    assert content(tmp_path) == {**NEW, **rest}
+    assert listed(tmp_path) == {*NEW}
 
 
 # Where the output stands when somebody swaps a folder for a link: the folder itself, and what is around it.
@@ -220,17 +273,17 @@ def test_a_folder_that_becomes_a_link_in_mid_run_leads_nowhere(folder, tmp_path,
     )
     write(victims, {f"{way}{name}.yaml": "precious" for way in ways for name in "abcd"})
     for way in ways[1:5]:
-        (victims / way / RECORD).write_text(json.dumps({"files": {"b.yaml": ""}}))
+        (victims / way / RECORD).write_text("b.yaml\n")
     before = snapshot(victims)
     count, calls, refused, said = 0, [""], 0, set()
     while count < len(calls):
         count += 1
         root = tmp_path / str(count)
-        Output(root / "out", "rendered/prod", "1").write(OLD)
+        Output(root / "out", "rendered/prod").write(OLD)
         with monkeypatch.context() as patched:
             calls = swap(patched, root, folder, victims, count)
             try:
-                Output(root / "out", "rendered/prod", "1").write(NEW)
+                Output(root / "out", "rendered/prod").write(NEW)
             except SpecError as error:
                 said |= {item.code for item in error.problems}
                 refused += 1
@@ -249,7 +302,7 @@ def test_a_link_around_the_output_is_refused(folder, tmp_path):
         place.rename(tmp_path / "out/aside")
     place.symlink_to(tmp_path / "outside")
     with pytest.raises(SpecError) as caught:
-        Output(root / "out", "rendered/prod", "1").write(OLD)
+        Output(root / "out", "rendered/prod").write(OLD)
     assert [(item.file, item.code) for item in caught.value.problems] == [(str(place), "symlink")]
     assert snapshot(tmp_path / "outside") == {"victim": b"precious"}
 
@@ -257,7 +310,7 @@ def test_a_link_around_the_output_is_refused(folder, tmp_path):
 def test_the_way_to_the_output_may_lead_over_links(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "out").symlink_to("real")
-    Output(tmp_path / "out", "rendered/prod", "1").write(OLD)
+    Output(tmp_path / "out", "rendered/prod").write(OLD)
     assert content(tmp_path / "real/rendered/prod") == OLD
 
 
@@ -301,12 +354,11 @@ def test_a_run_that_dies_leaves_files_old_or_new_and_the_next_one_heals(
         assert name.endswith((TEMPORARY, "mine.txt")) or text in (OLD.get(name), NEW.get(name))
     if not died:
         assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
-    record = json.loads((tmp_path / RECORD).read_text())
-    is_done = record["files"].keys() == NEW.keys() and "unfinished" not in record
-    assert set(OLD) <= {*record["files"], *record.get("unfinished", [])} or is_done
+    assert listed(tmp_path) in ({*OLD}, {*OLD, *NEW}, {*NEW})
+    assert listed(tmp_path) != {*NEW} or content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
     put(tmp_path, NEW)
     assert content(tmp_path) == {**NEW, "team/mine.txt": "mine"}
-    assert json.loads((tmp_path / RECORD).read_text())["files"].keys() == NEW.keys()
+    assert listed(tmp_path) == {*NEW}
 
 
 @pytest.mark.parametrize("count", range(0, 45, 4))
@@ -340,7 +392,7 @@ def test_runs_at_the_same_time_wait_for_each_other(tmp_path):
     for thread in threads:
         thread.join()
     assert content(tmp_path) in texts
-    assert json.loads((tmp_path / RECORD).read_text())["files"].keys() == content(tmp_path).keys()
+    assert listed(tmp_path) == {*content(tmp_path)}
 
 
 # -- through the command -------------------------------------------------------------------------
@@ -385,22 +437,15 @@ def test_a_renamed_agent_leaves_no_old_file(tmp_path):
     assert names == {"other.yaml", "kustomization.yaml"}
 
 
-def test_a_new_version_changes_the_record_alone(tmp_path):
-    put(tmp_path, OLD)
-    before = identities(tmp_path)
-    Output(tmp_path.parent, tmp_path.name, "2").write(OLD)
-    after = identities(tmp_path)
-    assert {name for name in before if before[name] != after[name]} == {str(tmp_path / RECORD)}
-
-
 def test_a_folder_of_a_former_target_is_named_and_left_alone(tmp_path):
     write(tmp_path, GOOD)
     assert fleetform("render", "--target", "helm", "--target", "manifests", cwd=tmp_path).code == 0
     outcome = fleetform("render", cwd=tmp_path)
     assert outcome.code == 0
     assert (
-        "warning: charts/values/prod belongs to a target that `prod` no longer has" in outcome.err
-    )
+        "warning: charts/values/prod is not updated any more: `prod` has no target `helm`\n"
+        "  hint: delete it, or run `fleetform render --all`, which removes what Fleetform wrote there\n"
+    ) in outcome.err
     assert (tmp_path / "charts/values/prod/default/helper.yaml").is_file()
     assert "warning" not in fleetform("render", "--target", "manifests", cwd=tmp_path).err
 
@@ -410,4 +455,72 @@ def test_the_folders_of_targets_are_those_that_are_written(tmp_path):
     write(tmp_path, {**GOOD, "environments/prod.yaml": ENVIRONMENT + everything})
     assert fleetform("render", cwd=tmp_path).code == 0
     for name in ("manifests", "helm", "kustomize", "flux"):
-        assert (tmp_path / targets.folder(name, "prod") / ".fleetform.json").is_file(), name
+        assert (tmp_path / targets.folder(name, "prod") / RECORD).is_file(), name
+
+
+STAGING = {"environments/staging.yaml": ENVIRONMENT.replace("prod", "staging")}
+
+
+def test_all_renders_every_environment_that_is_not_abstract(tmp_path):
+    abstract = ENVIRONMENT.replace("prod", "base") + "  abstract: true\n"
+    write(tmp_path, {**GOOD, **STAGING, "environments/base.yaml": abstract})
+    assert fleetform("render", "--all", "--check", cwd=tmp_path).code == 3
+    assert not (tmp_path / "rendered").exists()
+    assert fleetform("render", "--all", cwd=tmp_path).code == 0
+    assert {path.name for path in (tmp_path / "rendered").iterdir()} == {"prod", "staging"}
+    assert fleetform("render", "--all", "--check", cwd=tmp_path).code == 0
+
+
+def test_all_or_one(tmp_path):
+    write(tmp_path, GOOD)
+    outcome = fleetform("render", "--all", "--env", "prod", cwd=tmp_path)
+    assert outcome.code == 2
+    assert "`--all` renders every environment: leave out `--env`" in outcome.err
+
+
+def test_the_errors_of_all_environments_are_told_at_once_and_nothing_is_written(tmp_path):
+    gone = "  patches: [{target: {kind: Agent, name: gone}, spec: {memory: {ref: none}}}]\n"
+    broken = {name: text + gone for name, text in STAGING.items()}
+    write(
+        tmp_path,
+        {**GOOD, **broken, "environments/qa.yaml": ENVIRONMENT.replace("prod", "qa") + gone},
+    )
+    outcome = fleetform("render", "--all", cwd=tmp_path)
+    assert outcome.code == 1
+    assert "environments/staging.yaml" in outcome.err
+    assert "environments/qa.yaml" in outcome.err
+    assert not (tmp_path / "rendered").exists()
+
+
+def test_the_folder_of_an_environment_that_is_gone_is_told_of_and_removed_by_all(tmp_path):
+    write(tmp_path, {**GOOD, **STAGING})
+    assert fleetform("render", "--all", cwd=tmp_path).code == 0
+    write(tmp_path, {"rendered/staging/mine.txt": "mine", "rendered/other/theirs.yaml": "theirs"})
+    (tmp_path / "environments/staging.yaml").unlink()
+    outcome = fleetform("render", "--env", "prod", cwd=tmp_path)
+    why = "rendered/staging is not updated any more: there is no environment `staging`"
+    assert f"warning: {why}" in outcome.err
+    assert (tmp_path / "rendered/staging/default/helper.yaml").exists()
+    outcome = fleetform("render", "--all", "--check", cwd=tmp_path)
+    assert outcome.code == 3
+    assert "rendered/staging is stale: run `fleetform render --all`" in outcome.err
+    outcome = fleetform("render", "--all", cwd=tmp_path)
+    assert outcome.code == 0
+    assert "removed: there is no environment `staging`" in outcome.err
+    assert snapshot(tmp_path / "rendered/staging") == {"mine.txt": b"mine"}
+    assert "staging" not in fleetform("render", "--all", cwd=tmp_path).err
+    assert (tmp_path / "rendered/other/theirs.yaml").exists()
+
+
+def test_all_removes_the_folders_of_former_targets(tmp_path):
+    write(tmp_path, GOOD)
+    assert fleetform("render", "--target", "helm", "--target", "manifests", cwd=tmp_path).code == 0
+    assert fleetform("render", "--all", cwd=tmp_path).code == 0
+    assert not (tmp_path / "charts/values/prod").exists()
+    assert (tmp_path / "rendered/prod").exists()
+
+
+def test_drift_is_mended_by_the_command_that_is_named(tmp_path):
+    write(tmp_path, {**GOOD, **STAGING})
+    outcome = fleetform("render", "--env", "staging", "--check", cwd=tmp_path)
+    assert "rendered/staging is stale: run `fleetform render --env staging`" in outcome.err

@@ -13,7 +13,7 @@ from typing import Any
 from fleetform import targets
 from fleetform.cli.report import Format
 
-FLAGS = {"--check": "check", "--diff": "show_diff"}
+FLAGS = {"--all": "everything", "--check": "check", "--diff": "show_diff"}
 ONCE = {
     "--env": "env",
     "-e": "env",
@@ -30,6 +30,8 @@ def read(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any] |
     given = _given(words)
     if given is None or any(name.endswith("_COMPLETE") for name in variables):
         return None
+    if {"env", "everything"} <= given.keys():
+        return None
     if "env" not in given and "ENV" in variables:
         return None
     form, wanted = given.get("form", "text"), given.get("targets", [])
@@ -37,6 +39,7 @@ def read(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any] |
         return None
     return {
         "env": given.get("env", "prod"),
+        "everything": "everything" in given,
         "targets": wanted or None,
         "agents": [Path(name) for name in given.get("agents", ["agents"])],
         "environments": Path(given.get("environments", "environments")),

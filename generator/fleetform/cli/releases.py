@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-import fleetform
 from fleetform import pipeline, targets
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, show
@@ -80,7 +79,7 @@ def _warn(built: Build, out: Path) -> None:
     """Warn if the values files differ from what would be rendered now."""
     for folder, files in helm.folders(built).items():
         made = {path: file.text for path, file in files.items()}
-        if Output(out, folder, fleetform.__version__).compare(made):
+        if Output(out, folder).compare(made):
             typer.echo(
                 f"warning: {(out / folder).as_posix()} is missing or stale\n"
                 f"  hint: run `fleetform render --env {built.plan.environment} --target helm`",

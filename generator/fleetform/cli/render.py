@@ -17,7 +17,15 @@ Target = StrEnum("Target", {name.upper(): name for name in registry.NAMES})  # t
 
 
 def command(
+    context: typer.Context,
     env: options.Env = "prod",
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Render all environments; remove folders whose environment or target is gone.",
+        ),
+    ] = False,
     targets: Annotated[
         list[Target] | None,
         typer.Option(
@@ -45,7 +53,7 @@ def command(
     ] = False,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Render an environment.
+    """Render an environment, or all of them.
 
     The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
     NAMESPACE/, the namespace's shared objects in _namespace.yaml, and kustomization.yaml files.
@@ -60,10 +68,16 @@ def command(
 
       fleetform render --env staging --diff
 
+      fleetform render --all --check
+
       fleetform render --env prod --target manifests --check --format github
     """
+    source = context.get_parameter_source("env")
+    if everything and source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("`--all` renders every environment: leave out `--env`")
     rendering.run(
         env=env,
+        everything=everything,
         targets=targets,
         agents=agents,
         environments=environments,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import fleetform
 from fleetform import pipeline
 from fleetform import targets as registry
 from fleetform.cli import progress
 from fleetform.cli.report import DRIFT, Format, echo, reported, show
-from fleetform.write import RECORD, Changes, Output, diff, write_all
+from fleetform.pipeline import Rendering
+from fleetform.problems import Problem, SpecError
+from fleetform.write import Changes, Output, diff, is_ours, write_all
 
 
 @reported
 def run(
     *,
     env: str,
+    everything: bool,
     targets: Sequence[str] | None,
     agents: Sequence[Path],
     environments: Path,
@@ -25,44 +27,74 @@ def run(
     show_diff: bool,
     form: Format,
 ) -> None:
-    """Render an environment and report what changed; raises SystemExit on problems and on drift."""
-    with progress.bar(f"rendering {env}"):
-        rendering = pipeline.render(agents, environments, env, [*(targets or ())])
-        outputs = {
-            Output(out, folder, fleetform.__version__): texts
-            for folder, texts in rendering.folders.items()
-        }
+    """Render an environment, or all of them, and report what changed.
+
+    Raises SystemExit on problems and on drift.
+    """
+    names = pipeline.concrete(environments) if everything else [env]
+    with progress.bar(f"rendering {', '.join(names)}"):
+        renderings = _rendered(names, agents, environments, [*(targets or ())])
+        folders = {folder: r.folders[folder] for r in renderings for folder in r.folders}
+        outputs = {Output(out, folder): texts for folder, texts in folders.items()}
+        left = [] if targets else [*_left(names, renderings[0].environments, out, {*folders})]
+        gone = {Output(out, folder): why for folder, why in left} if everything else {}
         changes = (
             {output: output.compare(texts) for output, texts in outputs.items()}
+            | {output: output.compare({}) for output in gone}
             if check
-            else write_all(outputs)
+            else write_all(outputs) | {output: output.clear() for output in gone}
         )
-    show(rendering.problems, form)
+    show([problem for r in renderings for problem in r.problems], form)
+    command = "fleetform render --all" if everything else f"fleetform render --env {env}"
     for output, change in changes.items():
         if (check or show_diff) and change:
             echo("".join(diff(change, output.folder.as_posix())), nl=False)
         if form is Format.TEXT:
-            echo(summary(change, output.folder, check=check), err=True)
-    if not targets:
-        _say_what_is_left(env, out, {*rendering.folders})
-    if check and any(changes.values()):
+            said = summary(change, output.folder, command if check else "")
+            echo(f"{said}: {gone[output]}" if output in gone else said, err=True)
+    if not everything:
+        for folder, why in left:
+            echo(
+                f"warning: {(out / folder).as_posix()} is not updated any more: {why}\n"
+                "  hint: delete it, or run `fleetform render --all`, which removes what Fleetform wrote there",
+                err=True,
+            )
+    if check and (gone or any(changes.values())):
         raise SystemExit(DRIFT)
 
 
-def _say_what_is_left(env: str, out: Path, rendered: set[str]) -> None:
-    """Warn about folders of targets that the environment no longer has: they are not updated any more."""
-    for name in registry.NAMES:
-        folder = registry.folder(name, env)
-        if folder not in rendered and (out / folder / RECORD).is_file():
-            echo(
-                f"warning: {(out / folder).as_posix()} belongs to a target that `{env}` no longer has\n"
-                f"  hint: delete the folder, or add `{name}` to its targets again",
-                err=True,
-            )
+def _rendered(
+    names: Sequence[str], agents: Sequence[Path], environments: Path, targets: Sequence[str]
+) -> list[Rendering]:
+    """Render some environments; raises SpecError with the problems of all of them."""
+    found: list[Rendering] = []
+    refused: list[Problem] = []
+    for name in names:
+        try:
+            found.append(pipeline.render(agents, environments, name, targets))
+        except SpecError as error:
+            refused += error.problems
+    if refused:
+        raise SpecError([*refused, *(problem for r in found for problem in r.problems)])
+    return found
 
 
-def summary(changes: Changes, folder: Path, *, check: bool) -> str:
-    """Return a one-line summary of what a run did, or would do."""
+def _left(
+    names: Sequence[str], known: frozenset[str], out: Path, rendered: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield folders that Fleetform wrote and writes no more, and why: the environment or its target is gone."""
+    for target in registry.TARGETS:
+        parent = target.folder.format("").rstrip("/")
+        for name in sorted(path.name for path in (out / parent).glob("*") if is_ours(path)):
+            folder = target.folder.format(name)
+            if name not in known:
+                yield folder, f"there is no environment `{name}`"
+            elif name in names and folder not in rendered:
+                yield folder, f"`{name}` has no target `{target.name}`"
+
+
+def summary(changes: Changes, folder: Path, command: str) -> str:
+    """Return a one-line summary of what a run did, or of what `command` would do."""
     rows = (
         (len(changes.new), "new"),
         (len(changes.changed), "changed"),
@@ -70,7 +102,7 @@ def summary(changes: Changes, folder: Path, *, check: bool) -> str:
         (changes.same, "unchanged"),
     )
     said = ", ".join(f"{count} {word}" for count, word in rows if count) or "nothing to render"
-    if check:
-        verdict = "is stale: run `fleetform render`" if changes else "is up to date"
+    if command:
+        verdict = f"is stale: run `{command}`" if changes else "is up to date"
         return f"{folder} {verdict} ({said})"
     return f"{folder}: {said}"
