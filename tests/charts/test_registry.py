@@ -2,9 +2,6 @@
 
 import hashlib
 import re
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,47 +11,16 @@ from tests.charts.test_charts import example
 from tests.conformance import readers
 from tests.parity.charts import CHARTS, HELMS
 from tests.parity.objects import by_key, differences
-from tests.ports import free_port
-from tests.tools import run, tool
+from tests.registry import running
+from tests.tools import run
 
 in_both_helms = pytest.mark.parametrize("helm", HELMS)
-CONFIGURATION = """\
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {folder}}}}}
-http: {{addr: 127.0.0.1:{port}}}
-"""
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory) -> Iterator[str]:
-    """Start a registry on loopback, and stop exactly that one."""
-    folder = tmp_path_factory.mktemp("registry")
-    port = free_port()
-    file = folder / "config.yml"
-    file.write_text(CONFIGURATION.format(folder=folder / "data", port=port))
-    process = subprocess.Popen(
-        [tool("registry"), "serve", file], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/v2/", process)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(120)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        assert process.poll() is None, "the registry did not start"
-        try:
-            with urllib.request.urlopen(url, timeout=120) as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            time.sleep(0.1)
-    pytest.fail("the registry does not answer")
+    with running(tmp_path_factory.mktemp("registry")) as host:
+        yield host
 
 
 def push(helm: str, registry: str, chart: str, folder: Path) -> tuple[str, str, Path]:

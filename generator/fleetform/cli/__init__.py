@@ -18,6 +18,7 @@ COMMANDS = (
     "list",
     "policy",
     "releases",
+    "pin",
     "secrets",
     "schema",
     "migrate",

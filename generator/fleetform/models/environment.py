@@ -64,13 +64,14 @@ class Namespaces(Spec):
 
 
 class ImagePin(Spec):
-    """Tag or digest of a repository."""
+    """Tag and digest of a repository; a digest belongs to the tag next to it."""
 
     tag: str | None = optional(
         "Tag. Default: the spec's.", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
     )
     digest: str | None = optional(
-        "Digest; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$"
+        "Digest; wins over the tag, which is then set next to it or nowhere. Default: none.",
+        pattern=r"^sha256:[a-f0-9]{64}$",
     )
 
 
@@ -88,6 +89,10 @@ class Images(Spec):
     pins: dict[str, ImagePin] = Field(
         default_factory=dict,
         description="Tags and digests by repository, as named in specs. Default: the specs' own.",
+    )
+    require_digest: bool = Field(
+        default=False,
+        description="Refuse images without a digest. `fleetform pin` sets tag and digest together.",
     )
     pull_secrets: list[ReferenceName] = Field(
         default_factory=list, description="Image pull secrets. Default: none."

@@ -42,7 +42,8 @@ class Image(Spec):
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
     )
     digest: str | None = optional(
-        "Digest `sha256:…`; wins over the tag. Default: none.", pattern=r"^sha256:[a-f0-9]{64}$"
+        "Digest `sha256:…`; wins over the tag, which is then set next to it or nowhere. Default: none.",
+        pattern=r"^sha256:[a-f0-9]{64}$",
     )
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
         "Image pull policy. Default: Kubernetes' own rule."

@@ -72,6 +72,7 @@ def image(
                 key=True,
             )
         )
+    problems += images.problems(fleet, owner, given, path)
     return reference, version
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from fleetform.names import LABEL
+from fleetform.tree import Map, at, entries, mark_at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Images
     from fleetform.models.workload import Image
+    from fleetform.problems import Mark, Problem
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.tree import TreePath
 
 
 def reference(images: Images, image: Image) -> tuple[str, str]:
@@ -18,14 +23,68 @@ def reference(images: Images, image: Image) -> tuple[str, str]:
     digest = (pin.digest if pin else None) or image.digest or ""
     if not tag and not digest:
         return "", ""
-    name = (
-        image.repository
-        if _has_registry(image.repository) or not images.registry
-        else f"{images.registry}/{image.repository}"
-    )
+    name = full_name(images.registry or "", image.repository)
     text = f"{name}:{tag}" if tag else name
     version = tag or digest.removeprefix("sha256:")[:12]
     return (f"{text}@{digest}" if digest else text), version[:LABEL].strip("._-")
+
+
+def problems(fleet: Fleet, owner: Resolved[Any], image: Image, path: TreePath) -> Iterator[Problem]:
+    """Yield what keeps an image reference from saying what runs; `path` of the owner leads to the image.
+
+    A digest wins over a tag, which is only a label then: a tag that is bumped in one layer while a digest
+    stands in another would say what does not run. So both are set in one place, or the digest alone.
+    """
+    pins = fleet.environment.images.pins
+    pin = pins.get(image.repository)
+    pinned: TreePath = ("spec", "images", "pins", image.repository)
+    own: tuple[Map, TreePath] = (owner.tree, path)
+    theirs: tuple[Map, TreePath] = (fleet.environment_tree, pinned)
+    tag = theirs if pin and pin.tag else own if image.tag else None
+    digest = theirs if pin and pin.digest else own if image.digest else None
+    if digest is None:
+        if fleet.environment.images.require_digest:
+            name = f"{image.repository}:{(pin.tag if pin else None) or image.tag or 'TAG'}"
+            yield owner.problem(
+                path,
+                "image-without-digest",
+                f"the image `{image.repository}` has no digest, which `{fleet.environment_name}` requires",
+                hint=f"run `fleetform pin {name} --env {fleet.environment_name}`",
+                key=True,
+            )
+        return
+    if tag is None:
+        return
+    marks = mark_at(at(*tag), "tag"), mark_at(at(*digest), "digest")
+    layers = (
+        fleet.environment_layers if digest is theirs else [layer.tree for layer in owner.layers]
+    )
+    if tag is not digest or not _together(layers, *marks):
+        value = at(tag[0], (*tag[1], "tag"))
+        where = f"{marks[0].file}:{marks[0].line}" if marks[0] else owner.name
+        yield problem_at(
+            digest[0],
+            (*digest[1], "digest"),
+            "digest-without-tag",
+            f"the digest of `{image.repository}` is set here, and its tag `{value}` in {where}: "
+            "the digest runs, whatever the tag says",
+            hint=f"set both in one place: `fleetform pin {image.repository}:{value} --env {fleet.environment_name}`",
+        )
+
+
+def full_name(registry: str, repository: str) -> str:
+    """Return a repository with the environment's registry, unless it has one of its own."""
+    own = _has_registry(repository) or not registry
+    return repository if own else f"{registry}/{repository}"
+
+
+def _together(layers: Iterable[Map], tag: Mark | None, digest: Mark | None) -> bool:
+    """Whether one map of one layer sets both keys."""
+    return any(
+        isinstance(node, Map) and mark_at(node, "tag") == tag and mark_at(node, "digest") == digest
+        for layer in layers
+        for node in (layer, *(value for _, value in entries(layer)))
+    )
 
 
 def _has_registry(repository: str) -> bool:

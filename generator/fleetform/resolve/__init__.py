@@ -68,6 +68,8 @@ class Fleet:
         self.environment_tree = environment_tree
         self.environment_own = environment_own
         """The environment's own document, without what it extends."""
+        self.environment_layers: tuple[Map, ...] = ()
+        """The documents of the environment and of those that it extends, the root first."""
         self.catalog = catalog
         self.specs: dict[str, dict[Key, Resolved[Any]]] = {}
         self.spaces: frozenset[str] = frozenset()
@@ -119,6 +121,7 @@ def resolve(
     if typed is None:
         return None, problems
     fleet = Fleet(typed.spec, chain[-1].name, tree, chain[-1].tree, catalog)
+    fleet.environment_layers = tuple(document.tree for document in chain)
     fleet.targets = tuple(dict.fromkeys(targets or typed.spec.targets))
     used: set[int] = set()
     for kind in kinds.FLEET:
