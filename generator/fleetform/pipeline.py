@@ -245,6 +245,8 @@ class Rendering(NamedTuple):
     problems: tuple[Problem, ...]
     environments: frozenset[str]
     """Names of all environments."""
+    charts: str = ""
+    """Where the charts are that the output refers to; empty if it refers to none."""
 
 
 def render(
@@ -255,7 +257,7 @@ def render(
     Raises SpecError if there are errors.
     """
     found, problems = _whole(agents, environments, name, targets)
-    return Rendering(texts(found), tidy(problems), found.environments)
+    return Rendering(texts(found), tidy(problems), found.environments, _charts(found))
 
 
 def concrete(environments: Path) -> list[str]:
@@ -275,6 +277,14 @@ def concrete(environments: Path) -> list[str]:
         folder = str(environments)
         raise SpecError([Problem("error", "unknown-environment", message, folder, hint=hint)])
     return names
+
+
+def _charts(found: Assembled) -> str:
+    environment = found.fleet.environment
+    is_used = "helm" in found.fleet.targets or (
+        "flux" in found.fleet.targets and environment.gitops.way == "helm"
+    )
+    return environment.helm.charts.rstrip("/") if is_used else ""
 
 
 def build(

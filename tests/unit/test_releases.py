@@ -31,6 +31,7 @@ def fleet(folder, *agents, environment=ENVIRONMENT):
 
 def test_text_and_json_say_the_same(tmp_path):
     write(tmp_path, GOOD)
+    assert fleetform("charts", cwd=tmp_path).code == 0
     assert fleetform("render", "--target", "helm", cwd=tmp_path).code == 0
     done = releases(tmp_path)
     assert done.err == ""

@@ -18,6 +18,7 @@ COMMANDS = (
     "list",
     "policy",
     "releases",
+    "charts",
     "pin",
     "secrets",
     "schema",

@@ -11,6 +11,7 @@ import typer
 
 from fleetform import pipeline, targets
 from fleetform.cli import options
+from fleetform.cli.rendering import warn_of_missing_charts
 from fleetform.cli.report import Format, reported, show
 from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.targets import helm
@@ -76,7 +77,8 @@ def _line(row: dict[str, object]) -> str:
 
 
 def _warn(built: Build, out: Path) -> None:
-    """Warn if the values files differ from what would be rendered now."""
+    """Warn if the charts are not there, or the values files differ from what would be rendered now."""
+    warn_of_missing_charts(built.plan.charts, Path())
     for folder, files in helm.folders(built).items():
         made = {path: file.text for path, file in files.items()}
         if Output(out, folder).compare(made):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fleetform import pipeline
+from fleetform import charts, pipeline
 from fleetform import targets as registry
 from fleetform.cli import progress
 from fleetform.cli.report import DRIFT, Format, echo, reported, show
@@ -59,8 +59,23 @@ def run(
                 "  hint: delete it, or run `fleetform render --all`, which removes what Fleetform wrote there",
                 err=True,
             )
+    for folder in sorted({r.charts for r in renderings}):
+        warn_of_missing_charts(folder, out)
     if check and (gone or any(changes.values())):
         raise SystemExit(DRIFT)
+
+
+def warn_of_missing_charts(folder: str, out: Path) -> None:
+    """Warn if charts that values are rendered for are neither here nor in the output; none or a registry's never are."""
+    if not folder or folder.startswith("oci://"):
+        return
+    if charts.missing(out / folder) and charts.missing(Path(folder)):
+        echo(
+            f"warning: the charts that values are rendered for are not in {folder}\n"
+            f"  hint: run `fleetform charts{'' if folder == 'charts' else f' {folder}'}`, "
+            "or set `helm.charts` to an OCI repository that has them",
+            err=True,
+        )
 
 
 def _rendered(
