@@ -78,6 +78,7 @@ class Application:
         self.gateway = self._gateway()
         self._opening: asyncio.Task[None] | None = None
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
+        self.metrics.set("agent_run_limit_seconds", settings.limits.run_seconds)
 
     # -- lifecycle -------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ TARGET_LABELS = frozenset(
 )
 
 # 30 s is the threshold of the latency alert: a quantile is only exact at a bucket boundary.
-_REQUEST = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+_REQUEST = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _CALL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -91,6 +91,13 @@ METRICS: tuple[Metric, ...] = (
             Label(name="version", help="Version of the runtime."),
             Label(name="config", help="First 8 hex digits of the configuration's hash."),
         ),
+    ),
+    Metric(
+        name="agent_run_limit_seconds",
+        type="gauge",
+        help="How long a run may take: `limits.runSeconds`.",
+        unit="seconds",
+        labels=(_AGENT,),
     ),
     Metric(
         name="agent_request_total",

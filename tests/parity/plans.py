@@ -399,6 +399,8 @@ SPACE = NamespacePlan(
     quota={"pods": "10"},
     limits={"max": {"cpu": "1"}},
     alerts=(),
+    runtime_alerts=True,
+    runbooks="",
     alert_labels={},
     retained={"helm.sh/resource-policy": "keep"},
     verbatim={},
@@ -425,6 +427,8 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "quota": ({}, {"requests.cpu": "1000000", "count/pods": "0"}),
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
     "alerts": ((GROUP,), ({**GROUP, "rules": []},)),
+    "runtime_alerts": (),  # what they decide is in the alerts
+    "runbooks": (),
     "alert_labels": ({"release": "prometheus"},),
     "retained": ({**SPACE.retained, "kustomize.toolkit.fluxcd.io/prune": "disabled"},),
     "verbatim": ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},),

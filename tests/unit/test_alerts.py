@@ -14,6 +14,9 @@ CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read
 KUBE_STATE_METRICS = {
     "kube_deployment_spec_replicas": TARGET_LABELS | {"deployment"},
     "kube_deployment_status_replicas_ready": TARGET_LABELS | {"deployment"},
+    "kube_horizontalpodautoscaler_spec_max_replicas": TARGET_LABELS | {"horizontalpodautoscaler"},
+    "kube_horizontalpodautoscaler_status_current_replicas": TARGET_LABELS
+    | {"horizontalpodautoscaler"},
     "kube_statefulset_replicas": TARGET_LABELS | {"statefulset"},
     "kube_statefulset_status_replicas_ready": TARGET_LABELS | {"statefulset"},
 }
@@ -108,3 +111,19 @@ def test_two_calls_share_nothing():
 def test_the_reader_of_expressions_refuses(expression, message):
     with pytest.raises(PromqlError, match=message):
         read(expression, SERIES)
+
+
+def test_every_alert_has_a_section_that_its_runbook_link_leads_to():
+    page = (Path(__file__).parents[2] / "docs/alerts.md").read_text("utf-8")
+    headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
+    assert sorted(headings) == sorted(rule["alert"] for rule in RULES)
+    for group in groups("a", "https://docs.example/alerts.md"):
+        for rule in group["rules"]:
+            url = rule["annotations"]["runbook_url"]
+            assert url == f"https://docs.example/alerts.md#{rule['alert'].lower()}"
+
+
+def test_without_the_runtime_no_rule_needs_its_metrics():
+    found = [rule for group in groups("a", runtime=False) for rule in group["rules"]]
+    assert {rule["alert"] for rule in found} == {"AgentNotReady", "AgentAtMaxReplicas"}
+    assert not any("agent_" in rule["expr"] for rule in found)

@@ -296,6 +296,18 @@ class MonitoringDefaults(Spec):
         description="Labels added to ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    runbooks: (
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^https?://[A-Za-z0-9][-A-Za-z0-9.:]*(/[-A-Za-z0-9._~/%]*)?$",
+                max_length=512,
+            ),
+        ]
+        | None
+    ) = optional(
+        "Page that alerts link to as `runbook_url`, with a heading per alert: docs/alerts.md, or one of your own. Default: no link."
+    )
 
 
 class Quota(Spec):

@@ -1,8 +1,9 @@
 """The alert rules of a namespace, one set for all of its agents.
 
 The expressions aggregate by (namespace, agent) and select by the namespace: a new agent is covered
-as soon as it appears, and no rule depends on agent names. Only the runtime metrics in
-schemas/metrics.json are used. The label `namespace` is not among their labels: it comes from the
+as soon as it appears, and no rule depends on agent names. Of the runtime's metrics only those in
+schemas/metrics.json are used, of Kubernetes' those of kube-state-metrics, which agents with an image of
+their own have too. The label `namespace` is not among their labels: it comes from the
 target, added by the Prometheus operator.
 """
 
@@ -22,39 +23,62 @@ class _Alert(NamedTuple):
     next: str
 
 
-# The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts.
+# Requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap
+# as it is frequent: counted too, it would hide that every run fails.
+_WORK = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/ws"'
+# The time of a WebSocket is that of its client, not of an answer.
+_ANSWERS = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions"'
+
+# The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts. Few
+# requests prove little: a ratio only counts from some failures on, or from some answers.
 _REQUESTS = (
     _Alert(
         name="AgentHighErrorRate",
         severity="critical",
         lasts="5m",
-        expression="""\
-sum by (namespace, agent) (rate(agent_request_errors_total{namespace="<namespace>"}[5m]))
-  /
-sum by (namespace, agent) (rate(agent_request_total{namespace="<namespace>"}[5m]))
-  > 0.05
+        expression=f"""\
+clamp_max(
+  sum by (namespace, agent) (
+    rate(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[5m])
+  )
+    /
+  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[5m])),
+  1
+) > 0.05
+  and on (namespace, agent)
+sum by (namespace, agent) (
+  increase(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[15m])
+) >= 5
 """,
         summary="Agent {{ $labels.agent }} fails {{ $value | humanizePercentage }} of its requests",
         next="Group agent_request_errors_total by error_type: model and tool name an upstream, "
         "memory the store, overload a lack of replicas.",
     ),
-    # A resumed event stream lasts as long as its client likes and says nothing about latency. 30 s
-    # is a bucket boundary of the histogram, so the comparison is exact.
+    # What is slow depends on the agent: each exports how long its runs may take.
     _Alert(
         name="AgentHighLatency",
         severity="warning",
-        lasts="5m",
-        expression="""\
-histogram_quantile(0.99,
-  sum by (namespace, agent, le) (
-    rate(agent_request_duration_seconds_bucket{namespace="<namespace>",route!="/runs/{id}/events"}[5m])
+        lasts="10m",
+        expression=f"""\
+(
+  histogram_quantile(0.95,
+    sum by (namespace, agent, le) (
+      rate(agent_request_duration_seconds_bucket{{namespace="<namespace>",{_ANSWERS}}}[10m])
+    )
   )
-) > 30
+    > on (namespace, agent)
+  0.8 * max by (namespace, agent) (agent_run_limit_seconds{{namespace="<namespace>"}})
+)
+  and on (namespace, agent)
+sum by (namespace, agent) (
+  increase(agent_request_duration_seconds_count{{namespace="<namespace>",{_ANSWERS}}}[10m])
+) >= 10
 """,
-        summary="Agent {{ $labels.agent }} needs {{ $value | humanizeDuration }} for 1 % of its "
-        "requests",
+        summary="Agent {{ $labels.agent }} needs {{ $value | humanizeDuration }} for one answer in "
+        "twenty, nearly as long as a run may take",
         next="Compare agent_llm_request_duration_seconds with agent_tool_duration_seconds to see "
-        "whether the model or a tool is slow.",
+        "whether the model or a tool is slow; runs that take longer than agent_run_limit_seconds "
+        "are ended.",
     ),
     _Alert(
         name="AgentSaturated",
@@ -193,6 +217,29 @@ label_replace(
         next="Describe its pods: a failing start points to a secret or to agent.json, a failing "
         "readiness probe to the memory store, Pending to quota or nodes.",
     ),
+    _Alert(
+        name="AgentAtMaxReplicas",
+        severity="warning",
+        lasts="15m",
+        expression="""\
+label_replace(
+  max by (namespace, horizontalpodautoscaler) (
+    kube_horizontalpodautoscaler_status_current_replicas{namespace="<namespace>"}
+  )
+    >=
+  max by (namespace, horizontalpodautoscaler) (
+    kube_horizontalpodautoscaler_spec_max_replicas{namespace="<namespace>"}
+  ),
+  "agent", "$1", "horizontalpodautoscaler", "(?:keda-hpa-)?(.+)"
+)
+""",
+        summary="Agent {{ $labels.agent }} has had all of its {{ $value }} replicas for 15 minutes",
+        next="If it is still busy, raise scaling.maxReplicas; if its metric never falls, check the "
+        "target of the metric.",
+    ),
+)
+
+_SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
     # to zero has no ready pods. This relies on the workload having the name of its agent.
@@ -225,22 +272,34 @@ label_replace(
     ),
 )
 
-_GROUPS = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "workloads": _WORKLOADS}
+_OF_THE_RUNTIME = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "scraping": _SCRAPING}
+_OF_KUBERNETES = {"workloads": _WORKLOADS}
 
 
-def groups(namespace: str) -> list[dict[str, Any]]:
-    """Build the rule groups of a PrometheusRule for all agents of a namespace."""
+def groups(namespace: str, runbooks: str = "", *, runtime: bool = True) -> list[dict[str, Any]]:
+    """Return the rule groups of a PrometheusRule for all agents of a namespace.
+
+    `runbooks` is the URL of docs/alerts.md, or of a page of one's own with the same headings; without
+    `runtime`, only rules that need nothing but kube-state-metrics are returned.
+    """
+    chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
     return [
-        {"name": f"{namespace}.{name}", "rules": [_rule(alert, namespace) for alert in alerts]}
-        for name, alerts in _GROUPS.items()
+        {
+            "name": f"{namespace}.{name}",
+            "rules": [_rule(alert, namespace, runbooks) for alert in alerts],
+        }
+        for name, alerts in chosen.items()
     ]
 
 
-def _rule(alert: _Alert, namespace: str) -> dict[str, Any]:
+def _rule(alert: _Alert, namespace: str, runbooks: str) -> dict[str, Any]:
+    annotations = {"summary": alert.summary, "description": alert.next}
+    if runbooks:
+        annotations["runbook_url"] = f"{runbooks}#{alert.name.lower()}"
     return {
         "alert": alert.name,
         "expr": alert.expression.replace(_NAMESPACE, namespace),
         "for": alert.lasts,
         "labels": {"severity": alert.severity},
-        "annotations": {"summary": alert.summary, "description": alert.next},
+        "annotations": annotations,
     }

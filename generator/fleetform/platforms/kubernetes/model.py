@@ -239,6 +239,9 @@ class NamespacePlan(NamedTuple):
     quota: Mapping[str, str]
     limits: Json
     alerts: tuple[Json, ...]
+    runtime_alerts: bool
+    """Whether some of them need the metrics of the runtime."""
+    runbooks: str
     alert_labels: Mapping[str, str]
     default_deny: bool
     retained: Mapping[str, str]

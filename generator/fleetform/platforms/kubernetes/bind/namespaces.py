@@ -71,6 +71,11 @@ def namespace_plan(
     store = environment.secrets.store
     external = environment.secrets.provider != "kubernetes"
     watched = any(plan.metrics is not None and plan.component == "agent" for plan in plans)
+    monitored = watched or (
+        "prometheus-operator" in environment.capabilities
+        and any(plan.component == "agent" for plan in plans)
+    )
+    runbooks = environment.monitoring.runbooks or ""
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -86,7 +91,9 @@ def namespace_plan(
         refresh_interval=environment.secrets.refresh_interval,
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
-        alerts=tuple(alerts.groups(name)) if watched else (),
+        alerts=tuple(alerts.groups(name, runbooks, runtime=watched)) if monitored else (),
+        runtime_alerts=watched,
+        runbooks=runbooks,
         alert_labels=dict(environment.monitoring.labels),
         default_deny=environment.network.default_deny,
         retained=delivery.retained(fleet),

@@ -16,7 +16,7 @@ NAME = "fleetform-alerts"
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the alerts, nothing if no agent of the namespace is scraped."""
+    """Return the alerts, nothing if the namespace has no agents or nothing evaluates rules."""
     if not plan.alerts:
         return ()
     labels = {**namespace_labels(plan, NAME), **plan.alert_labels}
@@ -35,13 +35,17 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
 
 def values(plan: NamespacePlan, default: Values) -> Values:
     """Return the chart's `alerts`."""
-    del default
     groups = data(plan.alerts)
+    if not groups:
+        return {"alerts": {**default["alerts"], "labels": dict(plan.alert_labels)}}
+    own = alerts.groups(plan.name, plan.runbooks, runtime=plan.runtime_alerts)
     return {
         "alerts": {
-            "enabled": bool(groups),
+            "enabled": True,
             "labels": dict(plan.alert_labels),
-            "groups": [] if groups == alerts.groups(plan.name) else groups,
+            "runtime": plan.runtime_alerts,
+            "runbooks": plan.runbooks,
+            "groups": [] if groups == own else groups,
         }
     }
 
