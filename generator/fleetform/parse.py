@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from fleetform.characters import HIDDEN, MISPLACED, escape
@@ -12,11 +13,13 @@ from fleetform.reader import CONTROL, Document, Reader
 LOST = frozenset(
     {
         "yaml-syntax", "unreadable", "not-a-file", "outside", "too-big", "too-deep", "too-many-nodes", "too-many-documents", "bom", "not-utf8",
-        "crlf", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
+        "crlf", "template", "control-character", "hidden-character", "key-not-a-string", "not-a-map",
     }
 )  # fmt: skip
 """Codes of problems that may hide further documents."""
 
+# Of Helm, Go or Jinja, where YAML would have a map.
+_EXPRESSION = re.compile(r"^[^#'\"]*(?:\{\{[^{}:]*\}\}|\{%)")
 # Line breaks in YAML 1.1 and text in 1.2; an escape in double quotes means the same in both.
 _UNREADABLE = rf"[{CONTROL}\u2028\u2029\ufeff]"
 _UNREADABLE_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -43,7 +46,31 @@ def parse(data: bytes, file: str, origin: str = "") -> Loaded:
         reader.problems.append(
             whole_file(file, "empty", "contains no document", "add a spec or delete the file")
         )
+    template = _template(text, name, reader.problems)
+    if template is not None:
+        return Loaded((), (template,))
     return Loaded(tuple(reader.documents), tuple(reader.problems))
+
+
+def _template(text: str, name: str, problems: Iterable[Problem]) -> Problem | None:
+    """Return that the file is a template, if an expression of one is what YAML cannot read."""
+    lines = text.split("\n")
+    found = sorted(
+        problem.line
+        for problem in problems
+        if 0 < problem.line <= len(lines) and _EXPRESSION.search(lines[problem.line - 1])
+    )
+    if not found:
+        return None
+    return Problem(
+        "error",
+        "template",
+        "the file is a template, not YAML",
+        name,
+        found[0],
+        lines[found[0] - 1].index("{") + 1,
+        hint="render it first, as `helm template` does, and keep templates in another folder",
+    )
 
 
 def _decode(data: bytes, name: str) -> tuple[str, Problem | None]:

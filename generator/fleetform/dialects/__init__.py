@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fleetform import kinds
-from fleetform.dialects import kagent
+from fleetform.dialects import foreign, kagent
 from fleetform.patterns import OWN_API
 from fleetform.problems import Problem, did_you_mean
 from fleetform.reader import Document
@@ -72,23 +72,31 @@ def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
                 if missing == "apiVersion"
                 else did_you_mean("", kinds.NAMES, noun="kinds"),
             )
-        return problem_at(
+        return foreign.without_api(tree) or problem_at(
             tree,
             (),
             "not-a-spec",
             f"the document has no `{missing}`, so it is not a spec",
             hint=f"start it with `apiVersion: {OWN_API}` and `kind:`; Helm values and fragments do not belong here",
         )
-    if api == OWN_API or api in DIALECTS:
-        if kind in kinds.NAMES:
-            return None
-        return problem_at(
-            tree,
-            ("kind",),
-            "unknown-kind",
-            f"unknown kind `{kind[:80]}`",
-            hint=did_you_mean(kind, kinds.NAMES, noun="kinds"),
-        )
+    theirs = foreign.of_kagent(tree, kind) if api == kagent.API else None
+    if theirs is not None:
+        return theirs
+    if api != OWN_API and api not in DIALECTS:
+        return _foreign(tree, api, kind, emitted)
+    if kind in kinds.NAMES:
+        return None
+    return problem_at(
+        tree,
+        ("kind",),
+        "unknown-kind",
+        f"unknown kind `{kind[:80]}`",
+        hint=did_you_mean(kind, kinds.NAMES, noun="kinds"),
+    )
+
+
+def _foreign(tree: Map, api: str, kind: str, emitted: Mapping[str, str]) -> Problem:
+    """Return whose document one of another API group is."""
     name = at(tree, ("metadata", "name"), "?")
     if kind in emitted and kind not in kinds.NAMES:
         return problem_at(
@@ -98,10 +106,18 @@ def _refuse(document: Document, emitted: Mapping[str, str]) -> Problem | None:
             f"{kind} `{str(name)[:80]}` is a Kubernetes object, not a spec",
             hint=f"Fleetform renders this kind itself: {emitted[kind]}; keep other objects in another folder",
         )
-    return problem_at(
+    # Another group's name says nothing about ours, however alike the letters are.
+    alike = [known for known in (OWN_API, *DIALECTS) if _group(known) == _group(api)]
+    return foreign.of_group(tree, api) or problem_at(
         tree,
         ("apiVersion",),
         "wrong-api-version",
         f"unknown apiVersion `{api[:80]}`",
-        hint=did_you_mean(api, (OWN_API, *DIALECTS), noun="known"),
+        hint=did_you_mean(api, alike)
+        if alike
+        else f"specs are `{OWN_API}`; keep other objects in another folder",
     )
+
+
+def _group(api: str) -> str:
+    return api.partition("/")[0]
