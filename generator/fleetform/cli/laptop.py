@@ -148,7 +148,10 @@ def serving(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the real runtime in a subprocess until the block ends."""
     if find_spec("fleetform_runtime") is None:
-        refuse("the runtime is not installed", "pip install ./runtime, or `make test` once")
+        refuse(
+            "the runtime is not installed",
+            "in a clone of Fleetform: `make .venv/.dev`, or `pip install ./runtime` next to the generator",
+        )
     with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
         for name, text in local.prompts.items():
             Path(folder, name).write_text(text, "utf-8")

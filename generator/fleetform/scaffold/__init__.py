@@ -13,6 +13,7 @@ from fleetform.problems import Problem, SpecError
 
 TEMPLATES = {
     ".gitattributes": "gitattributes.jinja",
+    ".gitignore": "gitignore.jinja",
     "Makefile": "Makefile.jinja",
     "README.md": "README.md.jinja",
     "agents/hello/agent.yaml": "agent.yaml.jinja",
