@@ -42,7 +42,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_errors.py": (
-            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores "
+            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",
@@ -54,7 +54,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_merge.py": "resolve/__init__ catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
         "tests/unit/test_network.py": "exposure plan/traffic resolve/hosts resolve/ports",
-        "tests/unit/test_object_patches.py": "objects/manifest",
+        "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
-from fleetform.platforms.kubernetes.objects.patches import dotted
 from fleetform.problems import Mark
-from fleetform.tree import KEYED_LISTS, Map, Seq, identity, mark_at
+from fleetform.tree import KEYED_LISTS, Map, Seq, dotted, identity, mark_at
 
 if TYPE_CHECKING:
-    from fleetform.platforms.kubernetes.objects.patches import Applied
+    from fleetform.platforms.kubernetes.objects.changes import Applied
     from fleetform.resolve.layers import Layer
 
 DEFAULT = "built-in default"

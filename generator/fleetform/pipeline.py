@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fleetform.plan.model import Plan
     from fleetform.platforms.kubernetes.build import Build
     from fleetform.platforms.kubernetes.model import FleetPlan
-    from fleetform.platforms.kubernetes.objects.patches import Applied
+    from fleetform.platforms.kubernetes.objects.changes import Applied
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
 

@@ -92,7 +92,7 @@ def mark_at(node: object, step: str | int) -> Mark | None:
     return None
 
 
-def at(tree: Map | Seq, path: Sequence[str | int], default: Any = None) -> Any:
+def at(tree: Any, path: Sequence[str | int], default: Any = None) -> Any:
     """Return the value at a path, or `default` if a step of it is missing."""
     node: Any = tree
     try:

@@ -153,7 +153,16 @@ def made(plan: WorkloadPlan, patch: Patch) -> Build:
     kind, body = patch
     merge, operations = (body, ()) if isinstance(body, dict) else (None, tuple(body))
     given = ObjectPatch(
-        "Agent a", kind, "", "", {}, merge, operations, MARK, "spec.objectPatches[0]"
+        "Agent a",
+        kind,
+        "",
+        "",
+        {},
+        merge,
+        operations,
+        MARK,
+        "spec.objectPatches[0]",
+        by_environment=True,
     )
     plan = plan._replace(patches=(given,))
     fleet = FleetPlan("prod", (plan,), (), (), ("helm",), "charts", "", kustomization=False)
@@ -226,6 +235,7 @@ def test_patches_of_a_namespace_arrive_through_its_values(helm_version, tmp_path
             () if isinstance(body, dict) else tuple(body),
             MARK,
             "p",
+            by_environment=True,
         )
         for kind, body in bodies.items()
     )

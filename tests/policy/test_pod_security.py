@@ -99,18 +99,50 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("place", ["agent", "environment"])
+@pytest.mark.parametrize("place", ["spec", "environment"])
 @pytest.mark.parametrize(("control", "patch"), ASKED.items())
 def test_a_patch_that_asks_for_a_violation_is_refused_by_its_name(control, patch, place, tmp_path):
-    patches = f"  objectPatches: {json.dumps([{'target': {'kind': 'Deployment'}, **patch}])}\n"
-    file = {"agent": "agents/a.yaml", "environment": "environments/prod.yaml"}[place]
-    write(tmp_path, {**GOOD, file: GOOD[file] + patches})
+    patches = f"objectPatches: {json.dumps([{'target': {'kind': 'Deployment'}, **patch}])}"
+    own = (
+        f"patches: [{{target: {{kind: Agent}}, spec: {{{patches}}}}}]"
+        if place == "spec"
+        else patches
+    )
+    file = "environments/prod.yaml"
+    write(tmp_path, {**GOOD, file: f"{GOOD[file]}  {own}\n"})
     before = snapshot(tmp_path)
     done = fleetform("render", cwd=tmp_path)
     assert done.code == 1
     assert f"{file}:" in done.err
     assert f"Pod Security `restricted` ({control})" in done.err
     assert snapshot(tmp_path) == before
+
+
+ANNOTATIONS = {
+    "container.apparmor.security.beta.kubernetes.io/agent": "appArmorProfile",
+    "seccomp.security.alpha.kubernetes.io/pod": "seccompProfile_restricted",
+    "container.seccomp.security.alpha.kubernetes.io/agent": "seccompProfile_restricted",
+}
+
+
+@pytest.mark.parametrize("place", ["patches", "objectPatches", "defaults"])
+@pytest.mark.parametrize(("key", "control"), ANNOTATIONS.items())
+def test_an_annotation_that_asks_for_a_violation_is_refused_from_wherever_it_comes(
+    key, control, place, tmp_path
+):
+    pod = {"podTemplate": {"annotations": {key: "unconfined"}}}
+    merge = {"spec": {"template": {"metadata": {"annotations": {key: "unconfined"}}}}}
+    body = {
+        "patches": [{"target": {"kind": "Agent"}, "spec": pod}],
+        "objectPatches": [{"target": {"kind": "Deployment"}, "merge": merge}],
+        "defaults": {"Agent": pod},
+    }[place]
+    file = "environments/prod.yaml"
+    write(tmp_path, {**GOOD, file: f"{GOOD[file]}  {place}: {json.dumps(body)}\n"})
+    done = fleetform("render", cwd=tmp_path)
+    assert done.code == 1
+    assert f"({control})" in done.err
+    assert key in done.err
 
 
 FIELDS = {

@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetform.platforms.kubernetes.objects.patches import differences, merge
+from fleetform.platforms.kubernetes.objects.changes import differences
+from fleetform.platforms.kubernetes.objects.operations import merge
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "b"]),

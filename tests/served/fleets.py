@@ -119,7 +119,7 @@ ENV = [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]
 PATCHES = [
     {
         "target": {"kind": "Deployment"},
-        "merge": {"metadata": {"annotations": {"example.com/x": "y"}}},
+        "merge": {"metadata": {"labels": {"example.com/x": "y"}}},
     },
     {
         "target": {"kind": "Deployment"},

@@ -62,7 +62,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     ),
     "affinity.podAffinity": ({"preferredDuringSchedulingIgnoredDuringExecution": []},),
     "affinity.podAntiAffinity": ({"preferredDuringSchedulingIgnoredDuringExecution": []},),
-    "objectPatches[].merge": ({"metadata": {"annotations": {"example.com/a": "b"}}},),
+    "objectPatches[].merge": ({"metadata": {"labels": {"example.com/a": "b"}}},),
     "json6902[].path": ("/metadata/annotations/example.com~1other", "/metadata/labels/other"),
     "json6902[].from": ("/metadata/labels/team", "/metadata/labels/app.kubernetes.io~1name"),
     "json6902[].op": ("add", "test"),

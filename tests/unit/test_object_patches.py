@@ -6,7 +6,7 @@ import jsonpatch
 import pytest
 import yaml
 
-from fleetform.platforms.kubernetes.objects.patches import validator
+from fleetform.platforms.kubernetes.objects.judged import validator
 from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
 from tests.tools import ROOT
 
@@ -17,16 +17,17 @@ def manifests(text):
 
 ENV_PATCHES = """  objectPatches:
     - target: {kind: Deployment, namespace: default, labels: {app.kubernetes.io/component: agent}}
-      merge: {spec: {replicas: 2, template: {spec: {priorityClassName: low}}}}
+      merge: {spec: {replicas: 2, minReadySeconds: 2, template: {spec: {priorityClassName: low}}}}
 """
 OWN_PATCHES = """  objectPatches:
     - target: {kind: Deployment}
-      merge: {spec: {template: {spec: {priorityClassName: high, enableServiceLinks: null}}}}
+      merge: {spec: {minReadySeconds: 1, progressDeadlineSeconds: 900}}
     - target: {kind: Service, name: helper}
       json6902:
         - {op: test, path: /spec/type, value: ClusterIP}
-        - {op: add, path: /spec/ports/-, value: {name: more, port: 1}}
-        - {op: move, from: /spec/ports/1, path: /spec/ports/0}
+        - {op: add, path: /metadata/labels/example.com~1a, value: x}
+        - {op: copy, from: /metadata/labels/example.com~1a, path: /metadata/labels/example.com~1b}
+        - {op: move, from: /metadata/labels/example.com~1a, path: /metadata/labels/example.com~1c}
 """
 OTHER = AGENT.replace("helper", "other")
 
@@ -47,14 +48,15 @@ def rendered(folder, name):
 def test_a_specs_patches_change_its_own_objects_and_the_environments_come_last(tmp_path):
     fleet(tmp_path)
     own, other = rendered(tmp_path, "helper"), rendered(tmp_path, "other")
-    pod = own["Deployment"]["spec"]["template"]["spec"]
-    assert pod["priorityClassName"] == "low"
-    assert "enableServiceLinks" not in pod
-    assert own["Deployment"]["spec"]["replicas"] == 2
-    assert [port["name"] for port in own["Service"]["spec"]["ports"]] == ["metrics", "http", "more"]
+    spec = own["Deployment"]["spec"]
+    assert spec["template"]["spec"]["priorityClassName"] == "low"
+    assert spec["replicas"] == 2
+    assert (spec["minReadySeconds"], spec["progressDeadlineSeconds"]) == (2, 900)
+    labels = own["Service"]["metadata"]["labels"]
+    assert {key for key in labels if "example" in key} == {"example.com/b", "example.com/c"}
     assert other["Deployment"]["spec"]["template"]["spec"]["priorityClassName"] == "low"
-    assert other["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
-    assert len(other["Service"]["spec"]["ports"]) == 2
+    assert "progressDeadlineSeconds" not in other["Deployment"]["spec"]
+    assert "example.com/b" not in other["Service"]["metadata"]["labels"]
 
 
 def test_patches_of_environments_add_up_along_the_chain(tmp_path):
@@ -75,21 +77,21 @@ def test_patches_of_environments_add_up_along_the_chain(tmp_path):
 
 def test_explain_says_which_patch_set_what_over_what(tmp_path):
     fleet(tmp_path)
-    field = "Deployment/helper.spec.template.spec.priorityClassName"
+    field = "Deployment/helper.spec.minReadySeconds"
     outcome = fleetform("explain", "Agent/helper", field, "--json", cwd=tmp_path)
     (entry,) = json.loads(outcome.out)
     assert entry["final"] == {
-        "value": "low",
+        "value": 2,
         "layer": "spec.objectPatches[0] of Environment prod",
         "file": "environments/prod.yaml",
         "line": 7,
     }
     assert [(over["value"], over["file"], over["line"]) for over in entry["overridden"]] == [
-        ("high", "agents/a.yaml", 9),
+        (1, "agents/a.yaml", 9),
         (None, "", 0),
     ]
     whole = fleetform("explain", "Agent/helper", cwd=tmp_path).out
-    assert "Service/helper.spec.ports[2]" in whole
+    assert "Service/helper.metadata.labels.example.com/b" in whole
     assert "Deployment/other" not in whole
     assert "spec.systemPrompt" in whole
 

@@ -104,7 +104,8 @@ def test_every_value_of_a_chart_comes_from_the_plan(chart, whole):
 def test_builders_and_kinds_are_the_same():
     named = {getattr(kind, owner) for kind in KINDS for owner in ("workload", "namespace")} - {""}
     folder = ROOT / "generator/fleetform/platforms/kubernetes/objects"
-    others = {"__init__", "admission", "manifest", "namespace", "patches", "pod", "pod_security"}
+    others = {"__init__", "admission", "changes", "judged", "manifest", "namespace", "operations"}
+    others |= {"patches", "pod", "pod_security"}
     assert {path.stem for path in folder.glob("*.py")} - others == named
 
 

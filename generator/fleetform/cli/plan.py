@@ -10,7 +10,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, PROBLEMS, Format, reported, show
-from fleetform.platforms.kubernetes.objects.patches import dotted
+from fleetform.tree import dotted
 
 SIGNS = {"create": "+", "change": "~", "recreate": "!", "refused": "!", "prune": "-"}
 

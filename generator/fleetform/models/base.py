@@ -153,7 +153,7 @@ class ObjectPatch(Spec):
         min_length=1,
     )
     json6902: list[JsonOperation] | None = optional(
-        "Operations in order, as in RFC 6902.", alias="json6902", min_length=1
+        "Operations in order, as in RFC 6902.", alias="json6902", min_length=1, max_length=256
     )
 
 

@@ -550,6 +550,7 @@ class EnvironmentSpec(Spec):
     object_patches: list[FleetObjectPatch] = Field(
         default_factory=list,
         description="Changes of built objects, in order, applied last. Default: none.",
+        max_length=256,
     )
 
 

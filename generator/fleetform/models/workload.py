@@ -449,5 +449,6 @@ class Workload(Spec):
     )
     object_patches: list[ObjectPatch] = Field(
         default_factory=list,
-        description="Changes of this spec's own objects, after everything else. Default: none.",
+        description="Changes of this spec's own objects, after everything else, where they mean nothing to anybody else (docs/environments.md). Default: none.",
+        max_length=64,
     )

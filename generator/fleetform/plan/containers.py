@@ -62,12 +62,12 @@ def image(
                 key=True,
             )
         )
-    elif reference.endswith(":latest"):
+    elif images.fault(reference) == "image-latest":
         problems.append(
             owner.problem(
                 path,
                 "image-latest",
-                f"the image `{given.repository}` has the tag `latest`: what runs could change at any time",
+                f"the image `{given.repository}` has {images.FAULTS['image-latest']}",
                 hint="use a version or a digest",
                 key=True,
             )

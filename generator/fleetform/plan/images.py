@@ -90,3 +90,21 @@ def _together(layers: Iterable[Map], tag: Mark | None, digest: Mark | None) -> b
 def _has_registry(repository: str) -> bool:
     first, slash, _ = repository.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
+
+
+FAULTS = {
+    "image-latest": "the tag `latest`: what runs could change at any time",
+    "image-not-pinned": "neither a tag nor a digest",
+}
+"""What can be wrong with a reference, by the code of its Problem."""
+
+
+def fault(text: str) -> str:
+    """Return the code of what is wrong with a full reference, empty if nothing is."""
+    name, _, digest = text.partition("@")
+    if digest:
+        return ""
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    if not colon or not tag:
+        return "image-not-pinned"
+    return "image-latest" if tag.lower() == "latest" else ""

@@ -14,7 +14,7 @@ from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, base_of, extends_of, flatten, layers
-from fleetform.tree import Map, TreePath, problem_at, without_nulls
+from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
@@ -46,6 +46,12 @@ class Resolved(NamedTuple, Generic[S_co]):
     def key(self) -> Key:
         """Return namespace and name as in the specs."""
         return self.namespace, self.name
+
+    def by_environment(self, path: TreePath) -> bool:
+        """Whether the environment, rather than a spec, said the last word on a value below `spec`."""
+        said = (layer for layer in reversed(self.layers) if at(layer.tree, path[1:]) is not None)
+        last = next(said, None)
+        return last is not None and last.by_environment
 
     def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem at the position where a value of this document was set."""

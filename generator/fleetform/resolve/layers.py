@@ -21,6 +21,8 @@ class Layer(NamedTuple):
 
     name: str
     tree: Map
+    by_environment: bool = False
+    """Whether those who own the environments wrote it, not those who write specs."""
 
 
 class _TooDeep(Exception):  # noqa: N818 - not an error: templates are not followed further
@@ -36,7 +38,7 @@ def layers(
     name = at(environment, ("metadata", "name"), "")
     defaults = at(environment, ("spec", "defaults", document.kind))
     if isinstance(defaults, Map):
-        found.append(Layer(f"defaults of environment {name}", defaults))
+        found.append(Layer(f"defaults of environment {name}", defaults, by_environment=True))
     found += _templates(catalog, document, (), problems)
     spec = document.tree.get("spec")
     if isinstance(spec, Map):
@@ -44,7 +46,8 @@ def layers(
     for number, patch in enumerate(_patches(environment)):
         if _matches(patch, document):
             used.add(number)
-            found.append(Layer(f"patch {number} of environment {name}", patch["spec"]))
+            layer = f"patch {number} of environment {name}"
+            found.append(Layer(layer, patch["spec"], by_environment=True))
     return found, problems
 
 

@@ -76,8 +76,13 @@ def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
                 yield from _reserved(resolved.tree, path, key)
 
 
+def is_reserved(path: TreePath, key: str) -> bool:
+    """Whether a key at `path` is refused here, as a label that Fleetform sets."""
+    return path[-2] == "labels" and (key == "app" or key.startswith(RESERVED_PREFIXES))
+
+
 def _reserved(tree: Map, path: TreePath, key: str) -> Iterator[Problem]:
-    if key == "app" or key.startswith(RESERVED_PREFIXES):
+    if is_reserved((*path, key), key):
         yield problem_at(
             tree,
             (*path, key),

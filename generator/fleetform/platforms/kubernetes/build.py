@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.platforms.kubernetes import objects
 from fleetform.platforms.kubernetes.bind import bind
 from fleetform.platforms.kubernetes.model import FleetPlan
-from fleetform.platforms.kubernetes.objects import Unit, patches
-from fleetform.platforms.kubernetes.objects.patches import Applied
+from fleetform.platforms.kubernetes.objects import Unit, judged, patches
+from fleetform.platforms.kubernetes.objects.changes import Applied
 from fleetform.problems import Problem, errors
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def build(
     bound, problems = bind(fleet, plan)
     if errors(problems) or not sound:
         return None, problems
+    problems += judged.unpatched(bound)
     if fleet.targets == ("manifests",) and not _is_patched(bound):
         return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
     base = _base(fleet, root) if "kustomize" in fleet.targets else None

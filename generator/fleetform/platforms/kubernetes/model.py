@@ -124,6 +124,8 @@ class ObjectPatch(NamedTuple):
     operations: tuple[Json, ...]
     mark: Mark
     path: str
+    by_environment: bool = False
+    """Whether those who own the environments wrote it; a spec's may change few places."""
 
 
 class Claim(NamedTuple):

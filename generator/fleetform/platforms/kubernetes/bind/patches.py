@@ -16,15 +16,18 @@ PATH = ("spec", VERBATIM)
 
 def of_environment(fleet: Fleet) -> Iterator[ObjectPatch]:
     """Yield the environment's patches, starting with those of the environments that it extends."""
-    yield from _patches(fleet, fleet.environment_tree, f"Environment {fleet.environment_name}")
+    owner = f"Environment {fleet.environment_name}"
+    yield from _patches(fleet, fleet.environment_tree, owner, by_environment=True)
 
 
 def of_spec(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[ObjectPatch]:
     """Yield the patches that a spec has for its own objects."""
-    yield from _patches(fleet, resolved.tree, f"{resolved.kind} {resolved.name}")
+    owner = f"{resolved.kind} {resolved.name}"
+    trusted = resolved.by_environment(PATH)
+    yield from _patches(fleet, resolved.tree, owner, by_environment=trusted)
 
 
-def _patches(fleet: Fleet, tree: Map, owner: str) -> Iterator[ObjectPatch]:
+def _patches(fleet: Fleet, tree: Map, owner: str, *, by_environment: bool) -> Iterator[ObjectPatch]:
     # Taken from the tree, because null has a meaning here.
     found = at(tree, PATH)
     for number, item in enumerate(found if isinstance(found, Seq) else ()):
@@ -42,4 +45,5 @@ def _patches(fleet: Fleet, tree: Map, owner: str) -> Iterator[ObjectPatch]:
             operations=tuple(body.get("json6902") or ()),
             mark=locate(tree, (*path, "target"))[0],
             path=dotted(path),
+            by_environment=by_environment,
         )

@@ -1,7 +1,7 @@
 """Pods by the Pod Security Standard `restricted`: what an enforcing cluster would refuse, and by which control.
 
-The controls have the names of Kubernetes' own admission plugin. Builders never violate one; a
-patched pod may.
+The controls have the names of Kubernetes' own admission plugin. Builders never violate one; an
+annotation or a patch may.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ SELINUX = frozenset(
 SECCOMP = frozenset({"RuntimeDefault", "Localhost"})
 
 
+_OLD_SECCOMP = (
+    "seccomp.security.alpha.kubernetes.io/pod",
+    "container.seccomp.security.alpha.kubernetes.io/",
+)
+
+
 class Violation(NamedTuple):
     """A violation of a control, and its place in the pod's spec."""
 
@@ -55,6 +61,15 @@ def violations(pod: Json, annotations: Json | None = None) -> Iterator[Violation
         old = key.startswith("container.apparmor.security.beta.kubernetes.io/")
         if old and value != "runtime/default" and not value.startswith("localhost/"):
             yield Violation("appArmorProfile", (), f"the annotation {key} is `{value}`")
+        # Kubernetes has forgotten these since 1.27; who reads them still, reads them so.
+        if key.startswith(_OLD_SECCOMP) and value == "unconfined":
+            yield Violation("seccompProfile_restricted", (), f"the annotation {key} is `{value}`")
+
+
+def of_template(template: Json) -> Iterator[Violation]:
+    """Yield every violation of the pods of a template."""
+    annotations = (template.get("metadata") or {}).get("annotations")
+    yield from violations(template["spec"], annotations)
 
 
 def _containers(pod: Json) -> Iterator[tuple[TreePath, Json]]:

@@ -9,6 +9,7 @@ from fleetform.platforms.kubernetes.rules import (
     environments,
     grace,
     keda,
+    keys,
     patches,
     rbac,
     scaling,
@@ -23,6 +24,7 @@ RULES = (
     scaling.rules,
     keda.rules,
     rbac.rules,
+    keys.rules,
     patches.rules,
 )
 

@@ -13,10 +13,11 @@ from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import Unit
-from fleetform.platforms.kubernetes.objects.patches import dotted, overlap
+from fleetform.platforms.kubernetes.objects.changes import overlap
 from fleetform.platforms.kubernetes.targets import lenses, values
 from fleetform.platforms.kubernetes.targets.lenses import Uncoverable
 from fleetform.problems import Mark, Problem
+from fleetform.tree import dotted
 
 SHARED = "fleetform-namespace"
 """The release of what a namespace has once."""

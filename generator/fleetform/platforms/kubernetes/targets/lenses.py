@@ -10,8 +10,8 @@ from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.lens import Lens, UncoveredError, Values, steps
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import modules, namespace_objects, workload_objects
+from fleetform.platforms.kubernetes.objects.changes import Change, differences
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
-from fleetform.platforms.kubernetes.objects.patches import Change, differences
 from fleetform.platforms.kubernetes.objects.pod import MAIN, POD
 from fleetform.platforms.kubernetes.targets import values
 from fleetform.tree import TreePath

@@ -1,0 +1,229 @@
+"""What patches made of an object, judged by the rules that specs obey; each Problem is at the patch that did it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fleetform
+from fleetform.plan import images
+from fleetform.platforms.kubernetes import patchable, rights
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
+from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
+from fleetform.platforms.kubernetes.objects import pod_security
+from fleetform.platforms.kubernetes.objects.changes import Applied, overlap
+from fleetform.platforms.kubernetes.objects.manifest import Manifest
+from fleetform.platforms.kubernetes.objects.pod import template
+from fleetform.problems import Problem
+from fleetform.tree import TreePath, at, dotted
+
+_SCHEMAS = Path(fleetform.__file__).parent / "schemas" / "objects"
+_POD: TreePath = ("spec", "template", "spec")
+_MOUNT = "automountServiceAccountToken"
+ROLES = ("Role", "ClusterRole")
+_BOUND = "grant permissions in the workload's spec, with `rbac`"
+_ACCOUNT = "each workload has its own account: grant it permissions with `rbac`"
+_NO_ACCESS = "a token comes with permissions: ask for them in the workload's spec, with `rbac`"
+_API_AUDIENCE = "kubernetes.default"
+"""Part of the audience by which API servers know their own tokens; without an audience it is theirs too."""
+"""Part of the audience by which API servers know their own tokens; without an audience it is theirs too."""
+_FIXED: dict[str, tuple[tuple[TreePath, str], ...]] = {
+    "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
+    "ClusterRole": ((("aggregationRule",), _BOUND),),
+    **dict.fromkeys(
+        WITH_PODS,
+        (
+            ((*_POD, "serviceAccountName"), _ACCOUNT),
+            ((*_POD, "serviceAccount"), _ACCOUNT),
+        ),
+    ),
+}
+"""Who has which rights is nothing that a patch decides."""
+"""Who has which rights is nothing that a patch decides."""
+
+
+def unpatched(plan: FleetPlan) -> Iterator[Problem]:
+    """Yield what a restricted namespace refuses in the pods of specs, before any patch."""
+    for workload in plan.workloads:
+        for found in pod_security.of_template(template(workload)):
+            mark = workload.mark
+            yield Problem(
+                "error",
+                "pod-security",
+                f"the pods of `{workload.name}` violate Pod Security `restricted` ({found.control}): {found.says}",
+                mark.file,
+                mark.line,
+                mark.column,
+                "metadata.name",
+                "remove it: every namespace enforces the standard",
+            )
+
+
+def trespasses(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what patches of a spec change that is not a spec's to change, once for each patch."""
+    if not applied or applied[0].patch.by_environment:
+        return
+    kind = after["kind"]
+    places: dict[int, tuple[ObjectPatch, list[str]]] = {}
+    for path in patchable.beyond(kind, before, after):
+        patch = _guilty(applied, path)
+        places.setdefault(id(patch), (patch, []))[1].append(dotted(path))
+    for patch, found in places.values():
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        yield problem(
+            patch,
+            "object-patch-place",
+            f"a spec may not change {found[0]}{more} of {named(before)}",
+            f"let the Environment's `objectPatches` in environments/ do it, if there is no field for it; {patchable.may(kind)}",
+        )
+
+
+def judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches broke, each at the patch that changed it last."""
+    errors = [*validator(after["kind"]).iter_errors(after)]
+    if not errors:
+        yield from _unsafe(before, after, applied)
+        yield from _entitled(before, after, applied)
+        yield from _unpinned(before, after, applied)
+    for error in errors:
+        path = tuple(error.instance_path)
+        yield problem(
+            _guilty(applied, path),
+            "object-patch-invalid",
+            f"{named(before)} is not valid after the patch: {dotted(path) or 'the object'}: {error.message}",
+            f"see `kubectl explain {after['kind'].lower()}`",
+        )
+
+
+def _unsafe(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made of a pod that a restricted namespace refuses."""
+    was = {*_violations(before)}
+    for found in _violations(after):
+        if found in was:
+            continue
+        path = (*_POD, *found.path)
+        yield problem(
+            _guilty(applied, path),
+            "pod-security",
+            f"{named(after)} violates Pod Security `restricted` ({found.control}) after the patch: "
+            f"{dotted(path)}: {found.says}",
+            "remove that change: every namespace enforces the standard",
+        )
+
+
+def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield permissions that no spec could ask for: patches grant none that its `rbac` does not confirm."""
+    for path, hint in _FIXED.get(after["kind"], ()):
+        if at(before, path) != at(after, path):
+            yield problem(
+                _guilty(applied, path),
+                "rbac-patched",
+                f"the patch changes {dotted(path)} of {named(before)}, which would give it another account's permissions",
+                hint,
+            )
+    if after["kind"] in ROLES:
+        yield from _granted(before, after, applied)
+    for path in _tokens(before, after):
+        yield problem(
+            _guilty(applied, path),
+            "rbac-patched",
+            f"the patch gives {named(before)} a token for the Kubernetes API: {dotted(path)}",
+            _NO_ACCESS,
+        )
+
+
+def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    confirmed = {name for rule in before["rules"] for _, name in rights.dangers(rule)}
+    for number, rule in enumerate(after.get("rules") or ()):
+        for fault in rights.faults(rule):
+            path = ("rules", number, *fault.path)
+            message = f"{named(after)} is invalid after the patch: {dotted(path)}: {fault.message}"
+            yield problem(_guilty(applied, path), fault.code, message, fault.hint)
+        for where, name in rights.dangers(rule):
+            path = ("rules", number, *where)
+            if name not in confirmed:
+                yield problem(
+                    _guilty(applied, path),
+                    "rbac-dangerous",
+                    f"`{name}` lets {named(after)} exceed its own permissions after the patch: {dotted(path)}",
+                    "remove it, or grant it in the spec: `rbac` with `allowDangerous`",
+                )
+
+
+def _tokens(before: Manifest, after: Manifest) -> Iterator[TreePath]:
+    """Yield where a token is mounted that the object as built has not."""
+    if after["kind"] == "ServiceAccount" and after.get(_MOUNT) is not False:
+        yield (_MOUNT,)
+    if after["kind"] not in WITH_PODS or at(before, (*_POD, _MOUNT)) is True:
+        return
+    pod = at(after, _POD)
+    if pod.get(_MOUNT) is not False:
+        yield (*_POD, _MOUNT)
+    for number, volume in enumerate(pod.get("volumes") or ()):
+        for place, source in enumerate((volume.get("projected") or {}).get("sources") or ()):
+            token = source.get("serviceAccountToken")
+            if token and _API_AUDIENCE in (token.get("audience") or _API_AUDIENCE):
+                yield (*_POD, "volumes", number, "projected", "sources", place)
+
+
+def _unpinned(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield images whose content may change at any time, and which the object as built has not."""
+    if after["kind"] not in WITH_PODS:
+        return
+    was = {name for _, name in _images(before)}
+    for path, name in _images(after):
+        code = images.fault(name)
+        if code and name not in was:
+            yield problem(
+                _guilty(applied, path),
+                code,
+                f"the image `{name}` of {named(after)} after the patch has {images.FAULTS[code]}",
+                "use a version or a digest",
+            )
+
+
+def _images(workload: Manifest) -> Iterator[tuple[TreePath, str]]:
+    pod = workload["spec"]["template"]["spec"]
+    for field in pod_security.CONTAINERS:
+        for number, container in enumerate(pod.get(field) or ()):
+            yield (*_POD, field, number, "image"), container.get("image") or ""
+    for number, volume in enumerate(pod.get("volumes") or ()):
+        if volume.get("image"):
+            path = (*_POD, "volumes", number, "image", "reference")
+            yield path, volume["image"].get("reference") or ""
+
+
+def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
+    if workload["kind"] in WITH_PODS:
+        yield from pod_security.of_template(workload["spec"]["template"])
+
+
+@cache
+def validator(kind: str) -> Any:
+    """Return a validator for a kind that is built here."""
+    from fleetform.jsonschemas import jsonschema_rs  # noqa: PLC0415
+
+    return jsonschema_rs.Draft4Validator(
+        json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
+    )
+
+
+def _guilty(applied: list[Applied], path: TreePath) -> ObjectPatch:
+    """Return the last patch that changed a place, or something in or around it."""
+    near = (item for item in reversed(applied) if any(overlap(c.path, path) for c in item.changes))
+    return next(near, applied[-1]).patch
+
+
+def named(manifest: Manifest) -> str:
+    """Return how messages call an object."""
+    return f"{manifest['kind']} `{manifest['metadata']['name']}`"
+
+
+def problem(patch: ObjectPatch, code: str, message: str, hint: str) -> Problem:
+    """Return a Problem at a patch."""
+    mark = patch.mark
+    return Problem("error", code, message, mark.file, mark.line, mark.column, patch.path, hint)

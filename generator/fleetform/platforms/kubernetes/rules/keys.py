@@ -1,0 +1,40 @@
+"""Labels and annotations of specs: none that somebody in the cluster obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fleetform.platforms.kubernetes import obeyed
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.rules import metadata
+from fleetform.rules.pods import workloads
+from fleetform.tree import TreePath
+
+
+def rules(fleet: Fleet) -> Iterator[Problem]:
+    """Yield keys that decide more than a spec may, but for those that the environment itself sets."""
+    for resolved, spec, root in workloads(fleet):
+        own = resolved.typed.metadata
+        maps: tuple[tuple[TreePath, Any], ...] = (
+            (("metadata", "labels"), own.labels),
+            (("metadata", "annotations"), own.annotations),
+            ((*root, "podTemplate", "labels"), spec.pod_template.labels),
+            ((*root, "podTemplate", "annotations"), spec.pod_template.annotations),
+        )
+        for path, entries in maps:
+            for key in entries:
+                yield from _key(resolved, (*path, key), key)
+
+
+def _key(resolved: Resolved[Any], path: TreePath, key: str) -> Iterator[Problem]:
+    decides = obeyed.decides(key)
+    if decides and not resolved.by_environment(path) and not metadata.is_reserved(path, key):
+        yield resolved.problem(
+            path,
+            "obeyed-key",
+            f"`{key}` belongs to the keys that decide {decides}: that is not a spec's to say",
+            hint="let the Environment's `defaults` or `patches` in environments/ set it, or choose a key of your own, such as `example.com/tier`",
+            key=True,
+        )
