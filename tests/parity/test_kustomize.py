@@ -120,25 +120,22 @@ apiVersion: fleetform.dev/v1alpha1
 kind: MCPServer
 metadata: {{name: {name}}}
 spec:
-  {account}
   rbac: {{scope: {scope}, rules: [{{apiGroups: [""], resources: [pods], verbs: [get]}}]}}
   container: {{image: {{repository: example/own, tag: "1"}}, ports: [{{name: http, containerPort: 80}}]}}
 """
-ACCOUNTS = {
-    "own": "",
-    "existing": "serviceAccount: robot",
-    "default": "serviceAccount: default",
-    "own-in-prod": "serviceAccount: other",
-}
+ACCOUNTS = {"own": "", "existing": "robot", "ours": "default", "own-in-prod": "other"}
 
 
 @pytest.mark.parametrize("scope", ["namespace", "cluster"])
 def test_bindings_name_accounts_where_they_are_whoever_made_them(scope, tmp_path):
-    servers = [
-        BOUND.format(name=name, account=account, scope=scope) for name, account in ACCOUNTS.items()
-    ]
+    servers = [BOUND.format(name=name, scope=scope) for name in ACCOUNTS]
     header = "apiVersion: fleetform.dev/v1alpha1\nkind: Environment\nmetadata: "
-    base = header + "{name: base}\nspec: {abstract: true}\n"
+    named = ", ".join(
+        f"{{target: {{kind: MCPServer, name: {name}}}, spec: {{serviceAccount: {account}}}}}"
+        for name, account in ACCOUNTS.items()
+        if account
+    )
+    base = header + f"{{name: base}}\nspec: {{abstract: true, patches: [{named}]}}\n"
     prod = """{name: prod}
 spec:
   extends: base

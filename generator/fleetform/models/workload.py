@@ -170,7 +170,7 @@ class Claim(Spec):
     access_mode: (
         Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] | None
     ) = optional(
-        "Access mode. Default: ReadWriteOnce, ReadWriteMany when more than one pod mounts it."
+        "Access mode. Required when several workloads share the claim. Default: ReadWriteOnce, ReadWriteMany when more than one pod mounts it."
     )
     storage_class: str | None = optional(
         "Storage class. Default: the cluster's default class.", max_length=253
@@ -438,7 +438,7 @@ class Workload(Spec):
         default=False, description="Whether pods have their own names and claims (StatefulSet)."
     )
     service_account: ReferenceName | None = optional(
-        "An existing ServiceAccount. Default: a new one without a token."
+        "A ServiceAccount that exists, set by the environment's `patches`; or that of another workload that names equal `rbac` and `identity`. Default: a new one without a token."
     )
     rbac: Rbac | None = optional("Permissions at the Kubernetes API. Default: none.")
     identity: Identity | None = optional("Cloud identity. Default: none.")

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
-RESERVED_NAMES = {"kustomization": "kustomization.yaml is Flux's and Kustomize's own file"}
+RESERVED_NAMES = {
+    "kustomization": "kustomization.yaml is Flux's and Kustomize's own file",
+    "default": "every namespace has a ServiceAccount `default`, and pods of others run as it",
+    "kubernetes": "the API server's Service is called `kubernetes`",
+}
 # Kustomize 5.8 fails on keys that look like scalars, or drops them.
 _SCALAR_KEY = re.compile(
     r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"

@@ -54,6 +54,14 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                         f"`{volume.name}` is shared with {first[0].kind} `{first[0].name}`, but only one node can mount it for writing",
                         hint="set `accessMode: ReadWriteMany`, or rename one of the volumes",
                     )
+                elif first[0] is not resolved and volume.claim.access_mode is None:
+                    yield resolved.problem(
+                        (*path, "claim"),
+                        "claim-not-shared",
+                        f"the claim `{volume.name}` is that of {first[0].kind} `{first[0].name}` in {first[0].file}, and neither says that it is shared",
+                        hint="set `accessMode: ReadWriteMany` in both, or rename one of the volumes",
+                        key=True,
+                    )
 
 
 def _source(resolved: Resolved[Any], path: TreePath, volume: Any) -> Iterator[Problem]:

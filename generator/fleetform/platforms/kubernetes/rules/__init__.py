@@ -10,6 +10,7 @@ from fleetform.platforms.kubernetes.rules import (
     grace,
     keda,
     keys,
+    owners,
     patches,
     rbac,
     scaling,
@@ -25,6 +26,7 @@ RULES = (
     keda.rules,
     rbac.rules,
     keys.rules,
+    owners.rules,
     patches.rules,
 )
 

@@ -299,7 +299,7 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
-        elif resolved.spec.service_account is not None:
+        elif resolved.spec.service_account is not None and not _is_made(fleet, resolved):
             yield resolved.problem(
                 path,
                 "not-used",
@@ -308,6 +308,12 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
+
+
+def _is_made(fleet: Fleet, resolved: Resolved[Any]) -> bool:
+    """Whether the account that a spec names is one of the fleet, which has the identity too."""
+    key = resolved.namespace, resolved.spec.service_account
+    return any(fleet.find(kind, *key) is not None for kind in kinds.CALLABLE)
 
 
 def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
