@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -137,13 +137,15 @@ def _entitled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
 
 
 def _granted(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
-    confirmed = {name for rule in before["rules"] for _, name in rights.dangers(rule)}
+    cluster = after["kind"] == "ClusterRole"
+    dangers = partial(rights.dangers, cluster=cluster)
+    confirmed = {name for rule in before["rules"] for _, name in dangers(rule)}
     for number, rule in enumerate(after.get("rules") or ()):
         for fault in rights.faults(rule):
             path = ("rules", number, *fault.path)
             message = f"{named(after)} is invalid after the patch: {dotted(path)}: {fault.message}"
             yield problem(_guilty(applied, path), fault.code, message, fault.hint)
-        for where, name in rights.dangers(rule):
+        for where, name in dangers(rule):
             path = ("rules", number, *where)
             if name not in confirmed:
                 yield problem(

@@ -31,13 +31,13 @@ def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
         rule: rights.Rule = view.dump(found)
         for fault in rights.faults(rule):
             yield resolved.problem((*path, *fault.path), fault.code, fault.message, hint=fault.hint)
-        for where, value in rights.dangers(rule):
+        for where, value in rights.dangers(rule, cluster=rbac.scope == "cluster"):
             used.add(value)
             if value not in confirmed:
                 yield resolved.problem(
                     (*path, *where),
                     "rbac-dangerous",
-                    f"`{value}` would let it exceed its own permissions",
+                    f"`{value}` may let it exceed its own permissions",
                     hint=f"remove it, or confirm it with `allowDangerous: [{value}]`",
                 )
     for place, name in enumerate(rbac.allow_dangerous):
