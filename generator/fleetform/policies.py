@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import kinds
 from fleetform.check import schema
-from fleetform.tree import Map, leaves, locate
+from fleetform.platforms.kubernetes import obeyed, patchable
+from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Fleet
 
 WEAKENS = "Weakens:"
 """How the description of a field begins that gives something up."""
@@ -32,6 +36,9 @@ POLICIES = (
     Policy("no-token", "no Kubernetes API token without `rbac`", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
     Policy("no-wildcards", "no permission is a wildcard", "refused", ("rbac-wildcard",), "CIS Kubernetes Benchmark: minimise wildcards"),
     Policy("no-escalation", "permissions that expose secrets or identities must be confirmed", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
+    Policy("own-account", "no pod runs as another's service account, unless both name equal permissions", "refused", ("account-shared", "account-unknown"), "Kubernetes: RBAC Good Practices"),
+    Policy("own-things", "no spec names another's claim, configuration, certificate or release", "refused", ("owned-elsewhere", "claim-not-shared", "claim-clash"), "CWE-639: authorization bypass through a key of the user"),
+    Policy("patches-in-bounds", "a spec patches harmless places of its own objects only, and sets no key that a controller obeys", "refused", ("object-patch-place", "object-patch-too-big", "obeyed-key", "rbac-patched"), "CWE-269: improper privilege management"),
     Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
     Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", (), "CWE-918: server-side request forgery"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
@@ -67,17 +74,54 @@ def weakening_fields() -> dict[str, str]:
     return found
 
 
-def weakenings(trees: Iterable[Map]) -> Iterator[Weakening]:
-    """Yield every use of such a field, with its position."""
-    fields = weakening_fields()
-    for tree in trees:
-        for path, value in leaves(tree):
-            name = next((step for step in reversed(path) if isinstance(step, str)), "")
-            if name in fields and value not in (None, False, [], {}, ""):
-                yield _weakening(tree, path, value, fields[name])
+def weakenings(fleet: Fleet) -> Iterator[Weakening]:
+    """Yield every place that weakens a promise in an environment, each where its value was set.
+
+    Templates, and the environment's `defaults` and `patches`, weaken what inherits from them.
+    """
+    for kind in kinds.FLEET:
+        if kind != kinds.AGENT_TEMPLATE.name:
+            for resolved in fleet.of(kind):
+                yield from weakened(resolved.tree)
+    for found in weakened(fleet.environment_tree):
+        if not found.path.startswith(("spec.defaults.", "spec.patches[")):
+            yield found
 
 
-def _weakening(tree: Map, path: tuple[Any, ...], value: Any, says: str) -> Weakening:
+def weakened(tree: Map) -> Iterator[Weakening]:
+    """Yield every place of a document that weakens a promise."""
+    for path, value in leaves(tree):
+        says = "" if VERBATIM in path or value in _NOTHING else _says(path, value)
+        if says:
+            yield _weakening(tree, path, f" = {value}", says)
+    for number, patch in enumerate(at(tree, ("spec", VERBATIM)) or ()):
+        kind = patch["target"]["kind"]
+        places = patchable.trespasses(kind, patch.get("merge"), patch.get("json6902") or ())
+        if places:
+            more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+            says = f"changes {dotted(places[0])}{more} of a {kind}, which no spec may"
+            yield _weakening(tree, ("spec", VERBATIM, number, "target"), "", says)
+
+
+_NOTHING: tuple[Any, ...] = (None, False, [], {}, "")
+_KEYED = ("annotations", "labels")
+
+
+def _says(path: TreePath, value: Any) -> str:
+    """Return what a leaf weakens, empty if nothing."""
+    name = next((step for step in reversed(path) if isinstance(step, str)), "")
+    if path == ("spec", "auth", "type") and value == "none":
+        return "anyone who can reach the agent counts as the same user"
+    if path == ("spec", "serviceAccount"):
+        return (
+            "runs as an account that it does not make: its permissions and identity are not its own"
+        )
+    if len(path) > 1 and path[-2] in _KEYED and ("podTemplate" in path or path[0] == "metadata"):
+        decides = obeyed.decides(name)
+        return f"a key of those that decide {decides}" if decides else ""
+    return weakening_fields().get(name, "")
+
+
+def _weakening(tree: Map, path: TreePath, value: str, says: str) -> Weakening:
     mark, _ = locate(tree, path)
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return Weakening(mark.file, mark.line, f"{text[1:]} = {value}", says)
+    return Weakening(mark.file, mark.line, dotted(path) + value, says)

@@ -2,10 +2,12 @@
 
 import json
 
+import pytest
+
 from fleetform import policies
 from fleetform.platforms.kubernetes.objects import admission
 from tests.errors.cases import CASES
-from tests.fleet import AGENT, GOOD, fleetform, write
+from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, write
 from tests.tools import ROOT
 from tests.unit.test_errors import ELSEWHERE
 
@@ -37,13 +39,105 @@ def test_every_field_that_weakens_is_found_where_it_is_used(tmp_path):
         (item["file"], item["line"], item["path"]) for item in json.loads(done.out)["weakened"]
     }
     assert found == {
+        ("agents/a.yaml", 7, "spec.auth.type = none"),
         ("agents/a.yaml", 8, "spec.podTemplate.writableRootFilesystem = True"),
         ("agents/a.yaml", 11, "spec.rbac.allowDangerous[0] = secrets"),
     }
 
 
+def weakened(folder, *arguments):
+    """Return what is weakened: places with their environments."""
+    done = fleetform("policy", "--format", "json", *arguments, cwd=folder)
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)["weakened"]
+    return {(f"{row['file']}:{row['line']}", row["path"]): row["environments"] for row in rows}
+
+
+def test_what_weakens_stands_where_it_was_set_with_its_environments(tmp_path):
+    agents = {
+        "agents/a.yaml": AGENT.replace("  auth: {type: none}\n", "  extends: base\n"),
+        "agents/t.yaml": f"{API}\nkind: AgentTemplate\nmetadata: {{name: base}}\nspec:\n  auth: {{type: none}}\n",
+    }
+    patch = """  patches:
+    - target: {kind: Agent}
+      spec:
+        serviceAccount: robot
+        podTemplate: {annotations: {sidecar.istio.io/inject: "false", example.com/x: z}}
+        objectPatches:
+          - target: {kind: Service}
+            merge: {spec: {type: NodePort}}
+          - target: {kind: Service}
+            merge: {spec: {sessionAffinity: ClientIP}}
+  objectPatches:
+    - target: {kind: NetworkPolicy}
+      json6902: [{op: test, path: /spec, value: 1}, {op: remove, path: /spec/egress}]
+    - target: {kind: Deployment}
+      merge: {metadata: {labels: {team: a}}, spec: {minReadySeconds: 3}}
+"""
+    environments = {
+        "environments/base.yaml": ENVIRONMENT.replace("prod", "base") + "  abstract: true\n",
+        "environments/dev.yaml": ENVIRONMENT.replace("prod", "dev"),
+        "environments/prod.yaml": ENVIRONMENT + patch,
+    }
+    write(tmp_path, {**agents, **environments})
+    both = {("agents/t.yaml:5", "spec.auth.type = none"): ["dev", "prod"]}
+    assert weakened(tmp_path) == {
+        **both,
+        ("environments/prod.yaml:9", "spec.serviceAccount = robot"): ["prod"],
+        (
+            "environments/prod.yaml:10",
+            "spec.podTemplate.annotations.sidecar.istio.io/inject = false",
+        ): ["prod"],
+        ("environments/prod.yaml:12", "spec.objectPatches[0].target"): ["prod"],
+        ("environments/prod.yaml:17", "spec.objectPatches[0].target"): ["prod"],
+    }
+    assert weakened(tmp_path, "--env", "dev") == {next(iter(both)): ["dev"]}
+    text = fleetform("policy", "--env", "prod", cwd=tmp_path).out
+    assert "changes spec.egress of a NetworkPolicy, which no spec may\n  in prod\n" in text
+
+
+def test_without_an_environment_the_specs_are_read_alone(tmp_path):
+    write(tmp_path, {"agents/a.yaml": AGENT})
+    assert weakened(tmp_path) == {("agents/a.yaml:7", "spec.auth.type = none"): []}
+
+
+def test_an_environment_that_is_not_there_is_said(tmp_path):
+    done = fleetform("policy", "--env", "prodd", cwd=write(tmp_path, GOOD))
+    assert done.code == 1
+    assert "there is no environment `prodd`" in done.err
+
+
+@pytest.mark.parametrize(
+    ("patch", "count"),
+    [
+        ('{op: replace, path: "", value: {}}', 1),
+        ("{op: add, path: /metadata/annotations, value: {}}", 0),
+        ("{op: add, path: /metadata/annotations, value: {example.com/a: b}}", 0),
+        ("{op: copy, from: /metadata/labels/app, path: /metadata/labels/squad}", 0),
+        ("{op: move, from: /metadata/labels/app, path: /metadata/labels/squad}", 1),
+        ("{op: remove, path: /metadata/annotations/example.com~1a}", 1),
+        ("{op: add, path: /spec/template/spec/containers/-, value: {}}", 1),
+        (f"{{op: add, path: /spec/template/spec/containers/{'9' * 5000}/image, value: x}}", 1),
+        (
+            "{op: add, path: /spec/template/spec/containers/0/readinessProbe/periodSeconds, value: 9}",
+            0,
+        ),
+    ],
+)
+def test_a_patch_weakens_by_the_places_that_it_names(patch, count, tmp_path):
+    lines = f"  objectPatches: [{{target: {{kind: Deployment}}, json6902: [{patch}]}}]\n"
+    files = {**GOOD, "environments/prod.yaml": ENVIRONMENT + lines}
+    found = weakened(write(tmp_path, files))
+    assert len([path for _, path in found if "objectPatches" in path]) == count
+
+
+def test_the_example_fleet_weakens_one_thing_in_one_environment():
+    assert [*weakened(ROOT).values()] == [["prod"]]
+    assert weakened(ROOT, "--env", "dev") == {}
+
+
 def test_a_fleet_that_weakens_nothing_says_so():
-    done = fleetform("policy", cwd=ROOT)
+    done = fleetform("policy", "--env", "dev", cwd=ROOT)
     assert done.code == 0
     assert done.out.endswith("nothing weakened\n")
     for item in policies.POLICIES:

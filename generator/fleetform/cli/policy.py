@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fleetform import pipeline, policies
+from fleetform import kinds, pipeline, policies
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, stop
-from fleetform.problems import errors
+from fleetform.problems import errors, printable
+from fleetform.tree import at
+
+Row = tuple[policies.Weakening, tuple[str, ...]]
+"""What weakens a policy, and in which environments."""
 
 
 @reported
@@ -24,16 +28,25 @@ def command(
             help="Print ValidatingAdmissionPolicies for the cluster instead, without reading specs.",
         ),
     ] = False,
+    env: Annotated[
+        str | None,
+        typer.Option(
+            "--env",
+            "-e",
+            help="Only what is weakened in this environment. Default: in any.",
+            show_default=False,
+        ),
+    ] = None,
     form: options.Form = Format.TEXT,
 ) -> None:
     """Print what is enforced, and the rule it comes from.
 
     Each policy is listed with the codes of the problems that enforce it and its source; then follow
-    the fields of specs that weaken a policy, with their positions.
+    the places of specs and environments that weaken a policy, with the environments where they do.
 
     Examples:
 
-      fleetform policy
+      fleetform policy --env prod
 
       fleetform policy --format json | jq -r '.weakened[].path'
 
@@ -47,9 +60,25 @@ def command(
     problems = [*specs.problems, *spaces.problems]
     if errors(problems):
         stop(problems, form)
-    trees = [document.tree for document in (*specs.documents, *spaces.documents)]
-    weakened = sorted(policies.weakenings(trees))
+    names = [env] if env else _names(spaces)
+    found: dict[policies.Weakening, list[str]] = {}
+    for name in names:
+        fleet, problems = pipeline.fleet_of(specs, spaces, name, str(environments))
+        if fleet is None or errors(problems):
+            stop(problems, form)
+        for use in dict.fromkeys(policies.weakenings(fleet)):
+            found.setdefault(use, []).append(name)
+    if not names:  # without an environment there are only the specs
+        trees = [document.tree for document in specs.documents]
+        found = {use: [] for tree in trees for use in policies.weakened(tree)}
+    weakened = sorted((use, tuple(where)) for use, where in found.items())
     typer.echo(_json(weakened) if form is Format.JSON else _text(weakened))
+
+
+def _names(spaces: pipeline.Sources) -> list[str]:
+    """Return the names of the environments that can be rendered."""
+    known = [item for item in spaces.documents if item.kind == kinds.ENVIRONMENT.name]
+    return sorted(item.name for item in known if at(item.tree, ("spec", "abstract")) is not True)
 
 
 def _admission() -> str:
@@ -59,20 +88,21 @@ def _admission() -> str:
     return emit_all(list(admission.build()))
 
 
-def _json(weakened: list[policies.Weakening]) -> str:
+def _json(weakened: list[Row]) -> str:
     body = {
         "policies": [item._asdict() for item in policies.POLICIES],
-        "weakened": [item._asdict() for item in weakened],
+        "weakened": [{**use._asdict(), "environments": list(where)} for use, where in weakened],
     }
     return json.dumps(body, indent=2, ensure_ascii=False)
 
 
-def _text(weakened: list[policies.Weakening]) -> str:
+def _text(weakened: list[Row]) -> str:
     lines = []
     for item in policies.POLICIES:
         codes = f" ({', '.join(item.codes)})" if item.codes else ""
         lines += [f"{item.name}: {item.says}", f"  {item.kept}{codes}; source: {item.source}"]
     lines += ["", f"{len(weakened)} weakened:" if weakened else "nothing weakened"]
-    for use in weakened:
+    for use, where in weakened:
         lines += [f"{use.file}:{use.line}: {use.path}", f"  {use.says}"]
-    return "\n".join(lines)
+        lines += [f"  in {', '.join(where)}"] if where else []
+    return "\n".join(printable(line) for line in lines)

@@ -6,6 +6,7 @@ has fields for what its author decides there, and `environments/` decides the re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -92,9 +93,13 @@ def _step(want: str | int, step: str | int, *, added: bool) -> bool:
 
 def _leads_to_one(kind: str, path: TreePath) -> bool:
     """Whether places that a spec may patch are below `path`: an empty map there says nothing, an item does."""
-    return isinstance(path[-1], str) and any(
-        len(place) > len(path) and _same(place[: len(path)], path, added=True)
-        for place in PLACES.get(kind, ())
+    return (
+        path[-1:] != ()
+        and isinstance(path[-1], str)
+        and any(
+            len(place) > len(path) and _same(place[: len(path)], path, added=True)
+            for place in PLACES.get(kind, ())
+        )
     )
 
 
@@ -152,22 +157,39 @@ def _dotted(place: Sequence[str | int]) -> str:
 # -- what a patch touches as it is written, without an object --------------------------------------
 
 
-def touched(
+def trespasses(
+    kind: str, merge: Mapping[str, Any] | None, operations: Iterable[Mapping[str, Any]]
+) -> list[TreePath]:
+    """Return the places that a patch of a kind names and no spec may change, without looking at an object."""
+    return [
+        place
+        for path, value in _named(merge, operations)
+        for place, leaf in leaves(value, path)
+        if not (leaf == {} and _leads_to_one(kind, place))
+        and not allows(kind, place, added=leaf is not None)
+    ]
+
+
+def _named(
     merge: Mapping[str, Any] | None, operations: Iterable[Mapping[str, Any]]
 ) -> Iterator[tuple[TreePath, Any]]:
-    """Yield the places that a patch names, with what it puts there (None: nothing)."""
+    """Yield the places that a patch names, and what it puts there; None if it only removes something."""
     if merge is not None:
         yield from leaves(merge)
     for operation in operations:
         kind = operation["op"]
-        if kind == "test":
-            continue
         if kind == "move":
-            yield pointer(operation.get("from", "")), None
-        yield pointer(operation["path"]), operation.get("value")
+            yield _pointer(operation.get("from") or ""), None
+        if kind in ("copy", "move"):
+            yield _pointer(operation["path"]), ""
+        elif kind != "test":
+            yield _pointer(operation["path"]), operation.get("value")
 
 
-def pointer(text: str) -> TreePath:
-    """Return the steps of a JSON pointer; a number, or `-`, is the index of an item."""
+def _pointer(text: str) -> TreePath:
+    """Return the steps of a JSON pointer; what looks like an index becomes one of them, 0."""
     steps = (step.replace("~1", "/").replace("~0", "~") for step in text.split("/")[1:])
-    return tuple(0 if step == "-" else int(step) if step.isdecimal() else step for step in steps)
+    return tuple(0 if step == "-" or _INDEX.fullmatch(step) else step for step in steps)
+
+
+_INDEX = re.compile(r"0|[1-9][0-9]*")
