@@ -13,6 +13,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
+from fleetform.resolve.inherited import FACTOR, Inherited
 from fleetform.resolve.layers import Layer, base_of, extends_of, flatten, layers
 from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
 
@@ -84,6 +85,8 @@ class Fleet:
         """Namespaces of the specs by the namespace in the cluster that they become."""
         self.targets: tuple[str, ...] = ()
         """What is rendered."""
+        self.inherited = Inherited()
+        """What templates have added so far."""
 
     @overload
     def find(self, kind: SpecKind[S], namespace: str, name: str) -> Resolved[S] | None: ...
@@ -133,6 +136,8 @@ def resolve(
     for kind in kinds.FLEET:
         for key, document in catalog.of(kind):
             _add(fleet, kind, key, document, used, problems)
+            if fleet.inherited.said:  # all else that is wrong would take as long
+                return None, problems
     fleet.spaces = frozenset(
         space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})
     )
@@ -162,7 +167,7 @@ def _add(
             for problem in said
             if kind != "AgentTemplate" or problem.code != "template-cycle"
         ]
-        if said:
+        if said or not _affordable(fleet, kind, document, stack, problems):
             return
         found = tuple(stack)
         spec = flatten(stack)
@@ -178,6 +183,31 @@ def _add(
         fleet.specs.setdefault(kind, {})[key] = Resolved(
             kind, key[0], key[1], whole, typed, found, document.file, document.origin
         )
+
+
+def _affordable(
+    fleet: Fleet, kind: str, document: SpecDocument, stack: list[Layer], problems: list[Problem]
+) -> bool:
+    """Whether what a document inherits from templates fits into the bounds of the fleet; else say so, once."""
+    own = document.tree.get("spec")
+    bases = [layer.tree for layer in stack if layer.tree is not own and not layer.by_environment]
+    if kind == "AgentTemplate" or not bases:
+        return True
+    whole = fleet.inherited
+    whole.add(bases)
+    if whole.fits(fleet.catalog):
+        return True
+    whole.said = True
+    problems.append(
+        problem_at(
+            document.tree,
+            ("spec", "extends"),
+            "extends-too-much",
+            f"what templates add to the fleet is more than {FACTOR} times as much as all specs together",
+            hint="move what most of them share to the Environment's `defaults`, or extend smaller templates",
+        )
+    )
+    return False
 
 
 def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:

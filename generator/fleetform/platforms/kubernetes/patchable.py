@@ -115,6 +115,8 @@ _ABSENT = object()
 
 def _changed(old: Any, new: Any, path: TreePath) -> Iterator[tuple[TreePath, bool, Any]]:
     """Yield the leaves that differ, whether they are new, and their values; null is a value."""
+    if old is new:
+        return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in dict.fromkeys([*old, *new]):
             yield from _changed(old.get(key, _ABSENT), new.get(key, _ABSENT), (*path, key))

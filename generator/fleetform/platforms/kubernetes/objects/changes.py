@@ -30,6 +30,8 @@ class Applied(NamedTuple):
 
 def differences(old: Any, new: Any, path: TreePath = ()) -> Iterator[Change]:
     """Yield the leaves that differ; for lists of different lengths, what was added or removed."""
+    if old is new:
+        return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:
             yield from differences(old.get(key), new.get(key), (*path, key))

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleetform.platforms.kubernetes.objects.manifest import data
-
 MAX_COPIED = 256 << 10
 """Bytes that the `copy` operations of one object may add in total: as much as annotations may hold."""
 MAX_SIZE = 3 << 19
@@ -38,19 +36,23 @@ class Budget:
 def patched(
     document: Any, merge_: Any, operations: Iterable[Mapping[str, Any]], budget: Budget
 ) -> Any:
-    """Return a document after a merge patch, or after operations; it is not changed itself.
+    """Return a document after a merge patch, or after operations.
 
-    Raises ValueError if an operation cannot be applied, TooBigError beyond the bounds.
+    It is not changed itself, and what no operation touches is shared with it. Raises ValueError if an
+    operation cannot be applied, TooBigError if its copies are too big.
     """
-    found = (
-        merge(document, merge_) if merge_ is not None else _operated(document, operations, budget)
-    )
-    size, depth = measure(found)
+    if merge_ is not None:
+        return merge(document, merge_)
+    return _operated(document, operations, budget)
+
+
+def check_size(document: Any) -> None:
+    """Raise TooBigError if a document is larger or deeper than an object may be."""
+    size, depth = measure(document)
     if size > MAX_SIZE:
         raise TooBigError("an API server takes no object of more than 1.5 MiB")
     if depth > MAX_DEPTH:
         raise TooBigError(f"the object would have more than {MAX_DEPTH} levels")
-    return found
 
 
 def merge(lower: Any, upper: Any) -> Any:
@@ -69,12 +71,17 @@ def merge(lower: Any, upper: Any) -> Any:
 def _operated(document: Any, operations: Iterable[Mapping[str, Any]], budget: Budget) -> Any:
     import jsonpatch  # noqa: PLC0415 - few have such patches
 
-    found = data(document)
+    found, own = document, _Own()
     try:
         for operation in operations:
+            if operation["op"] == "test":
+                jsonpatch.JsonPatch([operation]).apply(found, in_place=True)
+                continue
             if operation["op"] == "copy":
                 source = jsonpatch.JsonPointer(operation.get("from", "")).resolve(found)
                 budget.spend(measure(source)[0])
+            for pointer in (operation["path"], operation.get("from") or ""):
+                found = own.along(found, jsonpatch.JsonPointer(pointer).parts)
             found = jsonpatch.JsonPatch([operation]).apply(found, in_place=True)
     except RecursionError:
         raise TooBigError(f"the object would have more than {MAX_DEPTH} levels") from None
@@ -82,6 +89,39 @@ def _operated(document: Any, operations: Iterable[Mapping[str, Any]], budget: Bu
         reason = re.sub(r" \(<class '\w+'>\)", "", str(error))  # Python's own types
         raise ValueError(reason or "the operation cannot be applied") from None
     return found
+
+
+class _Own:
+    """Copies what a patch changes, once: the maps and lists along the paths of its operations."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Any] = {}
+        """By identity, so that it stays theirs while the patch lasts."""
+
+    def along(self, document: Any, steps: Iterable[str]) -> Any:
+        """Return the document with copies of the maps and lists along a path, as far as there are any."""
+        found = node = self._copied(document)
+        for step in steps:
+            if isinstance(node, dict) and step in node:
+                place: Any = step
+            elif isinstance(node, list) and step.isdecimal() and _is_index(step, node):
+                place = int(step)
+            else:
+                break
+            node[place] = self._copied(node[place])
+            node = node[place]
+        return found
+
+    def _copied(self, node: Any) -> Any:
+        if not isinstance(node, dict | list) or id(node) in self._copies:
+            return node
+        twin = node.copy()
+        self._copies[id(twin)] = twin
+        return twin
+
+
+def _is_index(step: str, node: list[Any]) -> bool:
+    return len(step) <= len(str(len(node))) and int(step) < len(node)
 
 
 def measure(node: Any) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import Unit, operations
-from fleetform.platforms.kubernetes.objects.changes import Applied, differences
+from fleetform.platforms.kubernetes.objects.changes import Applied, Change, differences
 from fleetform.platforms.kubernetes.objects.judged import judged, named, problem, trespasses
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.operations import Budget, TooBigError
@@ -82,20 +82,28 @@ def _staged(unit: Unit, done: _Done, patches: Iterable[ObjectPatch], budget: Bud
         if not matches(patch, manifest):
             continue
         done.used.add(id(patch))
-        after = _one(manifest, patch, budget, done.problems)
-        if after is not None:
-            changes = tuple(differences(manifest, after))
-            name = manifest["metadata"]["name"]
-            mine.append(
-                Applied(patch, unit.namespace, unit.workload, manifest["kind"], name, changes)
-            )
-            manifest = after
-    refused = [*trespasses(done.manifest, manifest, mine)]
+        found = _one(manifest, patch, budget)
+        if isinstance(found, Problem):
+            done.problems.append(found)
+            continue
+        after, changes = found
+        name = manifest["metadata"]["name"]
+        mine.append(Applied(patch, unit.namespace, unit.workload, manifest["kind"], name, changes))
+        manifest = after
+    refused = [*_oversized(manifest, mine)] or [*trespasses(done.manifest, manifest, mine)]
     done.problems.extend(refused)
     if refused:
         return done
     done.applied.extend(mine)
     return done._replace(manifest=manifest)
+
+
+def _oversized(manifest: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    if applied:
+        try:
+            operations.check_size(manifest)
+        except TooBigError as error:
+            yield _too_big(applied[-1].patch, manifest, error)
 
 
 def matches(patch: ObjectPatch, manifest: Manifest) -> bool:
@@ -112,37 +120,36 @@ def matches(patch: ObjectPatch, manifest: Manifest) -> bool:
 
 
 def _one(
-    manifest: Manifest, patch: ObjectPatch, budget: Budget, problems: list[Problem]
-) -> Manifest | None:
-    """Return an object after one patch, None if that is a Problem."""
+    manifest: Manifest, patch: ObjectPatch, budget: Budget
+) -> tuple[Manifest, tuple[Change, ...]] | Problem:
+    """Return an object after one patch and what it changed, or what is wrong."""
     try:
-        after = operations.patched(manifest, patch.merge, patch.operations, budget)
+        after: Manifest = operations.patched(manifest, patch.merge, patch.operations, budget)
+        changes = tuple(differences(manifest, after))
+    except RecursionError:
+        return _too_big(patch, manifest, "it has too many levels")
     except TooBigError as error:
-        problems.append(
-            problem(
-                patch,
-                "object-patch-too-big",
-                f"the patch makes {named(manifest)} too big: {error}",
-                "say what is needed, rather than copying it",
-            )
-        )
-        return None
+        return _too_big(patch, manifest, error)
     except ValueError as error:
-        problems.append(_failed(patch, manifest, str(error)))
-        return None
+        return _failed(patch, manifest, str(error))
     for path in IDENTITY:
         if at(manifest, path) != at(after, path):
-            problems.append(
-                problem(
-                    patch,
-                    "object-patch-identity",
-                    f"the patch changes {dotted(path)} of {named(manifest)}, which would make it a different object",
-                    "change the spec or the environment instead",
-                )
+            return problem(
+                patch,
+                "object-patch-identity",
+                f"the patch changes {dotted(path)} of {named(manifest)}, which would make it a different object",
+                "change the spec or the environment instead",
             )
-            return None
-    found: Manifest = after
-    return found
+    return after, changes
+
+
+def _too_big(patch: ObjectPatch, manifest: Manifest, why: object) -> Problem:
+    return problem(
+        patch,
+        "object-patch-too-big",
+        f"the patch makes {named(manifest)} too big: {why}",
+        "say what is needed, rather than copying it",
+    )
 
 
 def _failed(patch: ObjectPatch, manifest: Manifest, reason: str) -> Problem:
