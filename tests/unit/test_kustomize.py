@@ -90,7 +90,11 @@ def test_images_replicas_and_namespace_are_fields(tmp_path):
     assert body["namespace"] == "default-prod"
     assert body["images"] == [{"name": "fleetform/agent-runtime", "newTag": "2.0.0"}]
     assert body["replicas"] == [{"name": "helper", "count": 3}]
-    assert body["labels"][0]["pairs"] == {"app.kubernetes.io/version": "2.0.0"}
+    patches = [yaml.load(item["patch"], Loader=yaml.CSafeLoader) for item in body["patches"]]
+    version = {"app.kubernetes.io/version": "2.0.0"}
+    assert version in [
+        patch["metadata"].get("labels") for patch in patches if isinstance(patch, dict)
+    ]
 
 
 def test_a_new_configuration_is_a_resource_and_the_old_one_is_deleted(tmp_path):

@@ -20,8 +20,12 @@
 {{- $_ := set $own "app.kubernetes.io/component" .Values.component -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "agent-fleet" -}}
-{{- $_ := set $own "app.kubernetes.io/version" (include "agent.version" .) -}}
 {{- merge $own .Values.commonLabels | toJson -}}
+{{- end }}
+
+{{/* Labels of pods and of what holds them: on all objects, each new image would change all of them. */}}
+{{- define "agent.versioned" -}}
+{{- set (include "agent.labels" . | fromJson) "app.kubernetes.io/version" (include "agent.version" .) | toJson -}}
 {{- end }}
 
 {{/* Takes root, and optionally name and additional labels and annotations. */}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetform.names import fit
+from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 
 Manifest = dict[str, Any]
@@ -17,18 +18,27 @@ SHARED_VERSION = "v1alpha1"
 HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
+VERSION = "app.kubernetes.io/version"
 
 
 def labels(plan: WorkloadPlan) -> dict[str, str]:
-    """Return the labels of a workload's objects."""
+    """Return the labels of a workload's objects.
+
+    The version is a label of the workload itself and of its pods alone (`versioned`): on all of its objects,
+    each new image would change all of them.
+    """
     own = {
         **plan.selector,
         "app.kubernetes.io/component": plan.component,
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
-        "app.kubernetes.io/version": plan.version,
     }
     return {**plan.labels, **own}
+
+
+def versioned(plan: WorkloadPlan) -> dict[str, str]:
+    """Return the labels of a workload's pods, and of the Deployment or StatefulSet that holds them."""
+    return {**labels(plan), VERSION: plan.version}
 
 
 def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
@@ -36,7 +46,7 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
     own = {
         "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/instance": plan.name,
-        "app.kubernetes.io/version": SHARED_VERSION,
+        VERSION: SHARED_VERSION,
         "app.kubernetes.io/component": "namespace",
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
@@ -72,7 +82,8 @@ def workload_object(
     **body: Any,
 ) -> Manifest:
     """Return an object of a workload, by default with the workload's name."""
-    return manifest(api, kind, name or plan.name, plan.namespace, labels(plan), annotations, **body)
+    own = versioned(plan) if kind in WITH_PODS else labels(plan)
+    return manifest(api, kind, name or plan.name, plan.namespace, own, annotations, **body)
 
 
 def data(value: Any) -> Any:

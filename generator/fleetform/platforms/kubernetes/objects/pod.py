@@ -11,13 +11,13 @@ from fleetform.platforms.kubernetes import podfields
 from fleetform.platforms.kubernetes.containers import security
 from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens, less
 from fleetform.platforms.kubernetes.model import Probe, WorkloadPlan
-from fleetform.platforms.kubernetes.objects.manifest import data, labels
+from fleetform.platforms.kubernetes.objects.manifest import data, versioned
 
 
 def template(plan: WorkloadPlan) -> dict[str, Any]:
     """Return the template of a workload's pods: restricted, spread, and drained before they stop."""
     metadata: dict[str, Any] = {
-        "labels": dict(sorted({**plan.pod_labels, **labels(plan), "app": plan.name}.items()))
+        "labels": dict(sorted({**plan.pod_labels, **versioned(plan), "app": plan.name}.items()))
     }
     if plan.pod_annotations:
         metadata["annotations"] = dict(sorted(plan.pod_annotations.items()))
