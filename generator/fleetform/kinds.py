@@ -116,4 +116,4 @@ WORKLOADS = tuple(kind.name for kind in ALL if kind.component)
 CALLABLE = tuple(kind.name for kind in ALL if kind.callable)
 TOOL_TYPES = {"api": True, "retrieval": True, "code": False, "human": False}
 """Types of a Tool, and whether the section of its spec that is called like the type must be there."""
-WITH_URLS = tuple(kind.name for kind in ALL if kind.urls)
+WITH_HOSTS = tuple(kind.name for kind in ALL if kind.urls or kind.component)

@@ -32,6 +32,8 @@ OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
 URL_PATH = r"^(/|(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
 """The path of a URL, without empty and dotted segments, which gateways refuse or resolve."""
+CIDR = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
+"""An IPv4 or IPv6 address range; rules check the rest."""
 ABSOLUTE_PATH = r"^(/|(/\.{0,2}[^\s/.:\\][^\s/:\\]*)+/?)$"
 """An absolute file system path without `.`, `..`, `//`, colons or backslashes."""
 DATA_KEY = r"^\.?[-_a-zA-Z0-9][-._a-zA-Z0-9]*$"
@@ -50,6 +52,7 @@ WORDS = {
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
     URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",
+    CIDR: "write a range such as 10.20.0.0/16 or fd12:3456::/48",
     ABSOLUTE_PATH: "write an absolute path such as `/data`, without `.`, `..`, `//`, colon and backslash",
     DATA_KEY: "use letters, digits, dashes, dots and underscores, and do not start with two dots",
 }

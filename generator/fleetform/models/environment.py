@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from fleetform.addresses import PRIVATE, PRIVATE_V6
 from fleetform.models.agent import AgentSpec
 from fleetform.models.base import (
     Host,
@@ -26,7 +27,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
-from fleetform.patterns import DATA_KEY
+from fleetform.patterns import CIDR, DATA_KEY
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
@@ -40,7 +41,7 @@ TargetName = Annotated[str, OneOf(*TARGET_NAMES)]
 
 DIGEST = r"^sha256:[a-f0-9]{64}$"
 
-CidrV4 = Annotated[str, StringConstraints(pattern=r"^[0-9.]+/[0-9]{1,2}$")]
+Cidr = Annotated[str, StringConstraints(pattern=CIDR)]
 
 
 class Namespaces(Spec):
@@ -242,6 +243,13 @@ class ExposeDefaults(Spec):
     )
 
 
+IpFamily = Literal["IPv4", "IPv6"]
+
+
+def _ipv4() -> list[IpFamily]:
+    return ["IPv4"]
+
+
 class NetworkDefaults(Spec):
     """Facts about the network that specs cannot know."""
 
@@ -261,7 +269,7 @@ class NetworkDefaults(Spec):
     gateway_namespace: Name | None = optional(
         "Namespace of the gateway's or ingress controller's pods. Default: the Gateway's."
     )
-    gateway_ranges: list[CidrV4] = Field(
+    gateway_ranges: list[Cidr] = Field(
         default_factory=list,
         description="Source addresses of a gateway that does not run in the cluster, such as a cloud load balancer. Default: none.",
     )
@@ -272,19 +280,18 @@ class NetworkDefaults(Spec):
         default_factory=dict,
         description="Pod port by in-cluster host, since policies use pod ports but URLs use Service ports. Default: the URL's port.",
     )
-    api_server: list[CidrV4] = Field(
-        default_factory=lambda: ["0.0.0.0/0"],
-        description="Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any, with a warning.",
+    ip_families: list[IpFamily] = Field(
+        default_factory=_ipv4,
+        description="IP families of the pods: a host outside is reached in each of them.",
+        min_length=1,
+        max_length=2,
     )
-    private_ranges: list[CidrV4] = Field(
-        default_factory=lambda: [
-            "10.0.0.0/8",
-            "172.16.0.0/12",
-            "192.168.0.0/16",
-            "100.64.0.0/10",
-            "169.254.0.0/16",
-        ],
-        description="Private ranges, excluded from traffic to the internet.",
+    api_server: list[Cidr] | None = optional(
+        "Addresses of the Kubernetes API, for workloads with `rbac`, on ports 443 and 6443. Default: any, with a warning.",
+    )
+    private_ranges: list[Cidr] = Field(
+        default_factory=lambda: [*PRIVATE, *PRIVATE_V6],
+        description="Private ranges, excluded from traffic to the internet and from wider ranges. A family without any keeps its defaults.",
     )
 
 

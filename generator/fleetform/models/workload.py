@@ -26,7 +26,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
-from fleetform.patterns import DATA_KEY, REPOSITORY
+from fleetform.patterns import CIDR, DATA_KEY, REPOSITORY
 
 
 class Image(Spec):
@@ -373,9 +373,7 @@ class Peer(Spec):
     host: Host | None = optional(
         "A host name, of a Service in the cluster or outside it. Egress only."
     )
-    cidr: str | None = optional(
-        "An address range, such as `10.20.0.0/16`.", pattern=r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
-    )
+    cidr: str | None = optional("An address range, such as `10.20.0.0/16`.", pattern=CIDR)
     ports: list[Port] = Field(
         default_factory=list,
         description="Pod ports. Default: the HTTP port for ingress; 443 for egress.",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+from fleetform import addresses, kinds
 from fleetform.contract import STORE_PORTS
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
-from fleetform.resolve.hosts import Address, destination, is_address, is_deployed, split
+from fleetform.resolve.hosts import Address, destination, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
 
@@ -156,11 +156,14 @@ def _to_host(
         yield from _to_workload(draft, owner, found.workload, port, path)
     elif found.namespace:
         draft.reach(Address(found.service, found.namespace), (("TCP", port),), owner, path)
-    elif host not in LOOPBACK:
-        party: Party = (
-            Range(f"{host}/32") if is_address(host) and ":" not in host else Outside(host)
-        )
-        draft.reach(party, (("TCP", port),), owner, path)
+    elif host not in LOOPBACK and not addresses.closed_host(host):
+        # What is closed is refused by rules/urls, but for the servers that an identity needs, which it opens itself.
+        draft.reach(_party(host), (("TCP", port),), owner, path)
+
+
+def _party(host: str) -> Party:
+    found = addresses.address(host)
+    return Outside(host) if found is None else Range(f"{found}/{found.max_prefixlen}")
 
 
 def _to_workload(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
+from fleetform import addresses
 from fleetform.contract import STORE_PORTS
 from fleetform.kinds import WORKLOADS
 
@@ -139,8 +139,36 @@ def is_deployed(resolved: Resolved[Any]) -> bool:
 
 def is_address(host: str) -> bool:
     """Whether a host is an IP address."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return bool(addresses.readings(host))
+
+
+IDENTITY = {
+    ("eks", "aws_role_arn"): (("169.254.170.23/32", 80), ("fd00:ec2::23/128", 80)),
+    ("gke", "gcp_service_account"): (("169.254.169.254/32", 80), ("169.254.169.252/32", 988)),
+}
+"""Metadata addresses and ports that a cloud identity needs, by platform and field."""
+
+
+def identity_addresses(fleet: Fleet, identity: Any) -> tuple[tuple[str, int], ...]:
+    """Return the ranges and ports that the identity of a workload needs on the environment's platform."""
+    families = fleet.environment.network.ip_families
+    return tuple(
+        (cidr, port)
+        for (platform, field), needed in IDENTITY.items()
+        if identity is not None
+        and platform == fleet.environment.platform
+        and getattr(identity, field)
+        for cidr, port in needed
+        if ("IPv6" if ":" in cidr else "IPv4") in families
+    )
+
+
+def is_for_identity(fleet: Fleet, identity: Any, host: str, port: int) -> bool:
+    """Tell whether a metadata server is one that a workload's identity needs, and reaches without more words."""
+    name = host.rstrip(".")
+    known = "169.254.169.254" if name == "metadata.google.internal" else name
+    found = addresses.address(known)
+    return found is not None and any(
+        port == needed and str(found) == cidr.partition("/")[0]
+        for cidr, needed in identity_addresses(fleet, identity)
+    )

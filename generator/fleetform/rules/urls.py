@@ -1,34 +1,114 @@
-"""URLs that are well-formed but unusable: ports beyond 65535, invalid hosts."""
+"""Hosts, URLs and ranges that are well-formed but unusable: ports beyond 65535, invalid hosts, closed addresses."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+from fleetform import addresses, kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.resolve.hosts import split
-from fleetform.tree import entries, leaves
+from fleetform.resolve.hosts import is_for_identity, split
+from fleetform.tree import TreePath, at, entries, leaves, problem_at
 
 if TYPE_CHECKING:
+    from fleetform.resolve import Resolved
     from fleetform.rules import AgentUses
+    from fleetform.tree import Map
 
 KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
+"""Fields that hold a URL."""
+ENVIRONMENT_KEYS = KEYS | {"otlpEndpoint", "server", "vaultUrl"}
+"""The same in an environment; controllers connect to some of them."""
+_HOST = re.compile(r"[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield URLs without a usable host and port."""
+    """Yield URLs without a usable host and port, and whatever leads to a closed address."""
     del uses
-    for kind in kinds.WITH_URLS:
+    for kind in kinds.WITH_HOSTS:
         for resolved in fleet.of(kind):
-            if not any(key in KEYS for key, _ in entries(resolved.tree)):
+            if not any(key in KEYS or key in ("host", "cidr") for key, _ in entries(resolved.tree)):
                 continue
             for path, value in leaves(resolved.tree):
-                if path[-1] in KEYS and isinstance(value, str) and value and not all(split(value)):
-                    yield resolved.problem(
-                        path,
-                        "bad-url",
-                        f"`{value[:80]}` has no usable host or port",
-                        hint="write http://host:port/path, the port at most 65535",
-                    )
+                if path[0] == "spec" and isinstance(value, str) and value:
+                    yield from _leaf(fleet, resolved, path, value)
+    for path, value in leaves(fleet.environment_tree):
+        if path[-1] in ENVIRONMENT_KEYS and isinstance(value, str) and _is_own(path):
+            for host in addresses.hosts_in(value):
+                yield from closed(fleet.environment_tree, path, host)
+
+
+def _is_own(path: TreePath) -> bool:
+    """Tell whether a value of an environment is its own, and no spec's."""
+    return path[:2] not in (("spec", "defaults"), ("spec", "patches"), ("spec", "objectPatches"))
+
+
+def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> Iterator[Problem]:
+    if path[1] == "objectPatches":
+        return
+    identity = getattr(resolved.spec, "identity", None)
+    if path[-1] in KEYS:
+        if not is_for_identity(fleet, identity, *split(value)):
+            yield from _url(resolved.tree, path, value)
+    elif path[-1] == "host":
+        ports = at(resolved.tree, (*path[:-1], "ports")) or [
+            at(resolved.tree, (*path[:-1], "port"))
+        ]
+        if not all(is_for_identity(fleet, identity, value, port) for port in ports):
+            yield from closed(resolved.tree, path, value)
+    elif path[-1] == "cidr" and path[-3:-2] == ("allowTo",):
+        yield from _range(resolved.tree, path, value)
+
+
+def _url(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:
+    host, port = split(value)
+    if not (host and port and _HOST.fullmatch(host)):
+        yield problem_at(
+            tree,
+            path,
+            "bad-url",
+            f"`{value[:80]}` has no usable host or port",
+            hint="write http://host:port/path, the host in ASCII, the port at most 65535",
+        )
+        return
+    yield from closed(tree, path, host)
+
+
+def closed(tree: Map, path: TreePath, host: str) -> Iterator[Problem]:
+    """Yield a host that is a metadata server or another closed address, or that programs read differently."""
+    found = addresses.closed_host(host)
+    if found:
+        yield problem_at(
+            tree,
+            path,
+            "closed-address",
+            f"`{host[:80]}` is a cloud metadata server, or in a range that stays closed ({found})",
+            hint="remove it; `identity` gives a workload the metadata server that its cloud identity needs",
+        )
+    elif not addresses.is_canonical(host):
+        meant = addresses.readings(host)[0]
+        yield problem_at(
+            tree,
+            path,
+            "bad-url",
+            f"programs read the address `{host[:80]}` differently",
+            hint=f"write four decimal numbers, such as {meant}",
+        )
+
+
+def _range(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:
+    try:
+        found = addresses.closed_around(ip_network(value))
+    except ValueError:
+        return  # reported where the range is used
+    if found is not None:
+        yield problem_at(
+            tree,
+            path,
+            "closed-address",
+            f"`{value}` is in a range that stays closed ({found}): cloud metadata, or IPv6 that carries IPv4",
+            hint="remove it; `identity` gives a workload the metadata server that its cloud identity needs",
+        )

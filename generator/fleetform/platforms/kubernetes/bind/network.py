@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
+from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
-from fleetform.plan.model import Plan, Ports, Range, Space, Traffic, Workload
+from fleetform import addresses
+from fleetform.plan.model import Outside, Plan, Ports, Range, Space, Traffic, Workload
 from fleetform.platforms.kubernetes.model import NetworkRule, selector
-from fleetform.resolve.hosts import Address
+from fleetform.resolve.hosts import Address, identity_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +19,8 @@ if TYPE_CHECKING:
     from fleetform.resolve import Fleet
     from fleetform.resolve.catalog import Key
 
-EKS_POD_IDENTITY = "169.254.170.23/32"
-GKE_METADATA = "169.254.169.254/32"
-GKE_METADATA_SERVER = "169.254.169.252/32"
 NODE_LOCAL_DNS = "169.254.20.10/32"
-METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0.0/24")
-"""Where clouds hand out credentials and settings: Alibaba, Azure, most others, Oracle. No range opens them."""
-EVERYWHERE = "0.0.0.0/0"
+EVERYWHERE = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
 
 
 class Rules:
@@ -64,7 +62,7 @@ def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Pol
         for traffic in workload.reaches:
             _reach(fleet, traffic, own.egress, problems)
         for traffic in workload.admits:
-            own.ingress.allow(_peer(fleet, traffic), traffic.ports)
+            _admit(traffic, own.ingress)
     names = {workload.key: (workload.namespace, workload.name) for workload in plan.workloads}
     for caller, callee, ports in plan.links:
         if caller not in names or callee not in names:
@@ -107,38 +105,48 @@ def dns(fleet: Fleet, egress: Rules) -> None:
         egress.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, ports)
 
 
-def outside(fleet: Fleet) -> dict[str, Any]:
-    """Return the peer that is the internet without private, link-local and metadata ranges."""
-    private = fleet.environment.network.private_ranges
-    # Only once: Alibaba's address lies in the carrier-grade NAT range, which is private by default.
-    covered = METADATA[:1] if "100.64.0.0/10" in private else ()
-    return {
-        "ipBlock": {
-            "cidr": EVERYWHERE,
-            "except": sorted({*private, *METADATA} - {*covered}),
-        }
-    }
+def outside(fleet: Fleet) -> tuple[dict[str, Any], ...]:
+    """Return the peers that are the internet, one per IP family, without private and metadata ranges."""
+    network = fleet.environment.network
+    private = private_ranges(tuple(network.private_ranges))
+    return tuple(_block(EVERYWHERE[family], private) for family in network.ip_families)
 
 
-def _range_of(cidr: str) -> dict[str, Any]:
-    """Return the peer for a range; metadata addresses in a wide one are excluded."""
-    block: dict[str, Any] = {"cidr": cidr}
-    if cidr == EVERYWHERE:
-        block["except"] = [*METADATA]
-    elif ":" not in cidr and not cidr.endswith("/32"):
-        from ipaddress import IPv4Network  # noqa: PLC0415 - few specs name a range
+@cache
+def private_ranges(texts: tuple[str, ...]) -> tuple[addresses.Network, ...]:
+    """Return an environment's private ranges; a family of which it names none keeps its defaults.
 
-        own = IPv4Network(cidr)
-        inside = [part for part in METADATA if IPv4Network(part).subnet_of(own) and part != cidr]
-        block |= {"except": inside} if inside else {}
-    return {"ipBlock": block}
+    In IPv6 the ways to private IPv4 addresses are private as well.
+    """
+    given = [*addresses.networks(texts)]
+    for version, defaults in ((4, addresses.PRIVATE), (6, addresses.PRIVATE_V6)):
+        if not any(part.version == version for part in given):
+            given += addresses.networks(defaults)
+    through = (addresses.through_nat64(part) for part in given if isinstance(part, IPv4Network))
+    return (*given, *through)
+
+
+@cache
+def _block(cidr: str, private: tuple[addresses.Network, ...] = ()) -> dict[str, Any]:
+    """Return the peer for a range without the closed and private ranges inside it."""
+    network = ip_network(cidr)
+    inside = addresses.exceptions(network, private)
+    return {"ipBlock": {"cidr": str(network)} | ({"except": inside} if inside else {})}
 
 
 def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem]) -> None:
     """Allow a destination outside the fleet; warn if the pod port is a guess."""
     party = traffic.party
-    if not isinstance(party, Address):
-        egress.allow(_peer(fleet, traffic), traffic.ports)
+    if isinstance(party, Range):
+        private = private_ranges(tuple(fleet.environment.network.private_ranges))
+        egress.allow(_block(party.cidr, private), traffic.ports)
+        return
+    if isinstance(party, Outside):
+        for peer in outside(fleet):
+            egress.allow(peer, traffic.ports)
+        return
+    if isinstance(party, Space):
+        egress.allow(everything_in(party.namespace), traffic.ports)
         return
     ((protocol, port),) = traffic.ports
     known = _known_port(fleet, party)
@@ -156,18 +164,20 @@ def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem
     egress.allow(everything_in(party.namespace), ((protocol, known or port),))
 
 
+def _admit(traffic: Traffic, ingress: Rules) -> None:
+    """Allow callers from outside the fleet: a namespace, or a range, whose addresses are no way to what they serve."""
+    party = traffic.party
+    if isinstance(party, Space):
+        ingress.allow(everything_in(party.namespace), traffic.ports)
+    elif isinstance(party, Range):
+        ingress.allow(_block(party.cidr), traffic.ports)
+
+
 def _known_port(fleet: Fleet, service: Address) -> int | None:
     services = fleet.environment.network.services
     name = f"{service.name}.{service.namespace}"
     forms = (f"{name}{suffix}" for suffix in ("", ".svc", ".svc.cluster.local"))
     return next((services[form] for form in forms if form in services), None)
-
-
-def _peer(fleet: Fleet, traffic: Traffic) -> dict[str, Any]:
-    party = traffic.party
-    if isinstance(party, Space):
-        return everything_in(party.namespace)
-    return _range_of(party.cidr) if isinstance(party, Range) else outside(fleet)
 
 
 # -- what the cluster itself needs ---------------------------------------------------------------
@@ -203,18 +213,19 @@ def _gateways(fleet: Fleet) -> Iterable[dict[str, Any]]:
 
 def platform(fleet: Fleet, identity: Any, egress: Rules) -> None:
     """Allow the metadata addresses that the platform's workload identity needs, and no others."""
-    if identity is None:
-        return
-    name = fleet.environment.platform
-    if name == "eks" and identity.aws_role_arn:
-        egress.allow({"ipBlock": {"cidr": EKS_POD_IDENTITY}}, (("TCP", 80),))
-        egress.allow(outside(fleet), (("TCP", 443),))  # IRSA authenticates at STS
-    if name == "gke" and identity.gcp_service_account:
-        egress.allow({"ipBlock": {"cidr": GKE_METADATA}}, (("TCP", 80),))
-        egress.allow({"ipBlock": {"cidr": GKE_METADATA_SERVER}}, (("TCP", 988),))
+    needed = identity_addresses(fleet, identity)
+    for cidr, port in needed:
+        egress.allow({"ipBlock": {"cidr": cidr}}, (("TCP", port),))
+    if needed and fleet.environment.platform == "eks":
+        for peer in outside(fleet):
+            egress.allow(peer, (("TCP", 443),))  # IRSA authenticates at STS
 
 
 def api_server(fleet: Fleet, egress: Rules) -> None:
-    """Allow the Kubernetes API, on the Service's port and on the nodes' own port."""
-    for cidr in fleet.environment.network.api_server:
-        egress.allow(_range_of(cidr), (("TCP", 443), ("TCP", 6443)))
+    """Allow the Kubernetes API, on the Service's port and on the nodes' own port; it may be private."""
+    network = fleet.environment.network
+    ranges = network.api_server
+    if ranges is None:
+        ranges = [EVERYWHERE[family] for family in network.ip_families]
+    for found in addresses.networks(ranges):
+        egress.allow(_block(str(found)), (("TCP", 443), ("TCP", 6443)))

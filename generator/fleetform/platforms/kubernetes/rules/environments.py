@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 from fleetform import kinds
+from fleetform.addresses import closed_around, closed_host, readings
 from fleetform.plan.exposure import path_of
 from fleetform.problems import Problem, did_you_mean
 from fleetform.quantity import parse
@@ -26,6 +27,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     yield from secret_store(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
+    yield from _services(fleet)
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             yield from capabilities(fleet, resolved)
@@ -334,11 +336,25 @@ def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         )
 
 
+def _services(fleet: Fleet) -> Iterator[Problem]:
+    """Yield keys of `network.services` that cannot be Services."""
+    for host in fleet.environment.network.services:
+        if closed_host(host) or readings(host):
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", "network", "services", host),
+                "closed-address",
+                f"`{host}` is an address or a metadata server, and no Service of the cluster",
+                hint="write `name.namespace.svc`",
+                key=True,
+            )
+
+
 def _ranges(fleet: Fleet) -> Iterator[Problem]:
     network = fleet.environment.network
     for field, ranges in (
         ("privateRanges", network.private_ranges),
-        ("apiServer", network.api_server),
+        ("apiServer", network.api_server or ()),
         ("gatewayRanges", network.gateway_ranges),
     ):
         for number, text in enumerate(ranges):
@@ -347,9 +363,13 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
             except ValueError as error:
                 said = str(error)
             else:
-                if field != "privateRanges" or known.prefixlen:
+                around = closed_around(known)
+                if field == "privateRanges" and not known.prefixlen:
+                    said = "excluding every address leaves nothing"
+                elif field == "apiServer" and around is not None:
+                    said = f"it lies within {around}, which stays closed"
+                else:
                     continue
-                said = "excluding every address leaves nothing"
             yield problem_at(
                 fleet.environment_tree,
                 ("spec", "network", field, number),

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from fleetform import kinds, quantity
+from fleetform import addresses, kinds, quantity
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import keda_is_on
+from fleetform.rules import urls
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
             )
         names.add(trigger.name or "")
         yield from _trigger(resolved, place, trigger)
+        yield from _hosts(resolved, (*place, "metadata"), trigger)
         yield from _own_labels(fleet, resolved, place, trigger)
 
 
@@ -305,6 +307,28 @@ def _metric_type(
             f"KEDA's `{trigger.type}` has no metric of type {trigger.metric_type}",
             hint=f"use {' or '.join(others)}",
         )
+
+
+_ADDRESS = re.compile(r"address|host|servers?|url|endpoint|uri", re.IGNORECASE)
+"""Parameters that hold where the operator connects, by part of their names."""
+_QUERIES = frozenset({"query", "podSelector"})
+
+
+def _hosts(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> Iterator[Problem]:
+    """Yield what KEDA must not be sent to: its operator has a network policy of its own, and none of ours."""
+    for name, value in trigger.metadata.items():
+        if name in _QUERIES or not ("://" in value or ":" in value or _ADDRESS.search(name)):
+            continue
+        for host in addresses.hosts_in(value):
+            if addresses.is_self(host):
+                yield resolved.problem(
+                    (*path, name),
+                    "closed-address",
+                    f"KEDA's operator connects to this, and `{host[:80]}` is the operator itself",
+                    hint="write the host of a Service, such as `prometheus.monitoring.svc`",
+                )
+            else:
+                yield from urls.closed(resolved.tree, (*path, name), host)
 
 
 _METRIC = re.compile(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")
