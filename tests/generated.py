@@ -126,6 +126,7 @@ def _environment(chance: random.Random) -> Json:
         "namespaces": {"create": True, "suffix": chance.choice(["", "-prod"])},
         "expose": {
             "host": "agents.example.com",
+            "hosts": [{"host": "*.example.com"}],
             "gateway": {"name": "public", "namespace": "gateways"},
             "issuer": {"name": "letsencrypt"},
         },

@@ -26,6 +26,8 @@ REPOSITORY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+
 """An image's repository, with or without a registry."""
 HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """A host name in lower case."""
+HOST_OR_SUFFIX = HOST.replace("^", r"^(\*\.)?", 1)
+"""A host name, or all below a domain."""
 URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
 """A URL without user and password, as the runtime's contract requires."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
@@ -49,6 +51,7 @@ WORDS = {
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
     REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have their own fields",
     HOST: "write a host name in lower case, such as `redis.data.svc`",
+    HOST_OR_SUFFIX: "write a host such as `support.example.com`, or `*.example.com` for every host below",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
     URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",

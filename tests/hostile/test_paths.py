@@ -91,7 +91,7 @@ def test_a_path_in_a_spec_means_what_it_says_or_is_refused(field, value, command
 
 
 def test_the_good_form_of_each_field_is_accepted(command, tmp_path):
-    network = "  network: {gatewayNamespace: ingress}\n  expose: {type: Ingress}\n"
+    network = "  network: {gatewayNamespace: ingress}\n  expose: {type: Ingress, hosts: [{host: a.example.com}]}\n"
     files = {**GOOD, "environments/prod.yaml": ENVIRONMENT + network}
     for field, value in (
         ("container.configFiles", ".hidden"),

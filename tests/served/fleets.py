@@ -426,6 +426,7 @@ OTHER_ROOT = document(
     "other-root",
     {"abstract": True, "images": {"pins": {"fleetform/agent-runtime": {"tag": "2"}}}},
 )
+HOSTS = [{"host": "*.example"}]
 FULL = {
     "extends": "root",
     "platform": "eks",
@@ -436,7 +437,11 @@ FULL = {
         "gateway-api",
         "cert-manager",
     ],
-    "expose": {"host": "x.example.org", "gateway": {"name": "g", "namespace": "gateways"}},
+    "expose": {
+        "host": "x.example.org",
+        "hosts": HOSTS,
+        "gateway": {"name": "g", "namespace": "gateways"},
+    },
     "images": {"pullSecrets": ["pull"]},
     "network": {"apiServer": ["10.0.0.10/32"], "defaultDeny": True, "gatewayNamespace": "gateways"},
     "monitoring": {"otlpEndpoint": "https://otlp.example"},
@@ -475,6 +480,7 @@ INGRESS = {
     "platform": "gke",
     "expose": {
         "host": "x.example.org",
+        "hosts": HOSTS,
         "gateway": {"name": "g", "namespace": "gateways"},
         "type": "Ingress",
         "ingressClass": "nginx",
@@ -509,7 +515,11 @@ RELEASES = {
 BARE = {
     "images": {"pins": {"fleetform/agent-runtime": {"tag": "1"}}},
     "capabilities": ["gateway-api"],
-    "expose": {"host": "x.example.org", "gateway": {"name": "g", "namespace": "gateways"}},
+    "expose": {
+        "host": "x.example.org",
+        "hosts": HOSTS,
+        "gateway": {"name": "g", "namespace": "gateways"},
+    },
 }
 AZURE = {
     **RELEASES,

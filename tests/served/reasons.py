@@ -63,6 +63,7 @@ NEVER: dict[str, str] = {
     r"MemoryStore:spec\.provision\.container\.ports\[\]\.protocol": "a store that cannot be reached by TCP is refused",
     r".*rbac\.allowDangerous": "it confirms a right, which is refused without it",
     r".*network\.allowFrom\[\]\.host": REFUSED,
+    r"Environment:spec\.expose\.hosts\[\]\.(host|namespaces)": "it grants a host, which is refused without it",
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
     r"Environment:metadata\.name": "a run names it",
     r"Environment:spec\.abstract": "an abstract environment renders nothing, which is said",

@@ -120,7 +120,10 @@ def test_what_refers_to_a_broken_document_is_not_told_of_what_it_lacks(tmp_path)
 
 
 def test_a_wrong_capability_does_not_make_others_missing(tmp_path):
-    environment = ENVIRONMENT + "  capabilities: [gateway-api, kedaa]\n"
+    environment = (
+        ENVIRONMENT
+        + "  capabilities: [gateway-api, kedaa]\n  expose: {hosts: [{host: a.example}]}\n"
+    )
     text = AGENT + "  expose: {host: a.example}\n"
     assert said(tmp_path, text, environment=environment) == [
         ("prod.yaml", "schema-enum", "spec.capabilities[1]"),

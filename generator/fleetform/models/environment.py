@@ -27,7 +27,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
-from fleetform.patterns import CIDR, DATA_KEY
+from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
@@ -226,10 +226,26 @@ class IssuerRef(Spec):
     )
 
 
+class HostGrant(Spec):
+    """A host that specs may expose themselves on."""
+
+    host: Annotated[str, StringConstraints(pattern=HOST_OR_SUFFIX, max_length=253)] = Field(
+        description="Host, or `*.` and a domain for every host below it."
+    )
+    namespaces: list[Name] = Field(
+        default_factory=list,
+        description="Namespaces as in the specs whose workloads may use it. Default: all.",
+    )
+
+
 class ExposeDefaults(Spec):
     """How the cluster is reached from outside."""
 
     host: Host | None = optional("Host that agents share under `/agents/<name>`. Default: none.")
+    hosts: list[HostGrant] = Field(
+        default_factory=list,
+        description="Hosts that specs may name in `expose.host`. Default: none but `host`, and those that this environment sets itself.",
+    )
     type: Literal["HTTPRoute", "Ingress"] = Field(
         default="HTTPRoute", description="Kind of object that exposes workloads."
     )

@@ -185,6 +185,8 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
     shared = any(not item.host for item in exposed)
     yield row(shared, "nothing is exposed on the shared host", "expose", "host")
+    own = any(item.host for item in exposed)
+    yield row(own, "no spec has a host of its own", "expose", "hosts")
     yield row(exposed, "nothing is exposed", "expose", "type")
     for name in ("gatewayNamespace", "gatewayRanges"):
         yield row(exposed, "nothing is exposed", "network", name)

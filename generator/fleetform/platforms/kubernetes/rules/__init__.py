@@ -13,6 +13,7 @@ from fleetform.platforms.kubernetes.rules import (
     owners,
     patches,
     rbac,
+    routes,
     scaling,
 )
 from fleetform.problems import Problem
@@ -20,6 +21,7 @@ from fleetform.resolve import Fleet
 
 RULES = (
     environments.rules,
+    routes.rules,
     delivery.rules,
     grace.rules,
     scaling.rules,

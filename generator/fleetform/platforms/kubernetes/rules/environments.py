@@ -33,7 +33,6 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
             yield from _api_server(fleet, resolved)
-    yield from _routes(fleet)
     yield from _tenants(fleet)
 
 
@@ -254,26 +253,6 @@ def _tenants(fleet: Fleet) -> Iterator[Problem]:
                         f"`{low_name}` {low[resource]} is greater than `{high_name}` {high[resource]}",
                         hint="lower one or raise the other",
                     )
-
-
-def _routes(fleet: Fleet) -> Iterator[Problem]:
-    """Yield the second workload with the same host and path: its requests would go to the first."""
-    seen: dict[tuple[str, str], Resolved[Any]] = {}
-    for kind in kinds.CALLABLE:
-        for resolved in fleet.of(kind):
-            expose = resolved.spec.expose
-            if expose is None:
-                continue
-            host = expose.host or fleet.environment.expose.host or ""
-            first = seen.setdefault((host, path_of(resolved)), resolved)
-            if first is not resolved:
-                yield resolved.problem(
-                    ("spec", "expose"),
-                    "route-clash",
-                    f"{first.kind} `{first.namespace}/{first.name}` is already at {host}{path_of(resolved)}",
-                    hint="give one of them another `path` or `host`",
-                    key=True,
-                )
 
 
 PLATFORMS = {

@@ -1,0 +1,128 @@
+"""Which routes from outside get along: granted hosts, and paths that take no other workload's requests."""
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fleet import API, fleetform, write
+
+ENVIRONMENT = f"""{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  capabilities: [gateway-api]
+  network: {{gatewayNamespace: gateways}}
+  expose:
+    host: agents.example
+    gateway: {{name: public, namespace: gateways}}
+    hosts:
+      - {{host: "*.open.example"}}
+      - {{host: desk.example, namespaces: [desk]}}
+      - {{host: both.example, namespaces: [desk, shop]}}
+"""
+
+
+def server(name: str, namespace: str, expose: str) -> str:
+    return f"""{API}
+kind: MCPServer
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  container:
+    image: {{repository: acme/web, tag: 1.2.3}}
+    ports: [{{name: http, containerPort: 8080}}]
+  expose: {expose}
+"""
+
+
+def said(folder: Path, *documents: str, environment: str = ENVIRONMENT) -> list[str]:
+    """Return the errors of a fleet of one document per file."""
+    files = {f"agents/{number}.yaml": text for number, text in enumerate(documents)}
+    write(folder, {**files, "environments/prod.yaml": environment})
+    done = fleetform("validate", "agents", "--env", "prod", cwd=folder)
+    return [line for line in done.err.splitlines() if ": error:" in line]
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "Ingress"])
+@pytest.mark.parametrize(
+    ("one", "other", "clash"),
+    [
+        ("{}", "{}", False),
+        ("{}", "{path: /agents/one/chat}", True),
+        ("{}", "{path: /agents/one/}", True),
+        ("{}", "{path: /Agents/ONE}", True),
+        ("{}", "{path: /agents}", True),
+        ("{}", "{path: /}", True),
+        ("{}", "{host: agents.example}", True),
+        ("{}", "{path: /agents/one-more}", False),
+        ("{path: /a}", "{path: /ab}", False),
+        ("{path: /a}", "{path: /a/}", True),
+        ("{path: /a}", "{path: /A/b}", True),
+        ("{host: x.open.example}", "{host: x.open.example, path: /b}", True),
+        ("{host: x.open.example, path: /a}", "{host: x.open.example, path: /b}", False),
+        ("{host: x.open.example}", "{host: y.open.example}", False),
+    ],
+)
+def test_two_routes_get_along_only_where_no_request_could_go_to_either(
+    tmp_path, kind, one, other, clash
+):
+    routes = [text.replace("}", f", type: {kind}}}").replace("{,", "{") for text in (one, other)]
+    found = said(tmp_path, server("one", "desk", routes[0]), server("two", "desk", routes[1]))
+    assert len(found) == clash, found
+    assert not clash or "agents/0.yaml" in found[0]
+    assert not clash or "agents/1.yaml" in found[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "namespace", "granted"),
+    [
+        ("agents.example", "shop", True),
+        ("x.open.example", "shop", True),
+        ("a.b.open.example", "shop", True),
+        ("open.example", "shop", False),
+        ("xopen.example", "shop", False),
+        ("desk.example", "desk", True),
+        ("desk.example", "shop", False),
+        ("www.desk.example", "desk", False),
+        ("www.acme.example", "desk", False),
+        ("gateway", "desk", False),
+    ],
+)
+def test_a_host_is_granted_to_a_namespace(tmp_path, host, namespace, granted):
+    found = said(tmp_path, server("one", namespace, f"{{host: {host}}}"))
+    assert (found == []) is granted
+
+
+def test_what_the_environment_sets_needs_no_grant(tmp_path):
+    patch = "  patches: [{target: {kind: MCPServer}, spec: {expose: {host: www.example}}}]\n"
+    own = server("one", "desk", "{host: evil.example}")
+    assert said(tmp_path / "a", own, environment=ENVIRONMENT + patch) == []
+    default = "  defaults: {MCPServer: {expose: {host: www.example}}}\n"
+    assert (
+        said(tmp_path / "b", server("one", "desk", "{}"), environment=ENVIRONMENT + default) == []
+    )
+    assert len(said(tmp_path / "c", own, environment=ENVIRONMENT + default)) == 1
+
+
+@pytest.mark.parametrize(("host", "clash"), [("agents.example", 0), ("both.example", 0), ("x.open.example", 1)])  # fmt: skip
+def test_a_host_belongs_to_one_namespace_unless_it_is_shared_by_name(tmp_path, host, clash):
+    one, two = f"{{host: {host}, path: /a}}", f"{{host: {host}, path: /b}}"
+    assert len(said(tmp_path, server("one", "desk", one), server("two", "shop", two))) == clash
+
+
+SEGMENTS = st.lists(st.sampled_from(["a", "A", "b", "c"]), max_size=3)
+
+
+@given(st.lists(SEGMENTS, min_size=2, max_size=4), st.booleans())
+def test_any_two_paths_of_a_host_are_apart_or_refused(tmp_path_factory, paths, slash):
+    texts = [f"/{'/'.join(path)}" + ("/" if slash and path else "") for path in paths]
+    documents = [server(f"s{n}", "desk", f"{{path: {text}}}") for n, text in enumerate(texts)]
+    found = said(tmp_path_factory.mktemp("fleet"), *documents)
+    plain = [[part.lower() for part in path] for path in paths]
+    nested = any(
+        one[: len(other)] == other or other[: len(one)] == one
+        for one, other in combinations(plain, 2)
+    )
+    assert bool(found) is nested
