@@ -21,10 +21,11 @@ METADATA = ("100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16", "192.0.0
 """Where clouds hand out credentials and settings: Alibaba, Azure, most others, Oracle. No range opens them."""
 METADATA_V6 = ("fd00:42::42/128", "fd00:c1::/32", "fd00:ec2::/32", "fd20:ce::254/128", "fe80::/10")
 """The same in IPv6: Scaleway, Oracle, AWS, Google, and link-local addresses as OpenStack uses them."""
-CARRIERS = (
-    "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "2002::/16",
-)  # fmt: skip
-"""IPv6 ranges whose addresses hold IPv4 ones: compatible, mapped, translated (RFC 6052, 8215), Teredo, 6to4."""
+CARRIERS = ("::/64", "64:ff9b:1::/48", "2001::/32", "2002::/16")
+"""IPv6 ranges whose addresses hold IPv4 ones: compatible, mapped and translated, local NAT64, Teredo, 6to4.
+
+`::/64` is wider than the first three: Go, and so Kubernetes, reads `::ffff:0:0/96` as all of IPv4.
+"""
 NAT64 = IPv6Network("64:ff9b::/96")
 """How clusters with IPv6 alone reach IPv4 hosts; of it, only what holds a closed address is closed."""
 HOSTS = frozenset(

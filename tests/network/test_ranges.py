@@ -74,6 +74,7 @@ def test_a_range_admits_no_metadata_address_unless_a_rule_refuses_it(cidr, priva
         found = ip_address(address)
         inside = found.version == network.version and found in network
         assert not inside or any(found in ip_network(text) for text in peer["ipBlock"]["except"])
+    assert not any(":ffff:0" in text for text in (peer["ipBlock"].get("except", ())))  # Go: IPv4
     excluded = [ip_network(text) for text in peer["ipBlock"].get("except", ())]
     assert all(part.prefixlen > network.prefixlen for part in excluded)
 

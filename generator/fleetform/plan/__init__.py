@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
-from fleetform.plan import containers, scaling, workloads
+from fleetform.plan import consent, containers, scaling, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
-from fleetform.plan.model import Link, Plan, Scrape, Shape, Workload
+from fleetform.plan.model import Plan, Scrape, Shape, Workload
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
@@ -41,17 +41,10 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
         for item in fleet.of(kinds.MEMORY_STORE)
         if is_deployed(item)
     ]
+    declared = consent.Declared(drafts)
+    problems += consent.problems(fleet, declared)
     closed = tuple(_closed(fleet, draft, problems) for draft in drafts)
-    return Plan(fleet.environment_name, closed, tuple(_links(drafts))), problems
-
-
-def _links(drafts: list[Draft]) -> dict[Link, None]:
-    """Return every call between two workloads once, no matter which of the two declares it."""
-    rows = [(draft.resolved, *call) for draft in drafts for call in draft.calls]
-    rows += [
-        (caller, draft.resolved, ports) for draft in drafts for caller, ports in draft.called_by
-    ]
-    return {Link(caller.key, callee.key, ports): None for caller, callee, ports in rows}
+    return Plan(fleet.environment_name, closed, tuple(consent.links(declared))), problems
 
 
 def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform.plan.model import (
     Checks,
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Workload
     from fleetform.resolve import Resolved
     from fleetform.tree import TreePath
+
+
+class Call(NamedTuple):
+    """A call between two workloads of the fleet, and where one of them declares it."""
+
+    other: Resolved[Any]
+    ports: Ports
+    owner: Resolved[Any]
+    path: TreePath
+    named: bool = False
+    """Whether the spec opens the way as such (`peers`, `network`), rather than using the other."""
 
 
 class Draft:
@@ -49,9 +60,9 @@ class Draft:
         self.files: Files | None = None
         self.reaches: list[Traffic] = []
         self.admits: list[Traffic] = []
-        self.calls: list[tuple[Resolved[Any], Ports]] = []
+        self.calls: list[Call] = []
         """Workloads of the fleet that this one calls."""
-        self.called_by: list[tuple[Resolved[Any], Ports]] = []
+        self.called_by: list[Call] = []
         """Workloads that this one admits, although they do not declare the call."""
         self.by_name = False
         self.scalable = True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import addresses, kinds
 from fleetform.contract import STORE_PORTS
-from fleetform.plan.draft import Draft
+from fleetform.plan.draft import Call, Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import Address, destination, is_deployed, split
@@ -15,7 +15,7 @@ from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import AgentSpec
+    from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.tool import Authentication
     from fleetform.models.workload import Peer
     from fleetform.resolve import Fleet, Resolved
@@ -30,8 +30,8 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     problems += _models(fleet, draft, uses)
     problems += _tools(fleet, draft, uses)
     problems += _servers(fleet, draft, uses)
-    for _, other in uses.agents:
-        _call(draft, other)
+    for use, other in uses.agents:
+        _call(draft, other, _place(draft, use))
     for peer in uses.peers:
         _peer(draft, peer)
     problems += _memory(fleet, draft, uses)
@@ -43,12 +43,13 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
 
 def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
     """Allow traffic both ways; a side without ports cannot be called, and no ports would mean all of them."""
+    path: TreePath = ("spec", "peers")
     theirs = _all_ports(peer)
     own = _all_ports(draft.resolved)
     if theirs:
-        draft.calls.append((peer, theirs))
+        draft.calls.append(Call(peer, theirs, draft.resolved, path, named=True))
     if own:
-        draft.called_by.append((peer, own))
+        draft.called_by.append(Call(peer, own, draft.resolved, path, named=True))
 
 
 def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
@@ -74,11 +75,11 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
-    for _, other in uses.servers:
+    for used, other in uses.servers:
         if other.spec.url:
             yield from _to_url(fleet, draft, other, other.spec.url, ("spec", "url"))
         else:
-            _call(draft, other)
+            _call(draft, other, _place(draft, used))
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
             path: TreePath = ("spec", "tools", number, "endpoint")
@@ -96,10 +97,21 @@ def _token(
         yield from _to_url(fleet, draft, owner, url, (*path, "oauth2", "tokenUrl"))
 
 
-def _call(draft: Draft, other: Resolved[Any]) -> None:
+def _place(draft: Draft, use: ToolUse) -> TreePath:
+    """Return where a spec names a tool."""
+    tools = draft.resolved.spec.tools
+    return (
+        "spec",
+        "tools",
+        next(number for number, item in enumerate(tools) if item.name == use.name),
+    )
+
+
+def _call(draft: Draft, other: Resolved[Any], path: TreePath) -> None:
     port = main_port(other)
     if port is not None:
-        draft.calls.append((other, (("TCP", port.container_port),)))
+        ports = (("TCP", port.container_port),)
+        draft.calls.append(Call(other, ports, draft.resolved, path))
 
 
 def _all_ports(workload: Resolved[Any]) -> Ports:
@@ -121,7 +133,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     """Collect what every workload has: traffic among its own instances, traces, and what its spec adds explicitly."""
     resolved, spec = draft.resolved, draft.workload
     if spec.stateful and draft.ports:  # named instances talk to each other
-        draft.calls.append((resolved, _all_ports(resolved)))
+        draft.calls.append(Call(resolved, _all_ports(resolved), resolved, ("spec", "stateful")))
     tracing = spec.observability.tracing
     if tracing.enabled:
         url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
@@ -172,7 +184,8 @@ def _to_workload(
     known = [item for item in ports(workload) if item.protocol == "TCP"]
     for item in known:
         if item.service_port == port:
-            draft.calls.append((workload, (("TCP", item.container_port),)))
+            reached = (("TCP", item.container_port),)
+            draft.calls.append(Call(workload, reached, owner, path, named=path[1] == "network"))
             return
     names = ", ".join(f"{item.service_port} ({item.name})" for item in known) or "none"
     yield owner.problem(
@@ -199,7 +212,7 @@ def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator
     if isinstance(found, Space | Range):
         draft.reach(found, numbers, draft.resolved, path)
     elif found is not None:
-        draft.calls.append((found, numbers))
+        draft.calls.append(Call(found, numbers, draft.resolved, path, named=True))
 
 
 def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:
@@ -222,7 +235,7 @@ def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterat
     if isinstance(found, Space | Range):
         draft.admit(found, numbers, path)
     elif found is not None:
-        draft.called_by.append((found, numbers))
+        draft.called_by.append(Call(found, numbers, draft.resolved, path, named=True))
 
 
 def _named(

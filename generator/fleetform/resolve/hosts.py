@@ -68,7 +68,7 @@ def rewritten(fleet: Fleet, namespace: str, url: str) -> str | Url:
     host, port = split(url)
     found = destination(fleet, namespace, host, port)
     if not found.namespace:
-        return url
+        return url.replace(host, host.rstrip("."), 1) if host.endswith(".") else url
     parts = urlsplit(url)
     rest = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
     return Url(parts.scheme, Address(found.service, found.namespace), parts.port, rest)
@@ -97,18 +97,58 @@ def _in_cluster(fleet: Fleet, namespace: str, host: str) -> tuple[str, str]:
         return labels[-3], labels[-2]
     if len(labels) == 1 and host and host != "localhost" and not is_address(host):
         return labels[0], namespace
-    if len(labels) == 2 and _is_namespace(fleet, host, labels[1]):
+    if len(labels) == 2 and not host.endswith(".") and _is_namespace(fleet, host, labels[1]):
         return labels[0], labels[1]
     return "", ""
 
 
 def _is_namespace(fleet: Fleet, host: str, label: str) -> bool:
-    # `name.namespace` and `example.com` look alike; no single-label public suffix has a dash.
+    """Tell whether the second of two labels is a namespace for certain: the fleet's, or one that the environment names."""
+    network, gateway = fleet.environment.network, fleet.environment.expose.gateway
     return (
         _is_ours(fleet, label)
-        or host in fleet.environment.network.services
-        or ("-" in label and not label.startswith("xn--"))
+        or label in fleet.sources
+        or host in network.services
+        or ("-" in label and not label.startswith("xn--"))  # no top-level domain has a dash
+        or label in ("default", network.dns_namespace, network.prometheus_namespace)
+        or label == (network.gateway_namespace or (gateway.namespace if gateway else ""))
+        or any(name.split(".")[1:2] == [label] for name in network.services)
     )
+
+
+OUTSIDE = frozenset(
+    [
+        "arpa",
+        "biz",
+        "com",
+        "edu",
+        "example",
+        "gov",
+        "info",
+        "int",
+        "invalid",
+        "lan",
+        "local",
+        "localhost",
+        "mil",
+        "net",
+        "onion",
+        "org",
+    ]
+)
+"""Top-level domains that hardly anybody calls a namespace."""
+
+
+def is_ambiguous(fleet: Fleet, host: str, port: int) -> bool:
+    """Tell whether `name.word` could be a Service of a namespace as well as a host of a domain.
+
+    Two letters are a country's domain if the port is HTTPS; a trailing dot says that a host is outside.
+    """
+    labels = host.split(".")
+    if len(labels) != 2 or is_address(host) or _is_namespace(fleet, host, labels[1]):
+        return False
+    last = labels[1]
+    return not (last in OUTSIDE or last.startswith("xn--") or (len(last) == 2 and port == 443))
 
 
 def _is_ours(fleet: Fleet, namespace: str) -> bool:

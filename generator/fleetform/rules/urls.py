@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import addresses, kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.resolve.hosts import is_for_identity, split
+from fleetform.resolve.hosts import is_ambiguous, is_for_identity, split
 from fleetform.tree import TreePath, at, entries, leaves, problem_at
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         if path[-1] in ENVIRONMENT_KEYS and isinstance(value, str) and _is_own(path):
             for host in addresses.hosts_in(value):
                 yield from closed(fleet.environment_tree, path, host)
+            if path[1] in ("providers", "monitoring"):
+                yield from _guessed(fleet, fleet.environment_tree, path, *split(value))
 
 
 def _is_own(path: TreePath) -> bool:
@@ -53,12 +55,18 @@ def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> 
     if path[-1] in KEYS:
         if not is_for_identity(fleet, identity, *split(value)):
             yield from _url(resolved.tree, path, value)
+            yield from _guessed(fleet, resolved.tree, path, *split(value))
     elif path[-1] == "host":
         ports = at(resolved.tree, (*path[:-1], "ports")) or [
             at(resolved.tree, (*path[:-1], "port"))
         ]
         if not all(is_for_identity(fleet, identity, value, port) for port in ports):
             yield from closed(resolved.tree, path, value)
+            if path[1:] != ("expose", "host"):
+                usual = 443 if "allowTo" in path else 0
+                yield from _guessed(
+                    fleet, resolved.tree, path, value, *(port or usual for port in ports)
+                )
     elif path[-1] == "cidr" and path[-3:-2] == ("allowTo",):
         yield from _range(resolved.tree, path, value)
 
@@ -75,6 +83,18 @@ def _url(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:
         )
         return
     yield from closed(tree, path, host)
+
+
+def _guessed(fleet: Fleet, tree: Map, path: TreePath, host: str, *ports: int) -> Iterator[Problem]:
+    """Yield `name.word`, which may be a Service or a domain: a guess would open the internet."""
+    if any(is_ambiguous(fleet, host, port) for port in ports):
+        yield problem_at(
+            tree,
+            path,
+            "ambiguous-host",
+            f"is `{host[:80]}` a Service of the namespace `{host.partition('.')[2][:60]}`, or a host outside?",
+            hint=f"write `{host[:80]}.svc` for the Service; outside, use a name with three parts, or in a URL end it with a dot",
+        )
 
 
 def closed(tree: Map, path: TreePath, host: str) -> Iterator[Problem]:

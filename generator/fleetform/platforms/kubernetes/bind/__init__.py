@@ -42,6 +42,7 @@ def closed(
         found += plans
         need = namespaces.needs(own, plans, shared)
         spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
+    problems += namespaces.shared_remote_keys(fleet, zip(sorted(spaces), spaced, strict=True))
     return found, spaced
 
 

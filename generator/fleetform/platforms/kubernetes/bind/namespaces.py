@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import Shape, Workload
@@ -14,6 +14,8 @@ from fleetform.platforms.kubernetes.model import (
     NamespacePlan,
     WorkloadPlan,
 )
+from fleetform.problems import Problem
+from fleetform.tree import problem_at
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -123,6 +125,49 @@ def _remote_key(fleet: Fleet, space: str, name: str) -> str:
     ):
         text = text.replace(f"{{{placeholder}}}", value)
     return text
+
+
+def shared_remote_keys(
+    fleet: Fleet, spaces: Iterable[tuple[str, NamespacePlan]]
+) -> Iterator[Problem]:
+    """Yield Secrets that would be filled from the same secret of the provider's store.
+
+    An error where the rule tells them apart and its text does not, since any separator may be part of a
+    name; a warning where the rule leaves out what differs.
+    """
+    secrets = fleet.environment.secrets
+    seen: dict[str, tuple[str, str]] = {}
+    for space, plan in spaces:
+        for item in plan.secrets:
+            # Names in Azure's vaults have no case.
+            key = item.remote_key.lower() if secrets.provider == "azure" else item.remote_key
+            first = seen.setdefault(key, (space, item.name))
+            if first != (space, item.name):
+                yield _shared(fleet, item.remote_key, first, (space, item.name))
+
+
+def _shared(
+    fleet: Fleet, remote_key: str, first: tuple[str, str], second: tuple[str, str]
+) -> Problem:
+    rule = fleet.environment.secrets.remote_key
+    told = [
+        one != other
+        for placeholder, one, other in zip(("namespace", "name"), first, second, strict=True)
+        if f"{{{placeholder}}}" in rule
+    ]
+    clash = any(told)
+    hint = "use a separator that no name holds, such as `/` or `_`, if the provider allows it; else rename one"
+    if not clash:
+        missing = "namespace" if first[0] != second[0] else "name"
+        hint = f"add `{{{missing}}}` to the rule, unless they are meant to share it"
+    return problem_at(
+        fleet.environment_tree,
+        ("spec", "secrets", "remoteKey"),
+        "remote-key-clash",
+        f"the Secrets `{'/'.join(first)}` and `{'/'.join(second)}` both get `{remote_key}` of the store",
+        hint=hint,
+        severity="error" if clash else "warning",
+    )
 
 
 def _provider(fleet: Fleet) -> dict[str, Any]:

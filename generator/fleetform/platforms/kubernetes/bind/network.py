@@ -156,7 +156,7 @@ def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem
             traffic.owner.problem(
                 traffic.path,
                 "guessed-port",
-                f"network policies apply to pod ports: is {port} also the pod port of `{name}`?",
+                f"policies know pods, no Services: port {port} of every pod in `{party.namespace}` is opened for `{name}`. Is that its pod port?",
                 hint=f"set it in the environment: `network.services: {{{name}: {port}}}`",
                 severity="warning",
             )

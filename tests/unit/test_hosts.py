@@ -1,0 +1,91 @@
+"""Where a host leads: to a Service of the namespace that it says, outside, or to a Problem."""
+
+import pytest
+import yaml
+
+from tests.fleet import API, fleetform, write
+
+ENVIRONMENT = f"""{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  capabilities: [gateway-api]
+  images: {{pins: {{fleetform/agent-runtime: {{tag: 1.0.0}}}}}}
+  namespaces: {{map: {{desk: office}}}}
+  expose: {{host: agents.example, gateway: {{name: public, namespace: gateways}}}}
+  network:
+    services: {{cache.data.svc: 6379}}
+    prometheusNamespace: observe
+"""
+
+
+def agent(url: str) -> str:
+    return f"""{API}
+kind: Agent
+metadata: {{name: helper, namespace: desk}}
+spec:
+  systemPrompt: You help.
+  model: {{provider: ollama, name: qwen3, endpoint: "{url}"}}
+  auth: {{type: none}}
+"""
+
+
+def leads(folder, url: str) -> str:
+    """Return the namespace that a URL opens, `internet`, or the code of the error."""
+    write(folder, {"agents/a.yaml": agent(url), "environments/prod.yaml": ENVIRONMENT})
+    done = fleetform("render", "--env", "prod", cwd=folder)
+    if done.code:
+        return next(line for line in done.err.splitlines() if "error" in line)
+    texts = (path.read_text("utf-8") for path in sorted((folder / "rendered").rglob("*.yaml")))
+    objects = [item for text in texts for item in yaml.safe_load_all(text) if item]
+    (policy,) = [item for item in objects if item["kind"] == "NetworkPolicy"]
+    peers = [peer for rule in policy["spec"]["egress"] for peer in rule["to"]]
+    spaces = {
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        for peer in peers
+        if "namespaceSelector" in peer
+    }
+    return (
+        "internet"
+        if any("ipBlock" in peer for peer in peers)
+        else "".join(spaces - {"kube-system"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("http://ollama:80", "office"),
+        ("http://ollama.desk:80", "office"),
+        ("http://ollama.office:80", "office"),
+        ("http://ollama.data:80", "data"),
+        ("http://ollama.gateways:80", "gateways"),
+        ("http://ollama.observe:80", "observe"),
+        ("http://ollama.default:80", "default"),
+        ("http://ollama.ai-models:80", "ai-models"),
+        ("http://ollama.models.svc:80", "models"),
+        ("http://ollama.models.svc.cluster.local.:80", "models"),
+        ("https://example.com", "internet"),
+        ("http://example.com:8080", "internet"),
+        ("https://mistral.ai/v1", "internet"),
+        ("https://api.acme.tools/v1", "internet"),
+        ("https://acme.tools./v1", "internet"),
+        ("http://nas.local:11434", "internet"),
+        ("http://93.184.216.34", "internet"),
+        ("http://[2606:2800:220:1::1]", "internet"),
+    ],
+)
+def test_a_host_leads_where_it_says(tmp_path, url, where):
+    assert leads(tmp_path, url) == where
+
+
+@pytest.mark.parametrize("host", ["ollama.models", "ollama.tools", "ollama.prod", "ollama.ai", "a.svc", "cache.internal"])  # fmt: skip
+def test_a_host_of_two_words_is_what_it_says_or_refused(tmp_path, host):
+    said = leads(tmp_path, f"http://{host}:11434/v1")
+    assert f"is `{host}` a Service of the namespace" in said
+
+
+def test_the_dot_that_says_outside_is_not_passed_on(tmp_path):
+    assert leads(tmp_path, "https://acme.tools./v1") == "internet"
+    text = "".join(path.read_text("utf-8") for path in (tmp_path / "rendered").rglob("*.yaml"))
+    assert "https://acme.tools/v1" in text
