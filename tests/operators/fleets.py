@@ -20,7 +20,9 @@ BASE: Spec = {
     "auth": {"type": "none"},
     "memory": {"type": "redis", "redis": {"host": "redis.example.com"}},
 }
-NOBODY = "127.0.0.1:1"
+LOOPBACK, STAND_IN = "127.0.0.1", "backends.test.svc"
+"""Where the backends listen, and what specs say instead: they may not send an operator to itself."""
+NOBODY = f"{LOOPBACK}:1"
 """Where nothing listens."""
 CAPABILITIES = ["external-secrets", "keda", "prometheus-operator"]
 PASSWORD = "a password"
@@ -67,12 +69,12 @@ def render(
 
 def _document(kind: str, name: str, spec: Spec) -> str:
     head = f"{API}\nkind: {kind}\nmetadata: {{name: {name}}}\n"
-    return head + yaml.safe_dump({"spec": spec})
+    return head + yaml.safe_dump({"spec": spec}).replace(LOOPBACK, STAND_IN)
 
 
 def _read(place: Path) -> Iterator[Object]:
     for file in sorted(place.rglob("*.yaml")):
-        for item in yaml.safe_load_all(file.read_text("utf-8")):
+        for item in yaml.safe_load_all(file.read_text("utf-8").replace(STAND_IN, LOOPBACK)):
             if item["kind"] != "Kustomization":
                 yield item
 

@@ -149,9 +149,7 @@ def test_a_prompt_in_a_block_arrives_as_yaml_reads_it(tmp_path):
         ("|+", "first\n\n  second  \n{{ x }}\n\n"),
     ):
         text = f"{API}\nkind: Agent\nmetadata: {{name: a}}\nspec:\n  systemPrompt: {style}\n{lines}"
-        rest = (
-            "  auth: {type: none}\n  model: {provider: ollama, name: m, endpoint: 'https://m.example'}\n"
-        )
+        rest = "  auth: {type: none}\n  model: {provider: ollama, name: m, endpoint: 'https://m.example'}\n"
         data, _, _ = made(tmp_path, text + rest)
         assert data["system-prompt.md"] == expected
 

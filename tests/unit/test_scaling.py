@@ -1,6 +1,9 @@
 """Replicas have one owner: the manifest, a HorizontalPodAutoscaler, or KEDA."""
 
+import json
+
 import pytest
+import yaml
 
 from tests import manifests
 from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
@@ -54,6 +57,36 @@ def test_bounds_and_windows_are_what_kubernetes_allows(tree):
         assert behavior.keys() == {"scaleUp", "scaleDown"}
         for rules in behavior.values():
             assert 0 <= rules["stabilizationWindowSeconds"] <= 3600
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("prometheus", None, "false"),
+        ("prometheus", "true", "true"),
+        ("loki", None, "false"),
+        ("aws-cloudwatch", None, "false"),
+        ("gcp-pubsub", None, None),
+    ],
+)
+def test_a_missing_metric_is_no_reason_to_scale_in(tmp_path, kind, given, expected):
+    own = {"serverAddress": "http://prometheus.monitoring.svc:9090", "query": "q", "threshold": "1"}
+    metadata = {"subscriptionName": "s"} if kind == "gcp-pubsub" else own
+    metadata |= {"ignoreNullValues": given} if given else {}
+    body = {"maxReplicas": 3, "keda": {"triggers": [{"type": kind, "metadata": metadata}]}}
+    agent = AGENT.replace(
+        "systemPrompt: You help.", "container: {image: {repository: a/b, tag: v1}}"
+    )
+    agent = agent.partition("  model:")[0] + f"  scaling: {json.dumps(body)}\n"
+    environment = ENVIRONMENT + "  capabilities: [keda]\n"
+    write(tmp_path, {"agents/a.yaml": agent, "environments/prod.yaml": environment})
+    done = fleetform("render", cwd=tmp_path)
+    assert done.code == 0, done.err
+    text = "".join(path.read_text("utf-8") for path in (tmp_path / "rendered").rglob("*.yaml"))
+    (found,) = [
+        item for item in yaml.safe_load_all(text) if item and item["kind"] == "ScaledObject"
+    ]
+    assert found["spec"]["triggers"][0]["metadata"].get("ignoreNullValues") == expected
 
 
 def test_parameters_of_triggers_are_text(tree):

@@ -148,7 +148,7 @@ KINDS = (
         "ScaledObject",
         "keda.sh/v1alpha1",
         "`scaling.keda`",
-        "KEDA enabled, instead of the autoscaler; cpu and memory metrics become triggers",
+        "KEDA enabled, instead of the autoscaler; cpu and memory metrics become triggers; a missing metric is an error, not zero",
         workload="scaledobject",
         custom=True,
         ready=_READY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import view
@@ -87,10 +88,21 @@ def _keda(workload: Workload) -> Keda:
     )
 
 
+MISSING_IS_ZERO = frozenset({"prometheus", "aws-cloudwatch", "loki"})
+"""Triggers that take a metric without a value for zero unless told otherwise (KEDA 2.21)."""
+
+
+def _parameters(trigger: Trigger) -> Mapping[str, str]:
+    """Return a trigger's parameters; a metric that is missing is an error of it, and no reason to scale in."""
+    if trigger.type not in MISSING_IS_ZERO:
+        return trigger.parameters
+    return dict(sorted({"ignoreNullValues": "false", **trigger.parameters}.items()))
+
+
 def _trigger(name: str, number: int, trigger: Trigger) -> KedaTrigger:
     return KedaTrigger(
         type=trigger.type,
-        metadata=trigger.parameters,
+        metadata=_parameters(trigger),
         metric_type=trigger.metric_type,
         name=trigger.name,
         secrets=tuple((parameter, *secret) for parameter, secret in trigger.secrets),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.platforms.kubernetes.rules.keda import CANNOT_WAKE
+from fleetform.platforms.kubernetes.rules import waking
 from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
@@ -25,12 +25,12 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what is wrong with the scaling of agents and MCP servers."""
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
-            yield from _bounds(resolved, resolved.spec.scaling)
+            yield from _bounds(fleet, resolved, resolved.spec.scaling)
             yield from _windows(resolved, resolved.spec.scaling)
             yield from _metrics(resolved)
 
 
-def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
+def _bounds(fleet: Fleet, resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
     low, high = scaling.min_replicas, scaling.max_replicas
     path: TreePath = ("spec", "scaling", "minReplicas")
     if low is not None and high is not None and low > high:
@@ -48,17 +48,16 @@ def _bounds(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]
             "nothing scales it up from zero replicas",
             hint="set minReplicas to 1, or enable `keda` with a trigger that detects work while no pod is running",
         )
-    elif (
-        low == 0
-        and keda is not None
-        and all(trigger.type in CANNOT_WAKE for trigger in keda.triggers)
-    ):
-        yield resolved.problem(
-            path,
-            "cannot-wake",
-            "cpu and memory triggers cannot scale it up from zero replicas",
-            hint="add a trigger such as prometheus, redis or cron, or set minReplicas to 1",
-        )
+    elif low == 0 and keda is not None:
+        blind = [waking.blind(fleet, resolved, trigger) for trigger in keda.triggers]
+        if all(blind):
+            words = " and ".join(dict.fromkeys(blind)) or "cpu and memory"
+            yield resolved.problem(
+                path,
+                "cannot-wake",
+                f"nothing scales it up from zero replicas: its triggers ({words}) measure the workload itself, and no pod runs",
+                hint="add a trigger on what waits elsewhere (a queue, the gateway's requests) or cron, or set minReplicas to 1",
+            )
     if resolved.spec.stateful and keda is not None and low == 0:
         yield resolved.problem(
             path,
