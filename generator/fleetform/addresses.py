@@ -40,6 +40,8 @@ HOSTS = frozenset(
     }
 )
 """Names of metadata servers."""
+SHORT_HOSTS = frozenset({"instance-data", "metadata"})
+"""The same where a cloud's search domains complete them."""
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
 """Ranges that are not part of the internet."""
 PRIVATE_V6 = ("fc00::/7", "fe80::/10")

@@ -55,14 +55,15 @@ def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> 
     if path[-1] in KEYS:
         if not is_for_identity(fleet, identity, *split(value)):
             yield from _url(resolved.tree, path, value)
-            yield from _guessed(fleet, resolved.tree, path, *split(value))
+            if "triggers" not in path:  # KEDA's operator asks, whom no policy of ours holds
+                yield from _guessed(fleet, resolved.tree, path, *split(value))
     elif path[-1] == "host":
         ports = at(resolved.tree, (*path[:-1], "ports")) or [
             at(resolved.tree, (*path[:-1], "port"))
         ]
         if not all(is_for_identity(fleet, identity, value, port) for port in ports):
             yield from closed(resolved.tree, path, value)
-            if path[1:] != ("expose", "host"):
+            if path[1:] != ("expose", "host") and "triggers" not in path:
                 usual = 443 if "allowTo" in path else 0
                 yield from _guessed(
                     fleet, resolved.tree, path, value, *(port or usual for port in ports)
@@ -73,7 +74,7 @@ def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> 
 
 def _url(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:
     host, port = split(value)
-    if not (host and port and _HOST.fullmatch(host)):
+    if not (host and port and is_host(host)):
         yield problem_at(
             tree,
             path,
@@ -97,9 +98,17 @@ def _guessed(fleet: Fleet, tree: Map, path: TreePath, host: str, *ports: int) ->
         )
 
 
-def closed(tree: Map, path: TreePath, host: str) -> Iterator[Problem]:
-    """Yield a host that is a metadata server or another closed address, or that programs read differently."""
-    found = addresses.closed_host(host)
+def is_host(text: str) -> bool:
+    """Tell whether a text is a host name or address as URLs have them, which no program reads as another."""
+    return _HOST.fullmatch(text) is not None
+
+
+def closed(tree: Map, path: TreePath, host: str, *, short: bool = False) -> Iterator[Problem]:
+    """Yield a host that is a metadata server or another closed address, or that programs read differently.
+
+    A `short` name is not one of the namespace's Services: a cloud's search domains complete it.
+    """
+    found = addresses.closed_host(host) or (host if short and host in addresses.SHORT_HOSTS else "")
     if found:
         yield problem_at(
             tree,

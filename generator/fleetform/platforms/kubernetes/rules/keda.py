@@ -327,8 +327,15 @@ def _hosts(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> It
                     f"KEDA's operator connects to this, and `{host[:80]}` is the operator itself",
                     hint="write the host of a Service, such as `prometheus.monitoring.svc`",
                 )
+            elif "://" in value and name not in urls.KEYS and not urls.is_host(host):
+                yield resolved.problem(
+                    (*path, name),
+                    "bad-url",
+                    f"`{host[:80]}` is not a host",
+                    hint="write a host name or an address in ASCII, without escapes",
+                )
             else:
-                yield from urls.closed(resolved.tree, (*path, name), host)
+                yield from urls.closed(resolved.tree, (*path, name), host, short=True)
 
 
 _METRIC = re.compile(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")
