@@ -28,6 +28,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     yield from _services(fleet)
+    yield from _families(fleet)
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             yield from capabilities(fleet, resolved)
@@ -356,6 +357,25 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
                 f"`{text}` cannot be used: {said}",
                 hint="write a range such as 10.0.0.0/8",
             )
+
+
+def _families(fleet: Fleet) -> Iterator[Problem]:
+    """Yield IPv6 ranges of an environment whose pods have IPv4 alone: hosts outside stay closed in IPv6."""
+    if "IPv6" in fleet.environment.network.ip_families:
+        return
+    for field in ("privateRanges", "apiServer"):
+        given = at(fleet.environment_tree, ("spec", "network", field)) or ()
+        for number, text in enumerate(given):
+            if ":" in str(text):
+                yield problem_at(
+                    fleet.environment_tree,
+                    ("spec", "network", field, number),
+                    "not-used",
+                    f"`{text}` is IPv6, and `ipFamilies` says that pods have IPv4 alone: hosts outside are opened in IPv4",
+                    hint="set `network.ipFamilies: [IPv4, IPv6]`, or remove it",
+                    severity="warning",
+                )
+                break
 
 
 def _missing(
