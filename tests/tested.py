@@ -53,8 +53,8 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_load.py": "parse tree",
         "tests/unit/test_merge.py": "resolve/__init__ inherited catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
-        "tests/unit/test_network.py": "exposure plan/traffic resolve/hosts resolve/ports tests/unit/test_network.py": resolve/ports",",
-        "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations tests/unit/test_object_patches.py": objects/manifest",",
+        "tests/unit/test_network.py": "exposure plan/traffic resolve/ports",
+        "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
