@@ -23,6 +23,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/parity/test_flux.py": "targets/manifests",
         "tests/parity/test_kustomize.py": "targets/transformers kubernetes/build",
         "tests/parity/test_patches.py": "targets/lenses",
+        "tests/policy/test_openings.py": "openings",
         "tests/policy/test_command.py": "cli/policy policies admission",
         "tests/property/test_views.py": "fleetform/kinds",
         "tests/unit/test_agent_json.py": (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleetform import kinds
+from fleetform import kinds, openings
 from fleetform.check import schema
 from fleetform.platforms.kubernetes import obeyed, patchable
 from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
@@ -39,8 +39,10 @@ POLICIES = (
     Policy("own-account", "no pod runs as another's service account, unless both name equal permissions", "refused", ("account-shared", "account-unknown"), "Kubernetes: RBAC Good Practices"),
     Policy("own-things", "no spec names another's claim, configuration, certificate or release", "refused", ("owned-elsewhere", "claim-not-shared", "claim-clash"), "CWE-639: authorization bypass through a key of the user"),
     Policy("patches-in-bounds", "a spec patches harmless places of its own objects only, and sets no key that a controller obeys", "refused", ("object-patch-place", "object-patch-too-big", "obeyed-key", "rbac-patched"), "CWE-269: improper privilege management"),
-    Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
-    Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", (), "CWE-918: server-side request forgery"),
+    Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr", "no-consent", "ambiguous-host"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
+    Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", ("closed-address",), "CWE-918: server-side request forgery"),
+    Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash"), "CWE-441: unintended proxy or intermediary"),
+    Policy("own-secrets", "no two Secrets share one in the provider's store", "refused", ("remote-key-clash",), "CWE-653: improper isolation"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
     Policy("who-may-call", "every agent declares who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
     Policy("pinned-images", "no image uses `latest` or lacks a tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
@@ -91,7 +93,7 @@ def weakenings(fleet: Fleet) -> Iterator[Weakening]:
 def weakened(tree: Map) -> Iterator[Weakening]:
     """Yield every place of a document that weakens a promise."""
     for path, value in leaves(tree):
-        says = "" if VERBATIM in path or value in _NOTHING else _says(path, value)
+        says = "" if VERBATIM in path or value in _NOTHING else _says(tree, path, value)
         if says:
             yield _weakening(tree, path, f" = {value}", says)
     for number, patch in enumerate(at(tree, ("spec", VERBATIM)) or ()):
@@ -107,8 +109,11 @@ _NOTHING: tuple[Any, ...] = (None, False, [], {}, "")
 _KEYED = ("annotations", "labels")
 
 
-def _says(path: TreePath, value: Any) -> str:
+def _says(tree: Map, path: TreePath, value: Any) -> str:
     """Return what a leaf weakens, empty if nothing."""
+    opened = openings.opened(path, value, str(at(tree, ("metadata", "namespace"), "default")))
+    if opened:
+        return opened
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
     if path == ("spec", "auth", "type") and value == "none":
         return "anyone who can reach the agent counts as the same user"

@@ -131,8 +131,10 @@ def test_a_patch_weakens_by_the_places_that_it_names(patch, count, tmp_path):
     assert len([path for _, path in found if "objectPatches" in path]) == count
 
 
-def test_the_example_fleet_weakens_one_thing_in_one_environment():
-    assert [*weakened(ROOT).values()] == [["prod"]]
+def test_the_example_fleet_weakens_little_and_in_environments_alone():
+    found = weakened(ROOT)
+    assert sorted(found.values()) == [["prod"], ["prod"], ["staging"]]
+    assert all(place.startswith("environments/") for place, _ in found)
     assert weakened(ROOT, "--env", "dev") == {}
 
 

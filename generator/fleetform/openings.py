@@ -1,0 +1,115 @@
+"""What a setting opens in the network fence: for `fleetform policy`, which lists it where it was set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from fleetform.addresses import PRIVATE, PRIVATE_V6, networks, within
+from fleetform.tree import TreePath
+
+_WIDE = {4: 8, 6: 32}
+"""Longest prefix of a range that is called wide, by version of IP: a sixteenth of a million, or a provider's."""
+
+
+def opened(path: TreePath, value: Any, namespace: str) -> str:
+    """Return what a leaf of a spec or an environment opens, empty if nothing; `namespace` is the document's."""
+    names = tuple(step for step in path if isinstance(step, str))
+    for suffix, says in _OPENINGS.items():
+        if names[-len(suffix) :] == suffix:
+            return says(value, namespace)
+    return ""
+
+
+def _range(value: Any, direction: str) -> str:
+    try:
+        found = ip_network(str(value), strict=False)
+    except ValueError:
+        return ""
+    return (
+        f"{direction} a wide range of addresses" if found.prefixlen <= _WIDE[found.version] else ""
+    )
+
+
+def _is_private(value: Any) -> bool:
+    ranges = [*networks((*PRIVATE, *PRIVATE_V6))]
+    return any(within(own, private) for own in networks([str(value)]) for private in ranges)
+
+
+def _reached(value: Any, namespace: str) -> str:
+    del namespace
+    if _is_private(value):
+        return "reaches a private range, whatever is there"
+    return _range(value, "reaches")
+
+
+def _admitted(value: Any, namespace: str) -> str:
+    del namespace
+    return _range(value, "admits") or "admits whoever has an address of the range"
+
+
+def _whole(verb: str) -> Callable[[Any, str], str]:
+    return lambda value, _: f"{verb} every pod of the namespace {value}"
+
+
+def _elsewhere(verb: str) -> Callable[[Any, str], str]:
+    def says(value: Any, namespace: str) -> str:
+        there, slash, _ = str(value).partition("/")
+        return f"{verb} a workload of the namespace {there}" if slash and there != namespace else ""
+
+    return says
+
+
+def _metadata(value: Any, namespace: str) -> str:
+    del value, namespace
+    return "reaches the metadata server of the cloud, for its identity"
+
+
+def _nulls(value: Any, namespace: str) -> str:
+    del namespace
+    return "scales in when its metric is missing" if value == "true" else ""
+
+
+def _host(value: Any, namespace: str) -> str:
+    del namespace
+    return f"specs may take requests for {value}" if str(value).startswith("*.") else ""
+
+
+def _replaced(value: Any, namespace: str) -> str:
+    del value, namespace
+    return "the ranges that are excluded from wider ones are these alone"
+
+
+def _wide(direction: str) -> Callable[[Any, str], str]:
+    return lambda value, _: _range(value, direction)
+
+
+def _shared(value: Any, namespace: str) -> str:
+    del namespace
+    return (
+        ""
+        if "{namespace}" in str(value)
+        else "namespaces share the secrets of the provider's store"
+    )
+
+
+_OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
+    ("network", "allowTo", "cidr"): _reached,
+    ("network", "allowTo", "namespace"): _whole("reaches"),
+    ("network", "allowFrom", "cidr"): _admitted,
+    ("network", "allowFrom", "namespace"): _whole("admits"),
+    ("network", "allowFrom", "agent"): _elsewhere("admits"),
+    ("network", "allowTo", "agent"): _elsewhere("reaches"),
+    ("spec", "peers"): _elsewhere("reaches, and is reached by,"),
+    ("identity", "awsRoleArn"): _metadata,
+    ("identity", "gcpServiceAccount"): _metadata,
+    ("identity", "azureClientId"): _metadata,
+    ("metadata", "ignoreNullValues"): _nulls,
+    ("expose", "hosts", "host"): _host,
+    ("network", "privateRanges"): _replaced,
+    ("network", "gatewayRanges"): _wide("admits"),
+    ("network", "apiServer"): _wide("reaches"),
+    ("secrets", "remoteKey"): _shared,
+}
+"""By the end of a path, without the places in lists."""

@@ -1,0 +1,51 @@
+"""`fleetform policy` lists what opens the network fence, where it was set."""
+
+import pytest
+
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, write
+from tests.policy.test_command import weakened
+
+SPECS = {
+    "network: {allowTo: [{cidr: 0.0.0.0/0}]}": "network.allowTo[0].cidr = 0.0.0.0/0",
+    'network: {allowTo: [{cidr: "::/0"}]}': "network.allowTo[0].cidr = ::/0",
+    "network: {allowTo: [{cidr: 8.0.0.0/8}]}": "network.allowTo[0].cidr = 8.0.0.0/8",
+    "network: {allowTo: [{cidr: 10.1.0.0/16}]}": "network.allowTo[0].cidr = 10.1.0.0/16",
+    "network: {allowTo: [{namespace: tools}]}": "network.allowTo[0].namespace = tools",
+    "network: {allowFrom: [{cidr: 203.0.113.0/24}]}": "network.allowFrom[0].cidr = 203.0.113.0/24",
+    "network: {allowFrom: [{namespace: tools}]}": "network.allowFrom[0].namespace = tools",
+    "network: {allowFrom: [{agent: tools/other}]}": "network.allowFrom[0].agent = tools/other",
+    'identity: {awsRoleArn: "arn:aws:iam::123456789012:role/a"}': (
+        "identity.awsRoleArn = arn:aws:iam::123456789012:role/a"
+    ),
+}
+CLOSED = (
+    "network: {allowTo: [{cidr: 203.0.113.0/24}]}",
+    "network: {allowTo: [{host: api.example.com, ports: [443]}]}",
+    "network: {allowFrom: [{agent: helper}]}",
+    "network: {allowFrom: [{agent: default/helper}]}",
+)
+ENVIRONMENTS = {
+    "expose: {hosts: [{host: '*.example.com'}]}": "expose.hosts[0].host = *.example.com",
+    "network: {privateRanges: [10.0.0.0/8]}": "network.privateRanges[0] = 10.0.0.0/8",
+    "network: {gatewayRanges: [0.0.0.0/0]}": "network.gatewayRanges[0] = 0.0.0.0/0",
+    "network: {apiServer: [0.0.0.0/0]}": "network.apiServer[0] = 0.0.0.0/0",
+    'secrets: {remoteKey: "{name}"}': "secrets.remoteKey = {name}",
+}
+
+
+@pytest.mark.parametrize(("line", "place"), SPECS.items(), ids=SPECS)
+def test_what_a_spec_opens_is_listed(line, place, tmp_path):
+    write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}  {line}\n"})
+    assert ("agents/a.yaml:8", f"spec.{place}") in weakened(tmp_path)
+
+
+@pytest.mark.parametrize("line", CLOSED)
+def test_what_is_narrow_is_not(line, tmp_path):
+    write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}  {line}\n"})
+    assert {path for _, path in weakened(tmp_path)} == {"spec.auth.type = none"}
+
+
+@pytest.mark.parametrize(("line", "place"), ENVIRONMENTS.items(), ids=ENVIRONMENTS)
+def test_what_an_environment_opens_is_listed(line, place, tmp_path):
+    write(tmp_path, {**GOOD, "environments/prod.yaml": f"{ENVIRONMENT}  {line}\n"})
+    assert any(path == f"spec.{place}" for _, path in weakened(tmp_path))
