@@ -46,7 +46,7 @@ def layered(seed: int, count: int = 12) -> dict[str, str]:
     if chance.random() < 0.5:
         prod["spec"]["labels"] = {"example.com/stage": chance.choice(["prod", "1e3"])}
     if chance.random() < 0.5:
-        pin = chance.choice([{"tag": "2.0.0"}, {"digest": f"sha256:{'a' * 64}"}])
+        pin = chance.choice([{"tag": "2.0.0"}, {"tag": "2.0.0", "digest": f"sha256:{'a' * 64}"}])
         prod["spec"]["images"] = {
             "registry": chance.choice(["ghcr.io/acme", "registry.example:5000/x"]),
             "pins": {

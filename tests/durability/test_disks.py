@@ -223,7 +223,7 @@ def test_any_call_of_the_disk_may_fail(name, tmp_path, monkeypatch):
     while True:
         count += 1
         root = tmp_path / str(count)
-        Output(root, "out", "1").write(TEXTS)
+        Output(root, "out").write(TEXTS)
         (root / "out/a/own.txt").write_text("mine")
         broken = Broken(count, name)
         with monkeypatch.context() as patched:
@@ -231,7 +231,7 @@ def test_any_call_of_the_disk_may_fail(name, tmp_path, monkeypatch):
                 patched.setattr(os, call, broken(getattr(os, call)))
             patched.setattr(disk, "open", broken.open, raising=False)
             try:
-                Output(root, "out", "1").write(OTHER)
+                Output(root, "out").write(OTHER)
             except SpecError as error:
                 failed += 1
                 said = [(item.code, bool(item.hint)) for item in error.problems]
@@ -244,7 +244,7 @@ def test_any_call_of_the_disk_may_fail(name, tmp_path, monkeypatch):
         assert found.pop("a/own.txt") == "mine"
         for path, text in found.items():
             assert text in (TEXTS.get(path), OTHER.get(path)) or path.endswith(".fleetform-new")
-        Output(root, "out", "1").write(OTHER)
+        Output(root, "out").write(OTHER)
         found = {
             name: text.decode()
             for name, text in tree(root / "out").items()
