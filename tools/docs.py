@@ -1,12 +1,15 @@
-"""Generate the parts of docs that are derived from tables in the code: `docs.py [--check]`.
+"""Generate what of docs is derived from tables in the code: `docs.py [--check]`.
 
-A part is enclosed in `<!-- table: NAME -->` and `<!-- end -->` and is replaced as a whole.
+A part is enclosed in `<!-- table: NAME -->` and `<!-- end -->` and is replaced as a whole; the pages that
+consist of nothing else are made by `reference.py`.
 """
 
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from reference import pages
 
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.targets import DEFAULT, TARGETS
@@ -63,12 +66,17 @@ def targets() -> str:
 TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights, "targets": targets}
 
 
+def _with_parts(text: str) -> str:
+    return PART.sub(lambda part: f"{part[1]}{TABLES[part[2]]()}\n{part[3]}", text)
+
+
 def main(arguments: list[str]) -> int:
-    """Write the parts, or with --check report the pages that differ."""
+    """Write parts and pages, or with --check report the pages that differ."""
+    whole = {DOCS / name: text for name, text in pages().items()}
     stale = []
-    for page in sorted(DOCS.rglob("*.md")):
-        text = page.read_text("utf-8")
-        new = PART.sub(lambda part: f"{part[1]}{TABLES[part[2]]()}\n{part[3]}", text)
+    for page in sorted({*DOCS.rglob("*.md"), *whole}):
+        text = page.read_text("utf-8") if page.exists() else ""
+        new = whole.get(page) or _with_parts(text)
         if new != text:
             stale.append(page.name)
             if "--check" not in arguments:

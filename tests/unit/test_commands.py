@@ -53,6 +53,34 @@ def test_an_unknown_kind_is_wrong_usage(tmp_path):
     assert (outcome.code, "did you mean `Agent`?" in outcome.err) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--format", "table"], ["spec.scaling"], ["scaling", "--format", "table"]]
+)
+def test_schema_prints_fields_for_people(arguments, tmp_path):
+    outcome = fleetform("schema", "Agent", *arguments, cwd=tmp_path)
+    assert outcome.code == 0
+    expected = "spec.scaling.minReplicas  integer, 0 to 10000\n    Minimum number of replicas"
+    assert expected in outcome.out
+    assert "\n    default: 1\n" in outcome.out
+    assert ("spec.systemPrompt  " in outcome.out) == (arguments == ["--format", "table"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["Agent", "scaling.maxReplica"], "did you mean `spec.scaling.maxReplicas`?"),
+        (["Agent", "metadata.nam", "--format", "table"], "did you mean `metadata.name`?"),
+        (["Agent", "scaling", "--format", "json"], "write `fleetform schema Agent spec.scaling"),
+        (["any", "--format", "table"], "write `fleetform schema Agent spec.scaling"),
+        (["any", "spec"], "write `fleetform schema Agent spec.scaling"),
+    ],
+)
+def test_a_table_that_does_not_exist_is_wrong_usage(arguments, hint, tmp_path):
+    outcome = fleetform("schema", *arguments, cwd=tmp_path)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert hint in outcome.err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_of_a_command_has_examples(name, tmp_path):
     outcome = fleetform(name, "--help", cwd=tmp_path)
