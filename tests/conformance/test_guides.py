@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.tools import ROOT, tool
 
 GUIDES = ("argocd", "chart", "flux", "helm", "kustomize")
+IN_ONE_GO = ("tutorial",)
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+STEP = re.compile(BLOCK.pattern + r"(?:\n```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -34,12 +37,17 @@ def blocks(page: str) -> list[str]:
 
 
 def run(block: str, folder: Path) -> str:
-    """Run a block of commands in a folder; each must succeed."""
+    """Run a block of commands in a folder; each must succeed. Return what they print."""
     places = [Path(sys.executable).parent, *(tool(name).parent for name in TOOLS)]
     variables = {
         "PATH": os.pathsep.join([*map(str, places), os.environ["PATH"]]),
         "HOME": str(folder),
         "SCHEMAS": str(tool("schemas")),
+        **{
+            f"GIT_{role}_{fact}": f"{fact}@example.com".lower()
+            for role in ("AUTHOR", "COMMITTER")
+            for fact in ("NAME", "EMAIL")
+        },
     }
     done = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", block],
@@ -49,7 +57,7 @@ def run(block: str, folder: Path) -> str:
         check=False,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -57,6 +65,24 @@ def run(block: str, folder: Path) -> str:
 def test_the_commands_of_a_guide_run_as_written(guide, repository):
     for block in blocks(f"docs/{guide}.md"):
         assert run(block, repository)
+
+
+def pattern(line: str) -> str:
+    """Return what finds a line in which `…` stands for anything."""
+    return ".*".join(map(re.escape, line.split("…")))
+
+
+@pytest.mark.parametrize("guide", IN_ONE_GO)
+def test_a_guide_runs_from_its_first_command_to_its_last(guide, tmp_path):
+    """In one shell, on a port of the test's own; a block prints the lines behind it, `…` is anything."""
+    steps = STEP.findall((ROOT / f"docs/{guide}.md").read_text("utf-8"))
+    assert len(steps) > 1
+    script = "".join(f"echo\necho '== {n}'\n{commands}\n" for n, (commands, _) in enumerate(steps))
+    printed = run("exec 2>&1\n" + script.replace("8080", str(free_port())), tmp_path)
+    parts = re.split(r"^== \d+\n", printed, flags=re.MULTILINE)[1:]
+    for (commands, expected), part in zip(steps, parts, strict=True):
+        missing = [line for line in expected.splitlines() if not re.search(pattern(line), part)]
+        assert missing == [], f"{commands}\nprinted\n{part}"
 
 
 def test_the_readmes_commands_for_a_fleet_of_ones_own_run_as_written(repository):
