@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import lock
 from reference import pages
 
+from fleetform.contract import EXTRAS, PROVIDERS
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.targets import DEFAULT, TARGETS
 
@@ -63,7 +65,33 @@ def targets() -> str:
     return "\n".join(["| target | folder | what |", "|---|---|---|", *rows])
 
 
-TABLES: dict[str, Callable[[], str]] = {"objects": objects, "rights": rights, "targets": targets}
+def providers() -> str:
+    """Return the table of model providers and the extra of the image that each needs."""
+    rows = [
+        f"| `{name}` | {f'`{EXTRAS[name]}`' if name in EXTRAS else 'none'} |" for name in PROVIDERS
+    ]
+    return "\n".join(["| `provider` of a model | extra |", "|---|---|", *rows])
+
+
+def images() -> str:
+    """Return the table of the builds of the runtime image, and the providers' extras in each."""
+    rows = []
+    for one in lock.LOCKS:
+        name = Path(one.path).stem
+        if one.sources == lock.RUNTIME and Path(one.path).parent.name == "requirements":
+            known = [extra for extra in one.extras if extra in EXTRAS.values()]
+            rows.append(f"| `{name}` | `[{', '.join(known)}]` |")
+    head = ["| `--build-arg REQUIREMENTS=` | `images.extras` of an environment |", "|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "images": images,
+    "objects": objects,
+    "providers": providers,
+    "rights": rights,
+    "targets": targets,
+}
 
 
 def _with_parts(text: str) -> str:

@@ -22,6 +22,10 @@ ENDPOINT_REQUIRED = frozenset(
 """Model providers without a public endpoint."""
 KEYLESS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["keyless"])
 """Model providers that may be used without an API key."""
+EXTRAS: dict[str, str] = {
+    name: facts["extra"] for name, facts in _FACTS["providers"].items() if facts["extra"]
+}
+"""Extra of the runtime image that speaks a provider's protocol; the other providers need none."""
 STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 """Types of stores that keep conversations."""
 STORE_PORTS: dict[str, int] = {

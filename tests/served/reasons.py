@@ -67,6 +67,7 @@ NEVER: dict[str, str] = {
     r"Environment:spec\.expose\.hosts\[\]\.(host|namespaces)": "it grants a host, which is refused without it",
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
     r"Environment:metadata\.name": "a run names it",
+    r"Environment:spec\.images\.extras": "it says what the image has; a model that needs something else is told",
     r"Environment:spec\.abstract": "an abstract environment renders nothing, which is said",
 }
 """Leaves that change no output anywhere."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.addresses import PRIVATE, PRIVATE_V6
+from fleetform.contract import EXTRAS
 from fleetform.models.agent import AgentSpec
 from fleetform.models.base import (
     Host,
@@ -87,6 +88,10 @@ class Images(Spec):
     runtime: Annotated[
         str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$", max_length=255)
     ] = Field(default="fleetform/agent-runtime", description="Repository of the generic runtime.")
+    extras: list[Annotated[str, OneOf(*dict.fromkeys(EXTRAS.values()))]] | None = optional(
+        "Extras that the runtime image was built with, for the model providers that need one; `[]` is the core image. "
+        "Default: unknown, with a note if a model needs one."
+    )
     pins: dict[str, ImagePin] = Field(
         default_factory=dict,
         description="Tags and digests by repository, as named in specs. Default: the specs' own.",

@@ -10,6 +10,7 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
+    extras,
     graphs,
     idle,
     json_schemas,
@@ -29,6 +30,7 @@ AgentUses = dict[tuple[str, str], Uses]
 RULES = (
     metadata.rules,
     model_keys.rules,
+    extras.rules,
     credentials.rules,
     agents.rules,
     resources.rules,

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from fleetform.kinds import WORKLOADS
+from fleetform.kinds import AGENT, WORKLOADS
 from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
+from fleetform.rules import extras
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
 from fleetform.tree import TreePath, at, problem_at
@@ -208,6 +209,8 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         "monitoring",
         "otlpEndpoint",
     )
+    needs = any(extras.needed(item, uses[item.key]) for item in fleet.of(AGENT))
+    yield row(needs, "no model needs an extra of the runtime image", "images", "extras")
     keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
     generic = environment.platform == "generic"  # which is true of its endpoint anyway
     yield row(keys or generic, "no workload has an `identity`", "platform")

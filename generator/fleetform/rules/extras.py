@@ -1,0 +1,67 @@
+"""Whether the runtime image speaks to the providers of the agents' models: some need an extra of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.contract import EXTRAS
+from fleetform.problems import Problem
+from fleetform.tree import problem_at
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.resolve.references import Uses
+    from fleetform.rules import AgentUses
+    from fleetform.tree import TreePath
+
+
+def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
+    """Return the extras that an agent's models need, each with the place in the agent that leads to it first."""
+    spec = agent.spec
+    own: TreePath = ("spec", "model" if spec.model is not None else "modelConfig")
+    places = [(own, uses.model)] if uses.model else []
+    for field, names, models in (
+        ("models", spec.models or [], uses.models),
+        ("fallbacks", spec.fallbacks or [], uses.fallbacks),
+    ):
+        places += [(("spec", field, names.index(name)), model) for name, model in models]
+    found: dict[str, TreePath] = {}
+    for place, model in places:
+        extra = EXTRAS.get(model.provider or "")
+        if extra:
+            found.setdefault(extra, place)
+    return found
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield agents that the image cannot serve, or one note if nothing says what it has."""
+    has = fleet.environment.images.extras
+    unsure: set[str] = set()
+    for agent in fleet.of(kinds.AGENT):
+        for extra, place in needed(agent, uses[agent.key]).items():
+            if has is None:
+                unsure.add(extra)
+            elif extra not in has:
+                yield agent.problem(
+                    place,
+                    "image-without-extra",
+                    f"the model needs the extra `{extra}`, which `images.extras` of `{fleet.environment_name}` "
+                    "does not list: the runtime would not start",
+                    hint="build the runtime image with it (docs/image.md) and list it, or use another model",
+                    severity="warning",
+                    key=True,
+                )
+    if unsure:
+        names = ", ".join(sorted(unsure))
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "images"),
+            "image-extras-unknown",
+            f"models of the fleet need extras of the runtime image ({names}), and nothing says that it has them",
+            hint=f"if it was built with them (docs/image.md), set `images.extras: [{names}]`",
+            severity="note",
+            key=True,
+        )
