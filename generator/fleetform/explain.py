@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.problems import Mark
+from fleetform.resolve import names
 from fleetform.tree import KEYED_LISTS, Map, Seq, dotted, identity, mark_at
 
 if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.objects.changes import Applied
+    from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
 
 DEFAULT = "built-in default"
+NOT_SET = "not set"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,30 @@ def patched(applied: Iterable[Applied]) -> Iterator[Entry]:
             settings.insert(0, Setting(change.new, owner, mark.file, mark.line))
     for path, settings in found.items():
         yield Entry(path, path, settings[0], tuple(settings[1:]))
+
+
+def image(fleet: Fleet, resolved: Resolved[Any], space: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the image that a workload runs, and what of its spec and of the environment (`space`) makes it up."""
+    from fleetform.plan.images import reference  # noqa: PLC0415 - of all fields, only this one needs a plan
+
+    found = names.image(fleet, resolved)
+    if found is None:
+        return
+    given, path, why = found
+    text, _ = reference(fleet.environment.images, given)
+    yield Entry("image", "image", Setting(text or given.repository, why))
+    if path:
+        own = entries(resolved.typed, resolved.layers or ())
+        yield from (entry for entry in own if matches(entry, path))
+    wanted = [f"images.pins.{given.repository}"]
+    if text.startswith(f"{fleet.environment.images.registry}/"):
+        wanted.append("images.registry")
+    if given.repository == fleet.environment.images.runtime:
+        wanted += ["images.runtime", "images.extras"]
+    for entry in space:
+        if any(matches(entry, name) for name in wanted) and entry.final.layer != NOT_SET:
+            where = f"Environment/{fleet.environment_name}.{entry.path}"
+            yield replace(entry, path=where, counted=where)
 
 
 def matches(entry: Entry, wanted: str) -> bool:
@@ -132,4 +159,4 @@ def _leaf(final: Any, nodes: list[_Node], path: _Paths) -> Entry:
         return Entry(
             *path, Setting(final, first.layer, first.file, first.line), tuple(settings[1:])
         )
-    return Entry(*path, Setting(final, "not set" if final is None else DEFAULT), tuple(settings))
+    return Entry(*path, Setting(final, NOT_SET if final is None else DEFAULT), tuple(settings))

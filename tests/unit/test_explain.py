@@ -160,3 +160,79 @@ def test_a_wrong_name_gets_the_nearest_right_one(folder, arguments, code, said):
     outcome = fleetform("explain", *arguments, cwd=folder)
     assert outcome.code == code
     assert said in outcome.err
+
+
+IMAGES = f"""{API}
+kind: Environment
+metadata: {{name: root}}
+spec:
+  abstract: true
+  images:
+    registry: ghcr.io/acme
+    extras: []
+    pins: {{fleetform/agent-runtime: {{tag: 1.0.0}}}}
+---
+{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  extends: root
+  images:
+    pins: {{team/own: {{tag: 2.0.0}}}}
+  patches:
+    - target: {{kind: MemoryStore, name: here}}
+      spec: {{provision: {{}}, redis: null}}
+"""
+OWN = f"""{API}
+kind: Agent
+metadata: {{name: own}}
+spec:
+  container: {{image: {{repository: team/own, tag: 1.0.0}}}}
+---
+{API}
+kind: MemoryStore
+metadata: {{name: here}}
+spec: {{type: redis, redis: {{host: redis.data.svc}}}}
+---
+{API}
+kind: MemoryStore
+metadata: {{name: there}}
+spec: {{type: redis, redis: {{host: redis.data.svc}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "image", "made_of"),
+    [
+        (
+            "Agent/helper",
+            "ghcr.io/acme/fleetform/agent-runtime:1.0.0",
+            ["images.extras", "images.pins.fleetform/agent-runtime.tag", "images.registry", "images.runtime"],
+        ),
+        (
+            "Agent/own",
+            "ghcr.io/acme/team/own:2.0.0",
+            ["container.image.repository", "container.image.tag", "images.pins.team/own.tag", "images.registry"],
+        ),
+        ("MemoryStore/here", "docker.io/library/redis:8.2.3-alpine", []),
+    ],
+)  # fmt: skip
+def test_the_image_of_a_workload_is_explained_by_all_that_makes_it_up(
+    what, image, made_of, tmp_path
+):
+    files = {"agents/a.yaml": f"{TEMPLATES}---\n{AGENT}---\n{OWN}", "environments/e.yaml": IMAGES}
+    folder = write(tmp_path, files)
+    found = json.loads(fleetform("explain", what, "image", "--json", cwd=folder).out)
+    assert found[0]["path"] == "image"
+    assert found[0]["final"]["value"] == image
+    names = [
+        entry["path"].removeprefix("Environment/prod.").removeprefix("spec.") for entry in found[1:]
+    ]
+    assert sorted(names) == made_of
+
+
+def test_what_is_not_deployed_runs_no_image(tmp_path):
+    files = {"agents/a.yaml": f"{TEMPLATES}---\n{AGENT}---\n{OWN}", "environments/e.yaml": IMAGES}
+    outcome = fleetform("explain", "MemoryStore/there", "image", cwd=write(tmp_path, files))
+    assert outcome.code == 1
+    assert "runs no image in prod" in outcome.err

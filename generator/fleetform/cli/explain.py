@@ -11,10 +11,13 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import options
 from fleetform.cli.report import PROBLEMS, USAGE, Format, reported, stop
-from fleetform.explain import Entry, Setting, entries, matches, patched
-from fleetform.kinds import NAMES
+from fleetform.explain import Entry, Setting, entries, image, matches, patched
+from fleetform.kinds import NAMES, WORKLOADS
 from fleetform.problems import did_you_mean
 from fleetform.tree import plain
+
+IMAGE = "image"
+"""The field of every workload that no spec has: what its main container runs."""
 
 
 @reported
@@ -48,7 +51,8 @@ def command(
     overrode: built-in defaults < the environment's defaults < templates in order of `extends` < the
     spec < the environment's patches.
 
-    Fields that object patches changed in the spec's objects follow as KIND/NAME.FIELD.
+    Fields that object patches changed in the spec's objects follow as KIND/NAME.FIELD. `image` is
+    the image that runs, with everything that makes it up.
 
     Examples:
 
@@ -56,11 +60,14 @@ def command(
 
       fleetform explain Agent/customer-support-agent scaling.maxReplicas --env staging
 
+      fleetform explain Agent/customer-support-agent image --env prod
+
       fleetform explain Environment/prod spec.images --env prod
     """
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
-    found = [*_entries(what, env, specs, spaces, str(environments), form)]
-    chosen = [entry for entry in found if not field or matches(entry, field)]
+    found = [*_entries(what, field, env, specs, spaces, str(environments), form)]
+    whole = not field or (found and found[0].path == IMAGE)
+    chosen = [entry for entry in found if whole or matches(entry, field)]
     if not chosen:
         paths = [part for entry in found for part in _prefixes(entry.path)]
         wanted = field if field.startswith("spec") else f"spec.{field}"
@@ -82,6 +89,7 @@ def command(
 
 def _entries(
     what: str,
+    field: str,
     env: str,
     specs: pipeline.Sources,
     spaces: pipeline.Sources,
@@ -111,6 +119,16 @@ def _entries(
     ]
     if len(found) == 1 and fleet:
         own = entries(found[0].typed, found[0].layers or pipeline.own_layer(found[0]))
+        if field == IMAGE and kind in WORKLOADS:
+            around = entries(*pipeline.environment_of(spaces, env, folder))
+            made = [*image(fleet, found[0], around)]
+            if not made:
+                _refuse(
+                    f"{what} runs no image in {env}",
+                    "it is not deployed: it is only an address of something that runs elsewhere",
+                    PROBLEMS,
+                )
+            return made
         return [*own, *patched(pipeline.patched(fleet, found[0]))]
     if problems and not found:
         stop(problems, form)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+from fleetform import kinds, view
 from fleetform.resolve.hosts import destination, is_deployed, split
 from fleetform.tree import entries
 
 if TYPE_CHECKING:
+    from fleetform.models.workload import Image
     from fleetform.resolve import Fleet, Resolved
 
 # PostgreSQL on Debian: initdb needs its user in /etc/passwd, and only there does the image provide
@@ -26,6 +27,26 @@ HOSTS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 def images(fleet: Fleet) -> set[str]:
     """Return the repositories of images, as specs and the environment name them."""
     return {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
+
+
+def image(fleet: Fleet, resolved: Resolved[Any]) -> tuple[Image, str, str] | None:
+    """Return the image of a workload's main container, the field that sets it, if any, and why it is this one.
+
+    None if nothing is deployed: a server or a store that is somewhere else.
+    """
+    if not is_deployed(resolved):
+        return None
+    store = resolved.kind == "MemoryStore"
+    spec = resolved.spec.provision if store else resolved.spec
+    if spec.container is not None:
+        path = "spec.provision.container.image" if store else "spec.container.image"
+        return spec.container.image, path, "of the spec's own `container`"
+    if store:
+        stock, why = STORE_IMAGES[resolved.spec.type], f"stock image of {resolved.spec.type}"
+    else:
+        stock = {"repository": fleet.environment.images.runtime}
+        why = "the generic runtime, since the spec has no `container`"
+    return view.make(resolved.kind, "Image", stock), "", why
 
 
 def _deployed(fleet: Fleet) -> Iterator[Resolved[Any]]:
