@@ -42,7 +42,7 @@ def identity(monkeypatch):
 async def asked(handler, provider: str, **fields: Any):
     async with upstream(handler) as server:
         settings = {"provider": provider, "name": "m", "endpoint": server.url, "maxTokens": 50}
-        settings |= {"timeouts": {"requestSeconds": 10}} | fields
+        settings |= {"timeouts": {"requestSeconds": 300}} | fields
         if provider != "bedrock":  # which takes keys over TLS only; here it is the pod's identity
             settings["apiKey"] = {"env": "KEY"}
         model = Model.model_validate_json(json.dumps(settings))
