@@ -12,7 +12,7 @@ import pytest
 from tests.ports import free_port
 from tests.tools import ROOT, tool
 
-GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize")
+GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
 IN_ONE_GO = ("tutorial",)
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
