@@ -250,10 +250,10 @@ def _account(servers: Servers) -> Spec:
 # -- stores ----------------------------------------------------------------------------------------
 
 CLOUDS: dict[str, Spec] = {
-    "aws": {"aws": {"region": "eu-central-1"}, "serviceAccount": "reader"},
+    "aws": {"aws": {"region": "eu-central-1"}, "serviceAccount": "store"},
     "gcp": {
         "gcp": {"projectId": "acme", "clusterName": "main", "clusterLocation": "europe-west1"},
-        "serviceAccount": "reader",
+        "serviceAccount": "store",
     },
     "azure": {"azure": {"vaultUrl": "https://acme.vault.azure.net"}},
     "vault": {"vault": {"server": "https://vault.example:8200", "role": "agents"}},
