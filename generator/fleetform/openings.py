@@ -10,7 +10,7 @@ from fleetform.addresses import PRIVATE, PRIVATE_V6, networks, within
 from fleetform.tree import TreePath
 
 _WIDE = {4: 8, 6: 32}
-"""Longest prefix of a range that is called wide, by version of IP: a sixteenth of a million, or a provider's."""
+"""Longest prefix of a range that is called wide, by version of IP: 16 million addresses, or all of a provider's."""
 
 
 def opened(path: TreePath, value: Any, namespace: str) -> str:

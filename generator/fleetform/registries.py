@@ -15,6 +15,8 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
+from fleetform.plan.images import has_registry
+
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -61,7 +63,7 @@ def parse(text: str) -> Reference:
     if not name or "/" in tag:
         raise ValueError(text)
     host, slash, rest = name.partition("/")
-    if slash and ("." in host or ":" in host or host == "localhost"):
+    if has_registry(name):
         return Reference(host, rest if host != _HUB or "/" in rest else f"library/{rest}", tag)
     return Reference(_HUB, name if slash else f"library/{name}", tag)
 

@@ -25,8 +25,20 @@ def reference(images: Images, image: Image) -> tuple[str, str]:
         return "", ""
     name = full_name(images.registry or "", image.repository)
     text = f"{name}:{tag}" if tag else name
-    version = tag or digest.removeprefix("sha256:")[:12]
-    return (f"{text}@{digest}" if digest else text), version[:LABEL].strip("._-")
+    return (f"{text}@{digest}" if digest else text), version(tag, digest)
+
+
+def version(tag: str, digest: str) -> str:
+    """Return what the version label says of an image: its tag, else the beginning of its digest."""
+    return (tag or digest.removeprefix("sha256:")[:12])[:LABEL].strip("._-")
+
+
+def split(text: str) -> tuple[str, str, str]:
+    """Return name, tag and digest of a full reference; a colon before the last slash is that of a registry's port."""
+    name, _, digest = text.partition("@")
+    folder, slash, last = name.rpartition("/")
+    image, _, tag = last.partition(":")
+    return f"{folder}{slash}{image}", tag, digest
 
 
 def problems(fleet: Fleet, owner: Resolved[Any], image: Image, path: TreePath) -> Iterator[Problem]:
@@ -56,10 +68,12 @@ def problems(fleet: Fleet, owner: Resolved[Any], image: Image, path: TreePath) -
     if tag is None:
         return
     marks = mark_at(at(*tag), "tag"), mark_at(at(*digest), "digest")
-    layers = (
-        fleet.environment_layers if digest is theirs else [layer.tree for layer in owner.layers]
+    maps: Iterable[Any] = (
+        (at(layer, pinned) for layer in fleet.environment_layers)
+        if digest is theirs
+        else (value for layer in owner.layers for _, value in entries(layer.tree))
     )
-    if tag is not digest or not _together(layers, *marks):
+    if tag is not digest or not _together(maps, *marks):
         value = at(tag[0], (*tag[1], "tag"))
         where = f"{marks[0].file}:{marks[0].line}" if marks[0] else owner.name
         yield problem_at(
@@ -74,20 +88,17 @@ def problems(fleet: Fleet, owner: Resolved[Any], image: Image, path: TreePath) -
 
 def full_name(registry: str, repository: str) -> str:
     """Return a repository with the environment's registry, unless it has one of its own."""
-    own = _has_registry(repository) or not registry
+    own = has_registry(repository) or not registry
     return repository if own else f"{registry}/{repository}"
 
 
-def _together(layers: Iterable[Map], tag: Mark | None, digest: Mark | None) -> bool:
-    """Whether one map of one layer sets both keys."""
-    return any(
-        isinstance(node, Map) and mark_at(node, "tag") == tag and mark_at(node, "digest") == digest
-        for layer in layers
-        for node in (layer, *(value for _, value in entries(layer)))
-    )
+def _together(maps: Iterable[Any], tag: Mark | None, digest: Mark | None) -> bool:
+    """Whether one of the maps that layers have sets both keys."""
+    return any(mark_at(item, "tag") == tag and mark_at(item, "digest") == digest for item in maps)
 
 
-def _has_registry(repository: str) -> bool:
+def has_registry(repository: str) -> bool:
+    """Whether a repository names its registry: a first part that looks like a host."""
     first, slash, _ = repository.partition("/")
     return bool(slash) and ("." in first or ":" in first or first == "localhost")
 
@@ -101,10 +112,9 @@ FAULTS = {
 
 def fault(text: str) -> str:
     """Return the code of what is wrong with a full reference, empty if nothing is."""
-    name, _, digest = text.partition("@")
+    _, tag, digest = split(text)
     if digest:
         return ""
-    _, colon, tag = name.rpartition("/")[2].partition(":")
-    if not colon or not tag:
+    if not tag:
         return "image-not-pinned"
     return "image-latest" if tag.lower() == "latest" else ""

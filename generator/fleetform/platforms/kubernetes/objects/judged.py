@@ -29,7 +29,6 @@ _ACCOUNT = "each workload has its own account: grant it permissions with `rbac`"
 _NO_ACCESS = "a token comes with permissions: ask for them in the workload's spec, with `rbac`"
 _API_AUDIENCE = "kubernetes.default"
 """Part of the audience by which API servers know their own tokens; without an audience it is theirs too."""
-"""Part of the audience by which API servers know their own tokens; without an audience it is theirs too."""
 _FIXED: dict[str, tuple[tuple[TreePath, str], ...]] = {
     "RoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
     "ClusterRoleBinding": ((("roleRef",), _BOUND), (("subjects",), _BOUND)),
@@ -42,7 +41,6 @@ _FIXED: dict[str, tuple[tuple[TreePath, str], ...]] = {
         ),
     ),
 }
-"""Who has which rights is nothing that a patch decides."""
 """Who has which rights is nothing that a patch decides."""
 
 

@@ -16,7 +16,6 @@ from fleetform.tree import at, dotted
 
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
 """What no patch may change: it would be another object."""
-"""What no patch may change: it would be another object."""
 
 
 class Patched(NamedTuple):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.plan.images import split
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 
 Object = dict[str, Any]
@@ -124,7 +125,7 @@ def images(pairs: list[Pair], wanted: list[Object]) -> Field | None:
         others = _images(item)
         for place, image in _images(base).items():
             if place in others:
-                wishes.setdefault(_split(image)[0], set()).add(others[place])
+                wishes.setdefault(split(image)[0], set()).add(others[place])
     finals = {image for item in wanted for image in _images(item).values()}
     olds = {image for base, _ in pairs for image in _images(base).values()}
     used: list[Object] = []
@@ -145,7 +146,7 @@ def images(pairs: list[Pair], wanted: list[Object]) -> Field | None:
 
 
 def _entry(name: str, image: str) -> Object | None:
-    new, tag, digest = _split(image)
+    new, tag, digest = split(image)
     entry: Object = {"name": name}
     if new != name:
         entry["newName"] = new
@@ -161,20 +162,12 @@ def _exchange(image: str, entries: list[Object]) -> str:
     for entry in entries:
         pattern = rf"{entry['name']}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?"
         if re.fullmatch(pattern, image):
-            name, tag, digest = _split(image)
+            name, tag, digest = split(image)
             name = entry.get("newName", name)
             if "newTag" in entry or "digest" in entry:
                 tag, digest = entry.get("newTag", ""), entry.get("digest", "")
             image = f"{name}{f':{tag}' if tag else ''}{f'@{digest}' if digest else ''}"
     return image
-
-
-def _split(image: str) -> tuple[str, str, str]:
-    """Return name, tag and digest of an image; a registry may have a port."""
-    rest, _, digest = image.partition("@")
-    head, slash, last = rest.rpartition("/")
-    short, _, tag = last.partition(":")
-    return f"{head}{slash}{short}", tag, digest
 
 
 def _containers(item: Object) -> Iterator[tuple[str, int, Object]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from fleetform.names import LABEL
+from fleetform.plan import images
 from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import modules
@@ -55,12 +55,11 @@ def difference(wanted: Values, default: Values) -> Values:
 def whole_workload(plan: WorkloadPlan) -> Values:
     """Return every value of charts/agent for a workload, defaults included."""
     default = defaults("agent")
-    repository, tag, digest = _image(plan.image)
-    version = (tag or digest.removeprefix("sha256:")[:12])[:LABEL].strip("._-")
+    repository, tag, digest = images.split(plan.image)
     return {
         "fullnameOverride": plan.name,
         "component": plan.component,
-        "version": "" if plan.version == version else plan.version,
+        "version": "" if plan.version == images.version(tag, digest) else plan.version,
         "image": {
             "repository": repository,
             "tag": tag,
@@ -92,11 +91,3 @@ def _of_kinds(owner: str, plan: Any, default: Values) -> Values:
         if hasattr(module, "values"):
             found |= module.values(plan, default)
     return found
-
-
-def _image(reference: str) -> tuple[str, str, str]:
-    """Return repository, tag and digest; a colon before the last slash belongs to a registry's port."""
-    name, _, digest = reference.partition("@")
-    folder, slash, last = name.rpartition("/")
-    image, _, tag = last.partition(":")
-    return f"{folder}{slash}{image}", tag, digest
