@@ -39,6 +39,8 @@ class Sources:
         self.hidden: set[str] = set()
         """Places of the removed parts."""
         self.complete = True
+        self.place = ""
+        """Where they were read, for messages."""
 
     def whole(self) -> Sources:
         """Return all documents, those with errors included, and no problems."""
@@ -50,7 +52,9 @@ class Sources:
 
 def read(paths: Sequence[Path]) -> Sources:
     """Load, translate and check files and folders."""
-    return checked(load(paths))
+    sources = checked(load(paths))
+    sources.place = ", ".join(map(str, paths))
+    return sources
 
 
 def checked(loaded: Loaded) -> Sources:
@@ -256,27 +260,51 @@ def render(
 
     Raises SpecError if there are errors.
     """
-    found, problems = _whole(agents, environments, name, targets)
-    return Rendering(texts(found), tidy(problems), found.environments, _charts(found))
+    return render_all(agents, environments, [name], targets)[name]
 
 
-def concrete(environments: Path) -> list[str]:
-    """Return the names of the environments that can be rendered, sorted.
+def render_all(
+    agents: Sequence[Path],
+    environments: Path,
+    names: Sequence[str] = (),
+    targets: Sequence[str] = (),
+) -> dict[str, Rendering]:
+    """Render several environments from files that are read once, by default all that are not abstract.
 
-    Raises SpecError if a document has errors, or none can be rendered.
+    Raises SpecError, with the problems of all of them, if one has errors or there is none to render.
     """
-    sources = read([environments])
-    refuse(sources.problems)
-    names = sorted(
-        document.name
-        for document in sources.documents
-        if document.kind == "Environment" and at(document.tree, ("spec", "abstract")) is not True
-    )
+    specs, spaces = read(agents), read([environments])
+    if not names:
+        refuse(spaces.problems)
+        names = concrete(spaces)
     if not names:
         message, hint = "there is no environment to render", "add one, or name another folder"
-        folder = str(environments)
-        raise SpecError([Problem("error", "unknown-environment", message, folder, hint=hint)])
-    return names
+        raise SpecError([Problem("error", "unknown-environment", message, spaces.place, hint=hint)])
+    made: dict[str, Rendering] = {}
+    said: list[Problem] = []
+    refused = False
+    for name in names:
+        try:
+            found, problems = _whole(specs, spaces, name, targets)
+        except SpecError as error:
+            said += error.problems
+            refused = True
+        else:
+            said += problems
+            made[name] = Rendering(texts(found), tidy(problems), found.environments, _charts(found))
+    if refused:
+        raise SpecError(said)
+    return made
+
+
+def concrete(environments: Sources) -> list[str]:
+    """Return the names of the environments that can be rendered, sorted."""
+    return sorted(
+        document.name
+        for document in environments.documents
+        if document.kind == kinds.ENVIRONMENT.name
+        and at(document.tree, ("spec", "abstract")) is not True
+    )
 
 
 def _charts(found: Assembled) -> str:
@@ -294,7 +322,7 @@ def build(
 
     Raises SpecError if there are errors.
     """
-    found, problems = _whole(agents, environments, name, [target])
+    found, problems = _whole(read(agents), read([environments]), name, [target])
     if found.kubernetes is None:  # pragma: no cover - without an error there is one
         raise SpecError(problems)
     return found.kubernetes, problems
@@ -313,14 +341,13 @@ def texts(found: Assembled) -> dict[str, dict[str, str]]:
 
 
 def _whole(
-    agents: Sequence[Path], environments: Path, name: str, targets: Sequence[str]
+    specs: Sources, spaces: Sources, name: str, targets: Sequence[str]
 ) -> tuple[Assembled, list[Problem]]:
-    found, problems = judged(read(agents), environments, name, targets)
+    found, problems = assembled(specs, spaces, name, spaces.place, targets)
     if found is None or errors(problems):
         raise SpecError(problems)
     if not found.plan.workloads:
-        folders = ", ".join(map(str, agents))
-        raise SpecError([*problems, _nothing(folders)])
+        raise SpecError([*problems, _nothing(specs.place)])
     return found, problems
 
 

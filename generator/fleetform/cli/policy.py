@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from fleetform import kinds, pipeline, policies
+from fleetform import pipeline, policies
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, stop
 from fleetform.problems import errors, printable
-from fleetform.tree import at
 
 Row = tuple[policies.Weakening, tuple[str, ...]]
 """What weakens a policy, and in which environments."""
@@ -60,7 +59,7 @@ def command(
     problems = [*specs.problems, *spaces.problems]
     if errors(problems):
         stop(problems, form)
-    names = [env] if env else _names(spaces)
+    names = [env] if env else pipeline.concrete(spaces)
     found: dict[policies.Weakening, list[str]] = {}
     for name in names:
         fleet, problems = pipeline.fleet_of(specs, spaces, name, str(environments))
@@ -73,12 +72,6 @@ def command(
         found = {use: [] for tree in trees for use in policies.weakened(tree)}
     weakened = sorted((use, tuple(where)) for use, where in found.items())
     typer.echo(_json(weakened) if form is Format.JSON else _text(weakened))
-
-
-def _names(spaces: pipeline.Sources) -> list[str]:
-    """Return the names of the environments that can be rendered."""
-    known = [item for item in spaces.documents if item.kind == kinds.ENVIRONMENT.name]
-    return sorted(item.name for item in known if at(item.tree, ("spec", "abstract")) is not True)
 
 
 def _admission() -> str:

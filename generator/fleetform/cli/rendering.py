@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from fleetform import charts, pipeline
 from fleetform import targets as registry
 from fleetform.cli import progress
 from fleetform.cli.report import DRIFT, Format, echo, reported, show
-from fleetform.pipeline import Rendering
-from fleetform.problems import Problem, SpecError
 from fleetform.write import Changes, Output, diff, is_ours, write_all
 
 
@@ -31,12 +29,14 @@ def run(
 
     Raises SystemExit on problems and on drift.
     """
-    names = pipeline.concrete(environments) if everything else [env]
-    with progress.bar(f"rendering {', '.join(names)}"):
-        renderings = _rendered(names, agents, environments, [*(targets or ())])
+    with progress.bar(f"rendering {'all' if everything else env}"):
+        made = pipeline.render_all(
+            agents, environments, [] if everything else [env], [*(targets or ())]
+        )
+        renderings = [*made.values()]
         folders = {folder: r.folders[folder] for r in renderings for folder in r.folders}
         outputs = {Output(out, folder): texts for folder, texts in folders.items()}
-        left = [] if targets else [*_left(names, renderings[0].environments, out, {*folders})]
+        left = [] if targets else [*_left(made, renderings[0].environments, out, {*folders})]
         gone = {Output(out, folder): why for folder, why in left} if everything else {}
         changes = (
             {output: output.compare(texts) for output, texts in outputs.items()}
@@ -78,24 +78,8 @@ def warn_of_missing_charts(folder: str, out: Path) -> None:
         )
 
 
-def _rendered(
-    names: Sequence[str], agents: Sequence[Path], environments: Path, targets: Sequence[str]
-) -> list[Rendering]:
-    """Render some environments; raises SpecError with the problems of all of them."""
-    found: list[Rendering] = []
-    refused: list[Problem] = []
-    for name in names:
-        try:
-            found.append(pipeline.render(agents, environments, name, targets))
-        except SpecError as error:
-            refused += error.problems
-    if refused:
-        raise SpecError([*refused, *(problem for r in found for problem in r.problems)])
-    return found
-
-
 def _left(
-    names: Sequence[str], known: frozenset[str], out: Path, rendered: set[str]
+    names: Collection[str], known: frozenset[str], out: Path, rendered: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield folders that Fleetform wrote and writes no more, and why: the environment or its target is gone."""
     for target in registry.TARGETS:
