@@ -6,21 +6,16 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import yaml
 
 from fleetform import canonical
 from fleetform.pipeline import render
 from fleetform.problems import Problem
 from fleetform_runtime.settings import load
-from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, write
+from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, read_yaml, write
 from tests.manifests import COMMITTED, tree
 from tests.tools import ROOT
 
 CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
-
-
-def manifests(text: str) -> list[dict]:
-    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
 
 
 CONFIG_MAPS = [
@@ -93,7 +88,7 @@ def made(folder: Path, text: str) -> tuple[dict[str, str], dict, tuple[Problem, 
     rendering = render([folder / "agents"], folder / "environments", "prod")
     (data,) = [
         item["data"]
-        for item in manifests(rendering.folders["rendered/prod"]["default/a.yaml"])
+        for item in read_yaml(rendering.folders["rendered/prod"]["default/a.yaml"])
         if item["kind"] == "ConfigMap"
     ]
     return data, json.loads(data["agent.json"]), rendering.problems
@@ -157,7 +152,7 @@ def test_a_prompt_in_a_block_arrives_as_yaml_reads_it(tmp_path):
 def test_a_changed_prompt_makes_a_new_config_map_and_rolls_the_pods(tmp_path):
     def names() -> tuple[str, str]:
         file = tmp_path / "rendered/prod/default/a.yaml"
-        kinds = {item["kind"]: item for item in manifests(file.read_text("utf-8"))}
+        kinds = {item["kind"]: item for item in read_yaml(file.read_text("utf-8"))}
         pod = kinds["Deployment"]["spec"]["template"]["spec"]
         mounted = next(v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v)
         return kinds["ConfigMap"]["metadata"]["name"], mounted
@@ -249,7 +244,7 @@ def test_a_store_is_shown_a_client_certificate_unless_the_spec_says_not_to(said,
         "rendered/prod"
     ]
     (config_map,) = [
-        item for item in manifests(texts["default/helper.yaml"]) if item["kind"] == "ConfigMap"
+        item for item in read_yaml(texts["default/helper.yaml"]) if item["kind"] == "ConfigMap"
     ]
     mounted = "/var/run/secrets/fleetform/redis-tls"
     assert json.loads(config_map["data"]["agent.json"])["memory"]["tls"] == {

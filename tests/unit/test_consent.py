@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.fleet import API, ENVIRONMENT, fleetform, write
+from tests.fleet import API, ENVIRONMENT, fleetform, read_yaml, write
 from tests.network.evaluator import Policies, pods
 
 
@@ -49,7 +48,7 @@ def rendered(folder: Path, *documents: str) -> tuple[int, str, list]:
     return (
         done.code,
         done.err,
-        [item for text in texts for item in yaml.safe_load_all(text) if item],
+        [item for text in texts for item in read_yaml(text) if item],
     )
 
 

@@ -1,9 +1,8 @@
 """Where a host leads: to a Service of the namespace that it says, outside, or to a Problem."""
 
 import pytest
-import yaml
 
-from tests.fleet import API, fleetform, write
+from tests.fleet import API, fleetform, read_yaml, write
 
 ENVIRONMENT = f"""{API}
 kind: Environment
@@ -37,7 +36,7 @@ def leads(folder, url: str) -> str:
     if done.code:
         return next(line for line in done.err.splitlines() if "error" in line)
     texts = (path.read_text("utf-8") for path in sorted((folder / "rendered").rglob("*.yaml")))
-    objects = [item for text in texts for item in yaml.safe_load_all(text) if item]
+    objects = [item for text in texts for item in read_yaml(text) if item]
     (policy,) = [item for item in objects if item["kind"] == "NetworkPolicy"]
     peers = [peer for rule in policy["spec"]["egress"] for peer in rule["to"]]
     spaces = {

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fleetform import scaffold
 from fleetform.kinds import NAMES as KINDS
-from tests.fleet import fleetform, snapshot
+from tests.fleet import fleetform, read_yaml, snapshot
 
 CHECKED = ("validate", "agents", "environments", "--env")
 
@@ -35,7 +34,7 @@ def test_any_name_of_a_namespace_will_do(tmp_path, name):
     assert fleetform("init", "--name", name, cwd=tmp_path).code == 0
     done = fleetform(*CHECKED, "prod", cwd=tmp_path)
     assert (done.code, done.err) == (0, "6 documents valid\n")
-    (agent,) = yaml.safe_load_all((tmp_path / "agents/hello/agent.yaml").read_text())
+    (agent,) = read_yaml((tmp_path / "agents/hello/agent.yaml").read_text())
     assert agent["metadata"]["namespace"] == name
 
 
@@ -61,7 +60,7 @@ def test_specs_point_editors_to_schemas_that_are_there(repository):
     for path in specs:
         prefix, schema = path.read_text().splitlines()[0].split("=")
         assert prefix == "# yaml-language-server: $schema"
-        (document,) = yaml.safe_load_all(path.read_text())
+        (document,) = read_yaml(path.read_text())
         assert (path.parent / schema).resolve() == (
             repository / "schemas" / f"{document['kind'].lower()}.json"
         )

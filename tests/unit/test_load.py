@@ -202,13 +202,13 @@ def test_the_yaml_1_1_directive_does_not_bring_back_its_booleans():
     assert [code for _, _, code in said("%YAML 1.1\n---\na: yes\n")] == ["ambiguous-scalar"]
 
 
-@pytest.mark.parametrize("text", ["a: [" + "on," * 100_000 + "on]", "{" + "a: 1," * 100_000 + "}"])
+@pytest.mark.parametrize("text", ["a: [" + "on," * 20_000 + "on]", "{" + "a: 1," * 20_000 + "}"])
 def test_a_flood_of_problems_ends_after_the_first_hundred(text):
     assert len(said(text)) == 101
 
 
 def test_a_long_file_of_broken_documents_ends_after_the_first_hundred():
-    assert len(said("---\na: [\n" * 50_000)) == 101
+    assert len(said("---\na: [\n" * 10_000)) == 101
 
 
 def test_a_file_of_one_mebibyte_is_read():

@@ -4,16 +4,10 @@ import json
 
 import jsonpatch
 import pytest
-import yaml
 
 from fleetform.platforms.kubernetes.objects.judged import validator
-from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, read_yaml, write
 from tests.tools import ROOT
-
-
-def manifests(text):
-    return list(yaml.load_all(text, Loader=yaml.CSafeLoader))
-
 
 ENV_PATCHES = """  objectPatches:
     - target: {kind: Deployment, namespace: default, labels: {app.kubernetes.io/component: agent}}
@@ -42,7 +36,7 @@ def rendered(folder, name):
     outcome = fleetform("render", cwd=folder)
     assert outcome.code == 0, outcome.err
     text = (folder / f"rendered/prod/default/{name}.yaml").read_text()
-    return {item["kind"]: item for item in manifests(text)}
+    return {item["kind"]: item for item in read_yaml(text)}
 
 
 def test_a_specs_patches_change_its_own_objects_and_the_environments_come_last(tmp_path):
@@ -70,7 +64,7 @@ def test_patches_of_environments_add_up_along_the_chain(tmp_path):
     write(tmp_path, {"environments/child.yaml": child})
     assert fleetform("render", "--env", "child", cwd=tmp_path).code == 0
     text = (tmp_path / "rendered/child/default/helper.yaml").read_text()
-    (deployment,) = [item for item in manifests(text) if item["kind"] == "Deployment"]
+    (deployment,) = [item for item in read_yaml(text) if item["kind"] == "Deployment"]
     assert deployment["spec"]["replicas"] == 3
     assert deployment["spec"]["template"]["spec"]["priorityClassName"] == "low"
 
@@ -104,7 +98,7 @@ def test_without_a_patch_explain_plans_nothing(tmp_path):
 def test_every_object_of_the_example_fleet_passes_the_schema_that_patches_are_judged_by():
     kinds = set()
     for file in ROOT.glob("rendered/*/**/*.yaml"):
-        for item in manifests(file.read_text("utf-8")):
+        for item in read_yaml(file.read_text("utf-8")):
             if item["kind"] != "Kustomization":
                 assert validator(item["kind"]).is_valid(item), (file, item["kind"])
                 kinds.add(item["kind"])

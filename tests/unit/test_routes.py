@@ -1,11 +1,8 @@
 """Which routes from outside get along: granted hosts, and paths that take no other workload's requests."""
 
-from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.fleet import API, fleetform, write
 
@@ -110,19 +107,3 @@ def test_what_the_environment_sets_needs_no_grant(tmp_path):
 def test_a_host_belongs_to_one_namespace_unless_it_is_shared_by_name(tmp_path, host, clash):
     one, two = f"{{host: {host}, path: /a}}", f"{{host: {host}, path: /b}}"
     assert len(said(tmp_path, server("one", "desk", one), server("two", "shop", two))) == clash
-
-
-SEGMENTS = st.lists(st.sampled_from(["a", "A", "b", "c"]), max_size=3)
-
-
-@given(st.lists(SEGMENTS, min_size=2, max_size=4), st.booleans())
-def test_any_two_paths_of_a_host_are_apart_or_refused(tmp_path_factory, paths, slash):
-    texts = [f"/{'/'.join(path)}" + ("/" if slash and path else "") for path in paths]
-    documents = [server(f"s{n}", "desk", f"{{path: {text}}}") for n, text in enumerate(texts)]
-    found = said(tmp_path_factory.mktemp("fleet"), *documents)
-    plain = [[part.lower() for part in path] for path in paths]
-    nested = any(
-        one[: len(other)] == other or other[: len(one)] == one
-        for one, other in combinations(plain, 2)
-    )
-    assert bool(found) is nested

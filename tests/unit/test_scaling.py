@@ -3,10 +3,9 @@
 import json
 
 import pytest
-import yaml
 
 from tests import manifests
-from tests.fleet import AGENT, ENVIRONMENT, fleetform, write
+from tests.fleet import AGENT, ENVIRONMENT, fleetform, read_yaml, write
 from tests.manifests import NAMES, WORKLOADS, Tree, identity
 
 
@@ -83,9 +82,7 @@ def test_a_missing_metric_is_no_reason_to_scale_in(tmp_path, kind, given, expect
     done = fleetform("render", cwd=tmp_path)
     assert done.code == 0, done.err
     text = "".join(path.read_text("utf-8") for path in (tmp_path / "rendered").rglob("*.yaml"))
-    (found,) = [
-        item for item in yaml.safe_load_all(text) if item and item["kind"] == "ScaledObject"
-    ]
+    (found,) = [item for item in read_yaml(text) if item and item["kind"] == "ScaledObject"]
     assert found["spec"]["triggers"][0]["metadata"].get("ignoreNullValues") == expected
 
 
