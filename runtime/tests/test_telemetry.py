@@ -192,6 +192,12 @@ def record(message: str, *arguments: Any, **extra: Any) -> logging.LogRecord:
     return made
 
 
+def test_a_line_for_people_moves_no_cursor():
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "name \x1b[2K\r\u202e\tis", (), None)
+    shown = logs.TextFormatter(logs.redactor(lambda: ["secret"])).format(record)
+    assert shown.endswith("name \\x1b[2K\\r\\u202e\tis")
+
+
 def test_log_lines_are_json_with_what_finds_them_again():
     token = logs.request_id.set("r-1")
     run = logs.run_context.set({"run_id": "x", "session_id": "s", "trace_id": "t"})

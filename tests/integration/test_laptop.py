@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,72 @@ def test_mistakes_are_told(arguments, code, message):
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+REMOTE = """  tools:
+    - {name: docs, endpoint: "http://127.0.0.1:PORT/mcp", authentication: {type: bearer, secretRef: {name: github-token, key: api-key}}}
+    - {name: far, endpoint: "https://mcp.example.com/mcp"}
+"""
+
+
+@pytest.fixture
+def listener():
+    """Yield a port of this machine, and the Authorization headers that it receives."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append(self.headers.get("Authorization"))
+            self.send_error(401)
+
+        do_GET = do_POST  # noqa: N815 - the name that http.server calls
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_port, seen
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def chat_with_a_secret(folder: Path, port: int, *options: str, **environment: str):
+    spec = GOOD["agents/a.yaml"] + REMOTE.replace("PORT", str(port))
+    fleet = write(folder / "fleet", GOOD | {"agents/a.yaml": spec})
+    command = ("chat", "helper", "--env", "prod", "--memory", "in-memory", "-m", "hello", *options)
+    given = {"GITHUB_TOKEN": "mine", "HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    return run(*command, cwd=fleet, **given, **environment)
+
+
+def test_nothing_leaves_the_machine_with_the_scripted_model(tmp_path, listener):
+    port, seen = listener
+    done = chat_with_a_secret(tmp_path, port, "--model", "scripted")
+    assert done.returncode == 0, done.stderr
+    assert "note: far: left out, it is on another machine" in done.stderr
+    assert "Bearer mine" not in seen
+    assert seen  # this machine's own server was asked, with a placeholder
+
+
+def test_a_secret_is_sent_only_where_its_owner_agreed_to(tmp_path, listener):
+    port, seen = listener
+    done = chat_with_a_secret(tmp_path, port)
+    assert done.returncode == 1
+    assert f"  GITHUB_TOKEN to http://127.0.0.1:{port}" in done.stderr
+    assert f"or add --trust http://127.0.0.1:{port}; --model scripted" in done.stderr
+    assert seen == []
+    chat_with_a_secret(tmp_path, port, "--trust", f"http://127.0.0.1:{port}")
+    assert "Bearer mine" in seen
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(listener):
+    port, _ = listener
+    done = run("run", "research-agent", "--model", "scripted", "--port", str(port))
+    assert done.returncode == 1
+    assert f"error: port {port}: Address already in use" in done.stderr
+    assert "talk to it" not in done.stderr
 
 
 def test_run_serves_until_it_is_told_to_stop():

@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +13,7 @@ import typer
 from fleetform.cli import laptop, options
 from fleetform.cli.conversation import Agent, ChatError, Conversation
 from fleetform.cli.report import PROBLEMS, Format, reported
-from fleetform.cli.run import EnvFile, Memory, Model, check
+from fleetform.cli.run import EnvFile, Memory, Model, Trust, check
 
 START_SECONDS = 30
 
@@ -43,10 +42,11 @@ def command(
             "--key", envvar="FLEETFORM_API_KEY", help="API key or token.", show_default=False
         ),
     ] = None,
-    env: options.Env = "dev",
+    env: options.Env = options.ENV,
     model: Model = None,
     memory: Memory = None,
     env_file: EnvFile = None,
+    trusted: Trust = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
@@ -69,7 +69,9 @@ def command(
             _talk(Conversation(Agent(agent, key), _write, _ask), message)
             return
         check(model, memory)
-        with _served(agent, env, model, memory, env_file, agents, environments, form) as url:
+        plan = laptop.agent_of(agent, env, agents, environments, form)
+        local = laptop.localised(plan, env_file, model=model, memory=memory, trusted=trusted)
+        with _served(local, model) as url:
             _talk(Conversation(Agent(url, None), _write, _ask), message)
     except ChatError as error:
         typer.echo(f"error: {error}", err=True)
@@ -77,18 +79,7 @@ def command(
 
 
 @contextmanager
-def _served(
-    name: str,
-    env: str,
-    model: str | None,
-    memory: str | None,
-    env_file: Path | None,
-    agents: list[Path],
-    environments: Path,
-    form: Format,
-) -> Iterator[str]:
-    plan = laptop.agent_of(name, env, agents, environments, form)
-    local = laptop.localised(plan, env_file, model=model, memory=memory)
+def _served(local: laptop.Local, model: str | None) -> Iterator[str]:
     port = _free_port()
     with laptop.serving(local, port=port, model=model, quiet=True) as process:
         url = f"http://127.0.0.1:{port}"

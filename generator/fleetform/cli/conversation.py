@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleetform.characters import HIDDEN
+from fleetform.problems import printable
+
 PATIENCE = 600
 """Maximum seconds between two events of a stream; the agent sends heartbeats more often."""
+
+_CONTROLS = f"[\x00-\x08\x0b-\x1f\x7f-\x9f{HIDDEN}]"
 
 
 class ChatError(Exception):
@@ -81,7 +87,7 @@ def _lines(answer: http.client.HTTPResponse) -> Iterator[str]:
 def _problem(status: int, raw: bytes) -> str:
     try:
         body = json.loads(raw)
-        return f"{body['title']} ({status}): {body['detail']}"
+        return _plain(f"{body['title']} ({status}): {body['detail']}")
     except (ValueError, KeyError, TypeError):
         return f"the server answered {status}"
 
@@ -117,16 +123,16 @@ class Conversation:
             if kind == "run_start":
                 self._session = data["session_id"]
             elif kind == "token":
-                self._write(data["content"])
+                self._write(_plain(data["content"]))
             elif kind == "tool_start":
-                self._write(f"\n→ {data['name']} {_short(data['args'])}\n")
+                self._write(f"\n→ {printable(data['name'])} {_short(data['args'])}\n")
             elif kind == "tool_end":
                 mark = "✓" if data["ok"] else "✗"
-                self._write(f"{mark} {data['name']}: {_short(data['content'])}\n")
+                self._write(f"{mark} {printable(data['name'])}: {_short(data['content'])}\n")
             elif kind == "approval_required":
                 waiting = data
             elif kind == "error":
-                self._write(f"\nerror: {data['message']} ({data['code']})\n")
+                self._write(_plain(f"\nerror: {data['message']} ({data['code']})\n"))
                 return False
         self._write("\n")
         if waiting is None:
@@ -135,7 +141,8 @@ class Conversation:
         return self._show(f"/runs/{waiting['run_id']}/approvals", {"decisions": decisions})
 
     def _decision(self, call: dict[str, Any]) -> dict[str, Any]:
-        shown = f"{call['name']} {_short(call['args'])}"
+        # All of them, however many: nobody approves what is not shown.
+        shown = printable(f"{call['name']} {json.dumps(call['args'], ensure_ascii=False)}")
         if call["type"] == "question":
             return {"id": call["id"], "answer": self._ask(f"? {shown}\nanswer: ")}
         answer = self._ask(f"? may it call {shown} [y/N] ")
@@ -143,7 +150,12 @@ class Conversation:
         return {"id": call["id"], "approved": approved, "digest": call["digest"]}
 
 
+def _plain(text: str) -> str:
+    """Return text of an agent without what moves a cursor, sets a clipboard or turns the direction of reading."""
+    return re.sub(_CONTROLS, lambda match: printable(match[0]), text)
+
+
 def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     line = " ".join(text.split())
-    return line if len(line) <= 200 else f"{line[:199]}…"
+    return printable(line if len(line) <= 200 else f"{line[:199]}…")

@@ -37,7 +37,7 @@ def command(
             show_default=False,
         ),
     ] = "",
-    env: options.Env = "prod",
+    env: options.Env = options.ENV,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     as_json: Annotated[

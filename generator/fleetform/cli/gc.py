@@ -14,7 +14,7 @@ from fleetform.cli.report import Format, reported, show
 
 @reported
 def command(
-    env: options.Env = "prod",
+    env: options.Env = options.ENV,
     keep: Annotated[
         int,
         typer.Option(

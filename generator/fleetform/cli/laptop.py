@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from fleetform import pipeline
+from fleetform.cli import trust
 from fleetform.cli.report import PROBLEMS, Format, stop
 from fleetform.contract import SECRETS, SETTINGS
 from fleetform.local_values import EnvFileError, known_values, lookup, variables
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
+_HERE = "http://localhost"
 _REFERENCE = re.compile(rf"{re.escape(SECRETS)}/([^/]+)/([^/]+)")
 
 
@@ -68,6 +71,8 @@ class Local:
     document: dict[str, Any]
     prompts: dict[str, str]
     environment: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    """By name in `environment`: the variable of this machine that has the value."""
     notes: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -78,10 +83,15 @@ def localised(
     *,
     model: str | None,
     memory: str | None,
+    trusted: list[str] | None,
     keep_auth: bool = False,
     keep_tracing: bool = False,
 ) -> Local:
-    """Return an agent's configuration for a laptop, and report what was changed."""
+    """Return an agent's configuration for a laptop, report what was changed, and ask for what it sends.
+
+    With the scripted model nothing leaves the machine: no real value is used but for callers' keys, and
+    tools elsewhere are left out.
+    """
     try:
         values = known_values(env_file)
     except EnvFileError as error:
@@ -90,9 +100,40 @@ def localised(
     document = json.loads(data.pop(SETTINGS))
     local = Local(document, data)
     _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
-    local.document = _with_values(local, document, values, stand_in=model == SCRIPTED)
+    if model == SCRIPTED:
+        _stay_here(local)
+    for name, part in local.document.items():
+        stand_in = model == SCRIPTED and name != "auth"
+        local.document[name] = _with_values(local, part, {} if stand_in else values, stand_in)
     _show(local)
+    if model != SCRIPTED:
+        sent = trust.uses(local.document)
+        named = [
+            use._replace(variable=local.sources.get(use.variable, use.variable)) for use in sent
+        ]
+        trust.agree(named, trusted or ())
     return local
+
+
+def _stay_here(local: Local) -> None:
+    """Leave out what the runtime would connect to on another machine."""
+    document = local.document
+    for member, address in (("tools", "endpoint"), ("mcpServers", "url")):
+        for item in document.get(member, []):
+            if address in item and not trust.is_local(item[address]):
+                local.notes.append(f"{item['name']}: left out, it is on another machine")
+        kept = [x for x in document.get(member, []) if trust.is_local(x.get(address, _HERE))]
+        document[member] = kept
+    tracing = document["observability"].get("tracing", {})
+    if not trust.is_local(tracing.get("endpoint", _HERE)):
+        local.notes.append("tracing: off, its collector is on another machine")
+        del document["observability"]["tracing"]
+    callers = document["auth"]
+    if not trust.is_local(callers.get("jwksUrl", callers.get("issuer", _HERE))):
+        refuse(
+            "--keep-auth fetches keys of tokens from another machine, --model scripted keeps to this one",
+            "omit one of them",
+        )
 
 
 def _simplify(
@@ -117,17 +158,15 @@ def _simplify(
     seen.setdefault("logging", {})["format"] = "text"
 
 
-def _with_values(local: Local, node: Any, values: dict[str, str], *, stand_in: bool) -> Any:
+def _with_values(local: Local, node: Any, values: dict[str, str], stand_in: bool) -> Any:
     """Replace references to mounted files with references to environment variables."""
     if isinstance(node, list):
-        return [_with_values(local, item, values, stand_in=stand_in) for item in node]
+        return [_with_values(local, item, values, stand_in) for item in node]
     if not isinstance(node, dict):
         return node
     found = _REFERENCE.fullmatch(node["file"]) if set(node) == {"file"} else None
     if found is None:
-        return {
-            key: _with_values(local, item, values, stand_in=stand_in) for key, item in node.items()
-        }
+        return {key: _with_values(local, item, values, stand_in) for key, item in node.items()}
     names = variables(*found.groups())
     value = lookup(values, *found.groups())
     if value is None and stand_in:
@@ -139,7 +178,18 @@ def _with_values(local: Local, node: Any, values: dict[str, str], *, stand_in: b
         )
         return node
     local.environment[names[0]] = value
+    local.sources[names[0]] = next((name for name in names if values.get(name)), names[0])
     return {"env": names[0]}
+
+
+def check_port(port: int) -> None:
+    """Exit if a port of this machine is taken: another server would answer in the agent's place."""
+    with socket.socket() as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind(("127.0.0.1", port))
+        except OSError as error:
+            refuse(f"port {port}: {error.strerror}", "choose another one with --port")
 
 
 @contextmanager

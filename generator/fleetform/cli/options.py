@@ -9,6 +9,8 @@ import typer
 
 from fleetform.cli.report import Format
 
+ENV = "prod"
+"""The environment of every command that is told none, by --env or the variable ENV."""
 Env = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="Name of the environment.")]
 Agents = Annotated[
     list[Path],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetform import targets
+from fleetform.cli.options import ENV
 from fleetform.cli.report import Format
 
 FLAGS = {"--all": "everything", "--check": "check", "--diff": "show_diff"}
@@ -38,7 +39,7 @@ def read(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, Any] |
     if form not in {*Format} or not {*wanted} <= {*targets.NAMES}:
         return None
     return {
-        "env": given.get("env", "prod"),
+        "env": given.get("env", ENV),
         "everything": "everything" in given,
         "targets": wanted or None,
         "agents": [Path(name) for name in given.get("agents", ["agents"])],

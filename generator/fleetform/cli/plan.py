@@ -17,7 +17,7 @@ SIGNS = {"create": "+", "change": "~", "recreate": "!", "refused": "!", "prune":
 
 @reported
 def command(
-    env: options.Env = "prod",
+    env: options.Env = options.ENV,
     context: options.Context = None,
     kubeconfig: options.Kubeconfig = None,
     field_manager: Annotated[

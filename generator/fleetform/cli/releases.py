@@ -21,7 +21,7 @@ from fleetform.write import Output
 
 @reported
 def command(
-    env: options.Env = "prod",
+    env: options.Env = options.ENV,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     out: Annotated[

@@ -18,7 +18,7 @@ Target = StrEnum("Target", {name.upper(): name for name in registry.NAMES})  # t
 
 def command(
     context: typer.Context,
-    env: options.Env = "prod",
+    env: options.Env = options.ENV,
     everything: Annotated[
         bool,
         typer.Option(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -10,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fleetform.cli import laptop, options
+from fleetform.cli.conversation import Agent, ChatError
 from fleetform.cli.report import PROBLEMS, USAGE, Format, reported
 
 Model = Annotated[
@@ -32,19 +36,27 @@ EnvFile = Annotated[
     Path | None,
     typer.Option("--env-file", help="File of NAME=value lines. Default: .env.", show_default=False),
 ]
-Agent = Annotated[
-    str, typer.Argument(metavar="AGENT", help="Name of the agent, or namespace/name.")
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust",
+        help="Receiver that may get the secrets the spec sends it, as shown when asked: "
+        "`https://mcp.example.com`, or a provider's name. May be repeated; for scripts, which cannot be asked.",
+        show_default=False,
+    ),
 ]
+Name = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, or namespace/name.")]
 
 
 @reported
 def command(
-    agent: Agent,
-    env: options.Env = "dev",
+    agent: Name,
+    env: options.Env = options.ENV,
     port: Annotated[int, typer.Option("--port", "-p", help="Port on 127.0.0.1.")] = 8080,
     model: Model = None,
     memory: Memory = None,
     env_file: EnvFile = None,
+    trusted: Trust = None,
     keep_auth: Annotated[
         bool, typer.Option("--keep-auth", help="Authenticate callers as the spec says.")
     ] = False,
@@ -59,7 +71,9 @@ def command(
 
     Resolves the spec as `render` does and starts the runtime with the agent.json that a cluster
     would mount. Secrets come from the environment or from .env: the key `api-key` of the secret
-    `openai-api-key` is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY.
+    `openai-api-key` is OPENAI_API_KEY_API_KEY, or in short OPENAI_API_KEY. You are asked once per
+    folder before a secret is sent to a host that the spec names; with --model scripted nothing
+    leaves this machine.
 
     Examples:
 
@@ -74,19 +88,28 @@ def command(
         env_file,
         model=model,
         memory=memory,
+        trusted=trusted,
         keep_auth=keep_auth,
         keep_tracing=keep_tracing,
     )
-    typer.echo(f"{plan.name} on http://127.0.0.1:{port}, stop with Ctrl-C", err=True)
-    typer.echo(f"  talk to it: fleetform chat http://127.0.0.1:{port}", err=True)
+    laptop.check_port(port)
     signal.signal(signal.SIGTERM, _interrupt)
     with laptop.serving(local, port=port, model=model, quiet=False) as process:
         try:
+            _announce(plan.name, f"http://127.0.0.1:{port}", process)
             code = process.wait()
         except KeyboardInterrupt:
             return
     if code:
         raise typer.Exit(PROBLEMS)
+
+
+def _announce(name: str, url: str, process: subprocess.Popen[bytes]) -> None:
+    """Print where the agent answers, as soon as it does; nothing if it ends before."""
+    with suppress(ChatError):
+        Agent(url, None).wait(inf, lambda: process.poll() is None)
+        typer.echo(f"{name} on {url}, stop with Ctrl-C", err=True)
+        typer.echo(f"  talk to it: fleetform chat {url}", err=True)
 
 
 def check(model: str | None, memory: str | None) -> None:

@@ -16,7 +16,7 @@ from fleetform.problems import errors
 
 @reported
 def command(
-    env: options.Env = "dev",
+    env: options.Env = options.ENV,
     env_file: Annotated[
         Path | None,
         typer.Option("--env-file", help="File with NAME=VALUE lines. Default: .env, if it exists."),

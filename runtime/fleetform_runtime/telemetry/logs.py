@@ -2,6 +2,7 @@
 
 import contextvars
 import logging
+import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ _FIELDS = (
     "input_tokens",
     "output_tokens",
 )
+# Names and messages of tools and servers stand in log lines too; repr escapes each of these.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 REDACTED = "[redacted]"
 
 Redact = Callable[[str], str]
@@ -80,8 +83,9 @@ class TextFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record as one line, or more for an exception."""
-        return self._redact(super().format(record))
+        """Format a record as one line, or more for an exception, without what a terminal would obey."""
+        text = self._redact(super().format(record))
+        return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def configure(settings: Logging, redact: Redact) -> None:
