@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.cluster import storage
 from tests.cluster.plane import Plane, cluster, running
 
 
@@ -12,7 +13,7 @@ from tests.cluster.plane import Plane, cluster, running
 def plane(tmp_path_factory) -> Iterator[Plane]:
     """A control plane that ends with the tests, also when they fail."""
     os.environ.setdefault("GOGC", cluster.COLLECTED)  # for kubectl and Helm, too
-    with running(tmp_path_factory.mktemp("cluster") / "state") as found:
+    with running(tmp_path_factory.mktemp("cluster") / "state") as found, storage.driver(found):
         yield found
 
 

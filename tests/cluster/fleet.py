@@ -1,6 +1,5 @@
 """The example fleet in a cluster: what it needs around it, its files, and its objects in order."""
 
-import json
 import shutil
 from functools import cache
 from pathlib import Path
@@ -54,27 +53,6 @@ def cleared(plane: Plane) -> None:
     plane.do("delete", "persistentvolumeclaims", *everywhere, *patient)
     plane.do("delete", ",".join(CLUSTER_KINDS), "-l", OURS, *patient)
     plane.do("delete", "persistentvolumes", "--all", *patient)
-
-
-def with_disks(plane: Plane, found: tuple[Object, ...]) -> None:
-    """Make a disk for each claim, as a storage driver would."""
-    for item in found:
-        if item["kind"] != "PersistentVolumeClaim":
-            continue
-        metadata, spec = item["metadata"], item["spec"]
-        disk = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": f"{metadata['namespace']}-{metadata['name']}"},
-            "spec": {
-                "capacity": {"storage": "1Ti"},
-                "accessModes": spec["accessModes"],
-                "storageClassName": spec.get("storageClassName", ""),
-                "csi": {"driver": "simulated.example.com", "volumeHandle": metadata["name"]},
-                "claimRef": {"namespace": metadata["namespace"], "name": metadata["name"]},
-            },
-        }
-        plane.apply("-f", "-", text=json.dumps(disk))
 
 
 def without(folder: Path, environment: str, file: str, agent: str) -> Path:

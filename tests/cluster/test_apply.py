@@ -65,7 +65,6 @@ def applied(request, plane: Plane) -> Iterator[Applied]:
     """Each environment in each way, into a cluster that has nothing of it."""
     environment, way = request.param
     fleet.cleared(plane)
-    fleet.with_disks(plane, fleet.objects(environment))
     found = Applied(plane, environment, way)
     found.again()
     found.settle()

@@ -32,9 +32,17 @@ SAYS = frozenset(
 )
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|tag")
 
-# What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_paths.py, test_amplification.py.
+# What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_lifelong.py,
+# test_paths.py, test_amplification.py.
 ELSEWHERE = {
-    *("config-too-big", "extends-too-much", "no-cluster", "nothing-to-render", "release-too-big"),
+    *(
+        "config-too-big",
+        "extends-too-much",
+        "for-life",
+        "no-cluster",
+        "nothing-to-render",
+        "release-too-big",
+    ),
     *("not-a-file", "outside", "too-big", "too-many-documents", "unreadable"),
 }
 

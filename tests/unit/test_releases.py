@@ -45,8 +45,18 @@ def test_text_and_json_say_the_same(tmp_path):
         "name": "helper",
         "namespace": "default",
         "chart": "charts/agent",
+        "waits": True,
         "values": [path],
     }
+
+
+def test_a_release_is_waited_for_unless_its_claims_wait_for_later_ones(tmp_path):
+    fleet(tmp_path, AGENT + "  volumes: [{name: notes, mountPath: /notes, claim: {size: 1Gi}}]\n")
+    shared, own = releases(tmp_path, "--wait", "10m").out.splitlines()
+    assert shared.endswith("/fleetform-namespace.yaml")
+    assert own.endswith("/helper.yaml --rollback-on-failure --timeout 10m")
+    rows = json.loads(releases(tmp_path, "--format", "json").out)
+    assert [row["waits"] for row in rows] == [False, True]
 
 
 def test_callees_come_before_their_callers_and_circles_end(tmp_path):

@@ -27,21 +27,31 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder that charts/values/ENV was rendered into.")
     ] = Path(),
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            "--wait",
+            metavar="DURATION",
+            help="Add options of Helm 4: wait this long for each release, such as 10m, and roll it back if it "
+            "fails. A release with claims, which wait for pods of later releases, is not waited for.",
+            show_default=False,
+        ),
+    ] = None,
     form: options.Form = Format.TEXT,
 ) -> None:
     """Print the Helm releases of an environment, each after those it depends on.
 
     First come the shared objects of a namespace, then stores, MCP servers and agents, callees
     before their callers. The text output is one helm command per release; --format json prints a
-    list of {name, namespace, chart, values}, with version if the environment sets one. Namespaces
-    are not part of any release: apply OUT/rendered/ENV/_namespaces/ first, or let the cluster's
-    owner create them.
+    list of {name, namespace, chart, values, waits}, with version if the environment sets one;
+    `waits` is whether helm may wait for it. Namespaces are not part of any release: apply
+    OUT/rendered/ENV/_namespaces/ first, or let the cluster's owner create them.
 
     Examples:
 
       fleetform releases --env prod
 
-      fleetform releases --env prod | sh -e
+      fleetform releases --env prod --wait 10m | sh -e
 
       fleetform releases --env prod --format json | jq -r '.[].name'
     """
@@ -52,7 +62,7 @@ def command(
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         for row in rows:
-            typer.echo(_line(row))
+            typer.echo(_line(row, wait))
     _warn(built, out)
 
 
@@ -62,17 +72,25 @@ def _row(release: Release, built: Build, out: Path) -> dict[str, object]:
         "name": release.name,
         "namespace": release.namespace,
         "chart": f"{plan.charts}/{release.chart}",
+        "waits": not _has_claims(release),
         "values": [(out / targets.folder("helm", plan.environment) / release.values).as_posix()],
     }
     return {**row, "version": plan.chart_version} if plan.chart_version else row
 
 
-def _line(row: dict[str, object]) -> str:
+def _has_claims(release: Release) -> bool:
+    """Whether helm would wait for claims, which most storage classes bind with a later release's first pod."""
+    return release.name == helm.SHARED and bool(release.document.get("claims"))
+
+
+def _line(row: dict[str, object], wait: str | None) -> str:
     words = ["helm", "upgrade", "--install", row["name"], row["chart"], "-n", row["namespace"]]
     if "version" in row:
         words += ["--version", row["version"]]
     for path in row["values"] if isinstance(row["values"], list) else ():
         words += ["-f", path]
+    if wait is not None:
+        words += ["--rollback-on-failure", "--timeout", wait] if row["waits"] else []
     return shlex.join(map(str, words))
 
 

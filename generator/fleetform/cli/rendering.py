@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fleetform import charts, pipeline
 from fleetform import targets as registry
 from fleetform.cli import progress
 from fleetform.cli.report import DRIFT, Format, echo, reported, show
+from fleetform.problems import Problem
 from fleetform.write import Changes, Output, diff, is_ours, write_all
 
 
@@ -44,7 +45,8 @@ def run(
             if check
             else write_all(outputs) | {output: output.clear() for output in gone}
         )
-    show([problem for r in renderings for problem in r.problems], form)
+    found = {output.path: change for output, change in changes.items() if change}
+    show([*(problem for r in renderings for problem in r.problems), *_asked(found)], form)
     command = "fleetform render --all" if everything else f"fleetform render --env {env}"
     for output, change in changes.items():
         if (check or show_diff) and change:
@@ -63,6 +65,15 @@ def run(
         warn_of_missing_charts(folder, out)
     if check and (gone or any(changes.values())):
         raise SystemExit(DRIFT)
+
+
+def _asked(changes: Mapping[str, Changes]) -> list[Problem]:
+    """Return what changed that a cluster will not do."""
+    if not any(change.changed or change.stale for change in changes.values()):
+        return []
+    from fleetform.platforms.kubernetes import lifelong  # noqa: PLC0415 - only when output is replaced
+
+    return [*lifelong.warnings(changes)]
 
 
 def warn_of_missing_charts(folder: str, out: Path) -> None:

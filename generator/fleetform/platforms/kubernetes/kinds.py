@@ -33,7 +33,7 @@ class ObjectKind(NamedTuple):
     pods: bool = False
     """Whether it holds the template of a pod."""
     ready: str = ""
-    """When a custom resource is ready, as CEL for Flux; empty when there is nothing to wait for."""
+    """When it is ready, as CEL for Flux; empty when Flux knows by itself, or there is nothing to wait for."""
 
     @property
     def group(self) -> str:
@@ -234,6 +234,9 @@ KINDS = (
         "`volumes[].claim`",
         "`volumes[].claim`; shared by all workloads of the namespace that name it",
         namespace="persistentvolumeclaim",
+        # Flux waits for Bound, which most classes bring about with the first pod alone: one of
+        # another release, or none as long as an agent is scaled to zero.
+        ready="has(status.phase) && status.phase in ['Pending', 'Bound']",
     ),
     ObjectKind(
         "PrometheusRule",
@@ -254,7 +257,7 @@ EMITTED_BY = {kind.kind: kind.made_by for kind in KINDS} | {
 BUILT_IN_GROUPS = frozenset(kind.group for kind in KINDS if not kind.custom) | {"batch"}
 """Groups of kinds that Kustomize knows how to merge."""
 READY = {(kind.api, kind.kind): kind.ready for kind in KINDS if kind.ready}
-"""When a custom resource is ready. Left alone, Flux takes one that no controller has judged yet for ready."""
+"""When an object is ready. Left alone, Flux takes a custom resource that no controller has judged yet for ready."""
 PRUNED = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and not kind.cluster)
 """Kinds that are looked through for what is no longer rendered."""
 PRUNED_IN_CLUSTER = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and kind.cluster)

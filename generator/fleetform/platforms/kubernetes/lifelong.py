@@ -1,0 +1,171 @@
+"""Changes that a cluster refuses, or that hurt, told by comparing new output with the output before.
+
+Some fields stay as they are for an object's life: Flux, Helm and kubectl stop at a change of them, and nothing
+of the namespace is applied any more. What is rendered does not show it; what was committed before does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import yaml
+
+from fleetform import quantity
+from fleetform.platforms.kubernetes.targets.helm import SHARED
+from fleetform.problems import Problem
+from fleetform.write import Changes
+
+FOR_LIFE = {
+    "PersistentVolumeClaim": ("accessModes", "storageClassName", "volumeMode", "volumeName"),
+    "StatefulSet": ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates"),
+    "Deployment": ("selector",),
+    "Job": ("selector", "template"),
+    "Service": ("clusterIP",),
+}
+"""By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation)."""
+KINDS = frozenset(FOR_LIFE)
+_KIND = re.compile(r"^kind: (\w+)$", re.MULTILINE)
+_VALUES = re.compile(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NEW_CLAIM = (
+    "use a volume with a new name and copy the data, or delete the claim, and the data with it"
+)
+_HINTS = {
+    "PersistentVolumeClaim": f"set it as it was; or {_NEW_CLAIM}",
+    "StatefulSet": "set it as it was; or delete the StatefulSet with `--cascade=orphan` before it is applied, "
+    "which keeps pods and claims (docs/upgrade.md)",
+}
+
+
+class Found(NamedTuple):
+    """The spec of an object, and the file that has it."""
+
+    file: str
+    spec: dict[str, Any]
+
+
+Key = tuple[str, str, str]
+"""Kind, namespace and name."""
+
+
+def warnings(folders: Mapping[str, Changes]) -> Iterator[Problem]:
+    """Yield what changes of output folders ask of a cluster that it cannot do, once for each object and field.
+
+    Documents of other kinds, and files that did not change, are not read.
+    """
+    said = set()
+    for folder, changes in folders.items():
+        changed = changes.changed.items()
+        before = {**changes.stale, **{path: old for path, (old, _) in changed}}
+        after = {**changes.new, **{path: new for path, (_, new) in changed}}
+        if before and after:
+            for problem in _compared(_objects(folder, before), _objects(folder, after)):
+                if problem.message not in said:
+                    said.add(problem.message)
+                    yield problem
+
+
+def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterator[Problem]:
+    for (kind, space, name), (file, new) in after.items():
+        title = f"{kind} `{space}/{name}`" if space else f"{kind} `{name}`"
+        other = {"Deployment": "StatefulSet", "StatefulSet": "Deployment"}.get(kind)
+        if (kind, space, name) not in before and other and (other, space, name) in before:
+            yield _warning(
+                file,
+                f"{other} `{space}/{name}` becomes a {kind}: its pods get other volumes, and all stop at once",
+                "what was in its claims stays in them: copy it, or mount the old claim; docs/upgrade.md has the steps",
+            )
+        if (kind, space, name) not in before:
+            continue
+        old = before[kind, space, name].spec
+        for field in FOR_LIFE[kind]:
+            # A patch of an overlay has some of the fields: what is missing there was not removed.
+            if field in old and field in new and old[field] != new[field]:
+                message = f"`spec.{field}` of {title} changes from {_text(old[field])} to {_text(new[field])}, which no cluster does"
+                hint = _HINTS.get(
+                    kind, "set it as it was, or delete the object before it is applied"
+                )
+                yield _warning(file, message, hint)
+        yield from _sizes(file, title, old, new)
+        if old.get("replicas", 1) > 1 and "replicas" not in new and kind in ("Deployment", "StatefulSet"):  # fmt: skip
+            yield _warning(
+                file,
+                f"{title} loses `replicas: {old['replicas']}` to an autoscaler: whoever applied it resets it to 1 "
+                "until the autoscaler acts",
+                "add the autoscaler with minReplicas first and remove `replicas` from the cluster's field owners: "
+                "docs/upgrade.md has the steps",
+            )
+
+
+def _sizes(file: str, title: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Problem]:
+    """Yield a claim that shrinks."""
+    sizes = [spec.get("resources", {}).get("requests", {}).get("storage") for spec in (old, new)]
+    if None not in sizes and quantity.parse(str(sizes[1])) < quantity.parse(str(sizes[0])):
+        message = f"the size of {title} changes from {sizes[0]} to {sizes[1]}, and no claim shrinks"
+        yield _warning(file, message, f"set it as it was; or {_NEW_CLAIM}")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _warning(file: str, message: str, hint: str) -> Problem:
+    return Problem("warning", "for-life", message, file, hint=hint)
+
+
+def _objects(folder: str, texts: Mapping[str, str]) -> dict[Key, Found]:
+    """Return the objects of the kinds that matter, from manifests, or from what values of the charts say of them."""
+    found = {}
+    for path, text in texts.items():
+        file = f"{folder}/{path}"
+        if folder.startswith("charts/"):
+            space, _, name = path.removesuffix(".yaml").rpartition("/")
+            objects = _of_values(space, name, text)
+        else:
+            objects = _of_manifests(text)
+        for key, spec in objects:
+            found[key] = Found(file, spec)
+    return found
+
+
+def _of_manifests(text: str) -> Iterator[tuple[Key, dict[str, Any]]]:
+    for part in re.split(r"^---\n", text, flags=re.MULTILINE):
+        kind = _KIND.search(part)
+        if kind is not None and kind[1] in KINDS:
+            for item in _read(part):
+                metadata = item.get("metadata") or {}
+                key = kind[1], metadata.get("namespace", ""), metadata.get("name", "")
+                yield key, item.get("spec") or {}
+
+
+def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str, Any]]]:
+    values = next(_read(text), {}) if _VALUES.search(text) else {}
+    for claim in values.get("claims", []):
+        yield ("PersistentVolumeClaim", space, claim["name"]), _claim(claim)
+    if name == SHARED:
+        return
+    spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
+    if any(values.get(key, {}).get("enabled") for key in ("autoscaling", "keda")):
+        del spec["replicas"]
+    templates = values.get("volumeClaimTemplates", [])
+    spec["volumeClaimTemplates"] = [{"name": item["name"], **_claim(item)} for item in templates]
+    yield (values.get("kind", "Deployment"), space, name), spec
+
+
+def _claim(values: dict[str, Any]) -> dict[str, Any]:
+    spec = {
+        "accessModes": [values.get("accessMode")],
+        "storageClassName": values.get("storageClassName", ""),
+    }
+    return {**spec, "resources": {"requests": {"storage": values.get("size")}}}
+
+
+def _read(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the documents of a text; none if somebody broke it, which is then replaced."""
+    try:
+        yield from (item for item in yaml.load_all(text, _LOADER) if isinstance(item, dict))
+    except yaml.YAMLError:
+        return

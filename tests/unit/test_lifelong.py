@@ -1,0 +1,107 @@
+"""What new output asks of objects that a cluster has already, by each target that holds objects."""
+
+import pytest
+
+from tests.fleet import API, fleetform, write
+
+ENVIRONMENT = f"""{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  capabilities: [keda]
+  secrets: {{provider: kubernetes}}
+"""
+WEB = """  container:
+    image: {repository: acme/web, tag: 1.2.3}
+    ports: [{name: http, containerPort: 8000}]
+  healthCheck: {path: /healthz}
+  resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {memory: 64Mi}}
+"""
+
+
+def agent(rest: str, name: str = "web") -> str:
+    return f"{API}\nkind: Agent\nmetadata: {{name: {name}, namespace: team}}\nspec:\n{WEB}{rest}"
+
+
+def volume(rest: str) -> str:
+    return f"  volumes: [{{name: data, mountPath: /data, claim: {{{rest}}}}}]\n"
+
+
+def rendered(folder, *specs: str, target: str = "manifests") -> list[str]:
+    """Return the warnings of the last of several renders, each of one more version of a spec."""
+    done = None
+    for spec in specs:
+        write(folder, {"agents/a.yaml": spec, "environments/prod.yaml": ENVIRONMENT})
+        done = fleetform("render", "--env", "prod", "--target", target, cwd=folder)
+        assert done.code == 0, done.err
+    return [line for line in done.err.splitlines() if ": warning: " in line and "charts" not in line.split(": warning: ")[1]]  # fmt: skip
+
+
+CHANGES = {
+    "more pods": (
+        volume("size: 5Gi"),
+        volume("size: 5Gi") + "  scaling: {minReplicas: 2}\n",
+        "`spec.accessModes` of PersistentVolumeClaim `team/data` changes from",
+    ),
+    "other class": (
+        volume("size: 5Gi, storageClass: a"),
+        volume("size: 5Gi, storageClass: b"),
+        "`spec.storageClassName` of PersistentVolumeClaim `team/data` changes from",
+    ),
+    "smaller": (volume("size: 5Gi"), volume("size: 2Gi"), "from 5Gi to 2Gi, and no claim shrinks"),
+    "own disks": (
+        volume("size: 5Gi") + "  stateful: true\n",
+        volume("size: 6Gi") + "  stateful: true\n",
+        "`spec.volumeClaimTemplates` of StatefulSet `team/web` changes from",
+    ),
+    "stateful": ("", "  stateful: true\n", "Deployment `team/web` becomes a StatefulSet"),
+    "stateless": ("  stateful: true\n", "", "StatefulSet `team/web` becomes a Deployment"),
+    "autoscaled": (
+        "  scaling: {minReplicas: 5}\n",
+        "  scaling: {minReplicas: 5, maxReplicas: 9, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}\n",
+        "Deployment `team/web` loses `replicas: 5` to an autoscaler",
+    ),
+}
+
+
+@pytest.mark.parametrize("target", ["manifests", "helm"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_cluster_does_not_do_is_said_when_it_is_rendered(tmp_path, change, target):
+    before, after, message = CHANGES[change]
+    (found,) = rendered(tmp_path, agent(before), agent(after), target=target)
+    assert message in found
+
+
+def test_it_is_said_once_for_all_targets_and_only_when_it_changes(tmp_path):
+    before, after, message = CHANGES["more pods"]
+    (found,) = rendered(tmp_path, agent(before), agent(after))
+    assert message in found
+    assert rendered(tmp_path, agent(after)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (volume("size: 5Gi"), volume("size: 6Gi")),
+        (volume("size: 1Gi"), volume("size: 1024Mi")),
+        ("", volume("size: 5Gi")),
+        ("  scaling: {minReplicas: 5}\n", "  scaling: {minReplicas: 3}\n"),
+        (
+            "",
+            "  scaling: {maxReplicas: 9, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}\n",
+        ),
+    ],
+)
+def test_what_a_cluster_does_is_not_said(tmp_path, before, after):
+    assert rendered(tmp_path, agent(before), agent(after)) == []
+
+
+def test_an_agent_that_goes_or_comes_is_not_said(tmp_path):
+    assert rendered(tmp_path, agent(volume("size: 5Gi")), agent("", "other")) == []
+
+
+def test_output_that_somebody_broke_is_replaced(tmp_path):
+    rendered(tmp_path, agent(volume("size: 5Gi")))
+    for file in (tmp_path / "rendered/prod").rglob("*.yaml"):
+        file.write_text("kind: Deployment\n{[\n---\nkind: PersistentVolumeClaim\n- 1\n---\n" + file.read_text())  # fmt: skip
+    assert rendered(tmp_path, agent(volume("size: 5Gi"))) == []
