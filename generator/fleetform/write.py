@@ -46,6 +46,12 @@ class Changes:
         """Whether anything differs."""
         return bool(self.new or self.changed or self.stale or self.record)
 
+    def sides(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the files that differ: as they were, and as they are rendered."""
+        before = {path: old for path, (old, _) in self.changed.items()}
+        after = {path: new for path, (_, new) in self.changed.items()}
+        return {**self.stale, **before}, {**self.new, **after}
+
 
 class Output:
     """One environment's output folder: a path below a root given by the user."""

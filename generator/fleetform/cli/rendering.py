@@ -69,11 +69,12 @@ def run(
 
 def _asked(changes: Mapping[str, Changes]) -> list[Problem]:
     """Return what changed that a cluster will not do."""
-    if not any(change.changed or change.stale for change in changes.values()):
+    folders = {path: change.sides() for path, change in changes.items()}
+    if not any(before for before, _ in folders.values()):
         return []
     from fleetform.platforms.kubernetes import lifelong  # noqa: PLC0415 - only when output is replaced
 
-    return [*lifelong.warnings(changes)]
+    return [*lifelong.warnings(folders)]
 
 
 def warn_of_missing_charts(folder: str, out: Path) -> None:

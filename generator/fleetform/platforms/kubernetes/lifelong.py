@@ -16,7 +16,6 @@ import yaml
 from fleetform import quantity
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
-from fleetform.write import Changes
 
 FOR_LIFE = {
     "PersistentVolumeClaim": ("accessModes", "storageClassName", "volumeMode", "volumeName"),
@@ -47,20 +46,20 @@ class Found(NamedTuple):
     spec: dict[str, Any]
 
 
+Texts = Mapping[str, str]
+"""Files by path."""
 Key = tuple[str, str, str]
 """Kind, namespace and name."""
 
 
-def warnings(folders: Mapping[str, Changes]) -> Iterator[Problem]:
-    """Yield what changes of output folders ask of a cluster that it cannot do, once for each object and field.
+def warnings(folders: Mapping[str, tuple[Texts, Texts]]) -> Iterator[Problem]:
+    """Yield what a change asks of a cluster that it cannot do, once for each object and field.
 
-    Documents of other kinds, and files that did not change, are not read.
+    `folders` has, by output folder, the files that change: as they were, and as they are now. Documents
+    of other kinds are not read.
     """
     said = set()
-    for folder, changes in folders.items():
-        changed = changes.changed.items()
-        before = {**changes.stale, **{path: old for path, (old, _) in changed}}
-        after = {**changes.new, **{path: new for path, (_, new) in changed}}
+    for folder, (before, after) in folders.items():
         if before and after:
             for problem in _compared(_objects(folder, before), _objects(folder, after)):
                 if problem.message not in said:
@@ -116,7 +115,7 @@ def _warning(file: str, message: str, hint: str) -> Problem:
     return Problem("warning", "for-life", message, file, hint=hint)
 
 
-def _objects(folder: str, texts: Mapping[str, str]) -> dict[Key, Found]:
+def _objects(folder: str, texts: Texts) -> dict[Key, Found]:
     """Return the objects of the kinds that matter, from manifests, or from what values of the charts say of them."""
     found = {}
     for path, text in texts.items():
