@@ -257,7 +257,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         (({"name": "v", "emptyDir": {}}, {"name": "w", "secret": {"secretName": "s"}}),),
     ),
     "mounts": (BASE, (({"name": "v", "mountPath": "/v", "readOnly": True},),)),
-    "run_as_user": (BASE, (1000000,)),
+    "run_as_user": (BASE, (1000000, 0)),
     "read_only_root": (BASE, (False,)),
     "pod_fields": (
         BASE,
@@ -343,7 +343,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "expose.host": (BASE, ("other.example",)),
     "expose.path": (BASE, ("/agents/base",)),
     "expose.port": (BASE, (9090, 1)),
-    "expose.timeout": (BASE, (1, 1000000)),
+    "expose.timeout": (BASE, (1, 1000000, 0)),
     "expose.gateway": (BASE, ({"name": "g", "namespace": "n", "sectionName": "https"},)),
     "expose.ingress_class": (ISSUED, ("", "other")),
     "expose.tls_secret": (ISSUED, ("", "own")),
@@ -351,8 +351,8 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
     "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),
 }
-INTERNAL = {"source", "mark", "callees", "patches"}
-"""Fields that stand in no object."""
+INTERNAL = {"source", "mark", "callees", "patches", "test_image"}
+"""Fields that stand in no object that a target without releases has."""
 
 
 def turned() -> Iterator[tuple[str, WorkloadPlan, WorkloadPlan]]:

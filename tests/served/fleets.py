@@ -505,7 +505,11 @@ RELEASES = {
         "store": {"vault": {"server": "https://vault.example", "role": "r"}},
     },
     "images": {"pins": {"docker.io/library/side": {"tag": "2"}}},
-    "helm": {"charts": "oci://ghcr.io/acme/charts", "version": "1.0.0"},
+    "helm": {
+        "charts": "oci://ghcr.io/acme/charts",
+        "version": "1.0.0",
+        "test": {"image": {"repository": "docker.io/library/other", "tag": "1"}},
+    },
     "targets": ["manifests", "helm", "flux"],
     "gitops": {
         "way": "helm",

@@ -97,6 +97,7 @@ TYPES: dict[str, Schema] = {
     "quantity": QUANTITY,
     "quantities": QUANTITIES,
     "duration": DURATION,
+    'duration or ""': {"anyOf": [DURATION, {"const": ""}]},
     "digest": DIGEST,
     "tag": TAG,
     "repository": REPOSITORY,

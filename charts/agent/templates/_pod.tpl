@@ -12,7 +12,7 @@
       serviceAccountName: {{ include "agent.serviceAccountName" . | toJson }}
       automountServiceAccountToken: {{ not (empty .Values.rbac.rules) }}
       enableServiceLinks: false
-      securityContext: {{ toJson .Values.podSecurityContext }}
+      securityContext: {{ include "agent.podSecurity" . }}
       terminationGracePeriodSeconds: {{ toJson .Values.terminationGracePeriodSeconds }}
       {{- with .Values.imagePullSecrets }}
       imagePullSecrets: {{ toJson . }}
@@ -121,6 +121,12 @@
 {{- end }}
 
 {{/* Containers without a security context get that of the main one. */}}
+{{- define "agent.podSecurity" -}}
+{{- $found := deepCopy .Values.podSecurityContext -}}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" }}{{ if eq (int64 (index $found . | default 0)) 0 }}{{ $found = omit $found . }}{{ end }}{{ end -}}
+{{- toJson $found -}}
+{{- end }}
+
 {{- define "agent.restricted" -}}
 {{- $found := list -}}
 {{- $own := dict "securityContext" .root.Values.securityContext -}}

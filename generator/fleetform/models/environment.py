@@ -28,6 +28,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
+from fleetform.models.workload import ImageName
 from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
@@ -220,6 +221,9 @@ class Gateway(Spec):
     name: Name = Field(description="Name.")
     namespace: Name = Field(description="Namespace as in the cluster.")
     section_name: str | None = optional("Listener. Default: all.", max_length=253)
+    request_timeouts: bool | None = optional(
+        "Whether its controller accepts `timeouts.request` in an HTTPRoute. Default: true, false for the platform gke."
+    )
 
 
 class IssuerRef(Spec):
@@ -278,11 +282,15 @@ class NetworkDefaults(Spec):
         default=False,
         description="Whether every namespace gets a policy that isolates pods which no other policy selects, such as those of other teams.",
     )
-    dns_namespace: Name = Field(
-        default="kube-system", description="Namespace of the cluster's DNS."
+    dns_namespace: Name | None = optional(
+        "Namespace of the cluster's DNS. Default: the platform's, mostly kube-system."
     )
     dns_labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=lambda: {"k8s-app": "kube-dns"}, description="Labels of the DNS pods."
+        default_factory=dict,
+        description="Labels of the DNS pods. Default: the platform's, mostly `k8s-app: kube-dns`.",
+    )
+    dns_port: Port | None = optional(
+        "Port that the DNS pods listen on, TCP and UDP. Default: the platform's, 53, or 5353 for openshift."
     )
     node_local_dns: bool = Field(
         default=False, description="Whether NodeLocal DNS answers at 169.254.20.10."
@@ -445,6 +453,18 @@ class Gitops(Spec):
     argocd: ArgoCD = Field(default_factory=ArgoCD, description="Argo CD.")
 
 
+class HelmTest(Spec):
+    """The pod of `helm test`, which asks a workload's Service whether it is ready."""
+
+    enabled: bool = Field(
+        default=True, description="Whether releases have a test; Flux runs it after each upgrade."
+    )
+    image: ImageName = Field(
+        default_factory=lambda: ImageName(repository="library/busybox", tag="1.37.0"),
+        description="Image with wget and nc. Like every image it comes from `images.registry` unless it names a registry, and obeys `images.pins`. Default: library/busybox, 1.37.0.",
+    )
+
+
 class Helm(Spec):
     """Where the charts `agent` and `namespace` come from."""
 
@@ -467,6 +487,7 @@ class Helm(Spec):
     secret: ReferenceName | None = optional(
         "Secret next to Flux's sources, for authentication at the OCI repository. Default: none."
     )
+    test: HelmTest = Field(default_factory=HelmTest, description="The test of each release.")
 
 
 class Compose(Spec):
@@ -535,9 +556,9 @@ class EnvironmentSpec(Spec):
         default=False, description="Whether it only exists for others to extend."
     )
     extends: Name | None = optional("Environment to extend. Default: none.")
-    platform: Literal["eks", "gke", "generic"] = Field(
+    platform: Literal["eks", "gke", "openshift", "generic"] = Field(
         default="generic",
-        description="Kind of cluster; decides identity annotations and metadata addresses.",
+        description="Kind of cluster; decides identity annotations, metadata addresses, where its DNS is, who assigns user IDs, and what its Gateway accepts.",
     )
     capabilities: list[Capability] = Field(
         default_factory=list, description="What is installed in the cluster. Default: nothing."

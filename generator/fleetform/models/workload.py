@@ -29,8 +29,8 @@ from fleetform.models.scaling import Scaling
 from fleetform.patterns import CIDR, DATA_KEY, REPOSITORY
 
 
-class Image(Spec):
-    """A container image; the environment may add a registry, a tag or a digest."""
+class ImageName(Spec):
+    """An image in a registry."""
 
     repository: str = Field(
         description="Repository without tag; without a registry host, the environment's registry is prepended.",
@@ -45,6 +45,11 @@ class Image(Spec):
         "Digest `sha256:…`; wins over the tag, which is then set next to it or nowhere. Default: none.",
         pattern=r"^sha256:[a-f0-9]{64}$",
     )
+
+
+class Image(ImageName):
+    """A container image; the environment may add a registry, a tag or a digest."""
+
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
         "Image pull policy. Default: Kubernetes' own rule."
     )

@@ -10,13 +10,13 @@ from fleetform.tree import Map, at, entries, mark_at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Images
-    from fleetform.models.workload import Image
+    from fleetform.models.workload import Image, ImageName
     from fleetform.problems import Mark, Problem
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import TreePath
 
 
-def reference(images: Images, image: Image) -> tuple[str, str]:
+def reference(images: Images, image: ImageName) -> tuple[str, str]:
     """Return the full reference and its version (tag, or 12 hex digits of the digest); both empty if unpinned."""
     pin = images.pins.get(image.repository)
     tag = (pin.tag if pin else None) or image.tag or ""

@@ -110,7 +110,7 @@ def _is_namespace(fleet: Fleet, host: str, label: str) -> bool:
         or label in fleet.sources
         or host in network.services
         or ("-" in label and not label.startswith("xn--"))  # no top-level domain has a dash
-        or label in ("default", network.dns_namespace, network.prometheus_namespace)
+        or label in ("default", "kube-system", network.dns_namespace, network.prometheus_namespace)
         or label == (network.gateway_namespace or (gateway.namespace if gateway else ""))
         or any(name.split(".")[1:2] == [label] for name in network.services)
     )

@@ -26,7 +26,9 @@ HOSTS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 
 def images(fleet: Fleet) -> set[str]:
     """Return the repositories of images, as specs and the environment name them."""
-    return {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
+    test = fleet.environment.helm.test
+    own = {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
+    return own | ({test.image.repository} if test.enabled else set())
 
 
 def image(fleet: Fleet, resolved: Resolved[Any]) -> tuple[Image, str, str] | None:

@@ -105,6 +105,7 @@ class Expose(NamedTuple):
     path: str
     port: int
     timeout: int
+    """Of a request; 0 where the Gateway takes no routes with one."""
     gateway: Json
     ingress_class: str
     tls_secret: str
@@ -174,6 +175,7 @@ class WorkloadPlan(NamedTuple):
     """What the spec asks for, beside scratch space, configuration and secrets."""
     mounts: tuple[Json, ...]
     run_as_user: int
+    """User and group of the pods; 0 where the cluster assigns them."""
     read_only_root: bool
     pod_fields: Json
     """Fields of the pod that the spec's `podTemplate` hands on, by their names (podfields.PLAIN)."""
@@ -198,12 +200,20 @@ class WorkloadPlan(NamedTuple):
     expose: Expose | None
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]
+    test_image: str | None = None
+    """Image of the pod of `helm test`; None for no test."""
     patches: tuple[ObjectPatch, ...] = ()
 
     @property
     def selector(self) -> dict[str, str]:
         """Return the labels that select exactly this workload's pods; they never change."""
         return selector(self.name)
+
+    @property
+    def least(self) -> int:
+        """Return the minimum number of replicas."""
+        scaler = self.keda or self.autoscaler
+        return scaler.minimum if scaler else self.replicas or 0
 
     @property
     def most(self) -> int:

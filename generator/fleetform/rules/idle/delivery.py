@@ -45,6 +45,11 @@ def _helm(fleet: Fleet, *, flux: bool, helm: bool) -> Iterator[Row]:
     why = "`helm` is not among the targets, and Flux installs no release"
     for name in ("charts", "version"):
         yield Row((*base, name), helm or released, why, TO_TARGETS)
+    test = environment.helm.test
+    yield Row((*base, "test", "enabled"), helm or released, why, TO_TARGETS)
+    on = test.enabled and (helm or released)
+    off = "no release has a test" if helm or released else why
+    yield Row((*base, "test", "image"), on, off, "remove it")
     for name in ("digests", "secret"):
         why = "Flux takes no chart from an OCI repository"
         hint = "set `gitops.way: helm` and `helm.charts: oci://…`, or remove it"

@@ -180,8 +180,13 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         "no Namespace is rendered",
         "set `namespaces.create`, or remove it",
     )
-    for name in ("gateway", "requestTimeoutSeconds"):
-        yield row("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", name)
+    yield row("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", "gateway")
+    gateway = environment.expose.gateway
+    accepts = gateway.request_timeouts if gateway else None
+    none = accepts is False or (accepts is None and environment.platform == "gke")
+    why = "the Gateway takes no route with a timeout" if none else "nothing is exposed"
+    timed = "Ingress" in kinds or ("HTTPRoute" in kinds and not none)
+    yield row(timed, why, "expose", "requestTimeoutSeconds")
     for name in ("ingressClass", "issuer"):
         yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
     shared = any(not item.host for item in exposed)
@@ -212,8 +217,11 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     needs = any(extras.needed(item, uses[item.key]) for item in fleet.of(AGENT))
     yield row(needs, "no model needs an extra of the runtime image", "images", "extras")
     keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
-    generic = environment.platform == "generic"  # which is true of its endpoint anyway
-    yield row(keys or generic, "no workload has an `identity`", "platform")
+    # `generic` is true of its endpoint anyway; OpenShift changes every pod, GKE's Gateway every route.
+    used = environment.platform in ("generic", "openshift") or (
+        environment.platform == "gke" and "HTTPRoute" in kinds
+    )
+    yield row(keys or used, "no workload has an `identity`", "platform")
     for name in ("name", "key"):
         used = _uses_rule(fleet, uses)
         why = "every model refers to its own key, or needs none"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleetform.plan.model import Plan, Workload
 from fleetform.platforms.kubernetes import rules
-from fleetform.platforms.kubernetes.bind import delivery, namespaces, network, patches
+from fleetform.platforms.kubernetes.bind import delivery, namespaces, network, patches, quotas
 from fleetform.platforms.kubernetes.bind.pods import shared_claims
 from fleetform.platforms.kubernetes.bind.workload import workload_plan
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
@@ -42,7 +42,10 @@ def closed(
         found += plans
         need = namespaces.needs(own, plans, shared)
         spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
-    problems += namespaces.shared_remote_keys(fleet, zip(sorted(spaces), spaced, strict=True))
+    named = [*zip(sorted(spaces), spaced, strict=True)]
+    problems += namespaces.shared_remote_keys(fleet, named)
+    if fleet.environment.tenants:
+        problems += quotas.problems(fleet, named, found)
     return found, spaced
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import addresses
 from fleetform.plan.model import Outside, Plan, Ports, Range, Space, Traffic, Workload
+from fleetform.platforms.kubernetes.clusters import CLUSTERS
 from fleetform.platforms.kubernetes.model import NetworkRule, selector
 from fleetform.resolve.hosts import Address, identity_addresses
 
@@ -92,17 +93,17 @@ def _namespace(name: str) -> dict[str, Any]:
 
 def dns(fleet: Fleet, egress: Rules) -> None:
     """Allow name resolution, without which nothing else works."""
-    network = fleet.environment.network
-    ports: Ports = (("TCP", 53), ("UDP", 53))
+    network, cluster = fleet.environment.network, CLUSTERS[fleet.environment.platform]
+    port = network.dns_port or cluster.dns_port
     egress.allow(
         {
-            "namespaceSelector": _namespace(network.dns_namespace),
-            "podSelector": {"matchLabels": dict(network.dns_labels)},
+            "namespaceSelector": _namespace(network.dns_namespace or cluster.dns_namespace),
+            "podSelector": {"matchLabels": dict(network.dns_labels or cluster.dns_labels)},
         },
-        ports,
+        (("TCP", port), ("UDP", port)),
     )
     if network.node_local_dns:
-        egress.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, ports)
+        egress.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, (("TCP", 53), ("UDP", 53)))
 
 
 def outside(fleet: Fleet) -> tuple[dict[str, Any], ...]:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from fleetform import view
 from fleetform.names import fit
+from fleetform.plan import images
 from fleetform.plan.model import Shape, Workload
 from fleetform.platforms.kubernetes.bind import delivery, patches, pods
 from fleetform.platforms.kubernetes.bind.config import config
 from fleetform.platforms.kubernetes.bind.scaling import scaler
+from fleetform.platforms.kubernetes.clusters import CLUSTERS
 from fleetform.platforms.kubernetes.model import (
     PRE_STOP,
     Account,
@@ -42,6 +44,7 @@ def workload_plan(
     """Return a workload bound to Kubernetes; `shared` are claims that several pods of its namespace mount."""
     resolved, spec, name = workload.resolved, workload.spec, workload.name
     template, scaled = spec.pod_template, scaler(workload)
+    cluster = CLUSTERS[fleet.environment.platform]
     stateful = workload.shape is Shape.STATEFUL
     recreate = not stateful and pods.is_single_writer(workload, shared)
     if recreate and workload.scale.most > 1:
@@ -79,7 +82,7 @@ def workload_plan(
         secrets=secrets,
         volumes=pods.volumes(workload),
         mounts=tuple(pods.mount(item) for item in workload.mounts),
-        run_as_user=template.run_as_user or USER,
+        run_as_user=template.run_as_user or (0 if cluster.assigns_ids else USER),
         read_only_root=read_only_root,
         pod_fields=pods.fields(template),
         spread=pods.spread(template, selector(name), workload.scale.most),
@@ -105,8 +108,26 @@ def workload_plan(
         expose=_expose(fleet, workload),
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
+        test_image=_test(fleet),
         patches=tuple(patches.of_spec(fleet, resolved)),
     )
+
+
+def accepts_timeouts(fleet: Fleet) -> bool:
+    """Whether the environment's Gateway takes routes that limit the time of a request."""
+    gateway = fleet.environment.expose.gateway
+    if gateway is None or gateway.request_timeouts is None:
+        return CLUSTERS[fleet.environment.platform].route_timeouts
+    return bool(gateway.request_timeouts)
+
+
+def _test(fleet: Fleet) -> str | None:
+    """Return the image of the release's test; the public registry is named, since some nodes know no default."""
+    test, given = fleet.environment.helm.test, fleet.environment.images
+    if not test.enabled:
+        return None
+    found = images.reference(given, test.image)[0]
+    return found if given.registry else images.full_name("docker.io", found)
 
 
 def _single_writer(workload: Workload) -> Problem:
@@ -169,7 +190,7 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
         host=exposure.host,
         path=exposure.path,
         port=exposure.port.service_port,
-        timeout=exposure.timeout,
+        timeout=exposure.timeout if kind == "Ingress" or accepts_timeouts(fleet) else 0,
         gateway=gateway if kind == "HTTPRoute" else {},
         ingress_class=defaults.ingress_class or "",
         tls_secret=fit(workload.name, "-tls") if certificate else "",

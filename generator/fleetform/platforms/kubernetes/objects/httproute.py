@@ -25,7 +25,8 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": rewrite}}]
     rule["backendRefs"] = [{"name": plan.name, "port": expose.port}]
-    rule["timeouts"] = {"request": f"{expose.timeout}s"}
+    if expose.timeout:
+        rule["timeouts"] = {"request": f"{expose.timeout}s"}
     spec = {"parentRefs": [parent], "hostnames": [expose.host], "rules": [rule]}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
 
@@ -47,7 +48,7 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
         "hostnames": [expose.host],
         "path": expose.path,
         "port": route_port(plan, expose),
-        "requestTimeout": f"{expose.timeout}s",
+        "requestTimeout": f"{expose.timeout}s" if expose.timeout else "",
     }
 
 

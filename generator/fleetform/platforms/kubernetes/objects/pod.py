@@ -13,6 +13,9 @@ from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens, le
 from fleetform.platforms.kubernetes.model import Probe, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import data, versioned
 
+IDS = ("runAsUser", "runAsGroup", "fsGroup")
+"""Fields of a pod's security context that some clusters assign themselves."""
+
 
 def template(plan: WorkloadPlan) -> dict[str, Any]:
     """Return the template of a workload's pods: restricted, spread, and drained before they stop."""
@@ -31,9 +34,7 @@ def _spec(plan: WorkloadPlan) -> dict[str, Any]:
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": plan.run_as_user,
-            "runAsGroup": plan.run_as_user,
-            "fsGroup": plan.run_as_user,
+            **(dict.fromkeys(IDS, plan.run_as_user) if plan.run_as_user else {}),
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -141,9 +142,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
         "resources": data(plan.resources),
         "podSecurityContext": {
             **default["podSecurityContext"],
-            "runAsUser": plan.run_as_user,
-            "runAsGroup": plan.run_as_user,
-            "fsGroup": plan.run_as_user,
+            **dict.fromkeys(IDS, plan.run_as_user),
         },
         "securityContext": {
             **default["securityContext"],
@@ -191,6 +190,12 @@ def _containers(plan: Any, new: Any) -> Any:
     return new
 
 
+def _with_ids(plan: Any, new: Any) -> Any:
+    """Return a pod's security context; an ID that is left to the cluster is 0 in the chart's values."""
+    del plan
+    return {**dict.fromkeys(IDS, 0), **(new or {})}
+
+
 def _spread(plan: Any, new: Any) -> Any:
     """Return constraints; the chart adds a selector to those without one."""
     del plan
@@ -232,7 +237,7 @@ LENSES = (
     lens("spec.template.metadata.annotations", "podAnnotations"),
     *(lens(f"{POD}.{name}", name) for name in ("imagePullSecrets", *podfields.PLAIN)),
     lens(f"{POD}.topologySpreadConstraints", "topologySpreadConstraints", _spread),
-    lens(f"{POD}.securityContext", "podSecurityContext"),
+    lens(f"{POD}.securityContext", "podSecurityContext", _with_ids),
     lens(f"{POD}.initContainers", "initContainers", _containers),
     lens(f"{POD}.containers", "sidecars", _sidecars, first=lambda _: 1),
     lens(f"{POD}.volumes", "extraVolumes", _behind_own, first=_own),

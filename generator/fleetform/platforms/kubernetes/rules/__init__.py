@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleetform.platforms.kubernetes.rules import (
+    clusters,
     delivery,
     environments,
     grace,
@@ -21,6 +22,7 @@ from fleetform.resolve import Fleet
 
 RULES = (
     environments.rules,
+    clusters.rules,
     routes.rules,
     delivery.rules,
     grace.rules,

@@ -13,6 +13,7 @@ TOOLS = ("flux", "argocd")
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield missing and contradictory settings for delivering the output."""
+    yield from _test(fleet)
     for target in TOOLS:
         if target in fleet.targets:
             yield from _tool(fleet, target)
@@ -21,6 +22,36 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         yield from _charts(fleet)
     if "argocd" in fleet.targets:
         yield from _argocd(fleet)
+
+
+def _test(fleet: Fleet) -> Iterator[Problem]:
+    """Yield what the image of the releases' test lacks: a tag, or the digest that the environment requires."""
+    environment, images = fleet.environment, fleet.environment.images
+    image = environment.helm.test.image
+    targets = {*fleet.targets, *environment.targets}
+    released = "helm" in targets or ("flux" in targets and environment.gitops.way == "helm")
+    if not released or not environment.helm.test.enabled:
+        return
+    pin = images.pins.get(image.repository)
+    tag, digest = (getattr(pin, name, None) or getattr(image, name) for name in ("tag", "digest"))
+    hint = f"run `fleetform pin {image.repository}:{tag or 'TAG'} --env {fleet.environment_name}`, or set `helm.test.enabled: false`"
+    if not tag and not digest:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "helm", "test", "image"),
+            "image-not-pinned",
+            f"the image `{image.repository}` has neither a tag nor a digest",
+            hint=f"set one; or {hint}",
+            key=True,
+        )
+    elif not digest and images.require_digest:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "images", "requireDigest"),
+            "image-without-digest",
+            f"the image of the releases' test, `{image.repository}`, has no digest",
+            hint=hint,
+        )
 
 
 def _tool(fleet: Fleet, target: str) -> Iterator[Problem]:

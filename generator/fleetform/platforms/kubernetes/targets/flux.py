@@ -169,6 +169,7 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
     workload = "" if release.name == helm.SHARED else release.name
     checks = _checks(build, release.namespace, workload)
     names = [{"name": item.name, "namespace": item.namespace} for item in needs]
+    has_test = release.document.get("tests", {}).get("enabled", True)
     spec: dict[str, Any] = {
         **({"dependsOn": names} if names else {}),
         "interval": gitops.interval,
@@ -184,7 +185,7 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
                 "strategy": "rollback",
             },
         },
-        "test": {"enable": True},
+        **({"test": {"enable": True}} if has_test else {}),
         "driftDetection": {"mode": "enabled"},
         **({"waitStrategy": {"name": "poller"}, "healthCheckExprs": checks} if checks else {}),
         "values": release.document,

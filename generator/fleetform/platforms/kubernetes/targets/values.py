@@ -52,6 +52,13 @@ def difference(wanted: Values, default: Values) -> Values:
     return found
 
 
+def _tests(plan: WorkloadPlan, default: Values) -> Values:
+    if plan.test_image is None:
+        return {**default, "enabled": False}
+    names = ("repository", "tag", "digest")
+    return {**default, "image": dict(zip(names, images.split(plan.test_image), strict=True))}
+
+
 def whole_workload(plan: WorkloadPlan) -> Values:
     """Return every value of charts/agent for a workload, defaults included."""
     default = defaults("agent")
@@ -66,7 +73,7 @@ def whole_workload(plan: WorkloadPlan) -> Values:
             "digest": digest,
             "pullPolicy": plan.pull_policy,
         },
-        "tests": default["tests"],
+        "tests": _tests(plan, default["tests"]),
         **_common(plan),
         **_of_kinds("workload", plan, default),
     }

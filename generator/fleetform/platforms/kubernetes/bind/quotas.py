@@ -1,0 +1,127 @@
+"""Quotas and limits of namespaces that their own workloads cannot pass: pods would never be created."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.problems import Problem
+from fleetform.quantity import parse
+from fleetform.resolve import Fleet
+from fleetform.tree import TreePath, problem_at
+
+COUNTED = {
+    "requests.cpu": ("requests", "cpu"),
+    "requests.memory": ("requests", "memory"),
+    "limits.cpu": ("limits", "cpu"),
+    "limits.memory": ("limits", "memory"),
+    "cpu": ("requests", "cpu"),
+    "memory": ("requests", "memory"),
+}
+"""By name in a quota: the resources of containers that count against it."""
+
+
+def problems(
+    fleet: Fleet, spaces: Iterable[tuple[str, NamespacePlan]], workloads: Iterable[WorkloadPlan]
+) -> Iterator[Problem]:
+    """Yield limits that a container exceeds, and quotas that are too small for the fewest replicas."""
+    members: dict[str, list[WorkloadPlan]] = {}
+    for plan in workloads:
+        members.setdefault(plan.namespace, []).append(plan)
+    for space, namespace in spaces:
+        own = members.get(namespace.name, [])
+        yield from _maximum(fleet, space, namespace.limits.get("max", {}), own)
+        yield from _quota(fleet, space, namespace, own)
+
+
+def _maximum(
+    fleet: Fleet, space: str, maximum: Mapping[str, str], own: list[WorkloadPlan]
+) -> Iterator[Problem]:
+    for resource, most in maximum.items():
+        above = {
+            plan.name: given
+            for plan in own
+            for container in _containers(plan)
+            if (given := _amount(container, "limits", resource)) > parse(most)
+        }
+        if above:
+            yield _said(
+                fleet,
+                ("spec", "tenants", space, "max", resource),
+                f"no pod of {_names(above)} is created: a container's {resource} limit is above {most}",
+            )
+
+
+def _quota(
+    fleet: Fleet, space: str, namespace: NamespacePlan, own: list[WorkloadPlan]
+) -> Iterator[Problem]:
+    for name, hard in namespace.quota.items():
+        need = _need(name, namespace, own)
+        if need > parse(hard):
+            yield _said(
+                fleet,
+                ("spec", "tenants", space, "hard", name),
+                f"the workloads of `{space}` need {_text(need)} at their fewest replicas, and the quota allows {hard}",
+            )
+
+
+def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fraction:
+    """Return what the fewest replicas of a namespace's workloads use of a quota; 0 if that is not known here."""
+    if name in COUNTED:
+        return sum((plan.least * _pod(plan, *COUNTED[name]) for plan in own), Fraction())
+    if name == "pods":
+        return Fraction(sum(plan.least for plan in own))
+    claims = [
+        *namespace.claims,
+        *(claim for plan in own for _ in range(plan.least) for claim in plan.claim_templates),
+    ]
+    if name == "persistentvolumeclaims":
+        return Fraction(len(claims))
+    if name == "requests.storage":
+        return sum((parse(claim.size) for claim in claims), Fraction())
+    return Fraction()
+
+
+def _pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
+    """Return what a pod counts: the sum of its containers, or its largest init container if that is more."""
+    running = sum((_amount(item, kind, resource) for item in _running(plan)), Fraction())
+    return max([running, *(_amount(item, kind, resource) for item in plan.init_containers)])
+
+
+def _running(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
+    return [{"resources": plan.resources}, *plan.sidecars]
+
+
+def _containers(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
+    return [*_running(plan), *plan.init_containers]
+
+
+def _amount(container: Mapping[str, Any], kind: str, resource: str) -> Fraction:
+    given = container.get("resources", {}).get(kind, {}).get(resource)
+    return Fraction() if given is None else parse(str(given))
+
+
+def _text(amount: Fraction) -> str:
+    for unit, size in (("Gi", 2**30), ("Mi", 2**20)):
+        if amount >= size and (amount / size).denominator <= 4:
+            return f"{float(amount / size):g}{unit}"
+    return f"{float(amount):g}"
+
+
+def _names(above: Iterable[str]) -> str:
+    names = sorted(above)
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(f"`{name}`" for name in names[:3]) + more
+
+
+def _said(fleet: Fleet, path: TreePath, message: str) -> Problem:
+    return problem_at(
+        fleet.environment_tree,
+        path,
+        "quota-too-small",
+        message,
+        hint="raise it, or lower `resources` or `scaling.minReplicas` of the workloads",
+        severity="warning",
+    )
