@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from fleetform_runtime.messages import (
@@ -348,6 +349,28 @@ async def test_a_server_that_is_killed_and_comes_back_is_used_again(backend, req
             session, _ = await store.load("ann", "s1", -1)
             assert session == made
             await store.append(made, rows("b"), made.revision)
+
+
+async def test_a_database_without_its_tables_is_not_ready(postgres):
+    """Restored into, or dropped by mistake: nothing could be answered, and nothing is created in its way."""
+    section = {"type": "postgres", "host": "127.0.0.1", "port": postgres.port}
+    section |= {"database": "postgres", "username": "agent", "schema": "restored"}
+    connection = await asyncpg.connect(
+        host="127.0.0.1", port=postgres.port, user="agent", database="postgres"
+    )
+    async with opened(section) as store:
+        await store.ping()
+        await connection.execute(
+            "DROP TABLE restored.events; ALTER TABLE restored.runs RENAME TO x"
+        )
+        with pytest.raises(StoreError, match=r"missing: restored\.runs, restored\.events; restore"):
+            await store.ping()
+        await connection.execute("DROP SCHEMA restored CASCADE")
+        with pytest.raises(StoreError, match=r"restored\.sessions"):
+            await store.ping()
+    await connection.close()
+    async with opened(section) as store:
+        await store.ping()
 
 
 async def test_a_line_that_was_cut_off_never_counted(tmp_path, request):

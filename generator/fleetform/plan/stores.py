@@ -30,7 +30,7 @@ class Store(NamedTuple):
     password: str
     """The variable that contains the server's password."""
     program: str
-    """The image's entry point."""
+    """The image's entry point, which arguments that begin with an option are for."""
     owner: str
     """User that owns the image's data."""
     probe: tuple[str, ...]
@@ -59,8 +59,40 @@ def _redis(redis: Redis) -> dict[str, Any]:
     )
 
 
+# With `appendonly yes` Redis reads its append-only files and nothing else: from a dump that was put into an
+# empty volume it would start empty, without a word, and write over it. So a server of its own, which nobody
+# reaches, turns the dump into such files first, in a folder that becomes the real one in a single step.
+_RESTORING = """\
+set -e
+cd {data}
+if [ -e dump.rdb ] && [ -z "$(ls -d appendonly* 2>/dev/null)" ]; then
+  echo "loading dump.rdb into append-only files"
+  rm -rf restoring
+  mkdir restoring
+  ln dump.rdb restoring/
+  redis-server --dir {data}/restoring --port 0 --unixsocket /tmp/restoring.sock --save "" --appendonly no &
+  ask() {{ redis-cli -s /tmp/restoring.sock "$@"; }}
+  until ask ping 2>/dev/null | grep -q PONG; do kill -0 $!; sleep 0.2; done
+  ask config set appendonly yes
+  while ask info persistence | grep -Eq "aof_rewrite_(in_progress|scheduled):1"; do sleep 0.2; done
+  ask info persistence | grep -q aof_last_bgrewrite_status:ok
+  ask shutdown nosave || true
+  wait $!
+  mv restoring/appendonly* .
+  rm -rf restoring
+fi
+exec "$0" "$@"
+"""
+
+
+def restoring(data: str) -> str:
+    """Return the script that starts Redis with append-only files in a folder, from a dump if it only has that."""
+    return _RESTORING.format(data=data)
+
+
 def _redis_args(kept: bool, secret: SecretKey | None) -> tuple[str | FromVariable, ...]:
-    words = ("--dir", "/data", "--appendonly", "yes" if kept else "no")
+    start = ("sh", "-c", restoring("/data"), "redis-server") if kept else ()
+    words = (*start, "--dir", "/data", "--appendonly", "yes" if kept else "no")
     return (*words, "--requirepass", FromVariable("REDIS_PASSWORD")) if secret else words
 
 

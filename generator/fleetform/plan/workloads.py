@@ -52,7 +52,9 @@ def store(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Dra
     draft.args = stores.args(resolved)
     if resolved.spec.provision.container is None:
         stock = stores.STORES[resolved.spec.type]
-        draft.probe, draft.program, draft.owner = stock.probe, stock.program, stock.owner
+        draft.probe, draft.owner = stock.probe, stock.owner
+        own = not draft.args or str(draft.args[0]).startswith("-")
+        draft.program = stock.program if own else ""
     traffic.common(fleet, draft, problems)
     return draft
 

@@ -74,14 +74,22 @@ class PostgresStore:
                 self._pool.terminate()
 
     async def ping(self) -> None:
-        """Check the connection; tables that could not be created before are created now."""
+        """Check the connection and the tables; those that could not be created before are created now.
+
+        Tables that went afterwards are not created again: they would stand in the way of a restore.
+        """
         if not self._is_ready:
             await self.open()
 
-        async def work(connection: Any) -> None:
-            await connection.execute("SELECT 1")
+        async def work(connection: Any) -> list[str]:
+            names = [f"{self._settings.schema_name}.{name}" for name in statements.NAMES]
+            rows = await connection.fetch(statements.MISSING, names)
+            return [row[0] for row in rows]
 
-        await self._do(work)
+        if missing := await self._do(work):
+            raise StoreError(
+                f"tables are missing: {', '.join(missing)}; restore them, or restart to create them"
+            )
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows."""

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS {schema}.events (
   PRIMARY KEY (agent, run, number),
   FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
 """
+NAMES = ("sessions", "messages", "runs", "events")
+MISSING = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL"
 INSERT = """
 WITH changed AS (
   INSERT INTO {schema}.sessions VALUES ($1, $2, $3, $5, $6, $7)
