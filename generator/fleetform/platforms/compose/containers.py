@@ -100,7 +100,7 @@ def command(workload: Workload) -> list[str]:
         f'"${word.name}"' if isinstance(word, FromVariable) else _quoted(word)
         for word in workload.args
     )
-    return ["sh", "-c", f"exec {workload.program} {words}"]
+    return ["sh", "-c", " ".join(filter(None, ("exec", workload.program, words)))]
 
 
 def _quoted(word: str) -> str:
