@@ -118,3 +118,14 @@ def test_a_volume_for_many_pods_needs_a_class_that_can(tmp_path, platform):
     own = volume.replace("size: 1Gi", "size: 1Gi, storageClass: shared")
     _, _, said = rendered(tmp_path, platform, spec=EXPOSED + own)
     assert "one node at a time" not in said
+
+
+def test_a_patch_may_leave_users_to_a_cluster(tmp_path):
+    """As one did before there was a platform for it."""
+    gone = "{runAsUser: null, runAsGroup: null, fsGroup: null, fsGroupChangePolicy: null}"
+    patch = f"  objectPatches:\n    - target: {{kind: Deployment}}\n      merge: {{spec: {{template: {{spec: {{securityContext: {gone}}}}}}}}}\n"
+    found, values, _ = rendered(tmp_path, "generic", lambda text: text + patch)
+    context = found["Deployment"]["spec"]["template"]["spec"]["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    names = ("runAsUser", "runAsGroup", "fsGroup", "fsGroupChangePolicy")
+    assert not any(values["podSecurityContext"][name] for name in names)

@@ -100,8 +100,25 @@ def test_an_agent_that_goes_or_comes_is_not_said(tmp_path):
     assert rendered(tmp_path, agent(volume("size: 5Gi")), agent("", "other")) == []
 
 
-def test_output_that_somebody_broke_is_replaced(tmp_path):
-    rendered(tmp_path, agent(volume("size: 5Gi")))
-    for file in (tmp_path / "rendered/prod").rglob("*.yaml"):
-        file.write_text("kind: Deployment\n{[\n---\nkind: PersistentVolumeClaim\n- 1\n---\n" + file.read_text())  # fmt: skip
-    assert rendered(tmp_path, agent(volume("size: 5Gi"))) == []
+BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "kind: Deployment\n{[\n",
+        "kind: PersistentVolumeClaim\nmetadata: [1]\nspec: x\n",
+        "kind: Deployment\nmetadata: {name: web, namespace: team}\nspec: {replicas: many}\n",
+        f"{BOMB}kind: PersistentVolumeClaim\nmetadata: {{name: data, namespace: team}}\nspec: {{accessModes: *a39, resources: {{requests: {{storage: [*a39]}}}}}}\n",
+        "claims: [1, {name: [x]}]\nautoscaling: on\nvolumeClaimTemplates: 3\nkind: [a]\n",
+    ],
+)
+@pytest.mark.parametrize("target", ["manifests", "helm"])
+def test_output_that_somebody_broke_is_replaced(tmp_path, broken, target):
+    spec = agent(volume("size: 5Gi"))
+    rendered(tmp_path, spec, target=target)
+    folder = tmp_path / ("rendered/prod" if target == "manifests" else "charts/values/prod")
+    for file in folder.rglob("*.yaml"):
+        file.write_text(broken)
+    found = rendered(tmp_path, spec, target=target)
+    assert all(len(line) < 700 for line in found)

@@ -123,7 +123,7 @@
 {{/* Containers without a security context get that of the main one. */}}
 {{- define "agent.podSecurity" -}}
 {{- $found := deepCopy .Values.podSecurityContext -}}
-{{- range list "runAsUser" "runAsGroup" "fsGroup" }}{{ if eq (int64 (index $found . | default 0)) 0 }}{{ $found = omit $found . }}{{ end }}{{ end -}}
+{{- range list "runAsUser" "runAsGroup" "fsGroup" "fsGroupChangePolicy" }}{{ if empty (index $found .) }}{{ $found = omit $found . }}{{ end }}{{ end -}}
 {{- toJson $found -}}
 {{- end }}
 

@@ -28,6 +28,8 @@ FOR_LIFE = {
 KINDS = frozenset(FOR_LIFE)
 _KIND = re.compile(r"^kind: (\w+)$", re.MULTILINE)
 _VALUES = re.compile(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
+QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
+LONGEST = 200
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEW_CLAIM = (
     "use a volume with a new name and copy the data, or delete the claim, and the data with it"
@@ -89,10 +91,12 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
                 )
                 yield _warning(file, message, hint)
         yield from _sizes(file, title, old, new)
-        if old.get("replicas", 1) > 1 and "replicas" not in new and kind in ("Deployment", "StatefulSet"):  # fmt: skip
+        replicas = old.get("replicas", 1)
+        has_more = isinstance(replicas, int) and replicas > 1
+        if has_more and "replicas" not in new and kind in ("Deployment", "StatefulSet"):  # fmt: skip
             yield _warning(
                 file,
-                f"{title} loses `replicas: {old['replicas']}` to an autoscaler: whoever applied it resets it to 1 "
+                f"{title} loses `replicas: {replicas}` to an autoscaler: whoever applied it resets it to 1 "
                 "until the autoscaler acts",
                 "add the autoscaler with minReplicas first and remove `replicas` from the cluster's field owners: "
                 "docs/upgrade.md has the steps",
@@ -101,14 +105,22 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
 
 def _sizes(file: str, title: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Problem]:
     """Yield a claim that shrinks."""
-    sizes = [spec.get("resources", {}).get("requests", {}).get("storage") for spec in (old, new)]
-    if None not in sizes and quantity.parse(str(sizes[1])) < quantity.parse(str(sizes[0])):
+    found = [_map(_map(spec, "resources"), "requests").get("storage") for spec in (old, new)]
+    sizes = [str(size) for size in found if isinstance(size, str | int)]
+    known = len(sizes) == 2 and all(map(QUANTITY.fullmatch, sizes))
+    if known and quantity.parse(sizes[1]) < quantity.parse(sizes[0]):
         message = f"the size of {title} changes from {sizes[0]} to {sizes[1]}, and no claim shrinks"
         yield _warning(file, message, f"set it as it was; or {_NEW_CLAIM}")
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    """Return a value as JSON, cut short: what somebody else wrote into the output may be of any size."""
+    text = ""
+    for part in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
+        text += part
+        if len(text) > LONGEST:
+            return f"{text[:LONGEST]}…"
+    return text
 
 
 def _warning(file: str, message: str, hint: str) -> Problem:
@@ -135,23 +147,27 @@ def _of_manifests(text: str) -> Iterator[tuple[Key, dict[str, Any]]]:
         kind = _KIND.search(part)
         if kind is not None and kind[1] in KINDS:
             for item in _read(part):
-                metadata = item.get("metadata") or {}
-                key = kind[1], metadata.get("namespace", ""), metadata.get("name", "")
-                yield key, item.get("spec") or {}
+                metadata = _map(item, "metadata")
+                space, name = (_word(metadata.get(key)) for key in ("namespace", "name"))
+                yield (kind[1], space, name), _map(item, "spec")
 
 
 def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str, Any]]]:
     values = next(_read(text), {}) if _VALUES.search(text) else {}
-    for claim in values.get("claims", []):
-        yield ("PersistentVolumeClaim", space, claim["name"]), _claim(claim)
+    for claim in _maps(values, "claims"):
+        yield ("PersistentVolumeClaim", space, _word(claim.get("name"))), _claim(claim)
     if name == SHARED:
         return
     spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
-    if any(values.get(key, {}).get("enabled") for key in ("autoscaling", "keda")):
+    if any(_map(values, key).get("enabled") for key in ("autoscaling", "keda")):
         del spec["replicas"]
-    templates = values.get("volumeClaimTemplates", [])
-    spec["volumeClaimTemplates"] = [{"name": item["name"], **_claim(item)} for item in templates]
-    yield (values.get("kind", "Deployment"), space, name), spec
+    templates = _maps(values, "volumeClaimTemplates")
+    spec["volumeClaimTemplates"] = [
+        {"name": item.get("name"), **_claim(item)} for item in templates
+    ]
+    kind = _word(values.get("kind", "Deployment"))
+    if kind in KINDS:
+        yield (kind, space, name), spec
 
 
 def _claim(values: dict[str, Any]) -> dict[str, Any]:
@@ -160,6 +176,22 @@ def _claim(values: dict[str, Any]) -> dict[str, Any]:
         "storageClassName": values.get("storageClassName", ""),
     }
     return {**spec, "resources": {"requests": {"storage": values.get("size")}}}
+
+
+def _map(node: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a member that is a map; an empty one if somebody made it something else."""
+    found = node.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _word(value: Any) -> str:
+    """Return a text; an empty one for anything else, which may be too large to be written out."""
+    return value if isinstance(value, str) else ""
+
+
+def _maps(node: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = node.get(key)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def _read(text: str) -> Iterator[dict[str, Any]]:

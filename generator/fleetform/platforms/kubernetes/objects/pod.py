@@ -191,9 +191,9 @@ def _containers(plan: Any, new: Any) -> Any:
 
 
 def _with_ids(plan: Any, new: Any) -> Any:
-    """Return a pod's security context; an ID that is left to the cluster is 0 in the chart's values."""
+    """Return a pod's security context; what is left to the cluster is empty in the chart's values."""
     del plan
-    return {**dict.fromkeys(IDS, 0), **(new or {})}
+    return {**dict.fromkeys(IDS, 0), "fsGroupChangePolicy": "", **(new or {})}
 
 
 def _spread(plan: Any, new: Any) -> Any:
