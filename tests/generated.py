@@ -119,6 +119,10 @@ def _environment(chance: random.Random) -> Json:
         "azure": {"vaultUrl": "https://acme.vault.example"},
         "vault": {"server": "https://vault.example", "role": "agents"},
     }
+    identities = {
+        "aws": {"awsRoleArn": "arn:aws:iam::123456789012:role/{namespace}"},
+        "azure": {"azureClientId": "12345678-1234-1234-1234-123456789012"},
+    }
     spec: Json = {
         "platform": chance.choice(["eks", "gke", "generic"]),
         "capabilities": CAPABILITIES,
@@ -136,7 +140,7 @@ def _environment(chance: random.Random) -> Json:
     }
     if provider != "kubernetes":
         key = "{environment}-{namespace}-{name}"
-        store = {provider: stores[provider]}
+        store = {provider: stores[provider], "identity": identities.get(provider, {})}
         spec["secrets"] = {"provider": provider, "remoteKey": key, "store": store}
     metadata = {"name": "prod"}
     return {

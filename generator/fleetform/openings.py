@@ -94,6 +94,19 @@ def _shared(value: Any, namespace: str) -> str:
     )
 
 
+def _cluster(value: Any, namespace: str) -> str:
+    del namespace
+    return (
+        "every namespace reads the store with one identity" if value == "ClusterSecretStore" else ""
+    )
+
+
+def _one_identity(value: Any, namespace: str) -> str:
+    del namespace
+    shared = "{namespace}" not in str(value)
+    return "every namespace reads the store with one identity" if shared else ""
+
+
 _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "allowTo", "cidr"): _reached,
     ("network", "allowTo", "namespace"): _whole("reaches"),
@@ -102,6 +115,9 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "allowFrom", "agent"): _elsewhere("admits"),
     ("network", "allowTo", "agent"): _elsewhere("reaches"),
     ("spec", "peers"): _elsewhere("reaches, and is reached by,"),
+    ("store", "identity", "awsRoleArn"): _one_identity,
+    ("store", "identity", "gcpServiceAccount"): _one_identity,
+    ("store", "identity", "azureClientId"): _one_identity,
     ("identity", "awsRoleArn"): _metadata,
     ("identity", "gcpServiceAccount"): _metadata,
     ("identity", "azureClientId"): _metadata,
@@ -111,5 +127,6 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "gatewayRanges"): _wide("admits"),
     ("network", "apiServer"): _wide("reaches"),
     ("secrets", "remoteKey"): _shared,
+    ("secrets", "store", "kind"): _cluster,
 }
-"""By the end of a path, without the places in lists."""
+"""By the end of a path, without the places in lists; the first that fits."""

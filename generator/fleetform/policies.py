@@ -43,6 +43,7 @@ POLICIES = (
     Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", ("closed-address",), "CWE-918: server-side request forgery"),
     Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash"), "CWE-441: unintended proxy or intermediary"),
     Policy("own-secrets", "no two Secrets share one in the provider's store", "refused", ("remote-key-clash",), "CWE-653: improper isolation"),
+    Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
     Policy("who-may-call", "every agent declares who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
     Policy("pinned-images", "no image uses `latest` or lacks a tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),

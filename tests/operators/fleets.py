@@ -250,16 +250,32 @@ def _account(servers: Servers) -> Spec:
 # -- stores ----------------------------------------------------------------------------------------
 
 CLOUDS: dict[str, Spec] = {
-    "aws": {"aws": {"region": "eu-central-1"}, "serviceAccount": "store"},
+    "aws": {
+        "aws": {"region": "eu-central-1"},
+        "serviceAccount": "store",
+        "identity": {"awsRoleArn": "arn:aws:iam::123456789012:role/{namespace}"},
+    },
     "gcp": {
         "gcp": {"projectId": "acme", "clusterName": "main", "clusterLocation": "europe-west1"},
         "serviceAccount": "store",
     },
-    "azure": {"azure": {"vaultUrl": "https://acme.vault.azure.net"}},
+    "azure": {
+        "azure": {"vaultUrl": "https://acme.vault.azure.net"},
+        "identity": {"azureClientId": "12345678-1234-1234-1234-123456789012"},
+    },
     "vault": {"vault": {"server": "https://vault.example:8200", "role": "agents"}},
 }
 KEYS = {"aws": "{environment}/{namespace}/{name}", "vault": "{namespace}/{name}"}
 """How a secret is called in a store; the others allow no slash."""
+PLAIN: Spec = {
+    "layout": "plain",
+    "remoteKey": "{namespace}_{name}_{key}",
+    "items": {
+        "models": {"keys": {"api.key": {"remoteKey": "openai"}, "other": {"remoteKey": "other"}}},
+        "licence": {"layout": "json", "remoteKey": "licence"},
+    },
+}
+"""Each key a secret of its own, but for what has no names there, and what is mounted as a whole."""
 IMAGE = {"repository": "example/relay", "tag": "1.0.0"}
 
 
@@ -273,6 +289,8 @@ def _stores(folder: Path, servers: Servers) -> Iterator[Object]:
     for space, provider, store in uses:
         secrets = {"provider": provider, "store": store}
         secrets["remoteKey"] = KEYS.get(provider, "{namespace}-{name}")
+        if space == "gcp":
+            secrets |= PLAIN
         yield from render(folder / space, _readers(servers), space, secrets=secrets)
 
 

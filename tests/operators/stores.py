@@ -23,8 +23,9 @@ def values(found: Iterable[Object]) -> Values:
             continue
         holder = held[store_of(item)]
         for entry in item["spec"].get("data", ()):
-            key, name = entry["remoteRef"]["key"], entry["remoteRef"]["property"]
-            holder[key][name] = value(key, name)
+            reference = entry["remoteRef"]
+            name = reference.get("property", "")
+            holder[reference["key"]][name] = value(reference["key"], name)
         for entry in item["spec"].get("dataFrom", ()):
             key = entry["extract"]["key"]
             holder[key] |= {name: value(key, name) for name in WHOLE}
@@ -32,8 +33,8 @@ def values(found: Iterable[Object]) -> Values:
 
 
 def value(key: str, name: str) -> str:
-    """Return a value that tells where it is from."""
-    return f"{name} of {key}"
+    """Return a value that tells where it is from; of a secret without properties it is Docker's configuration."""
+    return f"{name} of {key}" if name else json.dumps({"auths": {key: {}}})
 
 
 def store_of(item: Object) -> Store:
@@ -54,13 +55,18 @@ def replaced(found: Iterable[Object], held: Values) -> list[Object]:
 
 def _fake(store: Store, secrets: dict[str, dict[str, str]]) -> Object:
     kind, space, name = store
-    data = [{"key": key, "value": json.dumps(_nested(own))} for key, own in secrets.items()]
+    data = [{"key": key, "value": _text(own)} for key, own in secrets.items()]
     return {
         "apiVersion": "external-secrets.io/v1",
         "kind": kind,
         "metadata": {"name": name, **({"namespace": space} if space else {})},
         "spec": {"provider": {"fake": {"data": data}}},
     }
+
+
+def _text(properties: dict[str, str]) -> str:
+    """Return what a store holds: plain text, or properties as JSON."""
+    return properties.get("") or json.dumps(_nested(properties))
 
 
 def _nested(properties: dict[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tests.operators.conftest import Applied, apply
 
 WHOLE = "*"
 """In place of a key: all of a Secret."""
+PULLED = ".dockerconfigjson"
 Read = tuple[str, str, str]
 """Namespace, Secret, and key."""
 
@@ -33,7 +34,9 @@ def read(applied: Applied) -> set[Read]:
 
 
 def _of_pod(pod: Object) -> Iterator[tuple[str, str]]:
-    """Yield Secret and key; the Secrets that images are pulled with are the kubelet's."""
+    """Yield Secret and key; what images are pulled with is read by the kubelet."""
+    for reference in pod.get("imagePullSecrets", ()):
+        yield reference["name"], PULLED
     for container in (*pod["containers"], *pod.get("initContainers", ())):
         for variable in container.get("env", ()):
             if reference := variable.get("valueFrom", {}).get("secretKeyRef"):
@@ -108,12 +111,26 @@ def test_each_value_is_the_one_that_the_store_holds(plane: Plane, applied: Appli
         held = applied.values[stores.store_of(item)]
         spec, metadata = item["spec"], item["metadata"]
         expected = {
-            entry["secretKey"]: held[entry["remoteRef"]["key"]][entry["remoteRef"]["property"]]
+            entry["secretKey"]: held[remote["key"]][remote.get("property", "")]
             for entry in spec.get("data", ())
+            for remote in [entry["remoteRef"]]
         }
         for entry in spec.get("dataFrom", ()):
             expected |= held[entry["extract"]["key"]]
         assert content(plane, metadata["namespace"], spec["target"]["name"]) == expected
+
+
+def test_what_images_are_pulled_with_has_the_type_that_the_kubelet_takes(
+    plane: Plane, applied: Applied
+) -> None:
+    """Kubernetes itself refuses a Secret of that type whose content is not Docker's configuration."""
+    for item in applied.of("ExternalSecret"):
+        ready(plane, item)
+        (live,) = plane.get(
+            "secret", item["spec"]["target"]["name"], "-n", item["metadata"]["namespace"]
+        )
+        is_pulled = any(entry["secretKey"] == PULLED for entry in item["spec"].get("data", ()))
+        assert live["type"] == ("kubernetes.io/dockerconfigjson" if is_pulled else "Opaque")
 
 
 def test_the_operator_changes_nothing_of_what_was_rendered(plane: Plane, applied: Applied) -> None:

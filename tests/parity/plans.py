@@ -22,6 +22,8 @@ from fleetform.platforms.kubernetes.model import (
     Port,
     Probe,
     Rbac,
+    RemoteKey,
+    SecretStore,
     WorkloadPlan,
 )
 from fleetform.platforms.kubernetes.objects.networkpolicy import DNS
@@ -185,13 +187,12 @@ ISSUED = BASE._replace(
 )
 
 
-def _with(plan: WorkloadPlan, path: str, value: Any) -> WorkloadPlan:
+def _with(plan: Any, path: str, value: Any) -> Any:
     """Return a plan with one field changed, `keda.minimum` being one of a part."""
     first, _, rest = path.partition(".")
     if rest:
         value = _with(getattr(plan, first), rest, value)
-    changed: WorkloadPlan = plan._replace(**{first: value})
-    return changed
+    return plan._replace(**{first: value})
 
 
 POD_FIELDS: dict[str, tuple[Any, ...]] = {
@@ -391,10 +392,13 @@ SPACE = NamespacePlan(
     create=False,
     namespace_labels={},
     claims=(Claim("shared", "1Gi", "ReadWriteMany", ""),),
-    secrets=(ExternalSecret("s", "remote/s", ("k", "l")),),
-    store_name="store",
-    store_kind="SecretStore",
-    store_provider={"fake": {"data": []}},
+    secrets=(
+        ExternalSecret(
+            "s", "remote/s", (RemoteKey("k", "remote/s", "k"), RemoteKey("l", "remote/s", "l"))
+        ),
+    ),
+    store=SecretStore("store", "SecretStore", {"fake": {"data": []}}, Account("reader", True, {})),
+    given_secrets=(),
     refresh_interval="1h",
     quota={"pods": "10"},
     limits={"max": {"cpu": "1"}},
@@ -419,10 +423,43 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
         (),
         (Claim("a", "2Gi", "ReadWriteOnce", "fast"), Claim("b" * 200, "1", "ReadOnlyMany", "")),
     ),
-    "secrets": ((), (ExternalSecret("t." * 60 + "t", "a/b", ()), ExternalSecret("u", "", ("1",)))),
-    "store_name": ("other",),
-    "store_kind": ("ClusterSecretStore",),
-    "store_provider": ({}, {"vault": {"server": "https://v", "n": 0, "f": False, "e": {}}}),
+    "secrets": (
+        (),
+        (
+            ExternalSecret("t." * 60 + "t", "a/b", ()),
+            ExternalSecret("u", "", (RemoteKey("1", "x", "1"), RemoteKey("2", "y", ""))),
+        ),
+        (
+            ExternalSecret("v", "a", (), "", "uuid/1"),
+            ExternalSecret(
+                "w",
+                "a",
+                (
+                    RemoteKey("k", "a", "k", "7"),
+                    RemoteKey("l", "a", "", "7"),
+                    RemoteKey("m", "b", "m", "8"),
+                    RemoteKey("n", "b", "{{ .x }}", "7"),
+                ),
+                "",
+                "7",
+            ),
+            ExternalSecret(
+                "x",
+                "",
+                (RemoteKey(".dockerconfigjson", "${b}", ""),),
+                "kubernetes.io/dockerconfigjson",
+            ),
+        ),
+    ),
+    "store": (),
+    "store.name": ("other",),
+    "store.kind": ("ClusterSecretStore",),
+    "store.provider": ({}, {"vault": {"server": "https://v", "n": 0, "f": False, "e": {}}}),
+    "store.account": (None,),
+    "store.account.name": ("store", "another"),
+    "store.account.create": (False,),
+    "store.account.annotations": ({"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"},),
+    "given_secrets": (),
     "refresh_interval": ("5m",),
     "quota": ({}, {"requests.cpu": "1000000", "count/pods": "0"}),
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),

@@ -76,7 +76,7 @@ def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
     own = plans.SPACE._replace(alerts=tuple(alerts.groups("space")))
     turned = [("base", plans.SPACE), ("alerts", own)]
     turned += [
-        (field, plans.SPACE._replace(**{field: value}))
+        (field, plans._with(plans.SPACE, field, value))
         for field, given in plans.SPACE_TURNS.items()
         for value in given
     ]

@@ -447,7 +447,9 @@ FULL = {
     "monitoring": {"otlpEndpoint": "https://otlp.example"},
     "secrets": {
         "provider": "aws",
+        "items": {"openai": {"keys": {"key": {}}}},
         "store": {
+            "identity": {"awsRoleArn": "arn:aws:iam::123456789012:role/{namespace}"},
             "aws": {"region": "eu-central-1"},
             "vault": {"server": "https://vault.example", "role": "r"},
         },
@@ -492,6 +494,7 @@ INGRESS = {
         "remoteKey": "{namespace}-{name}",
         "store": {
             "serviceAccount": "reader",
+            "identity": {"gcpServiceAccount": "reader@acme.iam.gserviceaccount.com"},
             "gcp": {"projectId": "acme", "clusterLocation": "europe-west1", "clusterName": "one"},
         },
     },
@@ -530,7 +533,10 @@ AZURE = {
     "secrets": {
         "provider": "azure",
         "remoteKey": "{namespace}-{name}",
-        "store": {"azure": {"vaultUrl": "https://a.vault.example"}},
+        "store": {
+            "identity": {"azureClientId": "12345678-1234-1234-1234-123456789012"},
+            "azure": {"vaultUrl": "https://a.vault.example"},
+        },
     },
     "images": FULL["images"],
     "helm": {},

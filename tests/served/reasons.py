@@ -34,6 +34,7 @@ SILENT: dict[str, str] = {
     ),
     r"Environment:spec\.extends": "the other base says nothing that this environment does not say itself",
     r"Environment:spec\.helm\.(charts|version)": "`fleetform releases` prints it, and no file has it",
+    r"Environment:spec\.secrets\.items\..*": "no workload of the fleet needs the Secret, which is said where it stands",
     r"Environment:spec\.defaults\.ModelConfig": (
         "no agent here uses one of the ModelConfigs, which is said of each of them"
     ),

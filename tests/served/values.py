@@ -10,6 +10,9 @@ Json = Any
 Rule = dict[str, Any]
 
 KEYS = {
+    ("Environment", "spec.secrets.items"): "s",
+    ("Environment", "spec.secrets.items.{}.keys"): "key",
+    ("Environment", "spec.secrets.store.identities"): "ns",
     ("Environment", "spec.images.pins"): "docker.io/library/own",
     ("Environment", "spec.providers"): "openai",
     ("Environment", "spec.tenants"): "ns",
@@ -107,6 +110,17 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "images.registry": ("ghcr.io/acme",),
     "secrets.remoteKey": ("{environment}-{namespace}-{name}", "x-{namespace}-{name}"),
     "secrets.modelKeys.name": ("{provider}-key",),
+    "secrets.items.{}.remoteKey": ("shared/openai", "other/openai"),
+    "secrets.items.{}.version": ("AWSCURRENT", "AWSPREVIOUS"),
+    "secrets.items.{}.keys.{}.remoteKey": ("shared/openai", "other/openai"),
+    "secrets.items.{}.keys.{}.version": ("AWSCURRENT", "AWSPREVIOUS"),
+    "secrets.store.aws.role": ("arn:aws:iam::123456789012:role/reader",),
+    "awsRoleArn": ("arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/y"),
+    "gcpServiceAccount": ("x@acme.iam.gserviceaccount.com", "y@acme.iam.gserviceaccount.com"),
+    "azureClientId": (
+        "12345678-1234-1234-1234-123456789012",
+        "22345678-1234-1234-1234-123456789012",
+    ),
     "secrets.store.aws.region": ("eu-west-1", "eu-west-2"),
     "secrets.store.gcp.projectId": ("acme", "acme-two"),
     "secrets.store.azure.vaultUrl": ("https://a.vault.example", "https://b.vault.example"),

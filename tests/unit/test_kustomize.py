@@ -154,7 +154,7 @@ def test_secrets_from_a_provider_that_the_root_does_not_know_are_not_in_the_base
         PROD
         + """\
   capabilities: [external-secrets]
-  secrets: {store: {aws: {region: eu-central-1}}}
+  secrets: {store: {operatorIdentity: true, aws: {region: eu-central-1}}}
 """
     )
     keyed = AGENT.replace("auth: {type: none}", "env: [{name: A, value: a}]\n  auth: {type: none}")

@@ -105,7 +105,7 @@ def test_builders_and_kinds_are_the_same():
     named = {getattr(kind, owner) for kind in KINDS for owner in ("workload", "namespace")} - {""}
     folder = ROOT / "generator/fleetform/platforms/kubernetes/objects"
     others = {"__init__", "admission", "changes", "judged", "manifest", "namespace", "operations"}
-    others |= {"patches", "pod", "pod_security"}
+    others |= {"patches", "pod", "pod_security", "provided"}
     assert {path.stem for path in folder.glob("*.py")} - others == named
 
 

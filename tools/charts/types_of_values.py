@@ -153,12 +153,26 @@ TYPES: dict[str, Schema] = {
         ),
     ),
     "issuer": closed(group=TEXT, kind=TEXT, name=NAME),
-    "external secret": closed(
-        ("name", "remoteKey"),
-        name={**NAME, "minLength": 1},
-        remoteKey=TEXT,
-        keys=many(SECRET_KEY),
-    ),
+    "external secret": {
+        **closed(
+            ("name",),
+            name={**NAME, "minLength": 1},
+            type=TEXT,
+            remoteKey=TEXT,
+            version=TEXT,
+            keys=many(
+                {
+                    "anyOf": [
+                        SECRET_KEY,
+                        closed(
+                            ("key",), key=SECRET_KEY, remoteKey=TEXT, property=TEXT, version=TEXT
+                        ),
+                    ]
+                }
+            ),
+        ),
+        "anyOf": [{"required": ["remoteKey"]}, {"required": ["keys"]}],
+    },
     "alert group": {
         "type": "object",
         "required": ["name", "rules"],

@@ -109,10 +109,22 @@ class Images(Spec):
     )
 
 
+RoleArn = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/{}-]+$", max_length=2048
+    ),
+]
+"""An IAM role, possibly with placeholders in its name."""
+
+
 class AwsStore(Spec):
     """AWS Secrets Manager."""
 
     region: str = Field(description="Region, such as `eu-central-1`.", pattern=r"^[a-z0-9-]+$")
+    role: RoleArn | None = optional(
+        "IAM role that the store assumes once it has signed in; `{environment}` and `{namespace}` (as in the specs) are filled in. Default: none."
+    )
 
 
 class GcpStore(Spec):
@@ -141,9 +153,26 @@ class VaultStore(Spec):
 
     server: str = Field(description="URL of the server.", pattern=r"^https?://[^\s/]+$")
     path: str = Field(default="secret", description="Mount of the KV engine.")
-    role: str = Field(description="Role of the Kubernetes auth method.")
+    role: str = Field(
+        description="Role of the Kubernetes auth method; `{environment}` and `{namespace}` (as in the specs) are filled in."
+    )
     mount_path: str = Field(
         default="kubernetes", description="Mount of the Kubernetes auth method."
+    )
+
+
+class StoreIdentity(Spec):
+    """The cloud identity of a store's ServiceAccount; `{environment}` and `{namespace}` (as in the specs) are filled in."""
+
+    aws_role_arn: RoleArn | None = optional("IAM role for EKS (IRSA). Needed for provider aws.")
+    gcp_service_account: str | None = optional(
+        "Google service account for GKE Workload Identity. Default: the Kubernetes account itself is the principal.",
+        pattern=r"^[a-z0-9{}-]+@[a-z0-9.-]+\.gserviceaccount\.com$",
+        max_length=253,
+    )
+    azure_client_id: str | None = optional(
+        "Client of Microsoft Entra for AKS Workload Identity. Needed for provider azure.",
+        pattern=r"^[0-9a-fA-F-]{36}$",
     )
 
 
@@ -159,7 +188,23 @@ class SecretStore(Spec):
         description="Whether a SecretStore is rendered into each namespace that needs one; a ClusterSecretStore must exist.",
     )
     service_account: ReferenceName | None = optional(
-        "ServiceAccount whose cloud identity reads the secrets. Default: the operator's own."
+        "ServiceAccount that reads the secrets, one in each namespace with a store. Default: named like the store."
+    )
+    create_service_account: bool = Field(
+        default=True,
+        description="Whether that ServiceAccount is rendered; otherwise it must exist, with its identity.",
+    )
+    identity: StoreIdentity = Field(
+        default_factory=StoreIdentity,
+        description="Cloud identity of the ServiceAccounts, as annotations.",
+    )
+    identities: dict[Name, StoreIdentity] = Field(
+        default_factory=dict,
+        description="Identities of single namespaces as in the specs, instead of `identity`. Default: none.",
+    )
+    operator_identity: bool = Field(
+        default=False,
+        description="Weakens: every namespace reads the store with the identity of the operator, so whoever may create an ExternalSecret there reads whatever the operator may",
     )
     aws: AwsStore | None = optional("For provider aws.")
     gcp: GcpStore | None = optional("For provider gcp.")
@@ -184,6 +229,48 @@ class ModelKeys(Spec):
     )
 
 
+Layout = Literal["json", "plain"]
+RemoteName = Annotated[str, StringConstraints(pattern=r"^[^\s/][^\s]*$", max_length=512)]
+
+
+class RemoteKey(Spec):
+    """Where one key of a Secret comes from."""
+
+    remote_key: RemoteName | None = optional(
+        "Name of the secret in the provider's store; the placeholders of `secrets.remoteKey` are filled in. Default: that of the whole Secret."
+    )
+    property: str | None = optional(
+        "Property of its JSON, with dots between levels; empty: its whole text. Default: the key with `layout: json`, otherwise the whole text.",
+        max_length=512,
+    )
+    version: str | None = optional("Version. Default: that of the whole Secret.", max_length=256)
+
+
+class SecretItem(Spec):
+    """Where one Secret comes from, if not from where the rule says."""
+
+    create: bool = Field(
+        default=True,
+        description="Whether an ExternalSecret creates it; otherwise it must exist.",
+    )
+    remote_key: RemoteName | None = optional(
+        "Name of the secret in the provider's store; the placeholders of `secrets.remoteKey` are filled in. Default: by `secrets.remoteKey`."
+    )
+    layout: Layout | None = optional(
+        "How its keys are stored. Default: `secrets.layout`; what images are pulled with is plain text, but in Vault."
+    )
+    version: str | None = optional(
+        "Version: a stage or `uuid/…` for aws, a number or an alias for gcp, an identifier for azure, a number for vault. Default: the current one.",
+        max_length=256,
+    )
+    keys: dict[Annotated[str, StringConstraints(pattern=DATA_KEY, max_length=253)], RemoteKey] = (
+        Field(
+            default_factory=dict,
+            description="Where single keys come from; a Secret that is mounted as a whole then has these keys only. Default: by rule.",
+        )
+    )
+
+
 class Secrets(Spec):
     """Where secrets come from. Specs only refer to a Secret and a key."""
 
@@ -198,8 +285,25 @@ class Secrets(Spec):
     store: SecretStore | None = optional("The store. Needed unless the provider is kubernetes.")
     remote_key: str = Field(
         default="{namespace}/{name}",
-        description="Name of a secret in the provider's store; `{environment}`, `{namespace}` (as in the specs) and `{name}` are filled in.",
+        description="Name of a secret in the provider's store; `{environment}`, `{namespace}` (as in the specs), `{name}` and, with `layout: plain`, `{key}` are filled in.",
         max_length=512,
+    )
+    layout: Layout = Field(
+        default="json",
+        description="How the store holds a Secret: `json`, one secret with a property per key; `plain`, one secret per key, whose whole text is the value.",
+    )
+    items: dict[
+        Annotated[
+            str,
+            StringConstraints(
+                pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+                max_length=317,
+            ),
+        ],
+        SecretItem,
+    ] = Field(
+        default_factory=dict,
+        description="Secrets that differ from the rule, as `namespace/name` (as in the specs), or as `name` in every namespace. Default: none.",
     )
     refresh_interval: str = Field(
         default="1h",

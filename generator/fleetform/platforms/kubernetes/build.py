@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.platforms.kubernetes import objects
 from fleetform.platforms.kubernetes.bind import bind
 from fleetform.platforms.kubernetes.model import FleetPlan
-from fleetform.platforms.kubernetes.objects import Unit, judged, patches
+from fleetform.platforms.kubernetes.objects import Unit, judged, patches, provided
 from fleetform.platforms.kubernetes.objects.changes import Applied
 from fleetform.problems import Problem, errors
 
@@ -50,7 +50,8 @@ def build(
         return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
     base = _base(fleet, root) if "kustomize" in fleet.targets else None
     done = patches.apply(bound, objects.build(bound))
-    return Build(bound, done.units, base, done.applied), [*problems, *done.problems]
+    problems += [*done.problems, *provided.missing(bound, done.units, done.applied)]
+    return Build(bound, done.units, base, done.applied), problems
 
 
 def _is_patched(plan: FleetPlan) -> bool:

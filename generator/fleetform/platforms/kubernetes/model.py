@@ -227,12 +227,40 @@ def selector(name: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
 
 
+class RemoteKey(NamedTuple):
+    """One key of a Secret, and where the provider's store holds it; no property: the whole text."""
+
+    key: str
+    remote_key: str
+    property: str
+    version: str = ""
+
+
 class ExternalSecret(NamedTuple):
     """A Secret that the External Secrets operator creates: single keys, or all of the remote one."""
 
     name: str
     remote_key: str
-    keys: tuple[str, ...]
+    """Of all keys, or of those that are at home there; empty if each has its own."""
+    keys: tuple[RemoteKey, ...]
+    type: str = ""
+    """Type of the Secret, for what images are pulled with."""
+    version: str = ""
+
+    @property
+    def entries(self) -> tuple[RemoteKey, ...]:
+        """Return what is read of the store."""
+        return self.keys or (RemoteKey("", self.remote_key, "", self.version),)
+
+
+class SecretStore(NamedTuple):
+    """The store that a namespace's secrets come from; it exists already if there is no `provider`."""
+
+    name: str
+    kind: str
+    provider: Json
+    account: Account | None
+    """The ServiceAccount that reads it, None for the operator's own identity."""
 
 
 class NamespacePlan(NamedTuple):
@@ -244,9 +272,9 @@ class NamespacePlan(NamedTuple):
     namespace_labels: Mapping[str, str]
     claims: tuple[Claim, ...]
     secrets: tuple[ExternalSecret, ...]
-    store_name: str
-    store_kind: str
-    store_provider: Json
+    store: SecretStore | None
+    given_secrets: tuple[str, ...]
+    """Secrets of which the environment says that they exist, although others come from a store."""
     refresh_interval: str
     quota: Mapping[str, str]
     limits: Json

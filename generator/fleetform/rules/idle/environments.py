@@ -70,6 +70,9 @@ def _maps(fleet: Fleet) -> Iterator[Keys]:
         ("spec", "providers"), names.providers(fleet), "no model uses the provider", "providers"
     )
     spaces = fleet.spaces | {space for known in fleet.specs.values() for space, _ in known if space}
+    if environment.secrets.store is not None:
+        stores = ("spec", "secrets", "store", "identities")
+        yield Keys(stores, fleet.spaces, "no workload is in the namespace", "namespaces")
     yield Keys(("spec", "namespaces", "map"), spaces, "no spec is in the namespace", "namespaces")
     if environment.network.services:
         hosts = names.services(fleet)
@@ -130,7 +133,7 @@ def _secrets(fleet: Fleet) -> Iterator[Row]:
     external = secrets.provider != "kubernetes"
     why = "with `provider: kubernetes` the Secrets are expected to exist"
     hint = "set `secrets.provider`, or remove it"
-    for name in ("store", "remoteKey", "refreshInterval"):
+    for name in ("store", "remoteKey", "layout", "items", "refreshInterval"):
         yield Row(("spec", "secrets", name), external, why, hint)
     if external and secrets.store is not None:
         yield from _store(secrets, secrets.store)
@@ -149,13 +152,39 @@ def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
         "a ClusterSecretStore must exist already",
         "remove it",
     )
-    yield Row((*base, "serviceAccount"), made, "the store exists already", "remove it")
+    yield from _accounts(secrets, store, made=made)
+
+
+_IDENTITIES = {"awsRoleArn": "aws", "gcpServiceAccount": "gcp", "azureClientId": "azure"}
+
+
+def _accounts(secrets: Secrets, store: SecretStore, *, made: bool) -> Iterator[Row]:
+    """Yield what says who reads a store that is read by somebody else."""
+    base: TreePath = ("spec", "secrets", "store")
+    why = "the store exists already"
+    yield Row((*base, "operatorIdentity"), made, why, "remove it")
+    used = made and not store.operator_identity
+    why = "the operator's own identity reads the store" if made else why
+    fields = ("serviceAccount", "createServiceAccount", "identity", "identities")
+    for name in fields:
+        yield Row((*base, name), used, why, "remove it")
+    rendered = store.create_service_account
+    for name in ("identity", "identities"):
+        why = "the ServiceAccount exists already, with its own identity"
+        yield Row((*base, name), rendered or not used, why, "remove it")
+    if not used or not rendered:
+        return
+    places = [("identity",), *(("identities", key) for key in store.identities)]
+    for place in places:
+        for name, provider in _IDENTITIES.items():
+            why = f"the provider is {secrets.provider}"
+            yield Row((*base, *place, name), provider == secrets.provider, why, "remove it")
     gcp = store.gcp
-    if made and secrets.provider == "gcp" and gcp is not None:
-        whole = bool(store.service_account and gcp.cluster_location and gcp.cluster_name)
-        why = "Workload Identity of another cluster needs all of `serviceAccount`, `clusterLocation` and `clusterName`"
+    if secrets.provider == "gcp" and gcp is not None:
+        whole = bool(gcp.cluster_location and gcp.cluster_name)
+        why = "Workload Identity of another cluster needs both `clusterLocation` and `clusterName`"
         for name in ("clusterLocation", "clusterName"):
-            yield Row((*base, "gcp", name), whole, why, "set all three, or none")
+            yield Row((*base, "gcp", name), whole, why, "set both, or none")
 
 
 def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:

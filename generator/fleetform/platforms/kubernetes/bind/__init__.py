@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from fleetform.plan.model import Plan, Workload
 from fleetform.platforms.kubernetes import rules
-from fleetform.platforms.kubernetes.bind import delivery, namespaces, network, patches, quotas
+from fleetform.platforms.kubernetes.bind import (
+    delivery,
+    namespaces,
+    network,
+    patches,
+    quotas,
+    secrets,
+)
 from fleetform.platforms.kubernetes.bind.pods import shared_claims
 from fleetform.platforms.kubernetes.bind.workload import workload_plan
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
@@ -35,15 +42,17 @@ def closed(
     for workload in members:
         spaces.setdefault(workload.key[0], []).append(workload)
     found: list[WorkloadPlan] = []
-    spaced = []
+    spaced: list[NamespacePlan] = []
+    needed: list[secrets.Needs] = []
     for space, own in sorted(spaces.items()):
         shared = shared_claims(own)
         plans = [workload_plan(fleet, item, policies, shared, problems) for item in own]
         found += plans
-        need = namespaces.needs(own, plans, shared)
-        spaced.append(namespaces.namespace_plan(fleet, space, plans, need))
+        needed.append(secrets.needs(own, plans, shared))
+        spaced.append(namespaces.namespace_plan(fleet, space, plans, needed[-1]))
     named = [*zip(sorted(spaces), spaced, strict=True)]
-    problems += namespaces.shared_remote_keys(fleet, named)
+    if fleet.environment.secrets.provider != "kubernetes":
+        problems += secrets.problems(fleet, named, needed)
     if fleet.environment.tenants:
         problems += quotas.problems(fleet, named, found)
     return found, spaced

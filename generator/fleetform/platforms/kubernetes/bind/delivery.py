@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fleetform.names import fit
 from fleetform.platforms.kubernetes.model import Gitops, Source
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -67,6 +68,18 @@ def _is_remote(fleet: Fleet) -> bool:
 
 def _chart_source(fleet: Fleet, chart: str) -> str:
     return fit(f"{fleet.environment_name}-chart-{chart}")
+
+
+def source_secrets(fleet: Fleet) -> Iterator[tuple[TreePath, str, str]]:
+    """Yield the Secrets that rendered sources sign in with: the path of the field, namespace and name."""
+    given, helm = fleet.environment.gitops, fleet.environment.helm
+    space = given.namespace or NAMESPACE.get(given.tool, "flux-system")
+    if "flux" not in fleet.targets:
+        return
+    if given.source.url and given.source.secret:
+        yield ("spec", "gitops", "source", "secret"), space, given.source.secret
+    if given.way == "helm" and _is_remote(fleet) and helm.secret:
+        yield ("spec", "helm", "secret"), space, helm.secret
 
 
 def _sources(fleet: Fleet) -> Iterator[Source]:

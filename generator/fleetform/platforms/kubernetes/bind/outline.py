@@ -15,7 +15,7 @@ from fleetform.plan import plan
 from fleetform.platforms.kubernetes import rules
 from fleetform.platforms.kubernetes.bind import closed, whole
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
-from fleetform.platforms.kubernetes.rules import environments
+from fleetform.platforms.kubernetes.rules import environments, secrets
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import Map, TreePath
@@ -55,7 +55,7 @@ def outline(fleet: Fleet) -> FleetPlan:
     workloads = [item for item in bound if (item.namespace, item.name) in names]
     if len({space.name for space in spaces}) < len(spaces):
         return whole(fleet, [], [])  # two namespaces with the same name cannot share a base
-    sealed = bool(errors(environments.secret_store(fleet)))
+    sealed = bool(errors(secrets.rules(fleet)))
     return whole(fleet, workloads, [*_spaces(spaces, sealed=sealed)])
 
 
@@ -98,4 +98,4 @@ def _without(tree: Map, path: TreePath) -> Map:
 def _spaces(plans: list[NamespacePlan], *, sealed: bool) -> Iterator[NamespacePlan]:
     """Yield namespaces, without ExternalSecrets if the environment has no secret store."""
     for item in plans:
-        yield item._replace(secrets=(), store_provider={}) if sealed else item
+        yield item._replace(secrets=()) if sealed else item

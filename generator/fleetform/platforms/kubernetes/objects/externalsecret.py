@@ -1,14 +1,18 @@
-"""ExternalSecret and SecretStore: secrets by reference, with every default of the operator written out."""
+"""ExternalSecret: secrets by reference, with every default of the operator written out."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.lens import Values, lens
-from fleetform.platforms.kubernetes.model import ExternalSecret, NamespacePlan
+from fleetform.platforms.kubernetes.lens import Values
+from fleetform.platforms.kubernetes.model import (
+    ExternalSecret,
+    NamespacePlan,
+    RemoteKey,
+    SecretStore,
+)
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
-    data,
     manifest,
     namespace_labels,
 )
@@ -16,39 +20,36 @@ from fleetform.platforms.kubernetes.objects.manifest import (
 API = "external-secrets.io/v1"
 # Otherwise the operator's webhook would add them, and Argo CD would show permanent drift.
 DEFAULTS = {"conversionStrategy": "Default", "decodingStrategy": "None", "metadataPolicy": "None"}
+TEMPLATE = {"engineVersion": "v2", "mergePolicy": "Replace"}
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the namespace's store and secrets, nothing if the Secrets exist in the cluster."""
-    found: list[Manifest] = []
-    if plan.secrets and plan.store_provider:
-        found.append(
-            manifest(
-                API,
-                "SecretStore",
-                plan.store_name,
-                plan.name,
-                namespace_labels(plan, plan.store_name),
-                spec={"provider": data(plan.store_provider)},
-            )
-        )
-    found += [_secret(plan, secret) for secret in plan.secrets]
-    return tuple(found)
+    """Return the namespace's secrets, nothing if they exist in the cluster."""
+    store = plan.store
+    if store is None:
+        return ()
+    return tuple(_secret(plan, store, secret) for secret in plan.secrets)
 
 
-def _secret(plan: NamespacePlan, secret: ExternalSecret) -> Manifest:
+def _secret(plan: NamespacePlan, store: SecretStore, secret: ExternalSecret) -> Manifest:
+    target: dict[str, Any] = {
+        "name": secret.name,
+        "creationPolicy": "Owner",
+        "deletionPolicy": "Retain",
+    }
+    if secret.type:
+        target["template"] = {"type": secret.type, **TEMPLATE}
     spec: dict[str, Any] = {
         "refreshInterval": plan.refresh_interval,
-        "secretStoreRef": {"name": plan.store_name, "kind": plan.store_kind},
-        "target": {"name": secret.name, "creationPolicy": "Owner", "deletionPolicy": "Retain"},
+        "secretStoreRef": {"name": store.name, "kind": store.kind},
+        "target": target,
     }
     if secret.keys:
         spec["data"] = [
-            {"secretKey": key, "remoteRef": {"key": secret.remote_key, "property": key, **DEFAULTS}}
-            for key in secret.keys
+            {"secretKey": entry.key, "remoteRef": _reference(entry)} for entry in secret.keys
         ]
     else:
-        spec["dataFrom"] = [{"extract": {"key": secret.remote_key, **DEFAULTS}}]
+        spec["dataFrom"] = [{"extract": _reference(entry)} for entry in secret.entries]
     return manifest(
         API,
         "ExternalSecret",
@@ -59,27 +60,38 @@ def _secret(plan: NamespacePlan, secret: ExternalSecret) -> Manifest:
     )
 
 
+def _reference(entry: RemoteKey) -> dict[str, str]:
+    optional = {"property": entry.property, "version": entry.version}
+    given = {name: value for name, value in optional.items() if value}
+    return {"key": entry.remote_key, **given, **DEFAULTS}
+
+
 def values(plan: NamespacePlan, default: Values) -> Values:
-    """Return the chart's `externalSecrets` and where they come from."""
+    """Return the chart's `externalSecrets`, and how often they are refreshed."""
     return {
-        "secretStore": _store(plan, default["secretStore"]),
         "refreshInterval": plan.refresh_interval if plan.secrets else default["refreshInterval"],
-        "externalSecrets": [
-            {"name": item.name, "remoteKey": item.remote_key}
-            | ({"keys": list(item.keys)} if item.keys else {})
-            for item in plan.secrets
-        ],
+        "externalSecrets": [_value(secret) for secret in plan.secrets],
     }
 
 
-def _store(plan: NamespacePlan, default: Values) -> Values:
-    if not plan.secrets:
-        return default
-    return {
-        "name": plan.store_name,
-        "kind": plan.store_kind,
-        "provider": data(plan.store_provider),
+def _value(secret: ExternalSecret) -> Values:
+    optional = {
+        "type": secret.type,
+        "remoteKey": secret.remote_key,
+        "version": secret.version,
+        "keys": [_key(secret, entry) for entry in secret.keys],
     }
+    return {"name": secret.name, **{name: value for name, value in optional.items() if value}}
 
 
-LENSES = {"SecretStore": (lens("spec.provider", "secretStore.provider"),)}
+def _key(secret: ExternalSecret, entry: RemoteKey) -> str | Values:
+    """Return a key's name alone if it is that of its property, and all else is as in the whole Secret."""
+    home = (secret.remote_key, secret.version) == (entry.remote_key, entry.version)
+    if home and entry.property == entry.key:
+        return entry.key
+    optional = {"property": entry.property, "version": entry.version}
+    if entry.version == secret.version:
+        del optional["version"]
+    given = {name: value for name, value in optional.items() if value}
+    remote = {} if entry.remote_key == secret.remote_key else {"remoteKey": entry.remote_key}
+    return {"key": entry.key, **remote, **given}

@@ -16,6 +16,7 @@ from fleetform.platforms.kubernetes.rules import (
     rbac,
     routes,
     scaling,
+    secrets,
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
@@ -23,6 +24,7 @@ from fleetform.resolve import Fleet
 RULES = (
     environments.rules,
     clusters.rules,
+    secrets.rules,
     routes.rules,
     delivery.rules,
     grace.rules,

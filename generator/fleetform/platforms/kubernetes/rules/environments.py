@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from itertools import combinations
@@ -19,12 +18,9 @@ from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import keda_is_on
 from fleetform.tree import TreePath, at, problem_at
 
-_PLACEHOLDERS = frozenset({"environment", "namespace", "name"})
-
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what is missing in the environment, for itself or for a spec."""
-    yield from secret_store(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     yield from _services(fleet)
@@ -35,74 +31,6 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield from _identity(fleet, resolved)
             yield from _api_server(fleet, resolved)
     yield from _tenants(fleet)
-
-
-def secret_store(fleet: Fleet) -> Iterator[Problem]:
-    """Yield what is missing for secrets to come from a provider."""
-    secrets, tree = fleet.environment.secrets, fleet.environment_tree
-    if secrets.provider == "kubernetes":
-        return
-    if "external-secrets" not in fleet.environment.capabilities:
-        yield problem_at(
-            tree,
-            ("spec", "secrets", "provider"),
-            "missing-capability",
-            f"secrets from `{secrets.provider}` need the capability `external-secrets`",
-            hint="add it to `capabilities` where the operator is installed",
-        )
-    store = secrets.store
-    if store is None:
-        yield problem_at(
-            tree,
-            ("spec", "secrets"),
-            "missing-field",
-            "`store` is missing",
-            hint="add `store:` with the settings of the provider",
-            key=True,
-        )
-    elif store.create and store.kind == "SecretStore" and getattr(store, secrets.provider) is None:
-        yield problem_at(
-            tree,
-            ("spec", "secrets", "store"),
-            "missing-field",
-            f"`{secrets.provider}` is missing",
-            hint=f"add `{secrets.provider}:`, or `create: false` if the store exists",
-            key=True,
-        )
-    unknown = [
-        name
-        for name in re.findall(r"\{([^{}]*)\}", secrets.remote_key)
-        if name not in _PLACEHOLDERS
-    ]
-    if unknown or secrets.remote_key.count("{") != secrets.remote_key.count("}"):
-        yield problem_at(
-            tree,
-            ("spec", "secrets", "remoteKey"),
-            "bad-template",
-            f"`{secrets.remote_key[:80]}` has an unknown placeholder",
-            hint="known: {environment}, {namespace}, {name}",
-        )
-    yield from _remote_key(fleet)
-
-
-REMOTE_FORMS = {
-    "gcp": (r"[A-Za-z0-9_{}-]+", "letters, digits, dashes and underscores"),
-    "azure": (r"[A-Za-z0-9{}-]+", "letters, digits and dashes"),
-}
-"""What the names of secrets may hold, by provider."""
-
-
-def _remote_key(fleet: Fleet) -> Iterator[Problem]:
-    secrets = fleet.environment.secrets
-    form, words = REMOTE_FORMS.get(secrets.provider, (".+", ""))
-    if not re.fullmatch(form, secrets.remote_key):
-        yield problem_at(
-            fleet.environment_tree,
-            ("spec", "secrets", "remoteKey"),
-            "bad-template",
-            f"`{secrets.remote_key[:80]}` is not a name that {secrets.provider} allows",
-            hint=f"use {words}, such as `{{environment}}-{{namespace}}-{{name}}`",
-        )
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from fleetform import view
 from fleetform.names import fit
+from fleetform.platforms.kubernetes.identities import account_name
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pods import workloads
@@ -41,11 +42,12 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         space = fleet.target_namespace(resolved.namespace)
         spaces.setdefault(space, []).append(Owner(resolved, spec, account))
     store = fleet.environment.secrets.store
+    external = fleet.environment.secrets.provider != "kubernetes"
     for owners in spaces.values():
         yield from _accounts(owners)
         yield from _claims(owners)
         for owner in owners:
-            if store is not None and owner.account == store.service_account:
+            if store is not None and external and owner.account == account_name(store):
                 yield _of_the_store(owner)
     yield from _names(fleet, spaces)
 
