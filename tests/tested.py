@@ -11,7 +11,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
     "tests": {
         "tests/hostile/test_quantities.py": "patterns quantity durations resources",
         "tests/hostile/test_references.py": "graphs regexes json_schemas urls pointers",
-        "tests/hostile/test_secrets.py": "leaks credentials",
+        "tests/hostile/test_secrets.py": "leaks credentials credential_names",
         "tests/hostile/test_names.py": "metadata",
         "tests/hostile/test_templates.py": "plan/settings characters",
         "tests/hostile/test_yaml.py": "reader",

@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import string
 
 LETTERS = string.ascii_letters + string.digits
@@ -20,6 +21,25 @@ def _some(length: int, alphabet: str = LETTERS) -> str:
 
 HEX = "0123456789abcdef"
 UPPER = string.ascii_uppercase + "234567"
+
+
+ALPHABETS = {
+    "": LETTERS,
+    "hex": HEX,
+    "base32": UPPER,
+    "digits": string.digits,
+    "letters": string.ascii_letters,
+    "lower": string.ascii_lowercase,
+    "lowerdigits": string.ascii_lowercase + string.digits,
+}
+
+
+def made(recipe: str) -> str:
+    """Return an example of a form: `{20}` are letters and digits by chance, `{20:hex}` of an alphabet; `{{` is a brace."""
+    text = re.sub(
+        r"\{(\d+)(?::(\w+))?\}", lambda m: _some(int(m[1]), ALPHABETS[m[2] or ""]), recipe
+    )
+    return text.replace("{{", "{")
 
 
 def _jwt() -> str:
@@ -76,6 +96,7 @@ KINDS = {
     "Grafana": lambda: "glsa_" + _some(32) + "_" + _some(8, HEX),
     "Notion": lambda: "ntn_" + _some(46),
     "assignment": lambda: "password: " + _some(14),
+    "asked": lambda: "use api key " + _some(10, string.ascii_lowercase) + _some(8, string.digits),
 }
 
 KINDS |= {
@@ -109,6 +130,18 @@ NAMED = (
     ),
 )
 """Variables whose name says that the value is one, whatever it looks like."""
+NUMBERED = (
+    "API_KEY_2", "DB_PASSWORD_1", "API_TOKEN2", "PASSWORD_DB", "SECRET_FOR_SIGNING", "MYSQL_PWD_OLD", "OPENAI_API_KEY_V2", "apiKey2",
+    "API_KEY_PROD", "TOKEN_BASE64", "clientSecretNew", "SMTP_PASSWORD_PRIMARY", "MYSQLPASSWORD", "authtoken", "DB_CREDS", "COOKIE_SALT",
+    "SESSION_COOKIE", "DB_LOGIN", "DB_AUTH", "HMAC", "PRIVATE_KEY_3", "STORAGE_ACCOUNT_KEY", "db.password.2", "GITHUB_TOKENS", "ACCESS_KEY_B64",
+)  # fmt: skip
+"""Variables whose name says it, with something behind it."""
+HARMLESS = (
+    "tokenBudget", "maxTokens", "MAX_TOKENS", "TOKEN_LIMIT", "TOKEN_TYPE", "PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "SECRET_NAME", "SECRET_ARN",
+    "API_KEY_HEADER", "KEY_PREFIX", "AUTH_URL", "TOKEN_ENDPOINT", "SESSION_TTL", "COOKIE_NAME", "SESSION_TIMEOUT", "PUBLIC_KEY", "CACHE_KEY", "PARTITION_KEY",
+    "tokenizer", "passthrough", "compass", "keyboard", "monkey", "author", "authority", "patience", "bypass", "PATH", "secretary", "TOKENS_PER_MINUTE",
+)  # fmt: skip
+"""Names that only speak of secrets."""
 HEADERS = (
     "Authorization",
     "X-Api-Key",

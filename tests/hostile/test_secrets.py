@@ -1,12 +1,16 @@
 """Credentials in clear text are found wherever people put them, and never repeated; other text passes."""
 
+import base64
 import json
+import re
 import time
 import timeit
+from datetime import date
 
 import pytest
 
-from fleetform import leaks
+from fleetform import credential_names, leaks
+from fleetform.rules import credentials
 from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 from tests.hostile import secrets
 from tests.hostile.secrets import HEADERS, INNOCENT, KINDS, NAMED
@@ -111,6 +115,14 @@ PLACES = {
     "an option with its value": '  container: {image: {repository: a/b, tag: "1"}, args: ["--api-key=%s"]}\n',
     "a file": '  container: {image: {repository: a/b, tag: "1"}, configFiles: {a.ini: "[db]\\npassword = %s"}}\n',
     "a patch": "  objectPatches: [{target: {kind: Deployment}, json6902: [{op: add, path: /x, value: {name: PASSWORD, value: %s}}]}]\n",
+    "an annotation of a merge": "  objectPatches: [{target: {kind: Deployment}, merge: {metadata: {annotations: {acme.com/password: %s}}}}]\n",
+    "an annotation of a pod": "  podTemplate: {annotations: {acme.com/api-key: %s}}\n",
+    "an annotation by its pointer": "  objectPatches: [{target: {kind: Deployment}, json6902: [{op: add, path: /metadata/annotations/acme.com~1password, value: %s}]}]\n",
+    "annotations by their pointer": "  objectPatches: [{target: {kind: Deployment}, json6902: [{op: add, path: /metadata/annotations, value: {acme.com/password: %s}}]}]\n",
+    "a setting of a command": '  container: {image: {repository: a/b, tag: "1"}, command: [sh, -c, "DB_PASSWORD=%s run"]}\n',
+    "a variable of a sidecar": '  podTemplate: {sidecars: [{name: x, image: {repository: a/b, tag: "1"}, env: [{name: API_KEY_2, value: %s}]}]}\n',
+    "a trigger": "  scaling: {keda: {enabled: true, triggers: [{type: postgresql, metadata: {password: %s}}]}}\n",
+    "a query": '  container: {image: {repository: a/b, tag: "1"}, args: ["https://x.example/v1?api_key=%s"]}\n',
     "a merge": "  objectPatches: [{target: {kind: Deployment}, merge: {spec: {env: [{name: DB_PASSWORD, value: %s}]}}}]\n",
 }
 
@@ -160,7 +172,7 @@ def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
 FRAGMENTS = (
     "a", "aA1", "-", "a-", "a.", "a.b1", "_", "/", "://", "a://b:", "http://a:", "@", "a@", "eyJ", "eyJaaaaaaaa.", "sk_", "token=",
     "token: ", "password : ", "secret:a1", "api_key='", "a.password", "x-token-", "aaaaaaaaaaaaaa.atlasv1.", "-----BEGIN A ", "bearer a",
-    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", " ", "\n", "=",
+    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", "?api_key=", "&code=1a", "A" * 21 + " ", "A" * 21 + "\n", "LS0tLS1C", "api key ", "a=b ", "password=", "A-b_", "x-token: a1 ", " ", "\n", "=",
 )  # fmt: skip
 
 
@@ -172,6 +184,103 @@ def test_no_text_takes_long_to_search(fragment):
         timeit.repeat(lambda: leaks.kind_of(text), timer=time.process_time, number=1, repeat=3)
     )
     assert best < 0.5
+
+
+@pytest.mark.parametrize("fragment", FRAGMENTS)
+def test_no_file_takes_long_to_search(fragment):
+    text = fragment * (300_000 // len(fragment))
+    best = min(
+        timeit.repeat(
+            lambda: credentials._is_assigned(text), timer=time.process_time, number=1, repeat=3
+        )
+    )
+    assert best < 0.5
+
+
+# -- what is known, as data ----------------------------------------------------------------------
+
+ROWS = leaks.knowledge()["forms"]
+
+
+def test_what_is_known_has_its_date_and_a_source_for_each_form():
+    known = leaks.knowledge()
+    assert date.fromisoformat(known["date"]) <= date.today()
+    assert {row["source"] for row in ROWS} == {*known["sources"]}
+    assert len({row["pattern"] for row in ROWS}) == len(ROWS) >= 90
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["pattern"][:40])
+def test_each_form_has_an_example_and_a_counterexample(row):
+    pattern = re.compile(row["pattern"])
+    for _ in range(20):
+        example = secrets.made(row["like"])
+        assert pattern.search(example), example
+        assert any(need in example.lower() for need in row["needs"])
+        assert leaks.kind_of(f"Say {example} to them.")
+        assert leaks.kind_of(base64.b64encode(f"{{{example}}}".encode()).decode())
+    assert not pattern.search(row["unlike"])
+    assert leaks.kind_of(row["unlike"]) == ""
+
+
+@pytest.mark.parametrize("name", secrets.NUMBERED)
+def test_a_number_or_an_attribute_hides_no_name(name, tmp_path):
+    found = said(tmp_path, variable(secrets._some(12), name))
+    assert "plaintext-credential" in {problem["code"] for problem in found}
+
+
+@pytest.mark.parametrize("name", secrets.HARMLESS)
+@pytest.mark.parametrize(
+    "value", ["4096", "strong", "https://id.example/Token2", "prod/Db1", "K8s-Token-1"]
+)
+def test_a_name_that_only_speaks_of_secrets_is_none(name, value):
+    assert not credential_names.is_credential(name, value)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize(
+    "kind", ["RSA key", "private key", "GitHub", "database URL", "Docker token"]
+)
+def test_a_credential_in_base64_is_found(kind, wrap, tmp_path):
+    secret = KINDS[kind]()
+    for text in (secret, json.dumps({"private_key": secret}), f"# {secret}\n" * 3):
+        encoded = base64.b64encode(text.encode()).decode()
+        if wrap:
+            encoded = "\n    ".join(encoded[n : n + 64] for n in range(0, len(encoded), 64))
+        config = (
+            f"users:\n- user:\n    client-key-data: {encoded}\n    client-certificate-data: abc\n"
+        )
+        own = f'  container: {{image: {{repository: a/b, tag: "1"}}, configFiles: {{config: {json.dumps(config)}}}}}\n'
+        found = said(tmp_path, f"{API}\nkind: MCPServer\nmetadata: {{name: own}}\nspec:\n{own}")
+        assert "plaintext-credential" in {problem["code"] for problem in found}
+        assert leaks.kind_of(base64.b64encode(encoded.encode()).decode())
+        assert encoded[:40] not in leaks.masked(config)
+
+
+INNOCENT_FILES = (
+    "password: ${PASSWORD}", "password: {{ .password }}", "token: <token>", "secret: my-secret", "password_file: /run/secrets/p",
+    "# password: required", "password: !secret db", "api_key = os.environ['KEY']", 'api_key = getenv("KEY")', "max_tokens: 4096",
+    "tokenBudget = 200000", "password = ", "token: null", "auth:\n  type: none", "certificate-authority-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUM=",
+    "password: \n  min: 8", "secretName: tls", "private_key: |", "DB_PASSWORD=$(cat /run/p)", "key: value", "session: true",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INNOCENT_FILES)
+def test_a_file_that_refers_to_a_secret_is_innocent(text, tmp_path):
+    own = f'  container: {{image: {{repository: a/b, tag: "1"}}, configFiles: {{config: {json.dumps(text)}}}}}\n'
+    found = said(tmp_path, f"{API}\nkind: MCPServer\nmetadata: {{name: own}}\nspec:\n{own}")
+    assert "plaintext-credential" not in {problem["code"] for problem in found}
+
+
+REFERRING = (
+    "nginx.ingress.kubernetes.io/auth-secret: basic-auth", "example.com/token: team-token", "example.com/secret: prod/db",
+    "example.com/key: api-key", "example.com/password-policy: strong", "example.com/token-budget: \"4096\"",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFERRING)
+def test_an_annotation_that_names_a_secret_is_innocent(text):
+    name, _, value = text.partition(": ")
+    assert not credential_names.is_credential(name, value.strip('"'), among_names=True)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ TEXTS = (
     "Bearer",
     SECRET,
     "hunter2",
+    "S3cretPassw0rd",
+    "password = hunter2",
 )
 KEYS = (
     "env",
@@ -29,6 +31,11 @@ KEYS = (
     "command",
     "spec",
     "TOKEN",
+    "annotations",
+    "configFiles",
+    "password",
+    "objectPatches",
+    "default",
     SECRET,
 )
 HERE = Mark("file.yaml", 1, 1, 1, 1)
@@ -77,6 +84,6 @@ def test_every_credential_is_said_at_its_place(plain):
 @given(st.text(alphabet="ab.-_:=@ sk0XY", max_size=40))
 def test_a_text_is_judged_by_every_pattern_that_could_fit(text):
     slowly = next(
-        (kind for kind, _, pattern in leaks.TOKENS if leaks._pattern(pattern).search(text)), ""
+        (kind for kind, _, pattern in leaks.forms() if leaks._pattern(pattern).search(text)), ""
     )
     assert leaks.kind_of(text) == (slowly if len(text) >= leaks.SHORTEST else "")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import leaks
+from fleetform.credential_names import is_credential, is_reference, is_telling, verdict
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import VERBATIM, Map, TreePath, at, entries, leaves, problem_at
@@ -14,19 +15,11 @@ from fleetform.tree import VERBATIM, Map, TreePath, at, entries, leaves, problem
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-_SECRET_NAME = re.compile(
-    r"(?:^|[_.-])(?i:password|passwd|pwd|passphrase|pass|pat|pgpassword|secret|token|api[_-]?key|apikey"
-    r"|access[_-]?key|secret[_-]?key|private[_-]?key|signing[_-]?key|encryption[_-]?key|master[_-]?key"
-    r"|ssh[_-]?key|license[_-]?key|subscription[_-]?key|functions[_-]?key|app[_-]?key|credentials?"
-    r"|auth[_-]?key|client[_-]?secret|connection[_-]?string|dsn|webhook[_-]?url)"
-    r"(?i:[_-]?(?:value|base64|b64))?$"
-    r"|[a-z](?:Password|Passwd|Secret|Token|ApiKey|AccessKey|SecretKey|PrivateKey)$"
+_ASSIGNMENT = re.compile(
+    r"""(?:^|[\s;&|"'{,])-{0,2}([A-Za-z_][A-Za-z0-9_.-]{1,99})["']?[ \t]{0,9}([:=])[ \t]{0,9}["']?([^\s"';&|,]{1,999})""",
+    re.MULTILINE,
 )
-_KEY_NAME = re.compile(r"(?:^|[_-])(?i:key)$")
-_PUBLIC_NAME = re.compile(r"(?i:public|pub_|partition|sort|primary|foreign|cache)")
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}")
-"""What no word and no path is: a name that ends with KEY alone says too little by itself."""
-_SECRET_OPTION = re.compile(r"^--?([A-Za-z][A-Za-z0-9_-]*)=(.+)$", re.DOTALL)
+"""A setting in a file or a command: a name and its value, the value without what follows it."""
 _OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _SECRET_HEADERS = frozenset(
     {
@@ -37,7 +30,12 @@ _SECRET_HEADERS = frozenset(
         "x-auth",
     }
 )
-_TELLING = frozenset({"value", "headers", "args", "command"})
+_VALUES = ("value", "default")
+"""Keys of a value next to a `name`, or next to the `path` of a patch's operation."""
+_WORDS = ("args", "command")
+_MAPS = frozenset({"annotations", "labels", "stringData"})
+"""Maps whose keys are names that people choose, and whose values may name a Secret."""
+_TELLING = frozenset({*_VALUES, *_WORDS, "headers", "configFiles", "triggers", VERBATIM})
 """Keys below which a text may be a credential because of what stands beside or above it."""
 CODE = "plaintext-credential"
 _HINT = "put it in a Secret and refer to it, then rotate it, since it was in a file"
@@ -79,9 +77,15 @@ def _leaks(tree: Map) -> Iterator[tuple[TreePath, str]]:
 def _is_clean(tree: Map) -> bool:
     """Whether no text looks like a credential, and no key could make one of what stands below it."""
     return not any(
-        key in _TELLING or leaks.kind_of(key) or (isinstance(value, str) and leaks.kind_of(value))
+        key in _TELLING
+        or leaks.kind_of(key)
+        or (isinstance(value, str) and (leaks.kind_of(value) or (key not in _OWN and verdict(key))))
         for key, value in entries(tree)
     )
+
+
+_OWN = frozenset({"secret", "key", "keys", "auth", "session", "token"})
+"""Fields of specs whose values are names: most documents have one."""
 
 
 def _kind(tree: Any, path: TreePath, value: str) -> str:
@@ -89,50 +93,61 @@ def _kind(tree: Any, path: TreePath, value: str) -> str:
     kind = leaks.kind_of(value)
     if kind:
         return kind
-    if path[-1] == "value" and _is_named(tree, path) and not _is_reference(value):
-        return "a credential"
-    if len(path) > 1 and path[-2] == "headers" and _is_secret_header(str(path[-1])):
-        return "a credential"
-    if len(path) > 1 and path[-2] in ("args", "command") and _is_option(tree, path, value):
-        return "a credential"
-    return ""
+    return "a credential" if _is_named(tree, path, value) else ""
+
+
+def _is_named(tree: Any, path: TreePath, value: str) -> bool:
+    """Whether a value is a credential by what it is called, wherever names are free."""
+    key, above = str(path[-1]), path[-2] if len(path) > 1 else ""
+    if key in _VALUES and is_credential(_name_beside(tree, path), value):
+        return True
+    if above == "headers":
+        is_secret = key.lower() in _SECRET_HEADERS
+        return (is_secret and not is_reference(value)) or is_credential(key, value)
+    if above in _WORDS:
+        return _is_option(tree, path, value) or _is_assigned(value, in_words=True)
+    if above == "configFiles":
+        return _is_assigned(value)
+    is_free = above in _MAPS or (above == "metadata" and "triggers" in path)
+    in_patch = VERBATIM in path and key not in ("path", "from") and is_telling(value)
+    return (is_free or in_patch) and is_credential(key, value, among_names=True)
+
+
+def _name_beside(tree: Any, path: TreePath) -> str:
+    """Return the name that stands next to a value, or the last step of an operation's pointer."""
+    holder = at(tree, path[:-1])
+    if not isinstance(holder, dict):
+        return ""
+    name = holder.get("name")
+    if name is None and VERBATIM in path:
+        pointer = str(holder.get("path", "")).rpartition("/")
+        # A variable's value in a list has no name here.
+        name = pointer[2].replace("~1", "/").replace("~0", "~")
+    return name if isinstance(name, str) else ""
 
 
 def _is_option(tree: Any, path: TreePath, value: str) -> bool:
-    """Whether a command-line word is the value of an option whose name suggests a secret."""
-    option = _SECRET_OPTION.match(value)
-    name, given = option.groups() if option else ("", "")
+    """Whether a command-line word is the value of an option before it whose name suggests a secret."""
     number = path[-1]
-    if not option and isinstance(number, int) and number and not value.startswith("-"):
-        words = at(tree, path[:-1])
-        before = _OPTION.fullmatch(str(words[number - 1]))
-        name, given = (before[1], value) if before else ("", "")
-    return bool(_SECRET_NAME.search(name)) and not _is_reference(given)
-
-
-def _is_secret_header(name: str) -> bool:
-    return name.lower() in _SECRET_HEADERS or bool(_SECRET_NAME.search(name))
-
-
-def _is_named(tree: Any, path: TreePath) -> bool:
-    """Whether the value belongs to a variable whose name suggests a secret."""
-    if path[-1] != "value" or not {"env", VERBATIM} & {*path}:
+    if not isinstance(number, int) or not number or value.startswith("-"):
         return False
-    name, value = at(tree, (*path[:-1], "name"), ""), str(at(tree, path, ""))
-    if not isinstance(name, str) or name.upper().endswith(("_FILE", "_PATH", "_NAME")):
-        return False
-    if _KEY_NAME.search(name) and not _PUBLIC_NAME.search(name) and _RANDOM.fullmatch(value):
-        return True
-    if name.upper().endswith("DSN") and not {"@", "="} & {*value}:
-        return False  # an address without credentials
-    return bool(_SECRET_NAME.search(name))
+    before = _OPTION.fullmatch(str(at(tree, path[:-1])[number - 1]))
+    return bool(before) and is_credential(before[1] if before else "", value)
 
 
-def _is_reference(value: str) -> bool:
-    """Whether a value says where a secret is, rather than being one."""
-    return value.startswith(("$(", "${", "/", "file:", "vault:", "arn:")) or value.lower() in (
-        "true",
-        "false",
-        "none",
-        "",
-    )
+def _is_assigned(text: str, *, in_words: bool = False) -> bool:
+    """Whether a text sets something that is called like a secret; in prose, to what looks like one."""
+    for found in _ASSIGNMENT.finditer(text):
+        name, sign, value = found.groups()
+        if value[0] in _NO_TEXT or _CALL.match(value) or not is_credential(name, value):
+            continue
+        is_set = sign == "=" if in_words else verdict(name) == "certain"
+        if is_telling(value) or (is_set and (sign == "=" or not _ONE_WORD.fullmatch(value))):
+            return True
+    return False
+
+
+_NO_TEXT = frozenset("!&*{[<>$%|@(#-")
+"""How references, anchors, tags, expressions and placeholders begin."""
+_CALL = re.compile(r"[A-Za-z_.]{1,99}[(\[]")
+_ONE_WORD = re.compile(r"[A-Za-z]+[.!?]?")
