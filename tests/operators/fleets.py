@@ -267,15 +267,21 @@ CLOUDS: dict[str, Spec] = {
 }
 KEYS = {"aws": "{environment}/{namespace}/{name}", "vault": "{namespace}/{name}"}
 """How a secret is called in a store; the others allow no slash."""
-PLAIN: Spec = {
-    "layout": "plain",
-    "remoteKey": "{namespace}_{name}_{key}",
-    "items": {
-        "models": {"keys": {"api.key": {"remoteKey": "openai"}, "other": {"remoteKey": "other"}}},
-        "licence": {"layout": "json", "remoteKey": "licence"},
+MORE: dict[str, Spec] = {
+    "gcp": {
+        "layout": "plain",
+        "remoteKey": "{namespace}_{name}_{key}",
+        "items": {
+            "models": {
+                "keys": {"api.key": {"remoteKey": "openai"}, "other": {"remoteKey": "other"}}
+            },
+            "licence": {"layout": "json", "remoteKey": "licence"},
+        },
     },
+    "vault": {"items": {"registry": {"keys": {".dockerconfigjson": {"property": "config"}}}}},
 }
-"""Each key a secret of its own, but for what has no names there, and what is mounted as a whole."""
+"""In GCP each key is a secret of its own, but for names that it does not have and what is mounted as a whole; of Vault's
+secrets the stand-in takes no property that begins with a dot."""
 IMAGE = {"repository": "example/relay", "tag": "1.0.0"}
 
 
@@ -289,8 +295,7 @@ def _stores(folder: Path, servers: Servers) -> Iterator[Object]:
     for space, provider, store in uses:
         secrets = {"provider": provider, "store": store}
         secrets["remoteKey"] = KEYS.get(provider, "{namespace}-{name}")
-        if space == "gcp":
-            secrets |= PLAIN
+        secrets |= MORE.get(space, {})
         yield from render(folder / space, _readers(servers), space, secrets=secrets)
 
 

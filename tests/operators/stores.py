@@ -15,6 +15,10 @@ WHOLE = ("file", "other")
 """What a secret holds that is read as a whole."""
 
 
+CONFIG = "config"
+"""Property that holds Docker's configuration, where a secret has properties."""
+
+
 def values(found: Iterable[Object]) -> Values:
     """Return what the stores must hold for the ExternalSecrets among some objects."""
     held: Values = defaultdict(lambda: defaultdict(dict))
@@ -34,7 +38,7 @@ def values(found: Iterable[Object]) -> Values:
 
 def value(key: str, name: str) -> str:
     """Return a value that tells where it is from; of a secret without properties it is Docker's configuration."""
-    return f"{name} of {key}" if name else json.dumps({"auths": {key: {}}})
+    return json.dumps({"auths": {key: {}}}) if name in ("", CONFIG) else f"{name} of {key}"
 
 
 def store_of(item: Object) -> Store:

@@ -1,11 +1,13 @@
 """Secrets from a provider: where each key comes from, who reads the store, and what nobody provides."""
 
 import json
+import re
 
 import pytest
 import yaml
 
 from tests.fleet import API, fleetform, write
+from tests.tools import ROOT
 
 KEYS = {
     "type": "apiKey",
@@ -303,3 +305,57 @@ def test_a_secret_that_a_patch_names_is_told_of(place, tmp_path):
         done = fleetform("validate", "agents", "--env", "prod", "--format", "json", cwd=folder)
         said = [item for item in json.loads(done.out) if item["severity"] != "note"]
         assert [item["code"] for item in said] == ["secret-not-provided"] * expected
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+PAGE = (ROOT / "docs/secrets.md").read_text("utf-8")
+
+
+def blocks(kind):
+    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_the_settings_on_the_page_are_taken(text, tmp_path):
+    spec = yaml.safe_load(text)["spec"]
+    given = spec.pop("secrets", {})
+    provider = given.get("provider", "aws")
+    known = {**STORES[provider], "identities": given.get("store", {}).get("identities", {})}
+    store = {**known, **given["store"]} if "store" in given else STORES[provider]
+    if store.get("operatorIdentity"):
+        del store["identity"], store["identities"]
+    images = spec.pop("images", {})
+    spec.pop("capabilities", None)
+    found, said = run(tmp_path, {**given, "store": store}, spaces=("ai-agents",), images=images)
+    assert of(found, "ExternalSecret"), said
+
+
+def test_the_policies_on_the_page_cover_what_the_example_reads():
+    policies = [json.loads(text) for text in blocks("json")]
+    (prefix,) = [
+        item["Resource"].rpartition(":secret:")[2].removesuffix("*")
+        for policy in policies
+        for item in policy["Statement"]
+        if item["Action"] == "secretsmanager:GetSecretValue"
+    ]
+    (subject,) = re.findall(r'"OIDC:sub": "system:serviceaccount:(.*?)"', PAGE)
+    space, account = subject.split(":")
+    documents = [
+        item
+        for item in yaml.safe_load_all(
+            (ROOT / f"rendered/prod/{space}/_namespace.yaml").read_text("utf-8")
+        )
+        if item
+    ]
+    assert of(documents, "ServiceAccount", account)
+    names = {
+        entry["remoteRef"]["key"]
+        for item in of(documents, "ExternalSecret")
+        for entry in item["spec"].get("data", ())
+    }
+    assert names
+    assert all(name.startswith(prefix) for name in names)
+    (condition,) = re.findall(r'startsWith\("projects/PROJECT_NUMBER/secrets/(.*?)"\)', PAGE)
+    staged = (ROOT / f"rendered/staging/{space}/_namespace.yaml").read_text("utf-8")
+    assert f"key: {condition}" in staged

@@ -35,9 +35,8 @@ def _account(fleet: Fleet, space: str, store: Settings) -> Account | None:
     field, key = ANNOTATIONS.get(fleet.environment.secrets.provider, ("", ""))
     value = getattr(identity_of(store, space), field) if field else None
     if value:
+        # Azure's tenant is the store's alone: the operator refuses to find it in both places.
         annotations[key] = _filled(fleet, space, value)
-        if store.azure is not None and store.azure.tenant_id and field == "azure_client_id":
-            annotations["azure.workload.identity/tenant-id"] = store.azure.tenant_id
     return Account(account_name(store), store.create_service_account, annotations)
 
 
