@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -233,3 +234,18 @@ def test_a_stale_rendering_stops_the_pipelines(repository, runner):
             runner.run(script, {"ENVIRONMENT": "prod"})
     finally:
         file.write_text(before, "utf-8")
+
+
+@pytest.mark.parametrize("file", [GITHUB, GITLAB], ids=["github", "gitlab"])
+def test_a_comment_says_what_it_does_not_show(file, tmp_path):
+    """A change could hide behind a long prompt."""
+    found = re.search(r"^( *)\{\n.*?^\1\} > comment\.md", file.read_text("utf-8"), re.M | re.S)
+    assert found
+    for lines, size, cut in ((20, 40_000, False), (25, 600_000, True)):
+        (tmp_path / "stat.txt").write_text("file | 1 +\n" * lines)
+        (tmp_path / "changes.diff").write_text("a friendly prompt\n" * (size // 18) + "+ evil\n")
+        script = textwrap.dedent(found[0])
+        subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, check=True)
+        comment = (tmp_path / "comment.md").read_text()
+        assert ("Cut: 5 more lines" in comment) == cut
+        assert ("Cut: the last " in comment) == cut == ("+ evil" not in comment)
