@@ -16,6 +16,9 @@ _WIDE = {4: 8, 6: 32}
 def opened(path: TreePath, value: Any, namespace: str) -> str:
     """Return what a leaf of a spec or an environment opens, empty if nothing; `namespace` is the document's."""
     names = tuple(step for step in path if isinstance(step, str))
+    if names[:3] == ("spec", "secrets", "items") and names[-1] == "remoteKey":
+        # One that is named for a namespace is for it alone.
+        return "" if "/" in names[3] else _shared(value, namespace)
     for suffix, says in _OPENINGS.items():
         if names[-len(suffix) :] == suffix:
             return says(value, namespace)

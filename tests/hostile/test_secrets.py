@@ -172,7 +172,7 @@ def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
 FRAGMENTS = (
     "a", "aA1", "-", "a-", "a.", "a.b1", "_", "/", "://", "a://b:", "http://a:", "@", "a@", "eyJ", "eyJaaaaaaaa.", "sk_", "token=",
     "token: ", "password : ", "secret:a1", "api_key='", "a.password", "x-token-", "aaaaaaaaaaaaaa.atlasv1.", "-----BEGIN A ", "bearer a",
-    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", "?api_key=", "&code=1a", "A" * 21 + " ", "A" * 21 + "\n", "LS0tLS1C", "api key ", "a=b ", "password=", "A-b_", "x-token: a1 ", " ", "\n", "=",
+    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", "login ", "mysql -p", "login -p a1", "machine a ", "machine a login b ", "?api_key=", "&code=1a", "A" * 21 + " ", "A" * 21 + "\n", "LS0tLS1C", "api key ", "a=b ", "password=", "A-b_", "x-token: a1 ", " ", "\n", "=",
 )  # fmt: skip
 
 

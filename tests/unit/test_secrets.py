@@ -259,6 +259,21 @@ def test_one_identity_for_all_namespaces_is_listed(store, tmp_path):
     assert "every namespace reads the store with one identity" in listed
 
 
+@pytest.mark.parametrize(
+    ("key", "name", "is_listed"),
+    [
+        ("keys", "shared", True),
+        ("keys", "{namespace}/x", False),
+        ("a/keys", "shared", False),
+    ],
+)
+def test_a_secret_that_all_namespaces_share_is_listed(key, name, is_listed, tmp_path):
+    found, said = run(tmp_path, {"items": {key: {"remoteKey": name}}}, spaces=("a", "b"))
+    assert of(found, "ExternalSecret"), said
+    listed = fleetform("policy", cwd=tmp_path).out
+    assert ("namespaces share the secrets" in listed) == is_listed
+
+
 @pytest.mark.parametrize("provider", ["aws", "azure"])
 @pytest.mark.parametrize(
     "more", [{}, {"serviceAccount": "reader"}, {"identities": {"a": {}}}, {"identity": {}}]

@@ -187,7 +187,12 @@ class SecretStore(Spec):
         default=True,
         description="Whether a SecretStore is rendered into each namespace that needs one; a ClusterSecretStore must exist.",
     )
-    service_account: ReferenceName | None = optional(
+    service_account: (
+        Annotated[
+            str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
+        ]
+        | None
+    ) = optional(
         "ServiceAccount that reads the secrets, one in each namespace with a store. Default: named like the store."
     )
     create_service_account: bool = Field(
@@ -230,7 +235,7 @@ class ModelKeys(Spec):
 
 
 Layout = Literal["json", "plain"]
-RemoteName = Annotated[str, StringConstraints(pattern=r"^[^\s/][^\s]*$", max_length=512)]
+RemoteName = Annotated[str, StringConstraints(pattern=r"^\S+$", max_length=512)]
 
 
 class RemoteKey(Spec):
