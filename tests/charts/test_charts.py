@@ -105,7 +105,8 @@ def test_every_pod_of_the_readme_is_restricted(helm):
 def test_the_readme_of_the_namespace_chart_renders(helm):
     kinds = [item["kind"] for item in made(helm, "namespace", example("namespace"))]
     assert sorted(kinds) == [
-        *("ExternalSecret", "NetworkPolicy", "PrometheusRule", "ResourceQuota", "SecretStore")
+        *("ExternalSecret", "ExternalSecret", "NetworkPolicy", "PrometheusRule"),
+        *("ResourceQuota", "SecretStore", "ServiceAccount"),
     ]
 
 
