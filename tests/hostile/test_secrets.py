@@ -138,6 +138,27 @@ def test_a_credential_by_its_name_is_found_wherever_names_are(place, tmp_path):
     assert "plaintext-credential" not in {item["code"] for item in said(tmp_path, innocent)}
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "{name: api_key, type: string, default: %s}",
+        "{name: x, type: object, properties: {api_key: {type: string, default: %s}}}",
+    ],
+)
+def test_a_credential_is_no_default_of_a_parameter(parameter, tmp_path):
+    secret = secrets._some(12)
+    tool = header("x").replace("  description: Asks.", f"  description: Asks.\n  parameters: [{parameter % secret}]")  # fmt: skip
+    assert "plaintext-credential" in {problem["code"] for problem in said(tmp_path, tool)}
+
+
+def test_a_credential_is_no_input_of_a_workflow(tmp_path):
+    secret = secrets._some(12)
+    run = f"{API}\nkind: WorkflowRun\nmetadata: {{name: r}}\nspec: {{workflowRef: {{name: w}}, input: {{crm: {{password: {secret}}}}}}}\n"
+    found = said(tmp_path, f"{AGENT}---\n{run}")
+    assert "plaintext-credential" in {problem["code"] for problem in found}
+    assert secret not in json.dumps(found)
+
+
 def test_a_credential_as_a_key_is_found(tmp_path):
     secret = KINDS["GitHub"]()
     spec = AGENT.replace("{name: helper}", f"{{name: helper, annotations: {{{secret}: x}}}}")

@@ -36,6 +36,8 @@ KEYS = (
     "password",
     "objectPatches",
     "default",
+    "input",
+    "properties",
     SECRET,
 )
 HERE = Mark("file.yaml", 1, 1, 1, 1)

@@ -30,12 +30,12 @@ _SECRET_HEADERS = frozenset(
         "x-auth",
     }
 )
-_VALUES = ("value", "default")
-"""Keys of a value next to a `name`, or next to the `path` of a patch's operation."""
+_VALUES = ("value", "default", "const", "example")
+"""Keys of a value next to a `name`, below a property's name, or next to the `path` of a patch's operation."""
 _WORDS = ("args", "command")
 _MAPS = frozenset({"annotations", "labels", "stringData"})
 """Maps whose keys are names that people choose, and whose values may name a Secret."""
-_TELLING = frozenset({*_VALUES, *_WORDS, "headers", "configFiles", "triggers", VERBATIM})
+_TELLING = frozenset({*_VALUES, *_WORDS, "headers", "configFiles", "triggers", "input", VERBATIM})
 """Keys below which a text may be a credential because of what stands beside or above it."""
 CODE = "plaintext-credential"
 _HINT = "put it in a Secret and refer to it, then rotate it, since it was in a file"
@@ -108,7 +108,7 @@ def _is_named(tree: Any, path: TreePath, value: str) -> bool:
         return _is_option(tree, path, value) or _is_assigned(value, in_words=True)
     if above == "configFiles":
         return _is_assigned(value)
-    is_free = above in _MAPS or (above == "metadata" and "triggers" in path)
+    is_free = above in _MAPS or "input" in path or (above == "metadata" and "triggers" in path)
     in_patch = VERBATIM in path and key not in ("path", "from") and is_telling(value)
     return (is_free or in_patch) and is_credential(key, value, among_names=True)
 
@@ -119,6 +119,8 @@ def _name_beside(tree: Any, path: TreePath) -> str:
     if not isinstance(holder, dict):
         return ""
     name = holder.get("name")
+    if name is None and len(path) > 2 and path[-3] == "properties":
+        return str(path[-2])
     if name is None and VERBATIM in path:
         pointer = str(holder.get("path", "")).rpartition("/")
         # A variable's value in a list has no name here.
