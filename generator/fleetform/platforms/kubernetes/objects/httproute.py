@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.lens import Values, lens
-from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens
+from fleetform.platforms.kubernetes.model import Expose, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 from fleetform.platforms.kubernetes.objects.service import route_port
+
+PARENT = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+BACKEND = {"group": "", "kind": "Service", "weight": 1}
+"""What the API server would add: Argo CD would compare it with what is here, and never be done."""
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
@@ -15,20 +19,21 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     expose = plan.expose
     if expose is None or expose.kind != "HTTPRoute":
         return ()
-    parent = {
-        key: expose.gateway[key]
-        for key in ("name", "namespace", "sectionName")
-        if key in expose.gateway
-    }
     rule: dict[str, Any] = {"matches": [{"path": {"type": "PathPrefix", "value": expose.path}}]}
     if expose.path != "/":
         rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": rewrite}}]
-    rule["backendRefs"] = [{"name": plan.name, "port": expose.port}]
+    rule["backendRefs"] = [{**BACKEND, "name": plan.name, "port": expose.port}]
     if expose.timeout:
         rule["timeouts"] = {"request": f"{expose.timeout}s"}
+    parent = {**PARENT, **_parent(expose)}
     spec = {"parentRefs": [parent], "hostnames": [expose.host], "rules": [rule]}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
+
+
+def _parent(expose: Expose) -> dict[str, Any]:
+    names = ("name", "namespace", "sectionName")
+    return {key: expose.gateway[key] for key in names if key in expose.gateway}
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
@@ -40,11 +45,10 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
     expose = plan.expose
     if expose is None or expose.kind != "HTTPRoute":
         return default
-    names = ("name", "namespace", "sectionName")
     return {
         **default,
         "enabled": True,
-        "parentRefs": [{key: expose.gateway[key] for key in names if key in expose.gateway}],
+        "parentRefs": [_parent(expose)],
         "hostnames": [expose.host],
         "path": expose.path,
         "port": route_port(plan, expose),
@@ -52,10 +56,17 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
     }
 
 
+def _parents(plan: WorkloadPlan, new: Any) -> Any:
+    del plan
+    if not all(PARENT.keys() <= parent.keys() for parent in new or ()):
+        raise UncoveredError  # the chart adds them
+    return new
+
+
 LENSES = {
     "HTTPRoute": (
         lens("metadata.annotations", "httpRoute.annotations"),
-        lens("spec.parentRefs", "httpRoute.parentRefs"),
+        lens("spec.parentRefs", "httpRoute.parentRefs", _parents),
         lens("spec.hostnames", "httpRoute.hostnames"),
         lens("spec.rules.0.timeouts.request", "httpRoute.requestTimeout"),
     )

@@ -54,7 +54,11 @@ def _spec(plan: WorkloadPlan, keda: Keda) -> dict[str, Any]:
         "cooldownPeriod": keda.cooldown_period,
     }
     if keda.fallback_replicas:
-        spec["fallback"] = {"failureThreshold": 3, "replicas": keda.fallback_replicas}
+        spec["fallback"] = {
+            "failureThreshold": 3,
+            "replicas": keda.fallback_replicas,
+            "behavior": "static",
+        }
     spec["advanced"] = {"horizontalPodAutoscalerConfig": {"behavior": data(keda.behavior)}}
     spec["triggers"] = [_trigger(trigger) for trigger in keda.triggers]
     return spec

@@ -27,7 +27,13 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     }
     if plan.claim_templates:
         own["volumeClaimTemplates"] = [
-            {"metadata": {"name": claim.name, "labels": plan.selector}, "spec": claim_spec(claim)}
+            # As the API server stores it: Argo CD compares the whole list.
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": claim.name, "labels": plan.selector},
+                "spec": {**claim_spec(claim), "volumeMode": "Filesystem"},
+            }
             for claim in plan.claim_templates
         ]
     return (holder(plan, own),)

@@ -20,6 +20,8 @@ from fleetform.platforms.kubernetes.targets.manifests import KUSTOMIZATION, kust
 
 API = "argoproj.io/v1alpha1"
 WAVE = "argocd.argoproj.io/sync-wave"
+COMPARE = {"argocd.argoproj.io/compare-options": "ServerSideDiff=true"}
+"""Compare with what the API server would store: operators of other versions have other defaults."""
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
 
 
@@ -98,6 +100,7 @@ def _application(build: Build, title: str, folder: str, space: str, wave: str) -
     }
     found = _object(build, "Application", title, {WAVE: wave}, spec)
     found["metadata"]["finalizers"] = [FINALIZER]
+    found["metadata"]["annotations"] |= COMPARE
     return found
 
 

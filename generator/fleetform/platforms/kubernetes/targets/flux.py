@@ -77,7 +77,9 @@ def _has_merge_key(value: Any) -> bool:
 
 def _source(build: Build, source: Source) -> Manifest:
     spec: dict[str, Any] = {
+        **({"provider": "generic"} if source.kind == "OCIRepository" else {}),
         "interval": build.plan.gitops.interval,
+        "timeout": "60s",
         "url": source.url,
         "ref": data(source.ref),
     }
@@ -137,6 +139,7 @@ def _kustomization(
         "sourceRef": {"kind": gitops.kind, "name": gitops.source},
         "path": f"./{folder}",
         "prune": True,
+        "force": False,
         "wait": True,
         **({"healthCheckExprs": [*checks]} if checks else {}),
     }
@@ -210,6 +213,7 @@ def _chart(build: Build, chart: str) -> dict[str, Any]:
     source = {"kind": gitops.kind, "name": gitops.source, "namespace": gitops.namespace}
     spec = {
         "chart": f"./{path(build, build.plan.charts, chart)}",
+        "version": "*",
         "reconcileStrategy": "Revision",
         "sourceRef": source,
     }
