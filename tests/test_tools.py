@@ -54,6 +54,17 @@ def test_a_changed_pin_is_built_beside_the_old_one(recipe, tmp_path):
     assert recipe.builds == 2
 
 
+def test_a_changed_source_beside_the_pins_is_built_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(installer, "SOURCE", tmp_path)
+    monkeypatch.setitem(installer.RECIPES, "saw", installer.SharedGoTool("./own", module="shared"))
+    source = tmp_path / "shared/own/main.go"
+    source.parent.mkdir(parents=True)
+    source.write_text("1")
+    before = installer.where("saw")
+    source.write_text("2")
+    assert installer.where("saw") != before
+
+
 def test_many_at_once_build_once(recipe):
     with ThreadPoolExecutor(8) as pool:
         places = {*pool.map(installer.install, ["hammer"] * 8)}

@@ -198,6 +198,8 @@ RECIPES: dict[str, Recipe] = {
     "kube-controller-manager": _of_kubernetes("k8s.io/kubernetes/cmd/kube-controller-manager"),
     "kube-scheduler": _of_kubernetes("k8s.io/kubernetes/cmd/kube-scheduler"),
     "kube-score": GoTool("github.com/zegl/kube-score/cmd/kube-score"),
+    # Ours, on the packages of which the API server is made: its build finds them compiled.
+    "kube-validate": SharedGoTool("./validate", module="kubernetes"),
     "kubeconform": GoTool("github.com/yannh/kubeconform/cmd/kubeconform"),
     "kustomize": GoTool("sigs.k8s.io/kustomize/kustomize/v5"),
     "kwok": BundledGoTool(
@@ -303,7 +305,10 @@ def _key(name: str) -> str:
     if isinstance(recipe, Schemas):
         digest.update(_key(recipe.definitions).encode())
     folder = recipe.source(name) if isinstance(recipe, GoTool) else SOURCE / name
-    for path in sorted(folder.iterdir()):
+    folders = [folder]
+    if isinstance(recipe, GoTool) and recipe.package.startswith("./"):
+        folders.append(folder / recipe.package)
+    for path in (path for folder in folders for path in sorted(folder.iterdir())):
         if path.is_file():
             content = path.read_bytes()
             digest.update(f"\n{path.name} {len(content)}\n".encode() + content)
