@@ -20,6 +20,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_pin.py": "registries cli/pin",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
+        "tests/conformance/test_scheduling.py": "kubernetes/scheduling rules/scheduling",
         "tests/parity/test_flux.py": "targets/manifests",
         "tests/parity/test_kustomize.py": "targets/transformers kubernetes/build",
         "tests/parity/test_patches.py": "targets/lenses",
@@ -43,7 +44,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_errors.py": (
-            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras bind/quotas "
+            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras bind/quotas rules/tenants rules/sizes rules/passed "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",
@@ -55,7 +56,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_merge.py": "resolve/__init__ inherited catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
         "tests/unit/test_network.py": "exposure plan/traffic resolve/ports",
-        "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations",
+        "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations kubernetes/schemas kubernetes/annotations",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "

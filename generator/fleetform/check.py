@@ -39,8 +39,7 @@ def _validator(kind: str, definition: str) -> Any:
     body = schema(kind)
     if definition:
         body = {"$schema": body["$schema"], "$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
-    formats = {"quantity": quantity.is_exact}
-    return jsonschema_rs.validator_for(body, formats=formats, validate_formats=True)
+    return jsonschema_rs.validator_for(body, formats=quantity.FORMATS, validate_formats=True)
 
 
 def check(
@@ -211,11 +210,23 @@ def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[st
         hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
         return f"{shown} does not have the right format", hint
     if name == "format":
-        hint = "at most 2^63-1, and no finer than `1n`"
-        return f"{shown} is more than a cluster can store exactly", hint
+        return _format(detail["format"], shown, value)
     if name in _LIMITS:
         return _out_of_range(name, detail["limit"], value)
     return f"{shown} violates `{name}` of its schema", look
+
+
+def _format(name: str, shown: str, value: Any) -> tuple[str, str]:
+    """Return message and hint for a quantity that is not what its field counts."""
+    if not quantity.is_exact(quantity.text(value)):
+        hint = "at most 2^63-1, and no finer than `1n`"
+        return f"{shown} is more than a cluster can store exactly", hint
+    if name == "size" and quantity.is_whole(quantity.text(value)):
+        return f"{shown} is no size: nothing fits in", "write a size such as `10Gi`"
+    return (
+        f"{shown} is no whole number of bytes",
+        "write bytes, such as `512Mi` (`m` is a thousandth)",
+    )
 
 
 _LIMITS = {

@@ -11,21 +11,31 @@ DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
 REFERENCE_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
-"""The name of a document or object that is referred to: a Secret, a ConfigMap, a Tool."""
+"""The name of a document that is referred to: a Tool, a ModelConfig."""
+OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+"""An RFC 1123 subdomain: the name of a Secret, a ConfigMap, a ServiceAccount or a StorageClass."""
 LABEL_KEY = (
     r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
     r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
 """A label's or annotation's key: a domain, or none, and at most 63 characters after it."""
+FIELD_REF = (
+    r"^(metadata\.(name|namespace|uid|(labels|annotations)\['"
+    + LABEL_KEY.removeprefix("^").removesuffix("$")
+    + r"'\])|spec\.(nodeName|serviceAccountName)|status\.(host|pod)IPs?)$"
+)
+"""A field of a pod that a variable can take its value from."""
 LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 """A label's value."""
 
+PATH_SEGMENT = r"^(\.{3,}|\.{0,2}[^/%.][^/%]*)$"
+"""A name that the API server puts into a URL: any text without `/` and `%` that is not `.` or `..`."""
 PORT_NAME = r"^([0-9]+-?)*[a-z](-?[a-z0-9])*$"
 """The name of a port: at least one letter, no two dashes in a row."""
 REPOSITORY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 """An image's repository, with or without a registry."""
-HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-"""A host name in lower case."""
+HOST = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$"
+"""A host name in lower case; none of its parts has more than 63 characters."""
 HOST_OR_SUFFIX = HOST.replace("^", r"^(\*\.)?", 1)
 """A host name, or all below a domain."""
 URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
@@ -47,6 +57,9 @@ WORDS = {
     LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
     LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    OBJECT_NAME: "use lower-case letters, digits, dashes and dots, with a letter or digit at both ends of each part: Kubernetes takes no other name",
+    FIELD_REF: "known: metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs",
+    PATH_SEGMENT: "write a name without `/` and `%`",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
     REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have their own fields",

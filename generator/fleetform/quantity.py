@@ -36,6 +36,26 @@ def is_exact(text: str) -> bool:
     return value <= (1 << 63) - 1 and (value * 10**9).denominator == 1
 
 
+def is_whole(text: str) -> bool:
+    """Whether a quantity is exact and counts whole units: bytes have no fractions, as `100m` of memory is one."""
+    try:
+        return is_exact(text) and parse(text).denominator == 1
+    except ValueError:
+        return True
+
+
+def is_size(text: str) -> bool:
+    """Whether a quantity is a number of bytes, at least one."""
+    try:
+        return is_whole(text) and parse(text) > 0
+    except ValueError:
+        return True
+
+
+FORMATS = {"quantity": is_exact, "bytes": is_whole, "size": is_size}
+"""The formats of quantities in our schemas."""
+
+
 def text(value: str | float) -> str:
     """Return a quantity as text; a number is written out, since an exponent may exceed the format."""
     return value if isinstance(value, str) else format(Decimal(repr(value)), "f")

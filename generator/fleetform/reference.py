@@ -9,12 +9,14 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from fleetform import kinds, patterns
+from fleetform.quantity import FORMATS
 
 WORDS = {
     patterns.QUANTITY: "quantity",
     patterns.DURATION: "duration",
     patterns.LABEL_NAME: "name",
-    patterns.REFERENCE_NAME: "object name",
+    patterns.REFERENCE_NAME: "name",
+    patterns.OBJECT_NAME: "object name",
     patterns.LABEL_KEY: "label key",
     patterns.LABEL_VALUE: "label value",
     patterns.PORT_NAME: "port name",
@@ -154,7 +156,7 @@ def _type(field: dict[str, Any], known: dict[str, Any]) -> str:
     if "enum" in body:
         return ", ".join(f"`{word}`" for word in body["enum"])
     if isinstance(body.get("type"), list):
-        several = body["type"] if body.get("format") != "quantity" else ["string"]
+        several = body["type"] if body.get("format") not in FORMATS else ["string"]
         return " or ".join(_one_type({**body, "type": one}, known) for one in several)
     return _one_type(body, known)
 
@@ -179,7 +181,7 @@ def _plural(word: str) -> str:
 
 def _limits(body: dict[str, Any]) -> str:
     """Return the range of a number, the size of a text, list or map, and the pattern of a text."""
-    if body.get("format") == "quantity":
+    if body.get("format") in FORMATS:
         return ""
     found = [
         _range(body, "minimum", "maximum", ""),

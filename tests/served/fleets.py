@@ -102,7 +102,8 @@ POD = {
             "value": "b",
             "effect": "NoExecute",
             "tolerationSeconds": 5,
-        }
+        },
+        {"key": "c", "operator": "Equal", "effect": "NoSchedule"},
     ],
     "topologySpreadConstraints": [{"topologyKey": "zone"}],
 }

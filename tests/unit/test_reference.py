@@ -56,7 +56,7 @@ def test_every_row_says_what_it_is(kind):
         ("spec.observability.metrics.intervalSeconds", "integer", "5 to 3600", "`30`"),
         ("spec.model.timeoutSeconds", "number", "above 0, at most 3600", "120"),
         ("spec.auth.type", "`none`, `apiKey`, `oidc`", "", "required"),
-        ("spec.extends", "object name or list of object names", "at most 253 characters, each at most 253 characters", "none"),
+        ("spec.extends", "name or list of names", "at most 253 characters, each at most 253 characters", "none"),
         ("metadata.labels", "map to label values", "each at most 63 characters", "none"),
     ],
 )  # fmt: skip

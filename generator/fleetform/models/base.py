@@ -24,6 +24,7 @@ from fleetform.patterns import (
     LABEL_KEY,
     LABEL_NAME,
     LABEL_VALUE,
+    OBJECT_NAME,
     PORT_NAME,
     QUANTITY,
     REFERENCE_NAME,
@@ -69,23 +70,28 @@ def _text(value: object) -> object:
     return value if isinstance(value, bool) or not isinstance(value, int | float) else text(value)
 
 
-Quantity = Annotated[
-    str,
-    BeforeValidator(_text),
-    StringConstraints(pattern=QUANTITY),
-    WithJsonSchema(
+def _quantity(form: str) -> WithJsonSchema:
+    """Return the schema of a quantity of one of the formats in `quantity.FORMATS`."""
+    return WithJsonSchema(
         {
             "type": ["string", "number"],
             "pattern": QUANTITY,
-            "format": "quantity",
+            "format": form,
             "minimum": 0,
             "maximum": 9e18,
         }
-    ),
-]
+    )
+
+
+_QUANTITY = (BeforeValidator(_text), StringConstraints(pattern=QUANTITY))
+Quantity = Annotated[str, *_QUANTITY, _quantity("quantity")]
+Bytes = Annotated[str, *_QUANTITY, _quantity("bytes")]
+Size = Annotated[str, *_QUANTITY, _quantity("size")]
+"""A number of bytes that something needs at least one of."""
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
 ReferenceName = Annotated[str, StringConstraints(pattern=REFERENCE_NAME, max_length=253)]
+ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortName = Annotated[str, StringConstraints(pattern=PORT_NAME, max_length=15)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -97,11 +103,14 @@ LabelKey = Annotated[
     str,
     StringConstraints(
         pattern=LABEL_KEY,
-        max_length=317,
+        # One of 317 would be legal behind a domain of 253; then its length would be two rules.
+        max_length=253,
     ),
 ]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE, max_length=63)]
 AbsolutePath = Annotated[str, StringConstraints(pattern=ABSOLUTE_PATH, max_length=1024)]
+INT32 = (1 << 31) - 1
+"""The largest number of most integers in Kubernetes' objects."""
 Json = Any
 """A value of any JSON type: defined by another system and passed on."""
 
@@ -109,7 +118,7 @@ Json = Any
 class SecretKey(Spec):
     """A key of a Secret in the workload's namespace."""
 
-    name: ReferenceName = Field(description="Name of the Secret.")
+    name: ObjectName = Field(description="Name of the Secret.")
     key: str = Field(
         description="Key in the Secret.", pattern=DATA_KEY, min_length=1, max_length=253
     )

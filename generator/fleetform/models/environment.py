@@ -14,12 +14,12 @@ from fleetform.models.base import (
     LabelKey,
     LabelValue,
     Name,
+    ObjectName,
     ObjectPatch,
     ObjectTarget,
     OneOf,
     Port,
     Quantity,
-    ReferenceName,
     SecretKey,
     Spec,
     Url,
@@ -101,7 +101,7 @@ class Images(Spec):
         default=False,
         description="Refuse images without a digest. `fleetform pin` sets tag and digest together.",
     )
-    pull_secrets: list[ReferenceName] = Field(
+    pull_secrets: list[ObjectName] = Field(
         default_factory=list, description="Image pull secrets. Default: none."
     )
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = optional(
@@ -187,12 +187,7 @@ class SecretStore(Spec):
         default=True,
         description="Whether a SecretStore is rendered into each namespace that needs one; a ClusterSecretStore must exist.",
     )
-    service_account: (
-        Annotated[
-            str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
-        ]
-        | None
-    ) = optional(
+    service_account: ObjectName | None = optional(
         "ServiceAccount that reads the secrets, one in each namespace with a store. Default: named like the store."
     )
     create_service_account: bool = Field(
@@ -329,7 +324,7 @@ class Gateway(Spec):
 
     name: Name = Field(description="Name.")
     namespace: Name = Field(description="Namespace as in the cluster.")
-    section_name: str | None = optional("Listener. Default: all.", max_length=253)
+    section_name: ObjectName | None = optional("Listener. Default: all.")
     request_timeouts: bool | None = optional(
         "Whether its controller accepts `timeouts.request` in an HTTPRoute. Default: true, false for the platform gke."
     )
@@ -502,7 +497,7 @@ class GitopsSource(Spec):
         "Digest of an OCI artifact; wins over the tag. Default: none.",
         pattern=r"^sha256:[a-f0-9]{64}$",
     )
-    secret: ReferenceName | None = optional(
+    secret: ObjectName | None = optional(
         "Secret next to a rendered source, for Flux's authentication. Default: none."
     )
 
@@ -593,7 +588,7 @@ class Helm(Spec):
         default_factory=dict,
         description="Digests of the charts in an OCI repository, which Flux pins. Default: the version.",
     )
-    secret: ReferenceName | None = optional(
+    secret: ObjectName | None = optional(
         "Secret next to Flux's sources, for authentication at the OCI repository. Default: none."
     )
     test: HelmTest = Field(default_factory=HelmTest, description="The test of each release.")

@@ -12,11 +12,11 @@ from fleetform.models.base import (
     Host,
     Metadata,
     Name,
+    ObjectName,
     OneOf,
     Port,
-    Quantity,
-    ReferenceName,
     SecretKey,
+    Size,
     Spec,
     optional,
 )
@@ -33,7 +33,7 @@ from fleetform.models.workload import (
 class SecretName(Spec):
     """A whole Secret, with conventional keys."""
 
-    name: ReferenceName = Field(description="Name of the Secret.")
+    name: ObjectName = Field(description="Name of the Secret.")
 
 
 class StoreTls(Spec):
@@ -163,7 +163,7 @@ class Provision(Spec):
     """A dedicated server in the cluster, for development: one replica, no backups."""
 
     enabled: bool = Field(default=True, description="Whether it is deployed.")
-    storage: Quantity | None = optional(
+    storage: Size | None = optional(
         "Size in bytes of its volume, such as `1Gi`. Default: scratch space, lost with the pod."
     )
     container: Container | None = optional("Your own image. Default: the stock image of the type.")

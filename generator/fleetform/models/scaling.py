@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.models.base import Json, Quantity, SecretKey, Spec, optional
+from fleetform.models.base import INT32, Json, Quantity, SecretKey, Spec, optional
+from fleetform.patterns import PATH_SEGMENT
 
 
 class MetricTarget(Spec):
@@ -32,7 +33,12 @@ class ResourceMetric(Spec):
 class MetricIdentifier(Spec):
     """A custom or external metric."""
 
-    name: str = Field(description="Metric name in the metrics API.", min_length=1, max_length=253)
+    name: str = Field(
+        description="Metric name in the metrics API.",
+        min_length=1,
+        max_length=253,
+        pattern=PATH_SEGMENT,
+    )
     selector: Json | None = optional(
         "Label selector of the metric, as Kubernetes defines it. Default: none."
     )
@@ -49,8 +55,8 @@ class ObjectReference(Spec):
     """An object that a metric describes."""
 
     api_version: str = Field(description="API version of the object.")
-    kind: str = Field(description="Kind of the object.")
-    name: str = Field(description="Name of the object.")
+    kind: str = Field(description="Kind of the object.", pattern=PATH_SEGMENT, max_length=63)
+    name: str = Field(description="Name of the object.", pattern=PATH_SEGMENT, max_length=253)
 
 
 class ObjectMetric(Spec):
@@ -79,7 +85,7 @@ class ScalingPolicy(Spec):
     """How fast replicas may change in one direction."""
 
     type: Literal["Pods", "Percent"] = Field(description="Unit of `value`.")
-    value: int = Field(description="Pods or percent per period.", ge=1)
+    value: int = Field(description="Pods or percent per period.", ge=1, le=INT32)
     period_seconds: int = Field(description="Period in seconds, at most 1800.", ge=1, le=1800)
 
 
@@ -150,12 +156,14 @@ class Keda(Spec):
         default_factory=list,
         description="Triggers; at least one, unless there are cpu or memory metrics.",
     )
-    polling_interval: int | None = optional("Polling interval in seconds. Default: 30.", ge=1)
+    polling_interval: int | None = optional(
+        "Polling interval in seconds. Default: 30.", ge=1, le=INT32
+    )
     cooldown_period: int | None = optional(
-        "Seconds without activity before scaling to zero. Default: 300.", ge=0
+        "Seconds without activity before scaling to zero. Default: 300.", ge=0, le=INT32
     )
     fallback_replicas: int | None = optional(
-        "Replicas while a trigger fails. Default: keep the current ones.", ge=1
+        "Replicas while a trigger fails. Default: keep the current ones.", ge=1, le=INT32
     )
 
 

@@ -7,26 +7,29 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.models.base import (
+    INT32,
     AbsolutePath,
+    Bytes,
     EnvName,
     Host,
     Json,
     LabelKey,
     LabelValue,
     Name,
+    ObjectName,
     ObjectPatch,
     Port,
     PortName,
     Quantity,
-    ReferenceName,
     SecretKey,
+    Size,
     Spec,
     UrlPath,
     optional,
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
-from fleetform.patterns import CIDR, DATA_KEY, REPOSITORY
+from fleetform.patterns import CIDR, DATA_KEY, FIELD_REF, LABEL_KEY, REPOSITORY
 
 
 class ImageName(Spec):
@@ -61,7 +64,9 @@ class EnvFrom(Spec):
     secret_key_ref: SecretKey | None = optional("A key of a Secret. Default: none.")
     config_map_key_ref: SecretKey | None = optional("A key of a ConfigMap. Default: none.")
     field_ref: str | None = optional(
-        "A field of the pod, such as `metadata.name`. Default: none.", max_length=253
+        "A field of the pod, such as `metadata.name`. Default: none.",
+        max_length=280,
+        pattern=FIELD_REF,
     )
 
 
@@ -85,6 +90,7 @@ class ContainerPort(Spec):
     app_protocol: str | None = optional(
         "Application protocol for gateways and meshes, such as `http` or `kubernetes.io/ws`. Default: none.",
         max_length=63,
+        pattern=LABEL_KEY,
     )
 
 
@@ -116,10 +122,10 @@ class ResourceAmounts(Spec):
     cpu: Quantity | None = optional(
         "CPU in cores, such as `250m`. Default: the environment's or the built-in one."
     )
-    memory: Quantity | None = optional(
+    memory: Bytes | None = optional(
         "Memory in bytes, such as `512Mi`. Default: the environment's or the built-in one."
     )
-    ephemeral_storage: Quantity | None = optional(
+    ephemeral_storage: Bytes | None = optional(
         "Local disk in bytes, such as `1Gi`. Default: none.", alias="ephemeral-storage"
     )
 
@@ -171,14 +177,14 @@ class HealthCheck(Spec):
 class Claim(Spec):
     """A PersistentVolumeClaim."""
 
-    size: Quantity = Field(description="Size in bytes, such as `10Gi`.")
+    size: Size = Field(description="Size in bytes, such as `10Gi`.")
     access_mode: (
         Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] | None
     ) = optional(
         "Access mode. Required when several workloads share the claim. Default: ReadWriteOnce, ReadWriteMany when more than one pod mounts it."
     )
-    storage_class: str | None = optional(
-        "Storage class. Default: the cluster's default class.", max_length=253
+    storage_class: ObjectName | None = optional(
+        "Storage class. Default: the cluster's default class."
     )
 
 
@@ -194,11 +200,11 @@ class Volume(Spec):
     )
     read_only: bool = Field(default=False, description="Whether it is mounted read-only.")
     claim: Claim | None = optional("A PersistentVolumeClaim. Default: none.")
-    empty_dir: Quantity | None = optional(
+    empty_dir: Bytes | None = optional(
         "Size limit in bytes of a scratch volume, such as `1Gi`. Default: none."
     )
-    config_map: ReferenceName | None = optional("Name of a ConfigMap. Default: none.")
-    secret: ReferenceName | None = optional("Name of a Secret. Default: none.")
+    config_map: ObjectName | None = optional("Name of a ConfigMap. Default: none.")
+    secret: ObjectName | None = optional("Name of a Secret. Default: none.")
 
 
 class Toleration(Spec):
@@ -215,7 +221,7 @@ class Toleration(Spec):
         "Effect. Default: all."
     )
     toleration_seconds: int | None = optional(
-        "Seconds until eviction under NoExecute. Default: never.", ge=0
+        "Seconds until eviction under NoExecute. Default: never.", ge=0, le=INT32
     )
 
 
@@ -223,7 +229,9 @@ class SpreadConstraint(Spec):
     """How pods are spread over a topology."""
 
     topology_key: LabelKey = Field(description="Node label that defines the topology.")
-    max_skew: int = Field(default=1, description="Maximum difference in the number of pods.", ge=1)
+    max_skew: int = Field(
+        default=1, description="Maximum difference in the number of pods.", ge=1, le=INT32
+    )
     when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"] = Field(
         default="ScheduleAnyway", description="What happens if it cannot be met."
     )
@@ -261,9 +269,9 @@ class ExtraVolume(Spec):
     """A volume for extra containers."""
 
     name: Name = Field(description="Name of the volume.")
-    empty_dir: Quantity | None = optional("Size limit in bytes of a scratch volume. Default: none.")
-    config_map: ReferenceName | None = optional("Name of a ConfigMap. Default: none.")
-    secret: ReferenceName | None = optional("Name of a Secret. Default: none.")
+    empty_dir: Bytes | None = optional("Size limit in bytes of a scratch volume. Default: none.")
+    config_map: ObjectName | None = optional("Name of a ConfigMap. Default: none.")
+    secret: ObjectName | None = optional("Name of a Secret. Default: none.")
 
 
 class Affinity(Spec):
@@ -302,7 +310,7 @@ class PodTemplate(Spec):
     termination_grace_period_seconds: int | None = optional(
         "Grace period in seconds. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600
     )
-    image_pull_secrets: list[ReferenceName] = Field(
+    image_pull_secrets: list[ObjectName] = Field(
         default_factory=list, description="Image pull secrets. Default: the environment's."
     )
     sidecars: list[ExtraContainer] = Field(
@@ -440,7 +448,7 @@ class Workload(Spec):
     stateful: bool = Field(
         default=False, description="Whether pods have their own names and claims (StatefulSet)."
     )
-    service_account: ReferenceName | None = optional(
+    service_account: ObjectName | None = optional(
         "A ServiceAccount that exists, set by the environment's `patches`; or that of another workload that names equal `rbac` and `identity`. Default: a new one without a token."
     )
     rbac: Rbac | None = optional("Permissions at the Kubernetes API. Default: none.")

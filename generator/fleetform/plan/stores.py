@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import view
 from fleetform.contract import STORE_PORTS
+from fleetform.names import fit
 from fleetform.plan.model import FromVariable, SecretPath, SecretRef, Variable
 from fleetform.plan.present import present, secret_of
 from fleetform.resolve.names import STORE_IMAGES
@@ -187,7 +188,10 @@ def workload(resolved: Resolved[MemoryStoreSpec]) -> Workload:
         if provision.storage
         else {"emptyDir": "1Gi"}
     )
-    added = [{"name": f"{resolved.name}-data", "mountPath": store.data, **source}, *store.scratch]
+    added = [
+        {"name": fit(resolved.name, "-data"), "mountPath": store.data, **source},
+        *store.scratch,
+    ]
     volumes = [view.make("MemoryStore", "Volume", volume) for volume in added]
     own = {
         name: getattr(provision, name) for name in ("resources", "env", "network", "pod_template")

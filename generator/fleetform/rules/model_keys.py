@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform.patterns import OBJECT_NAME, WORDS
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import problem_at
@@ -13,6 +14,7 @@ from fleetform.tree import problem_at
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
+_NAME = re.compile(OBJECT_NAME)
 PLACEHOLDERS = frozenset({"provider", "namespace"})
 
 
@@ -28,4 +30,12 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             "bad-template",
             f"`{text[:80]}` has an unknown placeholder",
             hint="known: {provider}, {namespace}",
+        )
+    elif not _NAME.fullmatch(re.sub(r"\{[^{}]*\}", "x", text)) or len(text) > 180:
+        yield problem_at(
+            fleet.environment_tree,
+            ("spec", "secrets", "modelKeys", "name"),
+            "bad-template",
+            f"`{text[:80]}` gives names that no Secret can have",
+            hint=WORDS[OBJECT_NAME],
         )

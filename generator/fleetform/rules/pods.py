@@ -67,6 +67,8 @@ def _groups(
     yield "volumes", _named([*volumes, *more]), ()
     paths = [((*path, "mountPath"), item.mount_path) for path, item in volumes]
     yield "mount paths", [*_config_folder(spec, root), *paths], ()
+    pull = (*root, "podTemplate", "imagePullSecrets")
+    yield "pull secrets", _listed(pull, spec.pod_template.image_pull_secrets), ()
     yield from _ports(resolved, spec, root, extra)
     if resolved.kind == "Agent":
         yield "tools", _named(_listed((*root, "tools"), spec.tools)), ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform.contract import FOLDER
+from fleetform.names import fit
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.pods import workloads
@@ -25,7 +26,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     claims: dict[tuple[str, str], tuple[Resolved[Any], object]] = {}
     for resolved, spec, _ in workloads(fleet):
         if resolved.kind == "MemoryStore" and spec.storage:
-            claims[resolved.namespace, f"{resolved.name}-data"] = (resolved, None)
+            claims[resolved.namespace, fit(resolved.name, "-data")] = (resolved, None)
     for resolved, spec, root in workloads(fleet):
         for number, volume in enumerate(spec.pod_template.volumes):
             yield from _source(resolved, (*root, "podTemplate", "volumes", number), volume)

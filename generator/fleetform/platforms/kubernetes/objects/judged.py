@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from functools import partial
 
-import fleetform
 from fleetform.plan import images
-from fleetform.platforms.kubernetes import patchable, rights
+from fleetform.platforms.kubernetes import annotations as texts
+from fleetform.platforms.kubernetes import patchable, rights, scheduling
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import pod_security
 from fleetform.platforms.kubernetes.objects.changes import Applied, overlap
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.pod import template
+from fleetform.platforms.kubernetes.schemas import validator
 from fleetform.problems import Problem
 from fleetform.tree import TreePath, at, dotted
 
-_SCHEMAS = Path(fleetform.__file__).parent / "schemas" / "objects"
 _POD: TreePath = ("spec", "template", "spec")
+_METADATA = ("metadata", "annotations")
 _MOUNT = "automountServiceAccountToken"
 ROLES = ("Role", "ClusterRole")
 _BOUND = "grant permissions in the workload's spec, with `rbac`"
@@ -87,6 +85,8 @@ def judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterato
         yield from _unsafe(before, after, applied)
         yield from _entitled(before, after, applied)
         yield from _unpinned(before, after, applied)
+        yield from _unschedulable(before, after, applied)
+        yield from _too_long(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
         yield problem(
@@ -186,6 +186,36 @@ def _unpinned(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
             )
 
 
+def _unschedulable(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made of tolerations, affinity and spread that no API server takes."""
+    if after["kind"] not in WITH_PODS:
+        return
+    was, pod = at(before, _POD), at(after, _POD)
+    if all(was.get(name) == pod.get(name) for name in scheduling.FIELDS):
+        return
+    for fault in scheduling.faults(pod):
+        path = (*_POD, *fault.path)
+        yield problem(
+            _guilty(applied, path),
+            "bad-scheduling",
+            f"{named(after)} is refused after the patch: {dotted(path)}: {fault.message}",
+            fault.hint,
+        )
+
+
+def _too_long(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made of annotations that no API server takes."""
+    for path in ((*_METADATA,), (*_POD[:-1], *_METADATA)):
+        entries = at(after, path) or {}
+        if entries and entries != at(before, path) and texts.size_of(entries) > texts.MOST:
+            yield problem(
+                _guilty(applied, path),
+                "annotations-too-long",
+                f"{dotted(path)} of {named(after)} has {texts.size_of(entries)} bytes after the patch",
+                f"at most {texts.MOST}, which leaves room for those of what applies them",
+            )
+
+
 def _images(workload: Manifest) -> Iterator[tuple[TreePath, str]]:
     pod = workload["spec"]["template"]["spec"]
     for field in pod_security.CONTAINERS:
@@ -200,16 +230,6 @@ def _images(workload: Manifest) -> Iterator[tuple[TreePath, str]]:
 def _violations(workload: Manifest) -> Iterator[pod_security.Violation]:
     if workload["kind"] in WITH_PODS:
         yield from pod_security.of_template(workload["spec"]["template"])
-
-
-@cache
-def validator(kind: str) -> Any:
-    """Return a validator for a kind that is built here."""
-    from fleetform.jsonschemas import jsonschema_rs  # noqa: PLC0415
-
-    return jsonschema_rs.Draft4Validator(
-        json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
-    )
 
 
 def _guilty(applied: list[Applied], path: TreePath) -> ObjectPatch:

@@ -17,6 +17,9 @@ from fleetform.platforms.kubernetes.rules import (
     routes,
     scaling,
     secrets,
+    scheduling,
+    sizes,
+    tenants,
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
@@ -29,6 +32,9 @@ RULES = (
     delivery.rules,
     grace.rules,
     scaling.rules,
+    scheduling.rules,
+    sizes.rules,
+    tenants.rules,
     keda.rules,
     rbac.rules,
     keys.rules,

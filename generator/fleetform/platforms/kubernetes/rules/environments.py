@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
-from itertools import combinations
 from typing import Any
 
 from fleetform import kinds
 from fleetform.addresses import closed_around, closed_host, readings
 from fleetform.plan.exposure import path_of
-from fleetform.problems import Problem, did_you_mean
-from fleetform.quantity import parse
+from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
@@ -30,7 +28,6 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
             yield from _api_server(fleet, resolved)
-    yield from _tenants(fleet)
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
@@ -151,37 +148,6 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
             severity="warning",
             key=True,
         )
-
-
-def _tenants(fleet: Fleet) -> Iterator[Problem]:
-    """Yield quotas of namespaces without workloads, and limits that contradict each other."""
-    for name, quota in fleet.environment.tenants.items():
-        path: TreePath = ("spec", "tenants", name)
-        if name not in fleet.spaces and fleet.catalog.complete and not fleet.catalog.broken:
-            yield problem_at(
-                fleet.environment_tree,
-                path,
-                "idle-tenant",
-                f"no workload is in the namespace `{name}`",
-                hint=did_you_mean(name, fleet.spaces, noun="namespaces of the specs"),
-                severity="warning",
-                key=True,
-            )
-        rows = (
-            ("defaultRequest", quota.default_request),
-            ("defaultLimit", quota.default_limit),
-            ("max", quota.max),
-        )
-        for (low_name, low), (high_name, high) in combinations(rows, 2):
-            for resource in sorted(low.keys() & high.keys()):
-                if parse(low[resource]) > parse(high[resource]):
-                    yield problem_at(
-                        fleet.environment_tree,
-                        (*path, low_name, resource),
-                        "request-above-limit",
-                        f"`{low_name}` {low[resource]} is greater than `{high_name}` {high[resource]}",
-                        hint="lower one or raise the other",
-                    )
 
 
 PLATFORMS = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.platforms.kubernetes.rules import waking
+from fleetform.platforms.kubernetes import scheduling
+from fleetform.platforms.kubernetes.rules import passed, waking
 from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fleetform.models.scaling import Metric, MetricTarget, Scaling
     from fleetform.models.workload import Workload
 
+_SELECTOR = ("HorizontalPodAutoscaler", "io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector")
 MAX_WINDOW = 3600
 """Longest stabilisation window in seconds: KEDA takes a longer one and then makes no HPA."""
 
@@ -116,6 +118,10 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
             continue
         yield from _of_other_types(resolved, path, metric)
         yield from _target(resolved, (*path, field, "target"), metric.type, own.target)
+        if metric.type != "Resource" and own.metric.selector is not None:
+            yield from _selector(
+                resolved, (*path, field, "metric", "selector"), own.metric.selector
+            )
         if metric.type == "Resource":
             if own.name in seen:
                 yield resolved.problem(
@@ -125,6 +131,13 @@ def _metrics(resolved: Resolved[Workload]) -> Iterator[Problem]:
                     hint="remove one",
                 )
             seen.add(own.name)
+
+
+def _selector(resolved: Resolved[Workload], path: TreePath, given: Any) -> Iterator[Problem]:
+    said = [*passed.unlike(resolved, path, _SELECTOR, given)]
+    yield from (problem for _, problem in said)
+    for fault in () if any(broken for broken, _ in said) else scheduling.selector(path, given):
+        yield resolved.problem(fault.path, "bad-scheduling", fault.message, hint=fault.hint)
 
 
 def _of_other_types(
