@@ -209,8 +209,8 @@ def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[st
     if name == "pattern":
         hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
         return f"{shown} does not have the right format", hint
-    if name == "format":
-        return _format(detail["format"], shown, value)
+    if name in ("format", "multipleOf"):  # the one is for texts, the other for numbers
+        return _format(detail.get("format", "bytes"), shown, value)
     if name in _LIMITS:
         return _out_of_range(name, detail["limit"], value)
     return f"{shown} violates `{name}` of its schema", look

@@ -16,7 +16,7 @@ import yaml
 
 from fleetform import emit
 from fleetform.platforms.kubernetes.targets import values
-from tests.conformance import kubeconform, readers
+from tests.conformance import apiserver, kubeconform, readers
 from tests.parity.charts import CHARTS, HELMS, validator
 from tests.parity.objects import by_key, differences
 from tests.tools import ROOT, run, tool
@@ -80,6 +80,7 @@ def test_the_readme_makes_a_complete_agent_of_about_fifteen_lines(helm, tmp_path
     verdict = kubeconform.judge([file])
     assert verdict.refused == []
     assert verdict.scanned == len(objects)
+    assert apiserver.unexpected(apiserver.judge_objects(objects)) == []
 
 
 @in_both_helms
@@ -103,7 +104,9 @@ def test_every_pod_of_the_readme_is_restricted(helm):
 
 @in_both_helms
 def test_the_readme_of_the_namespace_chart_renders(helm):
-    kinds = [item["kind"] for item in made(helm, "namespace", example("namespace"))]
+    objects = made(helm, "namespace", example("namespace"))
+    assert apiserver.unexpected(apiserver.judge_objects(objects)) == []
+    kinds = [item["kind"] for item in objects]
     assert sorted(kinds) == [
         *("ExternalSecret", "ExternalSecret", "NetworkPolicy", "PrometheusRule"),
         *("ResourceQuota", "SecretStore", "ServiceAccount"),

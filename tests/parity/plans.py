@@ -199,7 +199,9 @@ POD_FIELDS: dict[str, tuple[Any, ...]] = {
     "priorityClassName": ("high",),
     "runtimeClassName": ("gvisor",),
     "nodeSelector": ({"a": "true"},),
-    "tolerations": (({"operator": "Exists"}, {"key": "k", "tolerationSeconds": 0}),),
+    "tolerations": (
+        ({"operator": "Exists"}, {"key": "k", "effect": "NoExecute", "tolerationSeconds": 0}),
+    ),
     "affinity": (
         {"nodeAffinity": {}},
         {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
@@ -257,7 +259,10 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         BASE,
         (({"name": "v", "emptyDir": {}}, {"name": "w", "secret": {"secretName": "s"}}),),
     ),
-    "mounts": (BASE, (({"name": "v", "mountPath": "/v", "readOnly": True},),)),
+    "mounts": (
+        BASE._replace(volumes=({"name": "v", "emptyDir": {}},)),
+        (({"name": "v", "mountPath": "/v", "readOnly": True},),),
+    ),
     "run_as_user": (BASE, (1000000, 0)),
     "read_only_root": (BASE, (False,)),
     "pod_fields": (
@@ -310,7 +315,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "recreate": (BASE, (True,)),
     "replicas": (BASE, (0, 2, 1000000)),
     "autoscaler": (BASE._replace(replicas=None), (HPA.autoscaler,)),
-    "autoscaler.minimum": (HPA, (0, 5)),
+    "autoscaler.minimum": (HPA, (2, 5)),
     "autoscaler.maximum": (HPA, (1, 1000000)),
     "autoscaler.metrics": (HPA, ((METRIC,), (METRIC, scaling.CPU))),
     "autoscaler.behavior": (
@@ -344,7 +349,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "expose.host": (BASE, ("other.example",)),
     "expose.path": (BASE, ("/agents/base",)),
     "expose.port": (BASE, (9090, 1)),
-    "expose.timeout": (BASE, (1, 1000000, 0)),
+    "expose.timeout": (BASE, (1, 86400, 0)),
     "expose.gateway": (BASE, ({"name": "g", "namespace": "n", "sectionName": "https"},)),
     "expose.ingress_class": (ISSUED, ("", "other")),
     "expose.tls_secret": (ISSUED, ("", "own")),
@@ -454,7 +459,11 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "store": (),
     "store.name": ("other",),
     "store.kind": ("ClusterSecretStore",),
-    "store.provider": ({}, {"vault": {"server": "https://v", "n": 0, "f": False, "e": {}}}),
+    "store.provider": (
+        {},
+        {"vault": {"server": "https://v", "version": "v2", "readYourWrites": False}},
+        {"aws": {"service": "SecretsManager", "region": "1e3", "prefix": "012"}},
+    ),
     "store.account": (None,),
     "store.account.name": ("store", "another"),
     "store.account.create": (False,),

@@ -70,15 +70,17 @@ def _text(value: object) -> object:
     return value if isinstance(value, bool) or not isinstance(value, int | float) else text(value)
 
 
-def _quantity(form: str) -> WithJsonSchema:
-    """Return the schema of a quantity of one of the formats in `quantity.FORMATS`."""
+def _quantity(form: str, least: int = 0) -> WithJsonSchema:
+    """Return the schema of a quantity of one of the formats in `quantity.FORMATS`, which are for texts alone."""
+    whole = {} if form == "quantity" else {"multipleOf": 1}
     return WithJsonSchema(
         {
             "type": ["string", "number"],
             "pattern": QUANTITY,
             "format": form,
-            "minimum": 0,
+            "minimum": least,
             "maximum": 9e18,
+            **whole,
         }
     )
 
@@ -86,7 +88,7 @@ def _quantity(form: str) -> WithJsonSchema:
 _QUANTITY = (BeforeValidator(_text), StringConstraints(pattern=QUANTITY))
 Quantity = Annotated[str, *_QUANTITY, _quantity("quantity")]
 Bytes = Annotated[str, *_QUANTITY, _quantity("bytes")]
-Size = Annotated[str, *_QUANTITY, _quantity("size")]
+Size = Annotated[str, *_QUANTITY, _quantity("size", least=1)]
 """A number of bytes that something needs at least one of."""
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]

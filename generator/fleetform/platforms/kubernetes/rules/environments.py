@@ -19,6 +19,7 @@ from fleetform.tree import TreePath, at, problem_at
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what is missing in the environment, for itself or for a spec."""
+    yield from _pull_secrets(fleet)
     yield from _namespaces(fleet)
     yield from _ranges(fleet)
     yield from _services(fleet)
@@ -28,6 +29,19 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             yield from capabilities(fleet, resolved)
             yield from _identity(fleet, resolved)
             yield from _api_server(fleet, resolved)
+
+
+def _pull_secrets(fleet: Fleet) -> Iterator[Problem]:
+    names = fleet.environment.images.pull_secrets
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", "images", "pullSecrets", number),
+                "duplicate-name",
+                f"`{name}` occurs twice in the pull secrets of the environment",
+                hint="remove one",
+            )
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
