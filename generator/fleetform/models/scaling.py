@@ -54,7 +54,11 @@ class PodsMetric(Spec):
 class ObjectReference(Spec):
     """An object that a metric describes."""
 
-    api_version: str = Field(description="API version of the object.")
+    api_version: str = Field(
+        description="API version of the object, such as `networking.k8s.io/v1`.",
+        pattern=r"^[^/\s]+(/[^/\s]+)?$",
+        max_length=253,
+    )
     kind: str = Field(description="Kind of the object.", pattern=PATH_SEGMENT, max_length=63)
     name: str = Field(description="Name of the object.", pattern=PATH_SEGMENT, max_length=253)
 

@@ -5,7 +5,7 @@ One row of STORES per type; its section of the spec has the same name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import view
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
     from fleetform.models.memory_store import MemoryStoreSpec, Postgres, Redis, StoreTls
     from fleetform.models.workload import Container, Workload
+    from fleetform.problems import Problem
     from fleetform.resolve import Resolved
 
 
@@ -203,6 +204,33 @@ def workload(resolved: Resolved[MemoryStoreSpec]) -> Workload:
         container=container(resolved),
     )
     return whole
+
+
+def clashes(resolved: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
+    """Yield volumes, folders and variables of a provision that its server already has."""
+    store, provision = _store(resolved), resolved.spec.provision
+    if provision is None:  # pragma: no cover - callers only ask for provisioned stores
+        return
+    volumes = {fit(resolved.name, "-data"), *(item["name"] for item in store.scratch)}
+    folders = {store.data, *(item["mountPath"] for item in store.scratch)}
+    variables = {variable.name for variable in env(resolved)}
+    more = provision.pod_template.volumes
+    rows: tuple[tuple[tuple[str, ...], str, Sequence[Any], set[str]], ...] = (
+        (("volumes",), "name", provision.volumes, volumes),
+        (("podTemplate", "volumes"), "name", more, volumes),
+        (("volumes",), "mountPath", provision.volumes, folders),
+        (("env",), "name", provision.env, variables),
+    )
+    for place, field, items, taken in rows:
+        for number, item in enumerate(items):
+            given = item.name if field == "name" else item.mount_path
+            if (given.rstrip("/") if field == "mountPath" else given) in taken:
+                yield resolved.problem(
+                    ("spec", "provision", *place, number, field),
+                    "duplicate-name",
+                    f"the server of the store has its own `{given}`",
+                    hint="remove it, or choose another one",
+                )
 
 
 def args(resolved: Resolved[MemoryStoreSpec]) -> tuple[str | FromVariable, ...]:

@@ -44,6 +44,7 @@ def server(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Dr
 
 def store(fleet: Fleet, resolved: Resolved[Any], problems: list[Problem]) -> Draft:
     """Start the plan of a memory store that the environment provisions for development."""
+    problems += stores.clashes(resolved)
     draft = _draft(resolved, stores.workload(resolved))
     draft.scalable = False
     place = ("spec", "provision", "container", "image")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import HTTP_PORT
+from fleetform.contract import HTTP_PORT, STORE_PORTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
@@ -35,15 +35,16 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield duplicate names in a pod, and references to nothing."""
     del uses
     for resolved, spec, root in workloads(fleet):
-        extra = [*_extra(spec, root)]
-        for what, rows, taken in _groups(resolved, spec, root, extra):
+        more = [*extras(spec, root)]
+        for what, rows, taken in _groups(resolved, spec, root, more):
             yield from _twice(resolved, what, rows, taken)
-        for path, variable in _variables(spec, root, extra):
+        for path, variable in _variables(spec, root, more):
             yield from _variable(resolved, path, variable)
-        yield from _mounts(resolved, spec, extra)
+        yield from _mounts(resolved, spec, more)
 
 
-def _extra(spec: Any, root: TreePath) -> Iterator[Row]:
+def extras(spec: Any, root: TreePath) -> Iterator[Row]:
+    """Yield init containers and sidecars with their places."""
     for field, containers in (
         ("initContainers", spec.pod_template.init_containers),
         ("sidecars", spec.pod_template.sidecars),
@@ -88,12 +89,12 @@ def _ports(
     for path, container in extra:
         if "sidecars" in path:
             ports += _listed((*path, "ports"), container.ports)
-    is_generic = resolved.kind == "Agent" and spec.container is None
-    yield "ports", _named(ports), ("http", "metrics") if is_generic else ()
+    names, taken = _own_ports(resolved, spec)
+    yield "ports", _named(ports), names
     numbers = [
         ((*path, "containerPort"), _number(port.container_port, port)) for path, port in ports
     ]
-    yield "ports", numbers, (f"{HTTP_PORT}/TCP",) if is_generic else ()
+    yield "ports", numbers, taken
     # A duplicate port has been reported; its Service port would be the same cause.
     first = {_number(port.container_port, port): (path, port) for path, port in reversed(main)}
     service = [
@@ -101,6 +102,16 @@ def _ports(
         for path, port in reversed(first.values())
     ]
     yield "Service ports", service, ()
+
+
+def _own_ports(resolved: Resolved[Any], spec: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return names and numbers of the ports that an image of ours has."""
+    if spec.container is not None or resolved.kind == "MCPServer":
+        return (), ()
+    if resolved.kind == "MemoryStore":
+        kind = resolved.spec.type
+        return (kind,), (f"{STORE_PORTS.get(kind)}/TCP",)
+    return ("http", "metrics"), (f"{HTTP_PORT}/TCP",)
 
 
 def _number(number: int, port: Any) -> str:
