@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from fleetform import pipeline
 from fleetform.problems import SpecError, errors
@@ -78,7 +79,8 @@ def documents(kind: str, leaf: str) -> Iterator[tuple[str, str, str, Json, Json]
                 node = node[step]
             node[place[-1]] = value
             yield fleet, environment, f"{kind} {name}", after, value
-        return
+        if not leaf.startswith("spec.gitops"):
+            return  # a leaf means the same to all fleets, but for Flux and Argo CD
 
 
 def built(fleet: str, environment: str, name: str, document: Json) -> list[Json]:
@@ -94,7 +96,19 @@ def built(fleet: str, environment: str, name: str, document: Json) -> list[Json]
         return []
     if found is None or errors(problems) or found.kubernetes is None:
         return []
-    return [item for unit in found.kubernetes.units for item in unit.objects]
+    made = [item for unit in found.kubernetes.units for item in unit.objects]
+    return made + (delivering(found) if name.startswith("Environment ") else [])
+
+
+def delivering(found: pipeline.Assembled) -> list[Json]:
+    """Return the objects that tell Flux and Argo CD what to apply."""
+    files = {
+        path: text
+        for folder, texts in pipeline.texts(found).items()
+        for path, text in texts.items()
+        if folder.startswith(("flux/", "argocd/")) and not path.endswith("kustomization.yaml")
+    }
+    return [item for text in files.values() for item in yaml.safe_load_all(text)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
