@@ -76,7 +76,13 @@ def _azure(store: Any, account: dict[str, Any], fill: Callable[[str], str]) -> d
     del fill
     given = store.azure
     tenant = {"tenantId": given.tenant_id} if given.tenant_id else {}
-    body = {"authType": "WorkloadIdentity", "environmentType": "PublicCloud", "vaultUrl": given.vault_url, **tenant, **account}
+    body = {
+        "authType": "WorkloadIdentity",
+        "environmentType": "PublicCloud",
+        "vaultUrl": given.vault_url,
+        **tenant,
+        **account,
+    }
     return {"azurekv": body}
 
 

@@ -16,8 +16,8 @@ from fleetform.platforms.kubernetes.rules import (
     rbac,
     routes,
     scaling,
-    secrets,
     scheduling,
+    secrets,
     sizes,
     tenants,
 )
