@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fleetform import kinds, openings
 from fleetform.check import schema
 from fleetform.platforms.kubernetes import obeyed, patchable
+from fleetform.platforms.kubernetes.identities import is_read_by_operator
 from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ POLICIES = (
     Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", ("closed-address",), "CWE-918: server-side request forgery"),
     Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash"), "CWE-441: unintended proxy or intermediary"),
     Policy("own-secrets", "no two Secrets share one in the provider's store", "refused", ("remote-key-clash",), "CWE-653: improper isolation"),
-    Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),
+    Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so or a warning does", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
     Policy("who-may-call", "every agent declares who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
     Policy("pinned-images", "no image uses `latest` or lacks a tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
@@ -89,6 +90,18 @@ def weakenings(fleet: Fleet) -> Iterator[Weakening]:
     for found in weakened(fleet.environment_tree):
         if not found.path.startswith(("spec.defaults.", "spec.patches[")):
             yield found
+    secrets = fleet.environment.secrets
+    if secrets.store is not None and secrets.store.create and not secrets.store.operator_identity:
+        spaces = [
+            space
+            for space in fleet.spaces
+            if secrets.store.kind == "SecretStore"
+            and is_read_by_operator(secrets.store, secrets.provider, space)
+        ]
+        if spaces:
+            more = f" and {len(spaces) - 1} more" if len(spaces) > 1 else ""
+            says = f"`{sorted(spaces)[0]}`{more} read the store with the operator's own identity"
+            yield _weakening(fleet.environment_tree, ("spec", "secrets", "store"), "", says)
 
 
 def weakened(tree: Map) -> Iterator[Weakening]:

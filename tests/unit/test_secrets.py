@@ -275,14 +275,25 @@ def test_a_secret_that_all_namespaces_share_is_listed(key, name, is_listed, tmp_
 
 
 @pytest.mark.parametrize("provider", ["aws", "azure"])
-@pytest.mark.parametrize(
-    "more", [{}, {"serviceAccount": "reader"}, {"identities": {"a": {}}}, {"identity": {}}]
-)
+@pytest.mark.parametrize("more", [{}, {"identities": {"a": {}}}, {"identity": {}}])
 def test_no_store_is_read_with_the_operators_identity_by_silence(provider, more, tmp_path):
     store = {key: value for key, value in STORES[provider].items() if key != "identity"} | more
     found, said = run(tmp_path, {"provider": provider, "store": store}, spaces=("a", "b"))
+    assert ("no-store-identity", "warning") in {(item["code"], item["severity"]) for item in said}
+    assert "serviceAccountRef" not in json.dumps(of(found, "SecretStore"))
+    assert not of(found, "ServiceAccount", "fleetform")
+    listed = fleetform("policy", cwd=tmp_path).out
+    assert "`a` and 1 more read the store with the operator's own identity" in listed
+
+
+@pytest.mark.parametrize("provider", ["aws", "azure"])
+def test_an_account_that_is_named_is_not_rendered_without_its_identity(provider, tmp_path):
+    store = {key: value for key, value in STORES[provider].items() if key != "identity"}
+    found, said = run(
+        tmp_path, {"provider": provider, "store": {**store, "serviceAccount": "reader"}}
+    )
     assert not found
-    assert "no-store-identity" in {item["code"] for item in said}
+    assert ("no-store-identity", "error") in {(item["code"], item["severity"]) for item in said}
 
 
 @pytest.mark.parametrize("name", ["fleetform", "reader"])

@@ -16,6 +16,19 @@ ANNOTATIONS = {
 """By provider the field of an identity, and the annotation by which its operator and cloud know it."""
 
 
+SIGNED_IN = frozenset({"aws", "azure"})
+"""Providers at which the operator can sign in as a ServiceAccount only by an identity that the account names."""
+
+
+def is_read_by_operator(store: Settings, provider: str, space: str) -> bool:
+    """Whether the operator's own identity reads the store of a namespace, named so or for want of another."""
+    if store.operator_identity:
+        return True
+    if provider not in SIGNED_IN or store.service_account:
+        return False
+    return not getattr(identity_of(store, space), ANNOTATIONS[provider][0])
+
+
 def account_name(store: Settings) -> str:
     """Return the ServiceAccount that reads a store, empty for the operator's own or one that is unknown."""
     if store.service_account:

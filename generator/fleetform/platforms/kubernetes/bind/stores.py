@@ -7,7 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fleetform.platforms.kubernetes.bind.secrets import filled
-from fleetform.platforms.kubernetes.identities import ANNOTATIONS, account_name, identity_of
+from fleetform.platforms.kubernetes.identities import (
+    ANNOTATIONS,
+    account_name,
+    identity_of,
+    is_read_by_operator,
+)
 from fleetform.platforms.kubernetes.model import Account, SecretStore
 
 if TYPE_CHECKING:
@@ -29,10 +34,11 @@ def secret_store(fleet: Fleet, space: str) -> SecretStore | None:
 
 
 def _account(fleet: Fleet, space: str, store: Settings) -> Account | None:
-    if store.operator_identity:
+    provider = fleet.environment.secrets.provider
+    if is_read_by_operator(store, provider, space):
         return None
     annotations = {}
-    field, key = ANNOTATIONS.get(fleet.environment.secrets.provider, ("", ""))
+    field, key = ANNOTATIONS.get(provider, ("", ""))
     value = getattr(identity_of(store, space), field) if field else None
     if value:
         # Azure's tenant is the store's alone: the operator refuses to find it in both places.
@@ -49,9 +55,8 @@ def _provider(fleet: Fleet, space: str, store: Settings) -> dict[str, Any]:
     provider = fleet.environment.secrets.provider
     if getattr(store, provider) is None:
         return {}
-    account = (
-        {} if store.operator_identity else {"serviceAccountRef": {"name": account_name(store)}}
-    )
+    by_operator = is_read_by_operator(store, provider, space)
+    account = {} if by_operator else {"serviceAccountRef": {"name": account_name(store)}}
     return _WRITERS[provider](store, account, partial(_filled, fleet, space))
 
 

@@ -86,7 +86,10 @@ EXAMPLES = {
 
 
 def _identity(fleet: Fleet, store: SecretStore) -> Iterator[Problem]:
-    """Yield stores that could only be read with the operator's own identity, which nobody asked for."""
+    """Yield stores that are read with the operator's own identity, which nobody asked for.
+
+    An error where a ServiceAccount is named: it would be rendered without the identity that it may have.
+    """
     provider = fleet.environment.secrets.provider
     if store.operator_identity or not store.create_service_account or provider not in EXAMPLES:
         return
@@ -96,14 +99,20 @@ def _identity(fleet: Fleet, store: SecretStore) -> Iterator[Problem]:
     )
     if not without:
         return
+    whose = (
+        f"the operator cannot sign in as `{store.service_account}`"
+        if store.service_account
+        else "it is read with the operator's own, and so is every secret that this one may read"
+    )
     more = f" and {len(without) - 1} more" if len(without) > 1 else ""
     yield problem_at(
         fleet.environment_tree,
         STORE,
         "no-store-identity",
-        f"the store of the namespace `{without[0]}`{more} has no identity to read secrets with",
+        f"the store of the namespace `{without[0]}`{more} has no identity: {whose}",
         hint=f"set `identity: {{{EXAMPLES[provider]}}}`; or `createServiceAccount: false` if `serviceAccount` exists with its own, "
         "`kind: ClusterSecretStore` for a store that exists, `operatorIdentity: true` to read with whatever the operator may",
+        severity="error" if store.service_account else "warning",
         key=True,
     )
 
