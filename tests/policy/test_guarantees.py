@@ -25,7 +25,8 @@ def test_a_promise_names_tests_that_exist(row):
     assert len(named) == row.count("::")
     for file, name in named:
         body = ast.parse((ROOT / file).read_text("utf-8"))
-        functions = {node.name for node in ast.walk(body) if isinstance(node, ast.FunctionDef)}
+        kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+        functions = {node.name for node in ast.walk(body) if isinstance(node, kinds)}
         assert name in functions, f"{file} has no {name}"
 
 
