@@ -9,7 +9,6 @@
 {{- define "namespace.metadata" -}}
 {{- $own := dict "app.kubernetes.io/name" (include "namespace.label" .name) -}}
 {{- $_ := set $own "app.kubernetes.io/instance" .root.Release.Namespace -}}
-{{- $_ := set $own "app.kubernetes.io/version" "v1alpha1" -}}
 {{- $_ := set $own "app.kubernetes.io/component" "namespace" -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "agent-fleet" -}}

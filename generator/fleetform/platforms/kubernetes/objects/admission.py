@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from fleetform.platforms.kubernetes.objects.manifest import (
     MANAGED_BY,
     PART_OF,
-    SHARED_VERSION,
     Manifest,
 )
 
@@ -145,6 +144,5 @@ def _head(kind: str, name: str) -> dict[str, Any]:
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": PART_OF,
-        "app.kubernetes.io/version": SHARED_VERSION,
     }
     return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "labels": labels}}

@@ -13,8 +13,6 @@ Manifest = dict[str, Any]
 """An object in Kubernetes' own keys, in the order in which people read it."""
 
 MANAGED_BY = "fleetform"
-SHARED_VERSION = "v1alpha1"
-"""Version of what a namespace has once: that of the specs, which an upgrade does not change."""
 HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
@@ -46,7 +44,6 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
     own = {
         "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/instance": plan.name,
-        VERSION: SHARED_VERSION,
         "app.kubernetes.io/component": "namespace",
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,

@@ -10,7 +10,6 @@ from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects.manifest import (
     MANAGED_BY,
     PART_OF,
-    SHARED_VERSION,
     Manifest,
     manifest,
 )
@@ -52,7 +51,6 @@ def labels(build: Build, name: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/instance": build.plan.environment,
-        "app.kubernetes.io/version": SHARED_VERSION,
         "app.kubernetes.io/component": "delivery",
         "app.kubernetes.io/managed-by": MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
