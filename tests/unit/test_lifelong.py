@@ -64,7 +64,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("target", ["manifests", "helm"])
+@pytest.mark.parametrize("target", ["manifests", "helm", "kustomize"])
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_a_cluster_does_not_do_is_said_when_it_is_rendered(tmp_path, change, target):
     before, after, message = CHANGES[change]
