@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fleetform_runtime import __version__
+from fleetform_runtime.access import hosts
 from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.identity import Anybody, ApiKeys, Authenticator
 from fleetform_runtime.access.quotas import Counters, LocalCounters, Quotas
@@ -175,6 +176,7 @@ class Application:
             self.metrics,
             settings.server.cors_origins,
             lambda: self.state.draining,
+            hosts.check_of(settings),
         )
 
     async def _info(self, _: Any) -> Json:

@@ -26,6 +26,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "events_gone": (410, "These events are no longer kept", False),
     "body_too_large": (413, "The body is too large", False),
     "unsupported_media_type": (415, "The body must be JSON", False),
+    "misdirected": (421, "This host is not served here", False),
     "invalid_fields": (422, "Some fields are invalid", False),
     "rate_limited": (429, "A limit is exhausted", True),
     "headers_too_large": (431, "The headers are too large", False),

@@ -24,6 +24,9 @@ def start(settings: Settings, options: argparse.Namespace, secrets: Secrets) -> 
     """Serve until a signal; return the exit code."""
     logs.configure(settings.observability.logging, logs.redactor(secrets.known))
     host = options.host or settings.server.host
+    settings = settings.model_copy(
+        update={"server": settings.server.model_copy(update={"host": host})}
+    )
     port = settings.server.port if options.port is None else options.port
     metrics_port = (
         settings.server.metrics_port if options.metrics_port is None else options.metrics_port

@@ -1,15 +1,26 @@
 """The HTTP surface answers as it promises, and refuses what it should without a traceback."""
 
 import asyncio
+import contextlib
 import io
 import json
 
 import aiohttp
 import pytest
 
+from fleetform_runtime.http import protocol
 from runtime.tests.harness import Gated, live_run, parse, serving
 
 pytestmark = pytest.mark.anyio
+KEY = "alice-key-0123456789"
+
+
+@pytest.fixture
+def keys(tmp_path):
+    """Authentication by one key."""
+    file = tmp_path / "key"
+    file.write_text(KEY)
+    return {"type": "apiKey", "keys": [{"name": "alice", "secret": {"file": str(file)}}]}
 
 
 async def test_a_chat_is_answered_in_json():
@@ -225,10 +236,75 @@ async def test_slow_heads_and_bodies_run_out_of_time():
     async with serving(server={"host": "127.0.0.1", "readSeconds": 0.2}) as client:
         assert b" 408 " in await raw(client, b"")
         assert b" 408 " in await raw(client, b"POST /chat HTTP/1.1\r\n")
-        head = b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        head = b"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         answer = await raw(client, head + b"Content-Length: 10\r\n\r\n{")
         assert b" 408 " in answer
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "request_timeout"
+
+
+CHUNKED = b"POST /chat HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"0\r\nX: " + b"a" * 500_000,  # one trailer
+        b"0\r\n" + b"X: y\r\n" * 90_000,  # many
+        b"1;" + b"e" * 500_000,  # an extension of a chunk
+    ],
+)
+async def test_what_follows_a_body_is_bounded_too(endless, keys):
+    """The caller is not even known: nothing of it is kept, and the connection ends."""
+    async with serving(auth=keys) as client:
+        with contextlib.suppress(ConnectionError):  # it is cut while this side still writes
+            await raw(client, CHUNKED + endless)
+        assert (await client.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize("head", [b"POST /chat HTTP/1.1\r\n", b"GET /healthz HTTP/1.1\r\n"])
+async def test_a_body_that_nobody_waits_for_ends_its_connection(head, keys):
+    async with serving(auth=keys) as client:
+        rest = b"Host: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n "
+        answer = await raw(client, head + rest)  # until the server closes it
+    assert answer.split(b" ")[1] in (b"401", b"200")
+
+
+async def test_connections_that_ask_nothing_make_room_for_others(monkeypatch):
+    monkeypatch.setattr(protocol, "MOST_WAITING", 3)
+    async with serving() as client:
+        host, port = client.url.removeprefix("http://").split(":")
+        idle = [await asyncio.open_connection(host, int(port)) for _ in range(6)]
+        assert (await client.post("/chat", {"message": "x"})).status == 200
+        async with asyncio.timeout(120):
+            assert [await reader.read() for reader, _ in idle[:3]] == [b""] * 3
+        for _, writer in idle:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200), ("LOCALHOST:8080", 200), ("127.0.0.1:1", 200), ("[::1]:8080", 200), ("127.1.2.3", 200),
+        ("evil.example", 421), ("evil.example:8080", 421), ("localhost.evil.example", 421), ("127.0.0.1.nip.example", 421), ("", 421),
+    ],
+)  # fmt: skip
+async def test_a_page_that_names_this_machine_its_own_is_refused(host, status):
+    head = (
+        f"GET /sessions HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n"
+    )
+    upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    async with serving() as client:
+        answer = await raw(client, f"{head}\r\n".encode())
+        assert answer.split(b" ")[1] == str(status).encode()
+        if status != 200:
+            socket = head.replace("/sessions", "/ws").replace("close", "Upgrade") + upgrade
+            assert b" 403 " in await raw(client, socket.encode())
+
+
+async def test_whoever_signs_in_may_call_it_by_any_name(keys):
+    async with serving(auth=keys) as client:
+        head = b"GET /sessions HTTP/1.1\r\nHost: agents.example\r\nX-API-Key: %s\r\nConnection: close\r\n\r\n"
+        assert b" 200 " in await raw(client, head % KEY.encode())
 
 
 async def test_keep_alive_connections_serve_many_requests_after_a_refusal():

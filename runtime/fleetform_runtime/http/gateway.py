@@ -7,9 +7,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from fleetform_runtime.access.identity import Authenticator
 from fleetform_runtime.http import errors
@@ -47,6 +49,7 @@ class Gateway:
         metrics: Metrics,
         cors_origins: tuple[str, ...],
         is_draining: Callable[[], bool],
+        is_our_host: Callable[[str], bool] | None = None,
     ) -> None:
         self._router = router
         self._socket = socket
@@ -54,13 +57,21 @@ class Gateway:
         self._metrics = metrics
         self._origins = frozenset(cors_origins)
         self._is_draining = is_draining
+        self._is_our_host = is_our_host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket."""
         if scope["type"] == "websocket":
-            await self._socket(scope, receive, send)
+            if self.serves(Headers(scope=scope)):
+                await self._socket(scope, receive, send)
+            else:
+                await WebSocket(scope, receive, send).close(1008)
         elif scope["type"] == "http":
             await _Exchange(self, scope, receive, send).run()
+
+    def serves(self, headers: Headers) -> bool:
+        """Whether a request is for this machine; asked where nobody signs in."""
+        return self._is_our_host is None or self._is_our_host(headers.get("host", ""))
 
     @property
     def router(self) -> Router:
@@ -143,6 +154,8 @@ class _Exchange:
 
     async def _found(self) -> Any:
         method, path = self._scope["method"], self._scope["path"]
+        if not self._gateway.serves(self._request.headers):
+            raise HttpProblem("misdirected", "call it localhost, or set `auth`")
         if method == "OPTIONS" and "access-control-request-method" in self._request.headers:
             return self._preflight()
         route, parameters = self._gateway.router.find(method, path)

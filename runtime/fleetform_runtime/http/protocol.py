@@ -1,4 +1,4 @@
-"""Limits below HTTP: headers that are too large, too many, or never end."""
+"""Limits below HTTP: on everything that a client sends without having been let in, in bytes, time and number."""
 
 import asyncio
 from typing import Any
@@ -11,40 +11,61 @@ from fleetform_runtime.problems import HttpProblem
 
 LARGEST_HEAD = 64 * 1024
 MOST_HEADERS = 100
+MOST_WAITING = 1_024
+"""Connections that have not sent the head of a first request; one more ends the one that waits longest."""
+LINGER_SECONDS = 2
+"""Time for the rest of a body that was answered before it was there: a client that still writes reads the answer."""
 
 
 def bounded(read_seconds: float) -> type[asyncio.Protocol]:
-    """Return uvicorn's protocol with limits on everything before a body."""
+    """Return uvicorn's protocol with limits on everything but bodies, which their readers bound."""
+    waiting: dict[Any, None] = {}
 
     class BoundedProtocol(HttpToolsProtocol):
-        """Limits the head of each request in bytes and in seconds."""
+        """Limits what is no body in bytes and seconds: heads, trailers, chunk lines, bodies nobody waits for."""
 
-        _head = 0
-        _in_head = True
+        _loose = 0
+        """Bytes since the last part of a body, or since the request began."""
+        _in_body = False
+        _linger: asyncio.TimerHandle | None = None
         _deadline: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._start_clock()
+            waiting[self] = None
+            if len(waiting) > MOST_WAITING:
+                next(iter(waiting)).transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
+            waiting.pop(self, None)
             self._stop_clock()
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
-            if self._in_head:
-                self._head += len(data)
+            self._loose += len(data)
             super().data_received(data)
-            if self._in_head and self._head > LARGEST_HEAD:
+            if self._loose > LARGEST_HEAD and not self.transport.is_closing():
                 self._refuse(HttpProblem("headers_too_large", f"at most {LARGEST_HEAD} bytes"))
 
         def on_message_begin(self) -> None:
             self._start_clock()
             super().on_message_begin()
 
+        def on_body(self, body: bytes) -> None:
+            self._loose = 0
+            super().on_body(body)
+
         def on_message_complete(self) -> None:
-            self._in_head, self._head = True, 0
+            self._in_body, self._loose = False, 0
+            if self._linger is not None:
+                self._linger.cancel()
             super().on_message_complete()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self._in_body and not self.transport.is_closing():
+                self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
         def on_header(self, name: bytes, value: bytes) -> None:
             super().on_header(name, value)
@@ -52,7 +73,8 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
                 raise ValueError("too many headers")
 
         def on_headers_complete(self) -> None:
-            self._in_head = False
+            self._in_body, self._loose = True, 0
+            waiting.pop(self, None)
             self._stop_clock()
             super().on_headers_complete()
 
@@ -80,6 +102,9 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
 
         def _refuse(self, problem: HttpProblem) -> None:
             if self.transport.is_closing():
+                return
+            if self._in_body and self.cycle.response_started:
+                self.transport.close()
                 return
             body = orjson.dumps(problem.body())
             self.transport.write(
