@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from aiohttp import web
+from aiohttp import BasicAuth, web
 
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.guard import check_host, is_forbidden, literal
@@ -290,6 +290,75 @@ def test_ordinary_addresses_are_no_metadata():
         assert not is_forbidden(literal(host))
         check_host(host)
     assert literal("example.org") is None
+
+
+def in_pieces(body: dict[str, Any], status: int = 200):
+    """Answer byte by byte, each in a packet of its own."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for byte in json.dumps(body).encode():
+            await response.write(bytes([byte]))
+            await asyncio.sleep(0)
+        return response
+
+    return answer
+
+
+async def test_an_answer_that_comes_in_pieces_is_one():
+    """What has arrived so far is not the answer: of an agent, a token, an API."""
+    auth = {"type": "oauth2ClientCredentials", "clientId": "me", "clientSecret": {"env": "S"}}
+    async with (
+        upstream(in_pieces({"output": "all of it", "access_token": "t"})) as server,
+        serving(
+            tools=[
+                {"type": "agent", "name": "r", "description": "Asks.", "url": server.url},
+                tool(server.url, auth=auth | {"tokenUrl": server.url}),
+            ],
+            environment={"S": "secret"},
+        ) as client,
+    ):
+        assert (await result(client, {"message": "who"}, name="r"))["content"] == "all of it"
+        assert json.loads((await result(client, {}))["content"])["output"] == "all of it"
+    assert server.requests[-1]["headers"]["Authorization"] == "Bearer t"
+
+
+async def test_an_agent_that_answers_without_end_is_a_result(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.tools.people.LARGEST_ANSWER", 10)
+    async with (
+        upstream(answers({"output": "x" * 100})) as server,
+        serving(
+            tools=[{"type": "agent", "name": "r", "description": "Asks.", "url": server.url}]
+        ) as client,
+    ):
+        call = await result(client, {"message": "who"}, name="r")
+    assert (call["ok"], call["content"]) == (False, "The other agent's response is too large.")
+
+
+@pytest.mark.parametrize("takes", ["form", "header"])
+async def test_a_token_is_asked_for_in_the_way_that_the_server_takes(takes):
+    async def api(request: web.Request) -> web.Response:
+        if request.path != "/token":
+            return web.json_response({"ok": 1})
+        form = await request.post()
+        in_header = BasicAuth.decode(request.headers["Authorization"]) if "Authorization" in request.headers else None  # fmt: skip
+        given = {"form": form.get("client_secret"), "header": in_header and in_header.password}
+        assert None in given.values()
+        if given[takes] is None:
+            return web.json_response({"error": "invalid_client"}, status=401)
+        return web.json_response({"access_token": "t", "expires_in": 0})
+
+    async with upstream(api) as server:
+        auth = {
+            "type": "oauth2ClientCredentials",
+            "tokenUrl": server.url + "/token",
+            "clientId": "me",
+            "clientSecret": {"env": "S"},
+        }
+        tools = [tool(server.url + "/x", auth=auth)]
+        async with serving(tools=tools, environment={"S": "p:ä%+ss"}) as client:
+            assert (await result(client, {}))["ok"]
 
 
 async def test_another_agent_is_asked_by_its_chat():

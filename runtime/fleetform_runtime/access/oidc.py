@@ -10,6 +10,7 @@ import jwt
 import orjson
 
 from fleetform_runtime.access.identity import Identity, bearer, unauthenticated
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.sections.access import OidcAuth
 from fleetform_runtime.tls import TlsFiles
@@ -143,11 +144,10 @@ class Oidc:
         async with self._session.get(url, ssl=context, allow_redirects=False) as response:
             if response.status != 200:
                 raise ValueError(f"status {response.status}")
-            raw = await response.content.read(LARGEST)
-            while not response.content.at_eof():
-                raw += await response.content.read(LARGEST)
-                if len(raw) > LARGEST:
-                    raise ValueError("too large")
+            try:
+                raw = await whole(response, LARGEST)
+            except TooLargeError as error:
+                raise ValueError(str(error)) from None
         return orjson.loads(raw)
 
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import orjson
 
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.messages import Assistant
 from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError, wire
 from fleetform_runtime.models.stream import StreamedAnswer
@@ -73,7 +74,7 @@ class ChatCompletionsModel:
 
     async def _whole(self, body: bytes) -> Assistant:
         async with self._post(body) as response:
-            return wire.answer(await _read(response, LARGEST_ANSWER), self.key)
+            return wire.answer(await _answer(response), self.key)
 
     async def _streamed(self, body: bytes, answer: StreamedAnswer) -> Assistant:
         seconds = self._model.timeouts.first_token_seconds
@@ -81,9 +82,7 @@ class ChatCompletionsModel:
             async with asyncio.timeout(seconds) as until_first:
                 async with self._post(body, stream=True) as response:
                     if "json" in response.content_type:  # a server that does not stream
-                        return _told(
-                            await _read(response, LARGEST_ANSWER), self.key, answer.listener
-                        )
+                        return _told(await _answer(response), self.key, answer.listener)
                     await self._read_stream(response, answer, until_first)
                     is_stream = response.content_type == "text/event-stream"
                 return answer.answer(is_stream=is_stream)
@@ -129,7 +128,7 @@ class ChatCompletionsModel:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    raw = await _read(response, LARGEST_ERROR)
+                    raw = await _start(response)
                     raise wire.error(response.status, raw, response.headers.get("Retry-After"))
                 yield response
         except SecretMissingError as error:
@@ -179,13 +178,16 @@ def _told(raw: bytes, key: str, listener: Listener) -> Assistant:
     return whole
 
 
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > limit:
-            if response.status != 200:
-                break
-            raise ModelError("invalid", "the answer is too large")
-        pieces.append(piece)
-    return b"".join(pieces)
+async def _answer(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        return await whole(response, LARGEST_ANSWER)
+    except TooLargeError as error:
+        raise ModelError("invalid", str(error)) from None
+
+
+async def _start(response: aiohttp.ClientResponse) -> bytes:
+    """Return an error's body; what is beyond the bound tells nobody more."""
+    try:
+        return await whole(response, LARGEST_ERROR)
+    except TooLargeError as error:
+        return error.start

@@ -9,6 +9,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import ApiParameter, ApiTool, Parameter
 from fleetform_runtime.tools import CallContext, Kind, ToolError
@@ -131,8 +132,14 @@ class HttpTool:
                 if response.status == 401 and self._outbound.can_renew and not renewed:
                     renewed = True
                     continue
-                answer = await _bounded(response)
+                answer = await self._whole(response)
                 return response.status, answer, _asked(response.headers.get("Retry-After"))
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await whole(response, LARGEST_ANSWER)
+        except TooLargeError:
+            raise ToolError("The service's response is too large.") from None
 
     def _redirected(self, url: str, location: str) -> str:
         target = urljoin(url, location)
@@ -229,16 +236,6 @@ def filtered(document: Any, schema: dict[str, Any]) -> Any:
         for name, inner in properties.items()
         if name in document
     }
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > LARGEST_ANSWER:
-            raise ToolError("The service's response is too large.")
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _asked(header: str | None) -> float | None:

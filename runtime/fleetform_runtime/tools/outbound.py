@@ -5,10 +5,12 @@ import base64
 import ssl
 import time
 from collections.abc import Callable
+from urllib.parse import quote_plus
 
 import aiohttp
 import orjson
 
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.base import TextOrSecret, Tls
 from fleetform_runtime.sections.tools import (
@@ -131,6 +133,7 @@ class TokenSource:
         self._clock = clock
         self._token = ""
         self._until = float("-inf")
+        self._in_header = False
         self._lock = asyncio.Lock()
 
     async def token(self, *, renew: bool = False) -> str:
@@ -148,25 +151,37 @@ class TokenSource:
 
     async def _fetch(self) -> None:
         try:
-            form = self._form()
-            async with (
-                asyncio.timeout(10),
-                self._outbound.session().post(
-                    self._settings.token_url,
-                    data=form,
-                    ssl=self._outbound.tls(),
-                    allow_redirects=False,
-                    headers={"Accept": "application/json"},
-                ) as response,
-            ):
-                raw = await response.content.read(LARGEST_TOKEN_ANSWER)
-                if response.status != 200:
-                    raise ToolError(f"The tool's authentication was refused ({response.status}).")
+            async with asyncio.timeout(10):
+                status, raw = await self._asked()
+                if status in (400, 401):
+                    # RFC 6749, 2.3.1: the header is what every server has to take, the form what most do.
+                    self._in_header = not self._in_header
+                    status, raw = await self._asked()
+            if status != 200:
+                raise ToolError(f"The tool's authentication was refused ({status}).")
             self._take(orjson.loads(raw))
         except SecretMissingError:
             raise ToolError("The tool's credentials are missing.") from None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
+        except (
+            *(aiohttp.ClientError, TimeoutError, OSError, TooLargeError),
+            *(ValueError, KeyError, TypeError),
+        ):
             raise ToolError("The tool's authentication failed.") from None
+
+    async def _asked(self) -> tuple[int, bytes]:
+        """Ask for a token once, with the client's credentials in the form or in the header."""
+        form, headers = self._form(), {"Accept": "application/json"}
+        if self._in_header:
+            pair = ":".join(quote_plus(form.pop(name)) for name in ("client_id", "client_secret"))
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        async with self._outbound.session().post(
+            self._settings.token_url,
+            data=form,
+            ssl=self._outbound.tls(),
+            allow_redirects=False,
+            headers=headers,
+        ) as response:
+            return response.status, await whole(response, LARGEST_TOKEN_ANSWER)
 
     def _form(self) -> dict[str, str]:
         settings = self._settings

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import AgentTool, HumanTool
 from fleetform_runtime.tools import CallContext, Kind, ToolError
@@ -72,8 +73,10 @@ class OtherAgent:
                     allow_redirects=False,
                 ) as response,
             ):
-                raw = await response.content.read(LARGEST_ANSWER)
+                raw = await whole(response, LARGEST_ANSWER)
                 status = response.status
+        except TooLargeError:
+            raise ToolError("The other agent's response is too large.") from None
         except aiohttp.ClientError:
             raise ToolError("The other agent cannot be reached.") from None
         return _answer(status, raw)

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from fleetform_runtime.answers import TooLargeError, whole
 from fleetform_runtime.tools.mcp import protocol
 from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, McpError
 from fleetform_runtime.tools.outbound import Outbound
@@ -141,7 +142,7 @@ class HttpTransport:
             if response.status == 401 and self._outbound.can_renew and not renew:
                 return await self._post(method, params, headers, modern=modern, renew=True)
             if response.status >= 400:
-                found = protocol.message(await _read(response)) if "json" in kind else None
+                found = protocol.message(await self._whole(response)) if "json" in kind else None
                 if found is not None and isinstance(found.get("error"), dict):
                     if response.status in (400, 404) and not modern and self._session:
                         raise StatusError(response.status)
@@ -150,10 +151,16 @@ class HttpTransport:
             if kind == "text/event-stream":
                 found = await _answer_in_stream(response, number)
             else:
-                found = protocol.message(await _read(response))
+                found = protocol.message(await self._whole(response))
             if found is None:
                 raise DownError("the server's answer cannot be read")
             return protocol.result(found), response.headers
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        try:
+            return await whole(response, protocol.LARGEST_MESSAGE)
+        except TooLargeError:
+            raise DownError("the server's answer is too large") from None
 
     async def _all(self, headers: dict[str, str], *, renew: bool = False) -> dict[str, str]:
         return {
@@ -182,13 +189,3 @@ async def _answer_in_stream(response: aiohttp.ClientResponse, number: int) -> di
             if found is not None and found.get("id") == number and "method" not in found:
                 return found
     raise DownError("the stream ended before the answer")
-
-
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > protocol.LARGEST_MESSAGE:
-            raise DownError("the server's answer is too large")
-        pieces.append(piece)
-    return b"".join(pieces)
