@@ -3,9 +3,12 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from fleetform_runtime import __version__
 from fleetform_runtime.places import FILE, FOLDER
@@ -16,9 +19,19 @@ CONFIG = f"{FOLDER}/{FILE}"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0 on success, 1 for a problem with the configuration, 2 for a usage error."""
     options = _parser().parse_args(arguments)
+    if options.command == "serve":
+        # As PID 1, which the image is, a process gets no signal that it has no handler for: it would
+        # serve on until it is killed. The server has its own handlers as soon as its loop runs.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
     if options.command == "schema":
         return _schema()
     return _serve(options) if options.command == "serve" else _check(options)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """End before anything is served."""
+    sys.exit(0)
 
 
 def _parser() -> argparse.ArgumentParser:

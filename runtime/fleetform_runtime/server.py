@@ -132,16 +132,26 @@ class Process:
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve until told to stop, then drain."""
-        await self._application.open()
+        """Open, serve until told to stop, then drain; a signal that comes while it opens ends it at once."""
+        with self._signals():
+            opening = asyncio.create_task(self._application.open())
+            await self._until_stopped([opening])
+            if opening.done():
+                await self._serve(opening)
+                return
+            opening.cancel()
+            await asyncio.wait([opening])
+        await self._application.close()
+
+    async def _serve(self, opened: asyncio.Task[None]) -> None:
+        opened.result()
         serving = [
             asyncio.create_task(self._main.serve([self._main_socket])),
             asyncio.create_task(self._metrics.serve([self._metrics_socket])),
         ]
         try:
-            with self._signals():
-                await self._until_stopped(serving)
-                await self._drain()
+            await self._until_stopped(serving)
+            await self._drain()
         finally:
             self._main.end()
             self._metrics.end()

@@ -1,9 +1,13 @@
 """The command line refuses what it cannot serve, with the place of every mistake."""
 
 import json
+import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,6 +125,58 @@ def test_a_process_serves_and_ends_cleanly(tmp_path):
     log = [json.loads(line) for line in runtime.log.read_text().splitlines()]
     assert log[0]["message"].startswith("fleetform-runtime 0.1.0 serves greeter on 127.0.0.1:")
     assert log[-1]["message"] == "draining: 0 runs are still active"
+
+
+FIRST = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("unshare"), reason="only root makes process 1"
+)
+
+
+@pytest.mark.parametrize("command", [(), pytest.param(("unshare", "-pf", "--mount-proc"), marks=FIRST)])  # fmt: skip
+def test_a_signal_while_it_waits_for_its_store_ends_it(tmp_path, command):
+    """As process 1 nothing else would: a signal without a handler is lost there."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        memory = {"type": "redis", "host": "127.0.0.1", "port": silent.getsockname()[1]}
+        memory["timeouts"] = {"requestSeconds": 600, "connectSeconds": 600}
+        config = write(tmp_path, BASE | {"memory": memory})
+        words = [
+            *command,
+            *COMMAND,
+            "serve",
+            "--config",
+            config,
+            "--port",
+            "0",
+            "--metrics-port",
+            "0",
+        ]
+        process = subprocess.Popen([*words, "--model", "scripted"], stdout=subprocess.DEVNULL)
+        try:
+            silent.settimeout(PATIENCE)
+            connection, _ = silent.accept()  # it opens its store now
+            with connection:
+                child = f"/proc/{process.pid}/task/{process.pid}/children"
+                one = Path(child).read_text().split() if command else [process.pid]
+                os.kill(int(one[0]), signal.SIGTERM)
+                assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+SIGNALLED = """
+import signal, sys
+from fleetform_runtime import cli, start
+start.read_prompt = lambda *_: signal.raise_signal(signal.SIGTERM)
+sys.exit(cli.main())
+"""
+
+
+def test_a_signal_before_its_loop_runs_ends_it_too(tmp_path):
+    options = ["--config", write(tmp_path, BASE), "--port", "0", "--metrics-port", "0"]
+    command = [sys.executable, "-c", SIGNALLED, "serve", *options, "--model", "scripted"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):
