@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from fleetform_runtime.access.quotas import LocalCounters, Quotas
+from fleetform_runtime.access.redis_counters import RedisCounters
 from fleetform_runtime.messages import Assistant, Usage
 from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from runtime.tests.harness import BASE, Gated, Told, serving, until
@@ -405,14 +407,39 @@ async def test_replicas_share_the_quota_through_redis(request, tmp_path):
     assert codes == [200] * 4 + [429] * 2
 
 
+@pytest.mark.parametrize("backend", ["in-memory", "redis"])
+async def test_exactly_as_many_are_admitted_at_once_as_a_quota_allows(backend, request, tmp_path):
+    """Over replicas, whoever asks first, and nothing is counted of what another quota refuses."""
+    section = memory(backend, request, tmp_path)
+    limits = {"requestsPerMinute": 40, "perUser": {"requestsPerMinute": 5}, "dailyCostUsd": 1}
+    settings = Settings.model_validate_json(
+        json.dumps(BASE | {"limits": limits, "memory": section})
+    )
+    now, made = [1_000_020.0], LocalCounters(lambda: now[0])
+    counters = [
+        RedisCounters(settings.memory, Secrets(), "n", "a") if backend == "redis" else made
+        for _ in range(3)
+    ]
+    replicas = [Quotas(settings.limits, one, Metrics("a"), lambda: now[0]) for one in counters]
+    asked = [admitted(replicas[n % 3], f"u{n % 10}") for n in range(300)]
+    assert (await asyncio.gather(*asked)).count(True) == 40
+    now[0] += 120
+    asked = [admitted(replicas[n % 3], "one") for n in range(60)]
+    assert (await asyncio.gather(*asked)).count(True) == 5
+    asked = [admitted(replicas[n % 3], f"v{n}") for n in range(60)]
+    assert (await asyncio.gather(*asked)).count(True) == 35
+    for one in counters:
+        await one.close()
+
+
 def quotas(now: list[float], **limits: Any) -> Quotas:
     read = Settings.model_validate_json(json.dumps(BASE | {"limits": limits}))
     return Quotas(read.limits, LocalCounters(lambda: now[0]), Metrics("a"), lambda: now[0])
 
 
-async def admitted(quota: Quotas) -> bool:
+async def admitted(quota: Quotas, user: str = "u") -> bool:
     try:
-        await quota.admit("u")
+        await quota.admit(user)
     except HttpProblem:
         return False
     return True

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.sections.access import Limits, Quota
@@ -14,11 +14,38 @@ DAY = 86_400
 MOST_COUNTERS = 100_000
 
 
+class Claim(NamedTuple):
+    """What a request takes from one quota, which has a counter per window."""
+
+    current: str
+    previous: str
+    weight: float
+    """Part of the previous window that still counts."""
+    amount: float
+    """0 for what is only known afterwards: then some of the quota has to be left."""
+    limit: float
+    seconds: int
+    """Time to live of the counter."""
+
+    def is_met(self, current: float, previous: float) -> bool:
+        """Whether the quota has room, given what its counters say."""
+        used = current + previous * self.weight
+        return used + self.amount <= self.limit and (self.amount > 0 or used < self.limit)
+
+
+class Refused(NamedTuple):
+    """The first claim that is not met, by its number, and what its counters say."""
+
+    number: int
+    current: float
+    previous: float
+
+
 class Counters(Protocol):
     """Counters that start at zero and expire with their window."""
 
-    async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the current values."""
+    async def take(self, claims: Sequence[Claim]) -> Refused | None:
+        """Add all amounts, or nothing if one claim is not met; nobody else counts in between."""
         ...
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
@@ -37,9 +64,15 @@ class LocalCounters:
         self._clock = clock
         self._held: dict[str, tuple[float, float]] = {}
 
-    async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the current values."""
-        return [self._held.get(name, (0.0, 0.0))[0] for name in names]
+    async def take(self, claims: Sequence[Claim]) -> Refused | None:
+        """Add all amounts, or none."""
+        for number, claim in enumerate(claims):
+            held = (self._held.get(name, (0.0, 0.0))[0] for name in claim[:2])
+            current, previous = held
+            if not claim.is_met(current, previous):
+                return Refused(number, current, previous)
+        await self.add([(c.current, c.amount, c.seconds) for c in claims if c.amount])
+        return None
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
         """Add and return the sums."""
@@ -101,15 +134,11 @@ class Quotas:
             return
         now = self._clock()
         windows = list(self._windows(user))
-        names = [name for window in windows for name in _names(window, now)]
-        held = await self._counters.read(names)
-        for index, window in enumerate(windows):
-            used, wait = _used(window, held[2 * index], held[2 * index + 1], now)
-            room = window.limit - (1 if window.label == "requests" else 0)
-            if used > room or (window.label != "requests" and used >= window.limit):
-                self._metrics.refused(window.label)
-                raise HttpProblem("rate_limited", window.what, wait)
-        await self._count(windows, "requests", 1, now)
+        refused = await self._counters.take([_claim(window, now) for window in windows])
+        if refused is not None:
+            window = windows[refused.number]
+            self._metrics.refused(window.label)
+            raise HttpProblem("rate_limited", window.what, _wait(window, refused.current, now))
 
     async def spend(self, user: str, tokens: int, cost: float | None) -> None:
         """Count what a run has used."""
@@ -157,12 +186,17 @@ def _names(window: _Window, now: float) -> tuple[str, str]:
     return f"{window.name}:{number}", f"{window.name}:{number - 1}"
 
 
-def _used(window: _Window, current: float, last: float, now: float) -> tuple[float, float]:
-    """Return the amount used, and the seconds until some of it is free again."""
-    into = now % window.seconds
+def _claim(window: _Window, now: float) -> Claim:
+    weight = 0.0 if window.seconds == DAY else 1 - now % window.seconds / window.seconds
+    amount = 1.0 if window.label == "requests" else 0.0
+    return Claim(*_names(window, now), weight, amount, window.limit, 2 * window.seconds)
+
+
+def _wait(window: _Window, current: float, now: float) -> float:
+    """Return the seconds until some of a quota is free again."""
+    left = window.seconds - now % window.seconds
     if window.seconds == DAY:
-        return current, window.seconds - into
-    used = current + last * (1 - into / window.seconds)
+        return left
     if current >= window.limit:
-        return used, max(1.0, window.seconds - into)
-    return used, max(1.0, min(window.seconds - into, window.seconds / max(window.limit, 1)))
+        return max(1.0, left)
+    return max(1.0, min(left, window.seconds / max(window.limit, 1)))

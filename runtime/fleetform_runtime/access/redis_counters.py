@@ -3,9 +3,31 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fleetform_runtime.access.quotas import Claim, Refused
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.store.redis_client import connect, guarded, prefix
+
+# One script, so that replicas that ask at the same time are counted one after the other. KEYS are pairs of
+# counters, ARGV weight, amount, limit and seconds of each pair; the answer is empty, or number, current, previous.
+_TAKE = """
+local held = redis.call('MGET', unpack(KEYS))
+for i = 1, #KEYS / 2 do
+  local current, previous = tonumber(held[2 * i - 1] or 0), tonumber(held[2 * i] or 0)
+  local weight, amount, limit = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1])
+  local used = current + previous * weight
+  if used + amount > limit or (amount == 0 and used >= limit) then
+    return {tostring(i - 1), tostring(current), tostring(previous)}
+  end
+end
+for i = 1, #KEYS / 2 do
+  if tonumber(ARGV[4 * i - 2]) > 0 then
+    redis.call('INCRBYFLOAT', KEYS[2 * i - 1], ARGV[4 * i - 2])
+    redis.call('EXPIRE', KEYS[2 * i - 1], ARGV[4 * i])
+  end
+end
+return {}
+"""
 
 
 class RedisCounters:
@@ -15,18 +37,19 @@ class RedisCounters:
         self._redis = connect(settings, secrets)
         self._seconds = settings.timeouts.request_seconds
         self._prefix = prefix(settings, namespace, agent) + "quota:"
+        self._take = self._redis.register_script(_TAKE)
 
-    async def read(self, names: Sequence[str]) -> list[float]:
-        """Return the current values."""
+    async def take(self, claims: Sequence[Claim]) -> Refused | None:
+        """Add all amounts, or none."""
+        keys = [self._prefix + name for claim in claims for name in claim[:2]]
+        given = [value for claim in claims for value in claim[2:]]
 
-        async def work() -> list[bytes | None]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for name in names:
-                    pipe.get(self._prefix + name)
-                found: list[bytes | None] = await pipe.execute()
+        async def work() -> list[bytes]:
+            found: list[bytes] = await self._take(keys, given)
             return found
 
-        return [float(raw or 0) for raw in await guarded(self._seconds, work)]
+        found = await guarded(self._seconds, work)
+        return Refused(int(found[0]), float(found[1]), float(found[2])) if found else None
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
         """Add and return the sums."""
