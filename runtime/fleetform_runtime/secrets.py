@@ -9,12 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from fleetform_runtime.forms import forms, is_telling
 from fleetform_runtime.sections.base import SecretEnvironment, SecretFile
 
 RECHECK_SECONDS = 1.0
 """Seconds for which a value may be older than its file."""
-SHORTEST_REDACTED = 6
-"""Minimum length of redacted values: shorter ones would match ordinary words."""
 
 Reference = SecretFile | SecretEnvironment
 
@@ -34,7 +33,8 @@ class Secrets:
         self._environment = os.environ if environment is None else environment
         self._clock = clock
         self._files: dict[str, tuple[float, tuple[int, int, int], str]] = {}
-        self._seen: dict[str, None] = {}
+        self._seen: set[str] = set()
+        self._known: tuple[str, ...] = ()
 
     def value(self, reference: Reference | str) -> str:
         """Return the value of a reference; plain text is returned as it is.
@@ -55,8 +55,8 @@ class Secrets:
                 self.value(reference)
 
     def known(self) -> tuple[str, ...]:
-        """Return every value used so far, including previous ones, longest first."""
-        return tuple(sorted(self._seen, key=len, reverse=True))
+        """Return every value used so far, including previous ones, in all its forms, longest first."""
+        return self._known
 
     def _from_environment(self, name: str) -> str:
         value = self._environment.get(name)
@@ -84,8 +84,10 @@ class Secrets:
 
     def learn(self, value: str) -> str:
         """Remember a value, so that it is redacted everywhere; return it."""
-        if len(value) >= SHORTEST_REDACTED:
-            self._seen[value] = None
+        if value not in self._seen and is_telling(value):
+            self._seen.add(value)
+            found = {*self._known, *forms(value)}
+            self._known = tuple(sorted(found, key=lambda form: (-len(form), form)))
         return value
 
 

@@ -219,6 +219,26 @@ async def test_members_that_the_output_does_not_list_are_left_out():
     assert json.loads(call["content"]) == {"id": 1, "items": [{"a": 1}]}
 
 
+async def test_no_half_of_a_secret_stands_at_the_cut():
+    """A service that repeats it makes the text shorter: what follows comes nearer to the cut."""
+    secret = "correct-horse-battery-staple"
+    async with (
+        upstream(lambda request: said(request, f"{secret} " * 5_000)) as server,
+        serving(
+            tools=[tool(server.url, headers={"X-Key": {"env": "S"}})],
+            environment={"S": secret},
+            limits={"toolResultBytes": 20_000},
+        ) as client,
+    ):
+        content = (await result(client, {}))["content"]
+    assert not any(part in content for part in ("correct", "horse", "battery", "staple"))
+    assert "[cut: 145000 bytes" in content
+
+
+async def said(request: web.Request, text: str) -> web.Response:
+    return web.Response(text=text)
+
+
 async def test_long_results_are_cut_with_a_note():
     async with upstream(answers((200, "ä" * 5000, {}))) as server:
         tools, limits = [tool(server.url)], {"toolResultBytes": 1001}

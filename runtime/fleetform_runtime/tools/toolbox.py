@@ -16,6 +16,8 @@ from fleetform_runtime.tools import CallContext, Tool, ToolError, ToolSource
 from fleetform_runtime.tools.schema import Arguments
 
 log = logging.getLogger(__name__)
+OVERLAP = 16 * 1024
+"""Characters behind the cut of a result that are searched for secrets with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,17 @@ class Toolbox:
 
     def cut(self, content: str) -> str:
         """Redact secrets in a result, and truncate it if it is too long, with a note."""
-        data = self._redact(content).encode("utf-8", "replace")
-        if len(data) <= self._most:
+        size = len(content) if content.isascii() else len(content.encode("utf-8", "replace"))
+        # Only what may be shown is searched, and a little more, lest half a secret stand at the cut.
+        searched = content[: self._most + OVERLAP]
+        text = self._redact(searched)
+        if len(searched) < len(content):
+            text = text[:-OVERLAP]
+        data = text.encode("utf-8", "replace")
+        if size <= self._most:
             return data.decode()
         kept = data[: self._most].decode("utf-8", "ignore")
-        return f"{kept}\n[cut: {len(data)} bytes, the first {self._most} are shown]"
+        return f"{kept}\n[cut: {size} bytes, the first {self._most} are shown]"
 
     def _check(self, tool: Tool) -> Arguments:
         held = self._checks.get(id(tool.schema))
