@@ -81,7 +81,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "models/build chat_completions pricing scripted stream upstream wire sections/model"
         ),
         "runtime/tests/test_server.py": (
-            "application http/body http/chat http/errors http/events http/gateway http/health "
+            "access/hosts application http/body http/chat http/errors http/events http/gateway http/health "
             "http/protocol http/router http/runs surface problems runs/live runs/log registry "
             "runs/service"
         ),
@@ -92,7 +92,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "runtime/tests/test_telemetry.py": "logs otlp traces",
         "runtime/tests/test_tools.py": (
-            "tools/api tools/build guard outbound people tools/schema toolbox"
+            "answers tools/api tools/build guard outbound people tools/schema toolbox"
         ),
         "runtime/tests/unit/test_settings.py": (
             "fleetform_runtime/schema fleetform_runtime/contract places sections/base sections/memory sections/serving"
