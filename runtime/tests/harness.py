@@ -25,7 +25,6 @@ BASE: dict[str, Any] = {
     "prompt": {"system": {"file": "system-prompt.md"}},
     "model": {"provider": "openai", "name": "gpt"},
     "auth": {"type": "none"},
-    "server": {"host": "127.0.0.1"},
 }
 
 

@@ -293,7 +293,7 @@ async def test_a_page_that_names_this_machine_its_own_is_refused(host, status):
         f"GET /sessions HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n"
     )
     upgrade = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    async with serving() as client:
+    async with serving(server={"host": "127.0.0.1"}) as client:
         answer = await raw(client, f"{head}\r\n".encode())
         assert answer.split(b" ")[1] == str(status).encode()
         if status != 200:

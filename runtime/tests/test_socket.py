@@ -112,3 +112,28 @@ async def test_a_run_goes_on_when_its_connection_goes():
             run = (await frames(socket, ("run_start",)))[0]["run_id"]
         assert (await client.events(f"/runs/{run}/events", method="GET"))[-1].type == "done"
         assert await client.metric("agent_inflight_streams") == 0
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "connects"),
+    [
+        ("https://agents.example", "agents.example", True),
+        ("https://agents.example", "agents.example:443", True),
+        ("https://AGENTS.example:443", "agents.Example", True),
+        ("http://agents.example:80", "agents.example", True),
+        ("https://agents.example:8443", "agents.example:8443", True),
+        ("https://agents.example", "agents.example:80", False),
+        ("https://agents.example.evil.example", "agents.example", False),
+        ("https://agents.example", "agent.default.svc:8080", False),
+        ("https://agents.example:x", "agents.example", False),
+        ("null", "agents.example", False),
+        ("", "", False),
+    ],
+)
+async def test_a_page_of_the_host_that_is_called_connects(origin, host, connects):
+    """However ports and letters are written; a proxy passes the host that the browser called."""
+    async with serving() as client:
+        headers = {"Origin": origin, "Host": host, "Upgrade": "websocket", "Connection": "Upgrade"}
+        headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+        async with client.session.get(client.url + "/ws", headers=headers) as answer:
+            assert answer.status == (101 if connects else 403)

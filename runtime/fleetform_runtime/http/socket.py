@@ -186,9 +186,20 @@ class _Connection:
             await self._socket.send_text(orjson.dumps(body).decode())
 
 
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 def _same_origin(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
-    """Keep pages of other origins from using the browser of an authenticated user."""
+    """Keep pages of other origins from using the browser of an authenticated user.
+
+    The page's scheme is that of the proxy in front, so its default port counts; names have no case.
+    """
     origin = socket.headers.get("origin")
     if origin is None or origin in allowed or "*" in allowed:
         return True
-    return urlsplit(origin).netloc == socket.headers.get("host")
+    page, asked = urlsplit(origin), urlsplit(f"//{socket.headers.get('host', '')}")
+    try:
+        ports = [part.port or DEFAULT_PORTS.get(page.scheme) for part in (page, asked)]
+    except ValueError:
+        return False
+    return page.hostname is not None and page.hostname == asked.hostname and ports[0] == ports[1]
