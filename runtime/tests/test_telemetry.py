@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import io
 import json
 import logging
 import subprocess
@@ -19,6 +20,7 @@ from fleetform_runtime.metrics import METRICS
 from fleetform_runtime.sections.serving import Logging
 from fleetform_runtime.telemetry import logs
 from runtime.tests.harness import Told, serving
+from runtime.tests.test_access import AUTH, KEYS, as_
 from runtime.tests.upstreams import answers, upstream
 
 pytestmark = pytest.mark.anyio
@@ -196,6 +198,41 @@ def test_a_line_for_people_moves_no_cursor():
     record = logging.LogRecord("x", logging.INFO, "x", 1, "name \x1b[2K\r\u202e\tis", (), None)
     shown = logs.TextFormatter(logs.redactor(lambda: ["secret"])).format(record)
     assert shown.endswith("name \\x1b[2K\\r\\u202e\tis")
+
+
+def test_a_record_for_people_is_one_line_whatever_stands_in_it():
+    error = ValueError("first\nsecond")
+    failed = ValueError, error, None
+    record = logging.LogRecord("x", logging.ERROR, "x", 1, "it\n2026 ERROR x: forged", (), failed)
+    shown = logs.TextFormatter(logs.redactor(list)).format(record)
+    assert "\n" not in shown
+    assert "it\\n2026 ERROR x: forged" in shown
+    assert "ValueError: first\\nsecond" in shown
+
+
+async def test_who_called_stands_in_the_log_of_request_and_run():
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.JsonFormatter(logs.redactor(lambda: ())))
+    logger = logging.getLogger("fleetform_runtime")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        async with serving(auth=AUTH, environment=KEYS) as client:
+            await client.post("/chat", {"message": "x"}, headers=as_("ANN"))
+            await client.post("/chat", {"message": "x"})
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    lines = [json.loads(text) for text in written.getvalue().splitlines()]
+    callers = {
+        (found["logger"], found.get("caller"))
+        for found in lines
+        if "greeter" not in found["message"]
+    }
+    assert {("fleetform_runtime.requests", "ann"), ("fleetform_runtime.requests", None)} <= callers
+    assert ("fleetform_runtime.runs.outcomes", "ann") in callers
 
 
 def test_log_lines_are_json_with_what_finds_them_again():

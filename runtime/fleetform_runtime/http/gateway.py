@@ -199,6 +199,7 @@ class _Exchange:
         failed = self._scope.get("state", {}).get("stream_failed", False)
         status = 500 if failed or not self._status else self._status
         seconds = time.perf_counter() - self._began
+        identity = getattr(self._request.state, "identity", None)
         metrics = self._gateway.metrics
         metrics.count("agent_request_total", label, f"{status // 100}xx")
         metrics.observe("agent_request_duration_seconds", seconds, label)
@@ -212,5 +213,6 @@ class _Exchange:
                 "route": path,
                 "status": self._status,
                 "duration_ms": round(seconds * 1000, 1),
+                "caller": identity.user if identity is not None else None,
             },
         )

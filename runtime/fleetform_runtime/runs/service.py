@@ -158,7 +158,7 @@ class Runs:
         pause: dict[str, Any] | None,
         leave: Callable[[], None],
     ) -> None:
-        run_context.set({"run_id": run.id, "session_id": run.session})
+        run_context.set({"run_id": run.id, "session_id": run.session, "caller": run.user})
         sharing = asyncio.create_task(self.registry.share(run)) if self._store.shared else None
         try:
             await self._answer(run, order, turn, session, model, pause)

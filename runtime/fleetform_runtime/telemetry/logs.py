@@ -18,20 +18,21 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 run_context: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
     "run_context", default=_NOTHING
 )
-"""run_id, session_id and trace_id of everything logged during a run."""
+"""run_id, session_id, caller and trace_id of everything logged during a run."""
 
 _FIELDS = (
     "method",
     "route",
     "status",
     "duration_ms",
+    "caller",
     "model",
     "finish_reason",
     "input_tokens",
     "output_tokens",
 )
 # Names and messages of tools and servers stand in log lines too; repr escapes each of these.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 REDACTED = "[redacted]"
 
 Redact = Callable[[str], str]
@@ -83,7 +84,7 @@ class TextFormatter(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        """Format a record as one line, or more for an exception, without what a terminal would obey."""
+        """Format a record as one line, an exception too, without what a terminal would obey."""
         text = self._redact(super().format(record))
         return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
