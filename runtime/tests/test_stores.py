@@ -1,6 +1,7 @@
 """Every store keeps the same promises."""
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from fleetform_runtime.store import (
     Store,
     StoreError,
     UnreadableRecordError,
+    filesystem,
 )
 from fleetform_runtime.store.build import build
 from runtime.tests.harness import settings
@@ -371,6 +373,41 @@ async def test_a_database_without_its_tables_is_not_ready(postgres):
     await connection.close()
     async with opened(section) as store:
         await store.ping()
+
+
+class Counted(io.BytesIO):
+    """A file that counts the bytes that are read of it."""
+
+    total = 0
+
+    def open(self, mode: str) -> "Counted":
+        assert mode == "rb"
+        return self
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(size)
+        self.total += len(found)
+        return found
+
+    def close(self) -> None:
+        """Stay open for the next reader."""
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, 2, 3, 4, 5, 6])
+def test_the_end_of_a_file_is_read_once(limit):
+    """Long messages span many blocks: what was read before is not read again."""
+    lines = [bytes([65 + n]) * size for n, size in enumerate((10, 300_000, 1_000_000, 65_535, 1))]
+    file = Counted(b"".join(line + b"\n" for line in lines))
+    wanted = lines if limit < 0 else lines[-limit:] if limit else []
+    assert filesystem._tail(file, limit) == wanted
+    assert file.total <= sum(map(len, wanted)) + len(wanted) + 2 * 65_536
+
+
+def test_no_name_has_the_file_of_another():
+    """A user may be called what the hash of another one's name is."""
+    hashed = filesystem._safe("a/b")
+    names = ["a/b", hashed, "a", "A", "_", "_a", "a/b ", hashed.upper(), hashed[1:]]
+    assert len({filesystem._safe(name) for name in names}) == len(names)
 
 
 async def test_a_line_that_was_cut_off_never_counted(tmp_path, request):

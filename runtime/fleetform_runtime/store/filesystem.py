@@ -39,6 +39,7 @@ from fleetform_runtime.store.memory import RunTable
 T = TypeVar("T")
 OPERATION_SECONDS = 10
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._@-]{0,100}")
+_HASHED = re.compile(r"_[0-9a-f]{64}")
 
 
 class FilesystemStore:
@@ -242,8 +243,8 @@ class FilesystemStore:
 
 
 def _safe(name: str) -> str:
-    """Return a file name: the name itself if it is safe, else its hash."""
-    if _PLAIN.fullmatch(name):
+    """Return a file name of its own: the name itself if it is safe and no hash, else its hash."""
+    if _PLAIN.fullmatch(name) and not _HASHED.fullmatch(name):
         return name
     return "_" + hashlib.sha256(name.encode()).hexdigest()
 
@@ -279,19 +280,20 @@ def _whole_lines(descriptor: int) -> int:
 
 
 def _tail(file: Path, limit: int) -> list[bytes]:
-    """Return the newest complete lines, reading no more of the file than needed."""
+    """Return the newest complete lines, reading no more of the file than needed, and nothing of it twice."""
     if limit == 0:
         return []
     with file.open("rb") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        data = b""
-        start = end
-        while start and (limit < 0 or data.count(b"\n") <= limit):
+        start = stream.seek(0, os.SEEK_END)
+        blocks: list[bytes] = []
+        marks = 0
+        while start and (limit < 0 or marks <= limit):
             step = start if limit < 0 else min(65_536, start)
             start -= step
             stream.seek(start)
-            data = stream.read(step) + data
-    lines = data.split(b"\n")[:-1]
+            blocks.append(stream.read(step))
+            marks += blocks[-1].count(b"\n")
+    lines = b"".join(reversed(blocks)).split(b"\n")[:-1]
     return lines if limit < 0 else lines[-limit:]
 
 
