@@ -21,7 +21,7 @@ def test_every_turn_of_a_field_is_taken():
     turned = [after for _, _, after in plans.turned()]
     turned += [*plans.own_files()]
     spaces = [
-        plans.SPACE._replace(**{field: value})
+        plans._with(plans.SPACE, field, value)
         for field, values in plans.SPACE_TURNS.items()
         for value in values
     ]
