@@ -76,7 +76,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_image.py": "probe",
-        "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol",
+        "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions pricing scripted stream upstream wire sections/model"
         ),

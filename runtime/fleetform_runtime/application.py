@@ -159,7 +159,12 @@ class Application:
     def _gateway(self) -> Gateway:
         settings = self.settings
         streams = Streams(settings.limits.concurrent_streams, self.metrics)
-        health = Health(self.store, lambda: self.state.draining, self.servers.unreachable)
+        health = Health(
+            self.store,
+            lambda: self.state.draining,
+            self.servers.unreachable,
+            self.servers.problems,
+        )
         routes = surface.routes(settings, self.runs, streams, health, self._info)
         socket = Socket(
             self.runs,

@@ -23,11 +23,13 @@ class Health:
         store: Store,
         is_draining: Callable[[], bool],
         degraded: Callable[[], list[str]],
+        problems: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._is_draining = is_draining
         self._degraded = degraded
+        self._problems = problems
         self._clock = clock
         self._asked = float("-inf")
         self._answered = False
@@ -46,10 +48,12 @@ class Health:
             return Json({"status": "draining"}, 503, {"Retry-After": "1"})
         if not await self._store_answers():
             return Json({"status": "unready", "memory": "unreachable"}, 503, {"Retry-After": "2"})
-        missing = self._degraded()
-        body: dict[str, Any] = {"status": "degraded" if missing else "ok"}
+        missing, problems = self._degraded(), self._problems()
+        body: dict[str, Any] = {"status": "degraded" if missing or problems else "ok"}
         if missing:
             body["unreachable"] = missing
+        if problems:
+            body["problems"] = problems
         return Json(body)
 
     async def _store_answers(self) -> bool:

@@ -106,8 +106,15 @@ class Loop:
         tools = await self._toolbox.tools()
         results = {item["id"]: ToolResult(**item) for item in pause["done"]}
         open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
+        # What a person decided on is a tool of that server, not whatever has its name by now.
+        servers = {c["id"]: c["server"] for c in pause["calls"] if "server" in c}
+        there = {
+            call.id: tool
+            for call in open_calls
+            if (tool := tools.get(call.name)) and tool.server == servers.get(call.id, tool.server)
+        }
         outcomes = await asyncio.gather(
-            *(self._decided(turn, tools, call, decisions[call.id], log) for call in open_calls)
+            *(self._decided(turn, there, call, decisions[call.id], log) for call in open_calls)
         )
         results |= {result.id: result for result in outcomes}
         turn.fresh.append(ToolResults([results[name] for name in pause["order"]], now()))
@@ -198,12 +205,12 @@ class Loop:
     async def _decided(
         self,
         turn: Turn,
-        tools: dict[str, Tool],
+        there: dict[str, Tool],
         call: ToolCall,
         decision: dict[str, Any],
         log: RunLog,
     ) -> ToolResult:
-        tool = tools.get(call.name)
+        tool = there.get(call.id)
         if tool is None:
             return _unmade(call, "The tool is no longer available.")
         if decision.get("approved") is False:

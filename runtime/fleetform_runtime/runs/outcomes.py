@@ -39,6 +39,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
                 "name": item.call.name,
                 "arguments": item.call.arguments,
                 "type": item.type,
+                "server": item.server,
             }
             for item in pause.waiting
         ],

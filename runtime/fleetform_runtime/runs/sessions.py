@@ -315,6 +315,7 @@ def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
                 "type": call["type"],
                 "name": call["name"],
                 "args": readable(call["arguments"]),
+                **({"server": call["server"]} if call.get("server") else {}),
                 "digest": digest(call),
             }
             for call in pending["calls"]
@@ -323,8 +324,11 @@ def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
 
 
 def digest(call: dict[str, Any]) -> str:
-    """Return a short hash of a call's name and arguments."""
-    return hashlib.sha256(f"{call['name']}\n{call['arguments']}".encode()).hexdigest()[:16]
+    """Return a short hash of a call's name, arguments and, for a tool of a server, that server."""
+    text = f"{call['name']}\n{call['arguments']}"
+    if call.get("server"):
+        text += f"\n{call['server']}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _undecided(pending: dict[str, Any], why: str) -> ToolResults:

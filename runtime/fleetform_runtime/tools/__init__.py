@@ -34,6 +34,8 @@ class Tool(Protocol):
     """Something that the agent can do."""
 
     name: str
+    server: str
+    """The MCP server that lists it; empty for a tool of the specification."""
     kind: Kind
     description: str
     schema: dict[str, Any]

@@ -52,6 +52,7 @@ class HttpTool:
     """Calls one endpoint."""
 
     kind: Kind = "api"
+    server = ""
 
     def __init__(self, settings: ApiTool, secrets: Secrets) -> None:
         self.name = settings.name

@@ -1,7 +1,8 @@
 """Builds an agent's tools: those of the specification, and those that MCP servers list."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from fleetform_runtime.secrets import Secrets
@@ -16,11 +17,14 @@ from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import Tool
 from fleetform_runtime.tools.api import HttpTool
+from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
 from fleetform_runtime.tools.mcp.http import HttpTransport
 from fleetform_runtime.tools.mcp.server import McpServer, Transport
 from fleetform_runtime.tools.outbound import Outbound
 from fleetform_runtime.tools.people import OtherAgent, Person
+
+log = logging.getLogger(__name__)
 
 FIRST_LIST_SECONDS = 1.0
 """Seconds that the start waits for servers; slower ones become available later."""
@@ -49,8 +53,10 @@ def fixed_tools(settings: Settings, secrets: Secrets) -> list[FixedTool]:
 class McpServers:
     """All MCP servers of an agent."""
 
-    def __init__(self, servers: Sequence[McpServer]) -> None:
+    def __init__(self, servers: Sequence[McpServer], reserved: Collection[str] = ()) -> None:
         self._servers = servers
+        self._reserved = frozenset(reserved)
+        self._clashes: tuple[str, ...] = ()
 
     async def open(self) -> None:
         """List their tools; a server that fails does not prevent the start."""
@@ -63,11 +69,36 @@ class McpServers:
         await asyncio.gather(*(server.close() for server in self._servers))
 
     async def tools(self) -> Sequence[Tool]:
-        """Return what the servers list, in the order of the specification."""
+        """Return what the servers list, in the order of the specification; no name is of two tools."""
         if not self._servers:
             return ()
         lists = await asyncio.gather(*(server.tools() for server in self._servers))
-        return [tool for tools in lists for tool in tools]
+        found = [tool for tools in lists for tool in tools]
+        named = names.apart([(tool.server, tool.name) for tool in found], self._reserved)
+        clashes = tuple(
+            sorted(
+                {tool.name for tool, name in zip(found, named, strict=True) if tool.name != name}
+            )
+        )
+        if clashes and clashes != self._clashes:
+            log.warning(
+                "several tools are called %s: they have their server's name before it",
+                ", ".join(clashes),
+            )
+        self._clashes = clashes
+        return [
+            tool if tool.name == name else tool.called(name)
+            for tool, name in zip(found, named, strict=True)
+        ]
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the servers' lists, for readiness."""
+        missing = [
+            f"{server.name}: requiresApproval names {name}, which it does not list"
+            for server in self._servers
+            for name in server.unmatched
+        ]
+        return missing + [f"several tools are called {name}" for name in self._clashes]
 
     def unreachable(self) -> list[str]:
         """Return the names of the servers that do not answer."""
@@ -84,7 +115,11 @@ class McpServers:
 def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpServers:
     """Return the MCP servers; nothing is opened yet."""
     return McpServers(
-        [McpServer(server, _transport(server, secrets), metrics) for server in settings.mcp_servers]
+        [
+            McpServer(server, _transport(server, secrets), metrics)
+            for server in settings.mcp_servers
+        ],
+        [tool.name for tool in settings.tools],
     )
 
 

@@ -20,6 +20,7 @@ class Person:
     """A question that pauses the run; it is answered through the run's approvals."""
 
     kind: Kind = "human"
+    server = ""
 
     def __init__(self, settings: HumanTool) -> None:
         self.name = settings.name
@@ -39,6 +40,7 @@ class OtherAgent:
     """Another agent, called through its POST /chat."""
 
     kind: Kind = "agent"
+    server = ""
     schema: dict[str, Any] = {  # noqa: RUF012 - the same for all
         "type": "object",
         "properties": {

@@ -27,6 +27,8 @@ class Waiting:
     call: ToolCall
     type: Literal["approval", "question"]
     arguments: dict[str, Any] = field(default_factory=dict)
+    server: str = ""
+    """The MCP server that would be called."""
 
 
 class Toolbox:
@@ -69,7 +71,9 @@ class Toolbox:
             return ToolResult(call.id, call.name, str(error), "invalid")
         if tool.kind == "human":
             return Waiting(call, "question", arguments)
-        return Waiting(call, "approval", arguments) if tool.requires_approval else None
+        if tool.requires_approval:
+            return Waiting(call, "approval", arguments, tool.server)
+        return None
 
     def arguments(self, tool: Tool, call: ToolCall) -> dict[str, Any]:
         """Parse and validate the arguments of a call."""

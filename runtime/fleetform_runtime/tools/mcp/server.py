@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import copy
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import CallContext, Kind, ToolError
-from fleetform_runtime.tools.mcp import protocol
+from fleetform_runtime.tools.mcp import names, protocol
 from fleetform_runtime.tools.mcp.protocol import DownError, McpError
 
 log = logging.getLogger(__name__)
@@ -50,15 +50,22 @@ class McpTool:
     kind: Kind = "mcp"
 
     def __init__(
-        self, server: "McpServer", own_name: str, listed: dict[str, Any], prefix: str
+        self, server: "McpServer", own_name: str, name: str, listed: dict[str, Any]
     ) -> None:
         self._server = server
         self._own_name = own_name
-        self.name = _name(prefix + own_name)
+        self.server = server.name
+        self.name = name
         self.description = str(listed.get("description") or listed.get("title") or own_name)
         schema = listed.get("inputSchema")
         self.schema: dict[str, Any] = schema if isinstance(schema, dict) else {"type": "object"}
-        self.requires_approval = server.wants_approval(own_name)
+        self.requires_approval = server.wants_approval(own_name, name)
+
+    def called(self, name: str) -> "McpTool":
+        """Return the same tool under another name."""
+        other = copy.copy(self)
+        other.name = name
+        return other
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Call the tool."""
@@ -87,6 +94,8 @@ class McpServer:
         self._listing: asyncio.Task[None] | None = None
         self.is_up = False
         self._is_slow = False
+        self.unmatched: tuple[str, ...] = ()
+        """Names of `requiresApproval` that no tool has: then every tool needs approval."""
         self._tell(up=False)
 
     @property
@@ -140,10 +149,12 @@ class McpServer:
         self._tell(up=True)
         return protocol.text_of(body)
 
-    def wants_approval(self, name: str) -> bool:
-        """Whether calls of a tool need human approval."""
+    def wants_approval(self, *names: str) -> bool:
+        """Whether calls of a tool need human approval, by its own name or the one that models see."""
         wanted = self._settings.requires_approval
-        return wanted if isinstance(wanted, bool) else name in wanted
+        if isinstance(wanted, bool):
+            return wanted
+        return bool(self.unmatched) or any(name in wanted for name in names)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -168,14 +179,32 @@ class McpServer:
             log.exception("MCP server %s lists invalid tools", self.name)
             self._tell(up=False)
             return
-        self._tools = [
-            McpTool(self, str(item["name"]), item, self._settings.tool_prefix)
-            for item in found
-            if allowed(self._settings, item)
-        ]
+        self._take(found)
         self._listed = self._clock()
         self._until = self._listed + seconds
         self._tell(up=True)
+
+    def _take(self, listed: list[dict[str, Any]]) -> None:
+        """Make tools of a list; of two with the same name the first counts."""
+        by_name: dict[str, dict[str, Any]] = {}
+        for item in listed:
+            by_name.setdefault(str(item["name"]), item)
+        prefix, wanted = self._settings.tool_prefix, self._settings.requires_approval
+        offered = dict(zip(by_name, names.distinct([prefix + own for own in by_name]), strict=True))
+        known = {*offered, *offered.values()}
+        unmatched = () if isinstance(wanted, bool) else tuple(n for n in wanted if n not in known)
+        if unmatched and unmatched != self.unmatched:
+            log.warning(
+                "MCP server %s lists none of %s, which need approval: all of its tools do now",
+                self.name,
+                ", ".join(unmatched),
+            )
+        self.unmatched = unmatched
+        self._tools = [
+            McpTool(self, own, offered[own], item)
+            for own, item in by_name.items()
+            if allowed(self._settings, item)
+        ]
 
     async def _pages(self) -> tuple[list[dict[str, Any]], float]:
         found: list[dict[str, Any]] = []
@@ -216,8 +245,3 @@ def allowed(settings: Settings, listed: dict[str, Any]) -> bool:
 
 def _is_tool(item: Any) -> bool:
     return isinstance(item, dict) and isinstance(item.get("name"), str) and bool(item["name"])
-
-
-def _name(name: str) -> str:
-    """Return a name that every model provider accepts."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64]
