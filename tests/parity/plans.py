@@ -138,6 +138,7 @@ BASE = WorkloadPlan(
     claim_templates=(),
     headless=False,
     recreate=False,
+    min_ready=0,
     replicas=1,
     autoscaler=None,
     keda=None,
@@ -206,6 +207,7 @@ POD_FIELDS: dict[str, tuple[Any, ...]] = {
         {"nodeAffinity": {}},
         {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
     ),
+    "hostAliases": (({"ip": "10.1.2.3", "hostnames": ["a.example", "b"]},),),
 }
 TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "name": (OWN, ("other", "n" * 53)),
@@ -313,6 +315,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
     "recreate": (BASE, (True,)),
+    "min_ready": (BASE, (5, 599)),
     "replicas": (BASE, (0, 2, 1000000)),
     "autoscaler": (BASE._replace(replicas=None), (HPA.autoscaler,)),
     "autoscaler.minimum": (HPA, (2, 5)),

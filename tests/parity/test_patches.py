@@ -52,6 +52,8 @@ AGENT = lenses.of_kinds("workload")
 COVERED: list[tuple[WorkloadPlan, Patch]] = [
     (FULL, ("Deployment", {"metadata": {"annotations": {"c": "${d}", "a": None}}})),
     (FULL, ("Deployment", {"spec": {"replicas": 5, "revisionHistoryLimit": 0}})),
+    (FULL, ("Deployment", {"spec": {"minReadySeconds": 9}})),
+    (FULL, ("Deployment", pod(hostAliases=[{"ip": "10.1.2.3", "hostnames": ["a"]}]))),
     (FULL, ("Deployment", {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}})),
     (FULL, ("Deployment", {"spec": {"template": {"metadata": {"annotations": {"x": "y"}}}}})),
     (FULL, ("Deployment", pod(priorityClassName="high", runtimeClassName="gvisor"))),

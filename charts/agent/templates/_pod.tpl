@@ -32,6 +32,9 @@
       {{- with .Values.affinity }}
       affinity: {{ toJson . }}
       {{- end }}
+      {{- with .Values.hostAliases }}
+      hostAliases: {{ toJson . }}
+      {{- end }}
       {{- with .Values.topologySpreadConstraints }}
       topologySpreadConstraints: {{ include "agent.spread" $ }}
       {{- end }}

@@ -284,6 +284,17 @@ class Affinity(Spec):
     )
 
 
+class HostAlias(Spec):
+    """An address and the names that the pod knows it by, as a line of /etc/hosts."""
+
+    ip: str = Field(
+        description="IPv4 or IPv6 address; `network.allowTo` opens the way to it.",
+        min_length=2,
+        max_length=45,
+    )
+    hostnames: list[Host] = Field(description="Names of the address.", min_length=1)
+
+
 class PodTemplate(Spec):
     """Escape hatches for pod settings."""
 
@@ -309,6 +320,15 @@ class PodTemplate(Spec):
     )
     termination_grace_period_seconds: int | None = optional(
         "Grace period in seconds. Default: preStop 5 s + longest turn + 5 s.", ge=1, le=3600
+    )
+    min_ready_seconds: int | None = optional(
+        "Seconds for which a new pod must be ready before a rollout goes on. Default: 0.",
+        ge=0,
+        le=599,
+    )
+    host_aliases: list[HostAlias] = Field(
+        default_factory=list,
+        description="Names that the pod resolves by itself, one item for each address. Default: none.",
     )
     image_pull_secrets: list[ObjectName] = Field(
         default_factory=list, description="Image pull secrets. Default: the environment's."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
@@ -10,6 +11,7 @@ from fleetform.contract import HTTP_PORT, STORE_PORTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
+from fleetform.rules import urls
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for path, variable in _variables(spec, root, more):
             yield from _variable(resolved, path, variable)
         yield from _mounts(resolved, spec, more)
+        yield from _aliases(resolved, spec.pod_template, root)
 
 
 def extras(spec: Any, root: TreePath) -> Iterator[Row]:
@@ -66,6 +69,8 @@ def _groups(
     volumes = _listed((*root, "volumes"), spec.volumes)
     more = _listed((*root, "podTemplate", "volumes"), spec.pod_template.volumes)
     yield "volumes", _named([*volumes, *more]), ()
+    aliases = _listed((*root, "podTemplate", "hostAliases"), spec.pod_template.host_aliases)
+    yield "host aliases", [((*path, "ip"), item.ip) for path, item in aliases], ()
     paths = [((*path, "mountPath"), item.mount_path) for path, item in volumes]
     yield "mount paths", [*_config_folder(spec, root), *paths], ()
     pull = (*root, "podTemplate", "imagePullSecrets")
@@ -175,3 +180,25 @@ def _mounts(resolved: Resolved[Any], spec: Any, extra: list[Row]) -> Iterator[Pr
                     f"the pod has no volume `{mount.name}`",
                     hint=did_you_mean(mount.name, known, noun="volumes"),
                 )
+
+
+def _aliases(resolved: Resolved[Any], template: Any, root: TreePath) -> Iterator[Problem]:
+    """Yield aliases of what is no address, or of one that no workload may reach."""
+    for number, alias in enumerate(template.host_aliases):
+        path: TreePath = (*root, "podTemplate", "hostAliases", number, "ip")
+        if _is_address(alias.ip):
+            yield from urls.closed(resolved.tree, path, alias.ip)
+        else:
+            yield resolved.problem(
+                path,
+                "bad-address",
+                f"`{alias.ip}` is no IP address as Kubernetes reads it",
+                hint="write four decimal numbers such as 10.1.2.3, or an IPv6 address such as fd12::1",
+            )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return "%" not in text and bool(ip_address(text))
+    except ValueError:
+        return False

@@ -39,7 +39,12 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
     ): "networks do not distinguish ports or address ranges",
 }
 """Fields of a workload that have no effect in Compose, and why; each gets a note."""
-SERVED = frozenset(("sidecars", "initContainers", "volumes", "runAsUser", "writableRootFilesystem"))
+SERVED = frozenset(
+    (
+        *("sidecars", "initContainers", "volumes"),
+        *("runAsUser", "writableRootFilesystem", "hostAliases"),
+    )
+)
 """Fields of `podTemplate` that Compose supports; all others are for a cluster."""
 ENVIRONMENT: dict[tuple[str, ...], str] = {
     ("tenants",): "Compose has no quotas",

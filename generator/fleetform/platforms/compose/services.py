@@ -85,7 +85,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
             secrets=[_secret(secret) for secret in secrets],
             ports=_ports(workload, around.published),
             networks=list(around.networks),
-            extra_hosts=[GATEWAY] if _calls_this_machine(workload) else [],
+            extra_hosts=_hosts(workload),
             depends_on={service: {"condition": what} for service, what in sorted(first.items())},
             healthcheck=containers.healthcheck(workload),
         ),
@@ -107,6 +107,16 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         tuple(dict.fromkeys(containers.named_volumes(workload))),
         around.networks,
     )
+
+
+def _hosts(workload: Workload) -> list[str]:
+    """Return lines of /etc/hosts, which sidecars share with the main container."""
+    found = [
+        f"{name}={alias.ip}"
+        for alias in workload.spec.pod_template.host_aliases
+        for name in alias.hostnames
+    ]
+    return [*([GATEWAY] if _calls_this_machine(workload) else ()), *found]
 
 
 def _calls_this_machine(workload: Workload) -> bool:

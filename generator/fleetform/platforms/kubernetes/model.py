@@ -191,6 +191,8 @@ class WorkloadPlan(NamedTuple):
     claim_templates: tuple[Claim, ...]
     headless: bool
     recreate: bool
+    min_ready: int
+    """Seconds for which a new pod must be ready before it counts."""
     replicas: int | None
     autoscaler: Autoscaler | None
     keda: Keda | None

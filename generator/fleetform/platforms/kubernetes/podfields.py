@@ -10,5 +10,6 @@ PLAIN = (
     "nodeSelector",
     "tolerations",
     "affinity",
+    "hostAliases",
 )
 """In the order in which a pod has them."""

@@ -99,6 +99,7 @@ def workload_plan(
         claim_templates=pods.claims(workload, set()) if stateful else (),
         headless=workload.by_name,
         recreate=recreate,
+        min_ready=template.min_ready_seconds or 0,
         replicas=scaled.replicas,
         autoscaler=scaled.autoscaler,
         keda=scaled.keda,

@@ -29,6 +29,8 @@ def holder(plan: WorkloadPlan, own: Mapping[str, Any]) -> Manifest:
     spec: dict[str, Any] = {}
     if plan.replicas is not None:  # else an autoscaler controls the number
         spec["replicas"] = plan.replicas
+    if plan.min_ready:
+        spec["minReadySeconds"] = plan.min_ready
     spec["revisionHistoryLimit"] = 10
     spec["selector"] = {"matchLabels": plan.selector}
     return workload_object(
@@ -46,6 +48,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
         "kind": plan.kind,
         "workloadAnnotations": dict(plan.annotations),
         "replicaCount": default["replicaCount"] if plan.replicas is None else plan.replicas,
+        "minReadySeconds": plan.min_ready,
         "revisionHistoryLimit": default["revisionHistoryLimit"],
         "strategy": {"type": "Recreate"} if plan.recreate else {},
         **pod.values(plan, default),
@@ -68,6 +71,7 @@ def _replicas(plan: WorkloadPlan, new: Any) -> Any:
 HOLDER = (
     lens("metadata.annotations", "workloadAnnotations", _annotations),
     lens("spec.replicas", "replicaCount", _replicas),
+    lens("spec.minReadySeconds", "minReadySeconds"),
     lens("spec.revisionHistoryLimit", "revisionHistoryLimit"),
     *pod.LENSES,
 )
