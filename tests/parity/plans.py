@@ -279,7 +279,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         ),
     ),
     "sidecars": (BASE, ((CONTAINER, {**CONTAINER, "name": "b"}),)),
-    "init_containers": (BASE, ((CONTAINER,),)),
+    "init_containers": (BASE, ((CONTAINER,), ({**CONTAINER, "restartPolicy": "Always"},))),
     "config": (
         BASE,
         (

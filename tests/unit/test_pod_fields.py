@@ -87,3 +87,56 @@ def test_a_pod_is_ready_for_a_while_before_a_rollout_goes_on(stateful):
     spec = {"stateful": stateful, "podTemplate": {"minReadySeconds": 7}}
     assert workload(agent(spec))["spec"]["minReadySeconds"] == 7
     assert "minReadySeconds" not in workload(agent())["spec"]
+
+
+MESH = {"name": "mesh", "image": {"repository": "docker.io/library/mesh", "tag": "1"}}
+STAYS = {**MESH, "restartPolicy": "Always", "ports": [{"name": "mesh", "containerPort": 15001}]}
+FIRST = {**MESH, "name": "first"}
+
+
+def test_a_native_sidecar_is_an_init_container_that_stays():
+    found = pod(agent(podTemplate={"initContainers": [STAYS, FIRST]}))["initContainers"]
+    assert [item.get("restartPolicy") for item in found] == ["Always", None]
+    assert found[0]["securityContext"] == found[1]["securityContext"]
+
+
+def test_on_compose_a_native_sidecar_shares_the_network_of_the_main_container():
+    found, problems = services(agent(podTemplate={"initContainers": [FIRST, STAYS]}))
+    assert found["own.ns.mesh"]["network_mode"] == "service:own.ns"
+    assert found["own.ns.mesh"]["restart"] == "unless-stopped"
+    assert [*found["own.ns"]["depends_on"]] == ["own.ns.first"]
+    said = [item.path for item in problems if item.code == "not-on-compose"]
+    assert said == ["spec.podTemplate.initContainers[1].restartPolicy"]
+
+
+def test_ports_of_a_native_sidecar_are_those_of_the_pod():
+    ports = [{"name": "http", "containerPort": 15001}]
+    spec = {"podTemplate": {"initContainers": [{**STAYS, "ports": ports}]}}
+    assert refused(agent(spec)) == [
+        ("duplicate-name", "spec.podTemplate.initContainers[0].ports[0].name")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "expected"),
+    [
+        ((("Always", "100m"), (None, "50m")), "210m"),
+        ((("Always", "100m"), (None, "900m")), "1"),
+        (((None, "900m"), ("Always", "100m")), "900m"),
+    ],
+)
+def test_a_quota_counts_native_sidecars_with_what_runs(amounts, expected):
+    extra = [
+        {
+            **MESH,
+            "name": f"c{number}",
+            **({"restartPolicy": policy} if policy else {}),
+            "resources": {"requests": {"cpu": cpu}},
+        }
+        for number, (policy, cpu) in enumerate(amounts)
+    ]
+    spec = {"resources": {"requests": {"cpu": "110m"}}, "podTemplate": {"initContainers": extra}}
+    for hard, said in ((expected, set()), ("200m", {"quota-too-small"})):
+        tenants = {**BARE, "tenants": {"ns": {"hard": {"requests.cpu": hard}}}}
+        _, problems = rendered(agent(spec), environment=tenants)
+        assert {item.code for item in problems if item.code == "quota-too-small"} == said

@@ -246,7 +246,7 @@ class Mount(Spec):
 
 
 class ExtraContainer(Spec):
-    """A sidecar or init container; it gets the same restricted security context."""
+    """A container beside the main one; it gets the same restricted security context."""
 
     name: Name = Field(description="Name of the container.")
     image: Image = Field(description="Image to run.")
@@ -262,6 +262,14 @@ class ExtraContainer(Spec):
     )
     volume_mounts: list[Mount] = Field(
         default_factory=list, description="Mounts of the pod's volumes. Default: none."
+    )
+
+
+class InitContainer(ExtraContainer):
+    """A container that completes before the main one starts, or stays beside it."""
+
+    restart_policy: Literal["Always"] | None = optional(
+        "`Always` starts it before the main container and keeps it running, as a native sidecar. Default: it completes first."
     )
 
 
@@ -336,7 +344,7 @@ class PodTemplate(Spec):
     sidecars: list[ExtraContainer] = Field(
         default_factory=list, description="Sidecar containers. Default: none."
     )
-    init_containers: list[ExtraContainer] = Field(
+    init_containers: list[InitContainer] = Field(
         default_factory=list, description="Init containers. Default: none."
     )
     volumes: list[ExtraVolume] = Field(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
@@ -155,7 +155,7 @@ def _source(volume: Any) -> Scratch | Claim | ConfigFolder | SecretFolder:
 def extras(
     fleet: Fleet,
     owner: Resolved[Any],
-    given: list[ExtraContainer],
+    given: Sequence[ExtraContainer],
     field: str,
     problems: list[Problem],
 ) -> tuple[Extra, ...]:
@@ -178,6 +178,7 @@ def extras(
                 tuple(env(item.env)),
                 compute(item.resources, DEFAULT_EXTRA),
                 tuple(_mount(mount) for mount in item.volume_mounts),
+                getattr(item, "restart_policy", None) == "Always",
             )
         )
     return tuple(found)

@@ -172,6 +172,8 @@ class Extra(NamedTuple):
     env: tuple[Variable, ...]
     compute: Compute
     mounts: tuple[Mount, ...]
+    stays: bool = False
+    """Whether it starts before the main one and runs beside it, in place of completing."""
 
 
 class Trigger(NamedTuple):

@@ -92,7 +92,7 @@ def _ports(
     main = _listed((*root, "container", "ports"), own)
     ports = [*main]
     for path, container in extra:
-        if "sidecars" in path:
+        if "sidecars" in path or container.restart_policy == "Always":
             ports += _listed((*path, "ports"), container.ports)
     names, taken = _own_ports(resolved, spec)
     yield "ports", _named(ports), names

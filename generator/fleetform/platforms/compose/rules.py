@@ -150,7 +150,11 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
             what = f"`{name}` has no effect in Compose: it is for the scheduler and the kubelet"
             yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
     for number, extra in enumerate(workload.init):
-        if extra.ports:
+        if extra.stays:
+            place = (*root, "podTemplate", "initContainers", number, "restartPolicy")
+            what = f"in Compose `{extra.name}` starts after the main container, whose network it shares"
+            yield _said(workload, place, what, "let the main container wait for it", "note")
+        elif extra.ports:
             place = (*root, "podTemplate", "initContainers", number, "ports")
             what = "`ports` have no effect in Compose: the container ends before the others start"
             yield _said(workload, place, what, LATER, "note")

@@ -51,14 +51,16 @@ class Around(NamedTuple):
 def services(workload: Workload, around: Around) -> Iterator[Service]:
     """Yield the services of a workload: init containers, its own, and sidecars."""
     first: dict[str, str] = dict.fromkeys(around.stores, "service_healthy")
-    for extra in workload.init:
+    before = [extra for extra in workload.init if not extra.stays]
+    beside = [*(extra for extra in workload.init if extra.stays), *workload.sidecars]
+    for extra in before:
         yield _before(workload, extra, first)
         first = {
             **first,
             f"{networks.name(workload)}.{extra.name}": "service_completed_successfully",
         }
     yield _main(workload, around, first)
-    for extra in workload.sidecars:
+    for extra in beside:
         yield _beside(workload, extra)
 
 

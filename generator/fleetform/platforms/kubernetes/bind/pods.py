@@ -148,6 +148,8 @@ def extra_container(given: Extra, *, read_only_root: bool) -> dict[str, Any]:
         "env": [variable(item) for item in given.env],
     }
     body |= {key: value for key, value in optional.items() if value}
+    if given.stays:
+        body["restartPolicy"] = "Always"
     body["resources"] = given.compute._asdict()
     body["securityContext"] = security(read_only_root=read_only_root)
     if given.mounts:

@@ -85,9 +85,15 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
 
 
 def _pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
-    """Return what a pod counts: the sum of its containers, or its largest init container if that is more."""
-    running = sum((_amount(item, kind, resource) for item in _running(plan)), Fraction())
-    return max([running, *(_amount(item, kind, resource) for item in plan.init_containers)])
+    """Return what a pod counts: the sum of what runs, or while it starts, if that is more."""
+    started, most = Fraction(), Fraction()
+    for item in plan.init_containers:
+        amount = _amount(item, kind, resource)
+        most = max(most, started + amount)
+        if item.get("restartPolicy") == "Always":
+            started += amount
+    running = sum((_amount(item, kind, resource) for item in _running(plan)), started)
+    return max(running, most)
 
 
 def _running(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
