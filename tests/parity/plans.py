@@ -93,6 +93,7 @@ def _config(prompt: str = "You help.\n", **more: Any) -> Any:
 
 
 PROBE = Probe("/health", "http", 10, 3, 3)
+ASKED = PROBE._replace(path="", port=8080, grpc=True)
 BASE = WorkloadPlan(
     name="base",
     namespace="space",
@@ -238,13 +239,19 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     ),
     "startup": (BASE, (None,)),
     "startup.path": (BASE, ("", "/x?y=1&z")),
+    "startup.command": (BASE, (TEXTS, ("true",))),
+    "startup.grpc": (BASE._replace(startup=ASKED._replace(grpc=False)), (True,)),
+    "startup.service": (BASE._replace(startup=ASKED), ("own.v1", "{{ x }}")),
     "startup.port": (BASE, (8080, "metrics")),
     "startup.period": (BASE, (1,)),
     "startup.timeout": (BASE, (9,)),
     "startup.failures": (BASE, (1000000,)),
     "startup.initial_delay": (BASE, (4,)),
     "readiness": (BASE, (None, Probe("/r", "http", 1, 2, 3, 4))),
-    "liveness": (BASE, (None, Probe("", 8080, 1, 2, 3, 0))),
+    "liveness": (
+        BASE,
+        (None, PROBE._replace(path="", port="", command=("true",)), Probe("", 8080, 1, 2, 3, 0)),
+    ),
     "pre_stop": (OWN, (0, 7)),
     "grace": (BASE, (30, 1000000)),
     "resources": (

@@ -33,7 +33,10 @@ def test_every_field_of_a_workload_is_turned():
 SAME_PARTS = {
     f"{probe}.{part}"
     for probe in ("readiness", "liveness")
-    for part in ("path", "port", "period", "timeout", "failures", "initial_delay")
+    for part in (
+        *("path", "port", "period", "timeout", "failures", "initial_delay"),
+        *("command", "grpc", "service"),
+    )
 }
 
 

@@ -22,6 +22,7 @@ POD = "/spec/template/spec"
 MAIN = f"{POD}/containers/0"
 RESTRICTED = {"securityContext": security(read_only_root=True)}
 PROBE = {"httpGet": {"path": "/p", "port": 81}, "periodSeconds": 1}
+ASKED = {"periodSeconds": 1, "timeoutSeconds": 1, "failureThreshold": 1}
 
 Patch = tuple[str, Any]
 """A kind, and a merge patch or a list of operations."""
@@ -91,6 +92,14 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
         (
             "Deployment",
             add(f"{MAIN}/readinessProbe", {**PROBE, "timeoutSeconds": 1, "failureThreshold": 1}),
+        ),
+    ),
+    (FULL, ("Deployment", add(f"{MAIN}/livenessProbe", {**ASKED, "exec": {"command": ["true"]}}))),
+    (
+        FULL,
+        (
+            "Deployment",
+            add(f"{MAIN}/livenessProbe", {**ASKED, "grpc": {"port": 1, "service": "x"}}),
         ),
     ),
     (FULL, ("Deployment", add(f"{MAIN}/livenessProbe/initialDelaySeconds", 3))),

@@ -140,3 +140,115 @@ def test_a_quota_counts_native_sidecars_with_what_runs(amounts, expected):
         tenants = {**BARE, "tenants": {"ns": {"hard": {"requests.cpu": hard}}}}
         _, problems = rendered(agent(spec), environment=tenants)
         assert {item.code for item in problems if item.code == "quota-too-small"} == said
+
+
+COMMAND = {"exec": {"command": ["/bin/check", "$(x)"]}}
+TCP = {"tcpSocket": {"port": 5432}}
+GRPC = {"grpc": {"port": 50051}}
+ASKED = {"port": 50051, "service": ""}
+PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
+NO_PORTS = {"container": {"image": IMAGE}}
+
+
+def asked(check, **more):
+    """Return what each probe of an agent does."""
+    main = pod(agent(healthCheck=check, **more))["containers"][0]
+    actions = ("httpGet", "exec", "tcpSocket", "grpc")
+    return [
+        next(((name, main[probe][name]) for name in actions if name in main[probe]), None)
+        if probe in main
+        else None
+        for probe in PROBES
+    ]
+
+
+HTTP = {"port": "http"}
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        (COMMAND, [("exec", COMMAND["exec"])] * 3),
+        (TCP, [("tcpSocket", TCP["tcpSocket"])] * 3),
+        (GRPC, [("grpc", ASKED)] * 3),
+        ({"path": "/a"}, [("httpGet", {"path": "/a", **HTTP})] * 3),
+        ({}, [("tcpSocket", HTTP)] * 3),
+        (
+            {**COMMAND, "path": "/a"},
+            [*[("exec", COMMAND["exec"])] * 2, ("httpGet", {"path": "/a", **HTTP})],
+        ),
+        (
+            {"path": "/a", "readiness": GRPC},
+            [
+                ("httpGet", {"path": "/a", **HTTP}),
+                ("grpc", ASKED),
+                ("httpGet", {"path": "/a", **HTTP}),
+            ],
+        ),
+        (
+            {**TCP, "startup": COMMAND, "readinessPath": "/r"},
+            [
+                ("exec", COMMAND["exec"]),
+                ("httpGet", {"path": "/r", **HTTP}),
+                ("tcpSocket", TCP["tcpSocket"]),
+            ],
+        ),
+    ],
+)
+def test_a_probe_asks_in_its_own_way_or_as_all_of_them_do(check, expected):
+    assert asked(check) == expected
+
+
+def test_a_container_without_ports_may_have_probes_that_need_none():
+    assert asked({"readiness": COMMAND}, **NO_PORTS) == [None, ("exec", COMMAND["exec"]), None]
+    _, problems = rendered(agent(NO_PORTS, healthCheck={"readiness": COMMAND, "path": "/a"}))
+    assert {item.path for item in problems if item.path.startswith("spec.healthCheck")} == {
+        "spec.healthCheck.path"
+    }
+
+
+@pytest.mark.parametrize(
+    ("check", "idle"),
+    [
+        ({**COMMAND, "port": 9}, {"port"}),
+        ({**COMMAND, "startup": TCP, "readiness": TCP, "path": "/a"}, {"exec"}),
+        ({**COMMAND, "enabled": False}, {"exec"}),
+    ],
+)
+def test_what_no_probe_reads_is_said(check, idle):
+    _, problems = rendered(agent(healthCheck=check))
+    assert {item.path for item in problems if item.path.startswith("spec.healthCheck")} == {
+        f"spec.healthCheck.{name}" for name in idle
+    }
+
+
+def test_the_generic_runtime_may_be_asked_in_another_way_too():
+    spec = {
+        "systemPrompt": "hi",
+        "model": {"provider": "openai", "name": "x"},
+        "auth": {"type": "none"},
+    }
+    main = pod(document("Agent", "own", {**spec, "healthCheck": {"liveness": TCP}}))["containers"][
+        0
+    ]
+    assert "httpGet" in main["readinessProbe"]
+    assert main["livenessProbe"]["tcpSocket"] == {"port": 5432}
+
+
+def test_compose_runs_the_command_and_says_that_it_has_no_grpc():
+    found, problems = services(agent(healthCheck=COMMAND))
+    assert found["own.ns"]["healthcheck"]["test"] == ["CMD", "/bin/check", "$$(x)"]
+    assert not [item for item in problems if item.code == "not-on-compose"]
+    found, problems = services(agent(healthCheck=GRPC))
+    assert "127.0.0.1 50051" in found["own.ns"]["healthcheck"]["test"][1]
+    assert [item.path for item in problems if item.code == "not-on-compose"] == [
+        "spec.healthCheck.grpc"
+    ]
+
+
+def test_docker_has_one_check():
+    found, problems = services(agent(healthCheck={"liveness": COMMAND, "readiness": TCP}))
+    assert "127.0.0.1 5432" in found["own.ns"]["healthcheck"]["test"][1]
+    assert [item.path for item in problems if item.code == "not-on-compose"] == [
+        "spec.healthCheck.liveness.exec"
+    ]

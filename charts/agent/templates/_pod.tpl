@@ -110,9 +110,11 @@
 
 {{- define "agent.probe" -}}
 {{- $probe := dict "periodSeconds" .periodSeconds "timeoutSeconds" .timeoutSeconds "failureThreshold" .failureThreshold -}}
-{{- if .path }}{{ $_ := set $probe "httpGet" (dict "path" .path "port" .port) }}{{ else }}{{ $_ := set $probe "tcpSocket" (dict "port" .port) }}{{ end -}}
+{{- if .command }}{{ $_ := set $probe "exec" (dict "command" .command) -}}
+{{- else if .grpc }}{{ $_ := set $probe "grpc" (dict "port" .port "service" .service) -}}
+{{- else if .path }}{{ $_ := set $probe "httpGet" (dict "path" .path "port" .port) }}{{ else }}{{ $_ := set $probe "tcpSocket" (dict "port" .port) }}{{ end -}}
 {{- if .initialDelaySeconds }}{{ $_ := set $probe "initialDelaySeconds" .initialDelaySeconds }}{{ end -}}
-{{- toJson $probe -}}
+{{- include "agent.json" $probe -}}
 {{- end }}
 
 {{/* Spread constraints without a selector count these pods. */}}

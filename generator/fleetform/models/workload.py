@@ -143,8 +143,39 @@ class Resources(Spec):
     )
 
 
-class HealthCheck(Spec):
-    """Probes of the main container. The generic runtime has a path for each."""
+class ExecAction(Spec):
+    """A command in the container; it succeeds with exit code 0."""
+
+    command: list[str] = Field(
+        description="Command and arguments; no shell reads them.", min_length=1
+    )
+
+
+class TcpSocketAction(Spec):
+    """A connection, and nothing more."""
+
+    port: Port = Field(description="Port number.")
+
+
+class GrpcAction(Spec):
+    """The gRPC health checking protocol."""
+
+    port: Port = Field(description="Port number.")
+    service: str | None = optional(
+        "Service that is asked about. Default: the server as a whole.", max_length=253
+    )
+
+
+class ProbeAction(Spec):
+    """How a probe asks if not over HTTP; one of the three."""
+
+    exec: ExecAction | None = optional("By a command in the container. Default: over HTTP.")
+    tcp_socket: TcpSocketAction | None = optional("By connecting. Default: over HTTP.")
+    grpc: GrpcAction | None = optional("Over gRPC. Default: over HTTP.")
+
+
+class HealthCheck(ProbeAction):
+    """Probes of the main container: all alike, or each in its own way. The generic runtime has a path for each."""
 
     enabled: bool = Field(default=True, description="Whether probes are set.")
     path: UrlPath | None = optional(
@@ -156,8 +187,11 @@ class HealthCheck(Spec):
     startup_path: UrlPath | None = optional(
         "Start-up path. Default: `/health/startup` on the generic runtime, else `path`."
     )
+    startup: ProbeAction | None = optional("How the start-up probe asks. Default: as all do.")
+    readiness: ProbeAction | None = optional("How the readiness probe asks. Default: as all do.")
+    liveness: ProbeAction | None = optional("How the liveness probe asks. Default: as all do.")
     port: Port | None = optional(
-        "Port number of the probes. Default: the port named `http`, else the first."
+        "Port number of the probes over HTTP. Default: the port named `http`, else the first."
     )
     initial_delay_seconds: int | None = optional(
         "Seconds before the first start-up probe. Default: 0.", ge=0, le=3600

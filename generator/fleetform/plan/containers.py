@@ -26,6 +26,7 @@ from fleetform.plan.model import (
 )
 from fleetform.problems import Problem
 from fleetform.quantity import parse
+from fleetform.resolve import probes
 
 if TYPE_CHECKING:
     from fleetform.models.workload import (
@@ -111,19 +112,32 @@ def env(variables: Iterable[EnvVar]) -> Iterator[Variable]:
 
 
 def checks(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> Checks:
-    """Return the checks; `paths` in their order, empty for a check that only connects."""
-    if not check.enabled or not port:
+    """Return the checks; `paths` over HTTP in their order, empty for one that only connects to the port."""
+    if not check.enabled:
         return Checks()
-    startup, ready, live = paths
     period = 2
     tries = max(check.failure_threshold, -(-check.startup_seconds // period))
     delay = check.initial_delay_seconds or 0
-    usual = (check.period_seconds, check.timeout_seconds, check.failure_threshold)
+    usual = (check.period_seconds, check.timeout_seconds, check.failure_threshold, 0)
+    times = ((period, check.timeout_seconds, tries, delay), usual, usual)
+    rows = zip(probes.PROBES, paths, times, strict=True)
     return Checks(
-        Check(startup, port, period, check.timeout_seconds, tries, delay),
-        Check(ready, port, *usual),
-        Check(live, port, *usual),
+        *(_check(probes.action(check, own), path, port, time) for own, path, time in rows)
     )
+
+
+_Times = tuple[int, int, int, int]
+
+
+def _check(action: Any, path: str, port: str | int, times: _Times) -> Check | None:
+    """Return one check, None if there is no port to ask."""
+    if action is None:
+        return Check(path, port, *times) if port else None
+    if hasattr(action, "command"):
+        return Check("", "", *times)._replace(command=tuple(action.command))
+    if hasattr(action, "service"):
+        return Check("", action.port, *times)._replace(grpc=True, service=action.service or "")
+    return Check("", action.port, *times)
 
 
 def volumes(given: Iterable[VolumeSpec]) -> tuple[tuple[Volume, ...], tuple[Mount, ...]]:

@@ -85,7 +85,7 @@ class Variable(NamedTuple):
 
 
 class Check(NamedTuple):
-    """A probe by HTTP, or by connecting if it has no path; times in seconds."""
+    """A probe by a command, over gRPC or HTTP, or by connecting if it has none of them; times in seconds."""
 
     path: str
     port: str | int
@@ -93,6 +93,10 @@ class Check(NamedTuple):
     timeout: int
     failures: int
     initial_delay: int = 0
+    command: tuple[str, ...] = ()
+    grpc: bool = False
+    service: str = ""
+    """What gRPC is asked about; empty for the server as a whole."""
 
 
 class Checks(NamedTuple):

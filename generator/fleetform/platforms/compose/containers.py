@@ -66,7 +66,9 @@ def healthcheck(workload: Workload) -> dict[str, Any]:
     startup, alive = workload.checks.startup, workload.checks.ready or workload.checks.alive
     if alive is None:
         return {}
-    test = ["CMD", *workload.probe] if workload.probe else ["CMD-SHELL", _asking(workload, alive)]
+    test = ["CMD-SHELL", _asking(workload, alive)]
+    if alive.command or workload.probe:
+        test = ["CMD", *(alive.command or workload.probe)]
     found: dict[str, Any] = {
         "test": test,
         "interval": f"{alive.period}s",

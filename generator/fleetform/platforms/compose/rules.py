@@ -15,6 +15,7 @@ from fleetform.plan.model import (
 )
 from fleetform.platforms.compose import containers, services
 from fleetform.problems import Problem, did_you_mean
+from fleetform.resolve import probes
 from fleetform.resolve.hosts import Address
 from fleetform.targets import platforms
 from fleetform.tree import TreePath, at, problem_at
@@ -62,6 +63,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _cluster(workload)
         yield from _ignored(workload)
         yield from _containers(workload)
+        yield from _checks(workload)
         yield from _volumes(workload)
         yield from _traffic(workload)
         yield from _ports(workload)
@@ -176,6 +178,32 @@ def _containers(workload: Workload) -> Iterator[Problem]:
                 "set a value in this environment",
                 "error",
             )
+
+
+def _checks(workload: Workload) -> Iterator[Problem]:
+    """Yield forms of probes that Docker does not run: it has one check, which is a command."""
+    check = getattr(workload.spec, "health_check", None)
+    if check is None or not check.enabled:
+        return
+    asked = probes.action(check, probes.READINESS if workload.checks.ready else probes.LIVENESS)
+    root: TreePath = ("spec", "healthCheck")
+    sections = [((*root, own.section), getattr(check, own.section)) for own in probes.PROBES]
+    for path, actions in ((root, check), *sections):
+        for name, attribute in probes.FORMS.items() if actions is not None else ():
+            given = getattr(actions, attribute)
+            why = "" if given is None else _unasked(workload, name, is_asked=given is asked)
+            if why:
+                what = f"`{name}` has no effect in Compose: {why}"
+                yield _said(workload, (*path, name), what, LATER, "note")
+
+
+def _unasked(workload: Workload, name: str, *, is_asked: bool) -> str:
+    """Return why Docker does not ask in a way, empty if it does."""
+    if not is_asked:
+        return "Docker has one check, which is the readiness probe"
+    if workload.probe and name != "exec":
+        return "the runtime's own probe is run"
+    return "images have no client for gRPC, so the check only connects" if name == "grpc" else ""
 
 
 def _missing(workload: Workload, path: TreePath, name: str) -> Problem:

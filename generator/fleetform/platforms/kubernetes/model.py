@@ -21,7 +21,7 @@ Port = plan.Port
 
 
 Probe = plan.Check
-"""An HTTP probe (or TCP, when it has no path); times in seconds."""
+"""A probe by a command, over gRPC, HTTP or TCP; times in seconds."""
 
 
 class Config(NamedTuple):

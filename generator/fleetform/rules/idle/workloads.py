@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform.contract import HTTP_PORT
 from fleetform.problems import Severity
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, probes
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port, ports
 from fleetform.resolve.switches import keda_is_on
@@ -60,20 +60,39 @@ def _scaling(resolved: Resolved[Any]) -> Iterator[Field]:
 
 def _health(resolved: Resolved[Any]) -> Iterator[Field]:
     check, base = resolved.spec.health_check, ("spec", "healthCheck")
-    names = others(resolved, base, "enabled")
+    actions = [probes.action(check, probe) for probe in probes.PROBES]
+    idle = _idle_probes(resolved, actions)
+    for names, why, hint in idle:
+        yield from given(resolved, base, names, why, hint)
+    without = {name for names, _, _ in idle for name in names}
+    why = "" if check.enabled else "there are no probes"
+    hint = "remove it, or set `healthCheck.enabled` to true"
+    rest = [name for name in others(resolved, base, "enabled") if name not in without]
+    yield from given(resolved, base, rest, why, hint, "note")
+    if "enabled" not in without:
+        yield from given(resolved, base, ("enabled",), "", "")
+
+
+def _idle_probes(
+    resolved: Resolved[Any], actions: list[Any]
+) -> list[tuple[Iterable[str], str, str]]:
+    """Return fields of a `healthCheck` that no probe reads, why, and what to do."""
+    check, base = resolved.spec.health_check, ("spec", "healthCheck")
+    found: list[tuple[Iterable[str], str, str]] = []
     if resolved.spec.container is None:
         why = f"the generic runtime answers probes on port {HTTP_PORT}"
-        yield from given(resolved, base, ("port",), why, "remove it")
-        names = tuple(name for name in names if name != "port")
-    listens = check.port is not None or any(port.protocol == "TCP" for port in ports(resolved))
-    if not listens:
+        found.append((("port",), why, "remove it"))
+    elif check.enabled and all(actions):
+        found.append((("port",), "no probe asks over HTTP", "remove it"))
+    elif check.port is None and not any(port.protocol == "TCP" for port in ports(resolved)):
+        paths = [probe.path for probe in probes.PROBES]
+        names = paths if any(actions) else ("enabled", *others(resolved, base, "enabled"))
         hint = "name the container's `ports`, or set `healthCheck.port`"
-        yield from given(resolved, base, ("enabled", *names), "the container has no TCP port", hint)
-    else:
-        why = "" if check.enabled else "there are no probes"
-        hint = "remove it, or set `healthCheck.enabled` to true"
-        yield from given(resolved, base, names, why, hint, "note")
-        yield from given(resolved, base, ("enabled",), "", "")
+        found.append((names, "the container has no TCP port", hint))
+    if check.enabled and probes.form(check) not in (None, *actions):
+        why = "each probe has a section or a path of its own"
+        found.append(((*probes.FORMS,), why, "remove it, or one of these"))
+    return found
 
 
 def _metrics(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:

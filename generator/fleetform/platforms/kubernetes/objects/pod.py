@@ -109,9 +109,13 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
 
 
 def _probe(probe: Probe) -> dict[str, Any]:
-    how: dict[str, Any] = {"httpGet": {"path": probe.path, "port": probe.port}}
-    if not probe.path:
-        how = {"tcpSocket": {"port": probe.port}}
+    how: dict[str, Any] = {"tcpSocket": {"port": probe.port}}
+    if probe.command:
+        how = {"exec": {"command": list(probe.command)}}
+    elif probe.grpc:
+        how = {"grpc": {"port": probe.port, "service": probe.service}}
+    elif probe.path:
+        how = {"httpGet": {"path": probe.path, "port": probe.port}}
     if probe.initial_delay:
         how["initialDelaySeconds"] = probe.initial_delay
     return {
@@ -170,8 +174,11 @@ def _probe_value(probe: Probe | None, default: Values) -> Values:
         return {**default, "enabled": False}
     return {
         "enabled": True,
+        "command": list(probe.command),
+        "grpc": probe.grpc,
+        "service": probe.service,
         "path": probe.path,
-        "port": probe.port,
+        "port": probe.port or default["port"],
         "initialDelaySeconds": probe.initial_delay,
         "periodSeconds": probe.period,
         "timeoutSeconds": probe.timeout,
@@ -221,14 +228,26 @@ def _probe_read(plan: Any, new: Any) -> Any:
     del plan
     if new is None:
         return {"enabled": False}
-    how = new.get("httpGet") or new.get("tcpSocket") or {}
     needed = {"periodSeconds", "timeoutSeconds", "failureThreshold"}
     numbers = {key: value for key, value in new.items() if key in needed | {"initialDelaySeconds"}}
-    strange = {*new} - numbers.keys() - {"httpGet", "tcpSocket"} or {*how} - {"path", "port"}
-    if strange or "port" not in how or not needed <= numbers.keys():
+    actions = {*new} - numbers.keys()
+    if len(actions) != 1 or not actions <= _READ.keys() or not needed <= numbers.keys():
         raise UncoveredError
-    place = {"path": how.get("path", ""), "port": how["port"]}
+    (action,) = actions
+    how, wanted = new[action] or {}, _READ[action]
+    if {*how} - {*wanted} or wanted[-1] not in how:
+        raise UncoveredError
+    place = {"command": [], "grpc": action == "grpc", "service": "", "path": "", **how}
     return {"enabled": True, **place, "initialDelaySeconds": 0, **numbers}
+
+
+_READ = {
+    "httpGet": ("path", "port"),
+    "tcpSocket": ("port",),
+    "grpc": ("service", "port"),
+    "exec": ("command",),
+}
+"""By the action of a probe: the fields that the chart has values for, the one that must be there last."""
 
 
 POD = "spec.template.spec"
