@@ -69,6 +69,11 @@ def _metadata(value: Any, namespace: str) -> str:
     return "reaches the metadata server of the cloud, for its identity"
 
 
+def _claim(value: Any, namespace: str) -> str:
+    del namespace
+    return f"mounts the claim {value}, which the fleet does not make"
+
+
 def _nulls(value: Any, namespace: str) -> str:
     del namespace
     return "scales in when its metric is missing" if value == "true" else ""
@@ -121,6 +126,7 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("store", "identity", "awsRoleArn"): _one_identity,
     ("store", "identity", "gcpServiceAccount"): _one_identity,
     ("store", "identity", "azureClientId"): _one_identity,
+    ("existingClaim", "name"): _claim,
     ("identity", "awsRoleArn"): _metadata,
     ("identity", "gcpServiceAccount"): _metadata,
     ("identity", "azureClientId"): _metadata,

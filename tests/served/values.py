@@ -92,6 +92,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "identity.gcpServiceAccount": ("a@b.iam.gserviceaccount.com",),
     "identity.awsRoleArn": ("arn:aws:iam::123456789012:role/x",),
     "vectorStore.collection": ("things", "others"),
+    "existingClaim.name": ("models", "others"),
     "exec.command": (["true"], ["ls", "/"]),
     "hostAliases[].ip": ("10.1.2.3", "10.1.2.4"),
     "terminationGracePeriodSeconds": (400,),

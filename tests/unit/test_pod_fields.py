@@ -252,3 +252,86 @@ def test_docker_has_one_check():
     assert [item.path for item in problems if item.code == "not-on-compose"] == [
         "spec.healthCheck.liveness.exec"
     ]
+
+
+def volume(**source):
+    return {"name": "v", "mountPath": "/v", **source}
+
+
+EXISTS = {"existingClaim": {"name": "models", "accessMode": "ReadWriteMany"}}
+ONE_NODE = {"existingClaim": {"name": "models"}}
+
+
+def test_a_volume_may_be_kept_in_memory():
+    shm = {"name": "shm", "mountPath": "/dev/shm", "emptyDir": "1Gi", "medium": "Memory"}
+    found = pod(agent(volumes=[shm]))
+    assert {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}} in found["volumes"]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in found["containers"][0]["volumeMounts"]
+    (mount,) = services(agent(volumes=[shm]))[0]["own.ns"]["volumes"]
+    assert mount["type"] == "tmpfs"
+    assert mount["target"] == "/dev/shm"
+
+
+def test_memory_that_several_containers_share_is_on_the_disk_on_compose():
+    extra = [{**MESH, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]
+    spec = {
+        "volumes": [volume(emptyDir="1Gi", medium="Memory")],
+        "podTemplate": {"sidecars": extra},
+    }
+    found, problems = services(agent(spec))
+    assert found["own.ns"]["volumes"][0]["type"] == "volume"
+    assert [item.path for item in problems if item.code == "not-on-compose"] == ["spec.volumes"]
+
+
+def test_a_claim_that_exists_is_mounted_and_not_made():
+    objects, _ = rendered(agent(volumes=[volume(**EXISTS)]))
+    assert "PersistentVolumeClaim" not in {item["kind"] for item in objects}
+    found = pod(agent(volumes=[volume(**EXISTS)]))["volumes"]
+    assert {"name": "v", "persistentVolumeClaim": {"claimName": "models"}} in found
+    stateful = workload(agent(stateful=True, volumes=[volume(**EXISTS)]))["spec"]
+    assert "volumeClaimTemplates" not in stateful
+
+
+@pytest.mark.parametrize(
+    ("given", "strategy"),
+    [
+        (volume(**ONE_NODE), "Recreate"),
+        (volume(**ONE_NODE, readOnly=True), "RollingUpdate"),
+        (volume(**EXISTS), "RollingUpdate"),
+    ],
+)
+def test_pods_are_replaced_first_where_one_node_writes_the_claim(given, strategy):
+    assert workload(agent(volumes=[given]))["spec"]["strategy"]["type"] == strategy
+
+
+@pytest.mark.parametrize("stateful", [True, False])
+def test_a_claim_of_one_node_that_exists_is_not_for_several_pods(stateful):
+    spec = {"stateful": stateful, "scaling": {"minReplicas": 2}, "volumes": [volume(**ONE_NODE)]}
+    assert refused(agent(spec)) == [("single-writer", "spec.volumes")]
+
+
+STORE = {"type": "redis", "provision": {"storage": "1Gi"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("data", agent(volumes=[{**volume(claim={"size": "1Gi"}), "name": "data"}])),
+        (
+            "data-own-0",
+            agent(stateful=True, volumes=[{**volume(claim={"size": "1Gi"}), "name": "data"}]),
+        ),
+        ("cache-data", document("MemoryStore", "cache", STORE)),
+    ],
+)
+def test_a_claim_that_the_fleet_makes_is_nobody_elses(name, other):
+    thief = document("Agent", "thief", {**OWN, "volumes": [volume(existingClaim={"name": name})]})
+    assert refused(thief, other) == [("owned-elsewhere", "spec.volumes[0].existingClaim.name")]
+    _, problems = rendered(thief)
+    assert not errors(problems)
+
+
+def test_a_claim_that_exists_is_refused_on_compose():
+    assert refused(agent(volumes=[volume(**EXISTS)]), environment=LOCAL) == [
+        ("not-on-compose", "spec.volumes")
+    ]

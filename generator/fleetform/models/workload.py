@@ -222,6 +222,18 @@ class Claim(Spec):
     )
 
 
+class ExistingClaim(Spec):
+    """A PersistentVolumeClaim that the fleet does not make."""
+
+    name: ObjectName = Field(description="Name of the claim, in the workload's namespace.")
+    access_mode: Literal["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"] = (
+        Field(
+            default="ReadWriteOnce",
+            description="Access mode that the claim has; decides whether several pods can mount it.",
+        )
+    )
+
+
 class Volume(Spec):
     """A volume with exactly one source, and where it is mounted."""
 
@@ -234,8 +246,14 @@ class Volume(Spec):
     )
     read_only: bool = Field(default=False, description="Whether it is mounted read-only.")
     claim: Claim | None = optional("A PersistentVolumeClaim. Default: none.")
+    existing_claim: ExistingClaim | None = optional(
+        "A PersistentVolumeClaim that exists, and that no workload of the fleet makes. Default: none."
+    )
     empty_dir: Bytes | None = optional(
         "Size limit in bytes of a scratch volume, such as `1Gi`. Default: none."
+    )
+    medium: Literal["Memory"] | None = optional(
+        "`Memory` keeps an `emptyDir` in memory, such as `/dev/shm`; what is in it counts against the memory limit. Default: on the node's disk."
     )
     config_map: ObjectName | None = optional("Name of a ConfigMap. Default: none.")
     secret: ObjectName | None = optional("Name of a Secret. Default: none.")
@@ -312,6 +330,9 @@ class ExtraVolume(Spec):
 
     name: Name = Field(description="Name of the volume.")
     empty_dir: Bytes | None = optional("Size limit in bytes of a scratch volume. Default: none.")
+    medium: Literal["Memory"] | None = optional(
+        "`Memory` keeps an `emptyDir` in memory, such as `/dev/shm`; what is in it counts against the memory limit. Default: on the node's disk."
+    )
     config_map: ObjectName | None = optional("Name of a ConfigMap. Default: none.")
     secret: ObjectName | None = optional("Name of a Secret. Default: none.")
 

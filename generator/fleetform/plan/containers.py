@@ -14,6 +14,7 @@ from fleetform.plan.model import (
     Compute,
     ConfigFolder,
     ConfigRef,
+    ExistingClaim,
     Extra,
     FieldRef,
     Mount,
@@ -155,15 +156,18 @@ def volumes(given: Iterable[VolumeSpec]) -> tuple[tuple[Volume, ...], tuple[Moun
     return tuple(Volume(volume.name, _source(volume)) for volume in rows), tuple(mounts)
 
 
-def _source(volume: Any) -> Scratch | Claim | ConfigFolder | SecretFolder:
+def _source(volume: Any) -> Scratch | Claim | ExistingClaim | ConfigFolder | SecretFolder:
     claim = getattr(volume, "claim", None)
     if claim is not None:
         return Claim(claim.size, claim.access_mode or "", claim.storage_class or "")
+    existing = getattr(volume, "existing_claim", None)
+    if existing is not None:
+        return ExistingClaim(existing.name, existing.access_mode)
     if volume.config_map:
         return ConfigFolder(volume.config_map)
     if volume.secret:
         return SecretFolder(volume.secret)
-    return Scratch(volume.empty_dir or SCRATCH_SIZE)
+    return Scratch(volume.empty_dir or SCRATCH_SIZE, volume.medium or "")
 
 
 def extras(

@@ -126,6 +126,8 @@ class Scratch(NamedTuple):
     """Space that is discarded with the instance."""
 
     size: str
+    medium: str = ""
+    """Memory, or empty for a disk."""
 
 
 class Claim(NamedTuple):
@@ -134,6 +136,13 @@ class Claim(NamedTuple):
     size: str
     mode: str = ""
     storage_class: str = ""
+
+
+class ExistingClaim(NamedTuple):
+    """Space that persists, and that somebody else made."""
+
+    name: str
+    mode: str
 
 
 class ConfigFolder(NamedTuple):
@@ -152,7 +161,7 @@ class Volume(NamedTuple):
     """A volume of a workload and its source."""
 
     name: str
-    source: Scratch | Claim | ConfigFolder | SecretFolder
+    source: Scratch | Claim | ExistingClaim | ConfigFolder | SecretFolder
 
 
 class Mount(NamedTuple):

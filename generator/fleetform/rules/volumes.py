@@ -68,7 +68,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 def _source(resolved: Resolved[Any], path: TreePath, volume: Any) -> Iterator[Problem]:
     fields = {"emptyDir": "empty_dir", "configMap": "config_map", "secret": "secret"}
     if hasattr(volume, "claim"):
-        fields = {"claim": "claim", **fields}
+        fields = {"claim": "claim", "existingClaim": "existing_claim", **fields}
     sources = [name for name, field in fields.items() if getattr(volume, field) is not None]
     if len(sources) != 1:
         said = "no source" if not sources else f"{len(sources)} sources ({', '.join(sources)})"
@@ -77,6 +77,15 @@ def _source(resolved: Resolved[Any], path: TreePath, volume: Any) -> Iterator[Pr
             "volume-source",
             f"the volume `{volume.name}` has {said}",
             hint=f"give it one of {', '.join(fields)}",
+            key=True,
+        )
+    if volume.medium and volume.empty_dir is None:
+        yield resolved.problem(
+            (*path, "medium"),
+            "not-used",
+            "`medium` has no effect: it is that of an `emptyDir`",
+            hint="set `emptyDir` to a size, or remove it",
+            severity="warning",
             key=True,
         )
     if volume.name in RESERVED_NAMES or volume.name.startswith("fleetform-"):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from fleetform.plan.model import (
     Claim,
     ConfigRef,
+    ExistingClaim,
     FieldRef,
+    Scratch,
     Shape,
     Traffic,
     Workload,
@@ -220,6 +222,7 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
     path: TreePath = ("spec", "volumes")
     for name in containers.missing(workload):
         yield _missing(workload, path, name)
+    yield from _existing(workload, path)
     if workload.owner or (workload.files and workload.files.settings):
         return
     for volume in workload.volumes:
@@ -233,6 +236,18 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
                 f"make {user} the owner of the folder in the image, or set `podTemplate.runAsUser` to its owner",
                 "note",
             )
+
+
+def _existing(workload: Workload, path: TreePath) -> Iterator[Problem]:
+    """Yield claims of a cluster, and memory that a volume on the disk stands for."""
+    shared = {mount.volume for extra in containers.extras(workload) for mount in extra.mounts}
+    for volume in containers.all_volumes(workload):
+        if isinstance(volume.source, ExistingClaim):
+            what = f"there is no claim `{volume.source.name}` in Compose"
+            yield _said(workload, path, what, "set a `claim` in this environment", "error")
+        elif isinstance(volume.source, Scratch) and volume.source.medium and volume.name in shared:
+            what = f"`{volume.name}` is on the disk in Compose, since several containers mount it"
+            yield _said(workload, path, what, LATER, "note")
 
 
 def _traffic(workload: Workload) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from fleetform.plan import model
 from fleetform.plan.model import (
     ConfigFolder,
     ConfigRef,
+    ExistingClaim,
     Extra,
     FieldRef,
     FromVariable,
@@ -76,9 +77,12 @@ def _volume(given: Volume) -> dict[str, Any]:
     source = given.source
     body: dict[str, Any]
     if isinstance(source, Scratch):
-        body = {"emptyDir": {"sizeLimit": source.size}}
+        medium = {"medium": source.medium} if source.medium else {}
+        body = {"emptyDir": {**medium, "sizeLimit": source.size}}
     elif isinstance(source, model.Claim):
         body = {"persistentVolumeClaim": {"claimName": given.name}}
+    elif isinstance(source, ExistingClaim):
+        body = {"persistentVolumeClaim": {"claimName": source.name}}
     elif isinstance(source, ConfigFolder):
         body = {"configMap": {"name": source.name}}
     elif isinstance(source, SecretFolder):
@@ -125,10 +129,23 @@ def shared_claims(workloads: Iterable[Workload]) -> set[str]:
 
 def is_single_writer(workload: Workload, shared: set[str]) -> bool:
     """Whether an old and a new pod cannot mount a volume at the same time."""
-    written = {mount.volume for mount in workload.mounts if not mount.read_only}
-    return any(
+    written = _written(workload)
+    return existing_of_one_node(workload) or any(
         claim.name in written and claim.access_mode in SINGLE for claim in claims(workload, shared)
     )
+
+
+def existing_of_one_node(workload: Workload) -> bool:
+    """Whether pods of one node alone can write a claim that exists: replicas with names share it too."""
+    return any(
+        isinstance(item.source, ExistingClaim) and item.source.mode in SINGLE
+        for item in workload.volumes
+        if item.name in _written(workload)
+    )
+
+
+def _written(workload: Workload) -> set[str]:
+    return {mount.volume for mount in workload.mounts if not mount.read_only}
 
 
 # -- the pod itself ------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def workload_plan(
     cluster = CLUSTERS[fleet.environment.platform]
     stateful = workload.shape is Shape.STATEFUL
     recreate = not stateful and pods.is_single_writer(workload, shared)
-    if recreate and workload.scale.most > 1:
+    crowded = recreate or pods.existing_of_one_node(workload)
+    if crowded and workload.scale.most > 1:
         problems.append(_single_writer(workload))
     configuration, secrets = config(workload, problems)
     policy = policies[workload.key]
@@ -136,7 +137,7 @@ def _single_writer(workload: Workload) -> Problem:
         ("spec", "volumes"),
         "single-writer",
         f"{workload.scale.most} replicas cannot mount a volume that only one node may write",
-        hint="set `claim.accessMode: ReadWriteMany`, or `stateful: true` for one volume per replica",
+        hint="set `accessMode: ReadWriteMany` of a claim that can be mounted so, or `stateful: true` for one volume per replica",
         key=True,
     )
 

@@ -112,7 +112,7 @@ def _of_the_store(owner: Owner) -> Problem:
 
 
 def _claims(owners: list[Owner]) -> Iterator[Problem]:
-    """Yield claims whose names are those that a StatefulSet gives to the claims of its pods."""
+    """Yield claims that another workload makes, by its own name or by that of a StatefulSet's pod."""
     stateful = {
         (volume.name, owner.resolved.name): owner
         for owner in owners
@@ -120,16 +120,39 @@ def _claims(owners: list[Owner]) -> Iterator[Problem]:
         for volume in owner.spec.volumes
         if volume.claim is not None
     }
-    for owner in owners if stateful else ():
+    made = {
+        name: owner
+        for owner in owners
+        if not getattr(owner.spec, "stateful", False)
+        for name in _made(owner)
+    }
+    for owner, path, name, exists in _named_claims(owners):
+        base, _, ordinal = name.rpartition("-")
+        for (volume, workload), found in stateful.items():
+            if ordinal.isdecimal() and base == f"{volume}-{workload}":
+                yield _elsewhere(owner.resolved, path, "claim", name, found.resolved)
+        if exists and name in made:
+            yield _elsewhere(owner.resolved, path, "claim", name, made[name].resolved)
+
+
+def _made(owner: Owner) -> Iterator[str]:
+    """Yield the names of the claims that a workload without names of its own pods makes."""
+    yield from (volume.name for volume in owner.spec.volumes if volume.claim is not None)
+    if owner.resolved.kind == "MemoryStore" and owner.spec.storage:
+        yield f"{owner.resolved.name}-data"
+
+
+def _named_claims(owners: list[Owner]) -> Iterator[tuple[Owner, TreePath, str, bool]]:
+    """Yield the claims that specs name, where they do, and whether they must exist already."""
+    for owner in owners:
         root = ("spec", "provision") if owner.resolved.kind == "MemoryStore" else ("spec",)
         for number, volume in enumerate(owner.spec.volumes):
-            path = (*root, "volumes", number, "name")
-            base, _, ordinal = volume.name.rpartition("-")
-            if volume.claim is None or not ordinal.isdecimal():
-                continue
-            for (name, workload), found in stateful.items():
-                if base == f"{name}-{workload}":
-                    yield _elsewhere(owner.resolved, path, "claim", volume.name, found.resolved)
+            path = (*root, "volumes", number)
+            if volume.claim is not None:
+                yield owner, (*path, "name"), volume.name, False
+            if volume.existing_claim is not None:
+                name = volume.existing_claim.name
+                yield owner, (*path, "existingClaim", "name"), name, True
 
 
 # -- Secrets and configurations ------------------------------------------------------------------
