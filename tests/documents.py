@@ -115,7 +115,11 @@ def _filled(draw: st.DrawFn, rule: Rule, root: Rule, depth: int) -> dict[str, Js
     others = [name for name in properties if name not in required]
     most = 0 if depth > MAX_DEPTH else 4
     chosen = draw(st.lists(st.sampled_from(others), max_size=most, unique=True)) if others else []
-    return {name: draw(_values(properties[name], root, depth + 1)) for name in [*required, *chosen]}
+    made = {name: draw(_values(properties[name], root, depth + 1)) for name in [*required, *chosen]}
+    more = rule.get("additionalProperties")
+    if isinstance(more, dict) and draw(st.booleans()):
+        made["example.com/device"] = draw(_values(more, root, depth + 1))
+    return made
 
 
 _BY_TYPE = {
@@ -161,8 +165,8 @@ def same(seen: object, typed: object, where: str = "") -> None:
     """Check that a view says what a model says, field by field, defaults included."""
     if isinstance(typed, BaseModel):
         assert isinstance(seen, view.View), where
-        fields = type(typed).model_fields
-        assert set(seen.__dict__["_fields"]) == set(fields), where
+        fields = {*type(typed).model_fields, *(typed.model_extra or ())}
+        assert set(seen.__dict__["_fields"]) == fields, where
         for name in fields:
             same(getattr(seen, name), getattr(typed, name), f"{where}.{name}")
     elif isinstance(typed, dict):

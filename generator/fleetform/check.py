@@ -103,7 +103,7 @@ def _null_keys(
                 (key, node[key], known.get(key, rule.get("additionalProperties"))) for key in node
             ]
         for key, value, below in rows:
-            if value is None and known and key not in known:
+            if value is None and known and key not in known and not isinstance(below, dict):
                 message = f"unknown field `{key[:80]}`"
                 hint = did_you_mean(key, known, noun="fields here")
                 yield _problem(tree, (*path, key), prefix, "unknown-field", message, hint, key=True)
@@ -210,7 +210,7 @@ def _words(kind: str, name: str, detail: dict[str, Any], value: Any) -> tuple[st
         hint = WORDS.get(detail["pattern"], f"it must match {detail['pattern']}")
         return f"{shown} does not have the right format", hint
     if name in ("format", "multipleOf"):  # the one is for texts, the other for numbers
-        return _format(detail.get("format", "bytes"), shown, value)
+        return _format(detail.get("format", "count"), shown, value)
     if name in _LIMITS:
         return _out_of_range(name, detail["limit"], value)
     return f"{shown} violates `{name}` of its schema", look
@@ -223,6 +223,8 @@ def _format(name: str, shown: str, value: Any) -> tuple[str, str]:
         return f"{shown} is more than a cluster can store exactly", hint
     if name == "size" and quantity.is_whole(quantity.text(value)):
         return f"{shown} is no size: nothing fits in", "write a size such as `10Gi`"
+    if name == "count":
+        return f"{shown} is no whole number", "write one, such as `1` or `512Mi`"
     return (
         f"{shown} is no whole number of bytes",
         "write bytes, such as `512Mi` (`m` is a thousandth)",

@@ -30,6 +30,11 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
 PATH_SEGMENT = r"^(\.{3,}|\.{0,2}[^/%.][^/%]*)$"
 """A name that the API server puts into a URL: any text without `/` and `%` that is not `.` or `..`."""
+RESOURCE = (
+    r"^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i|"
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,52}[A-Za-z0-9])?)$"
+)
+"""What containers can ask for: also huge pages of a size, and what a device plugin offers."""
 PORT_NAME = r"^([0-9]+-?)*[a-z](-?[a-z0-9])*$"
 """The name of a port: at least one letter, no two dashes in a row."""
 REPOSITORY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
@@ -61,6 +66,7 @@ WORDS = {
     FIELD_REF: "known: metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs",
     PATH_SEGMENT: "write a name without `/` and `%`",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
+    RESOURCE: "write `cpu`, `memory`, `ephemeral-storage`, `hugepages-2Mi`, or a device with its domain, such as `nvidia.com/gpu`",
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
     REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have their own fields",
     HOST: "write a host name in lower case, such as `redis.data.svc`",

@@ -52,7 +52,7 @@ def is_size(text: str) -> bool:
         return True
 
 
-FORMATS = {"quantity": is_exact, "bytes": is_whole, "size": is_size}
+FORMATS = {"quantity": is_exact, "bytes": is_whole, "count": is_whole, "size": is_size}
 """The formats of quantities in our schemas."""
 
 

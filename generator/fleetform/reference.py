@@ -91,6 +91,8 @@ def _walk(
     for name, field in node.get("properties", {}).items():
         below = f"{path}.{name}".removeprefix(".")
         yield from _field(below, field, known, name in required, closed)
+    if "properties" in node and isinstance(node.get("additionalProperties"), dict):
+        yield from _field(f"{path}.<key>", node["additionalProperties"], known, False, closed)
 
 
 def _field(
@@ -116,7 +118,7 @@ def _inner(
     body = _resolved(field, known)
     if isinstance(body.get("items"), dict):
         return _inner(body["items"], known, f"{path}[]")
-    if isinstance(body.get("additionalProperties"), dict):
+    if "properties" not in body and isinstance(body.get("additionalProperties"), dict):
         return _inner(body["additionalProperties"], known, f"{path}.<key>")
     for option in body.get("anyOf", body.get("oneOf", ())):
         inner, at, name = _inner(option, known, path)
@@ -164,7 +166,8 @@ def _type(field: dict[str, Any], known: dict[str, Any]) -> str:
 def _one_type(body: dict[str, Any], known: dict[str, Any]) -> str:
     if body.get("type") == "array":
         return f"list of {_plural(_type(body.get('items', {}), known))}"
-    if body.get("type") == "object" and isinstance(body.get("additionalProperties"), dict):
+    is_map = body.get("type") == "object" and "properties" not in body
+    if is_map and isinstance(body.get("additionalProperties"), dict):
         return f"map to {_plural(_type(body['additionalProperties'], known))}"
     if body.get("type") == "string":
         return WORDS.get(body.get("pattern", ""), "text")

@@ -79,7 +79,7 @@ def given(piece: object) -> frozenset[str]:
 
 
 def replace(piece: Any, **values: Any) -> Any:
-    """Return a copy with some attributes replaced."""
+    """Return a copy with some attributes replaced, all of which have fields."""
     own = piece.__dict__
     mixed = {name: values.get(name, own[name]) for name in own["_fields"]}
     return View(own["_fields"], mixed, own["_given"] | values.keys())
@@ -130,19 +130,25 @@ def _object(kind: str, body: dict[str, Any]) -> Read:
     fields: dict[str, Field] = {}
     defaults: dict[str, Any] = {}
     known: dict[str, tuple[str, Read | None]] = {}
+    more = body.get("additionalProperties")
+    other = _value(kind, more) if isinstance(more, dict) else None
 
     def build(tree: Mapping[str, Any]) -> View:
         if not fields:  # filled on first use: definitions refer to each other
             fields.update(_fields(kind, body))
             defaults.update({name: field.default for name, field in fields.items()})
             known.update({field.alias: (name, field.read) for name, field in fields.items()})
-        values, keys = dict(defaults), []
+        values, keys, own = dict(defaults), [], fields
         for alias, value in tree.items():  # a few of many
             if value is not None and alias in known:
                 name, read = known[alias]
                 values[name] = value if read is None else read(value)
                 keys.append(name)
-        return View(fields, values, frozenset(keys))
+            elif value is not None and other is not None:  # its attribute is its key
+                own = {**own, alias: Field(alias, other, None)}
+                values[alias] = other(value)
+                keys.append(alias)
+        return View(own, values, frozenset(keys))
 
     return build
 

@@ -335,3 +335,69 @@ def test_a_claim_that_exists_is_refused_on_compose():
     assert refused(agent(volumes=[volume(**EXISTS)]), environment=LOCAL) == [
         ("not-on-compose", "spec.volumes")
     ]
+
+
+@pytest.mark.parametrize("side", ["requests", "limits"])
+def test_a_device_is_requested_and_limited_alike(side):
+    found = pod(agent(resources={side: {"nvidia.com/gpu": 1}}))["containers"][0]["resources"]
+    assert found["requests"]["nvidia.com/gpu"] == found["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_huge_pages_are_bytes_and_so_is_their_request():
+    spec = {"resources": {"limits": {"hugepages-2Mi": "64Mi"}}}
+    found = pod(agent(spec))["containers"][0]["resources"]
+    assert found["requests"]["hugepages-2Mi"] == found["limits"]["hugepages-2Mi"] == "64Mi"
+
+
+def test_an_extra_container_may_have_devices():
+    extra = {**MESH, "resources": {"limits": {"example.com/nic": "2"}}}
+    found = pod(agent(podTemplate={"sidecars": [extra]}))["containers"][1]["resources"]
+    assert found["requests"]["example.com/nic"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"cpus": "1"}, "schema-propertyNames"),
+        ({"gpu": 1}, "schema-propertyNames"),
+        ({"hugepages": "2Mi"}, "schema-propertyNames"),
+        ({"nvidia.com/": 1}, "schema-propertyNames"),
+        ({"Nvidia.com/gpu": 1}, "schema-propertyNames"),
+        ({"nvidia.com/gpu": "half"}, "schema-pattern"),
+        ({"nvidia.com/gpu": 0.5}, "schema-multipleOf"),
+        ({"nvidia.com/gpu": "500m"}, "schema-format"),
+        ({"nvidia.com/gpu": [1]}, "schema-type"),
+        ({"kubernetes.io/gpu": 1}, "bad-resource"),
+        ({"x.kubernetes.io/gpu": 1}, "bad-resource"),
+    ],
+)
+def test_what_is_no_device_is_refused(limits, code):
+    ((found, path),) = refused(agent(resources={"limits": limits}))
+    assert (found, path) == (code, f"spec.resources.limits.{next(iter(limits))}")
+
+
+def test_compose_reserves_gpus_of_nvidia_and_says_that_it_has_no_others():
+    found, problems = services(agent(resources={"limits": {"nvidia.com/gpu": 2}}))
+    reserved = found["own.ns"]["deploy"]["resources"]["reservations"]
+    assert reserved["devices"] == [{"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}]
+    assert not [item for item in problems if item.code == "not-on-compose"]
+    _, problems = services(agent(resources={"limits": {"amd.com/gpu": 2, "hugepages-2Mi": "2Mi"}}))
+    assert [item.severity for item in problems if item.code == "not-on-compose"] in (
+        ["warning", "note"],
+        ["note", "warning"],
+    )
+
+
+@pytest.mark.parametrize("name", ["requests.nvidia.com/gpu", "requests.hugepages-2Mi"])
+def test_quotas_of_devices_are_compared_with_what_workloads_need(name):
+    spec = {"resources": {"limits": {name.removeprefix("requests."): 4}}}
+    for hard, said in ((4, False), (3, True)):
+        tenants = {**BARE, "tenants": {"ns": {"hard": {name: hard}}}}
+        _, problems = rendered(agent(spec), environment=tenants)
+        assert any(item.code == "quota-too-small" for item in problems) is said
+
+
+def test_null_takes_a_device_away_that_a_template_gives():
+    template = document("AgentTemplate", "t", {"resources": {"limits": {"nvidia.com/gpu": 1}}})
+    heir = agent({"extends": "t", "resources": {"limits": {"nvidia.com/gpu": None}}})
+    assert "nvidia.com/gpu" not in pod(template, heir)["containers"][0]["resources"]["limits"]

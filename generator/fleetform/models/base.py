@@ -90,6 +90,9 @@ Quantity = Annotated[str, *_QUANTITY, _quantity("quantity")]
 Bytes = Annotated[str, *_QUANTITY, _quantity("bytes")]
 Size = Annotated[str, *_QUANTITY, _quantity("size", least=1)]
 """A number of bytes that something needs at least one of."""
+COUNT: dict[str, Any] = _quantity("count").json_schema or {}
+Count = Annotated[str, *_QUANTITY, WithJsonSchema(COUNT)]
+"""A whole number of anything."""
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
 ReferenceName = Annotated[str, StringConstraints(pattern=REFERENCE_NAME, max_length=253)]

@@ -453,9 +453,11 @@ class MonitoringDefaults(Spec):
 class Quota(Spec):
     """Limits of a namespace, and defaults for its pods."""
 
-    hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-a-z0-9./]*$")], Quantity] = Field(
-        default_factory=dict,
-        description="As ResourceQuota `spec.hard`, such as `requests.cpu`. Default: no quota.",
+    hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-A-Za-z0-9._/]*$")], Quantity] = (
+        Field(
+            default_factory=dict,
+            description="As ResourceQuota `spec.hard`, such as `requests.cpu`. Default: no quota.",
+        )
     )
     default_request: dict[Literal["cpu", "memory"], Quantity] = Field(
         default_factory=dict,

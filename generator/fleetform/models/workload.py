@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from fleetform.models.base import (
+    COUNT,
     INT32,
     AbsolutePath,
     Bytes,
+    Count,
     EnvName,
     Host,
     Json,
@@ -29,7 +31,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
-from fleetform.patterns import CIDR, DATA_KEY, FIELD_REF, LABEL_KEY, REPOSITORY
+from fleetform.patterns import CIDR, DATA_KEY, FIELD_REF, LABEL_KEY, REPOSITORY, RESOURCE
 
 
 class ImageName(Spec):
@@ -116,8 +118,23 @@ class Container(Spec):
     )
 
 
+DEVICES = "Number of devices, such as `nvidia.com/gpu`, or bytes of `hugepages-2Mi`; request and limit are one amount. Default: none."
+"""Describes resources that have no field of their own."""
+
+
 class ResourceAmounts(Spec):
     """Amounts of compute resources."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "propertyNames": {"pattern": RESOURCE},
+            "additionalProperties": {**COUNT, "description": DEVICES},
+        },
+    )
+    __pydantic_extra__: dict[Annotated[str, StringConstraints(pattern=RESOURCE)], Count] = Field(
+        init=False
+    )
 
     cpu: Quantity | None = optional(
         "CPU in cores, such as `250m`. Default: the environment's or the built-in one."

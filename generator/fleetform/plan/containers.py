@@ -79,7 +79,7 @@ def image(
 
 
 def compute(given: Resources, default: Compute) -> Compute:
-    """Return requests and limits with every gap filled, a limit never below its request."""
+    """Return requests and limits with every gap filled, a limit never below its request, and of devices equal."""
     own_limits = view.dump(given.limits)
     low = {**default.requests, **view.dump(given.requests)}
     high = {**default.limits, **own_limits}
@@ -89,11 +89,13 @@ def compute(given: Resources, default: Compute) -> Compute:
                 low[name] = high[name]  # the built-in request, above a limit set by the user
             else:
                 high[name] = value
-    return Compute(_ordered(low), _ordered(high))
+    devices = {name: value for name, value in (low | high).items() if name not in RESOURCES}
+    return Compute(_ordered(low | devices), _ordered(high | devices))
 
 
 def _ordered(amounts: dict[str, str]) -> dict[str, str]:
-    return {name: amounts[name] for name in RESOURCES if name in amounts}
+    others = sorted(amounts.keys() - {*RESOURCES})
+    return {name: amounts[name] for name in (*RESOURCES, *others) if name in amounts}
 
 
 def env(variables: Iterable[EnvVar]) -> Iterator[Variable]:

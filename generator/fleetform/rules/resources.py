@@ -32,6 +32,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 def _resources(resolved: Resolved[Any], root: TreePath, given: Resources) -> Iterator[Problem]:
     if not view.given(given):
         return
+    yield from _devices(resolved, (*root, "resources"), given)
     for name, attribute in AMOUNTS.items():
         low, high = getattr(given.requests, attribute), getattr(given.limits, attribute)
         if low and high and parse(low) > parse(high):
@@ -40,4 +41,27 @@ def _resources(resolved: Resolved[Any], root: TreePath, given: Resources) -> Ite
                 "request-above-limit",
                 f"the request {low} is greater than the limit {high}",
                 hint="lower one or raise the other",
+            )
+
+
+def _devices(resolved: Resolved[Any], root: TreePath, given: Resources) -> Iterator[Problem]:
+    """Yield devices that Kubernetes keeps to itself, and requests of devices that are not their limits."""
+    low, high = view.dump(given.requests), view.dump(given.limits)
+    for name in sorted({*low, *high} - {*AMOUNTS}):
+        place = (*root, "requests" if name in low else "limits", name)
+        domain = name.partition("/")[0]
+        if domain == "kubernetes.io" or domain.endswith(".kubernetes.io"):
+            yield resolved.problem(
+                place,
+                "bad-resource",
+                f"`{name}` is a name that Kubernetes keeps to itself",
+                hint="use the name that the device plugin offers, such as `nvidia.com/gpu`",
+                key=True,
+            )
+        elif name in low and name in high and parse(low[name]) != parse(high[name]):
+            yield resolved.problem(
+                place,
+                "request-not-limit",
+                f"the request {low[name]} of `{name}` is not the limit {high[name]}",
+                hint="remove it: devices and huge pages are not shared, so a request is the limit",
             )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 UNITS = ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k"))
 """Docker's units of memory, which are powers of two."""
+GPU = "nvidia.com/gpu"
+"""The device that Compose can reserve."""
 RESTRICTED = {
     "read_only": True,
     "cap_drop": ["ALL"],
@@ -49,16 +51,20 @@ def processors(amount: str) -> str:
 
 
 def resources(compute: Compute) -> dict[str, Any]:
-    """Return limits, and the memory reservation: Docker cannot reserve CPU."""
+    """Return limits, and the reservations of memory and GPUs: Docker cannot reserve CPU."""
     limits = {}
     if "cpu" in compute.limits:
         limits["cpus"] = processors(compute.limits["cpu"])
     if "memory" in compute.limits:
         limits["memory"] = size(compute.limits["memory"])
     found: dict[str, Any] = {"limits": limits}
+    reserved: dict[str, Any] = {}
     if "memory" in compute.requests:
-        found["reservations"] = {"memory": size(compute.requests["memory"])}
-    return found
+        reserved["memory"] = size(compute.requests["memory"])
+    if GPU in compute.limits:
+        count = int(parse(compute.limits[GPU]))
+        reserved["devices"] = [{"driver": "nvidia", "count": count, "capabilities": ["gpu"]}]
+    return found | ({"reservations": reserved} if reserved else {})
 
 
 def healthcheck(workload: Workload) -> dict[str, Any]:

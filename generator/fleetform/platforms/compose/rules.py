@@ -65,6 +65,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _cluster(workload)
         yield from _ignored(workload)
         yield from _containers(workload)
+        yield from _devices(workload)
         yield from _checks(workload)
         yield from _volumes(workload)
         yield from _traffic(workload)
@@ -180,6 +181,24 @@ def _containers(workload: Workload) -> Iterator[Problem]:
                 "set a value in this environment",
                 "error",
             )
+
+
+def _devices(workload: Workload) -> Iterator[Problem]:
+    """Yield devices that Compose cannot reserve, and huge pages."""
+    root = (*_root(workload), "podTemplate")
+    rows = [((*_root(workload), "resources"), workload.compute)]
+    for field, containers_ in (("initContainers", workload.init), ("sidecars", workload.sidecars)):
+        rows += [
+            ((*root, field, n, "resources"), item.compute) for n, item in enumerate(containers_)
+        ]
+    for path, compute in rows:
+        for name in compute.limits:
+            if "/" in name and name != containers.GPU:
+                what = f"Compose does not hand out `{name}`"
+                yield _said(workload, path, what, "reserve the device in an override file")
+            elif name.startswith("hugepages-"):
+                what = f"`{name}` has no effect in Compose: Docker does not limit huge pages"
+                yield _said(workload, path, what, LATER, "note")
 
 
 def _checks(workload: Workload) -> Iterator[Problem]:

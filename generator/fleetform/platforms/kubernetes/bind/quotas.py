@@ -69,8 +69,9 @@ def _quota(
 
 def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fraction:
     """Return what the fewest replicas of a namespace's workloads use of a quota; 0 if that is not known here."""
-    if name in COUNTED:
-        return sum((plan.least * _pod(plan, *COUNTED[name]) for plan in own), Fraction())
+    counted = COUNTED.get(name) or _device(name)
+    if counted:
+        return sum((plan.least * _pod(plan, *counted) for plan in own), Fraction())
     if name == "pods":
         return Fraction(sum(plan.least for plan in own))
     claims = [
@@ -82,6 +83,13 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
     if name == "requests.storage":
         return sum((parse(claim.size) for claim in claims), Fraction())
     return Fraction()
+
+
+def _device(name: str) -> tuple[str, str] | None:
+    """Return what a quota of a device or of huge pages counts, None for any other."""
+    resource = name.removeprefix("requests.")
+    is_device = name != resource and "/" in resource
+    return ("requests", resource) if is_device or resource.startswith("hugepages-") else None
 
 
 def _pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
