@@ -113,6 +113,7 @@ BASE = WorkloadPlan(
     args=("serve", "--config", f"{contract.FOLDER}/agent.json"),
     working_dir="",
     env=(),
+    env_from=(),
     ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),
     startup=PROBE,
     readiness=PROBE,
@@ -229,6 +230,10 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "args": (BASE, (TEXTS, ("x", "1000000"))),
     "working_dir": (BASE, ("/srv",)),
     "env": (BASE, (tuple({"name": f"N{n}", "value": text} for n, text in enumerate(TEXTS)),)),
+    "env_from": (
+        BASE,
+        (({"secretRef": {"name": "s"}}, {"prefix": "A_", "configMapRef": {"name": "c"}}),),
+    ),
     "ports": (
         OWN,
         (

@@ -85,6 +85,7 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
     (FULL, ("Deployment", add(f"{MAIN}/imagePullPolicy", "Never"))),
     (FULL, ("Deployment", add(f"{MAIN}/env/0", {"name": "B", "value": "$$(A)"}))),
     (FULL, ("Deployment", remove(f"{MAIN}/env"))),
+    (FULL, ("Deployment", add(f"{MAIN}/envFrom", [{"secretRef": {"name": "s"}}]))),
     (FULL, ("Deployment", add(f"{MAIN}/securityContext/readOnlyRootFilesystem", value=False))),
     (FULL, ("Deployment", remove(f"{MAIN}/startupProbe"))),
     (

@@ -84,6 +84,7 @@ SIDE = {
         {"name": "C", "valueFrom": {"configMapKeyRef": secret("c")}},
         {"name": "D", "valueFrom": {"fieldRef": "metadata.uid"}},
     ],
+    "envFrom": [{"prefix": "S_", "secretRef": {"name": "whole"}}],
     "ports": [{"name": "side", "containerPort": 7000}],
     "volumeMounts": [{"name": "more", "mountPath": "/more"}],
 }
@@ -233,6 +234,10 @@ OWN = {
         {"name": "C", "valueFrom": {"configMapKeyRef": secret("c")}},
         {"name": "D", "valueFrom": {"fieldRef": "metadata.uid"}},
     ],
+    "envFrom": [
+        {"prefix": "S_", "secretRef": {"name": "whole"}},
+        {"prefix": "C_", "configMapRef": {"name": "whole"}},
+    ],
     "rbac": {
         "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
         "allowDangerous": ["secrets"],
@@ -309,6 +314,7 @@ def _provisioned() -> Fleet:
         "podTemplate": POD,
         "network": PEERS,
         "env": OWN["env"],
+        "envFrom": OWN["envFrom"],
         "volumes": VOLUMES,
     }
     documents = [
@@ -694,7 +700,7 @@ def on_compose(node: Json) -> Json:
         del node["configMap"]
     if "configMapKeyRef" in node:
         return {"fieldRef": "metadata.namespace"}
-    return {key: on_compose(value) for key, value in node.items()}
+    return {key: on_compose(value) for key, value in node.items() if key != "envFrom"}
 
 
 ALL = ("",)

@@ -401,3 +401,57 @@ def test_null_takes_a_device_away_that_a_template_gives():
     template = document("AgentTemplate", "t", {"resources": {"limits": {"nvidia.com/gpu": 1}}})
     heir = agent({"extends": "t", "resources": {"limits": {"nvidia.com/gpu": None}}})
     assert "nvidia.com/gpu" not in pod(template, heir)["containers"][0]["resources"]["limits"]
+
+
+WHOLE = [
+    {"prefix": "DB_", "secretRef": {"name": "database"}},
+    {"configMapRef": {"name": "cluster"}},
+]
+VAULT = {
+    **BARE,
+    "capabilities": ["gateway-api", "external-secrets"],
+    "secrets": {
+        "provider": "vault",
+        "store": {"vault": {"server": "https://vault.example", "role": "r"}},
+    },
+}
+
+
+@pytest.mark.parametrize("place", ["main", "sidecars", "initContainers"])
+def test_whole_secrets_are_variables_and_come_from_the_store_as_a_whole(place):
+    extra = {**MESH, "envFrom": WHOLE}
+    spec = {"envFrom": WHOLE} if place == "main" else {"podTemplate": {place: [extra]}}
+    objects, problems = rendered(agent(spec), environment=VAULT)
+    (holder,) = [item for item in objects if item["kind"] == "Deployment"]
+    inside = holder["spec"]["template"]["spec"]
+    containers = [*inside["containers"], *inside.get("initContainers", ())]
+    assert [item["envFrom"] for item in containers if "envFrom" in item] == [WHOLE]
+    (external,) = [item for item in objects if item["kind"] == "ExternalSecret"]
+    assert external["metadata"]["name"] == "database"
+    assert "dataFrom" in external["spec"]
+    assert not errors(problems)
+
+
+def test_variables_of_another_workloads_configuration_are_refused():
+    spec = {"envFrom": [{"configMapRef": {"name": "other-config-0123abcd"}}]}
+    assert refused(agent(spec)) == [("owned-elsewhere", "spec.envFrom[0].configMapRef.name")]
+    spec = {"envFrom": [{"secretRef": {"name": "sh.helm.release.v1.x.v1"}}]}
+    assert refused(agent(spec)) == [("owned-elsewhere", "spec.envFrom[0].secretRef.name")]
+
+
+def test_the_generic_runtime_reads_few_variables():
+    spec = {"systemPrompt": "hi", "auth": {"type": "none"}, "envFrom": WHOLE}
+    for provider, said in (("openai", True), ("bedrock", False)):
+        model = {"provider": provider, "name": "x"}
+        _, problems = outcome(
+            fleet(document("Agent", "own", {**spec, "model": model})),
+            fleet(document("Environment", "prod", BARE)),
+        )
+        paths = {item.path for item in problems if item.code == "not-used"}
+        assert ("spec.envFrom" in paths) is said
+
+
+def test_a_whole_secret_is_refused_on_compose():
+    assert refused(agent(envFrom=WHOLE[:1]), environment=LOCAL) == [
+        ("not-on-compose", "spec.envFrom")
+    ]

@@ -67,6 +67,9 @@
           {{- with .Values.extraEnv }}
           env: {{ include "agent.json" . }}
           {{- end }}
+          {{- with .Values.extraEnvFrom }}
+          envFrom: {{ toJson . }}
+          {{- end }}
           resources: {{ toJson .Values.resources }}
           {{- with .Values.startupProbe }}{{ if .enabled }}
           startupProbe: {{ include "agent.probe" . }}

@@ -22,6 +22,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.workload import (
     Container,
+    EnvFromSource,
     EnvVar,
     Network,
     PodTemplate,
@@ -172,6 +173,10 @@ class Provision(Spec):
     )
     env: list[EnvVar] = Field(
         default_factory=list, description="Environment variables of the server. Default: none."
+    )
+    env_from: list[EnvFromSource] = Field(
+        default_factory=list,
+        description="Whole Secrets and ConfigMaps, each key a variable; `env` wins. Default: none.",
     )
     volumes: list[Volume] = Field(
         default_factory=list, description="Volumes in addition to the data volume. Default: none."

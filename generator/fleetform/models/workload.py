@@ -82,6 +82,22 @@ class EnvVar(Spec):
     value_from: EnvFrom | None = optional("Source of the value. Default: `value`.")
 
 
+class WholeObject(Spec):
+    """A Secret or a ConfigMap in the workload's namespace."""
+
+    name: ObjectName = Field(description="Name of the object.")
+
+
+class EnvFromSource(Spec):
+    """A Secret or a ConfigMap whose keys all become variables."""
+
+    prefix: EnvName | None = optional(
+        "What the names of the variables begin with. Default: nothing."
+    )
+    secret_ref: WholeObject | None = optional("A whole Secret. Default: none.")
+    config_map_ref: WholeObject | None = optional("A whole ConfigMap. Default: none.")
+
+
 class ContainerPort(Spec):
     """A port that the container listens on."""
 
@@ -324,6 +340,10 @@ class ExtraContainer(Spec):
     env: list[EnvVar] = Field(
         default_factory=list, description="Environment variables. Default: none."
     )
+    env_from: list[EnvFromSource] = Field(
+        default_factory=list,
+        description="Whole Secrets and ConfigMaps, each key a variable; `env` wins. Default: none.",
+    )
     ports: list[ContainerPort] = Field(default_factory=list, description="Ports. Default: none.")
     resources: Resources = Field(
         default_factory=Resources,
@@ -536,6 +556,10 @@ class Workload(Spec):
     env: list[EnvVar] = Field(
         default_factory=list,
         description="Environment variables of the main container. Default: none.",
+    )
+    env_from: list[EnvFromSource] = Field(
+        default_factory=list,
+        description="Whole Secrets and ConfigMaps, each key a variable; `env` wins. Default: none.",
     )
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="Probes.")
     observability: Observability = Field(

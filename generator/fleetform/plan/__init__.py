@@ -65,6 +65,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         args=draft.args,
         working_dir=draft.working_dir,
         env=draft.env,
+        env_from=tuple(containers.env_from(draft.workload.env_from)),
         files=draft.files,
         ports=draft.ports,
         checks=draft.checks,

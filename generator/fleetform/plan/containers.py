@@ -14,6 +14,7 @@ from fleetform.plan.model import (
     Compute,
     ConfigFolder,
     ConfigRef,
+    EnvFrom,
     ExistingClaim,
     Extra,
     FieldRef,
@@ -31,6 +32,7 @@ from fleetform.resolve import probes
 
 if TYPE_CHECKING:
     from fleetform.models.workload import (
+        EnvFromSource,
         EnvVar,
         ExtraContainer,
         HealthCheck,
@@ -112,6 +114,15 @@ def env(variables: Iterable[EnvVar]) -> Iterator[Variable]:
             yield Variable(variable.name, ConfigRef(config.name, config.key))
         elif source.field_ref:
             yield Variable(variable.name, FieldRef(source.field_ref))
+
+
+def env_from(given: Iterable[EnvFromSource]) -> Iterator[EnvFrom]:
+    """Yield Secrets and ConfigMaps that become variables as a whole."""
+    for item in given:
+        if item.secret_ref is not None:
+            yield EnvFrom(SecretFolder(item.secret_ref.name), item.prefix or "")
+        elif item.config_map_ref is not None:
+            yield EnvFrom(ConfigFolder(item.config_map_ref.name), item.prefix or "")
 
 
 def checks(check: HealthCheck, paths: tuple[str, str, str], port: str | int) -> Checks:
@@ -198,6 +209,7 @@ def extras(
                 tuple(env(item.env)),
                 compute(item.resources, DEFAULT_EXTRA),
                 tuple(_mount(mount) for mount in item.volume_mounts),
+                tuple(env_from(item.env_from)),
                 getattr(item, "restart_policy", None) == "Always",
             )
         )

@@ -84,6 +84,13 @@ class Variable(NamedTuple):
     value: str | SecretRef | ConfigRef | FieldRef
 
 
+class EnvFrom(NamedTuple):
+    """All keys of a Secret, or of existing configuration, as variables."""
+
+    source: SecretFolder | ConfigFolder
+    prefix: str = ""
+
+
 class Check(NamedTuple):
     """A probe by a command, over gRPC or HTTP, or by connecting if it has none of them; times in seconds."""
 
@@ -185,6 +192,7 @@ class Extra(NamedTuple):
     env: tuple[Variable, ...]
     compute: Compute
     mounts: tuple[Mount, ...]
+    env_from: tuple[EnvFrom, ...] = ()
     stays: bool = False
     """Whether it starts before the main one and runs beside it, in place of completing."""
 
@@ -287,6 +295,7 @@ class Workload(NamedTuple):
     args: tuple[str | FromVariable, ...]
     working_dir: str
     env: tuple[Variable, ...]
+    env_from: tuple[EnvFrom, ...]
     files: Files | None
     ports: tuple[Port, ...]
     checks: Checks

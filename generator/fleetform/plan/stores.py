@@ -195,7 +195,8 @@ def workload(resolved: Resolved[MemoryStoreSpec]) -> Workload:
     ]
     volumes = [view.make("MemoryStore", "Volume", volume) for volume in added]
     own = {
-        name: getattr(provision, name) for name in ("resources", "env", "network", "pod_template")
+        name: getattr(provision, name)
+        for name in ("resources", "env", "env_from", "network", "pod_template")
     }
     whole: Workload = view.replace(
         view.make("MCPServer", "McpServerSpec", {}),

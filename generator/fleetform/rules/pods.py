@@ -40,6 +40,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         more = [*extras(spec, root)]
         for what, rows, taken in _groups(resolved, spec, root, more):
             yield from _twice(resolved, what, rows, taken)
+        for path, source in _sources(spec, root, more):
+            yield from _whole(resolved, path, source)
         for path, variable in _variables(spec, root, more):
             yield from _variable(resolved, path, variable)
         yield from _mounts(resolved, spec, more)
@@ -150,6 +152,23 @@ def _variables(spec: Any, root: TreePath, extra: list[Row]) -> Iterator[Row]:
     yield from _listed((*root, "env"), spec.env)
     for path, container in extra:
         yield from _listed((*path, "env"), container.env)
+
+
+def _sources(spec: Any, root: TreePath, extra: list[Row]) -> Iterator[Row]:
+    for path, container in ((root, spec), *extra):
+        yield from _listed((*path, "envFrom"), container.env_from)
+
+
+def _whole(resolved: Resolved[Any], path: TreePath, source: Any) -> Iterator[Problem]:
+    count = (source.secret_ref is not None) + (source.config_map_ref is not None)
+    if count != 1:
+        yield resolved.problem(
+            path,
+            "variable-source",
+            f"the variables have {count or 'no'} source{'s' if count > 1 else ''}",
+            hint="set exactly one of secretRef, configMapRef",
+            key=True,
+        )
 
 
 def _variable(resolved: Resolved[Any], path: TreePath, variable: Any) -> Iterator[Problem]:

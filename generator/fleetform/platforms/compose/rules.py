@@ -66,6 +66,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _ignored(workload)
         yield from _containers(workload)
         yield from _devices(workload)
+        yield from _whole(workload)
         yield from _checks(workload)
         yield from _volumes(workload)
         yield from _traffic(workload)
@@ -179,6 +180,19 @@ def _containers(workload: Workload) -> Iterator[Problem]:
                 path,
                 f"`{variable.name}` refers to `{variable.value.path}`, which Compose does not support",
                 "set a value in this environment",
+                "error",
+            )
+
+
+def _whole(workload: Workload) -> Iterator[Problem]:
+    """Yield Secrets and ConfigMaps whose keys only a cluster knows."""
+    for container in (workload, *containers.extras(workload)):
+        for item in container.env_from:
+            yield _said(
+                workload,
+                (*_root(workload), "envFrom"),
+                f"which variables `{item.source.name}` has is not known in Compose",
+                "name them in `env`, one by one, or remove it in this environment",
                 "error",
             )
 

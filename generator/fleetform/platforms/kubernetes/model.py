@@ -162,6 +162,7 @@ class WorkloadPlan(NamedTuple):
     args: tuple[str, ...]
     working_dir: str
     env: tuple[Json, ...]
+    env_from: tuple[Json, ...]
     ports: tuple[Port, ...]
     startup: Probe | None
     readiness: Probe | None

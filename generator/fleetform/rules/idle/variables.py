@@ -25,6 +25,13 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         generic = agent.spec.container is None
         active = _active(agent, uses[agent.key])
         triggers = {*_of_triggers(agent)}
+        if agent.spec.env_from:
+            why = (
+                ""
+                if not generic or len(active) > 1
+                else "the generic runtime reads no such variables"
+            )
+            yield Field(agent, ("spec", "envFrom"), why, _hint())
         for number, variable in enumerate(agent.spec.env):
             readers = _readers(variable.name)
             used = not generic or bool(active & readers) or variable.name in triggers

@@ -12,6 +12,7 @@ from fleetform.plan import model
 from fleetform.plan.model import (
     ConfigFolder,
     ConfigRef,
+    EnvFrom,
     ExistingClaim,
     Extra,
     FieldRef,
@@ -61,6 +62,13 @@ def variable(given: Variable) -> dict[str, Any]:
     elif isinstance(value, FieldRef):
         source = {"fieldRef": {"apiVersion": "v1", "fieldPath": value.path}}
     return {"name": given.name, "valueFrom": source}
+
+
+def env_from(given: EnvFrom) -> dict[str, Any]:
+    """Return a whole Secret or ConfigMap as variables."""
+    kind = "secretRef" if isinstance(given.source, SecretFolder) else "configMapRef"
+    prefix = {"prefix": given.prefix} if given.prefix else {}
+    return {**prefix, kind: {"name": given.source.name}}
 
 
 def volumes(workload: Workload) -> tuple[dict[str, Any], ...]:
@@ -163,6 +171,7 @@ def extra_container(given: Extra, *, read_only_root: bool) -> dict[str, Any]:
             for port in given.ports
         ],
         "env": [variable(item) for item in given.env],
+        "envFrom": [env_from(item) for item in given.env_from],
     }
     body |= {key: value for key, value in optional.items() if value}
     if given.stays:

@@ -54,6 +54,7 @@ def needs(workloads: Iterable[Workload], plans: Iterable[WorkloadPlan], shared: 
     for workload, plan in zip(workloads, plans, strict=True):
         for name, keys in plan.secrets:
             found.secrets.setdefault(name, set()).update(keys)
+        found.whole.update(_whole(plan))
         for name, key in _single_keys(plan):
             found.secrets.setdefault(name, set()).add(key)
         for volume in plan.volumes:
@@ -68,6 +69,14 @@ def needs(workloads: Iterable[Workload], plans: Iterable[WorkloadPlan], shared: 
         found.secrets.pop(name, None)
         found.whole.discard(name)
     return found
+
+
+def _whole(plan: WorkloadPlan) -> Iterator[str]:
+    """Yield the Secrets whose keys are all variables of a container."""
+    for container in ({"envFrom": plan.env_from}, *plan.sidecars, *plan.init_containers):
+        for source in container.get("envFrom", ()):
+            if "secretRef" in source:
+                yield source["secretRef"]["name"]
 
 
 def _single_keys(plan: WorkloadPlan) -> Iterator[tuple[str, str]]:

@@ -73,6 +73,7 @@ def workload_plan(
         args=pods.words(workload.args),
         working_dir=workload.working_dir,
         env=tuple(pods.variable(item) for item in workload.env),
+        env_from=tuple(pods.env_from(item) for item in workload.env_from),
         ports=workload.ports,
         startup=workload.checks.startup,
         readiness=workload.checks.ready,

@@ -91,6 +91,7 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
             for port in plan.ports
         ],
         "env": data(plan.env),
+        "envFrom": data(plan.env_from),
     }
     body |= {key: value for key, value in optional.items() if value}
     body["resources"] = data(plan.resources)
@@ -138,6 +139,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
         "workingDir": plan.working_dir,
         "secretFiles": [{"name": name, "keys": list(keys)} for name, keys in plan.secrets],
         "extraEnv": data(plan.env),
+        "extraEnvFrom": data(plan.env_from),
         "startupProbe": _probe_value(plan.startup, default["startupProbe"]),
         "readinessProbe": _probe_value(plan.readiness, default["readinessProbe"]),
         "livenessProbe": _probe_value(plan.liveness, default["livenessProbe"]),
@@ -265,6 +267,7 @@ LENSES = (
     *(lens(f"{MAIN}.{name}", name) for name in ("command", "args", "workingDir", "resources")),
     lens(f"{MAIN}.imagePullPolicy", "image.pullPolicy"),
     lens(f"{MAIN}.env", "extraEnv"),
+    lens(f"{MAIN}.envFrom", "extraEnvFrom"),
     lens(f"{MAIN}.securityContext", "securityContext"),
     *(
         lens(f"{MAIN}.{name}", name, _probe_read, partial=True)

@@ -202,7 +202,9 @@ def _is_secret(path: TreePath) -> bool:
 
 
 def _is_config(path: TreePath) -> bool:
-    return "configMap" in path[-1:] or "configMapKeyRef" in path[-2:]
+    return "configMap" in path[-1:] or not {"configMapKeyRef", "configMapRef"}.isdisjoint(
+        step for step in path[-2:] if isinstance(step, str)
+    )
 
 
 def _elsewhere(
