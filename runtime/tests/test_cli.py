@@ -179,6 +179,18 @@ def test_a_signal_before_its_loop_runs_ends_it_too(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.parametrize(("form", "start"), [("json", "{"), ("text", "2")])
+def test_a_log_has_the_format_of_the_configuration(form, start, tmp_path):
+    logging = {"logging": {"format": form}}
+    with Runtime(tmp_path, "--model", "scripted", observability=logging) as runtime:
+        assert runtime.status("/info") == 200
+        runtime.signal(signal.SIGTERM)
+        assert runtime.wait() == 0
+    lines = runtime.log.read_text().splitlines()
+    assert any("GET /info 200" in line for line in lines)
+    assert {line[0] for line in lines} == {start}
+
+
 def test_a_port_that_is_taken_is_told(tmp_path):
     with Runtime(tmp_path / "a", "--model", "scripted") as runtime:
         other = [*COMMAND, "serve", "--config", str(runtime.config), "--model", "scripted"]

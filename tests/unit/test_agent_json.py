@@ -168,6 +168,26 @@ def test_a_changed_prompt_makes_a_new_config_map_and_rolls_the_pods(tmp_path):
     assert len(seen) == 2
 
 
+# -- fields that the runtime takes as they are ----------------------------------------------------
+
+TAKEN = [
+    (
+        {"observability": {"logging": {"format": "text"}}},
+        ("observability", "logging", "format"),
+        "text",
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "path", "value"), TAKEN, ids=lambda item: str(item)[:60])
+def test_a_field_arrives_and_is_left_out_when_nobody_set_it(spec, path, value, tmp_path):
+    _, settings, problems = made(tmp_path, agent(**spec))
+    _, plain, _ = made(tmp_path, agent())
+    for step in path:
+        settings, plain = settings[step], plain.get(step, {})
+    assert (settings, plain, problems) == (value, {}, ())
+
+
 # -- what the runtime does not serve -------------------------------------------------------------
 
 

@@ -48,11 +48,14 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class Logging(Spec):
-    """Logs of the generic runtime: JSON lines on stdout."""
+    """Logs of the generic runtime, on stdout."""
 
     level: LogLevel = Field(default="info", description="Minimum level of log messages.")
     loggers: dict[str, LogLevel] = Field(
         default_factory=dict, description="Levels by logger name. Default: none."
+    )
+    format: Literal["json", "text"] | None = optional(
+        "Format of a line: `json` for collectors, or `text` for people, without the ids of requests and runs. Default: json."
     )
 
 

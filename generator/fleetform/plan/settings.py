@@ -178,5 +178,6 @@ def _observability(fleet: Fleet, spec: AgentSpec, namespace: str) -> dict[str, A
             environment=fleet.environment_name,
         )
     return present(
-        tracing=traces, logging=present(level=logging.level, loggers=dict(logging.loggers))
+        tracing=traces,
+        logging=present(level=logging.level, loggers=dict(logging.loggers), format=logging.format),
     )

@@ -27,6 +27,9 @@ OWN_TRACING = (
 )
 """What an image of one's own gets to know in other ways; `enabled` and `endpoint` open the network to the collector."""
 
+LOGGING = ("level", "loggers", "format")
+"""What decides how the generic runtime logs."""
+
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     """Yield fields of workloads that depend on other settings."""
@@ -121,7 +124,7 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     tracing = resolved.spec.observability.tracing
     if resolved.spec.container is None:
         yield from switched(resolved, (*base, "tracing"), on=tracing.enabled, what="tracing")
-        yield from given(resolved, (*base, "logging"), ("level", "loggers"), "", "")
+        yield from given(resolved, (*base, "logging"), LOGGING, "", "")
         return
     hint = "pass it as `env` or `container.configFiles`"
     why = "your own image sets up tracing itself; the network is open to the endpoint"
@@ -140,7 +143,7 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         yield from given(resolved, (*base, "tracing"), ("enabled",), why, hint)
     hint = "pass it as `env` or `container.configFiles`"
     why = "your own image sets up logging itself"
-    yield from given(resolved, (*base, "logging"), ("level", "loggers"), why, hint)
+    yield from given(resolved, (*base, "logging"), LOGGING, why, hint)
 
 
 def _rights(resolved: Resolved[Any]) -> Iterator[Field]:
