@@ -501,6 +501,39 @@ async def test_a_run_that_waits_too_long_for_a_place_is_refused():
         assert (await first).status == 200
 
 
+async def test_a_process_that_stops_serves_its_queue():
+    model = Gated()
+    async with serving(make=model, limits={"concurrentRuns": 1, "queueSeconds": 3600}) as client:
+        both = [asyncio.create_task(client.post("/chat", {"message": "x"})) for _ in range(2)]
+        await until(lambda: model.waiting == 1)
+        await until(lambda: queued(client))
+        client.process.stop()
+        await until(lambda: client.application.state.draining)
+        model.gate.set()
+        assert [reply.status for reply in await asyncio.gather(*both)] == [200] * 2
+
+
+async def test_orders_that_are_not_runs_yet_are_waited_for():
+    model = Gated()
+    model.gate.set()
+    async with serving(make=model) as client:
+        runs = client.application.runs
+        entered, free = asyncio.Event(), asyncio.Event()
+
+        async def admit(user: str) -> None:
+            entered.set()
+            await free.wait()
+
+        runs._quotas.admit = admit
+        asking = asyncio.create_task(client.post("/chat", {"message": "x"}))
+        await entered.wait()
+        draining = asyncio.create_task(runs.drain(3600))
+        await asyncio.sleep(0)
+        free.set()
+        assert (await asking).status == 200
+        await draining
+
+
 async def test_streams_are_bounded():
     model = Gated()
     async with serving(make=model, limits={"concurrentStreams": 1}) as client:

@@ -97,6 +97,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "hostAliases[].ip": ("10.1.2.3", "10.1.2.4"),
     "terminationGracePeriodSeconds": (400,),
     "Agent:spec.limits.turnTimeoutSeconds": (60,),
+    "Agent:spec.limits.queueTimeoutSeconds": (60,),
     "Agent:spec.scaling.minReplicas": (1, 2),
     "scaling.maxReplicas": (4, 5),
     "scaling.keda.fallbackReplicas": (2,),

@@ -179,6 +179,13 @@ TAKEN = [
 ]
 
 
+ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
+TAKEN += [
+    ({"limits": {"queueTimeoutSeconds": 60}}, ("limits", "queueSeconds"), 60),
+    ({"limits": {"approvalTimeoutSeconds": 60}, **ASKED}, ("limits", "approvalSeconds"), 60),
+]
+
+
 @pytest.mark.parametrize(("spec", "path", "value"), TAKEN, ids=lambda item: str(item)[:60])
 def test_a_field_arrives_and_is_left_out_when_nobody_set_it(spec, path, value, tmp_path):
     _, settings, problems = made(tmp_path, agent(**spec))
@@ -186,6 +193,15 @@ def test_a_field_arrives_and_is_left_out_when_nobody_set_it(spec, path, value, t
     for step in path:
         settings, plain = settings[step], plain.get(step, {})
     assert (settings, plain, problems) == (value, {}, ())
+
+
+def test_shutdown_waits_for_the_queue_too(tmp_path):
+    limits = {"queueTimeoutSeconds": 60, "turnTimeoutSeconds": 100}
+    _, settings, _ = made(tmp_path, agent(limits=limits))
+    assert settings["server"]["shutdownGraceSeconds"] == 160
+    rendering = render([tmp_path / "agents"], tmp_path / "environments", "prod")
+    text = rendering.folders["rendered/prod"]["default/a.yaml"]
+    assert "terminationGracePeriodSeconds: 170\n" in text
 
 
 # -- what the runtime does not serve -------------------------------------------------------------

@@ -138,6 +138,16 @@ class Limits(Spec):
         ge=1,
         le=10000,
     )
+    queue_timeout_seconds: int | None = optional(
+        "Seconds that a request waits in the queue before it gets 503; shutdown waits as long in addition. Default: 5.",
+        ge=1,
+        le=240,
+    )
+    approval_timeout_seconds: int | None = optional(
+        "Seconds until an approval or question that nobody answers expires. Default: 86400.",
+        ge=1,
+        le=604800,
+    )
     max_body_bytes: int = Field(
         default=1048576,
         description="Maximum size of a request body in bytes.",

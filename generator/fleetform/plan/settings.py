@@ -10,6 +10,7 @@ from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import mcp_servers, tls_files, tools
 from fleetform.resolve import hosts
+from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Auth, Quota
@@ -54,7 +55,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         server=present(
             port=contract.HTTP_PORT,
             metricsPort=spec.observability.metrics.port or contract.METRICS_PORT,
-            shutdownGraceSeconds=spec.limits.turn_timeout_seconds,
+            shutdownGraceSeconds=longest(spec.limits),
         ),
         health=present(
             livePath=spec.health_check.path,
@@ -147,6 +148,8 @@ def _limits(spec: AgentSpec) -> dict[str, Any]:
         bodyBytes=limits.max_body_bytes,
         toolResultBytes=limits.max_tool_result_bytes,
         runSeconds=limits.turn_timeout_seconds,
+        queueSeconds=limits.queue_timeout_seconds,
+        approvalSeconds=limits.approval_timeout_seconds,
     )
 
 

@@ -11,6 +11,7 @@ from fleetform.plan.model import Files
 from fleetform.problems import Problem
 from fleetform.resolve.ports import Port, ports
 from fleetform.resolve.references import Uses
+from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
     from fleetform.models.workload import Container
@@ -75,7 +76,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     )
     draft.ports = tuple(ports(resolved))
     draft.turn = spec.limits.turn_timeout_seconds
-    draft.drain = draft.turn + MARGIN
+    draft.drain = longest(spec.limits) + MARGIN
     draft.args = ("serve", "--config", f"{contract.FOLDER}/{contract.SETTINGS}")
     draft.env = tuple(containers.env(spec.env))
     check = spec.health_check

@@ -10,6 +10,7 @@ from fleetform.contract import HTTP_PORT, SESSIONS, SHARED_STORES, has_tool
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
+from fleetform.resolve.waits import asks_people
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         yield from _auth(agent, spec.auth)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
+    yield from _approvals(agent, uses)
     yield from _sign_in(agent, uses)
     yield from _models(agent)
     if spec.observability.metrics.port == HTTP_PORT:
@@ -144,6 +146,19 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             f"nothing is mounted at `{folder}`, where conversations are written",
             hint="add a volume with that `mountPath`, such as a `claim`",
             key=True,
+        )
+
+
+def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+    """An approval waits in its session, which expires when nothing happens in it."""
+    waits = agent.spec.limits.approval_timeout_seconds
+    ttl = uses.memory.policy.session_ttl if uses.memory else None
+    if waits is not None and ttl is not None and ttl < waits and asks_people(uses):
+        yield agent.problem(
+            ("spec", "limits", "approvalTimeoutSeconds"),
+            "contradiction",
+            f"an approval cannot wait for {waits} seconds: its session expires after {ttl}",
+            hint="raise `policy.sessionTTL` of the memory, or lower this",
         )
 
 

@@ -27,6 +27,9 @@ from fleetform_runtime.telemetry.traces import Spans
 
 log = logging.getLogger(__name__)
 
+STARTING_SECONDS = 0.05
+"""Seconds between looks at orders that become runs while the process drains."""
+
 
 class Runs:
     """All operations on runs."""
@@ -62,6 +65,8 @@ class Runs:
         self._spans = spans
         self._context = context_characters
         self._clock = clock
+        self._starting = 0
+        """Orders that wait in the queue, or for the store."""
 
     # -- starting --------------------------------------------------------------------------------
 
@@ -71,6 +76,13 @@ class Runs:
         Raises:
             HttpProblem: it is refused; nothing has happened then.
         """
+        self._starting += 1
+        try:
+            return await self._started(order)
+        finally:
+            self._starting -= 1
+
+    async def _started(self, order: Order) -> LiveRun:
         model = self.model(order.model) if order.model else None
         await self._quotas.admit(order.user)
         leave = await self._gate.enter()
@@ -264,9 +276,14 @@ class Runs:
     async def drain(self, seconds: float) -> None:
         """Let runs finish; those that do not in time end with an event that says how to continue."""
         until = time.monotonic() + seconds
-        # Open connections may start runs until the last moment.
-        while (tasks := self._tasks()) and (left := until - time.monotonic()) > 0:
-            await asyncio.wait(tasks, timeout=left)
+        # Open connections and the queue may start runs until the last moment.
+        while ((tasks := self._tasks()) or self._starting) and (
+            left := until - time.monotonic()
+        ) > 0:
+            if tasks:
+                await asyncio.wait(tasks, timeout=left)
+            else:
+                await asyncio.sleep(min(left, STARTING_SECONDS))
         late = self._tasks()
         for task in late:
             task.cancel()

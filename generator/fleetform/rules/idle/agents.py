@@ -9,6 +9,7 @@ from fleetform import kinds
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
+from fleetform.resolve.waits import asks_people
 from fleetform.rules.idle import stores
 from fleetform.rules.idle.fields import Field, given
 
@@ -82,6 +83,13 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         yield from _tools(agent, uses[agent.key])
         if not own:
             yield from _memory(agent, uses[agent.key])
+            yield from _approvals(agent, uses[agent.key])
+
+
+def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
+    why = "" if asks_people(uses) else "no tool of the agent needs approval or asks people"
+    hint = "set `requiresApproval` for a tool, or remove it"
+    yield from given(agent, ("spec", "limits"), ("approvalTimeoutSeconds",), why, hint)
 
 
 def _tools(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
