@@ -115,6 +115,11 @@ def _one_identity(value: Any, namespace: str) -> str:
     return "every namespace reads the store with one identity" if shared else ""
 
 
+def _pages(value: Any, namespace: str) -> str:
+    del namespace
+    return f"scripts of pages of {value} may call the agent"
+
+
 _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "allowTo", "cidr"): _reached,
     ("network", "allowTo", "namespace"): _whole("reaches"),
@@ -137,5 +142,6 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "apiServer"): _wide("reaches"),
     ("secrets", "remoteKey"): _shared,
     ("secrets", "store", "kind"): _cluster,
+    ("spec", "corsOrigins"): _pages,
 }
 """By the end of a path, without the places in lists; the first that fits."""

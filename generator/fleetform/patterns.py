@@ -47,6 +47,8 @@ URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
 """A URL without user and password, as the runtime's contract requires."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
+ORIGIN = HOST.replace("^", "^https?://", 1).replace("$", "(:[0-9]{1,5})?$")
+"""The origin of a web page as browsers send it: scheme, host, and a port unless it is the scheme's own."""
 URL_PATH = r"^(/|(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
 """The path of a URL, without empty and dotted segments, which gateways refuse or resolve."""
 CIDR = r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"
@@ -73,6 +75,7 @@ WORDS = {
     HOST_OR_SUFFIX: "write a host such as `support.example.com`, or `*.example.com` for every host below",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
+    ORIGIN: "write an origin such as `https://app.example.com` or `http://localhost:3000`: exactly as browsers send it, without path and wildcard",
     URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",
     CIDR: "write a range such as 10.20.0.0/16 or fd12:3456::/48",
     ABSOLUTE_PATH: "write an absolute path such as `/data`, without `.`, `..`, `//`, colon and backslash",

@@ -41,6 +41,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ({k: v for k, v in BASE.items() if k != "auth"}, "$.auth: Field required"),
     (BASE | {"auth": {"type": "magic"}}, "$.auth: Input tag 'magic'"),
     (BASE | {"limits": {"runSeconds": -1}}, "$.limits.runSeconds: Input should be greater than 0"),
+    (BASE | {"server": {"corsOrigins": ["*"]}}, "$.server.corsOrigins[0]: String should match"),
     (BASE | {"typo": 1}, "$.typo: Extra inputs are not permitted"),
     (BASE | {"tools": [{"type": "retrieval", "name": "x"}]}, "$.tools[0]: Input tag 'retrieval'"),
     (BASE | {"tools": [{"type": "api", "name": "x"}]}, "$.tools[0].endpoint: Field required"),

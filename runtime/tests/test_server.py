@@ -324,3 +324,12 @@ async def test_pages_of_other_origins_call_only_where_they_may():
     async with serving(server=server) as client:
         allowed = await client.ask("OPTIONS", "/chat", headers=ask)
         assert allowed.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        assert "Access-Control-Allow-Credentials" not in allowed.headers
+        reply = await client.post("/chat", {"message": "x"}, headers={"Origin": ask["Origin"]})
+        assert reply.headers["Access-Control-Allow-Origin"] == "https://a.example"
+        for other in ("https://b.example", "http://a.example", "https://a.example:8443", "null"):
+            asked = await client.ask("OPTIONS", "/chat", headers=ask | {"Origin": other})
+            assert asked.status == 403
+            reply = await client.post("/chat", {"message": "x"}, headers={"Origin": other})
+            assert "Access-Control-Allow-Origin" not in reply.headers
+            assert reply.headers["Vary"] == "Origin"  # or a cache would show it to the other page

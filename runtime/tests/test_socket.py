@@ -105,6 +105,17 @@ async def test_only_known_callers_and_own_pages_connect():
             await client.session.ws_connect(client.url + "/other", headers=as_("ANN"))
 
 
+async def test_pages_connect_from_where_they_may():
+    server = {"host": "127.0.0.1", "corsOrigins": ["https://a.example"]}
+    async with serving(server=server) as client:
+        async with connected(client, headers={"Origin": "https://a.example"}) as socket:
+            await socket.send_json({"type": "message", "message": "x"})
+            assert (await frames(socket))[-1]["type"] == "done"
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            async with connected(client, headers={"Origin": "https://b.example"}):
+                pass
+
+
 async def test_a_run_goes_on_when_its_connection_goes():
     async with serving() as client:
         async with connected(client) as socket:

@@ -17,6 +17,7 @@ SPECS = {
     'identity: {awsRoleArn: "arn:aws:iam::123456789012:role/a"}': (
         "identity.awsRoleArn = arn:aws:iam::123456789012:role/a"
     ),
+    'corsOrigins: ["https://app.example.com"]': "corsOrigins[0] = https://app.example.com",
 }
 CLOSED = (
     "network: {allowTo: [{cidr: 203.0.113.0/24}]}",

@@ -169,6 +169,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
 """Values of leaves by the end of their name, the kind before it where it matters; the first that is another one."""
 
 FORMS: dict[str, tuple[Json, ...]] = {
+    patterns.ORIGIN: ("https://one.example", "https://two.example"),
     patterns.URL: ("https://one.example/mcp", "https://two.example/mcp"),
     patterns.OPTIONAL_URL: ("https://one.example/v1", "https://two.example/v1"),
     patterns.REPOSITORY: ("docker.io/library/one", "docker.io/library/two"),

@@ -181,6 +181,11 @@ TAKEN = [
 
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
 TAKEN += [
+    (
+        {"corsOrigins": ["https://app.example.com"]},
+        ("server", "corsOrigins"),
+        ["https://app.example.com"],
+    ),
     ({"limits": {"queueTimeoutSeconds": 60}}, ("limits", "queueSeconds"), 60),
     ({"limits": {"approvalTimeoutSeconds": 60}, **ASKED}, ("limits", "approvalSeconds"), 60),
 ]

@@ -13,7 +13,7 @@ from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.tool import Authentication
 from fleetform.models.workload import Workload
-from fleetform.patterns import REFERENCE_NAME
+from fleetform.patterns import ORIGIN, REFERENCE_NAME
 
 _REFERENCE = {"pattern": REFERENCE_NAME, "maxLength": 253}
 
@@ -162,6 +162,7 @@ class Limits(Spec):
     )
 
 
+Origin = Annotated[str, StringConstraints(pattern=ORIGIN, max_length=268)]
 Prompt = Annotated[str, StringConstraints(max_length=1_000_000)]
 
 
@@ -205,6 +206,11 @@ class AgentSpec(Workload):
         default_factory=RateLimits, description="Limits per minute and per day."
     )
     limits: Limits = Field(default_factory=Limits, description="Limits of one run.")
+    cors_origins: list[Origin] = Field(
+        default_factory=list,
+        description="Origins of web pages whose scripts may call the API from a browser. Default: none.",
+        max_length=100,
+    )
     peers: list[str] = Field(
         default_factory=list,
         description="Agents that exchange traffic with this one on all its ports. Default: none.",

@@ -54,6 +54,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         limits=_limits(spec),
         server=present(
             port=contract.HTTP_PORT,
+            corsOrigins=list(spec.cors_origins),
             metricsPort=spec.observability.metrics.port or contract.METRICS_PORT,
             shutdownGraceSeconds=longest(spec.limits),
         ),

@@ -53,6 +53,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
     yield from _approvals(agent, uses)
     yield from _sign_in(agent, uses)
     yield from _models(agent)
+    yield from _origins(agent)
     if spec.observability.metrics.port == HTTP_PORT:
         yield agent.problem(
             ("spec", "observability", "metrics", "port"),
@@ -193,6 +194,23 @@ def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
                 hint="remove it: `modelConfig` is always one of them",
             )
         seen.add(name)
+
+
+def _origins(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
+    """Browsers leave out the port that is the scheme's own, and the runtime compares texts."""
+    for number, origin in enumerate(agent.spec.cors_origins):
+        scheme, _, rest = origin.partition("://")
+        _, colon, port = rest.partition(":")
+        usual = {"http": 80, "https": 443}[scheme]
+        if colon and (port.startswith("0") or int(port) in (usual, *range(65536, 100000))):
+            yield agent.problem(
+                ("spec", "corsOrigins", number),
+                "bad-url",
+                f"no browser sends `{origin}`: it would match nothing",
+                hint=f"write `{origin.removesuffix(colon + port)}`"
+                if int(port) == usual
+                else "use a port from 1 to 65535, without leading zeros",
+            )
 
 
 def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:

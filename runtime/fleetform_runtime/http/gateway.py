@@ -90,15 +90,21 @@ class Gateway:
         return await route.handler(request)
 
     def cors(self, request: Request) -> dict[str, str]:
-        """Return the CORS headers for an allowed origin."""
-        origin = request.headers.get("origin")
-        if origin is None or not ({origin, "*"} & self._origins):
+        """Return the CORS headers of an answer: what it says to a page depends on the page's origin."""
+        if not self._origins:
             return {}
+        origin = request.headers.get("origin")
+        if origin not in self._origins:
+            return {"Vary": "Origin"}
         return {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, ETag",
             "Vary": "Origin",
         }
+
+    def admits(self, request: Request) -> bool:
+        """Whether scripts of the page that asks may call."""
+        return request.headers.get("origin") in self._origins
 
     @property
     def closing(self) -> bool:
@@ -164,7 +170,7 @@ class _Exchange:
         return await self._gateway.respond(self._request, route)
 
     def _preflight(self) -> Response:
-        if not self._gateway.cors(self._request):
+        if not self._gateway.admits(self._request):
             raise HttpProblem("forbidden", "this origin is not allowed")
         return Response(
             status_code=204,

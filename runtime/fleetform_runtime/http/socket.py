@@ -195,7 +195,7 @@ def _same_origin(socket: WebSocket, allowed: tuple[str, ...]) -> bool:
     The page's scheme is that of the proxy in front, so its default port counts; names have no case.
     """
     origin = socket.headers.get("origin")
-    if origin is None or origin in allowed or "*" in allowed:
+    if origin is None or origin in allowed:
         return True
     page, asked = urlsplit(origin), urlsplit(f"//{socket.headers.get('host', '')}")
     try:

@@ -15,6 +15,7 @@ from fleetform_runtime.sections.base import (
 )
 
 UrlPath = Annotated[str, Field(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=256)]
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$", max_length=268)]
 Level = Literal["debug", "info", "warning", "error", "critical"]
 
 
@@ -28,8 +29,9 @@ class Server(Section):
     )
     port: Port = Field(default=8080, description="TCP port of the HTTP API; default 8080.")
     metrics_port: Port = Field(default=9090, description="TCP port of /metrics; default 9090.")
-    cors_origins: tuple[str, ...] = Field(
-        default=(), description="Origins that browsers may call from; default: none."
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Origins of web pages that may call from a browser, exactly as browsers send them; default: none.",
     )
     read_seconds: Seconds = Field(
         default=30, description="Seconds to receive a whole request; default 30."
