@@ -73,6 +73,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_write.py": "folder cli/render rendering",
     },
     "runtime/tests": {
+        "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",

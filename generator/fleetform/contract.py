@@ -28,12 +28,14 @@ EXTRAS: dict[str, str] = {
 """Extra of the runtime image that speaks a provider's protocol; the other providers need none."""
 STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 """Types of stores that keep conversations."""
+NO_MEMORY = "none"
+"""The type of store that keeps nothing."""
 STORE_PORTS: dict[str, int] = {
     name: facts["port"] for name, facts in _FACTS["stores"].items() if "port" in facts
 }
 """Default ports of stores that are servers."""
 SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
-"""Stores shared by all replicas."""
+"""Stores that several replicas may use."""
 HTTP_PORT: int = _FACTS["ports"]["http"]
 METRICS_PORT: int = _FACTS["ports"]["metrics"]
 """Default path and port of the metrics."""

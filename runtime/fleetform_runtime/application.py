@@ -31,7 +31,7 @@ from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.sections.tools import HumanTool
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
 from fleetform_runtime.store import Store, StoreError
 from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.measured import MeasuredStore
@@ -145,6 +145,7 @@ class Application:
             metrics=self.metrics,
             spans=self.spans,
             context_characters=_context_characters(settings, self._prompt),
+            keeps=settings.keeps,
         )
 
     def _build_counters(self) -> Counters:
@@ -201,7 +202,7 @@ class Application:
                 "mcp_servers": self.servers.states(),
                 "memory": settings.memory.type,
                 "auth": settings.auth.type,
-                "features": sorted(_features()),
+                "features": sorted(_features(settings)),
             }
         )
 
@@ -220,10 +221,12 @@ class _Fixed:
         return self._held
 
 
-def _features() -> list[str]:
-    from fleetform_runtime.settings import SERVED_FEATURES  # noqa: PLC0415
+_KEPT = {Feature.SESSIONS, Feature.RUNS, Feature.APPROVALS, Feature.MEMORY}
+"""Features that need a store."""
 
-    return [str(feature) for feature in SERVED_FEATURES]
+
+def _features(settings: Settings) -> list[str]:
+    return [str(item) for item in SERVED_FEATURES - (set() if settings.keeps else _KEPT)]
 
 
 def _authenticator(settings: Settings, secrets: Secrets) -> Authenticator:

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from fleetform_runtime.environment import ENVIRONMENT
 from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
-from fleetform_runtime.sections.memory import Memory, ServerMemory
+from fleetform_runtime.sections.memory import Memory, NoMemory, ServerMemory
 from fleetform_runtime.sections.model import PROVIDERS
 from fleetform_runtime.sections.serving import Health, Server
 from fleetform_runtime.sections.tools import TOOL_TYPES
@@ -45,9 +45,12 @@ def facts() -> dict[str, Any]:
 
 
 def _store(section: type[BaseModel]) -> dict[str, Any]:
-    """Return a store server's port, and whether replicas share its data."""
+    """Return a store server's port, and whether several replicas may use it."""
     server = issubclass(section, ServerMemory)
-    return {"shared": server, **({"port": _default(section, "port")} if server else {})}
+    return {
+        "shared": server or section is NoMemory,
+        **({"port": _default(section, "port")} if server else {}),
+    }
 
 
 def _default(section: type[BaseModel], name: str) -> Any:

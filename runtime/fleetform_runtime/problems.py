@@ -13,6 +13,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "forbidden": (403, "The caller is not allowed to do this", False),
     "not_found": (404, "There is no such resource", False),
     "session_not_found": (404, "There is no such session", False),
+    "not_kept": (404, "The agent keeps nothing between requests", False),
     "run_not_found": (404, "There is no such run", False),
     "model_not_found": (404, "The agent has no such model", False),
     "method_not_allowed": (405, "The path does not support this method", False),
@@ -88,3 +89,8 @@ class HttpProblem(Exception):  # noqa: N818 - RFC 9457 calls it so
             **({"run_id": self.run_id} if self.run_id else {}),
             **self.extra,
         }
+
+
+def not_kept(detail: str) -> HttpProblem:
+    """Return the refusal of what needs a store, by an agent without one."""
+    return HttpProblem("not_kept", f"the agent's memory is of type none: {detail}")

@@ -13,10 +13,10 @@ from pydantic import Field, model_validator
 
 from fleetform_runtime.sections.access import Auth, Limits
 from fleetform_runtime.sections.base import Name, Section
-from fleetform_runtime.sections.memory import InMemory, Memory
+from fleetform_runtime.sections.memory import InMemory, Memory, NoMemory
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Health, Observability, Server
-from fleetform_runtime.sections.tools import McpServer, Tool
+from fleetform_runtime.sections.tools import HumanTool, McpServer, Tool
 
 __all__ = ["SERVED_FEATURES", "Feature", "Settings", "load"]
 
@@ -122,6 +122,21 @@ class Settings(Section):
         _refuse_repeated("model", (model.key for model in (self.model, *self.models)))
         _refuse_repeated("tool", (tool.name for tool in self.tools))
         _refuse_repeated("MCP server", (server.name for server in self.mcp_servers))
+        return self
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept from one request to the next."""
+        return not isinstance(self.memory, NoMemory)
+
+    @model_validator(mode="after")
+    def _refuse_to_wait_without_memory(self) -> Self:
+        tools = (*self.tools, *self.mcp_servers)
+        for tool in () if self.keeps else tools:
+            if isinstance(tool, HumanTool) or tool.requires_approval:
+                raise ValueError(
+                    f"{tool.name} waits for people, which memory of type none cannot keep"
+                )
         return self
 
     @model_validator(mode="after")

@@ -181,6 +181,7 @@ TAKEN = [
 
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
 TAKEN += [
+    ({"memory": {"type": "none"}, "scaling": {"maxReplicas": 9}}, ("memory",), {"type": "none"}),
     (
         {"corsOrigins": ["https://app.example.com"]},
         ("server", "corsOrigins"),

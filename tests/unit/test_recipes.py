@@ -114,7 +114,7 @@ def test_builders_and_kinds_are_the_same():
 
 @pytest.mark.parametrize("name", contract.STORES)
 def test_a_store_that_the_runtime_has_can_be_asked_for(name):
-    assert name in get_args_of(memory_store.StoreType)
+    assert name in get_args_of(memory_store.MemoryType)
     if name in contract.STORE_PORTS:
         assert name in memory_store.Storage.model_fields, "models/memory_store.py: no section"
         assert name in STORES, "plan/stores.py: no row"

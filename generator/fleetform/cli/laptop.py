@@ -22,7 +22,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import trust
 from fleetform.cli.report import PROBLEMS, Format, stop
-from fleetform.contract import SECRETS, SETTINGS
+from fleetform.contract import NO_MEMORY, SECRETS, SETTINGS
 from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
@@ -141,7 +141,8 @@ def _simplify(
 ) -> None:
     document = local.document
     kept = document.get("memory", {}).get("type", IN_MEMORY)
-    if kept != IN_MEMORY and (memory == IN_MEMORY or (memory is None and model == SCRIPTED)):
+    elsewhere = kept not in (IN_MEMORY, NO_MEMORY)
+    if (elsewhere and memory is None and model == SCRIPTED) or memory == IN_MEMORY != kept:
         policy = document["memory"].get("policy")
         document["memory"] = {"type": IN_MEMORY} | ({"policy": policy} if policy else {})
         local.notes.append(f"memory: in-memory instead of {kept}")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.contract import SESSIONS, STORES
+from fleetform.contract import NO_MEMORY, SESSIONS, STORES
 from fleetform.models.base import (
     AbsolutePath,
     Host,
@@ -147,7 +147,8 @@ class Policy(Spec):
     long_term_memory: LongTermMemory | None = optional("Long-term memory. Default: off.")
 
 
-StoreType = Annotated[str, OneOf(*STORES)]
+StoreType = Annotated[str, OneOf(*(name for name in STORES if name != NO_MEMORY))]
+MemoryType = Annotated[str, OneOf(*STORES)]
 
 
 class Storage(Spec):
@@ -212,7 +213,11 @@ class MemoryStore(Spec):
 
 
 class AgentMemory(Storage):
-    """The memory of one agent: a MemoryStore by name, or its own store; values set here win."""
+    """The memory of one agent: a MemoryStore by name, its own store, or none; values set here win."""
+
+    type: MemoryType | None = optional(
+        "Type of store; with `none` nothing is kept, each request stands alone, and any replica may answer it. Required without `store`."
+    )
 
     store: Name | None = optional(
         "Name of a MemoryStore. Default: the other fields of this section."

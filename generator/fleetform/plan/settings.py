@@ -109,6 +109,8 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
         own = present(type=kind, host=host, **STORES[kind].settings(section))
         # An empty `tls` means TLS with public CAs: it must not be dropped like other empty members.
         return {**own, **tls(section.tls), **present(policy=policy)}
+    if kind == contract.NO_MEMORY:
+        return {"type": kind}
     if kind == "filesystem":
         path = store.filesystem.path if store.filesystem else contract.SESSIONS
         return present(type=kind, path=path, policy=policy)

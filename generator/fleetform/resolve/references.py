@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
-from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, STORE_PORTS, STORES
+from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
@@ -224,6 +224,9 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
     if own is None:
         return
     store: Any = own
+    if own.type == NO_MEMORY:
+        found.memory = own
+        return
     if own.store:
         found.store = lookup(
             fleet, agent, ("spec", "memory", "store"), ("MemoryStore",), own.store, found.problems

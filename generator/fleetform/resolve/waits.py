@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import Limits
+    from fleetform.models.agent import Limits, ToolUse
     from fleetform.resolve.references import Uses
 
 
@@ -17,13 +17,16 @@ def longest(limits: Limits) -> int:
 
 def asks_people(uses: Uses) -> bool:
     """Whether a call of some tool waits for a person, who approves it or answers it."""
-    return any(_asking(uses))
+    return any(True for _ in asking(uses))
 
 
-def _asking(uses: Uses) -> Iterator[bool]:
-    yield from (tool.spec.type == "human" for _, tool in uses.tools)
+def asking(uses: Uses) -> Iterator[ToolUse]:
+    """Yield the tools whose calls wait for a person."""
     for use, other in (*uses.tools, *uses.servers):
-        asks = use.requires_approval
-        yield bool(other.spec.requires_approval if asks is None else asks)
+        wanted = use.requires_approval
+        asks = other.spec.requires_approval if wanted is None else wanted
+        if asks or (other.kind == "Tool" and other.spec.type == "human"):
+            yield use
     for use in (*uses.inline_servers, *(use for use, _ in uses.agents)):
-        yield bool(use.requires_approval)
+        if use.requires_approval:
+            yield use

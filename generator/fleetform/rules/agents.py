@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import HTTP_PORT, SESSIONS, SHARED_STORES, has_tool
+from fleetform.contract import HTTP_PORT, NO_MEMORY, SESSIONS, SHARED_STORES, STORE_PORTS, has_tool
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
-from fleetform.resolve.waits import asks_people
+from fleetform.resolve.waits import asking, asks_people
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
     yield from _approvals(agent, uses)
+    yield from _forgetful(agent, uses)
     yield from _sign_in(agent, uses)
     yield from _models(agent)
     yield from _origins(agent)
@@ -127,7 +128,7 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             path,
             "memory-not-shared",
             f"{most} replicas cannot share {kind} memory: a conversation would be lost when another pod answers",
-            hint=f"use a {' or '.join(sorted(SHARED_STORES, reverse=True))} MemoryStore, or one replica",
+            hint=f"use a {' or '.join(sorted(STORE_PORTS, reverse=True))} MemoryStore, one replica, or `type: none` if each request stands alone",
             key=True,
         )
 
@@ -160,6 +161,19 @@ def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             "contradiction",
             f"an approval cannot wait for {waits} seconds: its session expires after {ttl}",
             hint="raise `policy.sessionTTL` of the memory, or lower this",
+        )
+
+
+def _forgetful(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+    """Report calls that wait for a person, for agents that keep nothing until the answer comes."""
+    if uses.memory is None or uses.memory.type != NO_MEMORY:
+        return
+    for use in asking(uses):
+        yield agent.problem(
+            ("spec", "tools", _number(agent, use), "name"),
+            "contradiction",
+            f"calls of `{use.name}` wait for a person, and memory of type `none` keeps nothing until the answer comes",
+            hint="choose another `memory`, or a tool without approvals and questions",
         )
 
 

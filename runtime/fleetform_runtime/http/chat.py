@@ -127,7 +127,7 @@ class Chat:
         except BaseException:
             leave()
             raise
-        return self.stream(run.log.follow(0, self._server.ping_seconds), leave)
+        return self.stream(run.log.follow(0, self._server.ping_seconds), parting(run, leave))
 
     def stream(self, source: AsyncIterator[list[Event]], leave: Callable[[], None]) -> EventStream:
         """Follow a run."""
@@ -148,6 +148,16 @@ class Chat:
             leave()
             raise
         return self.stream(source, leave)
+
+
+def parting(run: LiveRun, leave: Callable[[], None]) -> Callable[[], None]:
+    """Return what happens when the client that started a run has read all, or is gone."""
+
+    def part() -> None:
+        leave()
+        run.desert()
+
+    return part
 
 
 def acting(identity: Identity, user: str | None) -> Identity:

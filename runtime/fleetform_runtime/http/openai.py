@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
-from fleetform_runtime.http.chat import Chat, Streams
+from fleetform_runtime.http.chat import Chat, Streams, parting
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
 from fleetform_runtime.messages import (
@@ -160,7 +160,7 @@ class OpenAi:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         source = run.log.follow(0, self._server.ping_seconds)
         write = _Chunks(run, body.model, usage=usage)
-        return EventStream(source, self._server.slow_reader_seconds, write, leave)
+        return EventStream(source, self._server.slow_reader_seconds, write, parting(run, leave))
 
     def _order(self, body: Completion, request: Request) -> Order:
         system, history = _conversation(body.messages)

@@ -170,6 +170,8 @@ class _Connection:
         except (FellBehindError, TimeoutError, RuntimeError, WebSocketDisconnect):
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await self._socket.close(1008, "too slow")
+        finally:
+            run.desert()
 
     async def _refuse(self, problem: HttpProblem) -> None:
         await self._send(

@@ -1,6 +1,7 @@
 """All routes of the HTTP API."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from fleetform_runtime.http.openapi import document
 from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.runs import Decisions, RunRoutes
 from fleetform_runtime.http.sessions import NewSession, SessionChange, SessionRoutes
+from fleetform_runtime.problems import not_kept
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.serving import Health as HealthPaths
 from fleetform_runtime.settings import Settings
@@ -30,11 +32,15 @@ def routes(
     agent = settings.agent.name
     chat = Chat(agent, runs, streams, settings.limits, settings.server)
     openai = OpenAi(agent, runs, chat, streams, settings.server)
+    kept = [
+        *_sessions(SessionRoutes(runs.sessions, runs, chat)),
+        *_runs(RunRoutes(runs, chat), chat),
+    ]
+    keeps = settings.keeps
     described = [
         *_chat(chat),
         *_openai(openai),
-        *_sessions(SessionRoutes(runs.sessions, runs, chat)),
-        *_runs(RunRoutes(runs, chat), chat),
+        *(kept if keeps else ()),
         Route("GET", "/info", info, summary="Show version and configuration hash"),
         *_probes(health, settings.health),
     ]
@@ -43,7 +49,12 @@ def routes(
     async def show(_: Request) -> Json:
         return Json(openapi)
 
-    return [*described, Route("GET", "/openapi.json", show, public=True)]
+    refused = () if keeps else (replace(route, handler=_refuse) for route in kept)
+    return [*described, *refused, Route("GET", "/openapi.json", show, public=True)]
+
+
+async def _refuse(request: Request) -> Json:
+    raise not_kept(f"it has no {request.url.path.split('/')[1]}")
 
 
 def _chat(chat: Chat) -> list[Route]:

@@ -50,6 +50,13 @@ class LiveRun:
     foreign: list[ToolCall] = field(default_factory=list)
     cancelled: bool = False
     shared: int = 0
+    kept: bool = True
+    """Whether its session is kept, so that a caller may name it again."""
+
+    @property
+    def shown_session(self) -> str | None:
+        """Return the session that callers see."""
+        return self.session if self.kept else None
 
     async def finished(self) -> dict[str, Any]:
         """Wait for the end; return the result.
@@ -80,3 +87,8 @@ class LiveRun:
         if self.task is not None and not self.task.done() and not self.cancelled:
             self.cancelled = True
             self.task.cancel()
+
+    def desert(self) -> None:
+        """Stop it if its reader was the only one: what is not kept, nobody can ask for again."""
+        if not self.kept and self.status == "running":
+            self.stop()

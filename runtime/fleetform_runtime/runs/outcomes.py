@@ -52,7 +52,7 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
     run.foreign = answer.foreign
     usage = turn.usage.body()
     run.result = {
-        "session_id": run.session,
+        "session_id": run.shown_session,
         "run_id": run.id,
         "output": answer.text,
         "tool_calls": turn.calls,
@@ -68,7 +68,7 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
         "done",
         {
             "run_id": run.id,
-            "session_id": run.session,
+            "session_id": run.shown_session,
             "finish_reason": answer.finish,
             "output": answer.text,
         },
@@ -82,7 +82,7 @@ def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
     run.status = "cancelled" if run.cancelled else "failed"
     usage = turn.usage.body()
     run.result = {
-        "session_id": run.session,
+        "session_id": run.shown_session,
         "run_id": run.id,
         "output": "".join(turn.spoken),
         "tool_calls": turn.calls,
@@ -98,7 +98,7 @@ def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
             "message": problem.detail,
             "retryable": problem.may_retry,
             "run_id": run.id,
-            "session_id": run.session,
+            "session_id": run.shown_session,
         },
     )
 

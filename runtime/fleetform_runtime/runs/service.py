@@ -12,7 +12,7 @@ from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.quotas import Quotas
 from fleetform_runtime.messages import Message, Usage, now
 from fleetform_runtime.models import ChatModel
-from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.problems import HttpProblem, not_kept
 from fleetform_runtime.runs import outcomes
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
@@ -49,6 +49,7 @@ class Runs:
         metrics: Metrics,
         spans: Spans,
         context_characters: dict[str, int],
+        keeps: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.sessions = sessions
@@ -64,6 +65,7 @@ class Runs:
         self._metrics = metrics
         self._spans = spans
         self._context = context_characters
+        self._keeps = keeps
         self._clock = clock
         self._starting = 0
         """Orders that wait in the queue, or for the store."""
@@ -83,13 +85,22 @@ class Runs:
             self._starting -= 1
 
     async def _started(self, order: Order) -> LiveRun:
+        if not self._keeps:
+            self._stand_alone(order)
         model = self.model(order.model) if order.model else None
         await self._quotas.admit(order.user)
         leave = await self._gate.enter()
         try:
             session, history, pause = await self._prepared(order)
             chosen = model or self.models.get(session.model) or self.models[self.default_model]
-            run = LiveRun(uuid.uuid4().hex, order.user, session.id, RunLog(), created=self._clock())
+            run = LiveRun(
+                uuid.uuid4().hex,
+                order.user,
+                session.id,
+                RunLog(),
+                created=self._clock(),
+                kept=self._keeps,
+            )
             turn = self._turn(order, run, session, history, chosen.key)
             session = replace(session, model=chosen.key)
             await self.registry.put(run)
@@ -97,10 +108,17 @@ class Runs:
             leave()
             raise
         self.registry.begin(run)
-        run.log.emit("run_start", {"run_id": run.id, "session_id": session.id, "model": chosen.key})
+        shown = {"run_id": run.id, "session_id": run.shown_session, "model": chosen.key}
+        run.log.emit("run_start", shown)
         work = self._carry_out(run, order, turn, session, chosen, pause, leave)
         run.task = asyncio.create_task(work)
         return run
+
+    def _stand_alone(self, order: Order) -> None:
+        """Let an order need nothing that was kept, nor keep anything."""
+        if order.session is not None:
+            raise not_kept("omit session_id, and send all that the answer depends on")
+        order.stateless = True
 
     def model(self, key: str) -> ChatModel:
         """Return a model from the specification's list.
@@ -121,6 +139,8 @@ class Runs:
         Raises:
             HttpProblem: it is not waiting (any more), or the decisions do not match its pending calls.
         """
+        if not self._keeps:
+            raise not_kept("no run waits for approval")
         state = await self.registry.get(user, run)
         if state.status != "waiting":
             raise HttpProblem("approval_used", f"the run has {state.status}")

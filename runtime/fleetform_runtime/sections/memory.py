@@ -45,6 +45,17 @@ class _Memory(Section):
     policy: MemoryPolicy = Field(default_factory=MemoryPolicy, description="How much is kept.")
 
 
+class NoMemory(Section):
+    """Nothing is kept: each request stands alone, and any replica may answer it."""
+
+    type: Literal["none"] = Field(description="Type of store.")
+
+    @property
+    def policy(self) -> MemoryPolicy:
+        """Return the policy of what is not kept."""
+        return MemoryPolicy()
+
+
 class InMemory(_Memory):
     """Sessions in the process's memory: lost with it, and for one replica only."""
 
@@ -117,6 +128,7 @@ class PostgresMemory(ServerMemory):
 
 
 Memory = Annotated[
-    InMemory | FilesystemMemory | RedisMemory | PostgresMemory, Field(discriminator="type")
+    InMemory | FilesystemMemory | RedisMemory | PostgresMemory | NoMemory,
+    Field(discriminator="type"),
 ]
 STORE_TYPES = tuple(word_of(member) for member in members(Memory))

@@ -7,6 +7,7 @@ from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import (
     FilesystemMemory,
     InMemory,
+    NoMemory,
     PostgresMemory,
     RedisMemory,
 )
@@ -14,6 +15,7 @@ from fleetform_runtime.settings import Settings
 from fleetform_runtime.store import Store
 from fleetform_runtime.store.filesystem import FilesystemStore
 from fleetform_runtime.store.memory import MemoryStore
+from fleetform_runtime.store.nothing import NoStore
 
 
 def _redis(memory: RedisMemory, secrets: Secrets, namespace: str, agent: str) -> Store:
@@ -29,6 +31,7 @@ def _postgres(memory: PostgresMemory, secrets: Secrets, namespace: str, agent: s
 
 
 BUILDERS: dict[type, Callable[[Any, Secrets, str, str], Store]] = {
+    NoMemory: lambda *_: NoStore(),
     InMemory: lambda memory, *_: MemoryStore(memory),
     FilesystemMemory: lambda memory, *_: FilesystemStore(memory),
     RedisMemory: _redis,

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
+from fleetform.contract import NO_MEMORY
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
 from fleetform.resolve.waits import asks_people
 from fleetform.rules.idle import stores
-from fleetform.rules.idle.fields import Field, given
+from fleetform.rules.idle.fields import Field, given, others
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -123,4 +124,12 @@ def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
     if uses.memory is None:
         return
     base = ("spec", "memory")
+    why = "memory of type `none` keeps nothing" if uses.memory.type == NO_MEMORY else ""
+    yield from given(agent, base, ("store",), why, "remove it, or `type: none`")
+    if why:
+        names = others(agent, (*base, "policy"))
+        yield from given(agent, (*base, "policy"), names, why, "remove it, or `type: none`")
+        yield from given(agent, base, stores.SECTIONS, why, "remove it, or `type: none`")
+        return
+    yield from given(agent, (*base, "policy"), others(agent, (*base, "policy")), "", "")
     yield from stores.sections(agent, base, uses.memory)
