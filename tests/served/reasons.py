@@ -42,7 +42,7 @@ SILENT: dict[str, str] = {
 """Leaves that in some places change nothing and say nothing."""
 
 NEVER: dict[str, str] = {
-    r"Agent:spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
+    r"(Agent|MCPServer):spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"(Workflow|WorkflowRun):.*": NOT_YET,
     r"Tool:spec\.(retrieval|code)\..*": NOT_YET,

@@ -44,5 +44,5 @@ def outcome(
 def _output(built: pipeline.Assembled, *, whole: bool) -> Json:
     """Return what decides the output: unless it is asked for as a whole, objects, which is faster."""
     if built.fleet.targets == ("manifests",) and not whole and built.kubernetes:
-        return built.kubernetes.units, built.plan.environment
+        return [*built.kubernetes.units], built.plan.environment
     return pipeline.texts(built)
