@@ -22,6 +22,10 @@ ENDPOINT_REQUIRED = frozenset(
 """Model providers without a public endpoint."""
 KEYLESS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["keyless"])
 """Model providers that may be used without an API key."""
+REGIONS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["regions"])
+"""Model providers that are asked in a region of their cloud."""
+PROJECTS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["projects"])
+"""Model providers that may be asked through a project of their cloud: with the pod's identity, in a region."""
 EXTRAS: dict[str, str] = {
     name: facts["extra"] for name, facts in _FACTS["providers"].items() if facts["extra"]
 }

@@ -47,6 +47,8 @@ URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
 """A URL without user and password, as the runtime's contract requires."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
+GCP_PROJECT = r"^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$"
+"""The ID of a Google Cloud project, with the domain of an old one before it."""
 ORIGIN = HOST.replace("^", "^https?://", 1).replace("$", "(:[0-9]{1,5})?$")
 """The origin of a web page as browsers send it: scheme, host, and a port unless it is the scheme's own."""
 URL_PATH = r"^(/|(/\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
@@ -75,6 +77,7 @@ WORDS = {
     HOST_OR_SUFFIX: "write a host such as `support.example.com`, or `*.example.com` for every host below",
     URL: "write a URL such as `http://name.namespace.svc:8080/path`, without user, password and fragment",
     OPTIONAL_URL: "write a URL such as `http://name.namespace.svc:8080/v1`, or leave it out",
+    GCP_PROJECT: "write the project's ID, such as `acme-prod`: 6 to 30 lower-case letters, digits and dashes",
     ORIGIN: "write an origin such as `https://app.example.com` or `http://localhost:3000`: exactly as browsers send it, without path and wildcard",
     URL_PATH: "write a path such as `/health`, without `.`, `..` and `//`",
     CIDR: "write a range such as 10.20.0.0/16 or fd12:3456::/48",

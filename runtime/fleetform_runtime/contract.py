@@ -24,6 +24,8 @@ def facts() -> dict[str, Any]:
                 "endpointRequired": row.endpoint_required,
                 "keyless": row.keyless,
                 "extra": name if row.module else "",
+                "regions": row.regions,
+                "projects": row.projects,
             }
             for name, row in PROVIDERS.items()
         },

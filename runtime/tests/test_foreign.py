@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResult, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec
@@ -117,6 +119,44 @@ async def test_a_whole_answer_with_a_call(provider, reply, fields):
         assert word in text
     headers = server.requests[0]["headers"]
     assert ("key-of-the-provider" if provider != "bedrock" else "AKIAEXAMPLE") in str(headers)
+
+
+async def test_bedrock_is_asked_in_its_region():
+    async with asked(answers(BEDROCK), "bedrock", region="eu-central-1") as (model, server):
+        await model.respond(ASK, None)
+    assert "/eu-central-1/bedrock/" in server.requests[0]["headers"]["Authorization"]
+
+
+def service_account(token_uri: str) -> str:
+    """Return the key of a service account, whose tokens come from a URL."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    account = {"type": "service_account", "client_email": "a@b.example", "token_uri": token_uri}
+    return json.dumps(account | {"private_key": key.decode(), "private_key_id": "k"})
+
+
+async def test_a_google_project_is_asked_in_its_region_with_the_identity(tmp_path, monkeypatch):
+    async def handler(request: web.Request) -> web.Response:
+        token = {"access_token": "of-the-identity", "expires_in": 3600, "token_type": "Bearer"}
+        return web.json_response(token if request.path == "/token" else GOOGLE)
+
+    async with upstream(handler) as server:
+        account = tmp_path / "account.json"
+        account.write_text(service_account(f"{server.url}/token"))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        place = {"project": "acme-prod", "region": "europe-west4"}
+        settings = {"provider": "google", "name": "m", "endpoint": server.url, **place}
+        model = ForeignModel(Model.model_validate_json(json.dumps(settings)), Secrets({}))
+        try:
+            assert (await model.respond(ASK, None)).text == "Hello"
+        finally:
+            await model.close()
+    last = server.requests[-1]
+    assert "/projects/acme-prod/locations/europe-west4/" in last["path"]
+    assert last["headers"]["Authorization"] == "Bearer of-the-identity"
 
 
 def sse(*events: dict[str, Any], named: bool) -> Any:

@@ -24,6 +24,7 @@ def secret(name: str, key: str = "key") -> Json:
     return {"name": name, "key": key}
 
 
+CLOUD = {"provider": "google", "name": "gemini", "project": "acme-test"}
 IMAGE = {"repository": "docker.io/library/own", "tag": "1"}
 MODEL = {"provider": "openai", "name": "gpt-4o"}
 PLAIN = {"systemPrompt": "hi", "model": MODEL, "auth": {"type": "none"}}
@@ -669,6 +670,9 @@ def fleets() -> dict[str, Fleet]:
             *SHARED,
             document("Agent", "subject", PLAIN, **LABELS),
             document("Agent", "rich", rich, **LABELS),
+            document("ModelConfig", "cloud", CLOUD),
+            _user("cloudy", model=CLOUD),
+            _user("of-cloud", modelConfig="cloud", model={}),
             document(
                 "MCPServer",
                 "small",
@@ -725,6 +729,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             "rich",
             ("spec.auth", "spec.model", "spec.rateLimits", "spec.observability"),
         ),
+        ("plain", "bare", "cloudy", ("spec.model.region", "spec.model.project")),
         ("patched", "bare", "subject", PATCHED),
         ("tools", "azure", "user", TOOLS),
         ("stores", "azure", "own-redis", MEMORY),
@@ -758,7 +763,11 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("provisioned", "azure", "own", ("spec.provision.container",)),
         ("provisioned", "azure", "off", ALL),
     ),
-    "ModelConfig": (("generic", "azure", "second", ALL), ("plain", "bare", "second", ALL)),
+    "ModelConfig": (
+        ("generic", "azure", "second", ALL),
+        ("plain", "bare", "second", ALL),
+        ("plain", "bare", "cloud", ("spec.region", "spec.project")),
+    ),
     "Tool": tuple(
         ("tools", "azure", name, ALL)
         for name in (

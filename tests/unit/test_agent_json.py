@@ -180,7 +180,10 @@ TAKEN = [
 
 
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
+BEDROCK = {"provider": "bedrock", "name": "m"}
 TAKEN += [
+    ({"model": {**BEDROCK, "region": "eu-central-1"}}, ("model", "region"), "eu-central-1"),
+    ({"model": {**BEDROCK, "retries": 0}}, ("model", "retries"), 0),
     ({"memory": {"type": "none"}, "scaling": {"maxReplicas": 9}}, ("memory",), {"type": "none"}),
     (
         {"corsOrigins": ["https://app.example.com"]},
@@ -198,7 +201,23 @@ def test_a_field_arrives_and_is_left_out_when_nobody_set_it(spec, path, value, t
     _, plain, _ = made(tmp_path, agent())
     for step in path:
         settings, plain = settings[step], plain.get(step, {})
-    assert (settings, plain, problems) == (value, {}, ())
+    assert (settings, plain) == (value, {})
+    assert {item.code for item in problems} <= {"image-extras-unknown"}
+
+
+def test_a_model_of_a_project_is_asked_without_a_key(tmp_path):
+    model = {"provider": "google", "name": "m", "project": "acme-prod", "region": "europe-west4"}
+    identity = {"gcpServiceAccount": "a@acme-prod.iam.gserviceaccount.com"}
+    _, settings, problems = made(tmp_path, agent(model=model, identity=identity))
+    assert settings["model"] == model
+    assert "no-identity" not in {item.code for item in problems}
+
+
+def test_a_region_that_a_provider_does_not_have_is_left_out(tmp_path):
+    model = {"provider": "google", "name": "m", "region": "europe-west4"}
+    _, settings, problems = made(tmp_path, agent(model=model))
+    assert "region" not in settings["model"]
+    assert [item.path for item in problems if item.code == "not-used"] == ["spec.model.region"]
 
 
 def test_shutdown_waits_for_the_queue_too(tmp_path):

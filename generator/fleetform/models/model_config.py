@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.contract import PROVIDERS
-from fleetform.models.base import Metadata, OneOf, SecretKey, Spec, optional
-from fleetform.patterns import OPTIONAL_URL
+from fleetform.models.base import Metadata, Name, OneOf, SecretKey, Spec, optional
+from fleetform.patterns import GCP_PROJECT, OPTIONAL_URL
 
 Provider = Annotated[str, OneOf(*PROVIDERS)]
 Usd = Annotated[float, Field(ge=0, le=100000)]
@@ -63,6 +63,19 @@ class ModelSettings(Spec):
     )
     timeout_seconds: float | None = optional(
         "Timeout of one answer, in seconds. Default: 120.", gt=0, le=3600
+    )
+    retries: int | None = optional(
+        "Retries after 408, 429, 5xx or a lost connection, before the first token. Default: 2.",
+        ge=0,
+        le=10,
+    )
+    region: Name | None = optional(
+        "Region in which the model is asked, such as `eu-central-1`: of Bedrock, or of Google with `project`. Default: the pod's `AWS_REGION`, Google's choice."
+    )
+    project: Annotated[str, StringConstraints(pattern=GCP_PROJECT, max_length=64)] | None = (
+        optional(
+            "Google Cloud project: the model is asked through Vertex AI, with the pod's identity instead of a key. Default: none, Google's API with a key."
+        )
     )
     pricing: Pricing | None = optional(
         "Prices for the cost in usage and metrics. Default: unknown."

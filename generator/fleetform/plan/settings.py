@@ -9,7 +9,7 @@ from fleetform.plan.model import Files
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import mcp_servers, tls_files, tools
-from fleetform.resolve import hosts
+from fleetform.resolve import hosts, regions
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def _model(
         presencePenalty=model.presence_penalty,
         contextTokens=model.context_tokens,
         pricing=view.dump(model.pricing) if model.pricing else None,
+        retries=model.retries,
+        region=model.region if regions.has_region(model) else None,
+        project=model.project if regions.has_project(model) else None,
         timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
         tls=tls_files(model.tls),
     )

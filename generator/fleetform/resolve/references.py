@@ -12,6 +12,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.catalog import unknown
 from fleetform.resolve.hosts import full_name, is_deployed
 from fleetform.resolve.ports import main_port
+from fleetform.resolve.regions import has_project
 from fleetform.tree import TreePath, locate
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def _effective(
 def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
     """Merge an agent's own settings over its ModelConfig; another provider does not inherit key or endpoint."""
     if base is not None and own is not None and own.provider not in (None, base.provider):
-        base = view.replace(base, api_key_secret_ref=None, endpoint=None, tls=None, pricing=None)
+        other = ("api_key_secret_ref", "endpoint", "tls", "pricing", "region", "project")
+        base = view.replace(base, **dict.fromkeys(other))
     model = view.overlay(base, own)
     return view.replace(model, endpoint=None) if model.endpoint == "" else model
 
@@ -163,7 +165,9 @@ def _with_defaults(fleet: Fleet, agent: Resolved[AgentSpec], model: Any) -> Any:
     defaults = fleet.environment.providers.get(model.provider)
     endpoint = model.endpoint or (defaults.endpoint if defaults else None)
     key = model.api_key_secret_ref or (defaults.api_key_secret_ref if defaults else None)
-    if key is None and model.provider not in KEYLESS:
+    if has_project(model):
+        key = None
+    elif key is None and model.provider not in KEYLESS:
         rule = fleet.environment.secrets.model_keys
         name = rule.name.replace("{provider}", model.provider).replace(
             "{namespace}", agent.namespace

@@ -10,6 +10,7 @@ from fleetform.contract import HTTP_PORT, NO_MEMORY, SESSIONS, SHARED_STORES, ST
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
+from fleetform.resolve.regions import has_project
 from fleetform.resolve.waits import asking, asks_people
 from fleetform.tree import TreePath
 
@@ -55,6 +56,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
     yield from _sign_in(agent, uses)
     yield from _models(agent)
     yield from _origins(agent)
+    yield from _identity(agent, uses)
     if spec.observability.metrics.port == HTTP_PORT:
         yield agent.problem(
             ("spec", "observability", "metrics", "port"),
@@ -208,6 +210,23 @@ def _models(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
                 hint="remove it: `modelConfig` is always one of them",
             )
         seen.add(name)
+
+
+def _identity(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+    """Report models that know the pod by its identity in a cloud, for agents that have none there."""
+    identity = agent.spec.identity
+    if identity is not None and identity.gcp_service_account:
+        return
+    models = (uses.model, *(model for _, model in (*uses.models, *uses.fallbacks)))
+    if any(model is not None and has_project(model) for model in models):
+        yield agent.problem(
+            ("spec",),
+            "no-identity",
+            "a model is asked through a Google Cloud project, with the pod's identity, and the agent has none",
+            hint="set `identity.gcpServiceAccount`, which also opens the network to where the identity comes from",
+            severity="warning",
+            key=True,
+        )
 
 
 def _origins(agent: Resolved[AgentSpec]) -> Iterator[Problem]:

@@ -30,6 +30,10 @@ class ProviderFacts(NamedTuple):
     """Whether it may be used without an API key."""
     module: str = ""
     """Module of the extra for its protocol; empty for OpenAI's, which needs none."""
+    regions: bool = False
+    """Whether it is asked in a region of its cloud."""
+    projects: bool = False
+    """Whether it is asked through a project of its cloud, if one is set: with the pod's identity, in a region."""
     telemetry: str = ""
     """Its name in OpenTelemetry's conventions, if different."""
 
@@ -38,8 +42,10 @@ PROVIDERS: dict[str, ProviderFacts] = {
     "openai": ProviderFacts(public="https://api.openai.com/v1"),
     "azure": ProviderFacts(endpoint_required=True, telemetry="azure.ai.openai"),
     "anthropic": ProviderFacts(module="anthropic"),
-    "bedrock": ProviderFacts(keyless=True, module="boto3", telemetry="aws.bedrock"),
-    "google": ProviderFacts(module="google.genai", telemetry="gcp.gemini"),
+    "bedrock": ProviderFacts(keyless=True, module="boto3", regions=True, telemetry="aws.bedrock"),
+    "google": ProviderFacts(
+        module="google.genai", regions=True, projects=True, telemetry="gcp.gemini"
+    ),
     "vllm": ProviderFacts(endpoint_required=True, keyless=True),
     "ollama": ProviderFacts(endpoint_required=True, keyless=True),
     "gpustack": ProviderFacts(endpoint_required=True, keyless=True),

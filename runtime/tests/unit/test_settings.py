@@ -403,7 +403,13 @@ def test_the_contract_tells_the_generator_what_is_served():
     assert set(told["tools"]) == {"api", "human", "agent"}
     assert told["stores"]["redis"] == {"shared": True, "port": 6379}
     assert told["stores"]["filesystem"] == {"shared": False}
-    assert told["providers"]["azure"] == {"endpointRequired": True, "keyless": False, "extra": ""}
+    assert told["providers"]["azure"] == {
+        "endpointRequired": True,
+        "keyless": False,
+        "extra": "",
+        "regions": False,
+        "projects": False,
+    }
     assert told["providers"]["google"]["extra"] == "google"
     assert told["ports"] == {"http": Server().port, "metrics": Server().metrics_port}
 

@@ -16,6 +16,7 @@ from fleetform.rules.idle import (
     agents,
     documents,
     environments,
+    models,
     servers,
     stores,
     tools,
@@ -35,6 +36,7 @@ PARTS = (
     stores.fields,
     variables.fields,
     tools.fields,
+    models.fields,
 )
 
 

@@ -1,0 +1,42 @@
+"""Fields of models that their provider does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds
+from fleetform.contract import PROJECTS, REGIONS
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.regions import has_project, has_region
+from fleetform.rules.idle.fields import Field, given
+
+if TYPE_CHECKING:
+    from fleetform.models.model_config import ModelSettings
+    from fleetform.rules import AgentUses
+    from fleetform.tree import TreePath
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what a provider does not use of ModelConfigs, and of the models of agents."""
+    for config in fleet.of(kinds.MODEL_CONFIG):
+        yield from _places(config, ("spec",), config.spec)
+    for agent in fleet.of(kinds.AGENT):
+        model = uses[agent.key].model
+        if agent.spec.container is None and model is not None:
+            yield from _places(agent, ("spec", "model"), model)
+
+
+def _places(owner: Resolved[Any], base: TreePath, model: ModelSettings) -> Iterator[Field]:
+    if model.provider is None:
+        return  # the agent says which
+    why, hint = "", "set `project`, or remove it"
+    if model.provider not in REGIONS:
+        why, hint = f"the provider `{model.provider}` has no regions", "remove it"
+    elif not has_region(model):
+        why = "Google's API is asked in a region only through a project"
+    yield from given(owner, base, ("region",), why, hint)
+    why = "" if model.provider in PROJECTS else f"the provider `{model.provider}` has no projects"
+    yield from given(owner, base, ("project",), why, "remove it")
+    why = "with `project` the pod's identity is used" if has_project(model) else ""
+    yield from given(owner, base, ("apiKeySecretRef",), why, "remove it, or `project`")
