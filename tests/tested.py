@@ -64,7 +64,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "poddisruptionbudget prometheusrule resourcequota role scaledobject service serviceaccount "
             "servicemonitor statefulset"
         ),
-        "tests/unit/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
+        "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
