@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from fleetform.cli import plain
 from fleetform.cli.report import Format
 
-ENV = "prod"
-"""The environment of every command that is told none, by --env or the variable ENV."""
+ENV = plain.ENV
 Env = Annotated[str, typer.Option("--env", "-e", envvar="ENV", help="Name of the environment.")]
 Agents = Annotated[
     list[Path],

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fleetform import targets
-from fleetform.cli.options import ENV
 from fleetform.cli.report import Format
 
+ENV = "prod"
+"""The environment of every command that is told none, by --env or the variable ENV."""
 FLAGS = {"--all": "everything", "--check": "check", "--diff": "show_diff"}
 ONCE = {
     "--env": "env",
