@@ -359,3 +359,57 @@ def test_every_template_names_its_kind():
         kinds = re.findall(r"^kind: (?:\{\{ \$prefix \}\})?(\w+)", file.read_text("utf-8"), re.M)
         if file.stem != "validate":
             assert file.stem in {kind.lower() for kind in kinds}, file
+
+
+# -- names, and values that are not there ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("chart", ["agent", "namespace"])
+def test_no_value_that_is_null_ends_in_a_template(chart):
+    """One Helm will do: the templates say it, and not Helm."""
+    for path in _paths(values.defaults(chart)):
+        done = template(HELMS[-1], chart, example(chart), "--set-json", f"{path}=null")
+        assert done.returncode == 0 or not NOT_SAID.search(done.stderr), (path, done.stderr)
+
+
+NOT_SAID = re.compile("nil pointer|error calling|wrong type|invalid value")
+
+
+def _paths(node: dict[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield above + key
+        if isinstance(value, dict):
+            yield from _paths(value, f"{above}{key}.")
+
+
+@in_both_helms
+def test_a_map_that_is_null_is_named(helm):
+    done = template(helm, "agent", example("agent"), "--set", "keda=null")
+    assert done.returncode
+    assert "keda: missing: remove the null" in done.stderr
+
+
+@in_both_helms
+@pytest.mark.parametrize("name", ["1abc", "9"])
+def test_a_name_that_no_service_may_have_is_refused(helm, name):
+    done = template(helm, "agent", example("agent"), "--set-string", f"fullnameOverride={name}")
+    assert done.returncode
+    assert f'"{name}" cannot be the name of a Service' in done.stderr
+
+
+@in_both_helms
+def test_aliases_of_an_umbrella_chart_have_names_of_their_own(helm, tmp_path):
+    shutil.copytree(CHARTS / "agent", tmp_path / "charts/agent")
+    aliases = ("support", "sales")
+    version = yaml.safe_load((CHARTS / "agent/Chart.yaml").read_text("utf-8"))["version"]
+    needs = [{"name": "agent", "version": version, "alias": alias} for alias in aliases]
+    umbrella = {"apiVersion": "v2", "name": "umbrella", "version": "0.1.0", "dependencies": needs}
+    (tmp_path / "Chart.yaml").write_text(json.dumps(umbrella), "utf-8")
+    own = yaml.safe_load(example("agent"))
+    text = json.dumps(dict.fromkeys(aliases, own))
+    done = run(helm, "template", "rel", tmp_path, "-n", "ai", "-f", "-", text=text)
+    assert done.returncode == 0, done.stderr
+    objects = [item for item in readers.go(done.stdout) if item]
+    found = [(item["kind"], item["metadata"]["name"]) for item in objects]
+    assert len({*found}) == len(found)
+    assert {("Deployment", "rel-support"), ("Deployment", "rel-sales")} <= {*found}

@@ -19,7 +19,7 @@
 
 {{/* The data of the ConfigMap; empty if there is nothing to configure. */}}
 {{- define "agent.data" -}}
-{{- $data := deepCopy .Values.configFiles -}}
+{{- $data := default dict .Values.configFiles | deepCopy -}}
 {{- if .Values.config -}}
 {{- $_ := set $data "agent.json" (printf "%s\n" (include "agent.config" .)) -}}
 {{- $_ := set $data "system-prompt.md" .Values.prompt -}}

@@ -1,7 +1,9 @@
 {{/* Names, labels and the metadata that all objects share. */}}
 
+{{/* In an umbrella chart, an alias tells two agents of a release apart. */}}
 {{- define "agent.fullname" -}}
-{{- default .Release.Name .Values.fullnameOverride -}}
+{{- $own := ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (or .Chart.IsRoot (eq .Chart.Name "agent")) -}}
+{{- default $own .Values.fullnameOverride -}}
 {{- end }}
 
 {{- define "agent.serviceAccountName" -}}
@@ -20,7 +22,7 @@
 {{- $_ := set $own "app.kubernetes.io/component" .Values.component -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
 {{- $_ := set $own "app.kubernetes.io/part-of" "agent-fleet" -}}
-{{- merge $own .Values.commonLabels | toJson -}}
+{{- merge $own (default dict .Values.commonLabels) | toJson -}}
 {{- end }}
 
 {{/* Labels of pods and of what holds them: on all objects, each new image would change all of them. */}}
@@ -47,7 +49,7 @@
 {{- end }}
 
 {{- define "agent.version" -}}
-{{- $digest := .Values.image.digest | trimPrefix "sha256:" | trunc 12 -}}
+{{- $digest := default "" .Values.image.digest | trimPrefix "sha256:" | trunc 12 -}}
 {{- default (coalesce (include "agent.tag" .) $digest | trunc 63 | trimAll "._-") .Values.version -}}
 {{- end }}
 
@@ -80,4 +82,12 @@
 {{- range untilStep 127 160 1 }}{{ $text = replace (printf "%c" .) (printf "\\u%04x" .) $text }}{{ end -}}
 {{- end -}}
 {{- $text -}}
+{{- end }}
+
+{{/* Null deletes the chart's defaults, and so does `helm upgrade --reuse-values` with those of an older chart. */}}
+{{- define "agent.present" -}}
+{{- $gone := list -}}
+{{- range list "image" "startupProbe" "readinessProbe" "livenessProbe" "podSecurityContext" "tmp" "autoscaling" "keda" "podDisruptionBudget" "serviceAccount" "rbac" "service" "networkPolicy" "serviceMonitor" "httpRoute" "ingress" "certificate" "tests" }}{{ if not (kindIs "map" (index $.Values .)) }}{{ $gone = append $gone . }}{{ end }}{{ end -}}
+{{- if kindIs "map" .Values.tests }}{{ if not (kindIs "map" .Values.tests.image) }}{{ $gone = append $gone "tests.image" }}{{ end }}{{ end -}}
+{{- if $gone }}{{ fail (printf "\n%s: missing: remove the null, or use --reset-then-reuse-values" (join ", " $gone)) }}{{ end -}}
 {{- end }}

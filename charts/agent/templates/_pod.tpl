@@ -3,7 +3,7 @@
 {{- define "agent.template" }}
   template:
     metadata:
-      {{- $labels := mergeOverwrite (deepCopy .Values.podLabels) (include "agent.versioned" . | fromJson) (dict "app" (include "agent.fullname" .)) }}
+      {{- $labels := mergeOverwrite (default dict .Values.podLabels | deepCopy) (include "agent.versioned" . | fromJson) (dict "app" (include "agent.fullname" .)) }}
       labels: {{ toJson $labels }}
       {{- with .Values.podAnnotations }}
       annotations: {{ include "agent.json" . }}
