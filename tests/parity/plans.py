@@ -7,6 +7,7 @@ from typing import Any
 
 from fleetform import contract
 from fleetform.plan import settings
+from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import config, scaling
 from fleetform.platforms.kubernetes.model import (
     Account,
@@ -424,6 +425,7 @@ SPACE = NamespacePlan(
     quota={"pods": "10"},
     limits={"max": {"cpu": "1"}},
     alerts=(),
+    alert_thresholds=alerts.THRESHOLDS,
     runtime_alerts=True,
     runbooks="",
     alert_labels={},
@@ -489,7 +491,8 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "quota": ({}, {"requests.cpu": "1000000", "count/pods": "0"}),
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
     "alerts": ((GROUP,), ({**GROUP, "rules": []},)),
-    "runtime_alerts": (),  # what they decide is in the alerts
+    "alert_thresholds": (),  # what they decide is in the alerts
+    "runtime_alerts": (),
     "runbooks": (),
     "alert_labels": ({"release": "prometheus"},),
     "retained": ({**SPACE.retained, "kustomize.toolkit.fluxcd.io/prune": "disabled"},),

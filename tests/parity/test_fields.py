@@ -78,6 +78,11 @@ def test_helm_follows_every_turn_of_a_workload(helm_version, tmp_path):
 def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
     own = plans.SPACE._replace(alerts=tuple(alerts.groups("space")))
     turned = [("base", plans.SPACE), ("alerts", own)]
+    for name, value in (*((name, 0.375) for name in alerts.THRESHOLDS), ("errorRatio", 0.001)):
+        chosen = {**alerts.THRESHOLDS, name: value}
+        found = tuple(alerts.groups("space", thresholds=chosen))
+        assert found != own.alerts, name
+        turned.append((name, own._replace(alerts=found, alert_thresholds=chosen)))
     turned += [
         (field, plans._with(plans.SPACE, field, value))
         for field, given in plans.SPACE_TURNS.items()

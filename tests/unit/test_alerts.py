@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleetform.platforms.kubernetes.alerts import groups
+from fleetform.models.environment import AlertThresholds
+from fleetform.platforms.kubernetes.alerts import THRESHOLDS, groups
 from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))
@@ -31,6 +32,18 @@ def test_metrics_and_labels_of_a_rule_exist(rule):
     labels = read(rule["expr"], SERIES)
     assert labels is not None
     assert {"namespace", "agent"} <= labels
+
+
+def test_every_threshold_is_compared_with_and_nothing_is_left_open():
+    for name in THRESHOLDS:
+        other = groups("ai-agents", thresholds={**THRESHOLDS, name: 0.375})
+        assert "0.375" in json.dumps(other), name
+    assert not re.search(r"<\w+>", json.dumps(groups("ai-agents")))
+
+
+def test_the_models_defaults_are_those_of_the_alerts():
+    own = AlertThresholds().model_dump(by_alias=True)
+    assert own == THRESHOLDS
 
 
 @each_rule

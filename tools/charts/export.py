@@ -210,7 +210,8 @@ def files(schemas: Path) -> dict[Path, str]:
         found_there = json.loads((schemas / kind.schema_file).read_text("utf-8"))
         text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
         made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
-    rules = alerts.groups("@namespace@")
+    stand_ins = {name: f"@{name}@" for name in alerts.THRESHOLDS}
+    rules = alerts.groups("@namespace@", thresholds=stand_ins)
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
     return made
 

@@ -83,6 +83,7 @@ CLAIM = closed(
 TYPES: dict[str, Schema] = {
     "string": TEXT,
     "bool": FLAG,
+    "fraction": {"type": "number", "minimum": 0.001, "maximum": 0.999},
     "map": MAP,
     "count": COUNT,
     "count above 0": SOME,

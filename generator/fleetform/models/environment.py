@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -428,6 +428,27 @@ class NetworkDefaults(Spec):
     )
 
 
+def _threshold(default: float, description: str) -> Any:
+    return Field(default=default, description=description, ge=0.001, le=0.999)
+
+
+class AlertThresholds(Spec):
+    """What alerts compare with, as fractions from 0.001 to 0.999."""
+
+    error_ratio: float = _threshold(0.05, "AgentHighErrorRate: failed requests of all.")
+    latency_ratio: float = _threshold(
+        0.8,
+        "AgentHighLatency: the time of one answer in twenty, of the longest that a run may take.",
+    )
+    rate_limited_ratio: float = _threshold(0.1, "AgentRateLimited: requests refused by a limit.")
+    fallback_ratio: float = _threshold(
+        0.05, "AgentModelFallbacks: model requests answered by a fallback."
+    )
+    retry_ratio: float = _threshold(0.2, "AgentModelRetries: model requests repeated.")
+    tool_error_ratio: float = _threshold(0.2, "AgentToolErrors: calls of a tool that fail.")
+    ready_ratio: float = _threshold(0.5, "AgentNotReady: replicas that are ready; it fires below.")
+
+
 class MonitoringDefaults(Spec):
     """How the Prometheus operator finds our objects, and where traces are sent."""
 
@@ -436,6 +457,9 @@ class MonitoringDefaults(Spec):
         description="Labels added to ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    alert_thresholds: AlertThresholds = Field(
+        default_factory=AlertThresholds, description="What alerts compare with."
+    )
     runbooks: (
         Annotated[
             str,

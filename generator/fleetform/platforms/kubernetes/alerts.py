@@ -7,6 +7,7 @@ their own have too. The label `namespace` is not among their labels: it comes fr
 target, added by the Prometheus operator.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 _NAMESPACE = "<namespace>"
@@ -44,7 +45,7 @@ clamp_max(
     /
   sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[5m])),
   1
-) > 0.05
+) > <errorRatio>
   and on (namespace, agent)
 sum by (namespace, agent) (
   increase(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[15m])
@@ -67,7 +68,7 @@ sum by (namespace, agent) (
     )
   )
     > on (namespace, agent)
-  0.8 * max by (namespace, agent) (agent_run_limit_seconds{{namespace="<namespace>"}})
+  <latencyRatio> * max by (namespace, agent) (agent_run_limit_seconds{{namespace="<namespace>"}})
 )
   and on (namespace, agent)
 sum by (namespace, agent) (
@@ -98,7 +99,7 @@ max by (namespace, agent) (agent_queue_depth{namespace="<namespace>"}) > 0
 sum by (namespace, agent) (rate(agent_rate_limited_total{namespace="<namespace>"}[5m]))
   /
 sum by (namespace, agent) (rate(agent_request_total{namespace="<namespace>"}[5m]))
-  > 0.1
+  > <rateLimitedRatio>
 """,
         summary="Agent {{ $labels.agent }} refuses {{ $value | humanizePercentage }} of its "
         "requests by a limit",
@@ -131,7 +132,7 @@ sum by (namespace, agent) (rate(agent_llm_fallbacks_total{namespace="<namespace>
 sum by (namespace, agent) (
   rate(agent_llm_request_duration_seconds_count{namespace="<namespace>"}[10m])
 )
-  > 0.05
+  > <fallbackRatio>
 """,
         summary="Agent {{ $labels.agent }} answers {{ $value | humanizePercentage }} of its model "
         "requests from a fallback",
@@ -148,7 +149,7 @@ sum by (namespace, agent) (rate(agent_llm_retries_total{namespace="<namespace>"}
 sum by (namespace, agent) (
   rate(agent_llm_request_duration_seconds_count{namespace="<namespace>"}[10m])
 )
-  > 0.2
+  > <retryRatio>
 """,
         summary="Agent {{ $labels.agent }} repeats {{ $value | humanizePercentage }} of its model "
         "requests",
@@ -165,7 +166,7 @@ sum by (namespace, agent, tool) (
 )
   /
 sum by (namespace, agent, tool) (rate(agent_tool_calls_total{namespace="<namespace>"}[10m]))
-  > 0.2
+  > <toolErrorRatio>
 """,
         summary="Tool {{ $labels.tool }} of agent {{ $labels.agent }} fails "
         "{{ $value | humanizePercentage }} of its calls",
@@ -203,14 +204,14 @@ label_replace(
     /
   max by (namespace, deployment) (kube_deployment_spec_replicas{namespace="<namespace>"}),
   "agent", "$1", "deployment", "(.+)"
-) < 0.5
+) < <readyRatio>
   or
 label_replace(
   max by (namespace, statefulset) (kube_statefulset_status_replicas_ready{namespace="<namespace>"})
     /
   max by (namespace, statefulset) (kube_statefulset_replicas{namespace="<namespace>"}),
   "agent", "$1", "statefulset", "(.+)"
-) < 0.5
+) < <readyRatio>
 """,
         summary="Only {{ $value | humanizePercentage }} of the replicas of {{ $labels.agent }} are "
         "ready",
@@ -276,29 +277,52 @@ _OF_THE_RUNTIME = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "scraping": _
 _OF_KUBERNETES = {"workloads": _WORKLOADS}
 
 
-def groups(namespace: str, runbooks: str = "", *, runtime: bool = True) -> list[dict[str, Any]]:
+THRESHOLDS: Mapping[str, float] = {
+    "errorRatio": 0.05,
+    "latencyRatio": 0.8,
+    "rateLimitedRatio": 0.1,
+    "fallbackRatio": 0.05,
+    "retryRatio": 0.2,
+    "toolErrorRatio": 0.2,
+    "readyRatio": 0.5,
+}
+"""What the alerts compare with, by the names in an environment's `monitoring.alertThresholds`."""
+
+
+def groups(
+    namespace: str,
+    runbooks: str = "",
+    *,
+    runtime: bool = True,
+    thresholds: Mapping[str, float | str] = THRESHOLDS,
+) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
-    `runbooks` is the URL of docs/alerts.md, or of a page of one's own with the same headings; without
+    `thresholds` has all of THRESHOLDS, as numbers or as the texts that stand for them. `runbooks` is the URL of docs/alerts.md, or of a page of one's own with the same headings; without
     `runtime`, only rules that need nothing but kube-state-metrics are returned.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
     return [
         {
             "name": f"{namespace}.{name}",
-            "rules": [_rule(alert, namespace, runbooks) for alert in alerts],
+            "rules": [_rule(alert, namespace, runbooks, thresholds) for alert in alerts],
         }
         for name, alerts in chosen.items()
     ]
 
 
-def _rule(alert: _Alert, namespace: str, runbooks: str) -> dict[str, Any]:
+def _rule(
+    alert: _Alert, namespace: str, runbooks: str, thresholds: Mapping[str, float | str]
+) -> dict[str, Any]:
+    expression = alert.expression.replace(_NAMESPACE, namespace)
+    for name, value in thresholds.items():
+        expression = expression.replace(f"<{name}>", str(value))
     annotations = {"summary": alert.summary, "description": alert.next}
     if runbooks:
         annotations["runbook_url"] = f"{runbooks}#{alert.name.lower()}"
     return {
         "alert": alert.name,
-        "expr": alert.expression.replace(_NAMESPACE, namespace),
+        "expr": expression,
         "for": alert.lasts,
         "labels": {"severity": alert.severity},
         "annotations": annotations,

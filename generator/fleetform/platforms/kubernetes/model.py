@@ -282,6 +282,7 @@ class NamespacePlan(NamedTuple):
     quota: Mapping[str, str]
     limits: Json
     alerts: tuple[Json, ...]
+    alert_thresholds: Mapping[str, float]
     runtime_alerts: bool
     """Whether some of them need the metrics of the runtime."""
     runbooks: str

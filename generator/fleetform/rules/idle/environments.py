@@ -229,6 +229,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     why = "the environment lacks the capability `prometheus-operator`"
     yield row(scraped, why, "monitoring", "labels")
     yield row(scraped, why, "monitoring", "runbooks")
+    yield row(scraped, why, "monitoring", "alertThresholds")
     yield row(scraped, why, "network", "prometheusNamespace")
     rights = any(getattr(item.spec, "rbac", None) and item.spec.rbac.rules for item in workloads)
     yield row(rights, "no workload has `rbac.rules`", "network", "apiServer")

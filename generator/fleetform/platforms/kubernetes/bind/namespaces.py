@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fleetform import view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
@@ -31,6 +32,7 @@ def namespace_plan(
         and any(plan.component == "agent" for plan in plans)
     )
     runbooks = environment.monitoring.runbooks or ""
+    thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -43,7 +45,10 @@ def namespace_plan(
         refresh_interval=environment.secrets.refresh_interval,
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
-        alerts=tuple(alerts.groups(name, runbooks, runtime=watched)) if monitored else (),
+        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds))
+        if monitored
+        else (),
+        alert_thresholds=thresholds,
         runtime_alerts=watched,
         runbooks=runbooks,
         alert_labels=dict(environment.monitoring.labels),

@@ -38,13 +38,17 @@ def values(plan: NamespacePlan, default: Values) -> Values:
     groups = data(plan.alerts)
     if not groups:
         return {"alerts": {**default["alerts"], "labels": dict(plan.alert_labels)}}
-    own = alerts.groups(plan.name, plan.runbooks, runtime=plan.runtime_alerts)
+    thresholds = plan.alert_thresholds
+    own = alerts.groups(
+        plan.name, plan.runbooks, runtime=plan.runtime_alerts, thresholds=thresholds
+    )
     return {
         "alerts": {
             "enabled": True,
             "labels": dict(plan.alert_labels),
             "runtime": plan.runtime_alerts,
             "runbooks": plan.runbooks,
+            "thresholds": dict(thresholds),
             "groups": [] if groups == own else groups,
         }
     }
