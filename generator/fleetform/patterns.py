@@ -30,6 +30,8 @@ LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
 
 PATH_SEGMENT = r"^(\.{3,}|\.{0,2}[^/%.][^/%]*)$"
 """A name that the API server puts into a URL: any text without `/` and `%` that is not `.` or `..`."""
+PATCHED = "^(Agent|MCPServer|MemoryStore|ModelConfig)$"
+"""A kind that an environment's patches change; tests compare it with the table of kinds."""
 RESOURCE = (
     r"^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i|"
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,52}[A-Za-z0-9])?)$"
@@ -70,6 +72,7 @@ WORDS = {
     FIELD_REF: "known: metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs",
     PATH_SEGMENT: "write a name without `/` and `%`",
     LABEL_KEY: "write a key such as `team` or `example.com/team`",
+    PATCHED: "write Agent, MCPServer, MemoryStore or ModelConfig, or a list of them",
     RESOURCE: "write `cpu`, `memory`, `ephemeral-storage`, `hugepages-2Mi`, or a device with its domain, such as `nvidia.com/gpu`",
     PORT_NAME: "use lower-case letters and digits, at least one letter, single dashes between them",
     REPOSITORY: "write a repository such as `team/agent` or `ghcr.io/team/agent`; tag and digest have their own fields",

@@ -109,22 +109,30 @@ def _checked(document: SpecDocument) -> Iterable[Problem]:
 
 def _patches(tree: Map) -> Iterable[Problem]:
     """Check each patch against the spec of the kind that it changes."""
+    said = set()
     for number, kind, body in _bodies(tree):
         place = ("spec", "patches", number, "spec")
-        yield from check(kind, body, definition=kinds.BY_NAME[kind].spec, prefix=place)
+        for problem in check(kind, body, definition=kinds.BY_NAME[kind].spec, prefix=place):
+            if (
+                problem.path,
+                problem.code,
+            ) not in said:  # the kinds of one patch have fields in common
+                said.add((problem.path, problem.code))
+                yield problem
 
 
 def _bodies(tree: Map) -> Iterable[tuple[int, str, Map]]:
-    """Yield number, kind and body of each patch of an environment."""
+    """Yield number and body of each patch of an environment, once for each of its kinds."""
     spec = tree.get("spec")
     patches = spec.get("patches") if isinstance(spec, Map) else None
     for number, patch in enumerate(patches if isinstance(patches, Seq) else ()):
         target, body = (
             (patch.get("target"), patch.get("spec")) if isinstance(patch, Map) else (None, None)
         )
-        kind = target.get("kind") if isinstance(target, Map) else None
-        if isinstance(body, Map) and isinstance(kind, str) and kind in kinds.PATCHED:
-            yield number, kind, body
+        given = target.get("kind") if isinstance(target, Map) else None
+        for kind in given if isinstance(given, Seq) else [given]:
+            if isinstance(body, Map) and isinstance(kind, str) and kind in kinds.PATCHED:
+                yield number, kind, body
 
 
 def fleet_of(

@@ -267,7 +267,10 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
                 "requests": {"cpu": "0", "memory": "1Mi", "ephemeral-storage": "1Gi"},
                 "limits": {"cpu": "2", "memory": "1Gi", "ephemeral-storage": "2Gi"},
             },
-            {"requests": {"nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}},
+            {
+                "requests": {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "1"},
+                "limits": {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "1"},
+            },
         ),
     ),
     "secrets": (BASE, ((), (("a.b", ("x",)), ("c", ("y", "z"))))),

@@ -85,7 +85,10 @@ SIDE = {
         {"name": "C", "valueFrom": {"configMapKeyRef": secret("c")}},
         {"name": "D", "valueFrom": {"fieldRef": "metadata.uid"}},
     ],
-    "envFrom": [{"prefix": "S_", "secretRef": {"name": "whole"}}],
+    "envFrom": [
+        {"prefix": "S_", "secretRef": {"name": "whole"}},
+        {"prefix": "C_", "configMapRef": {"name": "whole"}},
+    ],
     "ports": [{"name": "side", "containerPort": 7000}],
     "volumeMounts": [{"name": "more", "mountPath": "/more"}],
 }

@@ -161,6 +161,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
             "resources": {"limits": {"memory": "3Gi"}},
         },
     ),
+    "patches[].target.kind": (["Agent"], "Agent", ["Agent", "MCPServer"]),
     "patches[].target.name": ("subject", "nobody"),
     "Environment:spec.images.runtime": ("example/runtime",),
     "patches[].target.namespace": ("ns", "nowhere"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import API, fleet, fleetform, spec, write
+from tests.fleet import API, GOOD, fleet, fleetform, spec, write
 
 MODEL = "model: {provider: ollama, name: qwen3, endpoint: 'https://models.example'}"
 IMAGE = "image: {repository: example/own, tag: '1'}"
@@ -382,3 +382,47 @@ def test_files_may_come_in_any_order(tmp_path):
     found, _ = fleet(write(tmp_path, files))
     one = spec(found, "a")
     assert (one.description, one.display_name, one.limits.max_steps) == ("own", "low", 3)
+
+
+# -- patches of several kinds ---------------------------------------------------------------------
+
+SEVERAL = """  patches:
+    - target: {kind: [Agent, MCPServer]}
+      spec: {podTemplate: {priorityClassName: high}}
+"""
+SERVER = (
+    API
+    + "\nkind: MCPServer\nmetadata: {name: files}\nspec:\n"
+    + "  container: {image: {repository: example/files, tag: '1'}, ports: [{name: mcp, containerPort: 3000}]}\n"
+)
+
+
+def several(tmp_path, patches, *, server=True):
+    environment = GOOD["environments/prod.yaml"] + patches
+    files = {**GOOD, "environments/prod.yaml": environment}
+    if server:
+        files["agents/server.yaml"] = SERVER
+    return fleetform("render", "--env", "prod", cwd=write(tmp_path, files))
+
+
+def test_a_patch_may_change_several_kinds(tmp_path):
+    done = several(tmp_path, SEVERAL)
+    assert done.code == 0, done.err
+    texts = [path.read_text("utf-8") for path in (tmp_path / "rendered/prod").rglob("*.yaml")]
+    assert sum(text.count("priorityClassName: high") for text in texts) == 2
+
+
+def test_a_kind_that_a_patch_does_not_find_is_said(tmp_path):
+    done = several(tmp_path, SEVERAL, server=False)
+    assert done.code == 0
+    assert "warning: spec.patches[0].target.kind: the patch matches no MCPServer" in done.err
+
+
+def test_what_one_of_the_kinds_does_not_have_is_refused_once(tmp_path):
+    done = several(
+        tmp_path, SEVERAL.replace("podTemplate: {priorityClassName: high}", "nonsense: 1")
+    )
+    assert done.code == 1
+    assert done.err.count("unknown field `nonsense`") == 1
+    done = several(tmp_path, SEVERAL.replace("podTemplate: {priorityClassName: high}", "peers: []"))
+    assert done.err.count("unknown field `peers`") == 1

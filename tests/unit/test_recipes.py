@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
-from fleetform import contract, kinds, targets
+from fleetform import contract, kinds, patterns, targets
 from fleetform.models import memory_store, model
 from fleetform.models.tool import ToolSpec
 from fleetform.models.workload import PodTemplate
@@ -199,3 +199,7 @@ def test_a_kind_without_a_row_is_unknown_everywhere():
         if sum(f'"{word}"' in line for word in words) > 3
     ]
     assert lists == [], "derive it from platforms/kubernetes/kinds.py"
+
+
+def test_every_kind_that_patches_change_can_be_their_target():
+    assert f"^({'|'.join(sorted(kinds.PATCHED))})$" == patterns.PATCHED

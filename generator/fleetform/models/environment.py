@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic.json_schema import WithJsonSchema
 
 from fleetform.addresses import PRIVATE, PRIVATE_V6
 from fleetform.contract import EXTRAS
@@ -29,7 +30,7 @@ from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.workload import ImageName
-from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX
+from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
@@ -647,10 +648,24 @@ class Defaults(Spec):
     )
 
 
+_KIND: dict[str, Any] = {"pattern": PATCHED}
+PatchedKinds = Annotated[
+    list[Annotated[str, StringConstraints(pattern=PATCHED)]],
+    Field(min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    WithJsonSchema(
+        {"type": ["string", "array"], **_KIND, "minItems": 1, "items": {"type": "string", **_KIND}}
+    ),
+]
+"""One kind or a list of kinds."""
+
+
 class Target(Spec):
     """Which documents a patch changes; all fields that are set must match."""
 
-    kind: Literal["Agent", "MCPServer", "MemoryStore", "ModelConfig"] = Field(description="Kind.")
+    kind: PatchedKinds = Field(
+        description="Kind, or a list of kinds: Agent, MCPServer, MemoryStore, ModelConfig."
+    )
     name: Name | None = optional("Name. Default: any.")
     namespace: Name | None = optional("Namespace as in the specs. Default: any.")
     labels: dict[LabelKey, LabelValue] = Field(

@@ -14,7 +14,7 @@ from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.inherited import FACTOR, Inherited
-from fleetform.resolve.layers import Layer, base_of, extends_of, flatten, layers
+from fleetform.resolve.layers import Layer, Used, base_of, extends_of, flatten, layers
 from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def resolve(
     fleet = Fleet(typed.spec, chain[-1].name, tree, chain[-1].tree, catalog)
     fleet.environment_layers = tuple(document.tree for document in chain)
     fleet.targets = tuple(dict.fromkeys(targets or typed.spec.targets))
-    used: set[int] = set()
+    used: Used = set()
     for kind in kinds.FLEET:
         for key, document in catalog.of(kind):
             _add(fleet, kind, key, document, used, problems)
@@ -152,7 +152,7 @@ def _add(
     kind: str,
     key: Key,
     document: SpecDocument,
-    used: set[int],
+    used: Used,
     problems: list[Problem],
 ) -> None:
     found: tuple[Layer, ...] = ()
@@ -227,18 +227,18 @@ def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
     return view.read(kind, tree)
 
 
-def _idle_patches(tree: Map, fleet: Fleet, used: set[int]) -> Iterator[Problem]:
+def _idle_patches(tree: Map, fleet: Fleet, used: Used) -> Iterator[Problem]:
     if not fleet.catalog.complete or fleet.catalog.broken:
         return
     for number, patch in enumerate(fleet.environment.patches):
-        if number not in used:
-            kind = patch.target.kind
-            names = sorted(name for _, name in fleet.catalog.documents.get(kind, {}))
-            hint = f"{kind}s of the fleet: {', '.join(names[:20]) or 'none'}"
+        idle = [kind for kind in patch.target.kind if (number, kind) not in used]
+        names = sorted({name for kind in idle for _, name in fleet.catalog.documents.get(kind, {})})
+        hint = f"{' and '.join(f'{kind}s' for kind in idle)} of the fleet: {', '.join(names[:20]) or 'none'}"
+        place = ("spec", "patches", number, "target")
+        if len(idle) == len(patch.target.kind):
+            yield problem_at(tree, place, "idle-patch", "the patch matches nothing", hint=hint)
+        elif idle:
+            what = f"the patch matches no {' and no '.join(idle)}"
             yield problem_at(
-                tree,
-                ("spec", "patches", number, "target"),
-                "idle-patch",
-                "the patch matches nothing",
-                hint=hint,
+                tree, (*place, "kind"), "idle-patch", what, hint=hint, severity="warning"
             )

@@ -16,6 +16,10 @@ MOST = 64
 """Most layers that one document may have below it."""
 
 
+Used = set[tuple[int, str]]
+"""Patches of an environment that matched something, by number, and its kind."""
+
+
 class Layer(NamedTuple):
     """One source of a spec's values; `tree` has the structure of a `spec`."""
 
@@ -30,9 +34,9 @@ class _TooDeep(Exception):  # noqa: N818 - not an error: templates are not follo
 
 
 def layers(
-    catalog: Catalog, environment: Map, document: SpecDocument, used: set[int]
+    catalog: Catalog, environment: Map, document: SpecDocument, used: Used
 ) -> tuple[list[Layer], list[Problem]]:
-    """Return the layers of a document's spec, lowest first; `used` collects the patches that matched."""
+    """Return the layers of a document's spec, lowest first; `used` collects the patches that matched, and the kinds."""
     problems: list[Problem] = []
     found: list[Layer] = []
     name = at(environment, ("metadata", "name"), "")
@@ -45,7 +49,7 @@ def layers(
         found.append(Layer(f"{document.kind} {document.name}", spec))
     for number, patch in enumerate(_patches(environment)):
         if _matches(patch, document):
-            used.add(number)
+            used.add((number, document.kind))
             layer = f"patch {number} of environment {name}"
             found.append(Layer(layer, patch["spec"], by_environment=True))
     return found, problems
@@ -149,7 +153,8 @@ def _patches(environment: Map) -> list[Map]:
 
 def _matches(patch: Map, document: SpecDocument) -> bool:
     target = patch["target"]
-    if target.get("kind") != document.kind:
+    kinds = target["kind"]
+    if document.kind not in ([kinds] if isinstance(kinds, str) else kinds):
         return False
     if "name" in target and target["name"] != document.name:
         return False
