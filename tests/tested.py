@@ -37,7 +37,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "compose/secrets local_values fleetform/files"
         ),
         "tests/served/test_turns.py": (
-            "idle/__init__ idle/agents idle/documents idle/environments idle/models idle/fields idle/rows idle/servers "
+            "idle/__init__ idle/agents idle/documents idle/environments idle/models idle/shares idle/fields idle/rows idle/servers "
             "idle/stores idle/tools idle/variables idle/workloads idle/delivery"
         ),
         "tests/served/test_meaning.py": "switches",
@@ -45,7 +45,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_pod_fields.py": "rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
-            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras bind/quotas rules/tenants rules/sizes rules/passed "
+            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras bind/quotas rules/tenants rules/sizes rules/passed "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",

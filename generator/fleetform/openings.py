@@ -120,6 +120,11 @@ def _pages(value: Any, namespace: str) -> str:
     return f"scripts of pages of {value} may call the agent"
 
 
+def _readers(value: Any, namespace: str) -> str:
+    del namespace
+    return f"agents of the namespace {value} may use it"
+
+
 _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "allowTo", "cidr"): _reached,
     ("network", "allowTo", "namespace"): _whole("reaches"),
@@ -143,5 +148,6 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("secrets", "remoteKey"): _shared,
     ("secrets", "store", "kind"): _cluster,
     ("spec", "corsOrigins"): _pages,
+    ("spec", "shareWith"): _readers,
 }
 """By the end of a path, without the places in lists; the first that fits."""

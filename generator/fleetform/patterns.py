@@ -12,6 +12,8 @@ LABEL_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """An RFC 1123 label: names of namespaces, agents and everything that becomes a Service."""
 REFERENCE_NAME = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 """The name of a document that is referred to: a Tool, a ModelConfig."""
+QUALIFIED_NAME = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?/)?" + REFERENCE_NAME.removeprefix("^")
+"""The same, of a document of another namespace with that namespace before it."""
 OBJECT_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 """An RFC 1123 subdomain: the name of a Secret, a ConfigMap, a ServiceAccount or a StorageClass."""
 LABEL_KEY = (
@@ -68,6 +70,7 @@ WORDS = {
     LABEL_NAME: "use lower-case letters, digits and dashes, with a letter or digit at both ends",
     LABEL_VALUE: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
     REFERENCE_NAME: "use letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    QUALIFIED_NAME: "write a name such as `gpt`, or `team-a/gpt` for that of another namespace",
     OBJECT_NAME: "use lower-case letters, digits, dashes and dots, with a letter or digit at both ends of each part: Kubernetes takes no other name",
     FIELD_REF: "known: metadata.name, metadata.namespace, metadata.uid, metadata.labels['KEY'], metadata.annotations['KEY'], spec.nodeName, spec.serviceAccountName, status.hostIP, status.hostIPs, status.podIP, status.podIPs",
     PATH_SEGMENT: "write a name without `/` and `%`",

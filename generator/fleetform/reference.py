@@ -16,6 +16,7 @@ WORDS = {
     patterns.DURATION: "duration",
     patterns.LABEL_NAME: "name",
     patterns.REFERENCE_NAME: "name",
+    patterns.QUALIFIED_NAME: "name or namespace/name",
     patterns.OBJECT_NAME: "object name",
     patterns.LABEL_KEY: "label key",
     patterns.LABEL_VALUE: "label value",
@@ -26,10 +27,12 @@ WORDS = {
     patterns.OPTIONAL_URL: "URL or nothing",
     patterns.URL_PATH: "URL path",
     patterns.ABSOLUTE_PATH: "absolute path",
+    patterns.ORIGIN: "origin",
+    patterns.GCP_PROJECT: "project ID",
     patterns.DATA_KEY: "data key",
 }
 """What a text of a prescribed format is called, by its pattern; `patterns.WORDS` says how to write one."""
-SPECS = {kind.spec: kind.name for kind in reversed(kinds.ALL)}
+SPECS = {kind.spec: kind.name for kind in reversed(kinds.ALL)} | {"ModelSettings": "ModelConfig"}
 """The first kind with each definition of a `spec`; other kinds refer to it."""
 _DEFAULT = re.compile(r"\s*\bDefault: ((?:`[^`]*`|\.(?!\s|$)|[^.`])*)\.?")
 _STEP = re.compile(r"\[[^\]]*\]|\.<[^>]*>|\.\*")

@@ -40,6 +40,15 @@ def test_what_a_spec_opens_is_listed(line, place, tmp_path):
     assert ("agents/a.yaml:8", f"spec.{place}") in weakened(tmp_path)
 
 
+def test_what_is_shared_is_listed(tmp_path):
+    tool = "apiVersion: fleetform.dev/v1alpha1\nkind: Tool\nmetadata: {name: t, namespace: a}\n"
+    spec = (
+        'spec: {type: api, description: x, api: {endpoint: "https://x.example"}, shareWith: [b]}\n'
+    )
+    write(tmp_path, {**GOOD, "agents/t.yaml": tool + spec})
+    assert ("agents/t.yaml:4", "spec.shareWith[0] = b") in weakened(tmp_path)
+
+
 @pytest.mark.parametrize("line", CLOSED)
 def test_what_is_narrow_is_not(line, tmp_path):
     write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}  {line}\n"})

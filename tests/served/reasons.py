@@ -64,6 +64,7 @@ NEVER: dict[str, str] = {
     ),
     r"MemoryStore:spec\.provision\.container\.ports\[\]\.protocol": "a store that cannot be reached by TCP is refused",
     r".*rbac\.allowDangerous": "it confirms a right, which is refused without it",
+    r".*:spec\.shareWith": "it grants a reference, which is refused without it",
     r".*network\.allowFrom\[\]\.host": REFUSED,
     r"Environment:spec\.expose\.hosts\[\]\.(host|namespaces)": "it grants a host, which is refused without it",
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
-from fleetform.models.base import Metadata, Name, ReferenceName, SecretKey, Spec, Url, optional
+from fleetform.models.base import (
+    Metadata,
+    Name,
+    QualifiedName,
+    ReferenceName,
+    SecretKey,
+    Spec,
+    Url,
+    optional,
+)
 from fleetform.models.mcp_server import McpCapability, Transport
 from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
@@ -180,16 +189,17 @@ class AgentSpec(Workload):
     extends: Names | None = optional(
         "Templates (or agents) to inherit from; later ones win. Default: none."
     )
-    model_config_ref: ReferenceName | None = optional(
-        "Name of a ModelConfig. Default: the environment's, or `model`.", alias="modelConfig"
+    model_config_ref: QualifiedName | None = optional(
+        "Name of a ModelConfig, or `namespace/name`. Default: the environment's, or `model`.",
+        alias="modelConfig",
     )
     model: ModelSettings | None = optional(
         "Model settings, which override the ModelConfig's. Default: the ModelConfig."
     )
-    models: list[ReferenceName] | None = optional(
+    models: list[QualifiedName] | None = optional(
         "ModelConfigs that a session may switch to. Default: only its own."
     )
-    fallbacks: list[ReferenceName] | None = optional(
+    fallbacks: list[QualifiedName] | None = optional(
         "ModelConfigs to try, in order, when the model fails. Default: none."
     )
     system_prompt: Prompt | None = optional("System prompt. Needed on the generic runtime.")

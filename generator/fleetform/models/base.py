@@ -26,6 +26,7 @@ from fleetform.patterns import (
     LABEL_VALUE,
     OBJECT_NAME,
     PORT_NAME,
+    QUALIFIED_NAME,
     QUANTITY,
     REFERENCE_NAME,
     URL,
@@ -96,6 +97,7 @@ Count = Annotated[str, *_QUANTITY, WithJsonSchema(COUNT)]
 Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 Name = Annotated[str, StringConstraints(pattern=LABEL_NAME, max_length=63)]
 ReferenceName = Annotated[str, StringConstraints(pattern=REFERENCE_NAME, max_length=253)]
+QualifiedName = Annotated[str, StringConstraints(pattern=QUALIFIED_NAME, max_length=253)]
 ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortName = Annotated[str, StringConstraints(pattern=PORT_NAME, max_length=15)]
@@ -126,6 +128,15 @@ class SecretKey(Spec):
     name: ObjectName = Field(description="Name of the Secret.")
     key: str = Field(
         description="Key in the Secret.", pattern=DATA_KEY, min_length=1, max_length=253
+    )
+
+
+class Shared(Spec):
+    """A document that agents of other namespaces may refer to, if it says so."""
+
+    share_with: list[Name] = Field(
+        default_factory=list,
+        description="Other namespaces, as in the specs, whose agents may refer to it; its Secrets must exist there as well. Default: none; a document without a namespace is for all.",
     )
 
 

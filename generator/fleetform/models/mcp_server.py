@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fleetform.models.base import Metadata, SecretKey, Spec, Url, optional
+from fleetform.models.base import Metadata, SecretKey, Shared, Spec, Url, optional
 from fleetform.models.tool import Authentication, HeaderName, HeaderValue
 from fleetform.models.workload import Workload
 
@@ -50,7 +50,7 @@ class McpAccess(Spec):
     )
 
 
-class McpServerSpec(McpAccess, Workload):
+class McpServerSpec(McpAccess, Workload, Shared):
     """A server at a URL, or one that is deployed from a container."""
 
     description: str | None = optional(

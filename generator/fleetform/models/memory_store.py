@@ -11,11 +11,12 @@ from fleetform.models.base import (
     AbsolutePath,
     Host,
     Metadata,
-    Name,
     ObjectName,
     OneOf,
     Port,
+    QualifiedName,
     SecretKey,
+    Shared,
     Size,
     Spec,
     optional,
@@ -191,7 +192,7 @@ class Provision(Spec):
     )
 
 
-class MemoryStoreSpec(Storage):
+class MemoryStoreSpec(Storage, Shared):
     """A store that agents refer to by name."""
 
     description: str | None = optional(
@@ -219,6 +220,6 @@ class AgentMemory(Storage):
         "Type of store; with `none` nothing is kept, each request stands alone, and any replica may answer it. Required without `store`."
     )
 
-    store: Name | None = optional(
-        "Name of a MemoryStore. Default: the other fields of this section."
+    store: QualifiedName | None = optional(
+        "Name of a MemoryStore, or `namespace/name`. Default: the other fields of this section."
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.contract import PROVIDERS
-from fleetform.models.base import Metadata, Name, OneOf, SecretKey, Spec, optional
+from fleetform.models.base import Metadata, Name, OneOf, SecretKey, Shared, Spec, optional
 from fleetform.patterns import GCP_PROJECT, OPTIONAL_URL
 
 Provider = Annotated[str, OneOf(*PROVIDERS)]
@@ -83,10 +83,14 @@ class ModelSettings(Spec):
     tls: ModelTls | None = optional("TLS. Default: public CAs, verified.")
 
 
+class ModelConfigSpec(ModelSettings, Shared):
+    """A model, and who may refer to it."""
+
+
 class ModelConfig(Spec):
     """A model that agents refer to by name."""
 
     api_version: Literal["fleetform.dev/v1alpha1"] = Field(description="API version.")
     kind: Literal["ModelConfig"] = Field(description="Kind of the document.")
     metadata: Metadata = Field(description="Name, namespace and labels.")
-    spec: ModelSettings = Field(description="The model.")
+    spec: ModelConfigSpec = Field(description="The model.")

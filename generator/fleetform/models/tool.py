@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from fleetform.kinds import TOOL_TYPES
-from fleetform.models.base import Duration, Json, Metadata, OneOf, SecretKey, Spec, Url, optional
+from fleetform.models.base import (
+    Duration,
+    Json,
+    Metadata,
+    OneOf,
+    SecretKey,
+    Shared,
+    Spec,
+    Url,
+    optional,
+)
 from fleetform.models.memory_store import VectorStore
 from fleetform.models.model_config import Provider
 
@@ -135,7 +145,7 @@ class Parameter(Spec):
     )
 
 
-class ToolSpec(Spec):
+class ToolSpec(Shared):
     """A tool; the field with the name of its type has the details."""
 
     type: Annotated[str, OneOf(*TOOL_TYPES)] = Field(description="Type of tool.")

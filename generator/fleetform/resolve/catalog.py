@@ -94,7 +94,16 @@ def unknown(
     noun = " or ".join(kinds)
     hint = did_you_mean(name, known, noun=f"available in `{namespace}`")
     if elsewhere:
-        hint = f"there is one in namespace `{elsewhere[0]}`, but references do not cross namespaces"
+        hint = f"there is one in namespace `{elsewhere[0]}`, {_across(path, kinds, elsewhere[0], name)}"
     return problem_at(
         tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint
     )
+
+
+def _across(path: TreePath, kinds: tuple[str, ...], space: str, name: str) -> str:
+    """Return how to refer to a document of another namespace, if that is possible."""
+    if path[1:2] == ("tools",):
+        return f"which an agent names with `namespace: {space}` if it is shared"
+    if kinds in (("ModelConfig",), ("MemoryStore",)):
+        return f"which an agent names as `{space}/{name}` if it is shared"
+    return "but references do not cross namespaces"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import view
 from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, sharing
 from fleetform.resolve.catalog import unknown
 from fleetform.resolve.hosts import full_name, is_deployed
 from fleetform.resolve.ports import main_port
@@ -69,6 +69,7 @@ def lookup(
     for kind in kinds:
         found = fleet.find(kind, space, short)
         if found is not None:
+            problems += sharing.problems(fleet, owner, path, found)
             return found
     if any(fleet.catalog.find(kind, space, short) for kind in kinds):
         return None  # it exists, but has problems of its own
@@ -105,13 +106,15 @@ def _models(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
             )
         )
         return
+    own = sharing.settings(fleet, agent, base) if base else None
     path: TreePath = ("spec", "model") if spec.model is not None else ("spec", "modelConfig")
-    found.model = _effective(fleet, agent, path, base.spec if base else None, spec.model, found)
+    found.model = _effective(fleet, agent, path, own, spec.model, found)
     for field_name, target in (("models", found.models), ("fallbacks", found.fallbacks)):
         for number, name in enumerate(getattr(spec, field_name) or []):
             place: TreePath = ("spec", field_name, number)
             other = lookup(fleet, agent, place, ("ModelConfig",), name, found.problems)
-            model = _effective(fleet, agent, place, other.spec, None, found) if other else None
+            theirs = sharing.settings(fleet, agent, other) if other else None
+            model = _effective(fleet, agent, place, theirs, None, found) if other else None
             if model is not None:
                 target.append((name, model))
 

@@ -18,6 +18,7 @@ from fleetform.rules.idle import (
     environments,
     models,
     servers,
+    shares,
     stores,
     tools,
     variables,
@@ -37,6 +38,7 @@ PARTS = (
     variables.fields,
     tools.fields,
     models.fields,
+    shares.fields,
 )
 
 

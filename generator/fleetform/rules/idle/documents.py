@@ -13,6 +13,7 @@ from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
     from fleetform.rules import AgentUses
 
 NOT_RUN = ("Workflow", "WorkflowRun")
@@ -71,13 +72,17 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 def _models(fleet: Fleet) -> set[int]:
     """Return the ModelConfigs that agents on the generic runtime refer to."""
-    found: set[int] = set()
-    for agent in fleet.of(kinds.AGENT):
-        spec = agent.spec
-        if spec.container is None:
-            names = [spec.model_config_ref, *(spec.models or ()), *(spec.fallbacks or ())]
-            configs: list[Resolved[Any] | None] = [
-                fleet.find("ModelConfig", agent.namespace, name) for name in names if name
-            ]
-            found |= {id(item) for item in configs if item is not None}
-    return found
+    return {id(item) for agent in fleet.of(kinds.AGENT) for item in configs_of(fleet, agent)}
+
+
+def configs_of(fleet: Fleet, agent: Resolved[AgentSpec]) -> list[Resolved[Any]]:
+    """Return the ModelConfigs that an agent refers to, none with an image of its own."""
+    spec = agent.spec
+    if spec.container is not None:
+        return []
+    names = [spec.model_config_ref, *(spec.models or ()), *(spec.fallbacks or ())]
+    found: list[Resolved[Any] | None] = [
+        fleet.find("ModelConfig", space or agent.namespace, short)
+        for space, _, short in (name.rpartition("/") for name in names if name)
+    ]
+    return [item for item in found if item is not None]
