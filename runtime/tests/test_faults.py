@@ -343,7 +343,7 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_its_run_goes_on(tmp_pa
     ):
         _reader, writer = await asyncio.open_connection("127.0.0.1", runtime.port, limit=1024)
         body = json.dumps({"message": "blob 300", "stream": True}).encode()
-        head = f"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"POST /chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         async with client() as session:
             await until(lambda: "slowly; its connection is closed" in runtime.log.read_text())
