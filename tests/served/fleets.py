@@ -76,6 +76,7 @@ VOLUMES = [
     {"name": "files", "mountPath": "/files", "configMap": "files"},
     {"name": "hidden", "mountPath": "/hidden", "secret": "hidden"},
 ]
+KEPT = {"name": "kept", "mountPath": "/kept", "existingClaim": {"name": "kept"}}
 SIDE = {
     "name": "side",
     "image": {"repository": "docker.io/library/side", "tag": "1"},
@@ -319,7 +320,7 @@ def _provisioned() -> Fleet:
         "network": PEERS,
         "env": OWN["env"],
         "envFrom": OWN["envFrom"],
-        "volumes": VOLUMES,
+        "volumes": [*VOLUMES, KEPT],
     }
     documents = [
         document(
@@ -334,7 +335,11 @@ def _provisioned() -> Fleet:
         document(
             "MemoryStore",
             "base",
-            {"type": "postgres", "postgres": {"passwordSecretRef": secret("p")}, "provision": {}},
+            {
+                "type": "postgres",
+                "postgres": {"passwordSecretRef": secret("p")},
+                "provision": {},
+            },
         ),
         document(
             "MemoryStore",

@@ -7,6 +7,7 @@ FOR_PEOPLE = "for people who read the spec, as the field's description says"
 OTHER_FORM = "one of several forms: the fields of another form are asked for when only the name of the form changes"
 SELECTS = "it selects: another selection than the one that matches finds nothing, which is said"
 NOT_YET = "the runtime does not serve it yet, which is said"
+ONE_POD = "a store is one pod, which is replaced before a new one starts, whatever else it mounts"
 REFUSED = "it is there to be refused, with a hint"
 
 SILENT: dict[str, str] = {
@@ -20,6 +21,7 @@ SILENT: dict[str, str] = {
     r"MemoryStore:spec\.(redis|postgres)\.(host|port)": (
         "a provisioned server's own is taken, as the description says: a patch of one environment provisions it"
     ),
+    r"MemoryStore:spec\.provision\.volumes\[\]\.existingClaim\.accessMode": ONE_POD,
     r"Agent:spec\.peers": "on Compose the two share a network already, and networks know no ports",
     r"Agent:spec\.extends": "what the other base says has no effect in Compose, which is said where it stands",
     r".*volumes\[\]\.readOnly": "a ConfigMap or Secret is mounted read-only as it is: `true` has what it asks for",
@@ -42,6 +44,7 @@ SILENT: dict[str, str] = {
 """Leaves that in some places change nothing and say nothing."""
 
 NEVER: dict[str, str] = {
+    r"MemoryStore:spec\.provision\.volumes\[\]\.existingClaim\.accessMode": ONE_POD,
     r"(Agent|MCPServer):spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"(Workflow|WorkflowRun):.*": NOT_YET,
