@@ -286,6 +286,17 @@ def test_no_store_is_read_with_the_operators_identity_by_silence(provider, more,
     assert "`a` and 1 more read the store with the operator's own identity" in listed
 
 
+@pytest.mark.parametrize("provider", STORES)
+def test_an_account_that_exists_reads_the_store_with_its_own_identity(provider, tmp_path):
+    store = {key: value for key, value in STORES[provider].items() if key != "identity"}
+    store |= {"createServiceAccount": False, "serviceAccount": "reader"}
+    found, said = run(tmp_path, {"provider": provider, "store": store})
+    (made,) = of(found, "SecretStore")
+    assert '"serviceAccountRef": {"name": "reader"' in json.dumps(made), said
+    assert "no-store-identity" not in {item["code"] for item in said}
+    assert "read the store with the operator" not in fleetform("policy", cwd=tmp_path).out
+
+
 @pytest.mark.parametrize("provider", ["aws", "azure"])
 def test_an_account_that_is_named_is_not_rendered_without_its_identity(provider, tmp_path):
     store = {key: value for key, value in STORES[provider].items() if key != "identity"}

@@ -21,10 +21,18 @@ SIGNED_IN = frozenset({"aws", "azure"})
 
 
 def is_read_by_operator(store: Settings, provider: str, space: str) -> bool:
-    """Whether the operator's own identity reads the store of a namespace, named so or for want of another."""
+    """Whether the operator's own identity reads the store of a namespace, named so or for want of another.
+
+    A ServiceAccount that is named, or exists with an identity of its own, reads it instead.
+    """
     if store.operator_identity:
         return True
-    if provider not in SIGNED_IN or store.service_account:
+    return not store.service_account and lacks_identity(store, provider, space)
+
+
+def lacks_identity(store: Settings, provider: str, space: str) -> bool:
+    """Whether the account that is rendered into a namespace has no identity to sign in with, where it needs one."""
+    if provider not in SIGNED_IN or not store.create_service_account:
         return False
     return not getattr(identity_of(store, space), ANNOTATIONS[provider][0])
 

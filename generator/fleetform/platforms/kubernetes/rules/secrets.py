@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform.platforms.kubernetes.identities import ANNOTATIONS, identity_of
+from fleetform.platforms.kubernetes.identities import lacks_identity
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import TreePath, problem_at
@@ -91,13 +91,8 @@ def _identity(fleet: Fleet, store: SecretStore) -> Iterator[Problem]:
     An error where a ServiceAccount is named: it would be rendered without the identity that it may have.
     """
     provider = fleet.environment.secrets.provider
-    if store.operator_identity or not store.create_service_account or provider not in EXAMPLES:
-        return
-    field, _ = ANNOTATIONS[provider]
-    without = sorted(
-        space for space in fleet.spaces if not getattr(identity_of(store, space), field)
-    )
-    if not without:
+    without = sorted(space for space in fleet.spaces if lacks_identity(store, provider, space))
+    if store.operator_identity or not without:
         return
     whose = (
         f"the operator cannot sign in as `{store.service_account}`"
