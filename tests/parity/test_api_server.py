@@ -3,18 +3,13 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from fleetform import emit, pipeline
 from fleetform.platforms.kubernetes.objects import namespace_objects, workload_objects
 from tests import generated
 from tests.conformance import apiserver
 from tests.fleet import write
 from tests.parity import plans
-from tests.parity.exact import EXAMPLES
-
-PER_RUN = 10
+from tests.parity.exact import PER_RUN, many_by_chance
 
 
 def test_every_turn_of_a_field_is_taken():
@@ -30,14 +25,7 @@ def test_every_turn_of_a_field_is_taken():
     assert apiserver.unexpected(apiserver.judge("---\n".join(texts))) == []
 
 
-@settings(
-    max_examples=max(1, EXAMPLES // PER_RUN),
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(st.lists(st.integers(0, 2**32), min_size=PER_RUN, max_size=PER_RUN, unique=True))
+@many_by_chance
 def test_fleets_made_by_chance_are_taken(seeds):
     texts = []
     for seed in seeds:

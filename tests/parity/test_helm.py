@@ -4,8 +4,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fleetform import emit, pipeline
 from fleetform.platforms.kubernetes.build import Build
@@ -15,12 +13,11 @@ from tests import generated
 from tests.conformance import readers
 from tests.fleet import write
 from tests.parity import charts
-from tests.parity.exact import EXAMPLES
+from tests.parity.exact import many_by_chance
 from tests.parity.objects import differences, of_text
 from tests.tools import ROOT
 
 ENVIRONMENTS = ("dev", "staging", "prod")
-PER_RUN = 10
 
 in_both_helms = pytest.mark.parametrize("helm_version", charts.HELMS)
 
@@ -67,14 +64,7 @@ def test_the_example_fleet_is_the_same_from_helm(environment, helm_version, tmp_
     check([made], helm_version, tmp_path)
 
 
-@settings(
-    max_examples=max(1, EXAMPLES // PER_RUN),
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(st.lists(st.integers(0, 2**32), min_size=PER_RUN, max_size=PER_RUN, unique=True))
+@many_by_chance
 def test_fleets_made_by_chance_are_the_same_from_helm(seeds):
     """One run of each Helm renders them all: starting it costs more than rendering."""
     with TemporaryDirectory() as folder:

@@ -7,8 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from fleetform import pipeline
 from fleetform.emit import emit_all
@@ -21,17 +20,10 @@ from tests import generated
 from tests.conformance import readers, rendered
 from tests.fleet import write
 from tests.parity import mutations
-from tests.parity.exact import EXAMPLES, assert_same, by_identity
+from tests.parity.exact import SEEDS, assert_same, by_chance, by_identity
 from tests.tools import ROOT, run
 
-by_chance = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-seeds = given(st.integers(min_value=0, max_value=2**32))
+seeds = given(SEEDS)
 in_each_environment = pytest.mark.parametrize("environment", rendered.ENVIRONMENTS)
 KUSTOMIZATIONS = sorted(
     path.parent.relative_to(ROOT).as_posix()
@@ -89,7 +81,7 @@ def test_no_field_is_deprecated():
 # -- fleets by chance ----------------------------------------------------------------------------
 
 
-@by_chance
+@by_chance()
 @seeds
 def test_any_fleet_is_the_same_through_its_overlay(seed):
     with TemporaryDirectory() as name:
@@ -147,7 +139,7 @@ spec:
     _render_and_compare(root)
 
 
-@by_chance
+@by_chance()
 @seeds
 def test_any_object_becomes_any_other_of_its_name(seed):
     """More than plans can say: what an object patch may do one day."""
