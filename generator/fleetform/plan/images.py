@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 def reference(images: Images, image: ImageName) -> tuple[str, str]:
     """Return the full reference and its version (tag, or 12 hex digits of the digest); both empty if unpinned."""
-    pin = images.pins.get(image.repository)
-    tag = (pin.tag if pin else None) or image.tag or ""
-    digest = (pin.digest if pin else None) or image.digest or ""
+    tag, digest = pinned(images, image)
     if not tag and not digest:
         return "", ""
     name = full_name(images.registry or "", image.repository)
     text = f"{name}:{tag}" if tag else name
     return (f"{text}@{digest}" if digest else text), version(tag, digest)
+
+
+def pinned(images: Images, image: ImageName) -> tuple[str, str]:
+    """Return tag and digest of an image, the environment's pins first; empty where nobody says one."""
+    pin = images.pins.get(image.repository)
+    tag = (pin.tag if pin else None) or image.tag or ""
+    return tag, (pin.digest if pin else None) or image.digest or ""
 
 
 def version(tag: str, digest: str) -> str:

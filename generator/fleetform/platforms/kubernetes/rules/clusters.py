@@ -19,6 +19,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield users where the cluster assigns them, and volumes for many nodes of a class for one."""
     platform = fleet.environment.platform
     cluster = CLUSTERS[platform]
+    if not (cluster.assigns_ids or cluster.one_node_disks):
+        return
     for resolved, spec, root in workloads(fleet):
         if cluster.assigns_ids and spec.pod_template.run_as_user is not None:
             yield resolved.problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fleetform.plan import images
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import problem_at
@@ -26,25 +27,24 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 def _test(fleet: Fleet) -> Iterator[Problem]:
     """Yield what the image of the releases' test lacks: a tag, or the digest that the environment requires."""
-    environment, images = fleet.environment, fleet.environment.images
+    environment = fleet.environment
     image = environment.helm.test.image
     targets = {*fleet.targets, *environment.targets}
     released = "helm" in targets or ("flux" in targets and environment.gitops.way == "helm")
     if not released or not environment.helm.test.enabled:
         return
-    pin = images.pins.get(image.repository)
-    tag, digest = (getattr(pin, name, None) or getattr(image, name) for name in ("tag", "digest"))
+    tag, digest = images.pinned(environment.images, image)
     hint = f"run `fleetform pin {image.repository}:{tag or 'TAG'} --env {fleet.environment_name}`, or set `helm.test.enabled: false`"
     if not tag and not digest:
         yield problem_at(
             fleet.environment_tree,
             ("spec", "helm", "test", "image"),
             "image-not-pinned",
-            f"the image `{image.repository}` has neither a tag nor a digest",
+            f"the image `{image.repository}` has {images.FAULTS['image-not-pinned']}",
             hint=f"set one; or {hint}",
             key=True,
         )
-    elif not digest and images.require_digest:
+    elif not digest and environment.images.require_digest:
         yield problem_at(
             fleet.environment_tree,
             ("spec", "images", "requireDigest"),
