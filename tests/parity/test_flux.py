@@ -29,7 +29,7 @@ def delivered(folder: Path, seed: int, way: str) -> dict[str, dict[str, str]]:
     return pipeline.texts(found)
 
 
-@by_chance
+@by_chance()
 @seeds
 def test_releases_of_any_fleet_survive_the_build(seed):
     with TemporaryDirectory() as name:
@@ -41,7 +41,7 @@ def test_releases_of_any_fleet_survive_the_build(seed):
         assert_same(by_identity([build(Path(name))]), by_identity(releases.values()))
 
 
-@by_chance
+@by_chance()
 @seeds
 def test_plain_manifests_of_any_fleet_survive_it_folder_by_folder(seed):
     with TemporaryDirectory() as name:
