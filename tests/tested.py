@@ -73,12 +73,13 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_write.py": "folder cli/render rendering",
     },
     "runtime/tests": {
+        "runtime/tests/test_net.py": "net/build net/client credentials net/library pauses proxies shared texts tokens",
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_image.py": "probe",
-        "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol mcp/server",
+        "runtime/tests/test_mcp.py": "duplex jsons mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions pricing scripted stream upstream wire sections/model"
         ),
@@ -92,9 +93,9 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis "
             "redis_client"
         ),
-        "runtime/tests/test_telemetry.py": "logs otlp traces",
+        "runtime/tests/test_telemetry.py": "content export logs otlp traces",
         "runtime/tests/test_tools.py": (
-            "answers tools/api tools/build guard outbound people tools/schema toolbox"
+            "addresses failures tools/api tools/build people tools/schema toolbox"
         ),
         "runtime/tests/unit/test_settings.py": (
             "fleetform_runtime/schema fleetform_runtime/contract places sections/base sections/memory sections/serving"

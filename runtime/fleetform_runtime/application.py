@@ -13,6 +13,7 @@ from fleetform_runtime.access import hosts
 from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.identity import Anybody, ApiKeys, Authenticator
 from fleetform_runtime.access.quotas import Counters, LocalCounters, Quotas
+from fleetform_runtime.forms import redactor
 from fleetform_runtime.http import surface
 from fleetform_runtime.http.chat import Streams
 from fleetform_runtime.http.errors import Json
@@ -35,7 +36,6 @@ from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
 from fleetform_runtime.store import Store, StoreError
 from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.measured import MeasuredStore
-from fleetform_runtime.telemetry.logs import redactor
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import NoSpans, Spans
 from fleetform_runtime.tools import ToolSource
@@ -104,7 +104,7 @@ class Application:
         for part in closing:
             await part.close()
         await self.store.close()
-        self.spans.close()
+        await self.spans.close()
 
     async def _open_store(self) -> None:
         while True:

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from fleetform_runtime.access.identity import SHORTEST_KEY
+from fleetform_runtime.net.tls import build
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
 from fleetform_runtime.sections.access import ApiKeyAuth
 from fleetform_runtime.sections.base import Tls
 from fleetform_runtime.settings import Settings
-from fleetform_runtime.tls import build
 
 Found = TypeVar("Found", bound=BaseModel)
 

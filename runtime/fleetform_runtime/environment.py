@@ -1,7 +1,7 @@
 """The environment variables that the runtime and its libraries read.
 
-Everything else is in agent.json. Models, tools, authentication and stores are called without a
-proxy, whatever the environment says; only the trace exporter and Bedrock's client use one.
+Everything else is in agent.json. Every request goes through the proxy that they name; connections
+to stores are no requests and never do.
 """
 
 from typing import Literal
@@ -24,7 +24,7 @@ ENVIRONMENT: dict[str, tuple[Reader, ...]] = {
     "LC_*": ("always",),
     "PYTHON*": ("always",),
     "MALLOC_*": ("always",),
-    **dict.fromkeys(_PROXIES, ("tracing", "bedrock")),
+    **dict.fromkeys(_PROXIES, ("always",)),
     "OTEL_*": ("tracing",),
     "AWS_*": ("bedrock",),
 }

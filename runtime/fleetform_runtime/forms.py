@@ -4,13 +4,16 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 6
 """Minimum length of a form that is looked for: shorter ones would match ordinary words."""
 SHORTEST_MIXED = 4
 """The same for a value that is no word, since it has more than letters."""
+REDACTED = "[redacted]"
+
+Redact = Callable[[str], str]
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
@@ -41,3 +44,15 @@ def forms(value: str) -> Iterator[str]:
             part = encode(bytes(before) + raw).decode()[inner]
             if len(part) >= SHORTEST:
                 yield part
+
+
+def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
+    """Return a function that redacts the values of secrets in a text."""
+
+    def redact(text: str) -> str:
+        for value in known():
+            if value in text:
+                text = text.replace(value, REDACTED)
+        return text
+
+    return redact

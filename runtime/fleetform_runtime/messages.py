@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
+from fleetform_runtime import jsons
+
 Outcome = Literal["ok", "error", "timeout", "invalid", "denied"]
 
 
@@ -31,11 +33,23 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float | None = None
+    cached_tokens: int = 0
+    """Input tokens that were read from the provider's cache; part of `input_tokens`."""
+    cache_write_tokens: int = 0
+    """Input tokens that were written to it; part of `input_tokens`."""
+    reasoning_tokens: int = 0
+    """Output tokens of reasoning; part of `output_tokens`."""
+    estimated: bool = False
+    """Whether the provider reported nothing, or the answer broke off."""
 
     def add(self, other: "Usage") -> None:
         """Add tokens, and costs if known."""
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
+        self.cached_tokens += other.cached_tokens
+        self.cache_write_tokens += other.cache_write_tokens
+        self.reasoning_tokens += other.reasoning_tokens
+        self.estimated = self.estimated or other.estimated
         if other.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0) + other.cost_usd
 
@@ -46,9 +60,18 @@ class Usage:
             "output_tokens": self.output_tokens,
             "total_tokens": self.input_tokens + self.output_tokens,
         }
+        body |= {name: count for name in _DETAILS if (count := getattr(self, name))}
         if self.cost_usd is not None:
             body["cost_usd"] = round(self.cost_usd, 9)
         return body
+
+
+_DETAILS = ("cached_tokens", "cache_write_tokens", "reasoning_tokens", "estimated")
+"""What usage says only if there is something to say."""
+
+
+State = dict[str, Any]
+"""What a provider wants back as it was: reasoning, signatures. Nobody else reads it or gets it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +81,18 @@ class ToolCall:
     id: str
     name: str
     arguments: str
+    state: State | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request to a model that brought no answer, and what was tried next."""
+
+    model: str
+    reason: str
+    next: str
+    """The model that was asked then; empty if none was."""
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +130,15 @@ class Assistant:
     model: str = ""
     finish: str = "stop"
     at: str = ""
+    source: str = ""
+    """Who gave the answer, and alone gets `state` back: provider, endpoint and model."""
+    state: State | None = None
+    name: str = ""
+    """What the provider calls the model that answered; not stored."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """What was tried before; not stored."""
+    first_token_seconds: float | None = None
+    """Seconds to the first token of a stream; not stored."""
 
 
 @dataclass(slots=True)
@@ -131,13 +175,17 @@ def dump(message: Message) -> bytes:
         if message.thinking:
             body["thinking"] = message.thinking
         if message.calls:
-            body["calls"] = [
-                {"id": call.id, "name": call.name, "arguments": call.arguments}
-                for call in message.calls
-            ]
+            body["calls"] = [_call(call) for call in message.calls]
+        if message.state or any(call.state for call in message.calls):
+            body["source"], body["state"] = message.source, message.state or {}
     else:
         body = {"role": "tool", "at": at, "results": [_result(item) for item in message.results]}
-    return orjson.dumps(body)
+    return jsons.write(body)
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    body: dict[str, Any] = {"id": call.id, "name": call.name, "arguments": call.arguments}
+    return {**body, "state": call.state} if call.state else body
 
 
 def _content(content: str | list[str | Image]) -> Any:
@@ -186,14 +234,27 @@ def _assistant(body: dict[str, Any], at: str) -> Assistant:
         text=_text(body, "text"),
         thinking=_text(body, "thinking", ""),
         calls=[
-            ToolCall(_text(call, "id"), _text(call, "name"), _text(call, "arguments"))
+            ToolCall(_text(call, "id"), _text(call, "name"), _text(call, "arguments"), _state(call))
             for call in body.get("calls", [])
         ],
-        usage=Usage(*counts, float(cost) if cost is not None else None),
+        usage=Usage(
+            *counts,
+            float(cost) if cost is not None else None,
+            **{name: usage[name] for name in _DETAILS if name in usage},
+        ),
         model=_text(body, "model"),
         finish=_text(body, "finish"),
         at=at,
+        source=_text(body, "source", ""),
+        state=_state(body),
     )
+
+
+def _state(body: dict[str, Any]) -> State | None:
+    state = body.get("state")
+    if state is not None and not isinstance(state, dict):
+        raise TypeError("state")
+    return state or None
 
 
 def _read_content(content: Any) -> str | list[str | Image]:

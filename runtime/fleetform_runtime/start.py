@@ -10,6 +10,7 @@ import uvloop
 
 from fleetform_runtime import __version__
 from fleetform_runtime.application import Application, read_prompt
+from fleetform_runtime.forms import redactor
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.models.scripted import ScriptedModel
 from fleetform_runtime.secrets import Secrets
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def start(settings: Settings, options: argparse.Namespace, secrets: Secrets) -> int:
     """Serve until a signal; return the exit code."""
-    logs.configure(settings.observability.logging, logs.redactor(secrets.known))
+    logs.configure(settings.observability.logging, redactor(secrets.known))
     host = options.host or settings.server.host
     settings = settings.model_copy(
         update={"server": settings.server.model_copy(update={"host": host})}

@@ -33,20 +33,23 @@ def test_every_variable_that_the_source_reads_is_in_the_list():
     # `name` stands for PATH and HOME, which a server on stdin and stdout inherits.
     assert {file for name, file in found if name == "name"} == {"tools/mcp/duplex.py"}
     own = {name for name, _ in found} - {"name"}
-    assert own == {"FLEETFORM_CONFIG"}
+    proxies = {name for name in own if name.lower().endswith("_proxy")}
+    assert own - proxies == {"FLEETFORM_CONFIG"}
+    assert {file for name, file in found if name in proxies} == {"net/proxies.py"}
     for name in (*own, "PATH", "HOME"):
         assert any(fnmatch.fnmatchcase(name, form) for form in ENVIRONMENT), name
 
 
-def test_only_the_exporter_of_traces_and_bedrock_may_look_for_a_proxy():
+def test_only_the_one_client_and_the_probe_open_connections():
+    """import-linter holds the imports of modules; this holds what the standard library can do."""
     asking = {file for file, tree in FILES.items() if "urlopen(" in ast.unparse(tree)}
     # The image's own probe asks this host, in a process of its own.
-    assert asking == {"telemetry/otlp.py", "probe.py"}
+    assert asking == {"probe.py"}
     for file, tree in FILES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "trust_env":
                 assert ast.unparse(node.value) == "False", file
-    assert ENVIRONMENT["HTTPS_PROXY"] == ("tracing", "bedrock")
+    assert ENVIRONMENT["HTTPS_PROXY"] == ("always",)
 
 
 def test_the_libraries_that_read_more_are_used_where_the_list_says():

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from runtime.tests.harness import serving, until
+from fleetform_runtime.messages import Assistant, ToolCall
+from runtime.tests.harness import Told, serving, until
 from runtime.tests.servers import Server
 from runtime.tests.test_tools import result
 from runtime.tests.upstreams import answers, upstream
@@ -342,3 +343,191 @@ async def test_odd_schemas_and_names_are_taken_as_they_can_be():
                 call = await result(client, {}, name=name)
                 assert call["content"] == "yes\n[image image/png, 2 characters]"
     assert server.bodies[1]["params"]["name"] == "a.b/c"
+
+
+def session_server(handle):
+    """Serve protocol 2025-11-25 with a session; `handle` answers calls of the tool `t`."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return await handle(request, None)
+        body = await request.json()
+        if request.headers.get("MCP-Protocol-Version") == "2026-07-28":
+            return web.Response(status=400)
+        method, number = body.get("method"), body.get("id")
+        if method == "tools/call" or "result" in body or "error" in body:
+            return await handle(request, body)
+        if number is None:
+            return web.Response(status=202)
+        listed = {"tools": [{"name": "t", "inputSchema": {"type": "object"}}]}
+        hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {}}
+        found = {"initialize": hello, "tools/list": listed}[method]
+        return web.json_response(
+            {"jsonrpc": "2.0", "id": number, "result": found}, headers={"Mcp-Session-Id": "s1"}
+        )
+
+    return handler
+
+
+def text(number: Any, words: str) -> dict[str, Any]:
+    content = [{"type": "text", "text": words}]
+    return {"jsonrpc": "2.0", "id": number, "result": {"content": content}}
+
+
+async def called(handler: Any, **fields: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Call the tool `t` of a server once; return the call and what the server was asked."""
+    async with upstream(handler) as server:
+        servers = [
+            {"name": "s", "transport": "streamable-http", "url": server.url + "/mcp", **fields}
+        ]
+        told = Told(Assistant("", calls=[ToolCall("c1", "t", "{}")]), Assistant("ok"))
+        async with serving(make=told, mcpServers=servers) as client:
+            answer = (await client.post("/chat", {"message": "x"})).json
+    return answer["tool_calls"][0], server.requests
+
+
+def event(body: Any = None, **fields: Any) -> bytes:
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    lines += [f"data: {json.dumps(body)}"] if body is not None else ["data:"]
+    return ("\n".join(lines) + "\n\n").encode()
+
+
+async def in_events(request: web.Request, *events: bytes) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for one in events:
+        await response.write(one)
+    return response
+
+
+async def test_a_server_that_pings_in_a_stream_gets_its_answer_before_it_goes_on():
+    answered = asyncio.Event()
+
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        if "result" in body and body["id"] == "p":
+            answered.set()
+            return web.Response(status=202)
+        ping = {"jsonrpc": "2.0", "id": "p", "method": "ping"}
+        response = await in_events(request, event(ping))
+        await answered.wait()
+        await response.write(event(text(body["id"], "after the ping")))
+        return response
+
+    call, _ = await called(session_server(handle))
+    assert call["content"] == "after the ping"
+
+
+async def test_a_stream_that_ends_behind_an_event_is_read_on_from_there():
+    places = []
+
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        if body is not None:
+            places.append(body["id"])
+            return await in_events(request, event(id="e1", retry=1))
+        places.append(request.headers["Last-Event-ID"])
+        if places[-1] == "e1":
+            return await in_events(request, event(id="e2", retry=1))
+        return await in_events(request, event(text(places[0], "the rest")))
+
+    call, _ = await called(session_server(handle))
+    assert (call["content"], places[1:]) == ("the rest", ["e1", "e2"])
+
+
+async def test_answers_in_a_batch_and_with_half_a_character_are_read():
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        note = {"jsonrpc": "2.0", "method": "notifications/message", "params": {}}
+        raw = json.dumps([note, text(body["id"], "cut \ud83d")])
+        return web.Response(text=raw, content_type="application/json")
+
+    call, _ = await called(session_server(handle))
+    assert (call["ok"], call["content"]) == (True, "cut �")
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_a_server_that_moves_on_its_own_host_is_found(status):
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        return web.json_response(text(body["id"], "here"))
+
+    inner = session_server(handle)
+
+    async def moved(request: web.Request) -> web.StreamResponse:
+        if request.path == "/mcp":
+            return web.Response(status=status, headers={"Location": "/mcp/"})
+        return await inner(request)
+
+    call, _ = await called(moved)
+    assert call["content"] == "here"
+
+
+async def test_a_server_that_is_replaced_by_an_older_one_and_back_is_served_at_the_first_call():
+    now = {"modern": True}
+
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        return web.json_response(text(body["id"], "elder"))
+
+    elder = session_server(handle)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        is_asked = request.headers.get("MCP-Protocol-Version") == "2026-07-28"
+        if not now["modern"]:
+            return await elder(request)
+        body = await request.json()
+        if not is_asked:
+            error = {"code": -32022, "message": "unsupported protocol version"}
+            return web.json_response(
+                {"jsonrpc": "2.0", "id": body.get("id"), "error": error}, status=400
+            )
+        if body["method"] == "tools/list":
+            tools = {"tools": [{"name": "t", "inputSchema": {"type": "object"}}], "ttlMs": 3600000}
+            return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": tools})
+        return web.json_response(text(body["id"], "modern"))
+
+    async with upstream(handler) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url + "/mcp"}]
+        turns = (True, False, True, False)
+        told = [Assistant("", calls=[ToolCall("c", "t", "{}")]), Assistant("ok")] * len(turns)
+        async with serving(make=Told(*told), mcpServers=servers) as client:
+            heard = []
+            for now["modern"] in turns:
+                answer = (await client.post("/chat", {"message": "x"})).json
+                heard.append(answer["tool_calls"][0]["content"])
+    assert heard == ["modern", "elder", "modern", "elder"]
+
+
+async def test_a_changed_list_is_asked_for_at_once():
+    lists = 0
+
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        told = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+        return await in_events(request, event(told), event(text(body["id"], "done")))
+
+    inner = session_server(handle)
+
+    async def counted(request: web.Request) -> web.StreamResponse:
+        nonlocal lists
+        lists += b"tools/list" in await request.read()
+        return await inner(request)
+
+    async with upstream(counted) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url + "/mcp"}]
+        told = Told(Assistant("", calls=[ToolCall("c", "t", "{}")]), Assistant("ok"))
+        async with serving(make=told, mcpServers=servers) as client:
+            await client.post("/chat", {"message": "x"})
+            before = lists
+            await client.post("/chat", {"message": "x"})
+            await until(lambda: lists > before)
+
+
+async def test_the_trace_goes_on_at_servers_in_header_and_message():
+    async def handle(request: web.Request, body: Any) -> web.StreamResponse:
+        heard = [request.headers.get("traceparent"), body["params"]["_meta"]["traceparent"]]
+        return web.json_response(text(body["id"], json.dumps(heard)))
+
+    parent = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    async with upstream(session_server(handle)) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url + "/mcp"}]
+        told = Told(Assistant("", calls=[ToolCall("c", "t", "{}")]), Assistant("ok"))
+        async with serving(make=told, mcpServers=servers) as client:
+            headers = {"traceparent": parent}
+            answer = (await client.post("/chat", {"message": "x"}, headers=headers)).json
+    assert json.loads(answer["tool_calls"][0]["content"]) == [parent, parent]

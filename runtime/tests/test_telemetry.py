@@ -13,15 +13,22 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import TracerProvider
 from prometheus_client.parser import text_string_to_metric_families
 
-from fleetform_runtime.messages import Assistant, ToolCall
+from fleetform_runtime.forms import redactor
+from fleetform_runtime.messages import Assistant, Image, ToolCall, User
 from fleetform_runtime.metrics import METRICS
+from fleetform_runtime.models.build import build
+from fleetform_runtime.net.client import Client
 from fleetform_runtime.sections.serving import Logging
 from fleetform_runtime.telemetry import logs
+from fleetform_runtime.telemetry.content import LARGEST_HISTORY, LONGEST_TEXT, Content
+from fleetform_runtime.telemetry.export import MOST_BYTES, Export
 from runtime.tests.harness import Told, serving
 from runtime.tests.test_access import AUTH, KEYS, as_
-from runtime.tests.upstreams import answers, upstream
+from runtime.tests.test_net import remote
+from runtime.tests.upstreams import answers, completion, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -174,6 +181,138 @@ async def test_content_is_exported_only_when_asked_for_and_never_secrets():
     assert "sk-lf-secret" not in text
 
 
+async def test_what_was_said_has_the_shape_of_the_conventions():
+    calls = [ToolCall("c1", "t", '{"n": 1}')]
+    told = Told(Assistant("", "hm", calls=calls), Assistant("my answer"))
+    received, _ = await traced(told, captureContent=True)
+    chats = [
+        {item.key: value(item.value) for item in span.attributes}
+        for _, _, request in received
+        for span in request.resource_spans[0].scope_spans[0].spans
+        if span.name == "chat gpt"
+    ]
+    second = next(chat for chat in chats if "my answer" in chat["gen_ai.output.messages"])
+    system = json.loads(second["gen_ai.system_instructions"])
+    assert [part["type"] for part in system] == ["text"]
+    asked, called, result = json.loads(second["gen_ai.input.messages"])
+    assert asked == {"role": "user", "parts": [{"type": "text", "content": "my words"}]}
+    assert called == {
+        "role": "assistant",
+        "parts": [
+            {"type": "reasoning", "content": "hm"},
+            {"type": "tool_call", "id": "c1", "name": "t", "arguments": {"n": 1}},
+        ],
+    }
+    assert result["role"] == "tool"
+    assert result["parts"][0]["type"] == "tool_call_response"
+    (answer,) = json.loads(second["gen_ai.output.messages"])
+    assert answer == {
+        "role": "assistant",
+        "parts": [{"type": "text", "content": "my answer"}],
+        "finish_reason": "stop",
+    }
+
+
+def test_what_was_said_is_cut_to_a_bound_from_the_oldest_on():
+    content = Content(str)
+    image = Image("data:image/png;base64," + "A" * 1_000_000)
+    long = [User("x" * 100_000), User([image, "see"])] * 20
+    shown = json.loads(content.history(long))
+    assert len(json.dumps(shown)) < LARGEST_HISTORY + LONGEST_TEXT
+    assert "older messages are left out" in shown[0]["parts"][0]["content"]
+    assert shown[-1]["parts"][0] == {
+        "type": "image",
+        "modality": "image",
+        "mime_type": "image/png",
+        "characters": 1_000_000,
+    }
+
+
+async def test_retries_and_fallbacks_are_events_and_the_model_that_answered_is_named():
+    received: list[Any] = []
+    async with (
+        upstream(sink(received)) as receiver,
+        upstream(answers((500, "no", {}))) as broken,
+        upstream(answers(completion("fine") | {"model": "m-2026"})) as works,
+    ):
+        first = remote(broken.url, retries=1, name="first")
+        async with serving(
+            make=build,
+            model=first,
+            fallbacks=[remote(works.url, name="second")],
+            observability=tracing(receiver.url),
+            environment=ENVIRONMENT,
+        ) as client:
+            await client.post("/chat", {"message": "x", "metadata": {"tags": ["a", "b"], "n": 1}})
+            await asyncio.to_thread(client.application.spans._provider.force_flush)
+    chat = spans(received)["chat first"]
+    assert chat["gen_ai.response.model"] == "m-2026"
+    assert chat["_status"] == 0
+    root = spans(received)["invoke_agent greeter"]
+    assert [tag.string_value for tag in root["langfuse.trace.tags"].values] == ["a", "b"]
+    events = [
+        {item.key: value(item.value) for item in event.attributes}
+        for _, _, request in received
+        for span in request.resource_spans[0].scope_spans[0].spans
+        for event in span.events
+    ]
+    assert [(e["gen_ai.request.model"], e["error.type"], e["fleetform.next"]) for e in events] == [
+        ("first", "server_error", "first"),
+        ("first", "server_error", "second"),
+    ]
+
+
+async def test_a_receiver_that_is_away_for_a_moment_gets_every_span():
+    received: list[Any] = []
+    take = sink(received)
+    codes = [503, 429, 200]
+
+    async def moody(request):
+        code = codes.pop(0) if len(codes) > 1 else codes[0]
+        return await (take if code == 200 else answers((code, "", {})))(request)
+
+    async with upstream(moody) as receiver:
+        async with serving(
+            make=Told(Assistant("hi")),
+            observability=tracing(receiver.url),
+            environment=ENVIRONMENT,
+        ) as client:
+            await client.chat("x")
+            await asyncio.to_thread(client.application.spans._provider.force_flush)
+    assert set(spans(received)) == {"invoke_agent greeter", "chat gpt"}
+
+
+async def test_batches_are_split_by_bytes():
+    received: list[Any] = []
+    async with upstream(sink(received)) as receiver:
+        export = Export(f"{receiver.url}/v1/traces", Client(receiver.url))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(export)
+        tracer = provider.get_tracer("t")
+        for _ in range(20):
+            tracer.start_span("one", attributes={"text": "x" * 900_000}).end()
+        await asyncio.to_thread(export.force_flush)
+        await export.close()
+    sizes = [len(request["raw"]) for request in receiver.requests]
+    assert max(sizes) <= MOST_BYTES
+    assert sum(len(r.resource_spans[0].scope_spans[0].spans) for _, _, r in received) == 20
+
+
+async def test_a_receiver_that_never_answers_delays_the_end_by_its_bound_alone(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.telemetry.export.CLOSE_SECONDS", 0.1)
+
+    async def never(request):
+        await asyncio.sleep(3600)
+
+    async with upstream(never) as receiver:
+        async with serving(
+            make=Told(Assistant("hi")), observability=tracing(receiver.url), environment=ENVIRONMENT
+        ) as client:
+            await client.chat("x")
+            async with asyncio.timeout(30):
+                await client.application.spans.close()
+
+
 async def test_nothing_is_sampled_at_rate_nought_and_a_dead_receiver_hurts_nobody(caplog):
     received, _ = await traced(Told(Assistant("x")), sampleRate=0)
     assert received == []
@@ -185,7 +324,7 @@ async def test_nothing_is_sampled_at_rate_nought_and_a_dead_receiver_hurts_nobod
 
 
 def line(record: logging.LogRecord, known: tuple[str, ...] = ()) -> dict[str, Any]:
-    return json.loads(logs.JsonFormatter(logs.redactor(lambda: known)).format(record))
+    return json.loads(logs.JsonFormatter(redactor(lambda: known)).format(record))
 
 
 def record(message: str, *arguments: Any, **extra: Any) -> logging.LogRecord:
@@ -196,7 +335,7 @@ def record(message: str, *arguments: Any, **extra: Any) -> logging.LogRecord:
 
 def test_a_line_for_people_moves_no_cursor():
     record = logging.LogRecord("x", logging.INFO, "x", 1, "name \x1b[2K\r\u202e\tis", (), None)
-    shown = logs.TextFormatter(logs.redactor(lambda: ["secret"])).format(record)
+    shown = logs.TextFormatter(redactor(lambda: ["secret"])).format(record)
     assert shown.endswith("name \\x1b[2K\\r\\u202e\tis")
 
 
@@ -204,7 +343,7 @@ def test_a_record_for_people_is_one_line_whatever_stands_in_it():
     error = ValueError("first\nsecond")
     failed = ValueError, error, None
     record = logging.LogRecord("x", logging.ERROR, "x", 1, "it\n2026 ERROR x: forged", (), failed)
-    shown = logs.TextFormatter(logs.redactor(list)).format(record)
+    shown = logs.TextFormatter(redactor(list)).format(record)
     assert "\n" not in shown
     assert "it\\n2026 ERROR x: forged" in shown
     assert "ValueError: first\\nsecond" in shown
@@ -213,7 +352,7 @@ def test_a_record_for_people_is_one_line_whatever_stands_in_it():
 async def test_who_called_stands_in_the_log_of_request_and_run():
     written = io.StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(logs.JsonFormatter(logs.redactor(lambda: ())))
+    handler.setFormatter(logs.JsonFormatter(redactor(lambda: ())))
     logger = logging.getLogger("fleetform_runtime")
     level = logger.level
     logger.addHandler(handler)

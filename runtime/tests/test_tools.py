@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from aiohttp import BasicAuth, web
 
-from fleetform_runtime.tools import ToolError
-from fleetform_runtime.tools.guard import check_host, is_forbidden, literal
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.addresses import check_host, is_forbidden, literal
 from runtime.tests.harness import serving
 from runtime.tests.upstreams import answers, upstream
 
@@ -186,7 +186,7 @@ async def hang(_: web.Request) -> web.Response:
         ((200, "x" * 9_000_000, {}), {}, False, "too large"),
         ((302, "", {"Location": "/loop"}), {}, False, "loop"),
         ((302, "", {"Location": "http://127.0.0.1:1/"}), {}, False, "another host"),
-        ((307, "", {"Location": "/x"}), {"method": "POST"}, False, "side effects"),
+        ((302, "", {"Location": "/x"}), {"method": "POST"}, False, "side effects"),
         (hang, {"timeoutSeconds": 0.2}, False, "in time"),
     ],
 )
@@ -260,7 +260,7 @@ FORBIDDEN = [
 
 @pytest.mark.parametrize("host", FORBIDDEN)
 async def test_metadata_is_never_reached_in_any_notation(host):
-    with pytest.raises(ToolError):
+    with pytest.raises(NetError):
         check_host(host.strip("[]"))
     async with serving(tools=[tool(f"http://{host}/latest/meta-data/")]) as client:
         assert (await result(client, {}))["ok"] is False
@@ -353,7 +353,10 @@ async def test_an_agent_that_answers_without_end_is_a_result(monkeypatch):
         ) as client,
     ):
         call = await result(client, {"message": "who"}, name="r")
-    assert (call["ok"], call["content"]) == (False, "The other agent's response is too large.")
+    assert (call["ok"], call["content"]) == (
+        False,
+        "The other agent sent an answer that is too large.",
+    )
 
 
 @pytest.mark.parametrize("takes", ["form", "header"])

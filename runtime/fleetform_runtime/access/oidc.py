@@ -1,19 +1,22 @@
 """Callers with a JWT from an OpenID Connect issuer."""
 
-import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import aiohttp
 import jwt
 import orjson
 
 from fleetform_runtime.access.identity import Identity, bearer, unauthenticated
-from fleetform_runtime.answers import TooLargeError, whole
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.addresses import origin
+from fleetform_runtime.net.client import Client
+from fleetform_runtime.net.shared import Shared
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.sections.access import OidcAuth
-from fleetform_runtime.tls import TlsFiles
+
+log = logging.getLogger(__name__)
 
 ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
@@ -22,6 +25,8 @@ ALGORITHMS = (
 KEYS_SECONDS = 3600
 UNKNOWN_KEY_SECONDS = 10
 """Seconds between fetches because of an unknown key, which any caller could provoke."""
+NO_KEYS_SECONDS = 1
+"""The same while none were ever read."""
 FETCH_SECONDS = 5
 LARGEST = 1024 * 1024
 LONGEST_TOKEN = 16_384
@@ -33,12 +38,11 @@ class Oidc:
     def __init__(self, settings: OidcAuth, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._tls = TlsFiles(settings.tls)
-        self._session: aiohttp.ClientSession | None = None
+        self._clients: dict[str, Client] = {}
         self._keys: list[jwt.PyJWK] = []
         self._fetched = float("-inf")
         self._tried = float("-inf")
-        self._lock = asyncio.Lock()
+        self._fetching = Shared(self._fetch)
 
     async def identify(self, headers: Mapping[str, str]) -> Identity:
         """Return the user identified by the token."""
@@ -57,8 +61,9 @@ class Oidc:
 
     async def close(self) -> None:
         """Close the connections to the issuer."""
-        if self._session is not None:
-            await self._session.close()
+        self._fetching.stop()
+        for client in self._clients.values():
+            await client.close()
 
     def _verified(self, token: str, key: jwt.PyJWK) -> dict[str, Any]:
         settings = self._settings
@@ -91,15 +96,19 @@ class Oidc:
         if header.get("alg") not in ALGORITHMS or "crit" in header:
             raise unauthenticated("the token's signature algorithm is not accepted")
         name = header.get("kid")
-        if self._clock() - self._fetched > KEYS_SECONDS:
-            await self._fetch()
-        found = self._find(name, header["alg"])
-        if found is None and self._clock() - self._tried > UNKNOWN_KEY_SECONDS:
-            await self._fetch()
+        now, found = self._clock(), self._find(name, header["alg"])
+        patience = UNKNOWN_KEY_SECONDS if self._keys else NO_KEYS_SECONDS
+        if found is None and (self._fetching.is_busy or now - self._tried > patience):
+            await self._fetching.result()
             found = self._find(name, header["alg"])
-        if found is None:
-            raise unauthenticated("the token's key is not one of the issuer's")
-        return found
+        elif now - self._fetched > KEYS_SECONDS and now - self._tried > UNKNOWN_KEY_SECONDS:
+            # Known keys serve while newer ones are fetched: nobody waits for an issuer that hangs.
+            self._fetching.start()
+        if found is not None:
+            return found
+        if not self._keys:
+            raise HttpProblem("not_ready", "the issuer's keys cannot be read", 5)
+        raise unauthenticated("the token's key is not one of the issuer's")
 
     def _find(self, name: Any, algorithm: str) -> jwt.PyJWK | None:
         fitting = [
@@ -111,17 +120,12 @@ class Oidc:
 
     async def _fetch(self) -> None:
         """Fetch the issuer's keys; if that fails, the previous ones stay."""
-        async with self._lock:
-            if self._clock() - self._tried <= 1:
-                return
-            self._tried = self._clock()
-            try:
-                async with asyncio.timeout(FETCH_SECONDS):
-                    self._keys = _usable(await self._get(await self._where()))
-                self._fetched = self._clock()
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, KeyError, TypeError):
-                if not self._keys:
-                    raise HttpProblem("not_ready", "the issuer's keys cannot be read", 5) from None
+        self._tried = self._clock()
+        try:
+            self._keys = _usable(await self._get(await self._where()))
+            self._fetched = self._clock()
+        except (NetError, ValueError, KeyError, TypeError) as error:
+            log.warning("the keys of %s cannot be read: %s", self._settings.issuer, error)
 
     async def _where(self) -> str:
         if self._settings.jwks_url:
@@ -138,17 +142,14 @@ class Oidc:
         return where
 
     async def _get(self, url: str) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        context = self._tls.context() or True
-        async with self._session.get(url, ssl=context, allow_redirects=False) as response:
-            if response.status != 200:
-                raise ValueError(f"status {response.status}")
-            try:
-                raw = await whole(response, LARGEST)
-            except TooLargeError as error:
-                raise ValueError(str(error)) from None
-        return orjson.loads(raw)
+        place = str(origin(url))
+        if place not in self._clients:
+            self._clients[place] = Client(url, tls=self._settings.tls)
+        client = self._clients[place]
+        answer = await client.send("GET", url, seconds=FETCH_SECONDS, most=LARGEST)
+        if answer.status != 200:
+            raise ValueError(f"status {answer.status}")
+        return orjson.loads(answer.body)
 
 
 def _usable(document: Any) -> list[jwt.PyJWK]:

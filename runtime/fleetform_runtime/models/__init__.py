@@ -4,7 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from fleetform_runtime.messages import Assistant, Message
+from fleetform_runtime.messages import Assistant, Attempt, Message
+
+__all__ = [
+    "Attempt", "ChatModel", "ChatRequest", "Delta", "Kind", "Listener", "ModelError", "ToolSpec",
+]  # fmt: skip
 
 Delta = tuple[Literal["text", "thinking"], str]
 """Part of an answer as it arrives."""
@@ -65,6 +69,8 @@ class ModelError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.started = started
+        self.attempts: list[Attempt] = []
+        """What was tried before this one."""
 
     @property
     def retryable(self) -> bool:

@@ -5,10 +5,10 @@ Only this module uses that library; the image needs it only with one of these ex
 
 import asyncio
 import base64
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx2
 import orjson
 from pydantic_ai import exceptions, messages
 from pydantic_ai.direct import model_request, model_request_stream
@@ -19,9 +19,9 @@ from pydantic_ai.tools import ToolDefinition
 
 from fleetform_runtime.messages import Assistant, Image, Message, ToolCall, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
+from fleetform_runtime.net.library import LibraryTransport
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
-from fleetform_runtime.tls import TlsFiles
 
 _SETTINGS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty")
 _SERVICE = "bedrock-runtime"
@@ -42,7 +42,7 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
 
 
 Close = Callable[[], Awaitable[None]]
-Make = Callable[[Model, str | None, ssl.SSLContext | None], tuple[LibraryModel, Close]]
+Make = Callable[[Model, str | None], tuple[LibraryModel, Close]]
 
 
 class ForeignModel:
@@ -57,7 +57,6 @@ class ForeignModel:
         self.key = model.key
         self._model = model
         self._secrets = secrets
-        self._tls = TlsFiles(model.tls)
         self._make = make or library_model
         self._made: tuple[str | None, LibraryModel, Close] | None = None
 
@@ -122,7 +121,7 @@ class ForeignModel:
         key = self._secrets.value(reference) if reference is not None else None
         if self._made is None or self._made[0] != key:
             await self.close()
-            self._made = (key, *self._make(self._model, key, self._tls.context()))
+            self._made = (key, *self._make(self._model, key))
         return self._made[1]
 
     def _options(self, request: ChatRequest) -> dict[str, Any]:
@@ -149,21 +148,16 @@ class ForeignModel:
         return {"model_settings": settings, "model_request_parameters": parameters}
 
 
-def library_model(
-    model: Model, key: str | None, tls: ssl.SSLContext | None
-) -> tuple[LibraryModel, Close]:
+def library_model(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
     """Create the library's model of a provider, and the function that closes it.
 
     Without a key the pod's own identity is used, if the provider supports it.
     """
     if model.provider == "bedrock":
         return _bedrock(model, key)
-    import httpx2  # noqa: PLC0415
-
-    timeouts = model.timeouts
     client = httpx2.AsyncClient(
-        verify=tls if tls is not None else True,
-        timeout=httpx2.Timeout(timeouts.request_seconds, connect=timeouts.connect_seconds),
+        transport=LibraryTransport(model.tls, model.timeouts.connect_seconds),
+        timeout=None,
         trust_env=False,
     )
     return MAKERS[model.provider](model, key, client), client.aclose

@@ -31,6 +31,7 @@ class StreamedAnswer:
         self._finish: str | None = None
         self._tagged: bool | None = None
         self._held = ""
+        self._name = ""
         self.done = False
         self.told = False
 
@@ -77,7 +78,9 @@ class StreamedAnswer:
         calls = [_call(index, call) for index, call in sorted(self._calls.items())]
         finish = "tool_calls" if calls else self._finish or "stop"
         text, thinking = "".join(self._text), "".join(self._thinking)
-        return Assistant(text, thinking, calls, self._usage, self._key, finish)
+        made = Assistant(text, thinking, calls, self._usage, self._key, finish)
+        made.name = self._name
+        return made
 
     def _event(self, payload: bytes) -> None:
         if payload == b"[DONE]":
@@ -94,6 +97,7 @@ class StreamedAnswer:
     def _chunk(self, chunk: dict[str, Any]) -> None:
         if chunk.get("usage"):
             self._usage = wire.usage(chunk["usage"])
+        self._name = self._name or wire.name_of(chunk)
         choices = chunk.get("choices")
         if not choices:
             return

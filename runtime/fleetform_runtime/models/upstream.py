@@ -1,20 +1,25 @@
 """Retries, fallbacks and a circuit breaker for each model: the only place that retries."""
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fleetform_runtime.messages import Assistant
-from fleetform_runtime.models import ChatModel, ChatRequest, Delta, Kind, Listener, ModelError
+from fleetform_runtime.models import (
+    Attempt,
+    ChatModel,
+    ChatRequest,
+    Delta,
+    Kind,
+    Listener,
+    ModelError,
+)
 from fleetform_runtime.models.pricing import cost
+from fleetform_runtime.net.pauses import pause
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.telemetry.metrics import Metrics
 
-FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 20.0
-"""If a provider asks for a longer pause, a fallback is used, or the pause is passed on to the caller."""
 BREAKER_FAILURES = 5
 BREAKER_SECONDS = 5.0
 
@@ -70,14 +75,17 @@ class Upstream:
             ModelError: the last one, if all failed.
         """
         last: ModelError | None = None
+        attempts: list[Attempt] = []
         failed: list[str] = []
         for index, candidate in enumerate(self._candidates):
-            is_last = index + 1 == len(self._candidates)
-            if candidate.is_open(self._clock()) and not is_last:
+            following = self._candidates[index + 1 : index + 2]
+            after = following[0].settings.key if following else ""
+            if candidate.is_open(self._clock()) and following:
                 failed.append(candidate.settings.key)
+                attempts.append(_attempt(candidate, "circuit_open", after))
                 continue
             try:
-                answer = await self._repeat(candidate, request, listener, has_next=not is_last)
+                answer = await self._repeat(candidate, request, listener, attempts, after)
             except ModelError as error:
                 last = error
                 if error.started:
@@ -86,9 +94,11 @@ class Upstream:
             else:
                 for key in failed:
                     self._metrics.fallback(key)
+                answer.attempts = attempts
                 return answer
         if last is None:  # pragma: no cover - the last candidate is always tried
             raise ModelError("connection", "no model was called")
+        last.attempts = attempts
         raise last
 
     async def close(self) -> None:
@@ -101,28 +111,38 @@ class Upstream:
         candidate: Candidate,
         request: ChatRequest,
         listener: Listener | None,
-        *,
-        has_next: bool,
+        attempts: list[Attempt],
+        after: str,
     ) -> Assistant:
+        """Ask one candidate until it answers, or another one should; note each failure."""
         tries = candidate.settings.retries + 1
         for attempt in range(tries):
             try:
                 return await self._ask(candidate, request, listener)
             except ModelError as error:
-                if error.started or not error.retryable or attempt + 1 == tries:
-                    raise
-                pause = _pause(attempt, error.retry_after)
-                if pause is None or (has_next and candidate.is_open(self._clock())):
+                # A provider that asks for long is left to a fallback, or its wish is passed on.
+                seconds = pause(attempt, error.retry_after)
+                is_over = (
+                    error.started
+                    or not error.retryable
+                    or attempt + 1 == tries
+                    or seconds is None
+                    or (after and candidate.is_open(self._clock()))
+                )
+                goes_on = after if is_over and not error.started else candidate.settings.key
+                attempts.append(_attempt(candidate, error.kind, "" if error.started else goes_on))
+                if is_over or seconds is None:
                     raise
                 self._metrics.retry(candidate.settings.key, _REASONS[error.kind])
-            await asyncio.sleep(pause)
+            await asyncio.sleep(seconds)
         raise AssertionError("a loop of at least one try")  # pragma: no cover
 
     async def _ask(
         self, candidate: Candidate, request: ChatRequest, listener: Listener | None
     ) -> Assistant:
         began = self._clock()
-        timed = _timed(listener, began, self._clock, candidate.settings.key, self._metrics)
+        key = candidate.settings.key
+        timed = _Timed(listener, key, self._metrics, self._clock) if listener else None
         try:
             answer = await candidate.model.respond(request, timed)
         except ModelError as error:
@@ -135,36 +155,30 @@ class Upstream:
         self._metrics.model_answer(candidate.settings.key, seconds, answer.usage)
         if listener is None:
             self._metrics.first_token(candidate.settings.key, seconds)
+        else:
+            answer.first_token_seconds = timed.seconds if timed else None
         return answer
 
 
-def _timed(
-    listener: Listener | None,
-    began: float,
-    clock: Callable[[], float],
-    key: str,
-    metrics: Metrics,
-) -> Listener | None:
-    """Measure the time to the first token between model and listener."""
-    if listener is None:
-        return None
-    heard = False
-
-    def hear(delta: Delta) -> None:
-        nonlocal heard
-        if not heard:
-            heard = True
-            metrics.first_token(key, clock() - began)
-        listener(delta)
-
-    return hear
+def _attempt(candidate: Candidate, reason: str, after: str) -> Attempt:
+    return Attempt(candidate.settings.key, reason, after, time.time_ns())
 
 
-def _pause(attempt: int, asked: float | None) -> float | None:
-    """Return the seconds before the next try, or None if the provider asks for too many."""
-    if asked is not None:
-        if asked > LONGEST_PAUSE:
-            return None
-        return asked + random.uniform(0, 0.1)  # noqa: S311 - not a secret
-    ceiling = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
-    return random.uniform(ceiling / 2, ceiling)  # noqa: S311
+class _Timed:
+    """Measures the time to the first token between model and listener."""
+
+    def __init__(
+        self, listener: Listener, key: str, metrics: Metrics, clock: Callable[[], float]
+    ) -> None:
+        self._listener = listener
+        self._key = key
+        self._metrics = metrics
+        self._clock = clock
+        self._began = clock()
+        self.seconds: float | None = None
+
+    def __call__(self, delta: Delta) -> None:
+        if self.seconds is None:
+            self.seconds = self._clock() - self._began
+            self._metrics.first_token(self._key, self.seconds)
+        self._listener(delta)

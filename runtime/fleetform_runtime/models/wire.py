@@ -142,7 +142,15 @@ def answer(raw: bytes, key: str) -> Assistant:
         reason = finish(choice.get("finish_reason"), bool(calls))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ModelError("invalid", "the answer has no message") from None
-    return Assistant(text, thinking, calls, usage(data.get("usage")), key, reason)
+    made = Assistant(text, thinking, calls, usage(data.get("usage")), key, reason)
+    made.name = name_of(data)
+    return made
+
+
+def name_of(data: dict[str, Any]) -> str:
+    """Return what a provider calls the model that answered; empty if it says nothing."""
+    name = data.get("model")
+    return name[:256] if isinstance(name, str) else ""
 
 
 def _call(item: dict[str, Any], index: int) -> ToolCall:
@@ -214,10 +222,9 @@ def error_text(raw: bytes) -> str:
 _CONTEXT = ("context_length", "context window", "maximum context", "too many tokens", "too long")
 
 
-def error(status: int, raw: bytes, retry_after: str | None) -> ModelError:
-    """Convert an HTTP error to a ModelError."""
+def error(status: int, raw: bytes, wait: float | None) -> ModelError:
+    """Convert an HTTP error to a ModelError; `wait` is what the server asks for, in seconds."""
     text = error_text(raw)
-    wait = _seconds(retry_after)
     if status == 429:
         if "insufficient_quota" in text or b"insufficient_quota" in raw[:4096]:
             return ModelError("refused", text, status=status)
@@ -230,13 +237,3 @@ def error(status: int, raw: bytes, retry_after: str | None) -> ModelError:
     if any(sign in text.lower() for sign in _CONTEXT):
         return ModelError("context", text, status=status)
     return ModelError("refused", text, status=status)
-
-
-def _seconds(header: str | None) -> float | None:
-    if header is None:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        return None  # a date: our own backoff is as good a guess as two clocks that differ
-    return seconds if 0 <= seconds < 86_400 else None

@@ -194,9 +194,7 @@ class Loop:
         _tell_start(log, call)
         began = time.monotonic()
         with self._spans.tool(tool, call) as span:
-            context = CallContext(
-                turn.run, turn.session, turn.user, call.id, _key(turn, call), span.traceparent()
-            )
+            context = CallContext(turn.run, turn.session, turn.user, call.id, _key(turn, call))
             result = await self._toolbox.call(tool, call, context)
             span.returned(result)
         _tell_end(log, turn, result, call, time.monotonic() - began)

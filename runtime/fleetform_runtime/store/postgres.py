@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from fleetform_runtime.net.tls import TlsFiles
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.memory import PostgresMemory
 from fleetform_runtime.store import (
@@ -27,7 +28,6 @@ from fleetform_runtime.store import (
     stepped,
 )
 from fleetform_runtime.store import postgres_statements as statements
-from fleetform_runtime.tls import TlsFiles
 
 T = TypeVar("T")
 TRIES = 5

@@ -4,13 +4,14 @@ import contextvars
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from fleetform_runtime.forms import Redact
 from fleetform_runtime.sections.serving import Logging
 
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
@@ -33,21 +34,6 @@ _FIELDS = (
 )
 # Names and messages of tools and servers stand in log lines too; repr escapes each of these.
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-REDACTED = "[redacted]"
-
-Redact = Callable[[str], str]
-
-
-def redactor(known: Callable[[], tuple[str, ...]]) -> Redact:
-    """Return a function that redacts the values of secrets in a text."""
-
-    def redact(text: str) -> str:
-        for value in known():
-            if value in text:
-                text = text.replace(value, REDACTED)
-        return text
-
-    return redact
 
 
 class JsonFormatter(logging.Formatter):

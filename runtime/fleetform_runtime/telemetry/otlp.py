@@ -1,40 +1,36 @@
-"""Export of spans over OTLP/HTTP, to Langfuse or any other receiver."""
+"""Spans with the names of OpenTelemetry's semantic conventions, sent over OTLP/HTTP."""
 
-import base64
 import contextvars
-import logging
-import ssl
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from fleetform_runtime import __version__
+from fleetform_runtime.forms import redactor
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResult
-from fleetform_runtime.models import ChatRequest, ModelError
+from fleetform_runtime.models import Attempt, ChatRequest, ModelError
+from fleetform_runtime.net.build import client
+from fleetform_runtime.net.client import traceparent
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Tracing
+from fleetform_runtime.sections.tools import BasicAuth
 from fleetform_runtime.settings import Settings
-from fleetform_runtime.telemetry.logs import redactor
-from fleetform_runtime.telemetry.traces import Span, transcript
-from fleetform_runtime.tls import TlsFiles
+from fleetform_runtime.telemetry.content import Content
+from fleetform_runtime.telemetry.export import Export
+from fleetform_runtime.telemetry.traces import Span
 from fleetform_runtime.tools import Tool
 
-log = logging.getLogger(__name__)
-
-EXPORT_SECONDS = 10
+MOST_TAGS = 16
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 _conversation: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVar(
@@ -42,53 +38,24 @@ _conversation: contextvars.ContextVar[Mapping[str, str]] = contextvars.ContextVa
 )
 
 
-class HttpExporter(SpanExporter):
-    """Sends spans as protobuf; credentials are read for each batch."""
-
-    def __init__(self, settings: Tracing, secrets: Secrets) -> None:
-        base = (settings.endpoint or "").rstrip("/")
-        if settings.provider == "langfuse" and not base.endswith("/api/public/otel"):
-            base += "/api/public/otel"
-        self._url = base if base.endswith("/v1/traces") else base + "/v1/traces"
-        self._settings = settings
-        self._secrets = secrets
-        self._tls = TlsFiles(settings.tls)
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send a batch; failures are logged and the spans dropped."""
-        try:
-            request = urllib.request.Request(  # noqa: S310 - http or https by the contract
-                self._url, encode_spans(spans).SerializeToString(), self._headers()
-            )
-            context = self._tls.context() or ssl.create_default_context()
-            with urllib.request.urlopen(request, timeout=EXPORT_SECONDS, context=context):  # noqa: S310
-                return SpanExportResult.SUCCESS
-        except (OSError, SecretMissingError, ValueError) as error:
-            status = getattr(error, "code", type(error).__name__)
-            log.warning("%d spans were not exported: %s", len(spans), status)
-            return SpanExportResult.FAILURE
-
-    def shutdown(self) -> None:
-        """Nothing to close."""
-
-    def _headers(self) -> dict[str, str]:
-        value, settings = self._secrets.value, self._settings
-        headers = {name: value(text) for name, text in settings.headers.items()}
-        headers["Content-Type"] = "application/x-protobuf"
-        if settings.public_key is not None and settings.secret_key is not None:
-            pair = f"{value(settings.public_key)}:{value(settings.secret_key)}".encode()
-            headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        if settings.provider == "langfuse":
-            headers["x-langfuse-ingestion-version"] = "4"
-        return headers
+def export(settings: Tracing, secrets: Secrets) -> Export:
+    """Return what sends spans to the receiver of the specification."""
+    url = (settings.endpoint or "").rstrip("/")
+    is_langfuse = settings.provider == "langfuse"
+    if is_langfuse and not re.search(r"/api/public/otel(/v1/traces)?$", url):
+        url += "/api/public/otel"
+    url = url if url.endswith("/v1/traces") else f"{url}/v1/traces"
+    auth = None
+    if settings.public_key is not None and settings.secret_key is not None:
+        auth = BasicAuth(type="basic", username=settings.public_key, password=settings.secret_key)
+    found = client(url, secrets, headers=settings.headers, auth=auth, tls=settings.tls)
+    return Export(url, found, {"x-langfuse-ingestion-version": "4"} if is_langfuse else None)
 
 
 class OtlpSpans:
     """Starts spans with the names of OpenTelemetry's semantic conventions."""
 
-    def __init__(
-        self, settings: Settings, secrets: Secrets, exporter: SpanExporter | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
         tracing = settings.observability.tracing
         resource = {
             "service.name": settings.agent.name,
@@ -102,14 +69,14 @@ class OtlpSpans:
             sampler=ParentBased(TraceIdRatioBased(tracing.sample_rate)),
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(
-            BatchSpanProcessor(exporter or HttpExporter(tracing, secrets))
-        )
+        self._export = export(tracing, secrets)
+        self._provider.add_span_processor(self._export)
         self._tracer = self._provider.get_tracer("fleetform_runtime", __version__)
         self._agent = settings.agent.name
         self._environment = tracing.environment
-        self._content = tracing.capture_content
-        self._redact = redactor(secrets.known)
+        redact = redactor(secrets.known)
+        self._content = Content(redact) if tracing.capture_content else None
+        self._redact = redact
         self._models = {model.key: model for model in (settings.model, *settings.models)}
 
     @contextmanager
@@ -130,11 +97,9 @@ class OtlpSpans:
         }
         if self._environment:
             fixed["langfuse.environment"] = self._environment
-        for name, value in attributes["metadata"].items():
-            if isinstance(value, str | int | float | bool):
-                fixed[f"langfuse.trace.metadata.{name[:64]}"] = self._redact(str(value)[:200])
+        fixed |= self._metadata(attributes["metadata"])
         if self._content and text:
-            fixed["langfuse.trace.input"] = self._redact(text)
+            fixed["langfuse.trace.input"] = self._content.plain(text)
         token = _conversation.set(shared)
         try:
             with self._span(
@@ -155,8 +120,8 @@ class OtlpSpans:
             **_conversation.get(),
         }
         if self._content:
-            fixed["gen_ai.system_instructions"] = self._redact(request.system)
-            fixed["gen_ai.input.messages"] = self._redact(transcript(request.messages))
+            fixed["gen_ai.system_instructions"] = self._content.system(request.system)
+            fixed["gen_ai.input.messages"] = self._content.history(request.messages)
         with self._span(f"chat {model}", SpanKind.CLIENT, fixed) as span:
             yield span
 
@@ -172,13 +137,24 @@ class OtlpSpans:
             **_conversation.get(),
         }
         if self._content:
-            fixed["gen_ai.tool.call.arguments"] = self._redact(call.arguments)
+            fixed["gen_ai.tool.call.arguments"] = self._content.plain(call.arguments)
         with self._span(f"execute_tool {tool.name}", SpanKind.INTERNAL, fixed) as span:
             yield span
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Export the remaining spans."""
-        self._provider.shutdown()
+        await self._export.close()
+
+    def _metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a caller's metadata; its `tags` are the trace's tags."""
+        found: dict[str, Any] = {}
+        for name, value in metadata.items():
+            if name == "tags" and isinstance(value, list):
+                tags = [self._redact(str(tag)[:200]) for tag in value[:MOST_TAGS]]
+                found["langfuse.trace.tags"] = tags
+            elif isinstance(value, str | int | float | bool):
+                found[f"langfuse.trace.metadata.{name[:64]}"] = self._redact(str(value)[:200])
+        return found
 
     @contextmanager
     def _span(
@@ -192,42 +168,72 @@ class OtlpSpans:
             record_exception=False,
             set_status_on_exception=False,
         ) as started:
+            span = _OpenSpan(started, self._content)
+            token = traceparent.set(span.traceparent())
             try:
-                yield _OpenSpan(started, self._content, self._redact)
+                yield span
             except BaseException as error:
+                if isinstance(error, ModelError):
+                    span.tried(error.attempts)
                 # The text of an exception may contain user messages, or a provider's body.
                 started.set_attribute("error.type", _error_type(error))
                 started.set_status(Status(StatusCode.ERROR))
                 raise
+            finally:
+                traceparent.reset(token)
 
 
 class _OpenSpan:
-    def __init__(self, span: Any, content: bool, redact: Any) -> None:
+    def __init__(self, span: Any, content: Content | None) -> None:
         self._span = span
         self._content = content
-        self._redact = redact
 
     def answered(self, answer: Assistant) -> None:
         set_one = self._span.set_attribute
+        self.tried(answer.attempts)
+        usage = answer.usage
+        set_one("gen_ai.response.model", answer.name or answer.model)
         set_one("gen_ai.response.finish_reasons", (answer.finish,))
-        set_one("gen_ai.usage.input_tokens", answer.usage.input_tokens)
-        set_one("gen_ai.usage.output_tokens", answer.usage.output_tokens)
-        if answer.usage.cost_usd is not None:
-            set_one("langfuse.observation.cost_details", f'{{"total": {answer.usage.cost_usd}}}')
+        set_one("gen_ai.usage.input_tokens", usage.input_tokens)
+        set_one("gen_ai.usage.output_tokens", usage.output_tokens)
+        for name, count in (
+            ("cache_read.input_tokens", usage.cached_tokens),
+            ("cache_creation.input_tokens", usage.cache_write_tokens),
+            ("reasoning.output_tokens", usage.reasoning_tokens),
+        ):
+            if count:
+                set_one(f"gen_ai.usage.{name}", count)
+        if answer.first_token_seconds is not None:
+            set_one("gen_ai.response.time_to_first_chunk", answer.first_token_seconds)
+        if usage.cost_usd is not None:
+            set_one("langfuse.observation.cost_details", f'{{"total": {usage.cost_usd}}}')
         if self._content:
-            set_one("gen_ai.output.messages", self._redact(transcript([answer])))
+            set_one("gen_ai.output.messages", self._content.output(answer))
+
+    def tried(self, attempts: list[Attempt]) -> None:
+        """Note the tries that came before: another one of the same model, or a fallback."""
+        for attempt in attempts:
+            self._span.add_event(
+                "gen_ai.client.attempt",
+                {
+                    "gen_ai.request.model": attempt.model,
+                    "error.type": attempt.reason,
+                    "fleetform.next": attempt.next,
+                },
+                timestamp=attempt.at_ns,
+            )
 
     def returned(self, result: ToolResult) -> None:
         if result.outcome != "ok":
             self._span.set_attribute("error.type", result.outcome)
             self._span.set_status(Status(StatusCode.ERROR))
         if self._content:
-            self._span.set_attribute("gen_ai.tool.call.result", self._redact(result.content))
+            self._span.set_attribute("gen_ai.tool.call.result", self._content.plain(result.content))
 
     def finished(self, output: str, finish: str) -> None:
         self._span.set_attribute("gen_ai.response.finish_reasons", (finish,))
         if self._content:
-            self._span.set_attribute("langfuse.trace.output", self._redact(output))
+            self._span.set_attribute("langfuse.trace.output", self._content.plain(output))
 
     def traceparent(self) -> str | None:
         carrier: dict[str, str] = {}

@@ -3,14 +3,16 @@
 OpenTelemetry is imported only if traces are on: it would take a third of the start-up time.
 """
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
-import orjson
-
-from fleetform_runtime.messages import Assistant, Message, ToolCall, ToolResult, dump
+from fleetform_runtime.messages import Assistant, ToolCall, ToolResult
 from fleetform_runtime.models import ChatRequest
+from fleetform_runtime.net.client import traceparent
 from fleetform_runtime.tools import Tool
+
+_TRACEPARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Span(Protocol):
@@ -24,9 +26,6 @@ class Span(Protocol):
 
     def finished(self, output: str, finish: str) -> None:
         """Record how a run ended."""
-
-    def traceparent(self) -> str | None:
-        """Return the W3C header that lets the other side continue the trace."""
 
     def trace_id(self) -> str | None:
         """Return the trace's identifier, for logs."""
@@ -46,7 +45,7 @@ class Spans(Protocol):
     def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
         """Start the span of one tool call."""
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Export the remaining spans."""
 
 
@@ -59,9 +58,6 @@ class _NoSpan:
 
     def finished(self, output: str, finish: str) -> None:
         pass
-
-    def traceparent(self) -> str | None:
-        return None
 
     def trace_id(self) -> str | None:
         return None
@@ -76,8 +72,10 @@ class NoSpans:
     def run(
         self, attributes: dict[str, Any], parent: str | None, text: str
     ) -> AbstractContextManager[Span]:
-        """Return a span that does nothing."""
-        del attributes, parent, text
+        """Return a span that does nothing; a caller's trace goes on behind us all the same."""
+        del attributes, text
+        if parent and _TRACEPARENT.fullmatch(parent):
+            traceparent.set(parent)
         return _NOTHING
 
     def chat(self, model: str, request: ChatRequest) -> AbstractContextManager[Span]:
@@ -90,10 +88,5 @@ class NoSpans:
         del tool, call
         return _NOTHING
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing to export."""
-
-
-def transcript(messages: list[Message]) -> str:
-    """Serialise messages as an attribute."""
-    return orjson.dumps([orjson.Fragment(dump(message)) for message in messages]).decode()

@@ -27,7 +27,6 @@ class CallContext:
     user: str
     call: str
     key: str
-    traceparent: str | None = None
 
 
 class Tool(Protocol):

@@ -1,23 +1,21 @@
 """Tools that are one HTTP request each."""
 
 import asyncio
-import random
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
-import aiohttp
 import orjson
-from yarl import URL
 
-from fleetform_runtime.answers import TooLargeError, whole
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.build import client
+from fleetform_runtime.net.client import Answer
+from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import ApiParameter, ApiTool, Parameter
 from fleetform_runtime.tools import CallContext, Kind, ToolError
-from fleetform_runtime.tools.guard import origin
-from fleetform_runtime.tools.outbound import Outbound
+from fleetform_runtime.tools.failures import tool_error
 
 LARGEST_ANSWER = 8 * 1024 * 1024
-MOST_HOPS = 3
 LONGEST_PAUSE = 10.0
 SHOWN_OF_AN_ERROR = 2_000
 _SCHEMA_FIELDS = (
@@ -44,6 +42,7 @@ def arguments_schema(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     return schema
 
 
+WHO = "The tool's service"
 UNSAFE = frozenset({"POST", "PATCH"})
 """Methods that are not idempotent."""
 
@@ -60,7 +59,7 @@ class HttpTool:
         self.requires_approval = settings.requires_approval
         self.schema = arguments_schema(settings.parameters)
         self._settings = settings
-        self._outbound = Outbound(
+        self._client = client(
             settings.endpoint,
             secrets,
             headers=settings.headers,
@@ -74,95 +73,67 @@ class HttpTool:
         url, headers, body = request(settings, arguments)
         if settings.idempotency_key and settings.method != "GET":
             headers[settings.idempotency_header] = context.key
-        if context.traceparent:
-            headers["traceparent"] = context.traceparent
-        async with asyncio.timeout(settings.timeout_seconds):
-            return await self._tried(url, headers, body)
+        try:
+            async with asyncio.timeout(settings.timeout_seconds):
+                return self._read(await self._tried(url, headers, body))
+        except NetError as error:
+            raise tool_error(error, WHO) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
 
     @property
     def _can_repeat(self) -> bool:
         """Whether the service can tell a retry from a second call."""
         return self._settings.idempotency_key or self._settings.method not in UNSAFE
 
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._outbound.close()
-
-    async def _tried(self, url: str, headers: dict[str, str], body: bytes | None) -> str:
-        tries = 1 + (self._settings.retries if self._can_repeat else 0)
+    async def _tried(self, url: str, headers: dict[str, str], body: bytes | None) -> Answer:
+        """Send until there is an answer that another try would not better."""
+        settings = self._settings
+        tries = 1 + (settings.retries if self._can_repeat else 0)
         for attempt in range(tries):
             is_last = attempt + 1 == tries
-            pause: float | None = None
+            asked = None
             try:
-                status, answer, asked = await self._sent(url, headers, body)
-            except (aiohttp.ClientError, OSError) as error:
-                if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                answer = await self._client.send(
+                    settings.method,
+                    url,
+                    seconds=settings.timeout_seconds,
+                    most=LARGEST_ANSWER,
+                    headers=headers,
+                    body=body,
+                )
+            except NetError as error:
+                if is_last or not error.retryable:
                     raise
-                if is_last:
-                    raise ToolError("The tool's service cannot be reached.") from None
             else:
-                if is_last or not (status == 429 or status >= 500):
-                    return self._read(status, answer)
-                pause = asked
-            await asyncio.sleep(_pause(attempt, pause))
+                asked = retry_after(answer.headers)
+                wants_another = answer.status == 429 or answer.status >= 500
+                if is_last or not wants_another or (asked or 0) > LONGEST_PAUSE:
+                    return answer
+            await asyncio.sleep(pause(attempt, asked, LONGEST_PAUSE) or 0)
         raise AssertionError("a loop of at least one try")  # pragma: no cover
 
-    async def _sent(
-        self, url: str, headers: dict[str, str], body: bytes | None
-    ) -> tuple[int, bytes, float | None]:
-        """Send once, following redirects that stay on the specified origin."""
-        renewed = False
-        hops = 0
-        while True:
-            credentials = await self._outbound.headers(renew=renewed)
-            async with self._outbound.session().request(
-                self._settings.method,
-                URL(url, encoded=True),
-                data=body,
-                headers={**headers, **credentials},
-                ssl=self._outbound.tls(),
-                allow_redirects=False,
-            ) as response:
-                location = response.headers.get("Location")
-                if response.status in (301, 302, 303, 307, 308) and location:
-                    url = self._redirected(url, location)
-                    hops += 1
-                    if hops > MOST_HOPS:
-                        raise ToolError("The tool's service redirects in a loop.")
-                    continue
-                if response.status == 401 and self._outbound.can_renew and not renewed:
-                    renewed = True
-                    continue
-                answer = await self._whole(response)
-                return response.status, answer, _asked(response.headers.get("Retry-After"))
-
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        try:
-            return await whole(response, LARGEST_ANSWER)
-        except TooLargeError:
-            raise ToolError("The service's response is too large.") from None
-
-    def _redirected(self, url: str, location: str) -> str:
-        target = urljoin(url, location)
-        if origin(target) != self._outbound.origin:
-            raise ToolError("The tool's service redirects to another host.")
-        if self._settings.method not in ("GET",):
-            raise ToolError("The tool's service redirects a request that has side effects.")
-        return target
-
-    def _read(self, status: int, answer: bytes) -> str:
-        if not 200 <= status < 300:
-            shown = answer[:SHOWN_OF_AN_ERROR].decode("utf-8", "replace").strip()
-            raise ToolError(f"The service answered {status}. {shown}".strip())
-        if not answer.strip():
-            return f"Done ({status}, no content)."
+    def _read(self, answer: Answer) -> str:
+        text = answer.text()
+        if not 200 <= answer.status < 300:
+            shown = (text or "").strip()[:SHOWN_OF_AN_ERROR]
+            raise ToolError(f"The service answered {answer.status}. {shown}".strip())
+        if not answer.body.strip():
+            return f"Done ({answer.status}, no content)."
         if self._settings.output is None:
-            return answer.decode("utf-8", "replace")
+            return text if text is not None else not_text(answer)
         try:
-            document = orjson.loads(answer)
+            document = orjson.loads(text or "")
         except ValueError:
             raise ToolError("The service did not answer with JSON.") from None
         return orjson.dumps(filtered(document, self._settings.output)).decode()
+
+
+def not_text(answer: Answer) -> str:
+    """Return what can be said of an answer that is no text."""
+    return f"[{answer.media or 'data of an unknown type'}, {len(answer.body)} bytes: not text]"
 
 
 def request(
@@ -237,16 +208,3 @@ def filtered(document: Any, schema: dict[str, Any]) -> Any:
         for name, inner in properties.items()
         if name in document
     }
-
-
-def _asked(header: str | None) -> float | None:
-    try:
-        return float(header) if header else None
-    except ValueError:
-        return None
-
-
-def _pause(attempt: int, asked: float | None) -> float:
-    if asked is not None and asked >= 0:
-        return min(asked, LONGEST_PAUSE)
-    return random.uniform(0.1, 0.2) * float(2**attempt)  # noqa: S311 - not a secret

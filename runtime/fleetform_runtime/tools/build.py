@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
+from fleetform_runtime.net.build import client
+from fleetform_runtime.net.client import Client
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import (
     AgentTool,
@@ -21,7 +23,6 @@ from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
 from fleetform_runtime.tools.mcp.http import HttpTransport
 from fleetform_runtime.tools.mcp.server import McpServer, Transport
-from fleetform_runtime.tools.outbound import Outbound
 from fleetform_runtime.tools.people import OtherAgent, Person
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ def _transport(server: McpHttpServer | McpStdioServer, secrets: Secrets) -> Tran
                 server.working_directory,
             )
         )
-    outbound = Outbound(
+    found = client(
         server.url,
         secrets,
         headers=server.headers,
@@ -141,18 +142,18 @@ def _transport(server: McpHttpServer | McpStdioServer, secrets: Secrets) -> Tran
         connect_seconds=server.timeouts.connect_seconds,
     )
     if server.transport == "sse":
-        return _SseTransport(server.url, outbound)
-    return HttpTransport(server.url, outbound)
+        return _SseTransport(server.url, found)
+    return HttpTransport(server.url, found)
 
 
 class _SseTransport(DuplexTransport):
     """A duplex transport whose channels share one pool of connections."""
 
-    def __init__(self, url: str, outbound: Outbound) -> None:
-        super().__init__(lambda: SseChannel(url, outbound))
-        self._outbound = outbound
+    def __init__(self, url: str, client: Client) -> None:
+        super().__init__(lambda: SseChannel(url, client))
+        self._client = client
 
     async def close(self) -> None:
-        """Close the pool as well."""
+        """Close the connections as well."""
         await super().close()
-        await self._outbound.close()
+        await self._client.close()

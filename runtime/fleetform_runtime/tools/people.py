@@ -1,17 +1,16 @@
 """Tools answered by people, and other agents."""
 
-import asyncio
 from typing import Any
 
-import aiohttp
 import orjson
 
-from fleetform_runtime.answers import TooLargeError, whole
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.build import client
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import AgentTool, HumanTool
 from fleetform_runtime.tools import CallContext, Kind, ToolError
 from fleetform_runtime.tools.api import arguments_schema
-from fleetform_runtime.tools.outbound import Outbound
+from fleetform_runtime.tools.failures import tool_error
 
 LARGEST_ANSWER = 8 * 1024 * 1024
 
@@ -56,36 +55,26 @@ class OtherAgent:
         self.requires_approval = settings.requires_approval
         self._url = settings.url.rstrip("/") + "/chat"
         self._seconds = settings.timeout_seconds
-        self._outbound = Outbound(settings.url, secrets, auth=settings.auth, tls=settings.tls)
+        self._client = client(settings.url, secrets, auth=settings.auth, tls=settings.tls)
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Call the other agent once."""
-        headers = await self._outbound.headers()
-        if context.traceparent:
-            headers["traceparent"] = context.traceparent
-        headers["Content-Type"] = "application/json"
         try:
-            async with (
-                asyncio.timeout(self._seconds),
-                self._outbound.session().post(
-                    self._url,
-                    data=orjson.dumps({"message": arguments["message"]}),
-                    headers=headers,
-                    ssl=self._outbound.tls(),
-                    allow_redirects=False,
-                ) as response,
-            ):
-                raw = await whole(response, LARGEST_ANSWER)
-                status = response.status
-        except TooLargeError:
-            raise ToolError("The other agent's response is too large.") from None
-        except aiohttp.ClientError:
-            raise ToolError("The other agent cannot be reached.") from None
-        return _answer(status, raw)
+            answer = await self._client.send(
+                "POST",
+                self._url,
+                seconds=self._seconds,
+                most=LARGEST_ANSWER,
+                headers={"Content-Type": "application/json"},
+                body=orjson.dumps({"message": arguments["message"]}),
+            )
+        except NetError as error:
+            raise tool_error(error, "The other agent") from None
+        return _answer(answer.status, answer.body)
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._outbound.close()
+        """Close the connections."""
+        await self._client.close()
 
 
 def _answer(status: int, raw: bytes) -> str:

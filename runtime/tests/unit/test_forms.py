@@ -7,9 +7,8 @@ from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 
-from fleetform_runtime.forms import forms, is_telling
+from fleetform_runtime.forms import REDACTED, forms, is_telling, redactor
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.telemetry.logs import REDACTED, redactor
 
 SECRETS = [
     "plain-secret-1",

@@ -74,5 +74,5 @@ def _hint() -> str:
     always = [name for name, when in VARIABLES.items() if "always" in when]
     return (
         f"remove it, or use a field of the spec; it reads {', '.join(always)}, "
-        "with tracing HTTPS_PROXY and OTEL_*, with Bedrock HTTPS_PROXY and AWS_*"
+        "with tracing OTEL_*, with Bedrock AWS_*"
     )

@@ -13,13 +13,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urljoin
 
-import aiohttp
-import orjson
-
-from fleetform_runtime.tools.guard import origin
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.addresses import origin
+from fleetform_runtime.net.client import Client, Reply
 from fleetform_runtime.tools.mcp import protocol
-from fleetform_runtime.tools.mcp.protocol import DownError, EventReader
-from fleetform_runtime.tools.outbound import Outbound
+from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +53,7 @@ class DuplexTransport:
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._opening = asyncio.Lock()
+        self.hear: Hear = protocol.ignore
 
     async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         """Send a request and return its result.
@@ -84,7 +83,7 @@ class DuplexTransport:
                         self._reader = asyncio.create_task(self._read(channel))
                         found = await self._asked(channel, "initialize", protocol.hello())
                         await channel.send(protocol.notification("notifications/initialized"))
-                except (OSError, aiohttp.ClientError, DownError, ValueError) as error:
+                except (OSError, NetError, DownError, ValueError) as error:
                     await channel.close()
                     raise DownError(f"{type(error).__name__}: {error}") from None
                 except BaseException:
@@ -101,9 +100,9 @@ class DuplexTransport:
         try:
             await channel.send(protocol.request(number, method, params, modern=False))
             return protocol.result(await waiter)
-        except (OSError, aiohttp.ClientError) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
-                raise
+        except TimeoutError:
+            raise
+        except (OSError, NetError) as error:
             raise DownError(type(error).__name__) from None
         finally:
             self._pending.pop(number, None)
@@ -113,7 +112,7 @@ class DuplexTransport:
         try:
             async for raw in channel.messages():
                 await self._take(channel, raw)
-        except (OSError, aiohttp.ClientError, DownError, ValueError) as error:
+        except (OSError, NetError, DownError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
         finally:
             for waiter in self._pending.values():
@@ -123,22 +122,17 @@ class DuplexTransport:
                 await self._drop()
 
     async def _take(self, channel: Channel, raw: bytes) -> None:
-        found = protocol.message(raw)
-        if found is None:
-            return
-        if "method" in found:
-            if "id" in found:  # we do not serve requests from a server
-                answer: dict[str, Any] = {"jsonrpc": "2.0", "id": found["id"]}
-                if found["method"] == "ping":
-                    answer["result"] = {}
+        for found in protocol.messages(raw):
+            if "method" in found:
+                if (answer := protocol.reply(found)) is not None:
+                    await channel.send(answer)
                 else:
-                    answer["error"] = {"code": -32601, "message": "not served by this client"}
-                await channel.send(orjson.dumps(answer))
-            return
-        number = found.get("id")
-        waiter = self._pending.get(number) if isinstance(number, int) else None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(found)
+                    self.hear(found)
+                continue
+            number = found.get("id")
+            waiter = self._pending.get(number) if isinstance(number, int) else None
+            if waiter is not None and not waiter.done():
+                waiter.set_result(found)
 
     async def _drop(self) -> None:
         channel, self._channel = self._channel, None
@@ -210,44 +204,40 @@ class StdioChannel:
 class SseChannel:
     """A stream of events in one direction, and a POST per message in the other."""
 
-    def __init__(self, url: str, outbound: Outbound) -> None:
+    def __init__(self, url: str, client: Client) -> None:
         self._url = url
-        self._outbound = outbound
-        self._response: aiohttp.ClientResponse | None = None
+        self._client = client
+        self._open = contextlib.AsyncExitStack()
+        self._reply: Reply | None = None
         self._target = ""
         self._reader = EventReader()
         self._early: list[bytes] = []
 
     async def open(self) -> None:
         """Open the stream and learn the URL to post to."""
-        self._response = await self._outbound.session().get(
-            self._url,
-            headers={**await self._outbound.headers(), "Accept": "text/event-stream"},
-            ssl=self._outbound.tls(),
-            allow_redirects=False,
+        self._reply = await self._open.enter_async_context(
+            self._client.open("GET", self._url, headers={"Accept": "text/event-stream"})
         )
-        if self._response.status != 200:
-            raise DownError(f"status {self._response.status}")
+        if self._reply.status != 200:
+            raise DownError(f"status {self._reply.status}")
         async for kind, data in self._events():
             if kind == "endpoint":
                 self._target = urljoin(self._url, data.decode("utf-8", "replace"))
-                if origin(self._target) != self._outbound.origin:
+                if origin(self._target) != self._client.origin:
                     raise DownError("the server redirects to another host")
                 return
         raise DownError("the stream ended before it started")
 
     async def send(self, data: bytes) -> None:
         """Post one message."""
-        headers = {**await self._outbound.headers(), "Content-Type": "application/json"}
-        async with self._outbound.session().post(
+        async with self._client.open(
+            "POST",
             self._target,
-            data=data,
-            headers=headers,
-            ssl=self._outbound.tls(),
-            allow_redirects=False,
-        ) as response:
-            if response.status >= 400:
-                raise DownError(f"status {response.status}")
+            headers={"Content-Type": "application/json"},
+            body=data,
+        ) as reply:
+            if reply.status >= 400:
+                raise DownError(f"status {reply.status}")
 
     async def messages(self) -> AsyncIterator[bytes]:
         """Yield messages."""
@@ -260,14 +250,14 @@ class SseChannel:
 
     async def close(self) -> None:
         """Close the stream."""
-        if self._response is not None:
-            self._response.close()
+        self._reply = None
+        await self._open.aclose()
 
     async def _events(self) -> AsyncIterator[tuple[str, bytes]]:
-        if self._response is None:
+        if self._reply is None:
             return
-        while data := await self._response.content.readany():
-            events = self._reader.feed(data)
+        async for piece in self._reply.pieces():
+            events = self._reader.feed(piece)
             for index, event in enumerate(events):
                 if event[0] == "endpoint":
                     self._early += [later[1] for later in events[index + 1 :]]

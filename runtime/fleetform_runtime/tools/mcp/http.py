@@ -1,23 +1,26 @@
 """MCP over streamable HTTP: one POST per request, without a session if the server supports that.
 
-A server is first addressed with protocol 2026-07-28. If it does not support that, the handshake of
-the older versions is used, and its session is reopened whenever the server says that it is unknown:
-so the first call after a server's restart succeeds.
+A server is first addressed with protocol 2026-07-28. If it does not support that - or no longer
+does, since it was replaced by an older one - the handshake of the older versions is used, and its
+session is reopened whenever the server says that it is unknown: so the first call after a server's
+restart succeeds.
 """
 
 import asyncio
 import itertools
 from typing import Any
 
-import aiohttp
-
-from fleetform_runtime.answers import TooLargeError, whole
+from fleetform_runtime.net import NetError
+from fleetform_runtime.net.client import Client, Reply
 from fleetform_runtime.tools.mcp import protocol
-from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, McpError
-from fleetform_runtime.tools.outbound import Outbound
+from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear, McpError
 
 _UNKNOWN_TO_ELDERS = frozenset((400, 404, 405, 406, 415, 422, 501))
 _ACCEPT = "application/json, text/event-stream"
+_JSON = {"Content-Type": "application/json", "Accept": _ACCEPT}
+MOST_RESUMED = 100
+"""Times that one answer's stream is opened again; each brings at least an event or ends it."""
+LONGEST_RETRY = 5.0
 
 
 class StatusError(Exception):
@@ -31,15 +34,16 @@ class StatusError(Exception):
 class HttpTransport:
     """Sends requests to one endpoint."""
 
-    def __init__(self, url: str, outbound: Outbound) -> None:
+    def __init__(self, url: str, client: Client) -> None:
         self._url = url
-        self._outbound = outbound
+        self._client = client
         self._numbers = itertools.count(1)
         self._is_modern: bool | None = None
         self._session: str | None = None
         self._version = protocol.LEGACY
         self._greeting = asyncio.Lock()
         self._greeted = False
+        self.hear: Hear = protocol.ignore
 
     @property
     def version(self) -> str:
@@ -54,37 +58,53 @@ class HttpTransport:
             DownError: the server cannot be reached, or broke off.
         """
         try:
-            if self._is_modern is not False:
-                return await self._modern(method, params)
-            return await self._elder(method, params)
+            if self._is_modern is False:
+                try:
+                    return await self._elder(method, params)
+                except (StatusError, McpError):
+                    if self._is_modern is False:
+                        raise
+            return await self._modern(method, params)
         except StatusError as error:
             raise DownError(f"status {error.status}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
-                raise
-            raise DownError(type(error).__name__) from None
+        except NetError as error:
+            raise DownError(str(error)) from None
 
     async def close(self) -> None:
-        """Close the pool."""
-        await self._outbound.close()
+        """Close the connections."""
+        await self._client.close()
 
     async def _modern(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         headers = {"MCP-Protocol-Version": protocol.MODERN, "Mcp-Method": method}
         if "name" in params:
             headers["Mcp-Name"] = str(params["name"])
+        refused: StatusError | McpError
         try:
             found, _ = await self._post(method, params, headers, modern=True)
         except StatusError as error:
-            if self._is_modern or error.status not in _UNKNOWN_TO_ELDERS:
+            if error.status not in _UNKNOWN_TO_ELDERS:
                 raise
-        except McpError:
+            refused = error
+        except McpError as error:
             # Older servers reject an unknown version in many ways; the first request only lists
-            # tools.
-            if self._is_modern:
+            # tools. One that has spoken this version before says so by the status too.
+            if self._is_modern and error.status not in _UNKNOWN_TO_ELDERS:
                 raise
+            refused = error
         else:
             self._is_modern = True
             return found
+        return await self._as_elder(method, params, refused)
+
+    async def _as_elder(
+        self, method: str, params: dict[str, Any], refused: StatusError | McpError
+    ) -> dict[str, Any]:
+        """Repeat a request that was refused, and so not served, in the older way."""
+        if self._is_modern:
+            try:
+                await self._greet(self._session, force=True)
+            except (StatusError, McpError, DownError):
+                raise refused from None
         found = await self._elder(method, params)
         self._is_modern = False
         return found
@@ -97,7 +117,11 @@ class HttpTransport:
         except StatusError as error:
             if error.status not in (400, 404):
                 raise
-        await self._greet(used, force=True)
+        try:
+            await self._greet(used, force=True)
+        except (StatusError, McpError):
+            self._is_modern, self._greeted = None, False  # it may be a newer server by now
+            raise
         return (await self._post(method, params, self._elder_headers(), modern=False))[0]
 
     async def _greet(self, used: str | None, *, force: bool) -> None:
@@ -111,7 +135,7 @@ class HttpTransport:
             body, headers = await self._post("initialize", protocol.hello(), {}, modern=False)
             self._session = headers.get("Mcp-Session-Id")
             self._version = str(body.get("protocolVersion") or protocol.LEGACY)
-            await self._notify("notifications/initialized")
+            await self._tell(protocol.notification("notifications/initialized"))
             self._greeted = True
 
     def _elder_headers(self) -> dict[str, str]:
@@ -120,72 +144,84 @@ class HttpTransport:
             headers["Mcp-Session-Id"] = self._session
         return headers
 
-    async def _notify(self, method: str) -> None:
-        async with self._sent(
-            protocol.notification(method), await self._all(self._elder_headers())
-        ):
+    async def _tell(self, body: bytes) -> None:
+        """Send a message that has no answer."""
+        headers = {**_JSON, **self._elder_headers()}
+        async with self._client.open("POST", self._url, headers=headers, body=body):
             pass
 
     async def _post(
-        self,
-        method: str,
-        params: dict[str, Any],
-        headers: dict[str, str],
-        *,
-        modern: bool,
-        renew: bool = False,
+        self, method: str, params: dict[str, Any], headers: dict[str, str], *, modern: bool
     ) -> tuple[dict[str, Any], Any]:
         number = next(self._numbers)
         body = protocol.request(number, method, params, modern=modern)
-        async with self._sent(body, await self._all(headers, renew=renew)) as response:
-            kind = response.content_type
-            if response.status == 401 and self._outbound.can_renew and not renew:
-                return await self._post(method, params, headers, modern=modern, renew=True)
-            if response.status >= 400:
-                found = protocol.message(await self._whole(response)) if "json" in kind else None
-                if found is not None and isinstance(found.get("error"), dict):
-                    if response.status in (400, 404) and not modern and self._session:
-                        raise StatusError(response.status)
-                    protocol.result(found)
-                raise StatusError(response.status)
-            if kind == "text/event-stream":
-                found = await _answer_in_stream(response, number)
+        async with self._client.open(
+            "POST", self._url, headers={**_JSON, **headers}, body=body
+        ) as reply:
+            if reply.status >= 400:
+                await self._refused(reply, modern=modern)
+            if reply.media == "text/event-stream":
+                found, place = await self._in_stream(reply, number)
             else:
-                found = protocol.message(await self._whole(response))
-            if found is None:
-                raise DownError("the server's answer cannot be read")
-            return protocol.result(found), response.headers
+                found = protocol.answer_to(number, await reply.whole(protocol.LARGEST_MESSAGE))
+                place = None
+        if found is None and place is not None and not modern:
+            found = await self._resumed(number, place)
+        if found is None:
+            raise DownError("the server's answer cannot be read")
+        return protocol.result(found), reply.headers
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        try:
-            return await whole(response, protocol.LARGEST_MESSAGE)
-        except TooLargeError:
-            raise DownError("the server's answer is too large") from None
+    async def _refused(self, reply: Reply, *, modern: bool) -> None:
+        """Raise what an HTTP error says."""
+        raw = await reply.start(protocol.LARGEST_MESSAGE) if "json" in reply.media else b""
+        for found in protocol.messages(raw):
+            if isinstance(found.get("error"), dict):
+                if reply.status in (400, 404) and not modern and self._session:
+                    raise StatusError(reply.status)
+                try:
+                    protocol.result(found)
+                except McpError as error:
+                    error.status = reply.status
+                    raise
+        raise StatusError(reply.status)
 
-    async def _all(self, headers: dict[str, str], *, renew: bool = False) -> dict[str, str]:
-        return {
-            **await self._outbound.headers(renew=renew),
-            "Content-Type": "application/json",
-            "Accept": _ACCEPT,
-            **headers,
-        }
+    async def _in_stream(
+        self, reply: Reply, number: int
+    ) -> tuple[dict[str, Any] | None, EventReader | None]:
+        """Read events until the answer; else return the place behind which the server goes on."""
+        reader = EventReader()
+        async for piece in reply.pieces():
+            for _, data in reader.feed(piece):
+                for found in protocol.messages(data):
+                    if "method" in found:
+                        await self._asked(found)
+                    elif found.get("id") == number:
+                        return found, None
+        if not reader.last_id:
+            raise DownError("the stream ended before the answer")
+        return None, reader
 
-    def _sent(self, body: bytes, headers: dict[str, str]) -> Any:
-        return self._outbound.session().post(
-            self._url,
-            data=body,
-            headers=headers,
-            ssl=self._outbound.tls(),
-            allow_redirects=False,
-        )
+    async def _asked(self, found: dict[str, Any]) -> None:
+        """Answer what the server asks while it works; or hear what it tells."""
+        if (answer := protocol.reply(found)) is not None:
+            await self._tell(answer)
+        else:
+            self.hear(found)
 
-
-async def _answer_in_stream(response: aiohttp.ClientResponse, number: int) -> dict[str, Any]:
-    """Read events until the response to our request."""
-    reader = EventReader()
-    async for piece in response.content.iter_any():
-        for _, data in reader.feed(piece):
-            found = protocol.message(data)
-            if found is not None and found.get("id") == number and "method" not in found:
+    async def _resumed(self, number: int, place: EventReader) -> dict[str, Any]:
+        """Read on behind the last event: a server may end a stream and continue it later."""
+        for _ in range(MOST_RESUMED):
+            await asyncio.sleep(min(place.retry, LONGEST_RETRY))
+            headers = {
+                **self._elder_headers(),
+                "Accept": "text/event-stream",
+                "Last-Event-ID": place.last_id,
+            }
+            async with self._client.open("GET", self._url, headers=headers) as reply:
+                if reply.status != 200:
+                    raise DownError(f"status {reply.status} for the rest of a stream")
+                found, after = await self._in_stream(reply, number)
+            if found is not None:
                 return found
-    raise DownError("the stream ended before the answer")
+            place = after or place
+        raise DownError("the stream ended too often before the answer")

@@ -1,16 +1,23 @@
 """The messages of the Model Context Protocol: versions, requests, results."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from fleetform_runtime import __version__
+from fleetform_runtime import __version__, jsons
+from fleetform_runtime.net.client import traceparent
 from fleetform_runtime.tools import ToolError
+
+Hear = Callable[[dict[str, Any]], None]
+"""Takes a notification of the server."""
 
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 CLIENT = {"name": "fleetform-runtime", "version": __version__}
 LARGEST_MESSAGE = 16 * 1024 * 1024
+LINE_COST = 64
+"""Bytes that a line of an event costs us besides its content."""
 
 _META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -26,17 +33,27 @@ class McpError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.status = 200
+        """The HTTP status that came with it."""
 
 
 class DownError(Exception):
     """A server cannot be reached, or broke off."""
 
 
+def ignore(notification: dict[str, Any]) -> None:
+    """Hear nothing of what a server tells."""
+    del notification
+
+
 def request(number: int, method: str, params: dict[str, Any], *, modern: bool) -> bytes:
-    """Serialise a request."""
-    if modern:
-        params = {**params, "_meta": _META}
-    return orjson.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+    """Serialise a request; the trace's context goes with it, as SEP-414 says."""
+    meta: dict[str, Any] = dict(_META) if modern else {}
+    if trace := traceparent.get():
+        meta["traceparent"] = trace
+    if meta:
+        params = {**params, "_meta": meta}
+    return jsons.write({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
 
 
 def notification(method: str) -> bytes:
@@ -49,13 +66,34 @@ def hello() -> dict[str, Any]:
     return {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": CLIENT}
 
 
-def message(raw: bytes) -> dict[str, Any] | None:
-    """Parse a message; None if it is invalid."""
+def messages(raw: bytes) -> list[dict[str, Any]]:
+    """Parse a message, or the batch of messages of protocol 2025-03-26; none if it is invalid."""
     try:
-        found = orjson.loads(raw)
+        found = jsons.read(raw)
     except ValueError:
+        return []
+    return [
+        item for item in (found if isinstance(found, list) else [found]) if isinstance(item, dict)
+    ]
+
+
+def answer_to(number: int, raw: bytes) -> dict[str, Any] | None:
+    """Return the response to one of our requests; None if there is none."""
+    found = [item for item in messages(raw) if "method" not in item]
+    fitting = [item for item in found if item.get("id") == number]
+    return next(iter(fitting or found), None)
+
+
+def reply(found: dict[str, Any]) -> bytes | None:
+    """Return our answer to a server's request; None if it is a notification, which has none."""
+    if "id" not in found:
         return None
-    return found if isinstance(found, dict) else None
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": found["id"]}
+    if found.get("method") == "ping":
+        answer["result"] = {}
+    else:
+        answer["error"] = {"code": -32601, "message": "not served by this client"}
+    return orjson.dumps(answer)
 
 
 def result(found: dict[str, Any]) -> dict[str, Any]:
@@ -117,22 +155,42 @@ class EventReader:
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
+        self._size = 0
         self._event = b"message"
+        self.last_id = ""
+        """Identifier of the last event that has one: the place from which a server can go on."""
+        self.retry = 0.0
+        """Seconds that the server asks to wait before that."""
 
     def feed(self, data: bytes) -> list[tuple[str, bytes]]:
-        """Return the complete events."""
+        """Return the complete events.
+
+        Raises:
+            DownError: one is larger than a message may be, lines without content counted too.
+        """
         lines = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
         self._rest = lines.pop()
-        if len(self._rest) + sum(map(len, self._data)) > LARGEST_MESSAGE:
-            raise DownError("an event of the server is too large")
         found: list[tuple[str, bytes]] = []
         for line in lines:
-            if not line:
-                if self._data:
-                    found.append((self._event.decode(), b"\n".join(self._data)))
-                self._data, self._event = [], b"message"
-            elif line.startswith(b"data:"):
-                self._data.append(line[5:].lstrip())
-            elif line.startswith(b"event:"):
-                self._event = line[6:].strip()
+            if line:
+                self._field(line)
+                continue
+            if self._data:
+                found.append((self._event.decode("utf-8", "replace"), b"\n".join(self._data)))
+            self._data, self._size, self._event = [], 0, b"message"
+        if len(self._rest) + self._size > LARGEST_MESSAGE:
+            raise DownError("an event of the server is too large")
         return found
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._size += len(value) + LINE_COST
+        elif name == b"event":
+            self._event = value.strip()[:100]
+        elif name == b"id":
+            self.last_id = value.decode("latin-1")[:1_000]
+        elif name == b"retry" and value.strip().isdigit():
+            self.retry = int(value[:9]) / 1000

@@ -30,6 +30,9 @@ Settings = McpHttpServer | McpStdioServer
 class Transport(Protocol):
     """How requests reach a server."""
 
+    hear: protocol.Hear
+    """Takes what the server tells unasked."""
+
     @property
     def version(self) -> str:
         """Return the protocol version in use."""
@@ -97,6 +100,7 @@ class McpServer:
         self.unmatched: tuple[str, ...] = ()
         """Names of `requiresApproval` that no tool has: then every tool needs approval."""
         self._tell(up=False)
+        transport.hear = self._hear
 
     @property
     def version(self) -> str:
@@ -222,6 +226,11 @@ class McpServer:
                 break
             params = {"cursor": cursor}
         return found[:MOST_TOOLS], seconds
+
+    def _hear(self, told: dict[str, Any]) -> None:
+        """Note that the list of tools has changed; the next chat asks for it."""
+        if told.get("method") == "notifications/tools/list_changed":
+            self._until = self._tried = float("-inf")
 
     def _tell(self, *, up: bool) -> None:
         self.is_up = up

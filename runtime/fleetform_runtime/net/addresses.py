@@ -1,14 +1,14 @@
-"""Addresses that a tool may reach: those of the specified host, and never metadata services."""
+"""Addresses that a request may reach: those of the specified host, and never metadata services."""
 
 import asyncio
 import ipaddress
 import socket
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from fleetform_runtime.tools import ToolError
+from fleetform_runtime.net import NetError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -68,27 +68,39 @@ def check_host(host: str) -> None:
     """Check that a host may be reached.
 
     Raises:
-        ToolError: it is a metadata address.
+        NetError: it is a metadata address.
     """
     address = literal(host)
     if host.rstrip(".").lower() in NAMES or (address is not None and is_forbidden(address)):
-        raise ToolError("The tool's address is not allowed.")
+        raise NetError("address", "the address is not allowed")
 
 
-def origin(url: str) -> tuple[str, str, int]:
-    """Return scheme, host and port of a URL.
+class Origin(NamedTuple):
+    """Scheme, host and port of a URL."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def secured(self) -> "Origin":
+        """Return the same host's usual https, if this is its usual http."""
+        return Origin("https", self.host, 443) if self[::2] == ("http", 80) else self
+
+
+def origin(url: str) -> Origin:
+    """Return the origin of a URL.
 
     Raises:
-        ToolError: it is not a valid URL.
+        NetError: it is not a valid URL.
     """
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
     except (ValueError, KeyError):
-        raise ToolError("The tool's URL is not valid.") from None
+        raise NetError("invalid", "the URL is not valid") from None
     if not parts.hostname or parts.username is not None or parts.password is not None:
-        raise ToolError("The tool's URL is not valid.")
-    return parts.scheme, parts.hostname.lower(), port
+        raise NetError("invalid", "the URL is not valid")
+    return Origin(parts.scheme, parts.hostname.lower(), port)
 
 
 class GuardedResolver(AbstractResolver):
