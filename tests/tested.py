@@ -45,7 +45,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_pod_fields.py": "rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
-            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras bind/quotas rules/tenants rules/sizes rules/passed "
+            "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras extra_bodies bind/quotas rules/tenants rules/sizes rules/passed "
             "rules/volumes rules/workflows"
         ),
         "tests/unit/test_gitops.py": "argocd",
@@ -81,7 +81,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_image.py": "probe",
         "runtime/tests/test_mcp.py": "duplex jsons mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
-            "models/build chat_completions pricing scripted stream upstream wire sections/model"
+            "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"
         ),
         "runtime/tests/test_server.py": (
             "access/hosts application http/body http/chat http/errors http/events http/gateway http/health "
@@ -95,8 +95,10 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "runtime/tests/test_telemetry.py": "content export logs otlp traces",
         "runtime/tests/test_tools.py": (
-            "addresses failures tools/api tools/build people tools/schema toolbox"
+            "addresses tools/failures tools/api tools/build people tools/schema toolbox"
         ),
+        "runtime/tests/unit/test_history.py": "models/history",
+        "runtime/tests/unit/test_sizes.py": "sizes fitting",
         "runtime/tests/unit/test_settings.py": (
             "fleetform_runtime/schema fleetform_runtime/contract places sections/base sections/memory sections/serving"
         ),

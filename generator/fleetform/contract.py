@@ -26,6 +26,12 @@ REGIONS = frozenset(name for name, facts in _FACTS["providers"].items() if facts
 """Model providers that are asked in a region of their cloud."""
 PROJECTS = frozenset(name for name, facts in _FACTS["providers"].items() if facts["projects"])
 """Model providers that may be asked through a project of their cloud: with the pod's identity, in a region."""
+IGNORED: dict[str, frozenset[str]] = {
+    name: frozenset(facts["ignores"]) for name, facts in _FACTS["providers"].items()
+}
+"""Settings of a model that a provider has no place for."""
+RESERVED = frozenset(_FACTS["reserved"])
+"""Members of a model's request that `extraBody` may not set."""
 EXTRAS: dict[str, str] = {
     name: facts["extra"] for name, facts in _FACTS["providers"].items() if facts["extra"]
 }

@@ -51,6 +51,7 @@ URL = r"^https?://[^\s/@?#{}]+(/[^\s?#]*)?(\?[^\s#]*)?$"
 """A URL without user and password, as the runtime's contract requires."""
 OPTIONAL_URL = URL.replace("^", "^(", 1).replace("$", ")?$")
 """The same, or nothing."""
+EFFORT = r"^[a-z]{1,16}$"
 GCP_PROJECT = r"^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$"
 """The ID of a Google Cloud project, with the domain of an old one before it."""
 ORIGIN = HOST.replace("^", "^https?://", 1).replace("$", "(:[0-9]{1,5})?$")

@@ -24,6 +24,7 @@ from fleetform_runtime.http.socket import Socket
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.models.build import Build, upstreams
 from fleetform_runtime.models.build import build as build_model
+from fleetform_runtime.runs.fitting import Fitting
 from fleetform_runtime.runs.loop import Loop
 from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.service import Runs
@@ -133,7 +134,13 @@ class Application:
         return Runs(
             sessions=Sessions(self.store, policy.max_conversation_history, answers),
             registry=Registry(self.store, self.metrics),
-            loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),
+            loop=Loop(
+                toolbox,
+                limits.max_steps,
+                limits.max_tool_calls,
+                self.spans,
+                Fitting((settings.model, *settings.models)),
+            ),
             models=self.models,
             default_model=settings.model.key,
             system=self._prompt,
@@ -144,7 +151,6 @@ class Application:
             quotas=Quotas(limits, self._counters, self.metrics),
             metrics=self.metrics,
             spans=self.spans,
-            context_characters=_context_characters(settings, self._prompt),
             keeps=settings.keeps,
         )
 
@@ -247,20 +253,6 @@ def _spans(settings: Settings, secrets: Secrets) -> Spans:
     from fleetform_runtime.telemetry.otlp import OtlpSpans  # noqa: PLC0415
 
     return OtlpSpans(settings, secrets)
-
-
-def _context_characters(settings: Settings, prompt: str) -> dict[str, int]:
-    """Return, for each model with a known window, the maximum length of a history.
-
-    Three characters per token is a safe estimate for most languages; room for the answer, the
-    prompt and a further tenth is kept free.
-    """
-    found = {}
-    for model in (settings.model, *settings.models):
-        if model.context_tokens:
-            free = model.context_tokens * 9 // 10 - (model.max_tokens or 1024)
-            found[model.key] = max(1_000, free * 3 - len(prompt))
-    return found
 
 
 def fingerprint(settings: Settings, prompt: str) -> str:

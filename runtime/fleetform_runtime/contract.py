@@ -8,7 +8,7 @@ from fleetform_runtime.environment import ENVIRONMENT
 from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
 from fleetform_runtime.sections.memory import Memory, NoMemory, ServerMemory
-from fleetform_runtime.sections.model import PROVIDERS
+from fleetform_runtime.sections.model import PROVIDERS, RESERVED
 from fleetform_runtime.sections.serving import Health, Server
 from fleetform_runtime.sections.tools import TOOL_TYPES
 from fleetform_runtime.settings import SERVED_FEATURES, Settings
@@ -26,9 +26,11 @@ def facts() -> dict[str, Any]:
                 "extra": name if row.module else "",
                 "regions": row.regions,
                 "projects": row.projects,
+                "ignores": list(row.ignores),
             }
             for name, row in PROVIDERS.items()
         },
+        "reserved": sorted(RESERVED),
         "tools": list(TOOL_TYPES),
         "stores": {word_of(member): _store(member) for member in members(Memory)},
         "ports": {

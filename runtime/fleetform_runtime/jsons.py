@@ -72,6 +72,16 @@ def depth(value: Any, most: int = DEEPEST) -> int:
     return level
 
 
+def is_deep(value: Any, raw: bytes | str, most: int = DEEPEST) -> bool:
+    """Whether a value, which was read from `raw`, is nested more than `most` levels deep."""
+    marks = (
+        raw.count("[") + raw.count("{")
+        if isinstance(raw, str)
+        else raw.count(b"[") + raw.count(b"{")
+    )
+    return marks > most and depth(value, most) > most
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
         return whole_text(value)

@@ -297,24 +297,3 @@ def recent(messages: list[Message], limit: int) -> list[Message]:
     if start == len(messages):
         start = max((n for n, item in enumerate(messages) if isinstance(item, User)), default=start)
     return messages[start:]
-
-
-def within(messages: list[Message], characters: int) -> list[Message]:
-    """Drop whole turns from the front until the rest has at most `characters`."""
-    total = 0
-    start = len(messages)
-    for index in range(len(messages) - 1, -1, -1):
-        total += _length(messages[index])
-        if total > characters:
-            break
-        if isinstance(messages[index], User):
-            start = index
-    return messages[start:]
-
-
-def _length(message: Message) -> int:
-    if isinstance(message, User):
-        return len(message.text())
-    if isinstance(message, Assistant):
-        return len(message.text) + sum(len(call.arguments) for call in message.calls)
-    return sum(len(item.content) for item in message.results)

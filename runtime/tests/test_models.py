@@ -20,6 +20,7 @@ from fleetform_runtime.messages import (
 from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec
 from fleetform_runtime.models.build import build
 from fleetform_runtime.models.chat_completions import ChatCompletionsModel, url
+from fleetform_runtime.models.pricing import cost
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.model import Model
 from runtime.tests.harness import Told, serving, until
@@ -111,7 +112,7 @@ async def test_settings_messages_and_tools_are_written_as_the_protocol_wants_the
         (completion("x", reasoning_content="why"), "x", "why", []),
         (completion("<think>why</think>\nx"), "x", "why", []),
         (completion(None, [("", "t", {"a": 1})]), "", "", [ToolCall("call_0", "t", '{"a":1}')]),
-        (completion("x", [("i", "t", "")]), "x", "", [ToolCall("i", "t", "")]),
+        (completion("x", [("i", "t", "")]), "x", "", [ToolCall("i", "t", "{}")]),
         (completion("x") | {"usage": None}, "x", "", []),
         (completion("x") | {"usage": {"prompt_tokens": "7"}}, "x", "", []),
     ],
@@ -384,8 +385,8 @@ async def test_keys_are_read_again_when_their_file_changes(tmp_path, monkeypatch
 
 
 async def test_a_history_is_cut_to_the_models_window():
-    async with upstream(answers(completion("x" * 3000))) as server:
-        settings = remote(server, contextTokens=2500, maxTokens=100)
+    async with upstream(answers(completion("the words of a long answer " * 110))) as server:
+        settings = remote(server, contextTokens=2600, maxTokens=100)
         async with serving(make=build, model=settings) as client:
             session = (await client.chat("one"))["session_id"]
             for word in ("two", "three", "four"):
@@ -394,3 +395,110 @@ async def test_a_history_is_cut_to_the_models_window():
     assert counts[:2] == [2, 4]
     assert counts[3] < 8
     assert server.bodies[3]["messages"][1]["role"] == "user"
+
+
+def refusing(size: int, body: Any, status: int = 400):
+    """Play a model that takes bodies of at most `size` bytes."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        if len(raw) > size:
+            return web.json_response(body, status=status)
+        if b'"stream":true' in raw:
+            return await streamed(delta(content="fine"), delta("stop"))(request)
+        return web.json_response(completion("fine"))
+
+    return handler
+
+
+TOO_LONG = {"error": {"message": "too many tokens", "code": "context_length_exceeded"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_conversation_that_outgrew_its_model_goes_on(stream):
+    async with upstream(refusing(6_000, TOO_LONG)) as server:
+        async with serving(make=build, model=remote(server)) as client:
+            session = (await client.chat("word " * 300))["session_id"]
+            for n in range(12):
+                body = {"message": f"{n} " + "word " * 300, "session_id": session}
+                if stream:
+                    events = await client.events("/chat", body)
+                    assert events[-1].type == "done", events
+                else:
+                    assert (await client.post("/chat", body)).json["output"] == "fine"
+
+
+async def test_a_step_of_a_run_that_is_too_long_is_cut_and_asked_again():
+    big = "a long result of many words " * 600
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        if len(raw) > 20_000:
+            return web.json_response(TOO_LONG, status=413)
+        asked = json.loads(raw)["messages"]
+        done = sum(message["role"] == "tool" for message in asked)
+        calls = [(f"c{done}", "t", "{}")] if done < 3 else None
+        return web.json_response(completion(None if calls else "done", calls))
+
+    async with upstream(handler) as server, upstream(answers((200, big, {}))) as api:
+        tools = [
+            {"type": "api", "name": "t", "description": "x", "endpoint": api.url, "method": "GET"}
+        ]
+        async with serving(make=build, model=remote(server), tools=tools) as client:
+            answer = (await client.post("/chat", {"message": "go"})).json
+    assert answer["output"] == "done"
+    assert len(api.requests) == 3
+
+
+async def test_a_message_that_is_too_long_by_itself_is_told_to_be():
+    async with upstream(refusing(500, TOO_LONG)) as server:
+        async with serving(make=build, model=remote(server)) as client:
+            answer = await client.post("/chat", {"message": "word " * 500})
+            assert (answer.status, answer.json["code"]) == (422, "context_too_long")
+            assert (await client.post("/chat", {"message": "hi"})).json["output"] == "fine"
+
+
+async def test_what_a_server_refuses_of_our_own_wishes_is_left_out_from_then_on():
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        for name in ("stream_options", "max_tokens"):
+            if name in body:
+                said = f"Unsupported parameter: '{name}' is not supported with this model."
+                return web.json_response({"error": {"message": said}}, status=400)
+        return await streamed(delta(content="fine"), delta("stop"))(request)
+
+    async with upstream(handler) as server:
+        async with serving(make=build, model=remote(server, maxTokens=50)) as client:
+            for _ in range(2):
+                assert (await client.events("/chat", {"message": "x"}))[-1].type == "done"
+    assert len(server.bodies) == 4
+    assert server.bodies[-1]["max_completion_tokens"] == 50
+
+
+async def test_settings_of_a_model_reach_it():
+    fields = {
+        "reasoningEffort": "high",
+        "parallelToolCalls": False,
+        "strictTools": True,
+        "promptCaching": True,
+        "extraBody": {"chat_template_kwargs": {"thinking": True}, "top_k": 5},
+    }
+    request = ChatRequest("Be kind.", [User("q")], [ToolSpec("t", "does", {"type": "object"})])
+    async with asked(answers(completion()), **fields) as (made, server):
+        await made.respond(request, None)
+    (sent,) = server.bodies
+    assert sent["reasoning_effort"] == "high"
+    assert sent["parallel_tool_calls"] is False
+    assert sent["tools"][0]["function"]["strict"] is True
+    assert sent["top_k"] == 5
+    assert sent["chat_template_kwargs"] == {"thinking": True}
+    mark = {"type": "ephemeral"}
+    assert [message["content"][-1]["cache_control"] for message in sent["messages"]] == [mark, mark]
+
+
+def test_cached_tokens_cost_what_they_cost():
+    pricing = {"inputPerMillion": 10, "outputPerMillion": 20}
+    pricing |= {"cachedInputPerMillion": 1, "cacheWritePerMillion": 12}
+    priced = model(pricing=pricing)
+    usage = Usage(1_000_000, 0, cached_tokens=500_000, cache_write_tokens=100_000)
+    assert cost(priced, usage) == pytest.approx(0.4 * 10 + 0.5 * 1 + 0.1 * 12)

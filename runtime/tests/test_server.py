@@ -148,7 +148,8 @@ BAD = [
     (b'{"message": "x", "session_id": "nope"}', "application/json", 404, "session_not_found"),
     (b'{"message": "x"}', "text/plain", 415, "unsupported_media_type"),
     (b"[" * 100_000, "application/json", 400, "invalid_json"),
-    (b'{"message": "x", "metadata": ' + b'{"a":' * 900 + b"1" + b"}" * 901, "application/json", 200, None),
+    (b'{"message": "x", "metadata": ' + b'{"a":' * 900 + b"1" + b"}" * 901, "application/json", 422, "invalid_fields"),
+    (b'{"message": "x", "metadata": ' + b'{"a":' * 90 + b"1" + b"}" * 91, "application/json", 200, None),
     (b"x" * 1_048_577, "application/json", 413, "body_too_large"),
 ]  # fmt: skip
 

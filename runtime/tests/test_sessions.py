@@ -11,10 +11,8 @@ from fleetform_runtime.messages import (
     ToolResults,
     User,
     recent,
-    within,
 )
 from fleetform_runtime.models import ModelError
-from fleetform_runtime.runs.loop import repaired
 from runtime.tests.harness import Told, live_run, serving
 from runtime.tests.test_stores import BACKENDS, memory, postgres, redis
 
@@ -108,17 +106,3 @@ def test_a_call_is_never_cut_from_its_result():
     assert recent(history, 3) == turn
     assert recent(history, 1) == turn
     assert recent(history, 6) == history
-    assert within(history, 10_000) == history
-    assert within(history, 8) == turn
-    assert within(history, 0) == []
-
-
-def test_every_call_has_a_result_before_a_model_is_asked():
-    assert repaired([User("q"), CALLS, BOTH]) == [User("q"), CALLS, BOTH]
-    (_, _, made) = repaired([User("q"), CALLS])
-    assert [result.content for result in made.results] == ["No result.", "No result."]
-    (_, _, mixed, _) = repaired(
-        [User("q"), CALLS, ToolResults([ToolResult("2", "t", "b")]), User("r")]
-    )
-    assert {result.id for result in mixed.results} == {"1", "2"}
-    assert repaired([BOTH, User("q")]) == [User("q")]

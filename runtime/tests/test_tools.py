@@ -133,7 +133,7 @@ async def test_tokens_are_fetched_kept_and_renewed_when_refused():
 
 
 WRONG = [
-    ("{nonsense", "not JSON"),
+    ("{nonsense", "not a JSON object"),
     ("[1]", "not a JSON object"),
     ({}, "id"),
     ({"id": "abc"}, "id"),

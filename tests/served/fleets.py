@@ -25,6 +25,7 @@ def secret(name: str, key: str = "key") -> Json:
 
 
 CLOUD = {"provider": "google", "name": "gemini", "project": "acme-test"}
+ASKING = {"provider": "anthropic", "name": "claude"}
 IMAGE = {"repository": "docker.io/library/own", "tag": "1"}
 MODEL = {"provider": "openai", "name": "gpt-4o"}
 PLAIN = {"systemPrompt": "hi", "model": MODEL, "auth": {"type": "none"}}
@@ -681,6 +682,9 @@ def fleets() -> dict[str, Fleet]:
             document("ModelConfig", "cloud", CLOUD),
             _user("cloudy", model=CLOUD),
             _user("of-cloud", modelConfig="cloud", model={}),
+            document("ModelConfig", "asking", ASKING),
+            _user("asks", model=ASKING),
+            _user("of-asking", modelConfig="asking", model={}),
             document(
                 "MCPServer",
                 "small",
@@ -738,6 +742,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             ("spec.auth", "spec.model", "spec.rateLimits", "spec.observability"),
         ),
         ("plain", "bare", "cloudy", ("spec.model.region", "spec.model.project")),
+        ("plain", "bare", "asks", ("spec.model.promptCaching",)),
         ("patched", "bare", "subject", PATCHED),
         ("tools", "azure", "user", TOOLS),
         ("stores", "azure", "own-redis", MEMORY),
@@ -775,6 +780,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("generic", "azure", "second", ALL),
         ("plain", "bare", "second", ALL),
         ("plain", "bare", "cloud", ("spec.region", "spec.project")),
+        ("plain", "bare", "asking", ("spec.promptCaching",)),
     ),
     "Tool": tuple(
         ("tools", "azure", name, ALL)

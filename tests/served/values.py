@@ -77,6 +77,8 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "parameters[].pattern": ("^[a-z]+$",),
     "parameters[].enum": (["a", "b"],),
     "input[].enum": (["a", "b"],),
+    "extraBody": ({"top_k": 5}, {"top_k": 6}),
+    "reasoningEffort": ("low", "high"),
     "parameters[].items": ({"type": "string"},),
     "parameters[].properties": ({"a": {"type": "string"}},),
     "input[].items": ({"type": "string"},),

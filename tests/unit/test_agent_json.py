@@ -180,10 +180,20 @@ TAKEN = [
 
 
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
+OPENAI = {"provider": "openai", "name": "m"}
 BEDROCK = {"provider": "bedrock", "name": "m"}
 TAKEN += [
     ({"model": {**BEDROCK, "region": "eu-central-1"}}, ("model", "region"), "eu-central-1"),
     ({"model": {**BEDROCK, "retries": 0}}, ("model", "retries"), 0),
+    ({"model": {**BEDROCK, "promptCaching": True}}, ("model", "promptCaching"), True),
+    ({"model": {**BEDROCK, "reasoningEffort": "low"}}, ("model", "reasoningEffort"), "low"),
+    ({"model": {**OPENAI, "parallelToolCalls": False}}, ("model", "parallelToolCalls"), False),
+    ({"model": {**OPENAI, "strictTools": True}}, ("model", "strictTools"), True),
+    (
+        {"model": {**OPENAI, "extraBody": {"k": {"a": [1]}}}},
+        ("model", "extraBody"),
+        {"k": {"a": [1]}},
+    ),
     ({"memory": {"type": "none"}, "scaling": {"maxReplicas": 9}}, ("memory",), {"type": "none"}),
     (
         {"corsOrigins": ["https://app.example.com"]},

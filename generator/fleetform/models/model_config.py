@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from fleetform.contract import PROVIDERS
 from fleetform.models.base import Metadata, Name, OneOf, SecretKey, Shared, Spec, optional
-from fleetform.patterns import GCP_PROJECT, OPTIONAL_URL
+from fleetform.patterns import EFFORT, GCP_PROJECT, OPTIONAL_URL
 
 Provider = Annotated[str, OneOf(*PROVIDERS)]
 Usd = Annotated[float, Field(ge=0, le=100000)]
@@ -19,6 +19,12 @@ class Pricing(Spec):
 
     input_per_million: Usd = Field(description="US dollars per million input tokens.")
     output_per_million: Usd = Field(description="US dollars per million output tokens.")
+    cached_input_per_million: Usd | None = optional(
+        "US dollars per million input tokens read from the provider's cache. Default: as input."
+    )
+    cache_write_per_million: Usd | None = optional(
+        "US dollars per million input tokens written to the provider's cache. Default: as input."
+    )
 
 
 class ModelTls(Spec):
@@ -56,7 +62,23 @@ class ModelSettings(Spec):
         "Penalty for tokens seen before, -2 to 2. Default: the provider's.", ge=-2, le=2
     )
     context_tokens: int | None = optional(
-        "Size of the context window in tokens. Default: unknown.", ge=1
+        "Size of the context window in tokens: conversations are cut to fit. Default: learned from the first request that the model refuses as too long.",
+        ge=1,
+    )
+    reasoning_effort: Annotated[str, StringConstraints(pattern=EFFORT)] | None = optional(
+        "How long the model thinks, in the provider's words: `minimal`, `low`, `medium`, `high`. Default: the provider's."
+    )
+    parallel_tool_calls: bool | None = optional(
+        "Whether one answer may call several tools. Default: the provider's."
+    )
+    strict_tools: bool | None = optional(
+        "Whether the provider holds arguments to the tools' schemas. Default: false."
+    )
+    prompt_caching: bool | None = optional(
+        "Whether the system prompt and the conversation are marked for the provider's cache, where that must be asked for: Anthropic, Bedrock, and openai-compatible gateways to them. Default: false."
+    )
+    extra_body: dict[str, object] | None = optional(
+        "Members added to the body of each request, such as `chat_template_kwargs` of vLLM. Default: none."
     )
     api_key_secret_ref: SecretKey | None = optional(
         "API key. Default: the environment's key for the provider, then its `secrets.modelKeys` rule; none for Ollama, GPUStack, vLLM and Bedrock."

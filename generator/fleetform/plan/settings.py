@@ -87,6 +87,7 @@ def _model(
         frequencyPenalty=model.frequency_penalty,
         presencePenalty=model.presence_penalty,
         contextTokens=model.context_tokens,
+        **_wishes(model),
         pricing=view.dump(model.pricing) if model.pricing else None,
         retries=model.retries,
         region=model.region if regions.has_region(model) else None,
@@ -94,6 +95,19 @@ def _model(
         timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
         tls=tls_files(model.tls),
     )
+
+
+def _wishes(model: ModelSettings) -> dict[str, Any]:
+    """Return those settings that the provider of a model has a place for."""
+    wishes = present(
+        reasoningEffort=model.reasoning_effort,
+        parallelToolCalls=model.parallel_tool_calls,
+        strictTools=model.strict_tools,
+        promptCaching=model.prompt_caching,
+        extraBody=model.extra_body,
+    )
+    ignored = contract.IGNORED.get(model.provider or "", frozenset())
+    return {name: value for name, value in wishes.items() if name not in ignored}
 
 
 # -- memory, limits, authentication, observability -----------------------------------------------

@@ -10,6 +10,7 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
+    extra_bodies,
     extras,
     graphs,
     idle,
@@ -32,6 +33,7 @@ RULES = (
     metadata.rules,
     model_keys.rules,
     extras.rules,
+    extra_bodies.rules,
     credentials.rules,
     agents.rules,
     resources.rules,

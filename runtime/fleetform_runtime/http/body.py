@@ -7,6 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
+from fleetform_runtime import jsons
 from fleetform_runtime.problems import HttpProblem
 
 T = TypeVar("T", bound=BaseModel)
@@ -43,6 +44,8 @@ def parsed(raw: bytes | str, model: type[T]) -> T:
         document = orjson.loads(raw or b"null")
     except ValueError as error:
         raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
+    if jsons.is_deep(document, raw):
+        raise HttpProblem("invalid_fields", f"body: more than {jsons.DEEPEST} levels of nesting")
     try:
         return model.model_validate(document)
     except ValidationError as error:

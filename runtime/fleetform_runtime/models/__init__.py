@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from fleetform_runtime.messages import Assistant, Attempt, Message
+from fleetform_runtime.messages import Assistant, Attempt, Message, Usage
 
 __all__ = [
     "Attempt", "ChatModel", "ChatRequest", "Delta", "Kind", "Listener", "ModelError", "ToolSpec",
@@ -24,6 +24,7 @@ Kind = Literal[
     "refused",
     "authentication",
     "context",
+    "filtered",
 ]
 RETRYABLE: frozenset[Kind] = frozenset(
     ("rate_limited", "server_error", "timeout", "connection", "invalid")
@@ -37,6 +38,8 @@ class ToolSpec:
     name: str
     description: str
     schema: dict[str, Any]
+    strict: bool | None = None
+    """Whether a provider shall hold its model to the schema; None: as the model's settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class ChatRequest:
     overrides: dict[str, Any] = field(default_factory=dict)
     """Settings of this request that override the model's: temperature, top_p, max_tokens, stop, ..."""
     tool_choice: Any = None
+    lost: Usage = field(default_factory=Usage)
+    """What requests cost that brought no answer: broken off or cancelled; models add to it."""
 
 
 class ModelError(Exception):
@@ -71,6 +76,8 @@ class ModelError(Exception):
         self.started = started
         self.attempts: list[Attempt] = []
         """What was tried before this one."""
+        self.window: int | None = None
+        """Tokens that the model takes, if it says so when there were too many."""
 
     @property
     def retryable(self) -> bool:

@@ -1,13 +1,13 @@
 """Chat Completions endpoints: OpenAI, Azure, vLLM, Ollama, GPUStack and proxies."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import orjson
-
+from fleetform_runtime import jsons
 from fleetform_runtime.messages import Assistant
-from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError, wire
+from fleetform_runtime.models import ChatRequest, Delta, Kind, Listener, ModelError, failures, wire
 from fleetform_runtime.models.stream import StreamedAnswer
 from fleetform_runtime.net import NetError, Why
 from fleetform_runtime.net.build import client
@@ -62,6 +62,8 @@ class ChatCompletionsModel:
     def __init__(self, model: Model, secrets: Secrets) -> None:
         self.key = model.key
         self._model = model
+        self._without: frozenset[str] = frozenset()
+        """What the server has refused although we may leave it out."""
         self._url = url(model)
         self._client = client(
             self._url,
@@ -74,19 +76,43 @@ class ChatCompletionsModel:
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer one request within the configured deadlines."""
-        body = orjson.dumps(wire.body(self._model, request, stream=listener is not None))
         seconds = self._model.timeouts.request_seconds
-        answer = StreamedAnswer(self.key, listener) if listener is not None else None
+        answer = StreamedAnswer(self.key, listener, self._model.source) if listener else None
         try:
             async with asyncio.timeout(seconds):
-                if answer is None:
-                    return await self._whole(body)
-                return await self._streamed(body, answer)
+                while True:
+                    try:
+                        return await self._asked(request, answer)
+                    except ModelError as error:
+                        if not self._leave_out(error, request):
+                            raise
         except TimeoutError:
             started = answer is not None and answer.told
             raise ModelError(
                 "timeout", f"no answer within {seconds:g} s", started=started
             ) from None
+
+    async def _asked(self, request: ChatRequest, answer: StreamedAnswer | None) -> Assistant:
+        asked = wire.body(self._model, request, stream=answer is not None, without=self._without)
+        body = jsons.write(asked)
+        return await self._whole(body) if answer is None else await self._streamed(body, answer)
+
+    def _leave_out(self, error: ModelError, request: ChatRequest) -> bool:
+        """Note what of a refused request is only a wish of ours; return whether another try may help."""
+        if error.status not in (400, 422):
+            return False
+        wishes = {*wire.OPTIONAL, "max_tokens", "max_completion_tokens"} - {*request.overrides}
+        named = {wish for wish in wishes if re.search(rf"\b{wish}\b", error.detail)}
+        if {"max_tokens", "max_completion_tokens"} <= named:  # "use the other one instead"
+            named -= {"max_completion_tokens", *self._without}
+        state = {
+            name for m in request.messages if isinstance(m, Assistant) for name in m.state or ()
+        }
+        if any(re.search(rf"\b{re.escape(name)}\b", error.detail) for name in state):
+            named.add("state")
+        fresh = named - self._without
+        self._without |= fresh
+        return bool(fresh)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,7 +120,13 @@ class ChatCompletionsModel:
 
     async def _whole(self, body: bytes) -> Assistant:
         async with self._post(body) as reply:
-            return wire.answer(await reply.whole(LARGEST_ANSWER), self.key)
+            raw = await reply.whole(LARGEST_ANSWER)
+            if reply.media == "text/event-stream":  # a server that always streams
+                answer = StreamedAnswer(self.key, _unheard, self._model.source)
+                answer.feed(raw)
+                answer.end()
+                return answer.answer()
+            return wire.answer(raw, self.key, self._model.source)
 
     async def _streamed(self, body: bytes, answer: StreamedAnswer) -> Assistant:
         seconds = self._model.timeouts.first_token_seconds
@@ -103,7 +135,7 @@ class ChatCompletionsModel:
                 async with self._post(body, stream=True) as reply:
                     if "json" in reply.media:  # a server that does not stream
                         raw = await reply.whole(LARGEST_ANSWER)
-                        return _told(raw, self.key, answer.listener)
+                        return _told(raw, self.key, self._model.source, answer.listener)
                     await self._read_stream(reply, answer, until_first)
                     is_stream = reply.media == "text/event-stream"
                 return answer.answer(is_stream=is_stream)
@@ -118,15 +150,19 @@ class ChatCompletionsModel:
     async def _read_stream(
         self, reply: Reply, answer: StreamedAnswer, until_first: asyncio.Timeout
     ) -> None:
-        stalled: float | None = self._model.timeouts.first_token_seconds
+        patience: float | None = self._model.timeouts.first_token_seconds
         while not answer.done:
             data = await reply.some()
             if not data:
+                answer.end()
                 return
             answer.feed(data)
-            if answer.began and stalled is not None:
-                until_first.reschedule(None)
-                stalled = None
+            if patience is not None:
+                if answer.began:
+                    patience = None
+                    until_first.reschedule(None)
+                else:  # a comment, or an event without content: the server lives, and is thinking
+                    until_first.reschedule(asyncio.get_running_loop().time() + patience)
             if answer.told and not answer.done and not reply.at_end():
                 await asyncio.sleep(FLUSH_SECONDS)
 
@@ -138,14 +174,18 @@ class ChatCompletionsModel:
             async with self._client.open("POST", self._url, headers=headers, body=body) as reply:
                 if reply.status != 200:
                     raw = await reply.start(LARGEST_ERROR)
-                    raise wire.error(reply.status, raw, retry_after(reply.headers))
+                    raise failures.failure(reply.status, raw, retry_after(reply.headers))
                 yield reply
         except NetError as error:
             raise ModelError(_KINDS[error.why], str(error)) from None
 
 
-def _told(raw: bytes, key: str, listener: Listener) -> Assistant:
-    whole = wire.answer(raw, key)
+def _unheard(delta: Delta) -> None:
+    del delta
+
+
+def _told(raw: bytes, key: str, source: str, listener: Listener) -> Assistant:
+    whole = wire.answer(raw, key, source)
     if whole.thinking:
         listener(("thinking", whole.thinking))
     if whole.text:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
-import orjson
 from pydantic_ai import exceptions, messages
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.models import Model as LibraryModel
@@ -17,15 +16,41 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
-from fleetform_runtime.messages import Assistant, Image, Message, ToolCall, ToolResults, Usage, User
-from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
+from fleetform_runtime import jsons
+from fleetform_runtime.messages import (
+    Assistant,
+    Image,
+    Message,
+    State,
+    ToolCall,
+    ToolResults,
+    Usage,
+    User,
+)
+from fleetform_runtime.models import (
+    ChatRequest,
+    Kind,
+    Listener,
+    ModelError,
+    failures,
+    history,
+    wire,
+)
 from fleetform_runtime.net.library import LibraryTransport
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
 
 _SETTINGS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty")
 _SERVICE = "bedrock-runtime"
-_OVERRIDES = {name: name for name in (*_SETTINGS, "seed")} | {"stop": "stop_sequences"}
+_OVERRIDES = {name: name for name in (*_SETTINGS, "seed", "parallel_tool_calls", "tool_choice")} | {
+    "stop": "stop_sequences",
+    "reasoning_effort": "thinking",
+}
+_CACHED = {
+    "anthropic": ("anthropic_cache_instructions", "anthropic_cache_messages"),
+    "bedrock": ("bedrock_cache_instructions", "bedrock_cache_messages"),
+}
+"""Settings that ask for caching, where a provider wants to be asked."""
 _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (exceptions.ModelContextWindowExceededError, "context"),
     (exceptions.ModelAuthenticationError, "authentication"),
@@ -75,7 +100,9 @@ class ForeignModel:
             async with asyncio.timeout(seconds):
                 if listener is None:
                     found = await model_request(
-                        await self._current(), _history(request), **self._options(request)
+                        await self._current(),
+                        _history(request, self._model.source),
+                        **self._options(request),
                     )
                 else:
                     found = await self._streamed(request, hear)
@@ -88,7 +115,7 @@ class ForeignModel:
         except Exception as error:
             # The underlying libraries may raise anything: botocore has its own exception hierarchy.
             raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None
-        return _answer(found, self.key)
+        return _answer(found, self._model)
 
     async def close(self) -> None:
         """Close the library's connections."""
@@ -102,7 +129,9 @@ class ForeignModel:
         first = self._model.timeouts.first_token_seconds
         async with asyncio.timeout(first) as until_first:
             async with model_request_stream(
-                await self._current(), _history(request), **self._options(request)
+                await self._current(),
+                _history(request, self._model.source),
+                **self._options(request),
             ) as stream:
                 async for event in stream:
                     until_first.reschedule(None)
@@ -125,7 +154,13 @@ class ForeignModel:
         return self._made[1]
 
     def _options(self, request: ChatRequest) -> dict[str, Any]:
-        chosen = {name: getattr(self._model, name) for name in _SETTINGS}
+        model = self._model
+        chosen: dict[str, Any] = {name: getattr(model, name) for name in _SETTINGS}
+        chosen["thinking"] = model.reasoning_effort
+        chosen["parallel_tool_calls"] = model.parallel_tool_calls
+        chosen["extra_body"] = model.extra_body or None
+        if model.prompt_caching:
+            chosen |= dict.fromkeys(_CACHED.get(model.provider, ()), True)
         for name, value in request.overrides.items():
             if name in _OVERRIDES:
                 stop = [value] if name == "stop" and isinstance(value, str) else value
@@ -133,7 +168,7 @@ class ForeignModel:
         settings = ModelSettings(
             **{name: value for name, value in chosen.items() if value is not None},  # type: ignore[typeddict-item]
         )
-        if self._model.provider != "bedrock":
+        if model.provider != "bedrock":
             settings["max_retries"] = 0
         parameters = ModelRequestParameters(
             function_tools=[
@@ -141,6 +176,7 @@ class ForeignModel:
                     name=tool.name,
                     description=tool.description,
                     parameters_json_schema=tool.schema,
+                    strict=(tool.strict if tool.strict is not None else model.strict_tools) or None,
                 )
                 for tool in request.tools
             ]
@@ -218,8 +254,9 @@ MAKERS = {"anthropic": _anthropic, "google": _google}
 """Factories of models whose library accepts our HTTP client; Bedrock's brings its own."""
 
 
-def _history(request: ChatRequest) -> list[messages.ModelMessage]:
-    found: list[messages.ModelMessage] = [_message(item) for item in request.messages]
+def _history(request: ChatRequest, source: str) -> list[messages.ModelMessage]:
+    known = history.valid(request.messages, source, tools=bool(request.tools))
+    found: list[messages.ModelMessage] = [_message(item) for item in known]
     for item in found:
         if isinstance(item, messages.ModelRequest):
             item.instructions = request.system or None
@@ -238,12 +275,33 @@ def _message(item: Message) -> messages.ModelMessage:
                 for result in item.results
             ]
         )
-    parts: list[Any] = [messages.TextPart(content=item.text)] if item.text else []
+    parts: list[Any] = _thoughts(item.state) if item.calls else []
+    if item.text:
+        parts.append(messages.TextPart(content=item.text))
     parts += [
-        messages.ToolCallPart(tool_name=call.name, args=call.arguments, tool_call_id=call.id)
+        messages.ToolCallPart(
+            tool_name=call.name,
+            args=call.arguments,
+            tool_call_id=call.id,
+            **{name: value for name, value in (call.state or {}).items() if name in _OF_A_CALL},
+        )
         for call in item.calls
     ]
-    return messages.ModelResponse(parts=parts or [messages.TextPart(content="(nothing)")])
+    return messages.ModelResponse(parts=parts)
+
+
+_OF_A_CALL = ("id", "provider_name", "provider_details")
+"""What a library keeps with a call besides what every call has."""
+
+
+def _thoughts(state: State | None) -> list[Any]:
+    """Return the reasoning that a provider wants back, as it came."""
+    if not state:
+        return []
+    try:
+        return [messages.ThinkingPart(**part) for part in state["thoughts"]]
+    except (KeyError, TypeError):
+        return []
 
 
 def _content(item: User) -> Any:
@@ -260,23 +318,45 @@ def _image(image: Image) -> Any:
     return messages.BinaryContent(data=base64.b64decode(data), media_type=kind)
 
 
-def _answer(found: messages.ModelResponse, key: str) -> Assistant:
-    answer = Assistant(model=key)
+def _answer(found: messages.ModelResponse, model: Model) -> Assistant:
+    answer = Assistant(model=model.key, source=model.source, name=found.model_name or "")
+    thoughts = []
     for part in found.parts:
         if isinstance(part, messages.TextPart):
             answer.text += part.content
         elif isinstance(part, messages.ThinkingPart):
             answer.thinking += part.content
+            thoughts.append(_plain(part, ("content", "signature", *_OF_A_CALL)))
         elif isinstance(part, messages.ToolCallPart):
             arguments = part.args if isinstance(part.args, str) else None
-            text = arguments if arguments is not None else orjson.dumps(part.args or {}).decode()
-            answer.calls.append(ToolCall(part.tool_call_id, part.tool_name, text or "{}"))
-    answer.usage = Usage(found.usage.input_tokens or 0, found.usage.output_tokens or 0)
+            text = arguments if arguments is not None else jsons.write(part.args or {}).decode()
+            state = _plain(part, _OF_A_CALL) or None
+            answer.calls.append(ToolCall(part.tool_call_id, part.tool_name, text or "{}", state))
+    if any(set(thought) - {"content"} for thought in thoughts):
+        answer.state = {"thoughts": thoughts}
+    usage = found.usage
+    answer.usage = Usage(
+        usage.input_tokens or 0,
+        usage.output_tokens or 0,
+        cached_tokens=usage.cache_read_tokens or 0,
+        cache_write_tokens=usage.cache_write_tokens or 0,
+        reasoning_tokens=(usage.details or {}).get("reasoning_tokens", 0),
+    )
     finish = {"length": "length", "content_filter": "content_filter"}.get(
         str(found.finish_reason), "stop"
     )
     answer.finish = "tool_calls" if answer.calls else finish
-    return answer
+    return wire.whole(answer, None)
+
+
+def _plain(part: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return those members of a part that say something and that JSON can hold."""
+    found = {name: value for name in names if (value := getattr(part, name, None))}
+    try:
+        jsons.write(found)
+    except (TypeError, ValueError):
+        return {}
+    return found
 
 
 def _kind(part: Any) -> str:
@@ -286,13 +366,19 @@ def _kind(part: Any) -> str:
 def _error(error: exceptions.ModelAPIError, told: bool) -> ModelError:
     kind: Kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "invalid")
     status = getattr(error, "status_code", None)
-    if kind == "invalid" and isinstance(status, int):
-        kind = "server_error" if status >= 500 else "refused"
+    if isinstance(status, int):
+        body = getattr(error, "body", None)
+        raw = jsons.write(body) if body is not None else str(error).encode()
+        said = failures.failure(status, raw)
+        if said.kind in ("context", "filtered") or kind == "invalid":
+            kind = said.kind
     wait = getattr(error, "retry_after", None)
-    return ModelError(
+    made = ModelError(
         kind,
         str(error)[:500],
         status=status,
         retry_after=float(wait) if isinstance(wait, int | float) else None,
         started=told,
     )
+    made.window = said.window if isinstance(status, int) else None
+    return made

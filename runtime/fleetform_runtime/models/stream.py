@@ -2,13 +2,39 @@
 
 from typing import Any
 
-import orjson
-
+from fleetform_runtime import jsons
 from fleetform_runtime.messages import Assistant, ToolCall, Usage
-from fleetform_runtime.models import Listener, ModelError, wire
+from fleetform_runtime.models import Listener, ModelError, failures, history, wire
 
 LONGEST_LINE = 8 * 1024 * 1024
+MOST_CALLS = 256
 _OPEN, _CLOSE = "<think>", "</think>"
+_JOINED = ("text", "summary", "data", "content", "thinking", "signature", "reasoning")
+"""Members of reasoning that come in pieces."""
+
+
+class _Call:
+    """A call that is still arriving."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.id = ""
+        self.name = ""
+        self.pieces: list[str] = []
+        self.state: dict[str, Any] = {}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its arguments are complete, so that more of them belong to another call."""
+        text = "".join(self.pieces)
+        return bool(text.strip()) and history.object_of(text) is not None
+
+    def made(self, number: int) -> ToolCall:
+        """Return the call."""
+        if not self.name:
+            raise ModelError("invalid", "a tool call has no name")
+        arguments = wire.arguments("".join(self.pieces)) or "{}"
+        return ToolCall(self.id or f"call_{number}", self.name, arguments, self.state or None)
 
 
 class StreamedAnswer:
@@ -18,13 +44,16 @@ class StreamedAnswer:
     rather than once per token, which keeps fifty streams on a fifth of a core.
     """
 
-    def __init__(self, key: str, listener: Listener) -> None:
+    def __init__(self, key: str, listener: Listener, source: str = "") -> None:
         self._key = key
+        self._source = source
         self.listener = listener
         self._rest = b""
         self._text: list[str] = []
         self._thinking: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._refusal: list[str] = []
+        self._calls: list[_Call] = []
+        self._state: dict[str, Any] = {}
         self._fresh: list[str] = []
         self._fresh_thinking: list[str] = []
         self._usage = Usage()
@@ -32,23 +61,37 @@ class StreamedAnswer:
         self._tagged: bool | None = None
         self._held = ""
         self._name = ""
+        self._event = b""
         self.done = False
         self.told = False
 
     @property
     def began(self) -> bool:
         """Whether any of the answer has arrived."""
-        return bool(self._text or self._thinking or self._calls or self._finish)
+        return bool(self._text or self._thinking or self._calls or self._finish or self._refusal)
 
     def feed(self, data: bytes) -> None:
         """Process bytes read from the network."""
-        lines = (self._rest + data).split(b"\n")
+        lines = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > LONGEST_LINE:
             raise ModelError("invalid", "an event of the stream is too long")
         for line in lines:
-            if line.startswith(b"data:"):
-                self._event(line[5:].strip())
+            self._line(line)
+        self.flush()
+
+    def _line(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._payload(line[5:].strip())
+        elif line.startswith(b"event:"):
+            self._event = line[6:].strip()
+        elif not line:
+            self._event = b""
+
+    def end(self) -> None:
+        """Process what stands behind the last end of a line: some servers send none there."""
+        rest, self._rest = self._rest, b""
+        self._line(rest.rstrip(b"\r"))
         self.flush()
 
     def flush(self) -> None:
@@ -72,22 +115,31 @@ class StreamedAnswer:
             raise ModelError("invalid", "the answer is not a stream of events")
         if not self.done and self._finish is None:
             raise ModelError("connection", "the stream ended before the answer", started=self.told)
+        if not self.began and not self._held:
+            raise ModelError("invalid", "the stream has no answer")
         if self._held:
             (self._thinking if self._tagged else self._text).append(self._held)
             self._held = ""
-        calls = [_call(index, call) for index, call in sorted(self._calls.items())]
-        finish = "tool_calls" if calls else self._finish or "stop"
+        calls = [call.made(number) for number, call in enumerate(self._calls)]
         text, thinking = "".join(self._text), "".join(self._thinking)
-        made = Assistant(text, thinking, calls, self._usage, self._key, finish)
+        if self._tagged is not True and _CLOSE in text:  # told as text, but meant as reasoning
+            text, more = wire.split_thinking(text)
+            thinking += more
+        finish = "tool_calls" if calls else self._finish or "stop"
+        made = Assistant(text, thinking, calls, self._usage, self._key, finish, source=self._source)
         made.name = self._name
-        return made
+        if self._state and len(jsons.write(self._state)) <= wire.LARGEST_STATE:
+            made.state = self._state
+        return wire.whole(made, "".join(self._refusal))
 
-    def _event(self, payload: bytes) -> None:
+    def _payload(self, payload: bytes) -> None:
         if payload == b"[DONE]":
             self.done = True
             return
         if not payload or self.done:
             return
+        if self._event == b"error":
+            raise failures.inside(payload, "in the stream")
         chunk = wire.read(payload, "an event of the stream", "in the stream")
         try:
             self._chunk(chunk)
@@ -95,22 +147,45 @@ class StreamedAnswer:
             raise ModelError("invalid", "an event of the stream has an unknown format") from None
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
-        if chunk.get("usage"):
-            self._usage = wire.usage(chunk["usage"])
+        groq = chunk.get("x_groq")
+        told = chunk.get("usage") or (groq.get("usage") if isinstance(groq, dict) else None)
+        if told:
+            self._usage = wire.usage(told)
         self._name = self._name or wire.name_of(chunk)
         choices = chunk.get("choices")
         if not choices:
             return
         choice = choices[0]
-        delta = choice.get("delta") or {}
+        if choice.get("index"):  # another answer than the first, which is all that was asked for
+            return
+        # Some servers send a whole message at the end of a stream, or instead of one.
+        delta = choice.get("delta") or ({} if self.began else choice.get("message")) or {}
+        if thinking := wire.reasoning(delta):
+            self._add_thinking(thinking)
         if text := delta.get("content"):
             self._add_text(wire.plain(text))
-        if thinking := delta.get("reasoning_content") or delta.get("reasoning"):
-            self._add_thinking(wire.plain(thinking))
+        if isinstance(refusal := delta.get("refusal"), str):
+            self._refusal.append(refusal)
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
-        if choice.get("finish_reason"):
-            self._finish = wire.finish(choice["finish_reason"], bool(self._calls))
+        if isinstance(legacy := delta.get("function_call"), dict):
+            self._add_call({"index": 0, "function": legacy})
+        self._keep(wire.kept(delta) or {})
+        if reason := choice.get("finish_reason"):
+            if reason == "error":
+                raise ModelError("server_error", "the provider broke off", started=self.told)
+            self._finish = wire.finish(reason, bool(self._calls))
+
+    def _keep(self, members: dict[str, Any]) -> None:
+        for name, value in members.items():
+            held = self._state.get(name)
+            if isinstance(held, str) and isinstance(value, str):
+                self._state[name] = held + value
+            elif isinstance(held, list) and isinstance(value, list):
+                for item in value:
+                    _join(held, item)
+            else:
+                self._state[name] = list(value) if isinstance(value, list) else value
 
     def _add_text(self, text: str) -> None:
         if self._tagged is not False:
@@ -123,11 +198,13 @@ class StreamedAnswer:
         """Move the contents of a leading <think> to the thinking; return the rest of the text."""
         if self._tagged is None:
             self._held += text
-            if len(self._held) < len(_OPEN) and _OPEN.startswith(self._held):
+            start = self._held.lstrip()
+            if len(start) < len(_OPEN) and _OPEN.startswith(start):
                 return ""
-            self._tagged = self._held.startswith(_OPEN)
-            text, self._held = self._held.removeprefix(_OPEN) if self._tagged else self._held, ""
-            if not self._tagged:
+            is_tagged = start.startswith(_OPEN)
+            text, self._held = start.removeprefix(_OPEN) if is_tagged else self._held, ""
+            self._tagged = is_tagged
+            if not is_tagged:
                 return text
         text = self._held + text
         thinking, closed, rest = text.partition(_CLOSE)
@@ -145,22 +222,57 @@ class StreamedAnswer:
             self._thinking.append(text)
             self._fresh_thinking.append(text)
 
-    def _add_call(self, call: dict[str, Any]) -> None:
-        index = call.get("index")
-        function = call.get("function") or {}
-        if not isinstance(index, int):  # some servers omit it and send each call whole
-            index = len(self._calls) if function.get("name") else max(self._calls, default=0)
-        held = self._calls.setdefault(index, {"id": "", "name": "", "arguments": []})
-        held["id"] = held["id"] or str(call.get("id") or "")
-        held["name"] = held["name"] or str(function.get("name") or "")
+    def _add_call(self, piece: dict[str, Any]) -> None:
+        function = piece.get("function") or {}
+        name = wire.called(function.get("name"))
+        call = self._call_of(piece, name)
+        call.id = call.id or str(piece.get("id") or "")
+        call.name = call.name or name
+        for part, members in (wire.kept_of_call(piece) or {}).items():
+            call.state[part] = {**call.state.get(part, {}), **members}
         arguments = function.get("arguments")
-        if isinstance(arguments, dict):
-            arguments = orjson.dumps(arguments).decode()
-        if arguments:
-            held["arguments"].append(str(arguments))
+        if isinstance(arguments, str):
+            call.pieces.append(arguments)
+        elif arguments is not None:
+            call.pieces.append(jsons.write(arguments).decode())
+
+    def _call_of(self, piece: dict[str, Any], name: str) -> _Call:
+        """Return the call that a piece belongs to.
+
+        Its index says so; but some servers give every call the same, or none. Then a new identifier
+        with a name begins another call, and so does a name behind complete arguments.
+        """
+        index, identifier = piece.get("index"), str(piece.get("id") or "")
+        if isinstance(index, int):
+            fitting = [call for call in self._calls if call.index == index]
+        else:
+            fitting = [c for c in self._calls if identifier and c.id == identifier] or self._calls
+            index = len(self._calls)
+        held = fitting[-1] if fitting else None
+        if held is not None:
+            is_other = identifier and held.id and identifier != held.id
+            begins = bool(name) and (is_other or (not identifier and held.is_whole))
+            if not (held.name and begins):
+                return held
+        if len(self._calls) >= MOST_CALLS:
+            raise ModelError("invalid", f"an answer has more than {MOST_CALLS} calls")
+        made = _Call(index)
+        self._calls.append(made)
+        return made
 
 
-def _call(index: int, held: dict[str, Any]) -> ToolCall:
-    if not held["name"]:
-        raise ModelError("invalid", "a tool call has no name")
-    return ToolCall(held["id"] or f"call_{index}", held["name"], "".join(held["arguments"]) or "{}")
+def _join(held: list[Any], item: Any) -> None:
+    """Add a piece of a list to that which it continues: of the same index and type."""
+    if isinstance(item, dict) and "index" in item:
+        for one in held:
+            if isinstance(one, dict) and all(one.get(n) == item.get(n) for n in ("index", "type")):
+                for name, value in item.items():
+                    before = one.get(name)
+                    is_joined = (
+                        name in _JOINED and isinstance(before, str) and isinstance(value, str)
+                    )
+                    one[name] = (
+                        before + value if is_joined else (before if value is None else value)
+                    )
+                return
+    held.append(item)

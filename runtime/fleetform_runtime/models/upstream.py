@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fleetform_runtime.messages import Assistant
+from fleetform_runtime.messages import Assistant, Usage
 from fleetform_runtime.models import (
     Attempt,
     ChatModel,
@@ -14,6 +14,7 @@ from fleetform_runtime.models import (
     Kind,
     Listener,
     ModelError,
+    sizes,
 )
 from fleetform_runtime.models.pricing import cost
 from fleetform_runtime.net.pauses import pause
@@ -137,6 +138,13 @@ class Upstream:
             await asyncio.sleep(seconds)
         raise AssertionError("a loop of at least one try")  # pragma: no cover
 
+    def _lose(self, candidate: Candidate, request: ChatRequest, timed: "_Timed | None") -> None:
+        """Count what a request has cost that was broken off or cancelled."""
+        usage = estimated(request, sizes.tokens("".join(timed.heard)) if timed else 0)
+        usage.cost_usd = cost(candidate.settings, usage)
+        self._metrics.tokens(candidate.settings.key, usage)
+        request.lost.add(usage)
+
     async def _ask(
         self, candidate: Candidate, request: ChatRequest, listener: Listener | None
     ) -> Assistant:
@@ -145,12 +153,17 @@ class Upstream:
         timed = _Timed(listener, key, self._metrics, self._clock) if listener else None
         try:
             answer = await candidate.model.respond(request, timed)
-        except ModelError as error:
-            candidate.note(error, self._clock())
-            self._metrics.model_time(candidate.settings.key, self._clock() - began)
+        except BaseException as error:
+            if isinstance(error, ModelError):
+                candidate.note(error, self._clock())
+                self._metrics.model_time(key, self._clock() - began)
+            if not isinstance(error, ModelError) or error.started or error.kind == "timeout":
+                self._lose(candidate, request, timed)
             raise
         candidate.note(None, self._clock())
         seconds = self._clock() - began
+        if not answer.usage.input_tokens and not answer.usage.output_tokens:
+            answer.usage = estimated(request, sizes.of_message(answer))
         answer.usage.cost_usd = cost(candidate.settings, answer.usage)
         self._metrics.model_answer(candidate.settings.key, seconds, answer.usage)
         if listener is None:
@@ -158,6 +171,11 @@ class Upstream:
         else:
             answer.first_token_seconds = timed.seconds if timed else None
         return answer
+
+
+def estimated(request: ChatRequest, output: int) -> Usage:
+    """Return what a request costs whose provider does not say it: what it costs at most."""
+    return Usage(sizes.of_request(request), output, estimated=True)
 
 
 def _attempt(candidate: Candidate, reason: str, after: str) -> Attempt:
@@ -176,9 +194,11 @@ class _Timed:
         self._clock = clock
         self._began = clock()
         self.seconds: float | None = None
+        self.heard: list[str] = []
 
     def __call__(self, delta: Delta) -> None:
         if self.seconds is None:
             self.seconds = self._clock() - self._began
             self._metrics.first_token(self._key, self.seconds)
+        self.heard.append(delta[1])
         self._listener(delta)

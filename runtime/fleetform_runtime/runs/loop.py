@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 
+from fleetform_runtime import jsons
 from fleetform_runtime.messages import (
     Assistant,
     Message,
@@ -18,12 +19,16 @@ from fleetform_runtime.messages import (
     User,
     now,
 )
-from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ToolSpec
+from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ModelError, ToolSpec
 from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.runs.fitting import Fitting
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.telemetry.traces import Spans
 from fleetform_runtime.tools import CallContext, Tool
 from fleetform_runtime.tools.toolbox import Toolbox, Waiting, spec
+
+FITTINGS = 3
+"""Times that one step is asked, each time cut further, before the conversation is too long."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,8 @@ class Turn:
     tool_choice: Any = None
     foreign: list[ToolSpec] = field(default_factory=list)
     """Tools that the caller runs itself: a call of one ends the run."""
+    most: int | None = None
+    """Tokens of a request, once the model has refused a larger one."""
     may_wait: bool = True
     """Whether a human can be asked; otherwise calls that need one are denied."""
 
@@ -71,8 +78,11 @@ class Answer:
 class Loop:
     """Runs turns with one set of tools and limits."""
 
-    def __init__(self, toolbox: Toolbox, max_steps: int, max_tool_calls: int, spans: Spans) -> None:
+    def __init__(
+        self, toolbox: Toolbox, max_steps: int, max_tool_calls: int, spans: Spans, fitting: Fitting
+    ) -> None:
         self._toolbox = toolbox
+        self._fitting = fitting
         self._max_steps = max_steps
         self._max_calls = max_tool_calls
         self._spans = spans
@@ -122,13 +132,40 @@ class Loop:
     async def _ask(
         self, turn: Turn, model: ChatModel, specs: list[ToolSpec], log: RunLog
     ) -> Assistant:
-        request = ChatRequest(
-            turn.system,
-            repaired([*turn.history, *turn.fresh]),
-            specs,
-            turn.overrides,
-            turn.tool_choice,
-        )
+        for attempt in range(FITTINGS):
+            whole = ChatRequest(
+                turn.system,
+                [*turn.history, *turn.fresh],
+                specs,
+                turn.overrides,
+                turn.tool_choice,
+            )
+            request = self._fitting.fitted(model.key, whole, turn.most)
+            try:
+                answer = await self._heard(turn, model, request, log)
+                break
+            except ModelError as error:
+                is_last = attempt + 1 == FITTINGS or not _is_too_long(error)
+                turn.most = None if is_last else self._fitting.after(model.key, request, error)
+                if turn.most is None:
+                    raise
+            finally:
+                turn.usage.add(request.lost)
+        answer.at = now()
+        answer.calls = distinct(answer.calls)
+        turn.usage.add(answer.usage)
+        turn.spoken.clear()
+        if not turn.streaming:
+            if answer.thinking:
+                log.emit("thinking", {"content": answer.thinking})
+            if answer.text:
+                log.emit("token", {"content": answer.text})
+        return answer
+
+    async def _heard(
+        self, turn: Turn, model: ChatModel, request: ChatRequest, log: RunLog
+    ) -> Assistant:
+        """Ask once, and pass on what is streamed."""
         turn.spoken.clear()
 
         def tell(delta: Delta) -> None:
@@ -142,15 +179,6 @@ class Loop:
         with self._spans.chat(model.key, request) as span:
             answer = await model.respond(request, tell if turn.streaming else None)
             span.answered(answer)
-        answer.at = now()
-        answer.calls = distinct(answer.calls)
-        turn.usage.add(answer.usage)
-        turn.spoken.clear()
-        if not turn.streaming:
-            if answer.thinking:
-                log.emit("thinking", {"content": answer.thinking})
-            if answer.text:
-                log.emit("token", {"content": answer.text})
         return answer
 
     async def _act(
@@ -226,28 +254,8 @@ class Loop:
         return result
 
 
-def repaired(messages: list[Message]) -> list[Message]:
-    """Give every call a result and drop results without a call: otherwise providers refuse the history."""
-    whole: list[Message] = []
-    for index, message in enumerate(messages):
-        if isinstance(message, ToolResults):
-            asked = messages[index - 1] if index else None
-            if isinstance(asked, Assistant) and asked.calls:
-                whole.append(message)
-            continue
-        whole.append(message)
-        if isinstance(message, Assistant) and message.calls:
-            follower = messages[index + 1] if index + 1 < len(messages) else None
-            known = {r.id for r in follower.results} if isinstance(follower, ToolResults) else set()
-            missing = [call for call in message.calls if call.id not in known]
-            if missing and isinstance(follower, ToolResults):
-                messages[index + 1] = ToolResults(
-                    [*follower.results, *(_unmade(call, "No result.") for call in missing)],
-                    follower.at,
-                )
-            elif missing:
-                whole.append(ToolResults([_unmade(call, "No result.") for call in missing]))
-    return whole
+def _is_too_long(error: ModelError) -> bool:
+    return error.kind == "context" and not error.started
 
 
 def distinct(calls: list[ToolCall]) -> list[ToolCall]:
@@ -257,7 +265,7 @@ def distinct(calls: list[ToolCall]) -> list[ToolCall]:
     for call in calls:
         name = call.id if call.id and call.id not in seen else f"{call.id or 'call'}_{len(seen)}"
         seen.add(name)
-        kept.append(call if name == call.id else ToolCall(name, call.name, call.arguments))
+        kept.append(call if name == call.id else replace(call, id=name))
     return kept
 
 
@@ -286,9 +294,11 @@ def _key(turn: Turn, call: ToolCall) -> str:
 def readable(arguments: str) -> Any:
     """Return arguments as JSON, or as plain text if they are invalid."""
     try:
-        return orjson.loads(arguments or "{}")
-    except ValueError:
-        return arguments
+        found = jsons.read(arguments or "{}")
+        orjson.dumps(found)  # what events cannot hold is shown as text
+    except (ValueError, TypeError):
+        return jsons.whole_text(arguments)
+    return found
 
 
 def _tell_start(log: RunLog, call: ToolCall) -> None:

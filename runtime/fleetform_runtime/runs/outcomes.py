@@ -134,6 +134,8 @@ def _model_problem(error: ModelError, metrics: Metrics) -> HttpProblem:
         return HttpProblem(
             "context_too_long", "the conversation exceeds the model's context window"
         )
+    if error.kind == "filtered":
+        return HttpProblem("content_filtered", "the provider's content filter refused the request")
     if error.kind in ("refused", "authentication"):
         return HttpProblem("model_refused", "the model's provider refused the request")
     what = _MODEL_FAILURES.get(error.kind, "the model's provider failed")

@@ -48,7 +48,6 @@ class Runs:
         quotas: Quotas,
         metrics: Metrics,
         spans: Spans,
-        context_characters: dict[str, int],
         keeps: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,7 +63,6 @@ class Runs:
         self._quotas = quotas
         self._metrics = metrics
         self._spans = spans
-        self._context = context_characters
         self._keeps = keeps
         self._clock = clock
         self._starting = 0
@@ -169,7 +167,7 @@ class Runs:
             session=session.id,
             user=order.user,
             system=f"{self._system}\n\n{order.system}" if order.system else self._system,
-            history=self.sessions.fitting(history, self._context.get(model)),
+            history=self.sessions.recent(history),
             streaming=order.streaming,
             overrides=order.overrides,
             tool_choice=order.tool_choice,

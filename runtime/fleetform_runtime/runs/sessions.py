@@ -21,7 +21,6 @@ from fleetform_runtime.messages import (
     moment,
     now,
     recent,
-    within,
 )
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import Turn, readable, title_of
@@ -109,10 +108,9 @@ class Sessions:
             raise HttpProblem("run_ended", "the run is no longer waiting")
         await self._close(session, pending, "The user cancelled this call.")
 
-    def fitting(self, history: list[Message], characters: int | None) -> list[Message]:
-        """Cut a history to the configured length and the model's window."""
-        kept = recent(history, self._history)
-        return within(kept, characters) if characters else kept
+    def recent(self, history: list[Message]) -> list[Message]:
+        """Cut a history to the configured number of messages."""
+        return recent(history, self._history)
 
     # -- the sessions API ------------------------------------------------------------------------
 

@@ -2,12 +2,13 @@
 
 from typing import Annotated, NamedTuple, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from fleetform_runtime.sections.base import (
     Count,
     Headers,
     HttpUrl,
+    Json,
     NonNegative,
     OneOf,
     Seconds,
@@ -34,25 +35,46 @@ class ProviderFacts(NamedTuple):
     """Whether it is asked in a region of its cloud."""
     projects: bool = False
     """Whether it is asked through a project of its cloud, if one is set: with the pod's identity, in a region."""
+    ignores: tuple[str, ...] = ()
+    """Settings of a model that its protocol or its library has no place for."""
     telemetry: str = ""
     """Its name in OpenTelemetry's conventions, if different."""
 
 
+_CACHES = ("promptCaching",)  # by itself
+_LIBRARY = ("extraBody", "parallelToolCalls")  # has no such settings
+
 PROVIDERS: dict[str, ProviderFacts] = {
-    "openai": ProviderFacts(public="https://api.openai.com/v1"),
-    "azure": ProviderFacts(endpoint_required=True, telemetry="azure.ai.openai"),
+    "openai": ProviderFacts(public="https://api.openai.com/v1", ignores=_CACHES),
+    "azure": ProviderFacts(endpoint_required=True, ignores=_CACHES, telemetry="azure.ai.openai"),
     "anthropic": ProviderFacts(module="anthropic"),
-    "bedrock": ProviderFacts(keyless=True, module="boto3", regions=True, telemetry="aws.bedrock"),
-    "google": ProviderFacts(
-        module="google.genai", regions=True, projects=True, telemetry="gcp.gemini"
+    "bedrock": ProviderFacts(
+        keyless=True, module="boto3", regions=True, ignores=_LIBRARY, telemetry="aws.bedrock"
     ),
-    "vllm": ProviderFacts(endpoint_required=True, keyless=True),
-    "ollama": ProviderFacts(endpoint_required=True, keyless=True),
-    "gpustack": ProviderFacts(endpoint_required=True, keyless=True),
+    "google": ProviderFacts(
+        module="google.genai",
+        regions=True,
+        projects=True,
+        ignores=(*_CACHES, *_LIBRARY, "strictTools"),
+        telemetry="gcp.gemini",
+    ),
+    "vllm": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
+    "ollama": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
+    "gpustack": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
     "openai-compatible": ProviderFacts(endpoint_required=True, keyless=True),
 }
 """One row per provider; one with another protocol also needs a factory in models/foreign."""
 ENDPOINT_REQUIRED = tuple(name for name, facts in PROVIDERS.items() if facts.endpoint_required)
+
+
+RESERVED = frozenset(
+    (
+        "model", "messages", "tools", "tool_choice", "stream", "stream_options", "n", "temperature", "top_p",
+        "max_tokens", "max_completion_tokens", "frequency_penalty", "presence_penalty", "reasoning_effort",
+        "parallel_tool_calls",
+    )
+)  # fmt: skip
+"""Members of a request's body that `extraBody` may not set."""
 
 
 class Pricing(Section):
@@ -60,6 +82,14 @@ class Pricing(Section):
 
     input_per_million: Usd = Field(description="USD per million input tokens.")
     output_per_million: Usd = Field(description="USD per million output tokens.")
+    cached_input_per_million: Usd | None = Field(
+        default=None,
+        description="USD per million input tokens read from the provider's cache; default: as input.",
+    )
+    cache_write_per_million: Usd | None = Field(
+        default=None,
+        description="USD per million input tokens written to the provider's cache; default: as input.",
+    )
 
 
 class ModelTimeouts(Timeouts):
@@ -134,8 +164,30 @@ class Model(Section):
     )
     context_tokens: Count | None = Field(
         default=None,
-        description="Size of the context window in tokens; history is cut to fit. "
-        "Default: unknown, nothing is cut by size.",
+        description="Size of the context window in tokens; a conversation is cut to fit. Default: "
+        "learned from the first request that the model refuses as too long.",
+    )
+    reasoning_effort: Annotated[str, Field(pattern=r"^[a-z]{1,16}$")] | None = Field(
+        default=None,
+        description="How long the model thinks, in the provider's words, such as low, medium or high; "
+        "default: the provider's.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        default=None,
+        description="Whether one answer may call several tools; default: the provider's.",
+    )
+    strict_tools: bool = Field(
+        default=False,
+        description="Whether the provider holds arguments to the tools' schemas; default false.",
+    )
+    prompt_caching: bool = Field(
+        default=False,
+        description="Whether the system prompt and the conversation are marked for the provider's cache, "
+        "where that must be asked for: Anthropic, Bedrock, and openai-compatible gateways to them; default false.",
+    )
+    extra_body: dict[str, Json] = Field(
+        default_factory=dict,
+        description="Members added to the body of each request, such as chat_template_kwargs; default: none.",
     )
     pricing: Pricing | None = Field(default=None, description="Prices; default: unknown.")
     timeouts: ModelTimeouts = Field(
@@ -154,6 +206,18 @@ class Model(Section):
         if self.endpoint is None and self.provider in ENDPOINT_REQUIRED:
             raise ValueError(f"provider {self.provider} needs an endpoint")
         return self
+
+    @field_validator("extra_body")
+    @classmethod
+    def _keep_what_is_ours(cls, value: dict[str, Json]) -> dict[str, Json]:
+        if taken := sorted(RESERVED & value.keys()):
+            raise ValueError(f"{', '.join(taken)}: set by the runtime, or by a field of its own")
+        return value
+
+    @property
+    def source(self) -> str:
+        """Return who answers: what a provider keeps in a conversation goes back to the same alone."""
+        return f"{self.provider} {self.endpoint or ''} {self.name}"
 
     @property
     def key(self) -> str:

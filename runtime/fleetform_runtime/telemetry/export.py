@@ -45,10 +45,11 @@ class Export(SpanProcessor):
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._thread = 0
+        self._closed = False
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span that has ended."""
-        if span.context is None or not span.context.trace_flags.sampled:
+        if self._closed or span.context is None or not span.context.trace_flags.sampled:
             return
         if len(self._held) >= MOST_HELD:
             self._held.popleft()
@@ -75,17 +76,17 @@ class Export(SpanProcessor):
 
     async def close(self) -> None:
         """Send what is left, for `CLOSE_SECONDS` at most."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._closed = True
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
             try:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._flush()
             except TimeoutError:
-                log.warning(
-                    "%d spans were not exported: the process ends",
-                    len(self._held) + len(self._batch),
-                )
+                lost = len(self._held) + len(self._batch)
+                log.warning("%d spans were not exported: the process ends", lost)
         await self._client.close()
 
     async def _run(self) -> None:

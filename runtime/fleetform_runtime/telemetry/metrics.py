@@ -61,6 +61,10 @@ class Metrics:
     def model_answer(self, model: str, seconds: float, usage: Usage) -> None:
         """Record an answer and its tokens."""
         self.model_time(model, seconds)
+        self.tokens(model, usage)
+
+    def tokens(self, model: str, usage: Usage) -> None:
+        """Record tokens and their cost."""
         self.count("agent_llm_tokens_total", model, "input", by=usage.input_tokens)
         self.count("agent_llm_tokens_total", model, "output", by=usage.output_tokens)
         if usage.cost_usd is not None:

@@ -4,8 +4,7 @@ import asyncio
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
-
+from fleetform_runtime import jsons
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Answer
@@ -125,10 +124,10 @@ class HttpTool:
         if self._settings.output is None:
             return text if text is not None else not_text(answer)
         try:
-            document = orjson.loads(text or "")
+            document = jsons.read(text or "")
         except ValueError:
             raise ToolError("The service did not answer with JSON.") from None
-        return orjson.dumps(filtered(document, self._settings.output)).decode()
+        return jsons.write(filtered(document, self._settings.output)).decode()
 
 
 def not_text(answer: Answer) -> str:
@@ -168,7 +167,7 @@ def request(
     if not has_body:
         return url, headers, None
     headers.setdefault("Content-Type", "application/json")
-    return url, headers, orjson.dumps(members)
+    return url, headers, jsons.write(members)
 
 
 def _segment(item: ApiParameter, value: Any) -> str:
@@ -193,7 +192,7 @@ def _many(value: Any) -> list[str]:
 def _one(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return orjson.dumps(value).decode()
+    return jsons.write(value).decode()
 
 
 def filtered(document: Any, schema: dict[str, Any]) -> Any:

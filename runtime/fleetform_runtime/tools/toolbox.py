@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import orjson
-
 from fleetform_runtime.messages import Outcome, ToolCall, ToolResult
 from fleetform_runtime.models import ToolSpec
+from fleetform_runtime.models.history import DEEPEST, object_of
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import CallContext, Tool, ToolError, ToolSource
 from fleetform_runtime.tools.schema import Arguments
@@ -77,12 +76,10 @@ class Toolbox:
 
     def arguments(self, tool: Tool, call: ToolCall) -> dict[str, Any]:
         """Parse and validate the arguments of a call."""
-        try:
-            arguments = orjson.loads(call.arguments or "{}")
-        except ValueError:
-            raise ToolError("The arguments are not JSON.", "invalid") from None
-        if not isinstance(arguments, dict):
-            raise ToolError("The arguments are not a JSON object.", "invalid")
+        arguments = object_of(call.arguments)
+        if arguments is None:
+            what = f"a JSON object of at most {DEEPEST} levels"
+            raise ToolError(f"The arguments are not {what}.", "invalid")
         self._check(tool).check(arguments)
         return arguments
 

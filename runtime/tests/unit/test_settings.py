@@ -409,6 +409,7 @@ def test_the_contract_tells_the_generator_what_is_served():
         "extra": "",
         "regions": False,
         "projects": False,
+        "ignores": ["promptCaching"],
     }
     assert told["providers"]["google"]["extra"] == "google"
     assert told["ports"] == {"http": Server().port, "metrics": Server().metrics_port}

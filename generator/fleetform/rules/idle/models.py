@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import PROJECTS, REGIONS
+from fleetform.contract import IGNORED, PROJECTS, REGIONS
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.regions import has_project, has_region
 from fleetform.rules.idle.fields import Field, given
@@ -38,5 +38,11 @@ def _places(owner: Resolved[Any], base: TreePath, model: ModelSettings) -> Itera
     yield from given(owner, base, ("region",), why, hint)
     why = "" if model.provider in PROJECTS else f"the provider `{model.provider}` has no projects"
     yield from given(owner, base, ("project",), why, "remove it")
+    ignored = IGNORED[model.provider]
+    for name in sorted({name for names in IGNORED.values() for name in names}):
+        why = f"the provider `{model.provider}` has no such setting" if name in ignored else ""
+        if name == "promptCaching" and why:
+            why = f"the provider `{model.provider}` caches by itself, or not at all"
+        yield from given(owner, base, (name,), why, "remove it")
     why = "with `project` the pod's identity is used" if has_project(model) else ""
     yield from given(owner, base, ("apiKeySecretRef",), why, "remove it, or `project`")
