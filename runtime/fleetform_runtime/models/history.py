@@ -42,13 +42,14 @@ def valid(messages: list[Message], source: str = "", *, tools: bool = True) -> l
             take only those of their own form, and their state.
         tools: whether the request offers any; if not, calls become text, which needs none.
     """
-    names: dict[str, str] = {}
+    used: set[str] = set()
     found: list[Message] = []
     for message in _paired(messages):
         if isinstance(message, Assistant):
-            found.append(_assistant(message, source, names))
+            answer = _assistant(message, source, used)
+            found.append(answer)
         elif isinstance(message, ToolResults):
-            found.append(_results(message, names))
+            found.append(_results(message, answer.calls))
         else:
             _add_user(found, message)
     return found if tools else _told(found)
@@ -73,24 +74,17 @@ def _missing(call: ToolCall) -> ToolResult:
     return ToolResult(call.id, call.name, NO_RESULT, "denied")
 
 
-def _assistant(message: Assistant, source: str, names: dict[str, str]) -> Assistant:
-    """Repair an answer; `names` has, for its calls, what their identifiers have become."""
+def _assistant(message: Assistant, source: str, used: set[str]) -> Assistant:
+    """Repair an answer; `used` has the identifiers of all calls before, and then of its own."""
     is_own = bool(source) and message.source == source
     calls: list[ToolCall] = []
-    used = set(names.values())
-    names_here: dict[str, str] = {}
     for index, call in enumerate(message.calls):
         name = call.id
         if not (is_own or not message.source) or not _ID.fullmatch(name) or name in used:
             name = _identifier(f"{len(used)} {index} {call.id}")
         used.add(name)
-        names_here[call.id] = name
-        calls.append(
-            ToolCall(
-                name, _called(call.name), _arguments(call.arguments), call.state if is_own else None
-            )
-        )
-    names.update(names_here)
+        state = call.state if is_own else None
+        calls.append(ToolCall(name, _called(call.name), _arguments(call.arguments), state))
     text = jsons.whole_text(message.text)
     if not text.strip() and not calls:
         text = NOTHING
@@ -142,16 +136,14 @@ def _read(text: str) -> object:
         return None
 
 
-def _results(message: ToolResults, names: dict[str, str]) -> ToolResults:
+def _results(message: ToolResults, calls: list[ToolCall]) -> ToolResults:
+    """Repair the results of some calls, which stand in the same order."""
     return ToolResults(
         [
             ToolResult(
-                names.get(result.id, result.id),
-                _called(result.name),
-                jsons.whole_text(result.content) or NOTHING,
-                result.outcome,
+                call.id, call.name, jsons.whole_text(result.content) or NOTHING, result.outcome
             )
-            for result in message.results
+            for call, result in zip(calls, message.results, strict=True)
         ],
         message.at,
     )
