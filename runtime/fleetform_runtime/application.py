@@ -39,7 +39,7 @@ from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.measured import MeasuredStore
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import NoSpans, Spans
-from fleetform_runtime.tools import ToolSource
+from fleetform_runtime.tools import Tool, ToolSource
 from fleetform_runtime.tools.build import McpServers, fixed_tools, mcp_servers
 from fleetform_runtime.tools.toolbox import Toolbox
 
@@ -204,13 +204,24 @@ class Application:
                 "config": self.hash,
                 "models": list(self.models),
                 "default_model": settings.model.key,
-                "tools": [tool.name for tool in self._tools],
+                "tools": [_shown(tool) for tool in (*self._tools, *self.servers.listed())],
                 "mcp_servers": self.servers.states(),
                 "memory": settings.memory.type,
                 "auth": settings.auth.type,
                 "features": sorted(_features(settings)),
             }
         )
+
+
+def _shown(tool: Tool) -> dict[str, Any]:
+    """Return a tool as /info shows it."""
+    return {
+        "name": tool.name,
+        "type": tool.kind,
+        "server": tool.server,
+        "description": tool.description,
+        "requires_approval": tool.requires_approval,
+    }
 
 
 class _Closing(Protocol):

@@ -48,7 +48,9 @@ class Metric:
 
 _AGENT = Label(name="agent", help="Name of the agent.")
 _MODEL = Label(name="model", help="Name by which sessions choose the model.")
-_TOOL = Label(name="tool", help="Name of the tool.")
+_TOOL = Label(
+    name="tool", help="Name of the tool; `other` after the first 500, `unknown` for none."
+)
 _ROUTE = Label(
     name="route",
     help="Template of the path, never the path itself.",

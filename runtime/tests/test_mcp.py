@@ -531,3 +531,88 @@ async def test_the_trace_goes_on_at_servers_in_header_and_message():
             headers = {"traceparent": parent}
             answer = (await client.post("/chat", {"message": "x"}, headers=headers)).json
     assert json.loads(answer["tool_calls"][0]["content"]) == [parent, parent]
+
+
+def paged(*pages: list[dict[str, Any]]):
+    """List tools on several pages, by protocol 2026-07-28."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if body["method"] == "tools/call":
+            return web.json_response(text(body["id"], "called"))
+        page = int(body["params"].get("cursor", 0))
+        found: dict[str, Any] = {"tools": pages[page % len(pages)], "nextCursor": str(page + 1)}
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": found})
+
+    return handler
+
+
+async def test_lists_are_bounded_in_bytes_pages_and_count():
+    big = [{"name": f"t{n}", "description": "x" * 300_000} for n in range(4)]
+    async with upstream(paged(big)) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        async with serving(make=Told(Assistant("ok")), mcpServers=servers) as client:
+            await client.chat("x")
+            tools = (await client.get("/info")).json["tools"]
+    assert [tool["name"] for tool in tools] == ["t0", "t1", "t2", "t3"]
+    assert len(server.requests) < 6
+
+
+async def test_a_page_that_is_too_large_takes_its_server_down_and_nothing_else():
+    async with upstream(paged([{"name": "t", "description": "x" * 15_000_000}])) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        async with serving(make=Told(Assistant("ok")), mcpServers=servers) as client:
+            assert (await client.chat("x"))["output"] == "ok"
+            assert (await client.get("/info")).json["mcp_servers"]["s"]["up"] is False
+
+
+async def test_all_tools_are_shown_with_their_server_and_those_left_out_with_a_reason():
+    odd = {"name": "odd", "inputSchema": {"type": "string"}}
+    fine = {"name": "fine", "description": "Does."}
+    async with upstream(paged([odd, fine])) as server:
+        servers = [
+            {
+                "name": "s",
+                "transport": "streamable-http",
+                "url": server.url,
+                "requiresApproval": ["fine"],
+            }
+        ]
+        tools = [{"type": "human", "name": "ask", "description": "Asks."}]
+        async with serving(make=Told(Assistant("ok")), mcpServers=servers, tools=tools) as client:
+            await client.chat("x")
+            shown = (await client.get("/info")).json["tools"]
+            ready = (await client.get("/health/ready")).json
+    assert [(t["name"], t["type"], t["server"], t["requires_approval"]) for t in shown] == [
+        ("ask", "human", "", False),
+        ("fine", "mcp", "s", True),
+    ]
+    assert ready["status"] == "degraded"
+    assert "s: the tool odd is left out: its arguments are of type string" in str(ready)
+
+
+async def test_a_wrong_name_is_answered_with_those_most_like_it():
+    many = [{"name": f"tool_{n}"} for n in range(300)]
+    async with upstream(paged(many)) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        told = Told(Assistant("", calls=[ToolCall("c", "tool_1234", "{}")]), Assistant("ok"))
+        async with serving(make=told, mcpServers=servers) as client:
+            answer = (await client.post("/chat", {"message": "x"})).json
+    content = answer["tool_calls"][0]["content"]
+    assert "tool_123" in content
+    assert len(content) < 400
+
+
+async def test_the_names_of_a_servers_tools_make_a_bounded_number_of_series(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.telemetry.metrics.MOST_TOOLS", 3)
+    many = [{"name": f"t{n}"} for n in range(10)]
+    async with upstream(paged(many)) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        calls = [ToolCall(f"c{n}", f"t{n}", "{}") for n in range(10)]
+        told = Told(Assistant("", calls=calls), Assistant("ok"))
+        async with serving(make=told, mcpServers=servers) as client:
+            await client.chat("x")
+            metrics = (await client.scrape()).splitlines()
+    series = [line for line in metrics if line.startswith("agent_tool_calls_total{")]
+    assert len(series) == 4
+    assert any('tool="other"' in line and line.endswith(" 7.0") for line in series)

@@ -18,6 +18,10 @@ from fleetform_runtime.metrics import METRICS, Label, Metric
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
+MOST_TOOLS = 500
+"""Names of tools that have series of their own: a server may list others every minute."""
+OTHER = "other"
+
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
@@ -29,6 +33,7 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._held: dict[str, Any] = {metric.name: self._make(metric) for metric in METRICS}
         self._children: dict[tuple[str, ...], Any] = {}
+        self._tools: set[str] = set()
 
     def text(self) -> bytes:
         """Return the exposition."""
@@ -80,6 +85,10 @@ class Metrics:
 
     def tool_call(self, tool: str, kind: str, outcome: str, seconds: float | None) -> None:
         """Record a tool call; one that waits for approval has no duration."""
+        if tool not in self._tools:
+            if len(self._tools) >= MOST_TOOLS:
+                tool = OTHER
+            self._tools.add(tool)
         self.count("agent_tool_calls_total", tool, kind, outcome)
         if seconds is not None:
             self.observe("agent_tool_duration_seconds", seconds, tool)

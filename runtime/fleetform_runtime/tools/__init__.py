@@ -38,6 +38,9 @@ class Tool(Protocol):
     kind: Kind
     description: str
     schema: dict[str, Any]
+    """JSON Schema of the arguments, as models see it."""
+    checked: dict[str, Any] | None
+    """The one that arguments are checked with; None if only the other side checks them."""
     requires_approval: bool
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:

@@ -57,6 +57,7 @@ class HttpTool:
         self.description = settings.description
         self.requires_approval = settings.requires_approval
         self.schema = arguments_schema(settings.parameters)
+        self.checked: dict[str, Any] | None = self.schema
         self._settings = settings
         self._client = client(
             settings.endpoint,

@@ -22,11 +22,13 @@ from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
 from fleetform_runtime.tools.mcp.http import HttpTransport
-from fleetform_runtime.tools.mcp.server import McpServer, Transport
+from fleetform_runtime.tools.mcp.server import McpServer, McpTool, Transport
 from fleetform_runtime.tools.people import OtherAgent, Person
 
 log = logging.getLogger(__name__)
 
+MOST_TOLD = 10
+"""Tools of a server that readiness names."""
 FIRST_LIST_SECONDS = 1.0
 """Seconds that the start waits for servers; slower ones become available later."""
 
@@ -74,7 +76,14 @@ class McpServers:
         if not self._servers:
             return ()
         lists = await asyncio.gather(*(server.tools() for server in self._servers))
-        found = [tool for tools in lists for tool in tools]
+        return self._named([tool for tools in lists for tool in tools])
+
+    def listed(self) -> Sequence[Tool]:
+        """Return what the servers have listed so far, without asking them."""
+        return self._named([tool for server in self._servers for tool in server.listed])
+
+    def _named(self, found: list[McpTool]) -> Sequence[Tool]:
+        """Give each tool the name by which models call it, and tell of names of several tools."""
         named = names.apart([(tool.server, tool.name) for tool in found], self._reserved)
         clashes = tuple(
             sorted(
@@ -99,7 +108,12 @@ class McpServers:
             for server in self._servers
             for name in server.unmatched
         ]
-        return missing + [f"several tools are called {name}" for name in self._clashes]
+        left_out = [
+            f"{server.name}: the tool {name[:64]} is left out: {why}"
+            for server in self._servers
+            for name, why in [*server.left_out.items()][:MOST_TOLD]
+        ]
+        return missing + left_out + [f"several tools are called {name}" for name in self._clashes]
 
     def unreachable(self) -> list[str]:
         """Return the names of the servers that do not answer."""

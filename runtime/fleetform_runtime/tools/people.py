@@ -26,6 +26,7 @@ class Person:
         self.description = settings.description
         self.requires_approval = False
         self.schema = arguments_schema(settings.parameters)
+        self.checked: dict[str, Any] | None = self.schema
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Never called: the toolbox makes such calls wait."""
@@ -48,6 +49,7 @@ class OtherAgent:
         "required": ["message"],
         "additionalProperties": False,
     }
+    checked: dict[str, Any] | None = schema
 
     def __init__(self, settings: AgentTool, secrets: Secrets) -> None:
         self.name = settings.name

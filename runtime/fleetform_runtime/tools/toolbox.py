@@ -1,6 +1,7 @@
 """Tool calls: found, validated, approved, timed, truncated, and never an exception."""
 
 import asyncio
+import difflib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from fleetform_runtime.tools import CallContext, Tool, ToolError, ToolSource
 from fleetform_runtime.tools.schema import Arguments
 
 log = logging.getLogger(__name__)
+MOST_NAMES = 20
+"""Names that a call of no tool is answered with."""
 OVERLAP = 16 * 1024
 """Characters behind the cut of a result that are searched for secrets with it."""
 
@@ -59,9 +62,11 @@ class Toolbox:
         tool = tools.get(call.name)
         if tool is None:
             self._metrics.count("agent_tool_calls_total", "unknown", "api", "invalid")
-            names = ", ".join(sorted(tools)) or "none"
             return ToolResult(
-                call.id, call.name, f"There is no such tool. Tools: {names}", "invalid"
+                call.id,
+                call.name,
+                f"There is no such tool. Tools: {_near(call.name, tools)}",
+                "invalid",
             )
         try:
             arguments = self.arguments(tool, call)
@@ -80,7 +85,8 @@ class Toolbox:
         if arguments is None:
             what = f"a JSON object of at most {DEEPEST} levels"
             raise ToolError(f"The arguments are not {what}.", "invalid")
-        self._check(tool).check(arguments)
+        if tool.checked is not None:
+            self._check(tool.checked).check(arguments)
         return arguments
 
     async def call(self, tool: Tool, call: ToolCall, context: CallContext) -> ToolResult:
@@ -124,13 +130,21 @@ class Toolbox:
         kept = data[: self._most].decode("utf-8", "ignore")
         return f"{kept}\n[cut: {size} bytes, the first {self._most} are shown]"
 
-    def _check(self, tool: Tool) -> Arguments:
-        held = self._checks.get(id(tool.schema))
-        if held is None or held[0] is not tool.schema:
+    def _check(self, schema: dict[str, Any]) -> Arguments:
+        held = self._checks.get(id(schema))
+        if held is None or held[0] is not schema:
             if len(self._checks) > 4096:  # lists of servers that change
                 self._checks.clear()
-            held = self._checks[id(tool.schema)] = (tool.schema, Arguments(tool.schema))
+            held = self._checks[id(schema)] = (schema, Arguments(schema))
         return held[1]
+
+
+def _near(name: str, tools: dict[str, Tool]) -> str:
+    """Return the names of the tools; of many those that are most like a name."""
+    if len(tools) <= MOST_NAMES:
+        return ", ".join(sorted(tools)) or "none"
+    near = difflib.get_close_matches(name[:64], tools, MOST_NAMES, cutoff=0.3)
+    return f"{', '.join(near) or ', '.join(sorted(tools)[:MOST_NAMES])} and others"
 
 
 def spec(tool: Tool) -> ToolSpec:

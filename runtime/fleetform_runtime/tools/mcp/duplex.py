@@ -55,13 +55,16 @@ class DuplexTransport:
         self._opening = asyncio.Lock()
         self.hear: Hear = protocol.ignore
 
-    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its result.
+    async def request(
+        self, method: str, params: dict[str, Any], most: int = protocol.LARGEST_MESSAGE
+    ) -> dict[str, Any]:
+        """Send a request and return its result; the channel bounds it, whatever `most` is.
 
         Raises:
             McpError: the server refuses it.
             DownError: the server is gone.
         """
+        del most
         channel = await self._opened()
         return await self._asked(channel, method, params)
 

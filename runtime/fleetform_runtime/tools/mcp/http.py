@@ -50,8 +50,10 @@ class HttpTransport:
         """Return the protocol version in use."""
         return protocol.MODERN if self._is_modern else self._version
 
-    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its result.
+    async def request(
+        self, method: str, params: dict[str, Any], most: int = protocol.LARGEST_MESSAGE
+    ) -> dict[str, Any]:
+        """Send a request and return its result, of at most `most` bytes.
 
         Raises:
             McpError: the server refuses it.
@@ -60,11 +62,11 @@ class HttpTransport:
         try:
             if self._is_modern is False:
                 try:
-                    return await self._elder(method, params)
+                    return await self._elder(method, params, most)
                 except (StatusError, McpError):
                     if self._is_modern is False:
                         raise
-            return await self._modern(method, params)
+            return await self._modern(method, params, most)
         except StatusError as error:
             raise DownError(f"status {error.status}") from None
         except NetError as error:
@@ -74,13 +76,13 @@ class HttpTransport:
         """Close the connections."""
         await self._client.close()
 
-    async def _modern(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _modern(self, method: str, params: dict[str, Any], most: int) -> dict[str, Any]:
         headers = {"MCP-Protocol-Version": protocol.MODERN, "Mcp-Method": method}
         if "name" in params:
             headers["Mcp-Name"] = str(params["name"])
         refused: StatusError | McpError
         try:
-            found, _ = await self._post(method, params, headers, modern=True)
+            found, _ = await self._post(method, params, headers, modern=True, most=most)
         except StatusError as error:
             if error.status not in _UNKNOWN_TO_ELDERS:
                 raise
@@ -94,10 +96,10 @@ class HttpTransport:
         else:
             self._is_modern = True
             return found
-        return await self._as_elder(method, params, refused)
+        return await self._as_elder(method, params, most, refused)
 
     async def _as_elder(
-        self, method: str, params: dict[str, Any], refused: StatusError | McpError
+        self, method: str, params: dict[str, Any], most: int, refused: StatusError | McpError
     ) -> dict[str, Any]:
         """Repeat a request that was refused, and so not served, in the older way."""
         if self._is_modern:
@@ -105,15 +107,15 @@ class HttpTransport:
                 await self._greet(self._session, force=True)
             except (StatusError, McpError, DownError):
                 raise refused from None
-        found = await self._elder(method, params)
+        found = await self._elder(method, params, most)
         self._is_modern = False
         return found
 
-    async def _elder(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _elder(self, method: str, params: dict[str, Any], most: int) -> dict[str, Any]:
         await self._greet(self._session, force=not self._greeted)
         used = self._session
         try:
-            return (await self._post(method, params, self._elder_headers(), modern=False))[0]
+            return (await self._post(method, params, self._elder_headers(), most=most))[0]
         except StatusError as error:
             if error.status not in (400, 404):
                 raise
@@ -122,7 +124,7 @@ class HttpTransport:
         except (StatusError, McpError):
             self._is_modern, self._greeted = None, False  # it may be a newer server by now
             raise
-        return (await self._post(method, params, self._elder_headers(), modern=False))[0]
+        return (await self._post(method, params, self._elder_headers(), most=most))[0]
 
     async def _greet(self, used: str | None, *, force: bool) -> None:
         """Open a session, unless another task has just done so."""
@@ -132,7 +134,7 @@ class HttpTransport:
             if self._greeted and self._session != used:
                 return
             self._session = None
-            body, headers = await self._post("initialize", protocol.hello(), {}, modern=False)
+            body, headers = await self._post("initialize", protocol.hello(), {})
             self._session = headers.get("Mcp-Session-Id")
             self._version = str(body.get("protocolVersion") or protocol.LEGACY)
             await self._tell(protocol.notification("notifications/initialized"))
@@ -151,7 +153,13 @@ class HttpTransport:
             pass
 
     async def _post(
-        self, method: str, params: dict[str, Any], headers: dict[str, str], *, modern: bool
+        self,
+        method: str,
+        params: dict[str, Any],
+        headers: dict[str, str],
+        *,
+        modern: bool = False,
+        most: int = protocol.LARGEST_MESSAGE,
     ) -> tuple[dict[str, Any], Any]:
         number = next(self._numbers)
         body = protocol.request(number, method, params, modern=modern)
@@ -161,9 +169,9 @@ class HttpTransport:
             if reply.status >= 400:
                 await self._refused(reply, modern=modern)
             if reply.media == "text/event-stream":
-                found, place = await self._in_stream(reply, number)
+                found, place = await self._in_stream(reply, number, most)
             else:
-                found = protocol.answer_to(number, await reply.whole(protocol.LARGEST_MESSAGE))
+                found = protocol.answer_to(number, await reply.whole(most))
                 place = None
         if found is None and place is not None and not modern:
             found = await self._resumed(number, place)
@@ -186,10 +194,10 @@ class HttpTransport:
         raise StatusError(reply.status)
 
     async def _in_stream(
-        self, reply: Reply, number: int
+        self, reply: Reply, number: int, most: int = protocol.LARGEST_MESSAGE
     ) -> tuple[dict[str, Any] | None, EventReader | None]:
         """Read events until the answer; else return the place behind which the server goes on."""
-        reader = EventReader()
+        reader = EventReader(most)
         async for piece in reply.pieces():
             for _, data in reader.feed(piece):
                 for found in protocol.messages(data):

@@ -15,7 +15,7 @@ Hear = Callable[[dict[str, Any]], None]
 MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 CLIENT = {"name": "fleetform-runtime", "version": __version__}
-LARGEST_MESSAGE = 16 * 1024 * 1024
+LARGEST_MESSAGE = 8 * 1024 * 1024
 LINE_COST = 64
 """Bytes that a line of an event costs us besides its content."""
 
@@ -152,7 +152,8 @@ def _part(item: dict[str, Any]) -> str:
 class EventReader:
     """Parses server-sent events."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = LARGEST_MESSAGE) -> None:
+        self._most = most
         self._rest = b""
         self._data: list[bytes] = []
         self._size = 0
@@ -178,7 +179,7 @@ class EventReader:
             if self._data:
                 found.append((self._event.decode("utf-8", "replace"), b"\n".join(self._data)))
             self._data, self._size, self._event = [], 0, b"message"
-        if len(self._rest) + self._size > LARGEST_MESSAGE:
+        if len(self._rest) + self._size > self._most:
             raise DownError("an event of the server is too large")
         return found
 

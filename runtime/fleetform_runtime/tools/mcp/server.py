@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from fleetform_runtime import jsons
 from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import CallContext, Kind, ToolError
-from fleetform_runtime.tools.mcp import names, protocol
+from fleetform_runtime.tools.mcp import names, protocol, schemas
 from fleetform_runtime.tools.mcp.protocol import DownError, McpError
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ AGAIN_SECONDS = 1.0
 """Minimum seconds between attempts to list the tools of a server that is down."""
 SLOW_SECONDS = 1.0
 MOST_TOOLS = 1_000
+LARGEST_LIST = 4 * 1024 * 1024
+"""Bytes of a page of a server's list, and of its whole list about."""
 MOST_PAGES = 50
 
 Settings = McpHttpServer | McpStdioServer
@@ -38,8 +41,10 @@ class Transport(Protocol):
         """Return the protocol version in use."""
         ...
 
-    async def request(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Send a request and return its result."""
+    async def request(
+        self, method: str, params: dict[str, Any], most: int = protocol.LARGEST_MESSAGE
+    ) -> dict[str, Any]:
+        """Send a request and return its result, of at most `most` bytes."""
         ...
 
     async def close(self) -> None:
@@ -59,9 +64,11 @@ class McpTool:
         self._own_name = own_name
         self.server = server.name
         self.name = name
-        self.description = str(listed.get("description") or listed.get("title") or own_name)
-        schema = listed.get("inputSchema")
-        self.schema: dict[str, Any] = schema if isinstance(schema, dict) else {"type": "object"}
+        said = str(listed.get("description") or listed.get("title") or own_name)
+        self.description = jsons.whole_text(said)[: schemas.LONGEST_DESCRIPTION]
+        fitted = schemas.fitted(listed.get("inputSchema"))
+        self.schema = fitted.shown
+        self.checked = fitted.checked
         self.requires_approval = server.wants_approval(own_name, name)
 
     def called(self, name: str) -> "McpTool":
@@ -99,8 +106,15 @@ class McpServer:
         self._is_slow = False
         self.unmatched: tuple[str, ...] = ()
         """Names of `requiresApproval` that no tool has: then every tool needs approval."""
+        self.left_out: dict[str, str] = {}
+        """Tools that cannot be offered, with the reason."""
         self._tell(up=False)
         transport.hear = self._hear
+
+    @property
+    def listed(self) -> Sequence[McpTool]:
+        """Return the tools that were listed last."""
+        return self._tools
 
     @property
     def version(self) -> str:
@@ -204,26 +218,43 @@ class McpServer:
                 ", ".join(unmatched),
             )
         self.unmatched = unmatched
-        self._tools = [
-            McpTool(self, own, offered[own], item)
-            for own, item in by_name.items()
-            if allowed(self._settings, item)
-        ]
+        self._tools, left_out = [], {}
+        for own, item in by_name.items():
+            if not allowed(self._settings, item):
+                continue
+            try:
+                self._tools.append(McpTool(self, own, offered[own], item))
+            except schemas.UnusableError as error:
+                left_out[own] = str(error)
+        for name in left_out.keys() - self.left_out.keys():
+            log.warning("tool %s of MCP server %s: %s", name, self.name, left_out[name])
+        self.left_out = left_out
 
     async def _pages(self) -> tuple[list[dict[str, Any]], float]:
         found: list[dict[str, Any]] = []
-        seconds = LIST_SECONDS
+        seconds, left = LIST_SECONDS, LARGEST_LIST
         params: dict[str, Any] = {}
+        seen: set[str] = set()
         for _ in range(MOST_PAGES):
-            body = await self._transport.request("tools/list", params)
+            body = await self._transport.request("tools/list", params, LARGEST_LIST)
             listed = body.get("tools")
-            found += [item for item in listed if _is_tool(item)] if isinstance(listed, list) else []
+            fresh = (
+                [_kept(item) for item in listed if _is_tool(item)]
+                if isinstance(listed, list)
+                else []
+            )
+            found += fresh
+            left -= len(jsons.write(fresh))
             life = body.get("ttlMs")
             if isinstance(life, int | float) and life >= 0:
                 seconds = min(max(life / 1000, 5.0), 3600.0)
             cursor = body.get("nextCursor")
-            if not isinstance(cursor, str) or not cursor or len(found) >= MOST_TOOLS:
+            if not isinstance(cursor, str) or not cursor or cursor in seen:
                 break
+            if len(found) >= MOST_TOOLS or left <= 0:
+                log.warning("MCP server %s lists more than is read of it", self.name)
+                break
+            seen.add(cursor)
             params = {"cursor": cursor}
         return found[:MOST_TOOLS], seconds
 
@@ -250,6 +281,14 @@ def allowed(settings: Settings, listed: dict[str, Any]) -> bool:
     if hints.get("readOnlyHint") is True:
         return True
     return "write" in settings.capabilities and hints.get("destructiveHint") is False
+
+
+def _kept(item: dict[str, Any]) -> dict[str, Any]:
+    """Return those members of a listed tool that we use; the others may be large."""
+    return {name: item[name] for name in _MEMBERS if name in item}
+
+
+_MEMBERS = ("name", "title", "description", "inputSchema", "annotations")
 
 
 def _is_tool(item: Any) -> bool:
