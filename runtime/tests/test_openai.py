@@ -1,15 +1,18 @@
 """The official client uses an agent as a model, tools included."""
 
+import asyncio
 import json
 
 import openai
 import pytest
+from aiohttp import web
 
 from fleetform_runtime.messages import Assistant, Image, ToolCall, Usage
 from fleetform_runtime.models import ModelError
-from runtime.tests.harness import Told, serving
+from fleetform_runtime.models.build import build
+from runtime.tests.harness import Told, serving, until
 from runtime.tests.test_access import AUTH, KEYS
-from runtime.tests.upstreams import answers, upstream
+from runtime.tests.upstreams import answers, completion, upstream
 
 pytestmark = pytest.mark.anyio
 WEATHER = {
@@ -169,14 +172,16 @@ BAD = [
     {"model": "gpt"},
     {"model": "gpt", "messages": "x"},
     {"model": "gpt", "messages": [{"role": "alien", "content": "x"}]},
-    {"model": "gpt", "messages": [{"role": "assistant", "content": "x"}]},
-    {"model": "gpt", "messages": [{"role": "system", "content": "x"}]},
     {"model": "gpt", "messages": [{"role": "tool", "tool_call_id": "1", "content": "x"}]},
     {"model": "gpt", "messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
     {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "n": 2},
     {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "temperature": "hot"},
     {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "tools": [{"type": "x"}]},
     {"model": 5, "messages": [{"role": "user", "content": "x"}]},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "logprobs": True},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "store": True},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "web_search_options": {}},
+    {"model": "gpt", "messages": [{"role": "user", "content": "x"}], "provider": {"order": ["x"]}},
     [],
 ]
 
@@ -199,3 +204,143 @@ async def test_tools_that_want_a_person_are_denied_here():
         )
     assert answer.choices[0].message.content == "fine"
     assert "needs human approval" in told.asked[1].messages[-1].results[0].content
+
+
+USER = [{"role": "user", "content": "x"}]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[{"role": "system", "content": "x"}], [*USER, {"role": "assistant", "content": "and"}]],
+)
+async def test_conversations_that_end_otherwise_are_answered_too(messages):
+    async with serving(make=Told(Assistant("fine"))) as client, sdk(client) as api:
+        answer = await api.chat.completions.create(model="gpt", messages=messages)
+    assert answer.choices[0].message.content == "fine"
+
+
+async def test_what_is_understood_is_passed_on():
+    wishes = {
+        "parallel_tool_calls": False,
+        "reasoning_effort": "low",
+        "verbosity": "low",
+        "logit_bias": {"5": 1},
+        "service_tier": "flex",
+        "user": "u1",
+        "prompt_cache_key": "k",
+    }
+    extra = {"top_k": 3, "chat_template_kwargs": {"enable_thinking": False}}
+    tool = {
+        "type": "function",
+        "function": {"name": "t", "strict": True, "parameters": {"type": "object"}},
+    }
+    async with upstream(answers(completion("fine"))) as server:
+        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
+        async with serving(make=build, model=model) as client, sdk(client) as api:
+            await api.chat.completions.create(
+                model="m",
+                messages=USER,
+                tools=[tool],
+                **wishes,
+                extra_body={**extra, "n": 1, "store": False},
+            )
+    (sent,) = server.bodies
+    assert {name: sent.get(name) for name in {**wishes, **extra}} == {**wishes, **extra}
+    assert sent["tools"][0]["function"]["strict"] is True
+    assert not {"n", "store"} & sent.keys()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_hangs_up_stops_its_run(stream):
+    left = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        try:
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(b'data: {"choices": [{"delta": {"content": "word"}}]}\n\n')
+            await asyncio.sleep(3600)
+        finally:
+            left.set()
+
+    async with upstream(slow) as server:
+        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
+        async with serving(make=build, model=model) as client:
+            body = {"model": "m", "messages": USER, "stream": stream}
+            asking = asyncio.create_task(client.post("/v1/chat/completions", body))
+            await until(lambda: server.requests)
+            asking.cancel()
+            async with asyncio.timeout(20):
+                await left.wait()
+            await until(lambda: not client.application.runs.registry.running)
+
+
+async def test_own_tools_are_not_called_beside_those_of_the_client():
+    calls = [ToolCall("1", "add", "{}"), ToolCall("2", "mine", "{}")]
+    told = Told(Assistant("", calls=calls), Assistant("fine"))
+    theirs = [{"type": "function", "function": {"name": "mine", "parameters": {"type": "object"}}}]
+    async with upstream(answers({"ok": 1})) as service:
+        tools = [
+            {
+                "type": "api",
+                "name": "add",
+                "description": "Adds.",
+                "endpoint": service.url,
+                "method": "POST",
+            }
+        ]
+        async with serving(make=told, tools=tools) as client, sdk(client) as api:
+            first = await api.chat.completions.create(model="gpt", messages=USER, tools=theirs)
+            message = first.choices[0].message
+            assert [call.function.name for call in message.tool_calls] == ["mine"]
+            assert service.requests == []
+            history = [
+                *USER,
+                message,
+                {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "r"},
+            ]
+            second = await api.chat.completions.create(model="gpt", messages=history, tools=theirs)
+    assert second.choices[0].message.content == "fine"
+
+
+async def test_a_tool_of_the_client_with_a_name_of_the_agents_is_refused():
+    tools = [{"type": "human", "name": "ask", "description": "Asks."}]
+    theirs = [{"type": "function", "function": {"name": "ask"}}]
+    async with serving(tools=tools) as client:
+        body = {"model": "gpt", "messages": USER, "tools": theirs}
+        reply = await client.post("/v1/chat/completions", body)
+    assert (reply.status, reply.json["error"]["code"]) == (422, "invalid_fields")
+    assert "ask" in reply.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code"),
+    [
+        (
+            (400, {"error": {"code": "context_length_exceeded", "message": "m"}}, {}),
+            400,
+            "context_length_exceeded",
+        ),
+        ((400, {"error": {"code": "content_filter", "message": "m"}}, {}), 400, "content_filter"),
+    ],
+)
+async def test_failures_have_the_codes_that_clients_look_for(answer, status, code):
+    async with upstream(answers(answer)) as server:
+        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
+        async with serving(make=build, model=model) as client, sdk(client) as api:
+            with pytest.raises(openai.BadRequestError) as caught:
+                await api.chat.completions.create(model="m", messages=USER)
+    assert (caught.value.status_code, caught.value.code) == (status, code)
+
+
+async def test_a_refusal_is_one():
+    refusal = completion(None, refusal="I will not.")
+    async with upstream(answers(refusal)) as server:
+        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
+        async with serving(make=build, model=model) as client, sdk(client) as api:
+            message = (
+                (await api.chat.completions.create(model="m", messages=USER)).choices[0].message
+            )
+            chat = await client.chat("x")
+    assert (message.refusal, message.content) == ("I will not.", None)
+    assert (chat["output"], chat["finish_reason"]) == ("I will not.", "refusal")

@@ -1,5 +1,6 @@
 """POST /chat and its alias."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -104,7 +105,7 @@ class Chat:
             metadata=body.metadata,
             traceparent=request.headers.get("traceparent"),
         )
-        return await self.answer(order, lambda: self._runs.start(order))
+        return await self.answer(request, order, lambda: self._runs.start(order))
 
     async def alias(self, request: Request) -> Any:
         """Run the agent if the path names this one."""
@@ -116,11 +117,10 @@ class Chat:
         """Read a body within the limits."""
         return await read(request, model, self._limits.body_bytes, self._server.read_seconds)
 
-    async def answer(self, order: Order, start: Callable[[], Any]) -> Any:
+    async def answer(self, request: Request, order: Order, start: Callable[[], Any]) -> Any:
         """Start a run; respond with its result or its events."""
         if not order.streaming:
-            run: LiveRun = await start()
-            return Json(await run.finished())
+            return Json(await finished(request, await start()))
         leave = self._streams.enter()
         try:
             run = await start()
@@ -158,6 +158,26 @@ def parting(run: LiveRun, leave: Callable[[], None]) -> Callable[[], None]:
         run.desert()
 
     return part
+
+
+async def finished(request: Request, run: LiveRun) -> dict[str, Any]:
+    """Wait for a run; if its caller hangs up and nobody else will ask for it, stop it.
+
+    Raises:
+        HttpProblem: the run failed.
+    """
+    if run.alone and run.task is not None:
+        gone = asyncio.create_task(_hung_up(request))
+        await asyncio.wait([run.task, gone], return_when=asyncio.FIRST_COMPLETED)
+        if not gone.cancel():
+            run.desert()
+    return await run.finished()
+
+
+async def _hung_up(request: Request) -> None:
+    """Wait until the client is gone; its whole body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
 
 
 def acting(identity: Identity, user: str | None) -> Identity:

@@ -6,13 +6,14 @@ calls of the client's tools are returned to it.
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
-from fleetform_runtime.http.chat import Chat, Streams, parting
+from fleetform_runtime.http import errors
+from fleetform_runtime.http.chat import Chat, Streams, finished, parting
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
 from fleetform_runtime.messages import (
@@ -25,21 +26,28 @@ from fleetform_runtime.messages import (
     User,
 )
 from fleetform_runtime.models import ToolSpec
-from fleetform_runtime.problems import CODES, HttpProblem
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event
 
 PASSED_ON = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "stop",
-    "seed",
-    "response_format",
-)
+    "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "response_format",
+    "parallel_tool_calls", "reasoning_effort", "verbosity", "logit_bias", "service_tier", "user",
+    "prompt_cache_key", "prompt_cache_retention", "safety_identifier",
+    "top_k", "min_p", "repetition_penalty", "chat_template_kwargs", "enable_thinking", "thinking_budget",
+)  # fmt: skip
+"""Members of a request that go to the model as they are."""
+MEANT_ANYWAY: dict[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "store": (False,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "functions": ([],),
+}
+"""Members that ask for what happens anyway, with these values; with others they are refused."""
 
 
 class _Wire(BaseModel):
@@ -54,6 +62,7 @@ class Function(_Wire):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class FunctionTool(_Wire):
@@ -94,8 +103,10 @@ class StreamOptions(_Wire):
     include_usage: bool | None = None
 
 
-class Completion(_Wire):
-    """A request for a chat completion."""
+class Completion(BaseModel):
+    """A request for a chat completion: each member has an effect, or is refused by name."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
     model: Annotated[str, Field(min_length=1, max_length=256)]
     messages: Annotated[list[WireMessage], Field(min_length=1, max_length=10_000)]
@@ -103,7 +114,6 @@ class Completion(_Wire):
     stream_options: StreamOptions | None = None
     tools: Annotated[list[FunctionTool], Field(max_length=256)] | None = None
     tool_choice: str | dict[str, Any] | None = None
-    n: Literal[1] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -113,7 +123,20 @@ class Completion(_Wire):
     stop: str | list[str] | None = None
     seed: int | None = None
     response_format: dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: Annotated[str, Field(pattern=r"^[a-z]{1,16}$")] | None = None
     metadata: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _refuse_what_is_not_served(self) -> Self:
+        for name, value in (self.model_extra or {}).items():
+            if (
+                value is not None
+                and name not in PASSED_ON
+                and value not in MEANT_ANYWAY.get(name, ())
+            ):
+                raise ValueError(f"{name} is not served here; leave it out")
+        return self
 
 
 class OpenAi:
@@ -150,7 +173,7 @@ class OpenAi:
         order = self._order(body, request)
         if not order.streaming:
             run = await self._runs.start(order)
-            return Json(_whole(run, await run.finished(), body.model))
+            return Json(_whole(run, await finished(request, run), body.model))
         leave = self._streams.enter()
         try:
             run = await self._runs.start(order)
@@ -164,8 +187,8 @@ class OpenAi:
 
     def _order(self, body: Completion, request: Request) -> Order:
         system, history = _conversation(body.messages)
-        message = history.pop() if isinstance(history[-1], User) else None
-        overrides = {name: getattr(body, name) for name in PASSED_ON}
+        message = history.pop() if history and isinstance(history[-1], User) else None
+        overrides = {name: getattr(body, name, None) for name in PASSED_ON}
         overrides["max_tokens"] = body.max_completion_tokens or body.max_tokens
         return Order(
             user=request.state.identity.user,
@@ -189,6 +212,7 @@ def _spec(tool: FunctionTool) -> ToolSpec:
         function.name,
         function.description or "",
         function.parameters or {"type": "object", "properties": {}},
+        function.strict,
     )
 
 
@@ -196,7 +220,7 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
     """Return the client's addition to the system prompt, and the conversation.
 
     Raises:
-        HttpProblem: it does not end with a question or a tool result.
+        HttpProblem: a part of it is of a kind that no model here takes.
     """
     system: list[str] = []
     history: list[Message] = []
@@ -213,10 +237,6 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
             history.append(Assistant(text=_text(item, index), calls=calls))
         else:
             _add_result(history, item, index)
-    if not history or isinstance(history[-1], Assistant):
-        raise HttpProblem(
-            "invalid_fields", "messages: the last one must have the role user or tool"
-        )
     return "\n\n".join(part for part in system if part), history
 
 
@@ -265,7 +285,12 @@ def _content(item: WireMessage, index: int) -> str | list[str | Image]:
 
 
 def _whole(run: LiveRun, result: dict[str, Any], model: str) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": result["output"] or None}
+    refused = result["finish_reason"] == "refusal"
+    text = None if refused else result["output"] or None
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    message["refusal"] = result["output"] if refused else None
+    if run.thinking:
+        message["reasoning_content"] = run.thinking
     if run.foreign:
         message["tool_calls"] = [_called(call) for call in run.foreign]
     elif not result["output"]:
@@ -304,6 +329,8 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
         "total_tokens": usage["total_tokens"],
+        "prompt_tokens_details": {"cached_tokens": usage.get("cached_tokens", 0)},
+        "completion_tokens_details": {"reasoning_tokens": usage.get("reasoning_tokens", 0)},
         **({"cost_usd": usage["cost_usd"]} if "cost_usd" in usage else {}),
     }
 
@@ -359,6 +386,5 @@ class _Chunks:
         return written + b"data: [DONE]\n\n"
 
     def _error(self, data: dict[str, Any]) -> bytes:
-        kind = "server_error" if CODES[data["code"]][0] >= 500 else "invalid_request_error"
-        error = {"message": data["message"], "type": kind, "param": None, "code": data["code"]}
+        error = errors.openai_error(HttpProblem(data["code"], data["message"]))
         return self._line({"error": error}) + b"data: [DONE]\n\n"

@@ -72,7 +72,7 @@ class RunRoutes:
         decisions = written(body.decisions)
         run = _name(request)
         return await self._chat.answer(
-            order, lambda: self._runs.decide(user, run, decisions, order)
+            request, order, lambda: self._runs.decide(user, run, decisions, order)
         )
 
 

@@ -25,6 +25,7 @@ Kind = Literal[
     "authentication",
     "context",
     "filtered",
+    "unsupported",
 ]
 RETRYABLE: frozenset[Kind] = frozenset(
     ("rate_limited", "server_error", "timeout", "connection", "invalid")

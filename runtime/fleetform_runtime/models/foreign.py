@@ -87,6 +87,9 @@ class ForeignModel:
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer within the configured deadlines."""
+        if unknown := sorted(request.overrides.keys() - _OVERRIDES):
+            what = f"{unknown[0]} is nothing that models of {self._model.provider} take"
+            raise ModelError("unsupported", what)
         told = False
 
         def hear(kind: Any, text: str) -> None:

@@ -31,7 +31,7 @@ class ScriptedModel:
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer the last message."""
-        last = request.messages[-1]
+        last = request.messages[-1] if request.messages else None
         if isinstance(last, User):
             await _obey(last.text())
             calls = _calls(last.text())
@@ -68,7 +68,7 @@ def _calls(text: str) -> list[ToolCall]:
 
 
 def _answer(request: ChatRequest) -> str:
-    last = request.messages[-1]
+    last = request.messages[-1] if request.messages else None
     if isinstance(last, ToolResults):
         return "\n".join(f"{result.name}: {result.content}" for result in last.results)
     text = last.text() if isinstance(last, User) else ""

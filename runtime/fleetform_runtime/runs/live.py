@@ -52,6 +52,10 @@ class LiveRun:
     shared: int = 0
     kept: bool = True
     """Whether its session is kept, so that a caller may name it again."""
+    alone: bool = False
+    """Whether only who started it will ever ask for it."""
+    thinking: str = ""
+    """The reasoning of its answer, for callers that know no events."""
 
     @property
     def shown_session(self) -> str | None:
@@ -90,5 +94,5 @@ class LiveRun:
 
     def desert(self) -> None:
         """Stop it if its reader was the only one: what is not kept, nobody can ask for again."""
-        if not self.kept and self.status == "running":
+        if self.alone and self.status == "running":
             self.stop()

@@ -73,6 +73,7 @@ class Answer:
     finish: str
     pause: Pause | None = None
     foreign: list[ToolCall] = field(default_factory=list)
+    thinking: str = ""
 
 
 class Loop:
@@ -96,12 +97,17 @@ class Loop:
         """
         tools = await self._toolbox.tools()
         specs = [spec(tool) for tool in tools.values()]
-        specs += [tool for tool in turn.foreign if tool.name not in tools]
-        for _ in range(self._max_steps):
+        if taken := sorted({tool.name for tool in turn.foreign} & tools.keys()):
+            what = f"tools: the agent has a tool {taken[0]} of its own; rename yours"
+            raise HttpProblem("invalid_fields", what)
+        specs += turn.foreign
+        for step in range(self._max_steps):
+            if step and turn.tool_choice != "none":
+                turn.tool_choice = None  # whoever wants a call has had it: again, and it never ends
             answer = await self._ask(turn, model, specs, log)
             turn.fresh.append(answer)
             if not answer.calls:
-                return Answer(answer.text, answer.finish)
+                return Answer(answer.text, answer.finish, thinking=answer.thinking)
             ended = await self._act(turn, tools, answer, log)
             if ended is not None:
                 return ended
@@ -192,17 +198,28 @@ class Loop:
                 )
             )
             raise HttpProblem("steps_exceeded", f"the run made {self._max_calls} tool calls")
-        foreign = [call for call in answer.calls if call.name not in tools and _is(turn, call)]
-        own = [call for call in answer.calls if call not in foreign]
-        outcomes = await asyncio.gather(*(self._start(turn, tools, call, log) for call in own))
+        if foreign := [call for call in answer.calls if _is_foreign(turn, call)]:
+            return self._handed_over(turn, answer, foreign)
+        outcomes = await asyncio.gather(
+            *(self._start(turn, tools, call, log) for call in answer.calls)
+        )
         waiting = [item for item in outcomes if isinstance(item, Waiting)]
         done = [item for item in outcomes if isinstance(item, ToolResult)]
-        if foreign:
-            return Answer(answer.text, "tool_calls", foreign=foreign)
         if waiting:
             return Answer(answer.text, "approval_required", Pause(waiting, done))
         turn.fresh.append(ToolResults(done, now()))
         return None
+
+    @staticmethod
+    def _handed_over(turn: Turn, answer: Assistant, foreign: list[ToolCall]) -> Answer:
+        """End the run with calls that the caller makes itself.
+
+        Calls of the agent's own tools beside them are not made: their results would be lost, and
+        the model asks again once it has those of the caller.
+        """
+        calls = [replace(call, id=f"call_{turn.run[:24]}_{n}") for n, call in enumerate(foreign)]
+        turn.fresh[-1] = replace(answer, calls=calls)
+        return Answer(answer.text, "tool_calls", foreign=calls)
 
     async def _start(
         self, turn: Turn, tools: dict[str, Tool], call: ToolCall, log: RunLog
@@ -275,7 +292,7 @@ def title_of(message: User) -> str:
     return line if len(line) <= 80 else line[:79].rstrip() + "…"
 
 
-def _is(turn: Turn, call: ToolCall) -> bool:
+def _is_foreign(turn: Turn, call: ToolCall) -> bool:
     return any(tool.name == call.name for tool in turn.foreign)
 
 

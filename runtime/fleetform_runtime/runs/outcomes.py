@@ -50,6 +50,7 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
     """End a run with its answer, or pause it for a human decision."""
     run.status = "waiting" if waiting else "succeeded"
     run.foreign = answer.foreign
+    run.thinking = answer.thinking
     usage = turn.usage.body()
     run.result = {
         "session_id": run.shown_session,
@@ -134,6 +135,8 @@ def _model_problem(error: ModelError, metrics: Metrics) -> HttpProblem:
         return HttpProblem(
             "context_too_long", "the conversation exceeds the model's context window"
         )
+    if error.kind == "unsupported":
+        return HttpProblem("invalid_fields", error.detail)
     if error.kind == "filtered":
         return HttpProblem("content_filtered", "the provider's content filter refused the request")
     if error.kind in ("refused", "authentication"):

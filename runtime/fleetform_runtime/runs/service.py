@@ -98,6 +98,7 @@ class Runs:
                 RunLog(),
                 created=self._clock(),
                 kept=self._keeps,
+                alone=order.stateless,
             )
             turn = self._turn(order, run, session, history, chosen.key)
             session = replace(session, model=chosen.key)
