@@ -76,6 +76,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_net.py": "net/build net/client credentials net/library pauses proxies shared texts tokens",
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
+        "runtime/tests/test_content.py": "http/content",
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_image.py": "probe",
@@ -93,7 +94,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis "
             "redis_client"
         ),
-        "runtime/tests/test_telemetry.py": "content export logs otlp traces",
+        "runtime/tests/test_telemetry.py": "telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses tools/failures tools/api tools/build people tools/schema toolbox"
         ),

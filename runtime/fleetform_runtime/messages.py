@@ -26,6 +26,18 @@ class Image:
     detail: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file in a user's message that is no text, such as a PDF: its name and a data URL."""
+
+    name: str
+    url: str
+
+
+Part = str | Image | File
+"""A part of a user's message."""
+
+
 @dataclass(slots=True)
 class Usage:
     """Token counts as reported by a model."""
@@ -103,17 +115,19 @@ class ToolResult:
     name: str
     content: str
     outcome: Outcome = "ok"
+    images: tuple[Image, ...] = ()
+    """What the tool returned for the model to see."""
 
 
 @dataclass(slots=True)
 class User:
     """A user's message."""
 
-    content: str | list[str | Image]
+    content: str | list[Part]
     at: str = ""
 
     def text(self) -> str:
-        """Return the text without the images."""
+        """Return the text without images and files."""
         if isinstance(self.content, str):
             return self.content
         return "\n".join(part for part in self.content if isinstance(part, str))
@@ -188,19 +202,27 @@ def _call(call: ToolCall) -> dict[str, Any]:
     return {**body, "state": call.state} if call.state else body
 
 
-def _content(content: str | list[str | Image]) -> Any:
-    if isinstance(content, str):
-        return content
-    return [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else {"type": "image", "url": part.url, **({"detail": part.detail} if part.detail else {})}
-        for part in content
-    ]
+def _content(content: str | list[Part]) -> Any:
+    return content if isinstance(content, str) else [_part(part) for part in content]
 
 
-def _result(item: ToolResult) -> dict[str, str]:
-    return {"id": item.id, "name": item.name, "content": item.content, "outcome": item.outcome}
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, File):
+        return {"type": "file", "name": part.name, "url": part.url}
+    found = {"type": "image", "url": part.url}
+    return {**found, "detail": part.detail} if part.detail else found
+
+
+def _result(item: ToolResult) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "id": item.id,
+        "name": item.name,
+        "content": item.content,
+        "outcome": item.outcome,
+    }
+    return {**body, "images": [_part(one) for one in item.images]} if item.images else body
 
 
 def load(row: bytes | str) -> Message:
@@ -257,23 +279,25 @@ def _state(body: dict[str, Any]) -> State | None:
     return state or None
 
 
-def _read_content(content: Any) -> str | list[str | Image]:
-    if isinstance(content, str):
-        return content
-    parts: list[str | Image] = []
-    for part in content:
-        if part["type"] == "text":
-            parts.append(_text(part, "text"))
-        else:
-            parts.append(Image(_text(part, "url"), part.get("detail")))
-    return parts
+def _read_content(content: Any) -> str | list[Part]:
+    return content if isinstance(content, str) else [_read_part(part) for part in content]
+
+
+def _read_part(part: dict[str, Any]) -> Part:
+    if part["type"] == "text":
+        return _text(part, "text")
+    if part["type"] == "file":
+        return File(_text(part, "name"), _text(part, "url"))
+    return Image(_text(part, "url"), part.get("detail"))
 
 
 def _read_result(item: dict[str, Any]) -> ToolResult:
     outcome = item["outcome"]
     if outcome not in ("ok", "error", "timeout", "invalid", "denied"):
         raise ValueError("outcome")
-    return ToolResult(_text(item, "id"), _text(item, "name"), _text(item, "content"), outcome)
+    images = tuple(Image(_text(one, "url"), one.get("detail")) for one in item.get("images", ()))
+    names = (_text(item, "id"), _text(item, "name"), _text(item, "content"))
+    return ToolResult(*names, outcome, images)
 
 
 def _text(body: dict[str, Any], name: str, default: str | None = None) -> str:

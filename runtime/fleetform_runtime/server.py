@@ -93,7 +93,7 @@ class Process:
     def __init__(
         self, application: Application, main: socket.socket, metrics: socket.socket
     ) -> None:
-        server = application.settings.server
+        server, limits = application.settings.server, application.settings.limits
         self._application = application
         self._server = server
         self._stop = asyncio.Event()
@@ -102,7 +102,7 @@ class Process:
             main,
             http=bounded(server.read_seconds),
             ws="websockets-sansio",
-            ws_max_size=application.settings.limits.body_bytes,
+            ws_max_size=limits.body_bytes + limits.attachment_bytes,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             backlog=2048,
         )

@@ -130,7 +130,7 @@ async def test_pictures_and_settings_reach_the_model():
     told = Told(Assistant("a cat", usage=Usage(5, 2)))
     content = [
         {"type": "text", "text": "what is it"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
     ]
     async with serving(make=told) as client, sdk(client) as api:
         await api.chat.completions.create(
@@ -141,7 +141,7 @@ async def test_pictures_and_settings_reach_the_model():
             max_completion_tokens=9,
         )
     (asked,) = told.asked
-    assert asked.messages[0].content == ["what is it", Image("data:image/png;base64,AA", "low")]
+    assert asked.messages[0].content == ["what is it", Image("data:image/png;base64,AAAA", "low")]
     assert asked.overrides == {"stop": ["x"], "seed": 7, "max_tokens": 9}
     assert asked.system == "You help."
 

@@ -85,7 +85,10 @@ async def test_bad_frames_are_refused_and_the_connection_lives(frame, code):
 
 
 async def test_frames_that_are_too_large_end_the_connection():
-    async with serving(limits={"bodyBytes": 1000}) as client, connected(client) as socket:
+    async with (
+        serving(limits={"bodyBytes": 1000, "attachmentBytes": 0}) as client,
+        connected(client) as socket,
+    ):
         await socket.send_str("x" * 2000)
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
         assert (await client.get("/health")).status == 200

@@ -159,8 +159,13 @@ class Limits(Spec):
     )
     max_body_bytes: int = Field(
         default=1048576,
-        description="Maximum size of a request body in bytes.",
+        description="Maximum size of a request body in bytes, without its images and files.",
         ge=1024,
+        le=104857600,
+    )
+    max_attachment_bytes: int | None = optional(
+        "Maximum size in bytes, as base64, of the images and files of one message; 0 takes none. Default: 8388608.",
+        ge=0,
         le=104857600,
     )
     max_tool_result_bytes: int = Field(

@@ -166,6 +166,7 @@ def _limits(spec: AgentSpec) -> dict[str, Any]:
         maxToolCalls=limits.max_tool_calls,
         concurrentRuns=limits.concurrent_runs,
         bodyBytes=limits.max_body_bytes,
+        attachmentBytes=limits.max_attachment_bytes,
         toolResultBytes=limits.max_tool_result_bytes,
         runSeconds=limits.turn_timeout_seconds,
         queueSeconds=limits.queue_timeout_seconds,

@@ -1,13 +1,14 @@
 """Request bodies: limited in size and time, and validated."""
 
 import asyncio
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from fleetform_runtime import jsons
+from fleetform_runtime.http.content import attached
 from fleetform_runtime.problems import HttpProblem
 
 T = TypeVar("T", bound=BaseModel)
@@ -22,8 +23,10 @@ class Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-async def read(request: Request, model: type[T], most: int, seconds: float) -> T:
-    """Read and validate a JSON body.
+async def read(
+    request: Request, model: type[T], most: int, seconds: float, attachments: int = 0
+) -> T:
+    """Read and validate a JSON body of at most `most` bytes besides its images and files.
 
     Raises:
         HttpProblem: it is too large, too slow, not JSON, or does not match the model.
@@ -31,27 +34,44 @@ async def read(request: Request, model: type[T], most: int, seconds: float) -> T
     _check_type(request)
     try:
         async with asyncio.timeout(seconds):
-            raw = await _bytes(request, most)
+            raw = await _bytes(request, most + attachments)
     except TimeoutError:
         detail = f"the body did not arrive within {seconds:g} s"
         raise HttpProblem("request_timeout", detail, headers=CLOSE) from None
-    return parsed(raw, model)
+    return parsed(raw, model, most)
 
 
-def parsed(raw: bytes | str, model: type[T]) -> T:
+def parsed(raw: bytes | str, model: type[T], most: int) -> T:
     """Validate JSON that has been received."""
     try:
         document = orjson.loads(raw or b"null")
     except ValueError as error:
+        if len(raw) > most:
+            raise _too_large(most) from None
         raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
-    if jsons.is_deep(document, raw):
-        raise HttpProblem("invalid_fields", f"body: more than {jsons.DEEPEST} levels of nesting")
+    check_size(document, raw, most)
     try:
         return model.model_validate(document)
     except ValidationError as error:
         raise _wrong(error) from None
     except RecursionError:
         raise HttpProblem("invalid_json", "the body is nested too deeply") from None
+
+
+def check_size(document: Any, raw: bytes | str, most: int) -> None:
+    """Check that what was received is no larger than a limit, but for its images and files.
+
+    Raises:
+        HttpProblem: it is larger, or nested too deeply for what is done with it.
+    """
+    if len(raw) > most and len(raw) - attached(document) > most:
+        raise _too_large(most)
+    if jsons.is_deep(document, raw):
+        raise HttpProblem("invalid_fields", f"body: more than {jsons.DEEPEST} levels of nesting")
+
+
+def _too_large(most: int) -> HttpProblem:
+    return HttpProblem("body_too_large", f"at most {most} bytes", headers=CLOSE)
 
 
 def _check_type(request: Request) -> None:
@@ -66,7 +86,7 @@ def _check_type(request: Request) -> None:
 
 
 async def _bytes(request: Request, most: int) -> bytes:
-    too_large = HttpProblem("body_too_large", f"at most {most} bytes", headers=CLOSE)
+    too_large = _too_large(most)
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length[:20]) > most:
         raise too_large

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from fleetform_runtime.access.identity import Identity, named
 from fleetform_runtime.http.body import Fields, read
+from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream
 from fleetform_runtime.messages import User
@@ -27,7 +28,13 @@ EVENT_STREAM = "text/event-stream"
 class ChatBody(Fields):
     """A user's message, and the session it belongs to."""
 
-    message: Annotated[str, Field(min_length=1, description="The user's message.")]
+    message: Annotated[
+        Annotated[str, Field(min_length=1)] | Annotated[list[dict[str, Any]], Field(min_length=1)],
+        Field(
+            description="The user's message: text, or parts as in OpenAI's API, of type text, image_url "
+            "(https or data) or file (data).",
+        ),
+    ]
     session_id: Annotated[
         str | None, Field(pattern=SESSION_ID, description="Session to continue.")
     ] = None
@@ -98,7 +105,7 @@ class Chat:
         identity = acting(request.state.identity, body.user_id)
         order = Order(
             user=identity.user,
-            message=User(body.message),
+            message=User(content_of(body.message, "message")),
             session=body.session_id,
             model=body.model,
             streaming=body.stream or wants_stream(request),
@@ -114,8 +121,11 @@ class Chat:
         return await self.chat(request)
 
     async def read(self, request: Request, model: Any) -> Any:
-        """Read a body within the limits."""
-        return await read(request, model, self._limits.body_bytes, self._server.read_seconds)
+        """Read a body within the limits, with images and files."""
+        limits = self._limits
+        return await read(
+            request, model, limits.body_bytes, self._server.read_seconds, limits.attachment_bytes
+        )
 
     async def answer(self, request: Request, order: Order, start: Callable[[], Any]) -> Any:
         """Start a run; respond with its result or its events."""

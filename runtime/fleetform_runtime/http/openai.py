@@ -14,12 +14,13 @@ from starlette.requests import Request
 
 from fleetform_runtime.http import errors
 from fleetform_runtime.http.chat import Chat, Streams, finished, parting
+from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
 from fleetform_runtime.messages import (
     Assistant,
-    Image,
     Message,
+    Part,
     ToolCall,
     ToolResult,
     ToolResults,
@@ -264,24 +265,8 @@ def _text(item: WireMessage, index: int) -> str:
     return "\n".join(part for part in content if isinstance(part, str))
 
 
-def _content(item: WireMessage, index: int) -> str | list[str | Image]:
-    if item.content is None:
-        return ""
-    if isinstance(item.content, str):
-        return item.content
-    parts: list[str | Image] = []
-    for part in item.content:
-        kind = part.get("type")
-        image = part.get("image_url")
-        if kind in ("text", "refusal") and isinstance(part.get(kind), str):
-            parts.append(part[kind])
-        elif kind == "image_url" and isinstance(image, dict) and isinstance(image.get("url"), str):
-            parts.append(Image(image["url"], image.get("detail")))
-        else:
-            raise HttpProblem(
-                "invalid_fields", f"messages.{index}.content: a part of type {kind!r}"
-            )
-    return parts
+def _content(item: WireMessage, index: int) -> str | list[Part]:
+    return content_of(item.content, f"messages.{index}.content")
 
 
 def _whole(run: LiveRun, result: dict[str, Any], model: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.chat import SESSION_ID, Chat
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.messages import Assistant, Image, Message, ToolResults, User, moment
+from fleetform_runtime.messages import Assistant, File, Message, Part, ToolResults, User, moment
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import readable
 from fleetform_runtime.runs.service import Runs
@@ -127,7 +127,13 @@ def message(item: Message) -> dict[str, Any]:
         return {"role": "user", "content": _content(item), "created_at": item.at}
     if isinstance(item, ToolResults):
         results = [
-            {"id": r.id, "name": r.name, "ok": r.outcome == "ok", "content": r.content}
+            {
+                "id": r.id,
+                "name": r.name,
+                "ok": r.outcome == "ok",
+                "content": r.content,
+                **({"images": [_part(image) for image in r.images]} if r.images else {}),
+            }
             for r in item.results
         ]
         return {"role": "tool", "results": results, "created_at": item.at}
@@ -150,12 +156,15 @@ def _answer(item: Assistant) -> dict[str, Any]:
 def _content(item: User) -> Any:
     if isinstance(item.content, str):
         return item.content
-    return [
-        {"type": "image_url", "image_url": {"url": part.url}}
-        if isinstance(part, Image)
-        else {"type": "text", "text": part}
-        for part in item.content
-    ]
+    return [_part(part) for part in item.content]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, File):
+        return {"type": "file", "file": {"filename": part.name, "file_data": part.url}}
+    return {"type": "image_url", "image_url": {"url": part.url}}
 
 
 def page_of(request: Request) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fleetform_runtime.access.identity import Authenticator, Identity
-from fleetform_runtime.http.body import Fields
+from fleetform_runtime.http.body import Fields, check_size
 from fleetform_runtime.http.chat import ChatBody, Streams, acting
+from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import HttpProblem
@@ -121,8 +122,9 @@ class _Connection:
 
     async def _take(self, raw: str | bytes) -> None:
         try:
-            frame = _FRAME.validate_python(orjson.loads(raw))
-            await self._obey(frame)
+            document = orjson.loads(raw)
+            check_size(document, raw, self._most)
+            await self._obey(_FRAME.validate_python(document))
         except HttpProblem as problem:
             await self._refuse(problem)
         except StoreError:
@@ -154,7 +156,7 @@ class _Connection:
     def _order(self, frame: MessageFrame) -> Order:
         return Order(
             user=acting(self._identity, frame.user_id).user,
-            message=User(frame.message),
+            message=User(content_of(frame.message, "message")),
             session=frame.session_id,
             model=frame.model,
             streaming=True,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fleetform_runtime import jsons
-from fleetform_runtime.messages import Assistant
+from fleetform_runtime.messages import Assistant, File, Image, Part, ToolResults, User
 from fleetform_runtime.models import ChatRequest, Delta, Kind, Listener, ModelError, failures, wire
 from fleetform_runtime.models.stream import StreamedAnswer
 from fleetform_runtime.net import NetError, Why
@@ -110,6 +110,11 @@ class ChatCompletionsModel:
         }
         if any(re.search(rf"\b{re.escape(name)}\b", error.detail) for name in state):
             named.add("state")
+        named |= {
+            kind
+            for kind, sign in _SEEING.items()
+            if sign.search(error.detail) and _has(request, kind)
+        }
         fresh = named - self._without
         self._without |= fresh
         return bool(fresh)
@@ -178,6 +183,28 @@ class ChatCompletionsModel:
                 yield reply
         except NetError as error:
             raise ModelError(_KINDS[error.why], str(error)) from None
+
+
+_SEEING = {
+    "images": re.compile(
+        r"image|vision|multi-?modal|unsupported content|content.{0,40}(type|string)", re.IGNORECASE
+    ),
+    "files": re.compile(
+        r"\bfiles?\b|document|pdf|unsupported content|content.{0,40}(type|string)", re.IGNORECASE
+    ),
+}
+"""Words of a server that refuses what its model cannot see."""
+
+
+def _has(request: ChatRequest, kind: str) -> bool:
+    """Whether a conversation has images, or files."""
+    seen: list[Part] = []
+    for message in request.messages:
+        if isinstance(message, User) and not isinstance(message.content, str):
+            seen += message.content
+        elif isinstance(message, ToolResults):
+            seen += [image for result in message.results for image in result.images]
+    return any(isinstance(part, Image if kind == "images" else File) for part in seen)
 
 
 def _unheard(delta: Delta) -> None:

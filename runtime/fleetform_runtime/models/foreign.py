@@ -19,8 +19,10 @@ from pydantic_ai.tools import ToolDefinition
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import (
     Assistant,
+    File,
     Image,
     Message,
+    Part,
     State,
     ToolCall,
     ToolResults,
@@ -268,12 +270,18 @@ def _history(request: ChatRequest, source: str) -> list[messages.ModelMessage]:
 
 def _message(item: Message) -> messages.ModelMessage:
     if isinstance(item, User):
-        return messages.ModelRequest(parts=[messages.UserPromptPart(content=_content(item))])
+        return messages.ModelRequest(
+            parts=[messages.UserPromptPart(content=_content(item.content))]
+        )
     if isinstance(item, ToolResults):
         return messages.ModelRequest(
             parts=[
                 messages.ToolReturnPart(
-                    tool_name=result.name, content=result.content, tool_call_id=result.id
+                    tool_name=result.name,
+                    content=[result.content, *map(_seen, result.images)]
+                    if result.images
+                    else result.content,
+                    tool_call_id=result.id,
                 )
                 for result in item.results
             ]
@@ -307,16 +315,16 @@ def _thoughts(state: State | None) -> list[Any]:
         return []
 
 
-def _content(item: User) -> Any:
-    if isinstance(item.content, str):
-        return item.content
-    return [part if isinstance(part, str) else _image(part) for part in item.content]
+def _content(parts: str | list[Part]) -> Any:
+    if isinstance(parts, str):
+        return parts
+    return [part if isinstance(part, str) else _seen(part) for part in parts]
 
 
-def _image(image: Image) -> Any:
-    if not image.url.startswith("data:"):
-        return messages.ImageUrl(url=image.url)
-    head, _, data = image.url.partition(",")
+def _seen(part: Image | File) -> Any:
+    if not part.url.startswith("data:"):
+        return messages.ImageUrl(url=part.url)
+    head, _, data = part.url.partition(",")
     kind = head.removeprefix("data:").partition(";")[0] or "image/png"
     return messages.BinaryContent(data=base64.b64decode(data), media_type=kind)
 

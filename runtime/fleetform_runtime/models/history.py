@@ -12,8 +12,8 @@ from dataclasses import replace
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import (
     Assistant,
-    Image,
     Message,
+    Part,
     ToolCall,
     ToolResult,
     ToolResults,
@@ -141,7 +141,11 @@ def _results(message: ToolResults, calls: list[ToolCall]) -> ToolResults:
     return ToolResults(
         [
             ToolResult(
-                call.id, call.name, jsons.whole_text(result.content) or NOTHING, result.outcome
+                call.id,
+                call.name,
+                jsons.whole_text(result.content) or NOTHING,
+                result.outcome,
+                result.images,
             )
             for call, result in zip(calls, message.results, strict=True)
         ],
@@ -153,8 +157,8 @@ def _add_user(found: list[Message], message: User) -> None:
     """Add a user's message; to the one before, if that was the user's too: some templates alternate."""
     content = message.content
     parts = [content] if isinstance(content, str) else content
-    whole = [part if isinstance(part, Image) else jsons.whole_text(part) for part in parts]
-    whole = [part for part in whole if isinstance(part, Image) or part.strip()] or [NOTHING]
+    whole = [jsons.whole_text(part) if isinstance(part, str) else part for part in parts]
+    whole = [part for part in whole if not isinstance(part, str) or part.strip()] or [NOTHING]
     before = found[-1] if found else None
     if isinstance(before, User):
         held = [before.content] if isinstance(before.content, str) else before.content
@@ -163,7 +167,7 @@ def _add_user(found: list[Message], message: User) -> None:
         found.append(User(_joined(whole), message.at))
 
 
-def _joined(parts: "list[str | Image]") -> "str | list[str | Image]":
+def _joined(parts: list[Part]) -> str | list[Part]:
     texts = [part for part in parts if isinstance(part, str)]
     return "\n\n".join(texts) if len(texts) == len(parts) else parts
 
@@ -177,8 +181,9 @@ def _told(messages: list[Message]) -> list[Message]:
             text = "\n".join([*([message.text] if message.text.strip() else []), *called])
             found.append(replace(message, text=text, calls=[], state=None))
         elif isinstance(message, ToolResults):
-            told = [f"[result of {one.name}]\n{one.content}" for one in message.results]
-            _add_user(found, User("\n\n".join(told), message.at))
+            told: list[Part] = [f"[result of {one.name}]\n{one.content}" for one in message.results]
+            told += [image for one in message.results for image in one.images]
+            _add_user(found, User(told, message.at))
         elif isinstance(message, User):
             _add_user(found, message)
         else:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from fleetform_runtime import jsons
-from fleetform_runtime.messages import Assistant, Image, Message, User
+from fleetform_runtime.messages import Assistant, Image, Message, Part, User
 from fleetform_runtime.models import ChatRequest, ToolSpec
 
 PROSE = 3.5
@@ -21,6 +21,8 @@ LONGEST_WORD = 12
 """Mean letters between two blanks above which a text is none of words."""
 IMAGE = 2_000
 """Tokens of a picture; those of providers are between 85 and about 1,600."""
+FILE = 20
+"""Characters of base64 of a token of a file: a page of 50 KB of a PDF has about 3,000 tokens."""
 MESSAGE = 8
 """Tokens that a message or a call costs besides its text."""
 
@@ -56,7 +58,7 @@ def of_message(message: Message) -> int:
     if isinstance(message, User):
         content = message.content
         parts = [content] if isinstance(content, str) else content
-        return MESSAGE + sum(IMAGE if isinstance(part, Image) else tokens(part) for part in parts)
+        return MESSAGE + sum(map(_of_part, parts))
     if isinstance(message, Assistant):
         calls = sum(MESSAGE + tokens(call.name) + tokens(call.arguments) for call in message.calls)
         return (
@@ -65,7 +67,15 @@ def of_message(message: Message) -> int:
             + calls
             + (tokens(str(message.state)) if message.state else 0)
         )
-    return sum(MESSAGE + tokens(result.content) for result in message.results)
+    return sum(
+        MESSAGE + tokens(result.content) + IMAGE * len(result.images) for result in message.results
+    )
+
+
+def _of_part(part: Part) -> int:
+    if isinstance(part, str):
+        return tokens(part)
+    return IMAGE if isinstance(part, Image) else max(IMAGE, len(part.url) // FILE)
 
 
 def of_tools(specs: Sequence[ToolSpec]) -> int:

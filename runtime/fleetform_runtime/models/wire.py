@@ -10,8 +10,9 @@ from typing import Any
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import (
     Assistant,
-    Image,
+    File,
     Message,
+    Part,
     State,
     ToolCall,
     ToolResults,
@@ -55,6 +56,8 @@ _READ = frozenset(
 """Members of an answer that are ours to read; all others go back as they came."""
 LARGEST_STATE = 256 * 1024
 """Bytes of what is kept for a provider; more would crowd out the conversation."""
+SEEN = frozenset(("images", "files"))
+UNSEEN = "this model cannot read it; say so if it matters"
 OPTIONAL = ("stream_options", "parallel_tool_calls", "prompt_cache_key")
 """Members of a request that we send of our own accord, and leave out where a server refuses them."""
 
@@ -68,12 +71,14 @@ def body(
         model: whose settings hold where the request has none of its own.
         request: what is asked.
         stream: whether the answer is to be streamed.
-        without: what this server has refused: members, or `state`.
+        without: what this server has refused: members, `state`, `images`, `files`.
     """
     limit = _max_tokens_name(model, without)
     asked: dict[str, Any] = {
         "model": model.name,
-        "messages": _messages(model, request, keep="state" not in without),
+        "messages": _messages(
+            model, request, keep="state" not in without, blind=SEEN.intersection(without)
+        ),
         "temperature": model.temperature,
         "top_p": model.top_p,
         "frequency_penalty": model.frequency_penalty,
@@ -116,13 +121,15 @@ def _max_tokens_name(model: Model, without: Collection[str]) -> str:
     return next((name for name in names if name not in without), names[0])
 
 
-def _messages(model: Model, request: ChatRequest, *, keep: bool) -> list[dict[str, Any]]:
+def _messages(
+    model: Model, request: ChatRequest, *, keep: bool, blind: frozenset[str]
+) -> list[dict[str, Any]]:
     written: list[dict[str, Any]] = []
     if request.system:
         written.append({"role": "system", "content": jsons.whole_text(request.system)})
     source = model.source if keep else ""
     for message in history.valid(request.messages, source, tools=bool(request.tools)):
-        written.extend(_written(message))
+        written.extend(_written(message, blind))
     if model.prompt_caching and "promptCaching" not in model.facts.ignores:
         _mark_cached(written)
     return written
@@ -141,14 +148,20 @@ def _mark_cached(written: list[dict[str, Any]]) -> None:
             content[-1] = {**content[-1], "cache_control": {"type": "ephemeral"}}
 
 
-def _written(message: Message) -> list[dict[str, Any]]:
+def _written(message: Message, blind: frozenset[str]) -> list[dict[str, Any]]:
     if isinstance(message, User):
-        return [{"role": "user", "content": _content(message.content)}]
+        return [{"role": "user", "content": _content(message.content, blind)}]
     if isinstance(message, ToolResults):
-        return [
+        results: list[dict[str, Any]] = [
             {"role": "tool", "tool_call_id": result.id, "content": result.content}
             for result in message.results
         ]
+        # A tool's message takes text alone in this protocol: what there is to see comes after.
+        seen: list[Part] = []
+        for result in message.results:
+            if result.images:
+                seen += [f"[images of the result of {result.name}]", *result.images]
+        return [*results, {"role": "user", "content": _content(seen, blind)}] if seen else results
     answer: dict[str, Any] = {"role": "assistant", "content": message.text or None}
     if message.calls:
         # Reasoning belongs to the calls that it led to: without calls nobody wants it back, and
@@ -164,18 +177,21 @@ def _written_call(call: ToolCall) -> dict[str, Any]:
     return {**state.get("call", {}), "id": call.id, "type": "function", "function": function}
 
 
-def _content(content: str | list[str | Image]) -> Any:
-    if isinstance(content, str):
-        return content
-    return [
-        {"type": "text", "text": part}
-        if isinstance(part, str)
-        else {
-            "type": "image_url",
-            "image_url": {"url": part.url, **({"detail": part.detail} if part.detail else {})},
-        }
-        for part in content
-    ]
+def _content(content: str | list[Part], blind: frozenset[str]) -> Any:
+    return content if isinstance(content, str) else [_part(part, blind) for part in content]
+
+
+def _part(part: Part, blind: frozenset[str]) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if isinstance(part, File):
+        if "files" in blind:
+            return {"type": "text", "text": f"[file {part.name}: {UNSEEN}]"}
+        return {"type": "file", "file": {"filename": part.name, "file_data": part.url}}
+    if "images" in blind:
+        return {"type": "text", "text": f"[image: {UNSEEN}]"}
+    detail = {"detail": part.detail} if part.detail else {}
+    return {"type": "image_url", "image_url": {"url": part.url, **detail}}
 
 
 def read(raw: bytes, what: str, where: str) -> dict[str, Any]:

@@ -110,7 +110,13 @@ class Limits(Quota):
     )
     body_bytes: Count = Field(
         default=1_048_576,
-        description="Maximum size in bytes of a request body; larger ones get 413. Default 1048576.",
+        description="Maximum size in bytes of a request body without its images and files; larger ones get "
+        "413. Default 1048576.",
+    )
+    attachment_bytes: NonNegative = Field(
+        default=8_388_608,
+        description="Maximum size in bytes, as base64, of the images and files of one message; more gets 413. "
+        "Default 8388608.",
     )
     tool_result_bytes: Count = Field(
         default=65_536,

@@ -10,7 +10,7 @@ import orjson
 
 from fleetform_runtime import jsons
 from fleetform_runtime.forms import Redact
-from fleetform_runtime.messages import Assistant, Image, Message, ToolResults, User
+from fleetform_runtime.messages import Assistant, File, Image, Message, ToolResults, User
 
 LONGEST_TEXT = 32 * 1024
 """Characters of one part; what is longer is cut, with a note."""
@@ -60,7 +60,7 @@ class Content:
             return {
                 "role": "user",
                 "parts": [
-                    self._text(part) if isinstance(part, str) else _image(part) for part in parts
+                    self._text(part) if isinstance(part, str) else _seen(part) for part in parts
                 ],
             }
         if isinstance(message, ToolResults):
@@ -105,8 +105,10 @@ class Content:
 _FINISH = {"tool_calls": "tool_call"}
 
 
-def _image(image: Image) -> dict[str, Any]:
-    """Return where a picture is; one that was sent whole is only told of."""
+def _seen(image: Image | File) -> dict[str, Any]:
+    """Return where a picture is; what was sent whole is only told of."""
+    if isinstance(image, File):
+        return {"type": "file", "name": image.name, "characters": len(image.url)}
     if not image.url.startswith("data:"):
         return {"type": "uri", "modality": "image", "uri": image.url[:2_048]}
     head, _, data = image.url.partition(",")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fleetform_runtime.messages import Outcome
+from fleetform_runtime.messages import Image, Outcome
 
 Kind = str
 """A type of tools of agent.json, or `mcp`."""
@@ -16,6 +16,21 @@ class ToolError(Exception):
     def __init__(self, message: str, outcome: Outcome = "error") -> None:
         super().__init__(message)
         self.outcome: Outcome = outcome
+
+
+MOST_IMAGES = 4
+"""Images of one result that a model gets to see; others are told of."""
+LARGEST_IMAGE = 5 * 1024 * 1024
+"""Bytes of one of them."""
+IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif")
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a tool returns: text, and images for models that can see."""
+
+    text: str
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class Tool(Protocol):
     """The one that arguments are checked with; None if only the other side checks them."""
     requires_approval: bool
 
-    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> Output | str:
         """Run the tool within its own time limit.
 
         Raises:

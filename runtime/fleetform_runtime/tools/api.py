@@ -1,17 +1,19 @@
 """Tools that are one HTTP request each."""
 
 import asyncio
+import base64
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from fleetform_runtime import jsons
+from fleetform_runtime.messages import Image
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Answer
 from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import ApiParameter, ApiTool, Parameter
-from fleetform_runtime.tools import CallContext, Kind, ToolError
+from fleetform_runtime.tools import IMAGES, LARGEST_IMAGE, CallContext, Kind, Output, ToolError
 from fleetform_runtime.tools.failures import tool_error
 
 LARGEST_ANSWER = 8 * 1024 * 1024
@@ -67,7 +69,7 @@ class HttpTool:
             tls=settings.tls,
         )
 
-    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> Output | str:
         """Send the request, with retries if they can help."""
         settings = self._settings
         url, headers, body = request(settings, arguments)
@@ -115,7 +117,7 @@ class HttpTool:
             await asyncio.sleep(pause(attempt, asked, LONGEST_PAUSE) or 0)
         raise AssertionError("a loop of at least one try")  # pragma: no cover
 
-    def _read(self, answer: Answer) -> str:
+    def _read(self, answer: Answer) -> Output | str:
         text = answer.text()
         if not 200 <= answer.status < 300:
             shown = (text or "").strip()[:SHOWN_OF_AN_ERROR]
@@ -131,9 +133,13 @@ class HttpTool:
         return jsons.write(filtered(document, self._settings.output)).decode()
 
 
-def not_text(answer: Answer) -> str:
-    """Return what can be said of an answer that is no text."""
-    return f"[{answer.media or 'data of an unknown type'}, {len(answer.body)} bytes: not text]"
+def not_text(answer: Answer) -> Output:
+    """Return an answer that is no text: an image to see, or what can be said of it."""
+    told = f"[{answer.media or 'data of an unknown type'}, {len(answer.body)} bytes: not text]"
+    if answer.media not in IMAGES or len(answer.body) > LARGEST_IMAGE:
+        return Output(told)
+    data = base64.b64encode(answer.body).decode()
+    return Output(told, (Image(f"data:{answer.media};base64,{data}"),))
 
 
 def request(

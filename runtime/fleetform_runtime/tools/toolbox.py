@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fleetform_runtime.messages import Outcome, ToolCall, ToolResult
+from fleetform_runtime.messages import Image, Outcome, ToolCall, ToolResult
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.models.history import DEEPEST, object_of
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -93,8 +93,11 @@ class Toolbox:
         """Run a call that passed `prepare`; whatever happens is a result."""
         began = time.monotonic()
         outcome: Outcome = "ok"
+        images: tuple[Image, ...] = ()
         try:
-            content = await tool.run(self.arguments(tool, call), context)
+            output = await tool.run(self.arguments(tool, call), context)
+            content = output if isinstance(output, str) else output.text
+            images = () if isinstance(output, str) else output.images
         except ToolError as error:
             content, outcome = str(error), error.outcome
         except TimeoutError:
@@ -110,7 +113,7 @@ class Toolbox:
             log.exception("tool %s failed", tool.name)
             content, outcome = "The tool failed.", "error"
         self._metrics.tool_call(tool.name, tool.kind, outcome, time.monotonic() - began)
-        return ToolResult(call.id, call.name, self.cut(content), outcome)
+        return ToolResult(call.id, call.name, self.cut(content), outcome, images)
 
     def answered(self, tool: Tool, outcome: Outcome) -> None:
         """Count a call that a human answered or denied."""

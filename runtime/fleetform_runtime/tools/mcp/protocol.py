@@ -1,13 +1,15 @@
 """The messages of the Model Context Protocol: versions, requests, results."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from fleetform_runtime import __version__, jsons
+from fleetform_runtime.messages import Image
 from fleetform_runtime.net.client import traceparent
-from fleetform_runtime.tools import ToolError
+from fleetform_runtime.tools import IMAGES, LARGEST_IMAGE, MOST_IMAGES, Output, ToolError
 
 Hear = Callable[[dict[str, Any]], None]
 """Takes a notification of the server."""
@@ -113,8 +115,8 @@ def result(found: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def text_of(body: dict[str, Any]) -> str:
-    """Return the text of a tool's result for the model.
+def output_of(body: dict[str, Any]) -> Output:
+    """Return a tool's result for the model.
 
     Raises:
         ToolError: the tool reports a failure, or asks for input that we cannot give.
@@ -122,17 +124,30 @@ def text_of(body: dict[str, Any]) -> str:
     if body.get("resultType") == "input_required":
         raise ToolError("The tool asks for input that cannot be given here.")
     content = body.get("content")
-    parts = (
-        [_part(item) for item in content if isinstance(item, dict)]
-        if isinstance(content, list)
-        else []
+    items = (
+        [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
     )
-    text = "\n".join(part for part in parts if part)
+    images = [image for item in items if (image := _image(item)) is not None][:MOST_IMAGES]
+    text = "\n".join(part for part in map(_part, items) if part)
     if not text and body.get("structuredContent") is not None:
-        text = orjson.dumps(body["structuredContent"]).decode()
+        text = jsons.write(body["structuredContent"]).decode()
     if body.get("isError"):
         raise ToolError(text or "The tool failed.")
-    return text
+    return Output(text, tuple(images))
+
+
+def _image(item: dict[str, Any]) -> Image | None:
+    """Return the image of a part, if it is one that models take."""
+    resource = item.get("resource")
+    found = resource if item.get("type") == "resource" and isinstance(resource, dict) else item
+    media = str(found.get("mimeType", "")).lower()
+    data = found.get("blob" if found is resource else "data")
+    if media not in IMAGES or not isinstance(data, str) or len(data) > LARGEST_IMAGE * 4 // 3 + 4:
+        return None
+    return Image(f"data:{media};base64,{data}") if _BASE64.fullmatch(data) else None
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 def _part(item: dict[str, Any]) -> str:

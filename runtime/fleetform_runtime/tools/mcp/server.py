@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from fleetform_runtime import jsons
 from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
 from fleetform_runtime.telemetry.metrics import Metrics
-from fleetform_runtime.tools import CallContext, Kind, ToolError
+from fleetform_runtime.tools import CallContext, Kind, Output, ToolError
 from fleetform_runtime.tools.mcp import names, protocol, schemas
 from fleetform_runtime.tools.mcp.protocol import DownError, McpError
 
@@ -77,7 +77,7 @@ class McpTool:
         other.name = name
         return other
 
-    async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
+    async def run(self, arguments: dict[str, Any], context: CallContext) -> Output:
         """Call the tool."""
         return await self._server.call(self._own_name, arguments)
 
@@ -144,7 +144,7 @@ class McpServer:
             self._listing = asyncio.create_task(self._list())
         return self._listing
 
-    async def call(self, name: str, arguments: dict[str, Any]) -> str:
+    async def call(self, name: str, arguments: dict[str, Any]) -> Output:
         """Call an allowed tool of the list.
 
         Raises:
@@ -165,7 +165,7 @@ class McpServer:
             self._tell(up=True)
             raise ToolError(f"The server {self.name} refused: {error.message}") from None
         self._tell(up=True)
-        return protocol.text_of(body)
+        return protocol.output_of(body)
 
     def wants_approval(self, *names: str) -> bool:
         """Whether calls of a tool need human approval, by its own name or the one that models see."""
