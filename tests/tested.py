@@ -77,6 +77,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
+        "runtime/tests/test_failover.py": "redis_client postgres_client",
         "runtime/tests/test_image.py": "probe",
         "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
@@ -89,8 +90,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "runtime/tests/test_sessions.py": "messages loop outcomes",
         "runtime/tests/test_stores.py": (
-            "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis "
-            "redis_client"
+            "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis"
         ),
         "runtime/tests/test_telemetry.py": "logs otlp traces",
         "runtime/tests/test_tools.py": (

@@ -1,7 +1,6 @@
 """Wiring: everything that lives as long as the process, built from one agent.json."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.sections.tools import HumanTool
 from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
-from fleetform_runtime.store import Store, StoreError
+from fleetform_runtime.store import Store, StoreError, UnsuitableStoreError
 from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.measured import MeasuredStore
 from fleetform_runtime.telemetry.logs import redactor
@@ -53,6 +52,8 @@ class State:
 
     draining: bool = False
     store_open: bool = False
+    unsuitable: str = ""
+    """Why the store will never do."""
 
 
 class Application:
@@ -84,10 +85,16 @@ class Application:
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect; whatever does not answer yet is retried in the background."""
+        """Connect; whatever does not answer yet is retried in the background.
+
+        Raises:
+            UnsuitableStoreError: the store is of a kind that is not supported.
+        """
         self._opening = asyncio.create_task(self._open_store())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._opening), 2)
+        await asyncio.wait([self._opening], timeout=2)
+        if self.state.unsuitable:
+            await self.close()
+            raise UnsuitableStoreError(self.state.unsuitable)
         await self.servers.open()
 
     async def close(self) -> None:
@@ -110,6 +117,10 @@ class Application:
         while True:
             try:
                 await self.store.open()
+            except UnsuitableStoreError as error:
+                log.error("the conversation store is not supported: %s", error)  # noqa: TRY400
+                self.state.unsuitable = str(error)
+                return
             except StoreError as error:
                 log.warning("the conversation store does not answer: %s", error)
                 await asyncio.sleep(REOPEN_SECONDS)

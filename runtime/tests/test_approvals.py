@@ -244,13 +244,13 @@ async def test_poisoned_calls_are_never_made(tmp_path, request):
             answer = await paused(client)
             store = client.application.store._store
             key = store._keys("anonymous", answer["session_id"])[0]
-            raw = await store._redis.get(key)
+            raw = await store._client._redis.get(key)
             for old, new in ((b'"approval"', b'"free"'), (b'"expires":', b'"expires":"x","e":')):
-                await store._redis.set(key, raw.replace(old, new))
+                await store._client._redis.set(key, raw.replace(old, new))
                 reply = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
                 assert (reply.status, reply.json["code"]) == (409, "unreadable")
                 assert (await client.get(f"/sessions/{answer['session_id']}")).status == 409
-            await store._redis.set(key, raw)
+            await store._client._redis.set(key, raw)
             assert (
                 await client.post(f"/runs/{answer['run_id']}/approvals", approve())
             ).status == 200

@@ -319,15 +319,15 @@ async def test_poisoned_rows_are_told_from_good_ones(backend, request, tmp_path)
         await store.append(HERE, rows("a"))
         for poison in (b"{", b"null", b"[]", b'{"id": 1}', b"\xff" if backend == "redis" else b"-"):
             if backend == "redis":
-                await store._redis.set(store._keys("ann", "s1")[0], poison)
+                await store._client._redis.set(store._keys("ann", "s1")[0], poison)
             else:
                 sql = store._sql("UPDATE {schema}.sessions SET meta=$1")
-                await store._pool.execute(sql, poison.decode())
+                await store._client._pool.execute(sql, poison.decode())
             with pytest.raises(UnreadableRecordError):
                 await store.load("ann", "s1", -1)
         if backend == "redis":
-            await store._redis.delete(store._keys("ann", "s1")[0])
-            await store._redis.lpush(store._keys("ann", "s1")[0], b"x")
+            await store._client._redis.delete(store._keys("ann", "s1")[0])
+            await store._client._redis.lpush(store._keys("ann", "s1")[0], b"x")
             with pytest.raises(UnreadableRecordError):
                 await store.load("ann", "s1", -1)
 

@@ -140,8 +140,8 @@ async def test_postgres_with_a_password_that_changes(tmp_path, monkeypatch):
         memory |= {"username": "agent", "password": {"file": str(file)}}
         store = build_store(settings(memory=memory), Secrets({}))
         await store.open()
-        await store._pool.execute("ALTER ROLE agent PASSWORD 'second-password'")
-        await store._pool.expire_connections()
+        await store._client._pool.execute("ALTER ROLE agent PASSWORD 'second-password'")
+        await store._client._pool.expire_connections()
         with pytest.raises(StoreError):
             await store.ping()
         file.write_text("second-password")
@@ -162,8 +162,10 @@ async def test_a_password_that_changes_is_used_for_new_connections(tmp_path, mon
         }
         store = build_store(settings(memory=memory), Secrets({}))
         await store.ping()
-        await store._redis.execute_command("CONFIG", "SET", "requirepass", "second-password")
+        await store._client._redis.execute_command(
+            "CONFIG", "SET", "requirepass", "second-password"
+        )
         file.write_text("second-password")
-        await store._redis.connection_pool.disconnect()
+        await store._client._redis.connection_pool.disconnect()
         await store.ping()
         await store.close()

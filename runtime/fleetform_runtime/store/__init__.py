@@ -17,6 +17,10 @@ class StoreError(Exception):
     """The store does not answer, or refuses; the detail is for the log."""
 
 
+class UnsuitableStoreError(StoreError):
+    """The store is of a kind that is not supported; the detail is our own and may be shown."""
+
+
 class ConflictError(Exception):
     """The session is not in the expected state: changed, gone, or already there."""
 
@@ -83,7 +87,7 @@ class Store(Protocol):
         """Close connections and files."""
 
     async def ping(self) -> None:
-        """Raise StoreError if the store does not answer."""
+        """Try what a chat needs, a write; raise StoreError if it fails."""
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows, oldest first; -1 means all rows."""

@@ -3,14 +3,11 @@
 Rows are JSON text, not jsonb: they are returned byte for byte as written.
 """
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-import asyncpg
-
-from fleetform_runtime.secrets import SecretMissingError, Secrets
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import PostgresMemory
 from fleetform_runtime.store import (
     ConflictError,
@@ -18,7 +15,6 @@ from fleetform_runtime.store import (
     Run,
     Session,
     StoreError,
-    UnreadableRecordError,
     read_run,
     read_session,
     rewritten,
@@ -27,7 +23,7 @@ from fleetform_runtime.store import (
     stepped,
 )
 from fleetform_runtime.store import postgres_statements as statements
-from fleetform_runtime.tls import TlsFiles
+from fleetform_runtime.store.postgres_client import PostgresClient
 
 T = TypeVar("T")
 TRIES = 5
@@ -50,12 +46,10 @@ class PostgresStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._secrets = secrets
         self._policy = settings.policy
         self._agent = f"{namespace}/{agent}"
         self._clock = clock
-        self._tls = TlsFiles(settings.tls)
-        self._pool: asyncpg.Pool | None = None
+        self._client = PostgresClient(settings, secrets, self._make_tables)
         self._is_ready = False
         self._swept = clock()
 
@@ -66,15 +60,10 @@ class PostgresStore:
 
     async def close(self) -> None:
         """Close the pool."""
-        if self._pool is not None:
-            try:
-                async with asyncio.timeout(2):
-                    await self._pool.close()
-            except TimeoutError:
-                self._pool.terminate()
+        await self._client.close()
 
     async def ping(self) -> None:
-        """Check the connection and the tables; those that could not be created before are created now.
+        """Check the tables and write; tables that could not be created before are created now.
 
         Tables that went afterwards are not created again: they would stand in the way of a restore.
         """
@@ -83,8 +72,10 @@ class PostgresStore:
 
         async def work(connection: Any) -> list[str]:
             names = [f"{self._settings.schema_name}.{name}" for name in statements.NAMES]
-            rows = await connection.fetch(statements.MISSING, names)
-            return [row[0] for row in rows]
+            missing = [row[0] for row in await connection.fetch(statements.MISSING, names)]
+            if not missing:
+                await connection.execute(self._sql(statements.READY), self._agent, self._clock())
+            return missing
 
         if missing := await self._do(work):
             raise StoreError(
@@ -392,47 +383,4 @@ class PostgresStore:
             await connection.execute(self._sql(statements.TABLES))
 
     async def _do(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Perform an operation, and retry it once if the connection was dead."""
-        timeouts = self._settings.timeouts
-        try:
-            async with asyncio.timeout(timeouts.connect_seconds + 2 * timeouts.request_seconds):
-                try:
-                    return await self._once(work)
-                except (asyncpg.ConnectionDoesNotExistError, ConnectionError):
-                    return await self._once(work)
-        except asyncpg.CharacterNotInRepertoireError:
-            raise UnreadableRecordError(
-                "a name contains characters that cannot be stored"
-            ) from None
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            OSError,
-            TimeoutError,
-            SecretMissingError,
-        ) as error:
-            raise StoreError(f"{type(error).__name__}: {error}") from None
-
-    async def _once(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        if self._pool is None:
-            self._pool = await self._connect()
-        async with self._pool.acquire(
-            timeout=self._settings.timeouts.request_seconds
-        ) as connection:
-            return await work(connection)
-
-    async def _connect(self) -> Any:
-        settings = self._settings
-        password = settings.password
-        return await asyncpg.create_pool(
-            host=settings.host,
-            port=settings.port,
-            database=settings.database,
-            user=self._secrets.value(settings.username),
-            password=(lambda: self._secrets.value(password)) if password else None,
-            ssl=self._tls.context() or False,
-            min_size=0,
-            max_size=settings.pool_size,
-            timeout=settings.timeouts.connect_seconds,
-            command_timeout=settings.timeouts.request_seconds,
-        )
+        return await self._client.do(work)

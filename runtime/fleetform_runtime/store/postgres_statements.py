@@ -20,8 +20,15 @@ CREATE TABLE IF NOT EXISTS {schema}.events (
   data text NOT NULL,
   PRIMARY KEY (agent, run, number),
   FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS {schema}.leases (
+  agent text NOT NULL, name text NOT NULL, holder text NOT NULL, expires double precision NOT NULL,
+  PRIMARY KEY (agent, name));
 """
-NAMES = ("sessions", "messages", "runs", "events")
+NAMES = ("sessions", "messages", "runs", "events", "leases")
+READY = """
+INSERT INTO {schema}.leases VALUES ($1, 'ready', '', $2)
+ON CONFLICT (agent, name) DO UPDATE SET expires = EXCLUDED.expires
+"""
 MISSING = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL"
 INSERT = """
 WITH changed AS (

@@ -11,6 +11,7 @@ Keys of one session share a hash tag, so that scripts touch only one slot of a c
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import orjson
 
@@ -22,6 +23,7 @@ from fleetform_runtime.store import (
     Run,
     Session,
     UnreadableRecordError,
+    drawn,
     read_run,
     read_session,
     rewritten,
@@ -29,7 +31,7 @@ from fleetform_runtime.store import (
     session_json,
     stepped,
 )
-from fleetform_runtime.store.redis_client import connect, guarded, prefix
+from fleetform_runtime.store.redis_client import RedisClient, prefix
 
 TRIES = 5
 
@@ -40,10 +42,10 @@ if old ~= ARGV[1] then return 0 end
 if old == '' then redis.call('DEL', KEYS[2]) end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 for i = 4, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], ARGV[3] + 1000)
 return 1
 """
-"""Repeating a write whose response was lost finds its own result, and adds nothing."""
+"""Rows outlive their session, so that what misses some was evicted. Repeating a write whose response was lost finds its own result, and adds nothing."""
 
 
 class RedisStore:
@@ -61,10 +63,8 @@ class RedisStore:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._policy = settings.policy
-        self._seconds = settings.timeouts.request_seconds
         self._prefix = prefix(settings, namespace, agent)
-        self._redis = connect(settings, secrets)
-        self._write = self._redis.register_script(_WRITE)
+        self._client = RedisClient(settings, secrets)
         self._clock = clock
 
     async def open(self) -> None:
@@ -73,30 +73,43 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close the pool."""
-        await self._redis.aclose()
+        await self._client.close()
 
     async def ping(self) -> None:
-        """Check the connection."""
+        """Write as a chat does, under names of its own that vanish at once."""
+        ready, *keys = (f"{self._prefix}{{ready}}:{name}" for name in ("key", "meta", "rows"))
 
-        async def work() -> None:
-            await self._redis.execute_command("PING")
+        async def work(redis: Any) -> None:
+            await redis.set(
+                ready, b"", px=1
+            )  # a script may delete, and then write, while memory is full
+            await redis.register_script(_WRITE)(keys, [b"", drawn(), 1, b"row"])
 
-        await guarded(self._seconds, work)
+        await self._client.do(work)
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows in one round trip."""
         meta, rows = self._keys(user, session)
 
-        async def work() -> tuple[bytes | None, list[bytes]]:
-            async with self._redis.pipeline(transaction=False) as pipe:
+        async def work(redis: Any) -> tuple[bytes | None, int, list[bytes]]:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.get(meta)
+                pipe.llen(rows)
                 if limit:
                     pipe.lrange(rows, 0 if limit < 0 else -limit, -1)
                 found = await pipe.execute()
-            return found[0], found[1] if limit else []
+            return found[0], found[1], found[2] if limit else []
 
-        raw, held = await guarded(self._seconds, work)
-        return None if raw is None else (read_session(raw), held)
+        raw, total, held = await self._client.do(work)
+        if raw is None:
+            return None
+        stored = read_session(raw)
+        if total < stored.messages:
+            raise UnreadableRecordError(
+                "messages are missing: Redis has evicted them; give it more memory, and noeviction"
+                " as its maxmemory-policy"
+            )
+        return stored, held
 
     async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
         """Return rows from a position on."""
@@ -104,11 +117,11 @@ class RedisStore:
         if count <= 0:
             return []
 
-        async def work() -> list[bytes]:
-            found: list[bytes] = await self._redis.lrange(rows, start, start + count - 1)
+        async def work(redis: Any) -> list[bytes]:
+            found: list[bytes] = await redis.lrange(rows, start, start + count - 1)
             return found
 
-        return await guarded(self._seconds, work)
+        return await self._client.do(work)
 
     async def create(self, session: Session) -> Session:
         """Store a new session."""
@@ -135,23 +148,22 @@ class RedisStore:
     async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
         """Return the user's sessions, most recently used first."""
         index = self._index(user)
-        oldest = self._clock() - self._policy.session_ttl_seconds
 
-        async def work() -> tuple[list[bytes], int]:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.zremrangebyscore(index, "-inf", oldest)
+        async def work(redis: Any) -> tuple[list[bytes], int]:
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.zremrangebyscore(index, "-inf", self._oldest())
                 pipe.zcard(index)
                 if count:
                     pipe.zrevrange(index, start, start + count - 1)
                 found = await pipe.execute()
             names = found[2] if count else []
-            async with self._redis.pipeline(transaction=False) as pipe:
+            async with redis.pipeline(transaction=False) as pipe:
                 for name in names:
                     pipe.get(self._keys(user, name.decode())[0])
                 metas = await pipe.execute() if names else []
             return metas, found[1]
 
-        metas, total = await guarded(self._seconds, work)
+        metas, total = await self._client.do(work)
         return [read_session(raw) for raw in metas if raw is not None], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
@@ -169,14 +181,14 @@ class RedisStore:
         """Delete a session."""
         keys = self._keys(user, session)
 
-        async def work() -> int:
-            async with self._redis.pipeline(transaction=False) as pipe:
+        async def work(redis: Any) -> int:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.delete(*keys)
                 pipe.zrem(self._index(user), session)
                 found = await pipe.execute()
             return int(found[0])
 
-        return await guarded(self._seconds, work) > 0
+        return await self._client.do(work) > 0
 
     async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Store the state of a run and its new events."""
@@ -184,37 +196,37 @@ class RedisStore:
         lines = [orjson.dumps([item.id, item.type, item.data.decode()]) for item in events]
         life = max(1, int(seconds * 1000))
 
-        async def work() -> None:
-            async with self._redis.pipeline(transaction=False) as pipe:
+        async def work(redis: Any) -> None:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.set(state, run_json(run), px=life)
                 if lines:
                     pipe.rpush(log, *lines)
                     pipe.pexpire(log, life)
                 await pipe.execute()
 
-        await guarded(self._seconds, work)
+        await self._client.do(work)
 
     async def get_run(self, run: str) -> Run | None:
         """Return the state of a run."""
         state, _, _ = self._run_keys(run)
 
-        async def work() -> bytes | None:
-            found: bytes | None = await self._redis.get(state)
+        async def work(redis: Any) -> bytes | None:
+            found: bytes | None = await redis.get(state)
             return found
 
-        raw = await guarded(self._seconds, work)
+        raw = await self._client.do(work)
         return None if raw is None else read_run(raw)
 
     async def get_events(self, run: str, after: int) -> list[Event]:
         """Return the events of a run after one; a retried write may have duplicated some."""
         _, log, _ = self._run_keys(run)
 
-        async def work() -> list[bytes]:
-            found: list[bytes] = await self._redis.lrange(log, 0, -1)
+        async def work(redis: Any) -> list[bytes]:
+            found: list[bytes] = await redis.lrange(log, 0, -1)
             return found
 
         found: dict[int, Event] = {}
-        for line in await guarded(self._seconds, work):
+        for line in await self._client.do(work):
             event = _read_event(line)
             if event.id > after:
                 found[event.id] = event
@@ -224,57 +236,64 @@ class RedisStore:
         """Leave a message for the replica that executes the run."""
         _, _, stop = self._run_keys(run)
 
-        async def work() -> None:
-            await self._redis.set(stop, b"1", px=max(1, int(seconds * 1000)))
+        async def work(redis: Any) -> None:
+            await redis.set(stop, b"1", px=max(1, int(seconds * 1000)))
 
-        await guarded(self._seconds, work)
+        await self._client.do(work)
 
     async def is_cancel_asked(self, run: str) -> bool:
         """Look for such a message."""
         _, _, stop = self._run_keys(run)
 
-        async def work() -> bool:
-            return bool(await self._redis.exists(stop))
+        async def work(redis: Any) -> bool:
+            return bool(await redis.exists(stop))
 
-        return await guarded(self._seconds, work)
+        return await self._client.do(work)
 
     async def _current(self, session: Session) -> tuple[bytes, Session | None]:
         meta, _ = self._keys(session.user, session.id)
 
-        async def work() -> bytes | None:
-            found: bytes | None = await self._redis.get(meta)
+        async def work(redis: Any) -> bytes | None:
+            found: bytes | None = await redis.get(meta)
             return found
 
-        raw = await guarded(self._seconds, work)
+        raw = await self._client.do(work)
         return (b"", None) if raw is None else (raw, read_session(raw))
 
     async def _replace(self, old: bytes, made: Session, rows: Sequence[bytes]) -> bool:
-        life = max(1, int(self._policy.session_ttl_seconds * 1000))
+        left = made.updated + self._policy.session_ttl_seconds - self._clock()
+        life = max(1, int(left * 1000))
         keys = list(self._keys(made.user, made.id))
 
-        async def work() -> bool:
-            return bool(await self._write(keys=keys, args=[old, session_json(made), life, *rows]))
+        async def work(redis: Any) -> bool:
+            arguments = [old, session_json(made), life, *rows]
+            return bool(await redis.register_script(_WRITE)(keys, arguments))
 
-        return await guarded(self._seconds, work)
+        return await self._client.do(work)
 
     async def _note(self, session: Session, *, is_new: bool) -> None:
         """Add a session to its user's index, and remove the oldest from it."""
         index = self._index(session.user)
         life = max(1, int(self._policy.session_ttl_seconds * 1000))
 
-        async def work() -> None:
-            async with self._redis.pipeline(transaction=False) as pipe:
+        async def work(redis: Any) -> None:
+            async with redis.pipeline(transaction=False) as pipe:
                 pipe.zadd(index, {session.id: session.updated})
                 pipe.pexpire(index, life)
                 if is_new:
+                    pipe.zremrangebyscore(index, "-inf", self._oldest())
                     pipe.zcard(index)
                 found = await pipe.execute()
-            excess = found[2] - self._policy.max_sessions_per_user if is_new else 0
+            excess = found[3] - self._policy.max_sessions_per_user if is_new else 0
             if excess > 0:
-                for name, _ in await self._redis.zpopmin(index, excess):
-                    await self._redis.delete(*self._keys(session.user, name.decode()))
+                for name, _ in await redis.zpopmin(index, excess):
+                    await redis.delete(*self._keys(session.user, name.decode()))
 
-        await guarded(self._seconds, work)
+        await self._client.do(work)
+
+    def _oldest(self) -> float:
+        """Return when a session that expires now was used last."""
+        return self._clock() - self._policy.session_ttl_seconds
 
     def _keys(self, user: str, session: str) -> tuple[str, str]:
         tag = hashlib.sha256(f"{user}\n{session}".encode()).hexdigest()[:32]
