@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,9 +32,11 @@ from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.sections.tools import HumanTool
 from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
-from fleetform_runtime.store import Store, StoreError, UnsuitableStoreError
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.store.build import build as build_store
-from fleetform_runtime.store.measured import MeasuredStore
+from fleetform_runtime.store.measured import measured
+from fleetform_runtime.store.parts import Store, Surroundings
+from fleetform_runtime.store.upkeep import Removals, sweep
 from fleetform_runtime.telemetry.logs import redactor
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import NoSpans, Spans
@@ -69,7 +72,8 @@ class Application:
         self._prompt = prompt
         self._secrets = secrets
         secrets.learn_all(settings)
-        self.store: Store = MeasuredStore(build_store(settings, secrets), self.metrics)
+        self.replica = uuid.uuid4().hex
+        self.store: Store = self._store()
         self.models: dict[str, ChatModel] = upstreams(settings, secrets, self.metrics, make_model)
         self.authenticator: Authenticator = _authenticator(settings, secrets)
         self.spans: Spans = _spans(settings, secrets)
@@ -79,6 +83,7 @@ class Application:
         self.runs = self._runs()
         self.gateway = self._gateway()
         self._opening: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
         self.metrics.set("agent_run_limit_seconds", settings.limits.run_seconds)
 
@@ -95,12 +100,17 @@ class Application:
         if self.state.unsuitable:
             await self.close()
             raise UnsuitableStoreError(self.state.unsuitable)
+        self._upkeep = [
+            asyncio.create_task(self.runs.registry.beat()),
+            asyncio.create_task(sweep(self.store, self.replica)),
+        ]
         await self.servers.open()
 
     async def close(self) -> None:
         """Close everything."""
-        if self._opening is not None:
-            self._opening.cancel()
+        for task in (self._opening, *self._upkeep):
+            if task is not None:
+                task.cancel()
         await self.servers.close()
         closing: list[_Closing] = [
             *self._tools,
@@ -110,13 +120,13 @@ class Application:
         ]
         for part in closing:
             await part.close()
-        await self.store.close()
+        await self.store.backend.close()
         self.spans.close()
 
     async def _open_store(self) -> None:
         while True:
             try:
-                await self.store.open()
+                await self.store.backend.open()
             except UnsuitableStoreError as error:
                 log.error("the conversation store is not supported: %s", error)  # noqa: TRY400
                 self.state.unsuitable = str(error)
@@ -130,6 +140,16 @@ class Application:
 
     # -- wiring -----------------------------------------------------------------------------------
 
+    def _store(self) -> Store:
+        agent = self.settings.agent
+        around = Surroundings(
+            secrets=self._secrets,
+            namespace=agent.namespace,
+            agent=agent.name,
+            removed=Removals(self.metrics),
+        )
+        return measured(build_store(self.settings, around), self.metrics)
+
     def _runs(self) -> Runs:
         settings, limits = self.settings, self.settings.limits
         answers = {
@@ -142,8 +162,8 @@ class Application:
         redact = redactor(self._secrets.known)
         toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
         return Runs(
-            sessions=Sessions(self.store, policy.max_conversation_history, answers),
-            registry=Registry(self.store, self.metrics),
+            sessions=Sessions(self.store.conversations, policy.max_conversation_history, answers),
+            registry=Registry(self.store, self.metrics, self.replica),
             loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),
             models=self.models,
             default_model=settings.model.key,
@@ -172,7 +192,7 @@ class Application:
         settings = self.settings
         streams = Streams(settings.limits.concurrent_streams, self.metrics)
         health = Health(
-            self.store,
+            self.store.backend,
             lambda: self.state.draining,
             self.servers.unreachable,
             self.servers.problems,

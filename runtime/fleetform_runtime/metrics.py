@@ -262,6 +262,20 @@ METRICS: tuple[Metric, ...] = (
         buckets=_STORE,
     ),
     Metric(
+        name="agent_sessions_removed_total",
+        type="counter",
+        help="Sessions that were deleted without being asked to; Redis deletes expired ones uncounted.",
+        unit="sessions",
+        labels=(
+            _AGENT,
+            Label(
+                name="reason",
+                help="What the session had to give way to: its age, or a limit.",
+                values=("expired", "user", "sessions", "bytes"),
+            ),
+        ),
+    ),
+    Metric(
         name="agent_workflow_runs_total",
         type="counter",
         help="Workflow runs that ended.",

@@ -1,16 +1,17 @@
 """A person decides once, on exactly the call that was shown, on any replica, before or after a restart."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.tests.harness import Gated, live_run, parse, serving
+from fleetform_runtime.store.redis.conversations import keys_of
+from runtime.tests.harness import Gated, live_run, parse, serving, until
 from runtime.tests.servers import RedisServer
-from runtime.tests.test_stores import memory, postgres, redis
+from runtime.tests.stores import memory
 from runtime.tests.upstreams import answers, upstream
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 
 
@@ -237,20 +238,51 @@ async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_pat
             assert (await going)[-1].data["code"] == "memory_unavailable"
 
 
+async def test_no_run_is_given_up_because_the_store_was_away(monkeypatch):
+    """Leases end while nobody can renew them; the end of a run is stored when it can be."""
+    monkeypatch.setattr("fleetform_runtime.runs.registry.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("fleetform_runtime.runs.registry.BEAT_SECONDS", 0.1)
+    server, model = RedisServer(), Gated()
+    with server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        async with serving(make=model, memory=section) as one, serving(memory=section) as two:
+            going = asyncio.create_task(one.events("/chat", {"message": "x"}))
+            run = await live_run(one)
+            await until(lambda: two.application.runs.registry._beating)
+            server.kill()
+            await asyncio.sleep(1)
+            server.start()
+            await until(lambda: two.application.runs.registry._beating)
+            for _ in range(10):
+                assert (await two.get(f"/runs/{run}")).json["status"] == "running"
+                await asyncio.sleep(0.05)
+            server.kill()
+            model.gate.set()
+            assert (await going)[-1].data["code"] == "memory_unavailable"
+            server.start()
+
+            async def is_told() -> bool:
+                answer = await two.get(f"/runs/{run}")
+                return answer.status == 200 and answer.json["status"] == "failed"
+
+            await until(is_told)
+            assert (await two.get(f"/runs/{run}")).json["error"]["code"] == "memory_unavailable"
+
+
 async def test_poisoned_calls_are_never_made(tmp_path, request):
     section = memory("redis", request, tmp_path)
     async with upstream(answers({})) as server:
         async with serving(tools=tools(server.url), memory=section) as client:
             answer = await paused(client)
-            store = client.application.store._store
-            key = store._keys("anonymous", answer["session_id"])[0]
-            raw = await store._client._redis.get(key)
+            store = client.application.store.backend.client
+            key = keys_of(section["keyPrefix"], "anonymous", answer["session_id"])[0]
+            raw = await store._redis.get(key)
             for old, new in ((b'"approval"', b'"free"'), (b'"expires":', b'"expires":"x","e":')):
-                await store._client._redis.set(key, raw.replace(old, new))
+                await store._redis.set(key, raw.replace(old, new))
                 reply = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
                 assert (reply.status, reply.json["code"]) == (409, "unreadable")
                 assert (await client.get(f"/sessions/{answer['session_id']}")).status == 409
-            await store._client._redis.set(key, raw)
+            await store._redis.set(key, raw)
             assert (
                 await client.post(f"/runs/{answer['run_id']}/approvals", approve())
             ).status == 200
@@ -261,7 +293,7 @@ async def test_poisoned_messages_are_told_and_kept(tmp_path, request):
     section = memory("filesystem", request, tmp_path)
     async with serving(memory=section) as client:
         session = (await client.chat("hello"))["session_id"]
-        file = client.application.store._store._file("anonymous", session)
+        file = next(Path(section["path"]).glob("sessions/*/*.jsonl"))
         good = file.read_bytes()
         for poison in (
             b"{}\n",

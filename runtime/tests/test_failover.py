@@ -16,9 +16,8 @@ from runtime.tests.pooler import Pooler
 from runtime.tests.process import COMMAND, Runtime
 from runtime.tests.servers import PATIENCE, PostgresServer, RedisServer, Server, redis_binary
 from runtime.tests.service import Service
-from runtime.tests.test_stores import HERE, memory, opened, postgres, redis, rows
+from runtime.tests.stores import HERE, memory, opened, rows
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 SERVERS = ("redis", "postgres")
 
@@ -98,15 +97,17 @@ async def test_silent_connections_are_given_up_together(backend):
     fields = {"timeouts": {"requestSeconds": 0.5, "connectSeconds": 0.5}}
     async with pair(backend) as (_, _, service):
         async with opened(section(backend, service.port, **fields)) as store:
-            await asyncio.gather(*(store.append(HERE, rows(str(n))) for n in range(5)))
+            await asyncio.gather(
+                *(store.conversations.append(HERE, rows(str(n))) for n in range(5))
+            )
             before = service.opened
             assert before > 1
             service.hush()
-            session, _ = await store.load("ann", "s1", 0)
+            session, _ = await store.conversations.load("ann", "s1", 0)
             assert session.messages == 5
             for _ in range(5):  # at once, and not one deadline for each of those that were open
                 async with asyncio.timeout(PATIENCE):
-                    await store.load("ann", "s1", -1)
+                    await store.conversations.load("ann", "s1", -1)
             # PostgreSQL is also told, by a connection of its own, to cancel what does not answer.
             assert service.opened <= before + 2
 
@@ -114,9 +115,9 @@ async def test_silent_connections_are_given_up_together(backend):
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 async def test_redis_of_another_kind_is_refused_with_the_reason(kind, tmp_path):
     with OtherRedis(kind) as server:
-        async with opened_later(section("redis", server.port)) as store:
-            with pytest.raises(UnsuitableStoreError, match=kind.title()):
-                await store.ping()
+        with pytest.raises(UnsuitableStoreError, match=kind.title()):
+            async with opened(section("redis", server.port)):
+                """It is asked at once."""
         runtime = Runtime(tmp_path, memory=section("redis", server.port))
         command = [*COMMAND, "serve", "--config", str(runtime.config), "--model", "scripted"]
         ended = await asyncio.to_thread(
@@ -125,20 +126,6 @@ async def test_redis_of_another_kind_is_refused_with_the_reason(kind, tmp_path):
         assert ended.returncode == 1
         last = ended.stderr.decode().splitlines()[-1]
         assert last.startswith(f"error: {runtime.config}: memory: the server is a ")
-
-
-@asynccontextmanager
-async def opened_later(memory: dict[str, Any]) -> AsyncIterator[Any]:
-    """A store that is not asked for anything yet."""
-    from fleetform_runtime.secrets import Secrets
-    from fleetform_runtime.store.build import build
-    from runtime.tests.harness import settings
-
-    store = build(settings(memory=memory), Secrets({}))
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def test_a_server_that_becomes_unsuitable_is_told_by_readiness():
@@ -195,28 +182,28 @@ async def test_a_pooler_that_comes_later_is_noticed_by_its_answers(postgres):
         Pooler(postgres.port, "agent", "postgres", size=3) as pooler,
         opened(section("postgres", service.port, schema="later")) as store,
     ):
-        await store.append(HERE, rows("a"))
+        await store.conversations.append(HERE, rows("a"))
         service.target = pooler.port
-        await store._client._pool.expire_connections()
+        await store.backend.client._pool.expire_connections()
         for n in range(12):
-            session, _ = await store.load("ann", "s1", -1)
-            await store.append(session, rows(str(n)), session.revision)
-        assert store._client._is_pooled
-        assert (await store.load("ann", "s1", 0))[0].messages == 13
+            session, _ = await store.conversations.load("ann", "s1", -1)
+            await store.conversations.append(session, rows(str(n)), session.revision)
+        assert store.backend.client._is_pooled
+        assert (await store.conversations.load("ann", "s1", 0))[0].messages == 13
 
 
 async def test_messages_that_redis_has_evicted_are_told_and_not_passed_over(
     redis, request, tmp_path
 ):
     async with opened(memory("redis", request, tmp_path)) as store:
-        made = await store.append(HERE, rows("a", "b"))
-        await ask(redis, "DEL", store._keys("ann", "s1")[1])
+        made = await store.conversations.append(HERE, rows("a", "b"))
+        await ask(redis, "DEL", store.conversations._keys("ann", "s1")[1])
         with pytest.raises(UnreadableRecordError, match="evicted"):
-            await store.load("ann", "s1", -1)
-        await store.append(made, rows("c"), made.revision)
+            await store.conversations.load("ann", "s1", -1)
+        await store.conversations.append(made, rows("c"), made.revision)
         with pytest.raises(UnreadableRecordError, match="evicted"):
-            await store.load("ann", "s1", -1)
-        assert await store.delete("ann", "s1")
+            await store.conversations.load("ann", "s1", -1)
+        assert await store.conversations.delete("ann", "s1")
 
 
 @pytest.mark.parametrize("backend", SERVERS)

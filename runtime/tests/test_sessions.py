@@ -16,9 +16,8 @@ from fleetform_runtime.messages import (
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.runs.loop import repaired
 from runtime.tests.harness import Told, live_run, serving
-from runtime.tests.test_stores import BACKENDS, memory, postgres, redis
+from runtime.tests.stores import BACKENDS, memory
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from fleetform_runtime.access.quotas import Claim, Refused
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
-from fleetform_runtime.store.redis_client import RedisClient, prefix
+from fleetform_runtime.store.redis.client import RedisClient, prefix
 
 # One script, so that replicas that ask at the same time are counted one after the other. KEYS are pairs of
 # counters, ARGV weight, amount, limit and seconds of each pair; the answer is empty, or number, current, previous.

@@ -8,7 +8,8 @@ from typing import Any
 from starlette.requests import Request
 
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.store import Store, StoreError, UnsuitableStoreError
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
+from fleetform_runtime.store.parts import Backend
 
 ASK_SECONDS = 2.0
 REMEMBER_SECONDS = 1.0
@@ -20,7 +21,7 @@ class Health:
 
     def __init__(
         self,
-        store: Store,
+        store: Backend,
         is_draining: Callable[[], bool],
         degraded: Callable[[], list[str]],
         problems: Callable[[], list[str]] = list,

@@ -52,7 +52,7 @@ class SessionRoutes:
         """List sessions, most recently used first."""
         start, count = page_of(request)
         user = request.state.identity.user
-        found, total = await self._sessions.store.sessions(user, start, count)
+        found, total = await self._sessions.store.recent(user, start, count)
         return Json({"sessions": [shown(item) for item in found], "total": total, "offset": start})
 
     async def create(self, request: Request) -> Json:

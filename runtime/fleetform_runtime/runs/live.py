@@ -50,6 +50,7 @@ class LiveRun:
     foreign: list[ToolCall] = field(default_factory=list)
     cancelled: bool = False
     shared: int = 0
+    replica: str = ""
     kept: bool = True
     """Whether its session is kept, so that a caller may name it again."""
 
@@ -80,6 +81,7 @@ class LiveRun:
             created=self.created,
             ended=self.ended,
             result=self.result,
+            replica=self.replica,
         )
 
     def stop(self) -> None:

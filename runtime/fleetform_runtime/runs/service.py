@@ -54,7 +54,6 @@ class Runs:
     ) -> None:
         self.sessions = sessions
         self.registry = registry
-        self._store = sessions.store
         self._loop = loop
         self.models = models
         self.default_model = default_model
@@ -99,6 +98,7 @@ class Runs:
                 session.id,
                 RunLog(),
                 created=self._clock(),
+                replica=self.registry.replica,
                 kept=self._keeps,
             )
             turn = self._turn(order, run, session, history, chosen.key)
@@ -191,7 +191,7 @@ class Runs:
         leave: Callable[[], None],
     ) -> None:
         run_context.set({"run_id": run.id, "session_id": run.session, "caller": run.user})
-        sharing = asyncio.create_task(self.registry.share(run)) if self._store.shared else None
+        sharing = self.registry.sharing(run)
         try:
             await self._answer(run, order, turn, session, model, pause)
         except HttpProblem as problem:

@@ -25,7 +25,8 @@ from fleetform_runtime.messages import (
 )
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import Turn, readable, title_of
-from fleetform_runtime.store import ConflictError, Session, Store, UnreadableRecordError
+from fleetform_runtime.store import ConflictError, FullError, Session, UnreadableRecordError
+from fleetform_runtime.store.parts import Conversations
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.schema import Arguments
 
@@ -38,7 +39,7 @@ class Sessions:
 
     def __init__(
         self,
-        store: Store,
+        store: Conversations,
         history: int,
         answers: dict[str, dict[str, Any]] | None = None,
         clock: Callable[[], float] = time.time,
@@ -223,6 +224,9 @@ class Sessions:
             except ConflictError:
                 await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311
                 expected = await self._merged(session)
+            except FullError as error:
+                detail = f"it would exceed {error}; continue in a new session"
+                raise HttpProblem("session_too_large", detail) from None
             else:
                 return
         raise HttpProblem("conflict", "the session is changing too fast")

@@ -1,86 +1,36 @@
-"""Sessions in PostgreSQL: two tables for conversations, three for runs.
+"""Conversations in PostgreSQL: sessions and messages.
 
 Rows are JSON text, not jsonb: they are returned byte for byte as written.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.memory import PostgresMemory
+from fleetform_runtime.sections.memory import MemoryPolicy
 from fleetform_runtime.store import (
     ConflictError,
-    Event,
-    Run,
     Session,
-    StoreError,
-    read_run,
     read_session,
     rewritten,
-    run_json,
     session_json,
     stepped,
 )
-from fleetform_runtime.store import postgres_statements as statements
-from fleetform_runtime.store.postgres_client import PostgresClient
+from fleetform_runtime.store.postgres import statements
+from fleetform_runtime.store.postgres.backend import PostgresBackend, in_portions
 
-T = TypeVar("T")
 TRIES = 5
-SWEEP_SECONDS = 600
-LOCK = 0x666C6565  # one replica creates the tables; the others wait
 
 
-class PostgresStore:
-    """Stores sessions in PostgreSQL."""
+class PostgresConversations:
+    """Keeps conversations in PostgreSQL."""
 
-    backend = "postgres"
-    shared = True
-
-    def __init__(
-        self,
-        settings: PostgresMemory,
-        secrets: Secrets,
-        namespace: str,
-        agent: str,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._settings = settings
-        self._policy = settings.policy
-        self._agent = f"{namespace}/{agent}"
-        self._clock = clock
-        self._client = PostgresClient(settings, secrets, self._make_tables)
-        self._is_ready = False
-        self._swept = clock()
-
-    async def open(self) -> None:
-        """Create missing tables."""
-        await self._do(self._make_tables)
-        self._is_ready = True
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._client.close()
-
-    async def ping(self) -> None:
-        """Check the tables and write; tables that could not be created before are created now.
-
-        Tables that went afterwards are not created again: they would stand in the way of a restore.
-        """
-        if not self._is_ready:
-            await self.open()
-
-        async def work(connection: Any) -> list[str]:
-            names = [f"{self._settings.schema_name}.{name}" for name in statements.NAMES]
-            missing = [row[0] for row in await connection.fetch(statements.MISSING, names)]
-            if not missing:
-                await connection.execute(self._sql(statements.READY), self._agent, self._clock())
-            return missing
-
-        if missing := await self._do(work):
-            raise StoreError(
-                f"tables are missing: {', '.join(missing)}; restore them, or restart to create them"
-            )
+    def __init__(self, backend: PostgresBackend, policy: MemoryPolicy) -> None:
+        self._do = backend.client.do
+        self._sql = backend.sql
+        self._agent = backend.agent
+        self._clock = backend.clock
+        self._removed = backend.removed
+        self._policy = policy
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows."""
@@ -153,7 +103,7 @@ class PostgresStore:
                 return made
         raise ConflictError
 
-    async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
+    async def recent(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
         """Return the user's sessions, most recently used first."""
         oldest = self._clock() - self._policy.session_ttl_seconds
 
@@ -198,97 +148,19 @@ class PostgresStore:
 
         return await self._do(work) != "DELETE 0"
 
-    async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Store the state of a run and its new events."""
-        expires = self._clock() + seconds
+    async def expire(self) -> int:
+        """Delete in portions, each of which is done in time."""
+        oldest = self._clock() - self._policy.session_ttl_seconds
 
-        async def work(connection: Any) -> None:
-            async with connection.transaction():
-                await connection.execute(
-                    self._sql(
-                        "INSERT INTO {schema}.runs (agent, id, expires, body) VALUES ($1,$2,$3,$4)"
-                        " ON CONFLICT (agent, id) DO UPDATE SET expires=$3, body=$4"
-                    ),
-                    self._agent,
-                    run.id,
-                    expires,
-                    run_json(run).decode(),
-                )
-                await connection.executemany(
-                    self._sql(
-                        "INSERT INTO {schema}.events VALUES ($1,$2,$3,$4,$5) ON CONFLICT DO NOTHING"
-                    ),
-                    [
-                        (self._agent, run.id, item.id, item.type, item.data.decode())
-                        for item in events
-                    ],
-                )
-
-        await self._do(work)
-        await self._sweep()
-
-    async def get_run(self, run: str) -> Run | None:
-        """Return the state of a run."""
-
-        async def work(connection: Any) -> str | None:
-            found: str | None = await connection.fetchval(
-                self._sql("SELECT body FROM {schema}.runs WHERE agent=$1 AND id=$2 AND expires>$3"),
-                self._agent,
-                run,
-                self._clock(),
+        async def work(connection: Any) -> int:
+            done: int = await connection.fetchval(
+                self._sql(statements.EXPIRE_SESSIONS), self._agent, oldest, statements.PORTION
             )
-            return found
+            return done
 
-        body = await self._do(work)
-        return None if body is None else read_run(body)
-
-    async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run after one."""
-
-        async def work(connection: Any) -> list[Any]:
-            found: list[Any] = await connection.fetch(
-                self._sql(
-                    "SELECT number, kind, data FROM {schema}.events"
-                    " WHERE agent=$1 AND run=$2 AND number>$3 ORDER BY number"
-                ),
-                self._agent,
-                run,
-                after,
-            )
-            return found
-
-        return [Event(row[0], row[1], row[2].encode()) for row in await self._do(work)]
-
-    async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Leave a message for the replica that executes the run."""
-
-        async def work(connection: Any) -> None:
-            await connection.execute(
-                self._sql("UPDATE {schema}.runs SET is_cancelled=true WHERE agent=$1 AND id=$2"),
-                self._agent,
-                run,
-            )
-
-        await self._do(work)
-
-    async def is_cancel_asked(self, run: str) -> bool:
-        """Look for such a message."""
-
-        async def work(connection: Any) -> bool:
-            return bool(
-                await connection.fetchval(
-                    self._sql("SELECT is_cancelled FROM {schema}.runs WHERE agent=$1 AND id=$2"),
-                    self._agent,
-                    run,
-                )
-            )
-
-        return await self._do(work)
-
-    # -- inside ----------------------------------------------------------------------------------
-
-    def _sql(self, text: str) -> str:
-        return text.format(schema=self._settings.schema_name)
+        count = await in_portions(lambda: self._do(work))
+        self._removed("expired", count)
+        return count
 
     def _key(self, user: str, session: str) -> tuple[str, str, str]:
         return self._agent, user, session
@@ -300,7 +172,8 @@ class PostgresStore:
     async def _is_expired(self, session: Session) -> bool:
         if session.updated + self._policy.session_ttl_seconds > self._clock():
             return False
-        await self.delete(session.user, session.id)
+        if await self.delete(session.user, session.id):
+            self._removed("expired", 1)
         return True
 
     async def _write(self, sql: str, made: Session, expected: int, rows: Sequence[bytes]) -> bool:
@@ -340,8 +213,8 @@ class PostgresStore:
         return await self._do(work)
 
     async def _make_room(self, session: Session) -> None:
-        async def work(connection: Any) -> None:
-            await connection.execute(
+        async def work(connection: Any) -> str:
+            done: str = await connection.execute(
                 self._sql(
                     "DELETE FROM {schema}.sessions WHERE agent=$1 AND owner=$2 AND id IN ("
                     "SELECT id FROM {schema}.sessions WHERE agent=$1 AND owner=$2"
@@ -351,36 +224,7 @@ class PostgresStore:
                 session.user,
                 self._policy.max_sessions_per_user,
             )
+            return done
 
-        await self._do(work)
-
-    async def _sweep(self) -> None:
-        now = self._clock()
-        if now - self._swept < SWEEP_SECONDS:
-            return
-        self._swept = now
-
-        async def work(connection: Any) -> None:
-            await connection.execute(
-                self._sql("DELETE FROM {schema}.sessions WHERE agent=$1 AND updated<=$2"),
-                self._agent,
-                now - self._policy.session_ttl_seconds,
-            )
-            await connection.execute(
-                self._sql("DELETE FROM {schema}.runs WHERE agent=$1 AND expires<=$2"),
-                self._agent,
-                now,
-            )
-
-        await self._do(work)
-
-    async def _make_tables(self, connection: Any) -> None:
-        schema = self._settings.schema_name
-        async with connection.transaction():
-            await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
-            if await connection.fetchval("SELECT to_regnamespace($1)", schema) is None:
-                await connection.execute(f"CREATE SCHEMA {schema}")
-            await connection.execute(self._sql(statements.TABLES))
-
-    async def _do(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        return await self._client.do(work)
+        if count := int((await self._do(work)).split()[1]):
+            self._removed("user", count)

@@ -1,91 +1,40 @@
-"""Sessions in Redis.
+"""Conversations in Redis.
 
 <prefix>{<session>}:meta     the session, JSON; every change compares it with what was read
     <prefix>{<session>}:rows     its messages, one list entry each
     <prefix>user:<user>          the user's sessions by their last use
-    <prefix>{<run>}:run, :events, :stop
 
-Keys of one session share a hash tag, so that scripts touch only one slot of a cluster.
+Keys of one session share a hash tag. Redis deletes what has expired by itself.
 """
 
 import hashlib
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
-from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.memory import RedisMemory
+from fleetform_runtime.sections.memory import MemoryPolicy
 from fleetform_runtime.store import (
     ConflictError,
-    Event,
-    Run,
     Session,
     UnreadableRecordError,
-    drawn,
-    read_run,
     read_session,
     rewritten,
-    run_json,
     session_json,
     stepped,
 )
-from fleetform_runtime.store.redis_client import RedisClient, prefix
+from fleetform_runtime.store.redis.backend import WRITE, RedisBackend
 
 TRIES = 5
 
-_WRITE = """
-local old = redis.call('GET', KEYS[1]) or ''
-if old == ARGV[2] then return 1 end
-if old ~= ARGV[1] then return 0 end
-if old == '' then redis.call('DEL', KEYS[2]) end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-for i = 4, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
-redis.call('PEXPIRE', KEYS[2], ARGV[3] + 1000)
-return 1
-"""
-"""Rows outlive their session, so that what misses some was evicted. Repeating a write whose response was lost finds its own result, and adds nothing."""
 
+class RedisConversations:
+    """Keeps conversations in Redis."""
 
-class RedisStore:
-    """Stores sessions in Redis."""
-
-    backend = "redis"
-    shared = True
-
-    def __init__(
-        self,
-        settings: RedisMemory,
-        secrets: Secrets,
-        namespace: str,
-        agent: str,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._policy = settings.policy
-        self._prefix = prefix(settings, namespace, agent)
-        self._client = RedisClient(settings, secrets)
-        self._clock = clock
-
-    async def open(self) -> None:
-        """Check that the server answers."""
-        await self.ping()
-
-    async def close(self) -> None:
-        """Close the pool."""
-        await self._client.close()
-
-    async def ping(self) -> None:
-        """Write as a chat does, under names of its own that vanish at once."""
-        ready, *keys = (f"{self._prefix}{{ready}}:{name}" for name in ("key", "meta", "rows"))
-
-        async def work(redis: Any) -> None:
-            await redis.set(
-                ready, b"", px=1
-            )  # a script may delete, and then write, while memory is full
-            await redis.register_script(_WRITE)(keys, [b"", drawn(), 1, b"row"])
-
-        await self._client.do(work)
+    def __init__(self, backend: RedisBackend, policy: MemoryPolicy) -> None:
+        self._client = backend.client
+        self._prefix = backend.prefix
+        self._removed = backend.removed
+        self._policy = policy
+        self._clock = backend.clock
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Return a session and its newest rows in one round trip."""
@@ -145,7 +94,7 @@ class RedisStore:
                 return made
         raise ConflictError
 
-    async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
+    async def recent(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
         """Return the user's sessions, most recently used first."""
         index = self._index(user)
 
@@ -190,65 +139,9 @@ class RedisStore:
 
         return await self._client.do(work) > 0
 
-    async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Store the state of a run and its new events."""
-        state, log, _ = self._run_keys(run.id)
-        lines = [orjson.dumps([item.id, item.type, item.data.decode()]) for item in events]
-        life = max(1, int(seconds * 1000))
-
-        async def work(redis: Any) -> None:
-            async with redis.pipeline(transaction=False) as pipe:
-                pipe.set(state, run_json(run), px=life)
-                if lines:
-                    pipe.rpush(log, *lines)
-                    pipe.pexpire(log, life)
-                await pipe.execute()
-
-        await self._client.do(work)
-
-    async def get_run(self, run: str) -> Run | None:
-        """Return the state of a run."""
-        state, _, _ = self._run_keys(run)
-
-        async def work(redis: Any) -> bytes | None:
-            found: bytes | None = await redis.get(state)
-            return found
-
-        raw = await self._client.do(work)
-        return None if raw is None else read_run(raw)
-
-    async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run after one; a retried write may have duplicated some."""
-        _, log, _ = self._run_keys(run)
-
-        async def work(redis: Any) -> list[bytes]:
-            found: list[bytes] = await redis.lrange(log, 0, -1)
-            return found
-
-        found: dict[int, Event] = {}
-        for line in await self._client.do(work):
-            event = _read_event(line)
-            if event.id > after:
-                found[event.id] = event
-        return [found[number] for number in sorted(found)]
-
-    async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Leave a message for the replica that executes the run."""
-        _, _, stop = self._run_keys(run)
-
-        async def work(redis: Any) -> None:
-            await redis.set(stop, b"1", px=max(1, int(seconds * 1000)))
-
-        await self._client.do(work)
-
-    async def is_cancel_asked(self, run: str) -> bool:
-        """Look for such a message."""
-        _, _, stop = self._run_keys(run)
-
-        async def work(redis: Any) -> bool:
-            return bool(await redis.exists(stop))
-
-        return await self._client.do(work)
+    async def expire(self) -> int:
+        """Nothing is left to do."""
+        return 0
 
     async def _current(self, session: Session) -> tuple[bytes, Session | None]:
         meta, _ = self._keys(session.user, session.id)
@@ -267,7 +160,7 @@ class RedisStore:
 
         async def work(redis: Any) -> bool:
             arguments = [old, session_json(made), life, *rows]
-            return bool(await redis.register_script(_WRITE)(keys, arguments))
+            return bool(await redis.register_script(WRITE)(keys, arguments))
 
         return await self._client.do(work)
 
@@ -288,6 +181,7 @@ class RedisStore:
             if excess > 0:
                 for name, _ in await redis.zpopmin(index, excess):
                     await redis.delete(*self._keys(session.user, name.decode()))
+                self._removed("user", excess)
 
         await self._client.do(work)
 
@@ -296,23 +190,13 @@ class RedisStore:
         return self._clock() - self._policy.session_ttl_seconds
 
     def _keys(self, user: str, session: str) -> tuple[str, str]:
-        tag = hashlib.sha256(f"{user}\n{session}".encode()).hexdigest()[:32]
-        return f"{self._prefix}{{{tag}}}:meta", f"{self._prefix}{{{tag}}}:rows"
-
-    def _run_keys(self, run: str) -> tuple[str, str, str]:
-        base = f"{self._prefix}{{{hashlib.sha256(run.encode()).hexdigest()[:32]}}}"
-        return f"{base}:run", f"{base}:events", f"{base}:stop"
+        return keys_of(self._prefix, user, session)
 
     def _index(self, user: str) -> str:
         return f"{self._prefix}user:{hashlib.sha256(user.encode()).hexdigest()[:32]}"
 
 
-def _read_event(line: bytes) -> Event:
-    try:
-        number, kind, data = orjson.loads(line)
-        event = Event(number, kind, data.encode())
-    except (ValueError, TypeError, AttributeError):
-        event = None
-    if event is None or type(event.id) is not int or not isinstance(event.type, str):
-        raise UnreadableRecordError("a stored event cannot be read")
-    return event
+def keys_of(prefix: str, user: str, session: str) -> tuple[str, str]:
+    """Return the keys of a session and its rows. A session's identifier has no line breaks, so no two share them."""
+    tag = hashlib.sha256(f"{user}\n{session}".encode()).hexdigest()[:32]
+    return f"{prefix}{{{tag}}}:meta", f"{prefix}{{{tag}}}:rows"

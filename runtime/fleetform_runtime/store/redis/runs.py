@@ -1,0 +1,97 @@
+"""Runs in Redis: <prefix>{<run>}:run, :events, :stop."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
+from fleetform_runtime.store.redis.backend import RedisBackend
+
+
+class RedisRuns:
+    """Keeps runs in Redis."""
+
+    def __init__(self, backend: RedisBackend) -> None:
+        self._client = backend.client
+        self._prefix = backend.prefix
+
+    async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
+        """Store the state of a run and its new events."""
+        state, log, _ = self._keys(run.id)
+        lines = [orjson.dumps([item.id, item.type, item.data.decode()]) for item in events]
+        life = max(1, int(seconds * 1000))
+
+        async def work(redis: Any) -> None:
+            async with redis.pipeline(transaction=True) as pipe:  # no end without its event
+                pipe.set(state, run_json(run), px=life)
+                if lines:
+                    pipe.rpush(log, *lines)
+                    pipe.pexpire(log, life)
+                await pipe.execute()
+
+        await self._client.do(work)
+
+    async def get(self, run: str) -> Run | None:
+        """Return the state of a run."""
+        state, _, _ = self._keys(run)
+
+        async def work(redis: Any) -> bytes | None:
+            found: bytes | None = await redis.get(state)
+            return found
+
+        raw = await self._client.do(work)
+        return None if raw is None else read_run(raw)
+
+    async def events(self, run: str, after: int) -> list[Event]:
+        """Return the events of a run after one; a retried write may have duplicated some."""
+        _, log, _ = self._keys(run)
+
+        async def work(redis: Any) -> list[bytes]:
+            found: list[bytes] = await redis.lrange(log, 0, -1)
+            return found
+
+        found: dict[int, Event] = {}
+        for line in await self._client.do(work):
+            event = _read_event(line)
+            if event.id > after:
+                found[event.id] = event
+        return [found[number] for number in sorted(found)]
+
+    async def ask_cancel(self, run: str, seconds: float) -> None:
+        """Leave a message for the replica that executes the run."""
+        _, _, stop = self._keys(run)
+
+        async def work(redis: Any) -> None:
+            await redis.set(stop, b"1", px=max(1, int(seconds * 1000)))
+
+        await self._client.do(work)
+
+    async def is_cancel_asked(self, run: str) -> bool:
+        """Look for such a message."""
+        _, _, stop = self._keys(run)
+
+        async def work(redis: Any) -> bool:
+            return bool(await redis.exists(stop))
+
+        return await self._client.do(work)
+
+    async def expire(self) -> int:
+        """Nothing is left to do: Redis deletes what has expired by itself."""
+        return 0
+
+    def _keys(self, run: str) -> tuple[str, str, str]:
+        base = f"{self._prefix}{{{hashlib.sha256(run.encode()).hexdigest()[:32]}}}"
+        return f"{base}:run", f"{base}:events", f"{base}:stop"
+
+
+def _read_event(line: bytes) -> Event:
+    try:
+        number, kind, data = orjson.loads(line)
+        event = Event(number, kind, data.encode())
+    except (ValueError, TypeError, AttributeError):
+        event = None
+    if event is None or type(event.id) is not int or not isinstance(event.type, str):
+        raise UnreadableRecordError("a stored event cannot be read")
+    return event
