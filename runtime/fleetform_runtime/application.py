@@ -162,7 +162,12 @@ class Application:
         redact = redactor(self._secrets.known)
         toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
         return Runs(
-            sessions=Sessions(self.store.conversations, policy.max_conversation_history, answers),
+            sessions=Sessions(
+                self.store.conversations,
+                policy.max_conversation_history,
+                answers,
+                run_seconds=limits.run_seconds,
+            ),
             registry=Registry(self.store, self.metrics, self.replica),
             loop=Loop(toolbox, limits.max_steps, limits.max_tool_calls, self.spans),
             models=self.models,

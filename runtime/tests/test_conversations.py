@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from fleetform_runtime.messages import (
@@ -16,7 +17,14 @@ from fleetform_runtime.messages import (
     dump,
     load,
 )
-from fleetform_runtime.store import ConflictError, FullError, Run, UnreadableRecordError
+from fleetform_runtime.store import (
+    ConflictError,
+    FullError,
+    Run,
+    UnreadableRecordError,
+    read_session,
+    session_json,
+)
 from fleetform_runtime.store.parts import Store
 from runtime.tests.stores import BACKENDS, HERE, POLICY, Clock, Removed, memory, opened, rows
 
@@ -124,21 +132,42 @@ async def test_of_writers_who_want_the_same_one_is_the_first(section):
 
 
 async def test_what_waits_for_a_person_is_kept_and_dropped(section):
-    pending = {
-        "run_id": "r",
-        "expires": 5.5,
-        "order": ["c"],
-        "done": [],
-        "calls": [{"id": "c", "name": "t", "arguments": '{"a":[]}', "type": "approval"}],
-    }
+    pending = [PENDING | {"run_id": name, "rows": ["{}"]} for name in ("r1", "r2")]
     async with opened(section) as store:
         waiting = await store.conversations.append(replace(HERE, pending=pending), rows("a"))
         assert (await store.conversations.load("ann", "s1", 0))[0].pending == pending
         claimed = await store.conversations.update(
-            replace(waiting, pending=None, title="x"), waiting.revision
+            replace(waiting, pending=pending[1:], title="x"), waiting.revision
         )
-        assert claimed.pending is None
+        assert claimed.pending == pending[1:]
         assert (await store.conversations.load("ann", "s1", 0))[0] == claimed
+
+
+PENDING = {
+    "run_id": "r",
+    "expires": 5.5,
+    "order": ["c"],
+    "done": [],
+    "calls": [{"id": "c", "name": "t", "arguments": '{"a":[]}', "type": "approval"}],
+}
+
+
+@pytest.mark.parametrize("pending", [None, PENDING])
+def test_what_waited_for_a_person_in_an_earlier_version_still_does(pending):
+    row = orjson.loads(session_json(HERE))
+    assert row["pending"] is None
+    session = read_session(orjson.dumps(row | {"pending": pending}))
+    assert session.waiting == ([pending] if pending else [])
+    assert session.parked == []
+
+
+@pytest.mark.parametrize(
+    "poison", [1, "x", [1], [[PENDING]], {}, [PENDING | {"rows": [1]}], [PENDING | {"claimed": ""}]]
+)
+def test_forged_calls_are_told_from_good_ones(poison):
+    row = orjson.loads(session_json(HERE)) | {"pending": poison}
+    with pytest.raises(UnreadableRecordError):
+        read_session(orjson.dumps(row))
 
 
 async def test_sessions_are_listed_by_last_use_and_the_oldest_makes_room(section):

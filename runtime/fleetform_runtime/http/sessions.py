@@ -101,7 +101,7 @@ class SessionRoutes:
         return Json(
             {
                 "messages": [message(item) for item in found],
-                "total": session.messages,
+                "total": session.messages + len(session.parked),
                 "offset": start,
             }
         )
@@ -115,9 +115,9 @@ def shown(session: Session) -> dict[str, Any]:
         "model": session.model,
         "created_at": moment(session.created),
         "updated_at": moment(session.updated),
-        "messages": session.messages,
+        "messages": session.messages + len(session.parked),
         "revision": session.revision,
-        "waiting": session.pending["run_id"] if session.pending else None,
+        "waiting": session.waiting[0]["run_id"] if session.waiting else None,
     }
 
 

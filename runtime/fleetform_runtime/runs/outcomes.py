@@ -5,6 +5,7 @@ import logging
 import time
 from typing import Any
 
+from fleetform_runtime.messages import dump
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
@@ -27,6 +28,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
     asked = turn.fresh[-1]
     return {
         "run_id": run,
+        "rows": [dump(message).decode() for message in turn.fresh],
         "expires": expires,
         "order": [call.id for call in getattr(asked, "calls", [])],
         "done": [

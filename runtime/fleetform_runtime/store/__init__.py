@@ -46,10 +46,25 @@ class Session:
     created: float = 0.0
     updated: float = 0.0
     messages: int = 0
-    pending: dict[str, Any] | None = None
-    """Calls that wait for a human: {run_id, expires, calls: [...], ...}."""
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    """Runs that wait for a human: {run_id, expires, calls, done, order, rows, claimed?}.
+
+    `rows` are the messages of the run's turn. They join the conversation with the results of the calls, as one whole
+    turn, so that other turns may end in the meantime. `claimed`, in seconds since 1970, is until when the run that
+    carries out the decisions may take.
+    """
     mark: str = ""
     """Random for every write, so that of two writers with the same content only one succeeds."""
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """Return what nobody has decided on yet."""
+        return [pause for pause in self.pending if not pause.get("claimed")]
+
+    @property
+    def parked(self) -> list[bytes]:
+        """Return the rows of turns that are not over."""
+        return [row.encode() for pause in self.pending for row in pause.get("rows", ())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +125,9 @@ def drawn() -> str:
 
 
 def session_json(session: Session) -> bytes:
-    """Serialise a session."""
-    return orjson.dumps({name: getattr(session, name) for name in _SESSION})
+    """Serialise a session; that nothing is pending is null, as earlier versions know it."""
+    body = {name: getattr(session, name) for name in _SESSION}
+    return orjson.dumps(body | {"pending": session.pending or None})
 
 
 def read_session(row: bytes | str) -> Session:
@@ -127,16 +143,19 @@ def read_session(row: bytes | str) -> Session:
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     ):
         raise UnreadableRecordError("a stored session has fields of the wrong type")
-    if session.pending is not None and not _is_pending(session.pending):
+    # Earlier versions had one that waited, or none, and its messages in the conversation.
+    held: Any = session.pending
+    pauses = [held] if isinstance(held, dict) else held or []
+    if not isinstance(pauses, list) or not all(map(_is_pending, pauses)):
         raise UnreadableRecordError("a stored session has invalid pending calls")
-    return session
+    return replace(session, pending=pauses)
 
 
 def _is_pending(pending: Any) -> bool:
     """Whether pending calls are in our format: forged ones are never executed."""
     try:
         calls, done, order = pending["calls"], pending["done"], pending["order"]
-        texts = [pending["run_id"], *order]
+        texts = [pending["run_id"], *order, *pending.get("rows", [])]
         texts += [call[name] for call in calls for name in ("id", "name", "arguments", "type")]
         texts += [item[name] for item in done for name in ("id", "name", "content", "outcome")]
         known = {call["id"] for call in calls} | {item["id"] for item in done}
@@ -145,6 +164,7 @@ def _is_pending(pending: Any) -> bool:
             and all(len(item) == 4 for item in done)
             and all(call["type"] in ("approval", "question") for call in calls)
             and isinstance(pending["expires"], int | float)
+            and isinstance(pending.get("claimed", 0.0), int | float)
             and known == set(order)
         )
     except (KeyError, TypeError):
