@@ -139,6 +139,21 @@ async def test_a_question_is_answered_as_its_tool_wants():
     assert done.json["output"] == 'pick: {"n":3}'
 
 
+async def test_an_answer_that_cannot_be_written_down_is_refused():
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    async with serving(tools=tools("http://127.0.0.1:1")) as client:
+        answer = await paused(client, 'call ask {"q": "?"}')
+        body = {"decisions": [{"id": "call_1", "answer": deep}]}
+        refused = await client.post(f"/runs/{answer['run_id']}/approvals", body)
+        assert (refused.status, refused.json["code"]) == (422, "invalid_fields")
+        assert "nested too deeply" in refused.json["detail"]
+        body = {"decisions": [{"id": "call_1", "answer": [["so"]]}]}
+        done = await client.post(f"/runs/{answer['run_id']}/approvals", body)
+        assert done.json["output"] == 'ask: [["so"]]'
+
+
 async def test_wrong_arguments_are_refused_before_anybody_is_asked():
     async with serving(tools=tools("http://127.0.0.1:1")) as client:
         answer = await client.chat('call pay {"sum": "five"}')

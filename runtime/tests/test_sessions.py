@@ -14,7 +14,7 @@ from fleetform_runtime.messages import (
     within,
 )
 from fleetform_runtime.models import ModelError
-from fleetform_runtime.runs.loop import repaired
+from fleetform_runtime.runs.loop import readable, repaired
 from runtime.tests.harness import Told, live_run, serving
 from runtime.tests.stores import BACKENDS, memory
 
@@ -121,3 +121,10 @@ def test_every_call_has_a_result_before_a_model_is_asked():
     )
     assert {result.id for result in mixed.results} == {"1", "2"}
     assert repaired([BOTH, User("q")]) == [User("q")]
+
+
+def test_arguments_are_shown_as_json_if_they_can_be_written_again():
+    assert readable('{"a": [1]}') == {"a": [1]}
+    assert readable("") == {}
+    for text in ("{", "[" * 250 + "]" * 250, "[" * 2000 + "]" * 2000):
+        assert readable(text) == text

@@ -286,11 +286,16 @@ def _key(turn: Turn, call: ToolCall) -> str:
 
 
 def readable(arguments: str) -> Any:
-    """Return arguments as JSON, or as plain text if they are invalid."""
+    """Return arguments as JSON, or as plain text if they are invalid or cannot be written again.
+
+    The library reads more levels than it writes, and what it is to write has some of its own around these.
+    """
     try:
-        return orjson.loads(arguments or "{}")
-    except ValueError:
+        found = orjson.loads(arguments or "{}")
+        orjson.dumps([[[[[[[[found]]]]]]]])
+    except (ValueError, TypeError):
         return arguments
+    return found
 
 
 def _tell_start(log: RunLog, call: ToolCall) -> None:
