@@ -11,7 +11,7 @@ from fleetform_runtime.store.measured import CONVERSATIONS, RUNS, measured
 from fleetform_runtime.store.parts import Conversations, Runs
 from fleetform_runtime.store.upkeep import Removals, sweep
 from fleetform_runtime.telemetry.metrics import Metrics
-from runtime.tests.harness import until
+from runtime.tests.harness import serving, until
 from runtime.tests.servers import PostgresServer, RedisServer
 from runtime.tests.stores import BACKENDS, HERE, SHARED, memory, opened, rows
 
@@ -153,3 +153,24 @@ def test_what_was_deleted_unasked_is_counted_and_said_once_a_minute(caplog):
     for reason, count in (("expired", 5), ("bytes", 3), ("sessions", 2), ("user", 0)):
         line = f'agent_sessions_removed_total{{agent="greeter",reason="{reason}"}} {count}.0'
         assert line in text
+
+
+@pytest.mark.parametrize(("backend", "most"), [("redis", 6), ("postgres", 5)])
+async def test_a_chat_does_not_ask_its_store_more_often_than_it_has_to(
+    backend, most, request, tmp_path
+):
+    """Load the session, note the run, look again, append, for Redis its index, and note the end."""
+    async with serving(memory=memory(backend, request, tmp_path)) as client:
+        session = (await client.chat("hello"))["session_id"]
+        await until(lambda: client.application.runs.registry._beating)
+        used = client.application.store.backend.client
+        done, count = used.do, 0
+
+        async def counted(work: Any) -> Any:
+            nonlocal count
+            count += "hold" not in work.__qualname__
+            return await done(work)
+
+        used.do = counted
+        await client.chat("again", session_id=session)
+        assert count == most

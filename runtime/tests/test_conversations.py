@@ -270,7 +270,7 @@ async def traces(store: Store, section: dict[str, Any]) -> int:
         return len(await held._client._redis.keys(f"{section['keyPrefix']}*"))
     if section["type"] == "postgres":
         return int(
-            await held._do(
+            await held._client.do(
                 lambda c: c.fetchval(held._sql("SELECT count(*) FROM {schema}.messages"))
             )
         )

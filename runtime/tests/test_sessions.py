@@ -71,6 +71,34 @@ async def test_a_failed_turn_keeps_only_what_was_done():
     assert [item.get("content") for item in messages] == ["b", "fine"]
 
 
+async def test_a_failed_run_that_is_kept_holds_on_to_none_of_its_history():
+    """A raised exception does so by its traceback, and an ended run is kept for an hour."""
+    told = Told(ModelError("server_error", "x"))
+    model = {"provider": "openai", "name": "gpt", "retries": 0}
+    async with serving(make=told, model=model) as client:
+        assert (await client.post("/chat", {"message": "a"})).status == 502
+        assert client.application is not None
+        (run,) = client.application.runs.registry._ended.values()
+        assert run.problem is not None
+        problem = run.problem
+        assert (problem.__traceback__, problem.__context__, problem.__cause__) == (None,) * 3
+
+
+async def test_a_session_that_grows_too_large_says_so():
+    section = {"type": "in-memory", "maxBytes": 1_048_576}
+    async with serving(memory=section) as client:
+        session = (await client.chat("x" * 300_000))["session_id"]
+        body = {"message": "x" * 300_000, "session_id": session}
+        refused = await client.post("/chat", body)
+        assert (refused.status, refused.json["code"]) == (413, "session_too_large")
+        assert not refused.json["retryable"]
+        assert "memory.maxBytes" in refused.json["detail"]
+        await client.chat("x", session_id=session)
+        await client.chat("x" * 300_000)
+        assert await client.metric("agent_sessions_removed_total", reason="bytes") == 1
+        assert (await client.get(f"/sessions/{session}")).status == 404
+
+
 async def test_what_was_said_before_a_cancel_is_kept():
     async with serving() as client:
         session = (await client.post("/sessions", {})).json["session_id"]

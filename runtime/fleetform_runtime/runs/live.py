@@ -1,7 +1,7 @@
 """A run as ordered by a caller, and as executed by this replica."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetform_runtime.messages import Message, ToolCall, User
@@ -68,7 +68,7 @@ class LiveRun:
         if self.task is not None:
             await asyncio.wait([self.task])
         if self.problem is not None:
-            raise self.problem
+            raise replace(self.problem)
         return self.result
 
     def state(self) -> Run:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
 from fleetform_runtime.messages import dump
@@ -78,8 +79,8 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
 
 
 def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
-    """End a run with a problem."""
-    problem.run_id = run.id
+    """End a run with a problem: a copy, for a raised one holds on to the whole history by its traceback."""
+    problem = replace(problem, run_id=run.id)
     run.problem = problem
     run.status = "cancelled" if run.cancelled else "failed"
     usage = turn.usage.body()

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 3600
 """Seconds for which an ended run stays available."""
 MOST_ENDED = 1000
-MOST_ENDED_BYTES = 64 * 1024 * 1024
+MOST_ENDED_BYTES = 16 * 1024 * 1024
 """Maximum size in bytes of the events of ended runs kept in memory, newest first."""
 SHARE_SECONDS = 0.5
 """Seconds between exchanges with other replicas: new events, requests to stop."""

@@ -25,7 +25,7 @@ class PostgresConversations:
     """Keeps conversations in PostgreSQL."""
 
     def __init__(self, backend: PostgresBackend, policy: MemoryPolicy) -> None:
-        self._do = backend.client.do
+        self._client = backend.client
         self._sql = backend.sql
         self._agent = backend.agent
         self._clock = backend.clock
@@ -54,7 +54,7 @@ class PostgresConversations:
             )
             return meta, [row[0] for row in reversed(rows)]
 
-        meta, rows = await self._do(work)
+        meta, rows = await self._client.do(work)
         held = None if meta is None else read_session(meta)
         if held is None or await self._is_expired(held):
             return None
@@ -75,7 +75,7 @@ class PostgresConversations:
             )
             return found
 
-        return [row[0].encode() for row in await self._do(work)]
+        return [row[0].encode() for row in await self._client.do(work)]
 
     async def create(self, session: Session) -> Session:
         """Store a new session."""
@@ -122,7 +122,7 @@ class PostgresConversations:
             )
             return rows, total
 
-        rows, total = await self._do(work)
+        rows, total = await self._client.do(work)
         return [read_session(row[0]) for row in rows], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
@@ -146,7 +146,7 @@ class PostgresConversations:
             )
             return done
 
-        return await self._do(work) != "DELETE 0"
+        return await self._client.do(work) != "DELETE 0"
 
     async def expire(self) -> int:
         """Delete in portions, each of which is done in time."""
@@ -158,7 +158,7 @@ class PostgresConversations:
             )
             return done
 
-        count = await in_portions(lambda: self._do(work))
+        count = await in_portions(lambda: self._client.do(work))
         self._removed("expired", count)
         return count
 
@@ -192,7 +192,7 @@ class PostgresConversations:
             )
             return count
 
-        if await self._do(work):
+        if await self._client.do(work):
             return True
         # The response was lost: the write has happened already, and must not be repeated.
         return await self._holds(made, meta)
@@ -210,7 +210,7 @@ class PostgresConversations:
                 )
             )
 
-        return await self._do(work)
+        return await self._client.do(work)
 
     async def _make_room(self, session: Session) -> None:
         async def work(connection: Any) -> str:
@@ -226,5 +226,5 @@ class PostgresConversations:
             )
             return done
 
-        if count := int((await self._do(work)).split()[1]):
+        if count := int((await self._client.do(work)).split()[1]):
             self._removed("user", count)

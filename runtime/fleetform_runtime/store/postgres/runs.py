@@ -12,7 +12,7 @@ class PostgresRuns:
     """Keeps runs in PostgreSQL."""
 
     def __init__(self, backend: PostgresBackend) -> None:
-        self._do = backend.client.do
+        self._client = backend.client
         self._sql = backend.sql
         self._agent = backend.agent
         self._clock = backend.clock
@@ -37,7 +37,7 @@ class PostgresRuns:
                 bodies,
             )
 
-        await self._do(work)
+        await self._client.do(work)
 
     async def get(self, run: str) -> Run | None:
         """Return the state of a run."""
@@ -51,7 +51,7 @@ class PostgresRuns:
             )
             return found
 
-        body = await self._do(work)
+        body = await self._client.do(work)
         return None if body is None else read_run(body)
 
     async def events(self, run: str, after: int) -> list[Event]:
@@ -69,7 +69,7 @@ class PostgresRuns:
             )
             return found
 
-        return [Event(row[0], row[1], row[2].encode()) for row in await self._do(work)]
+        return [Event(row[0], row[1], row[2].encode()) for row in await self._client.do(work)]
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
         """Leave a message for the replica that executes the run."""
@@ -81,7 +81,7 @@ class PostgresRuns:
                 run,
             )
 
-        await self._do(work)
+        await self._client.do(work)
 
     async def is_cancel_asked(self, run: str) -> bool:
         """Look for such a message."""
@@ -95,7 +95,7 @@ class PostgresRuns:
                 )
             )
 
-        return await self._do(work)
+        return await self._client.do(work)
 
     async def expire(self) -> int:
         """Delete in portions, each of which is done in time."""
@@ -106,4 +106,4 @@ class PostgresRuns:
             )
             return done
 
-        return await in_portions(lambda: self._do(work))
+        return await in_portions(lambda: self._client.do(work))
