@@ -133,7 +133,7 @@ class Policy(Spec):
     """How much is kept, and for how long."""
 
     session_ttl: int | None = optional(
-        "Seconds until an idle session expires. Default: never.",
+        "Seconds until an idle session expires. Default: 86400.",
         alias="sessionTTL",
         ge=1,
         le=315360000,
