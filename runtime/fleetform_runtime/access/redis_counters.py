@@ -6,11 +6,11 @@ from typing import Any
 from fleetform_runtime.access.quotas import Claim, Refused
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
-from fleetform_runtime.store.redis.client import RedisClient, prefix
+from fleetform_runtime.store.redis.client import RedisClient, Script, prefix
 
 # One script, so that replicas that ask at the same time are counted one after the other. KEYS are pairs of
 # counters, ARGV weight, amount, limit and seconds of each pair; the answer is empty, or number, current, previous.
-_TAKE = """
+_TAKE = Script("""
 local held = redis.call('MGET', unpack(KEYS))
 for i = 1, #KEYS / 2 do
   local current, previous = tonumber(held[2 * i - 1] or 0), tonumber(held[2 * i] or 0)
@@ -27,7 +27,7 @@ for i = 1, #KEYS / 2 do
   end
 end
 return {}
-"""
+""")
 
 
 class RedisCounters:
@@ -43,7 +43,7 @@ class RedisCounters:
         given = [value for claim in claims for value in claim[2:]]
 
         async def work(redis: Any) -> list[bytes]:
-            found: list[bytes] = await redis.register_script(_TAKE)(keys, given)
+            found: list[bytes] = await _TAKE(redis, keys, given)
             return found
 
         found = await self._client.do(work)

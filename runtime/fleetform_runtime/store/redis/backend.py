@@ -5,9 +5,9 @@ from typing import Any
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.store import drawn
 from fleetform_runtime.store.parts import Surroundings
-from fleetform_runtime.store.redis.client import RedisClient, prefix
+from fleetform_runtime.store.redis.client import RedisClient, Script, prefix
 
-WRITE = """
+WRITE = Script("""
 local old = redis.call('GET', KEYS[1]) or ''
 if old == ARGV[2] then return 1 end
 if old ~= ARGV[1] then return 0 end
@@ -16,15 +16,15 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 for i = 4, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[2], ARGV[3] + 1000)
 return 1
-"""
+""")
 """Rows outlive their session, so that what misses some was evicted. Repeating a write whose response was lost finds its own result, and adds nothing."""
 
-_HOLD = """
+_HOLD = Script("""
 local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
-"""
+""")
 
 
 class RedisBackend:
@@ -55,7 +55,7 @@ class RedisBackend:
             await redis.set(
                 ready, b"", px=1
             )  # a script may delete, and then write, while memory is full
-            await redis.register_script(WRITE)(keys, [b"", drawn(), 1, b"row"])
+            await WRITE(redis, keys, [b"", drawn(), 1, b"row"])
 
         await self.client.do(work)
 
@@ -64,7 +64,7 @@ class RedisBackend:
 
         async def work(redis: Any) -> bool:
             life = max(1, int(seconds * 1000))
-            return bool(await redis.register_script(_HOLD)([self._lease(name)], [holder, life]))
+            return bool(await _HOLD(redis, [self._lease(name)], [holder, life]))
 
         return await self.client.do(work)
 

@@ -1,9 +1,10 @@
 """Connections to Redis: limited, verified, with credentials read for each, and dropped when the primary moves."""
 
 import asyncio
+import hashlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import redis.asyncio as client
@@ -53,6 +54,21 @@ class _Credentials(CredentialProvider):
         if settings.username is None:
             return (password,)
         return (self._secrets.value(settings.username), password)
+
+
+class Script:
+    """A script that is sent as its hash, and whole to a server that does not know it yet."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._hash = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(self, redis: Any, keys: Sequence[str], given: Sequence[Any]) -> Any:
+        """Run it on a connection of a pool."""
+        try:
+            return await redis.evalsha(self._hash, len(keys), *keys, *given)
+        except exceptions.NoScriptError:
+            return await redis.eval(self._text, len(keys), *keys, *given)
 
 
 class RedisClient:

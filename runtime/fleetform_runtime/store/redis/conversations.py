@@ -160,7 +160,7 @@ class RedisConversations:
 
         async def work(redis: Any) -> bool:
             arguments = [old, session_json(made), life, *rows]
-            return bool(await redis.register_script(WRITE)(keys, arguments))
+            return bool(await WRITE(redis, keys, arguments))
 
         return await self._client.do(work)
 

@@ -8,6 +8,14 @@ import orjson
 
 from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
 from fleetform_runtime.store.redis.backend import RedisBackend
+from fleetform_runtime.store.redis.client import Script
+
+_PUT = Script("""
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
+for i = 3, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+""")
+"""Nobody sees the end of a run without its last event."""
 
 
 class RedisRuns:
@@ -24,12 +32,7 @@ class RedisRuns:
         life = max(1, int(seconds * 1000))
 
         async def work(redis: Any) -> None:
-            async with redis.pipeline(transaction=True) as pipe:  # no end without its event
-                pipe.set(state, run_json(run), px=life)
-                if lines:
-                    pipe.rpush(log, *lines)
-                    pipe.pexpire(log, life)
-                await pipe.execute()
+            await _PUT(redis, (state, log), (life, run_json(run), *lines))
 
         await self._client.do(work)
 
