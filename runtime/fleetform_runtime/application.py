@@ -147,6 +147,7 @@ class Application:
             namespace=agent.namespace,
             agent=agent.name,
             removed=Removals(self.metrics),
+            renewed=lambda: self.metrics.count("agent_memory_reconnects_total"),
         )
         return measured(build_store(self.settings, around), self.metrics)
 

@@ -262,6 +262,13 @@ METRICS: tuple[Metric, ...] = (
         buckets=_STORE,
     ),
     Metric(
+        name="agent_memory_reconnects_total",
+        type="counter",
+        help="How often all connections to the store were given up for new ones, as behind a failover.",
+        unit="",
+        labels=(_AGENT,),
+    ),
+    Metric(
         name="agent_sessions_removed_total",
         type="counter",
         help="Sessions that were deleted without being asked to; Redis deletes expired ones uncounted.",

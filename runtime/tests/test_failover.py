@@ -10,7 +10,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from fleetform_runtime.http.health import Health
 from fleetform_runtime.store import UnreadableRecordError, UnsuitableStoreError
+from fleetform_runtime.store.local import LocalBackend
 from runtime.tests.harness import serving, until
 from runtime.tests.pooler import Pooler
 from runtime.tests.process import COMMAND, Runtime
@@ -84,6 +86,7 @@ async def test_chats_follow_the_primary(backend):
         replies = await asyncio.gather(*(client.post("/chat", {"message": "x"}) for _ in range(6)))
         assert [reply.status for reply in replies] == [200] * 6
         await until(lambda: _is_ready(client))
+        assert await client.metric("agent_memory_reconnects_total") > 0
         if backend == "redis":  # what was there has gone with the old primary
             assert (await client.get(f"/sessions/{session}")).status == 404
 
@@ -157,6 +160,19 @@ class OtherRedis(RedisServer):
             self.command = [redis_binary(), str(file), "--sentinel"]
 
 
+async def test_an_account_of_redis_that_may_do_only_what_is_needed(tmp_path):
+    """Whom it reaches it may not ask; what it may not write is told by readiness."""
+    rights = ("on", ">secret", "~mine:*", "+@read", "+@write", "+evalsha", "+eval")
+    with RedisServer("--user", "agent", *rights) as server:
+        (tmp_path / "password").write_text("secret")
+        fields = {"username": "agent", "password": {"file": str(tmp_path / "password")}}
+        for prefix, status in (("mine:", 200), ("other:", 503)):
+            memory = section("redis", server.port, keyPrefix=prefix, **fields)
+            async with serving(memory=memory) as client:
+                assert (await client.get("/health/ready")).status == status
+                assert (await client.post("/chat", {"message": "x"})).status == status
+
+
 async def test_a_pooler_that_shares_connections_by_transaction_is_served(postgres):
     async with Pooler(postgres.port, "agent", "postgres") as pooler:
         async with serving(memory=section("postgres", pooler.port, schema="pooled")) as client:
@@ -222,3 +238,18 @@ async def test_a_write_is_tried_before_the_replica_is_called_ready(backend, requ
 
 async def _is_unready(client: Any) -> bool:
     return bool((await client.get("/health/ready")).status == 503)
+
+
+async def test_many_probes_at_once_are_one_write():
+    count = 0
+
+    class Counted(LocalBackend):
+        async def ping(self) -> None:
+            nonlocal count
+            count += 1
+            await asyncio.sleep(0.01)
+
+    health = Health(Counted(), lambda: False, list)
+    answers = await asyncio.gather(*(health.ready(None) for _ in range(50)))  # type: ignore[arg-type]
+    assert {answer.status_code for answer in answers} == {200}
+    assert count == 1

@@ -34,6 +34,7 @@ class Health:
         self._clock = clock
         self._asked = float("-inf")
         self._failure: dict[str, str] | None = None
+        self._asking = asyncio.Lock()
 
     async def live(self, request: Request) -> Json:
         """Report that the process answers."""
@@ -58,9 +59,10 @@ class Health:
         return Json(body)
 
     async def _store_failure(self) -> dict[str, str] | None:
-        if self._clock() - self._asked >= REMEMBER_SECONDS:
-            self._failure = await _failure(self._store.ping)
-            self._asked = self._clock()
+        async with self._asking:  # whoever comes meanwhile gets the same answer
+            if self._clock() - self._asked >= REMEMBER_SECONDS:
+                self._failure = await _failure(self._store.ping)
+                self._asked = self._clock()
         return self._failure
 
 

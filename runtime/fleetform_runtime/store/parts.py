@@ -23,6 +23,8 @@ class Surroundings:
     clock: Callable[[], float] = time.time
     removed: Callable[[str, int], None] = _untold
     """Is told why sessions were deleted that nobody asked to delete, and how many."""
+    renewed: Callable[[], None] = lambda: None
+    """Is told that all connections to a server were given up for new ones."""
 
 
 class Backend(Protocol):

@@ -19,7 +19,7 @@ class PostgresBackend:
     shared = True
 
     def __init__(self, settings: PostgresMemory, around: Surroundings) -> None:
-        self.client = PostgresClient(settings, around.secrets, self._make_tables)
+        self.client = PostgresClient(settings, around.secrets, self._make_tables, around.renewed)
         self.agent = f"{around.namespace}/{around.agent}"
         self.clock = around.clock
         self.removed = around.removed

@@ -69,8 +69,13 @@ class PostgresClient:
         settings: PostgresMemory,
         secrets: Secrets,
         prepare: Callable[[Any], Awaitable[None]],
+        renewed: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take what creates missing tables: a new primary may lack them, for DDL is not always replicated."""
+        """Take what creates missing tables, and who wants to know that connections were given up.
+
+        A new primary may lack tables, for DDL is not always replicated.
+        """
+        self._renewed = renewed
         self._prepare = prepare
         self._settings = settings
         self._secrets = secrets
@@ -141,6 +146,7 @@ class PostgresClient:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 await self._once(fresh, self._prepare)
             self._pool = fresh
+            self._renewed()
         self._retiring.add(task := asyncio.create_task(self._retire(used)))
         task.add_done_callback(self._retiring.discard)
 

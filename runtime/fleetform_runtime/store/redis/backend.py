@@ -34,7 +34,7 @@ class RedisBackend:
     shared = True
 
     def __init__(self, settings: RedisMemory, around: Surroundings) -> None:
-        self.client = RedisClient(settings, around.secrets)
+        self.client = RedisClient(settings, around.secrets, around.renewed)
         self.prefix = prefix(settings, around.namespace, around.agent)
         self.clock = around.clock
         self.removed = around.removed

@@ -78,9 +78,13 @@ class RedisClient:
     lost, or answers as a replica does, all of them are given up, and the operation is repeated once on a new one.
     """
 
-    def __init__(self, settings: RedisMemory, secrets: Secrets) -> None:
+    def __init__(
+        self, settings: RedisMemory, secrets: Secrets, renewed: Callable[[], None] = lambda: None
+    ) -> None:
+        """Take who wants to know that connections were given up."""
         self._settings = settings
         self._secrets = secrets
+        self._renewed = renewed
         self._redis = self._connect()
 
     async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -125,6 +129,7 @@ class RedisClient:
             return
         log.warning("connections to Redis are opened anew: %s", error)
         self._redis = self._connect()
+        self._renewed()
         await used.connection_pool.update_active_connections_for_reconnect()
         await used.connection_pool.disconnect(inuse_connections=False)
 
@@ -172,7 +177,10 @@ async def _greet(connection: Any) -> None:
     """
     await connection.on_connect()
     await connection.send_command("HELLO", connection.protocol)
-    said = await connection.read_response()
+    try:
+        said = await connection.read_response()
+    except exceptions.ResponseError:
+        return  # an account that may not ask is told by its first write
     if isinstance(said, list):
         said = dict(zip(said[::2], said[1::2], strict=False))
     if why := _UNSUITABLE.get(said.get(b"mode", b"")):
