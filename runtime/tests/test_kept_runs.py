@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fleetform_runtime.store import Event, Run, read_run
+from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run
 from fleetform_runtime.store.filesystem import runs
 from runtime.tests.harness import until
-from runtime.tests.stores import BACKENDS, Clock, memory, opened
+from runtime.tests.stores import BACKENDS, SHARED, Clock, memory, opened
 
 pytestmark = pytest.mark.anyio
 RUN = Run(id="r1", user="ann", session="s1", status="running", created=2.5, replica="x")
@@ -35,6 +35,34 @@ async def test_runs_are_kept(section):
             assert not await store.runs.is_cancel_asked("r1")
             await store.runs.ask_cancel("r1", 60)
             assert await store.runs.is_cancel_asked("r1")
+
+
+@pytest.mark.parametrize("backend", SHARED)
+async def test_events_are_read_once_and_in_order(backend, request, tmp_path):
+    """Some may have been dropped before they were shared, and a write may be repeated."""
+    events = [Event(n, "token", b'{"n":%d}' % n) for n in (*range(1, 6), *range(9, 13))]
+    async with opened(memory(backend, request, tmp_path)) as store:
+        for first, last in ((0, 3), (3, 5), (3, 5), (0, 5), (5, 9), (8, 9)):
+            await store.runs.put(RUN, events[first:last], 60)
+        for after in range(14):
+            wanted = [event for event in events if event.id > after]
+            assert await store.runs.events("r1", after) == wanted
+        assert await store.runs.events("other", 0) == []
+
+
+async def test_a_poisoned_event_is_told(redis, request, tmp_path):
+    section = memory("redis", request, tmp_path)
+    async with opened(section) as store:
+        await store.runs.put(RUN, [Event(1, "token", b"{}")], 60)
+        key = store.runs._keys("r1")[1]
+        await store.backend.client._redis.rpush(key, b'[2,"token"]')
+        with pytest.raises(UnreadableRecordError):
+            await store.runs.events("r1", 0)
+        await store.backend.client._redis.rpush(key, b"nonsense")
+        assert await store.runs.events("r1", 0) == []
+        await store.runs.put(RUN, [Event(3, "done", b"{}")], 60)
+        with pytest.raises(UnreadableRecordError):
+            await store.runs.events("r1", 0)
 
 
 async def test_runs_are_forgotten_in_time(section):

@@ -12,10 +12,19 @@ from fleetform_runtime.store.redis.client import Script
 
 _PUT = Script("""
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
-for i = 3, #ARGV do redis.call('RPUSH', KEYS[2], ARGV[i]) end
+local seen = tonumber(string.match(redis.call('LINDEX', KEYS[2], -1) or '', '^%[(%d+)') or 0)
+for i = 3, #ARGV do
+  if tonumber(string.match(ARGV[i], '^%[(%d+)')) > seen then redis.call('RPUSH', KEYS[2], ARGV[i]) end
+end
 redis.call('PEXPIRE', KEYS[2], ARGV[1])
 """)
-"""Nobody sees the end of a run without its last event."""
+"""Nobody sees the end of a run without its last event, and a repeated write adds no event again."""
+_AFTER = Script("""
+local last = tonumber(string.match(redis.call('LINDEX', KEYS[1], -1) or '', '^%[(%d+)') or 0)
+if last <= tonumber(ARGV[1]) then return {} end
+return redis.call('LRANGE', KEYS[1], ARGV[1] - last, -1)
+""")
+"""Numbers rise, so those after one are at the end: what a follower has is not read again."""
 
 
 class RedisRuns:
@@ -48,19 +57,15 @@ class RedisRuns:
         return None if raw is None else read_run(raw)
 
     async def events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run after one; a retried write may have duplicated some."""
+        """Return the events of a run after one."""
         _, log, _ = self._keys(run)
 
         async def work(redis: Any) -> list[bytes]:
-            found: list[bytes] = await redis.lrange(log, 0, -1)
+            found: list[bytes] = await _AFTER(redis, [log], [after])
             return found
 
-        found: dict[int, Event] = {}
-        for line in await self._client.do(work):
-            event = _read_event(line)
-            if event.id > after:
-                found[event.id] = event
-        return [found[number] for number in sorted(found)]
+        found = [_read_event(line) for line in await self._client.do(work)]
+        return [event for event in found if event.id > after]
 
     async def ask_cancel(self, run: str, seconds: float) -> None:
         """Leave a message for the replica that executes the run."""
