@@ -123,6 +123,18 @@ async def test_only_the_newest_history_is_given_to_the_model():
     assert [m.text() for m in told.asked[-1].messages if isinstance(m, User)] == ["m3", "m4", "m5"]
 
 
+async def test_a_long_history_is_read_beside_what_others_ask(monkeypatch):
+    """It is the same whether a thread reads it or not."""
+    monkeypatch.setattr("fleetform_runtime.runs.sessions.LARGE_BYTES", 1000)
+    told = Told(Assistant("fine"))
+    async with serving(make=told) as client:
+        session = (await client.chat("x" * 2000))["session_id"]
+        await client.chat("y", session_id=session)
+        page = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+    assert [item["content"][:1] for item in page] == ["x", "f", "y", "f"]
+    assert [m.text()[:1] for m in told.asked[-1].messages if isinstance(m, User)] == ["x", "y"]
+
+
 CALLS = Assistant(calls=[ToolCall("1", "t", "{}"), ToolCall("2", "t", "{}")])
 BOTH = ToolResults([ToolResult("1", "t", "a"), ToolResult("2", "t", "b")])
 

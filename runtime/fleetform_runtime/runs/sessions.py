@@ -32,6 +32,7 @@ from fleetform_runtime.tools.schema import Arguments
 
 MERGES = 12
 """Attempts to append a turn after concurrent writes before it fails."""
+LARGE_BYTES = 1024 * 1024
 CLAIM_SECONDS = 60
 """Seconds that a run which carries out decisions has to be stored, besides those that it may take."""
 
@@ -69,7 +70,7 @@ class Sessions:
         if decisions is not None:
             return await self._claim(user, name, decisions, paused)
         session, rows = await self._loaded(user, name)
-        session, history = await self._without_ended(session, self._read(rows))
+        session, history = await self._without_ended(session, await self._read(rows))
         if not session.waiting:
             return session, history, None
         pause = session.waiting[0]
@@ -82,7 +83,7 @@ class Sessions:
 
     def parked(self, pause: dict[str, Any] | None) -> list[Message]:
         """Return what a paused run had said so far."""
-        return self._read([row.encode() for row in pause.get("rows", ())]) if pause else []
+        return _parsed([row.encode() for row in pause.get("rows", ())]) if pause else []
 
     async def end(
         self,
@@ -186,7 +187,7 @@ class Sessions:
         session = await self.get(user, name)
         rows = await self.store.page(user, name, start, count)
         rows += session.parked[max(0, start - session.messages) :]
-        return session, self._read(rows[:count])
+        return session, await self._read(rows[:count])
 
     async def delete(self, user: str, name: str) -> None:
         """Delete a session.
@@ -212,11 +213,11 @@ class Sessions:
             raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
         return loaded
 
-    def _read(self, rows: Sequence[bytes]) -> list[Message]:
-        try:
-            return [load(row) for row in rows]
-        except UnreadableError as error:
-            raise HttpProblem("unreadable", str(error)) from None
+    async def _read(self, rows: Sequence[bytes]) -> list[Message]:
+        """Parse rows, in a thread if they are so large that everybody else would wait for it."""
+        if sum(map(len, rows)) > LARGE_BYTES:
+            return await asyncio.to_thread(_parsed, rows)
+        return _parsed(rows)
 
     async def _append(
         self,
@@ -269,6 +270,7 @@ class Sessions:
             if pause is None or self._expired(pause):
                 raise HttpProblem("approval_used", "the calls were decided, or have expired")
             self._check(pause, decisions)
+            history = await self._read(rows)
             claimed = pause | {"claimed": self._clock() + self._claim_seconds}
             pending = [claimed if item is pause else item for item in session.pending]
             try:
@@ -277,7 +279,7 @@ class Sessions:
                 )
             except ConflictError:
                 continue
-            return session, self._read(rows), pause
+            return session, history, pause
         raise HttpProblem("conflict", "the session is changing too fast")
 
     async def release(self, user: str, name: str, pause: dict[str, Any]) -> None:
@@ -341,7 +343,7 @@ class Sessions:
             closed, rows = await self._close(session, ended)
         except ConflictError:
             raise HttpProblem("conflict", "someone else decided at the same time") from None
-        return closed, [*history, *self._read(rows)]
+        return closed, [*history, *await self._read(rows)]
 
     async def _close(
         self, session: Session, ended: list[tuple[dict[str, Any], str]]
@@ -371,6 +373,13 @@ def _of(pauses: list[dict[str, Any]], run: str | None) -> dict[str, Any] | None:
 
 def _is_of(pause: dict[str, Any], other: dict[str, Any]) -> bool:
     return bool(pause["run_id"] == other["run_id"])
+
+
+def _parsed(rows: Sequence[bytes]) -> list[Message]:
+    try:
+        return [load(row) for row in rows]
+    except UnreadableError as error:
+        raise HttpProblem("unreadable", str(error)) from None
 
 
 def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
