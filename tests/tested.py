@@ -79,7 +79,17 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_content.py": "http/content",
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
+        "runtime/tests/test_backends.py": (
+            "store/build store/parts measured upkeep redis/__init__ redis/backend postgres/__init__ postgres/backend "
+            "store/local"
+        ),
+        "runtime/tests/test_conversations.py": (
+            "store/__init__ store/memory redis/conversations postgres/conversations statements"
+        ),
+        "runtime/tests/test_failover.py": "redis/client postgres/client",
+        "runtime/tests/test_filesystem.py": "filesystem/__init__ filesystem/backend filesystem/conversations files",
         "runtime/tests/test_image.py": "probe",
+        "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs",
         "runtime/tests/test_mcp.py": "duplex jsons mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"
@@ -90,10 +100,6 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "runs/service"
         ),
         "runtime/tests/test_sessions.py": "messages loop outcomes",
-        "runtime/tests/test_stores.py": (
-            "store/__init__ store/build filesystem measured store/memory postgres postgres_statements redis "
-            "redis_client"
-        ),
         "runtime/tests/test_telemetry.py": "telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses tools/failures tools/api tools/build people tools/schema toolbox"

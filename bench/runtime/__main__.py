@@ -172,6 +172,7 @@ async def turns(folder: Path, model_url: str) -> dict[int, float]:
     from fleetform_runtime.settings import load  # noqa: PLC0415
     from fleetform_runtime.store import Session  # noqa: PLC0415
     from fleetform_runtime.store.build import build  # noqa: PLC0415
+    from fleetform_runtime.store.parts import Surroundings  # noqa: PLC0415
     from runtime.tests.servers import RedisServer  # noqa: PLC0415
 
     contender = ours(folder, model_url, "http://127.0.0.1:1/mcp")
@@ -181,17 +182,18 @@ async def turns(folder: Path, model_url: str) -> dict[int, float]:
         document["memory"] = {"type": "redis", "host": "127.0.0.1", "port": redis.port}
         document["mcpServers"] = []
         (folder / "agent.json").write_text(json.dumps(document))
-        store = build(load(folder / "agent.json"), Secrets())
+        around = Surroundings(secrets=Secrets(), namespace="bench", agent="bench")
+        store = build(load(folder / "agent.json"), around)
         rows = [dump(User("a question")), dump(Assistant("an answer of some words", model="m"))]
         contender.start()
         try:
             for size in (10, 1_000, 10_000):
                 session = Session(id=f"s{size}", user="anonymous")
-                await store.append(session, rows * (size // 2))
+                await store.conversations.append(session, rows * (size // 2))
                 found[size] = await chats(contender, "hello", 100, 1, session_id=session.id)
         finally:
             contender.stop()
-            await store.close()
+            await store.backend.close()
     return found
 
 

@@ -46,6 +46,8 @@ STORE_PORTS: dict[str, int] = {
 """Default ports of stores that are servers."""
 SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
 """Stores that several replicas may use."""
+SESSION_TTL: int = _FACTS["sessionTtlSeconds"]
+"""Seconds until an idle session expires, unless a policy says otherwise."""
 HTTP_PORT: int = _FACTS["ports"]["http"]
 METRICS_PORT: int = _FACTS["ports"]["metrics"]
 """Default path and port of the metrics."""

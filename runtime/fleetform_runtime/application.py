@@ -1,9 +1,9 @@
 """Wiring: everything that lives as long as the process, built from one agent.json."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,9 +34,11 @@ from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.sections.tools import HumanTool
 from fleetform_runtime.settings import SERVED_FEATURES, Feature, Settings
-from fleetform_runtime.store import Store, StoreError
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.store.build import build as build_store
-from fleetform_runtime.store.measured import MeasuredStore
+from fleetform_runtime.store.measured import measured
+from fleetform_runtime.store.parts import Store, Surroundings
+from fleetform_runtime.store.upkeep import Removals, sweep
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import NoSpans, Spans
 from fleetform_runtime.tools import Tool, ToolSource
@@ -54,6 +56,8 @@ class State:
 
     draining: bool = False
     store_open: bool = False
+    unsuitable: str = ""
+    """Why the store will never do."""
 
 
 class Application:
@@ -69,7 +73,8 @@ class Application:
         self._prompt = prompt
         self._secrets = secrets
         secrets.learn_all(settings)
-        self.store: Store = MeasuredStore(build_store(settings, secrets), self.metrics)
+        self.replica = uuid.uuid4().hex
+        self.store: Store = self._store()
         self.models: dict[str, ChatModel] = upstreams(settings, secrets, self.metrics, make_model)
         self.authenticator: Authenticator = _authenticator(settings, secrets)
         self.spans: Spans = _spans(settings, secrets)
@@ -79,22 +84,34 @@ class Application:
         self.runs = self._runs()
         self.gateway = self._gateway()
         self._opening: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
         self.metrics.set("agent_run_limit_seconds", settings.limits.run_seconds)
 
     # -- lifecycle -------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect; whatever does not answer yet is retried in the background."""
+        """Connect; whatever does not answer yet is retried in the background.
+
+        Raises:
+            UnsuitableStoreError: the store is of a kind that is not supported.
+        """
         self._opening = asyncio.create_task(self._open_store())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._opening), 2)
+        await asyncio.wait([self._opening], timeout=2)
+        if self.state.unsuitable:
+            await self.close()
+            raise UnsuitableStoreError(self.state.unsuitable)
+        self._upkeep = [
+            asyncio.create_task(self.runs.registry.beat()),
+            asyncio.create_task(sweep(self.store, self.replica)),
+        ]
         await self.servers.open()
 
     async def close(self) -> None:
         """Close everything."""
-        if self._opening is not None:
-            self._opening.cancel()
+        for task in (self._opening, *self._upkeep):
+            if task is not None:
+                task.cancel()
         await self.servers.close()
         closing: list[_Closing] = [
             *self._tools,
@@ -104,13 +121,17 @@ class Application:
         ]
         for part in closing:
             await part.close()
-        await self.store.close()
+        await self.store.backend.close()
         await self.spans.close()
 
     async def _open_store(self) -> None:
         while True:
             try:
-                await self.store.open()
+                await self.store.backend.open()
+            except UnsuitableStoreError as error:
+                log.error("the conversation store is not supported: %s", error)  # noqa: TRY400
+                self.state.unsuitable = str(error)
+                return
             except StoreError as error:
                 log.warning("the conversation store does not answer: %s", error)
                 await asyncio.sleep(REOPEN_SECONDS)
@@ -119,6 +140,17 @@ class Application:
                 return
 
     # -- wiring -----------------------------------------------------------------------------------
+
+    def _store(self) -> Store:
+        agent = self.settings.agent
+        around = Surroundings(
+            secrets=self._secrets,
+            namespace=agent.namespace,
+            agent=agent.name,
+            removed=Removals(self.metrics),
+            renewed=lambda: self.metrics.count("agent_memory_reconnects_total"),
+        )
+        return measured(build_store(self.settings, around), self.metrics)
 
     def _runs(self) -> Runs:
         settings, limits = self.settings, self.settings.limits
@@ -132,8 +164,13 @@ class Application:
         redact = redactor(self._secrets.known)
         toolbox = Toolbox(sources, limits.tool_result_bytes, self.metrics, redact)
         return Runs(
-            sessions=Sessions(self.store, policy.max_conversation_history, answers),
-            registry=Registry(self.store, self.metrics),
+            sessions=Sessions(
+                self.store.conversations,
+                policy.max_conversation_history,
+                answers,
+                run_seconds=limits.run_seconds,
+            ),
+            registry=Registry(self.store, self.metrics, self.replica),
             loop=Loop(
                 toolbox,
                 limits.max_steps,
@@ -167,7 +204,7 @@ class Application:
         settings = self.settings
         streams = Streams(settings.limits.concurrent_streams, self.metrics)
         health = Health(
-            self.store,
+            self.store.backend,
             lambda: self.state.draining,
             self.servers.unreachable,
             self.servers.problems,

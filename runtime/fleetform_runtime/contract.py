@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from fleetform_runtime.environment import ENVIRONMENT
 from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
-from fleetform_runtime.sections.memory import Memory, NoMemory, ServerMemory
+from fleetform_runtime.sections.memory import Memory, MemoryPolicy, NoMemory, ServerMemory
 from fleetform_runtime.sections.model import PROVIDERS, RESERVED
 from fleetform_runtime.sections.serving import Health, Server
 from fleetform_runtime.sections.tools import TOOL_TYPES
@@ -33,6 +33,7 @@ def facts() -> dict[str, Any]:
         "reserved": sorted(RESERVED),
         "tools": list(TOOL_TYPES),
         "stores": {word_of(member): _store(member) for member in members(Memory)},
+        "sessionTtlSeconds": int(_default(MemoryPolicy, "session_ttl_seconds")),
         "ports": {
             "http": _default(Server, "port"),
             "metrics": _default(Server, "metrics_port"),

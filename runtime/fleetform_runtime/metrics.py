@@ -264,6 +264,27 @@ METRICS: tuple[Metric, ...] = (
         buckets=_STORE,
     ),
     Metric(
+        name="agent_memory_reconnects_total",
+        type="counter",
+        help="How often all connections to the store were given up for new ones, as behind a failover.",
+        unit="",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_sessions_removed_total",
+        type="counter",
+        help="Sessions that were deleted without being asked to; Redis deletes expired ones uncounted.",
+        unit="sessions",
+        labels=(
+            _AGENT,
+            Label(
+                name="reason",
+                help="What the session had to give way to: its age, or a limit.",
+                values=("expired", "user", "sessions", "bytes"),
+            ),
+        ),
+    ),
+    Metric(
         name="agent_workflow_runs_total",
         type="counter",
         help="Workflow runs that ended.",

@@ -16,6 +16,7 @@ from fleetform_runtime.models.scripted import ScriptedModel
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.server import Process, bound
 from fleetform_runtime.settings import Settings
+from fleetform_runtime.store import UnsuitableStoreError
 from fleetform_runtime.telemetry import logs
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,10 @@ def start(settings: Settings, options: argparse.Namespace, secrets: Secrets) -> 
         gc.freeze()  # what is created at start lives as long as the process
         await Process(application, main, metrics).run()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run())
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except UnsuitableStoreError as error:
+        sys.stderr.write(f"error: {options.config}: memory: {error}\n")
+        return 1
     return 0

@@ -20,10 +20,9 @@ from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from runtime.tests.harness import BASE, Gated, Told, serving, until
-from runtime.tests.test_stores import memory, postgres, redis
+from runtime.tests.stores import memory
 from runtime.tests.upstreams import upstream
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 
 KEYS = {

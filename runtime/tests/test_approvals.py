@@ -1,16 +1,19 @@
 """A person decides once, on exactly the call that was shown, on any replica, before or after a restart."""
 
 import asyncio
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runtime.tests.harness import Gated, live_run, parse, serving
+from fleetform_runtime.store import StoreError
+from fleetform_runtime.store.redis.conversations import keys_of
+from runtime.tests.harness import Gated, live_run, parse, serving, until
 from runtime.tests.servers import RedisServer
-from runtime.tests.test_stores import memory, postgres, redis
+from runtime.tests.stores import BACKENDS, memory
 from runtime.tests.upstreams import answers, upstream
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 
 
@@ -35,8 +38,8 @@ def tools(url: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-async def paused(client, text: str = 'call pay {"sum": 5}') -> dict[str, Any]:
-    answer = await client.chat(text)
+async def paused(client, text: str = 'call pay {"sum": 5}', **fields: Any) -> dict[str, Any]:
+    answer = await client.chat(text, **fields)
     assert answer["finish_reason"] == "approval_required"
     return answer
 
@@ -136,6 +139,21 @@ async def test_a_question_is_answered_as_its_tool_wants():
     assert done.json["output"] == 'pick: {"n":3}'
 
 
+async def test_an_answer_that_cannot_be_written_down_is_refused():
+    deep: Any = 1
+    for _ in range(300):
+        deep = [deep]
+    async with serving(tools=tools("http://127.0.0.1:1")) as client:
+        answer = await paused(client, 'call ask {"q": "?"}')
+        body = {"decisions": [{"id": "call_1", "answer": deep}]}
+        refused = await client.post(f"/runs/{answer['run_id']}/approvals", body)
+        assert (refused.status, refused.json["code"]) == (422, "invalid_fields")
+        assert "nested too deeply" in refused.json["detail"]
+        body = {"decisions": [{"id": "call_1", "answer": [["so"]]}]}
+        done = await client.post(f"/runs/{answer['run_id']}/approvals", body)
+        assert done.json["output"] == 'ask: [["so"]]'
+
+
 async def test_wrong_arguments_are_refused_before_anybody_is_asked():
     async with serving(tools=tools("http://127.0.0.1:1")) as client:
         answer = await client.chat('call pay {"sum": "five"}')
@@ -154,6 +172,130 @@ async def test_a_session_that_waits_takes_no_other_message():
         assert (await client.post(f"/runs/{answer['run_id']}/approvals", approve())).status == 409
         assert (await client.post("/chat", fields)).status == 200
     assert server.requests == []
+
+
+BOTH = 'call free {}\ncall pay {"sum": 5}'
+
+
+async def two_paused(client, model: Gated) -> tuple[str, list[dict[str, Any]]]:
+    """Let two runs of one session pause that have begun before either did."""
+    return await at_once(client, model, *(partial(paused, client, BOTH) for _ in range(2)))
+
+
+async def at_once(client, model: Gated, *chats: Any) -> tuple[str, list[dict[str, Any]]]:
+    """Let runs of one session go on once all have begun."""
+    model.gate.set()
+    session = (await client.chat("hello"))["session_id"]
+    model.gate.clear()
+    tasks = [asyncio.create_task(chat(session_id=session)) for chat in chats]
+    await until(lambda: model.waiting == len(chats))
+    model.gate.set()
+    return session, [await task for task in tasks]
+
+
+def roles(messages: list[Any]) -> list[str]:
+    return [item["role"] for item in messages]
+
+
+TURN = ["user", "assistant", "tool", "assistant"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_two_runs_of_a_session_that_pause_are_both_kept(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    async with upstream(answers({"x": 1})) as server:
+        model = Gated()
+        async with serving(make=model, tools=tools(server.url), memory=section) as client:
+            session, (one, two) = await two_paused(client, model)
+            path = f"/sessions/{session}"
+            before = (await client.get(f"{path}/messages")).json
+            assert roles(before["messages"]) == ["user", "assistant"] * 3
+            assert (await client.get(path)).json["messages"] == before["total"] == 6
+            page = (await client.get(f"{path}/messages?offset=1&limit=2")).json["messages"]
+            assert page == before["messages"][1:3]
+            refused = await client.post("/chat", {"message": "x", "session_id": session})
+            first = refused.json["run_id"]
+            assert first == (await client.get(path)).json["waiting"]
+            second = {one["run_id"], two["run_id"]} - {first}
+            for run in (*second, first):  # the one that came later first
+                body = {"decisions": [{"id": "call_2", "approved": True}]}
+                done = await client.post(f"/runs/{run}/approvals", body)
+                assert done.json["output"] == 'free: {"x": 1}\npay: {"x": 1}'
+                assert (await client.post(f"/runs/{run}/approvals", body)).status == 409
+            messages = (await client.get(f"{path}/messages")).json["messages"]
+            assert roles(messages) == ["user", "assistant", *TURN, *TURN]
+            assert (await client.get(path)).json["waiting"] is None
+            assert (await client.chat("on", session_id=session))["finish_reason"] == "stop"
+    assert len(server.requests) == 4
+
+
+async def test_a_run_that_ends_while_another_waits_is_kept():
+    model = Gated()
+    async with (
+        upstream(answers({"x": 1})) as server,
+        serving(make=model, tools=tools(server.url)) as client,
+    ):
+        session, (waiting, said) = await at_once(
+            client, model, partial(paused, client), partial(client.chat, "say 2 words")
+        )
+        assert said["finish_reason"] == "stop"
+        done = await client.post(f"/runs/{waiting['run_id']}/approvals", approve())
+        assert done.status == 200
+        messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        assert roles(messages) == ["user", "assistant"] * 2 + TURN
+
+
+async def test_of_two_that_wait_one_is_cancelled_and_one_is_not():
+    model = Gated()
+    async with (
+        upstream(answers({"x": 1})) as server,
+        serving(make=model, tools=tools(server.url)) as client,
+    ):
+        session, (one, two) = await two_paused(client, model)
+        assert (await client.post(f"/runs/{one['run_id']}/cancel", {})).status == 202
+        body = {"decisions": [{"id": "call_2", "approved": True}]}
+        assert (await client.post(f"/runs/{one['run_id']}/approvals", body)).status == 409
+        assert (await client.post(f"/runs/{two['run_id']}/approvals", body)).status == 200
+        messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        assert roles(messages) == ["user", "assistant", *TURN[:3], *TURN]
+        assert "cancelled" in messages[4]["results"][1]["content"]
+
+
+async def test_calls_whose_run_died_behind_the_decision_are_told(monkeypatch):
+    """The decision was taken, and nobody knows whether the call was made."""
+    monkeypatch.setattr("fleetform_runtime.runs.sessions.CLAIM_SECONDS", 0.1)
+    limits = {"runSeconds": 0.1}
+    async with upstream(answers({"x": 1})) as server:
+        async with serving(tools=tools(server.url), limits=limits) as client:
+            answer = await paused(client)
+            sessions = client.application.runs.sessions
+            decisions = {"call_1": {"approved": True}}
+            await sessions.begin("anonymous", answer["session_id"], decisions, answer["run_id"])
+            late = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
+            assert (late.status, late.json["code"]) == (409, "approval_used")
+            await asyncio.sleep(0.25)
+            await client.chat("on", session_id=answer["session_id"])
+            path = f"/sessions/{answer['session_id']}/messages"
+            messages = (await client.get(path)).json["messages"]
+    assert roles(messages) == [*TURN[:3], "user", "assistant"]
+    assert "may have been made" in messages[2]["results"][0]["content"]
+
+
+async def test_a_decision_that_could_not_be_carried_out_can_be_taken_again(monkeypatch):
+    async with upstream(answers({"x": 1})) as server, serving(tools=tools(server.url)) as client:
+        answer = await paused(client)
+        registry = client.application.runs.registry
+        put = registry.put
+
+        async def fail(run, seconds=0.0):
+            monkeypatch.setattr(registry, "put", put)
+            raise StoreError("away")
+
+        monkeypatch.setattr(registry, "put", fail)
+        path = f"/runs/{answer['run_id']}/approvals"
+        assert (await client.post(path, approve())).status == 503
+        assert server.requests == []
+        assert (await client.post(path, approve())).status == 200
 
 
 async def test_nobody_answered_in_time():
@@ -237,13 +379,44 @@ async def test_a_follower_of_another_replica_is_told_when_the_store_goes(tmp_pat
             assert (await going)[-1].data["code"] == "memory_unavailable"
 
 
+async def test_no_run_is_given_up_because_the_store_was_away(monkeypatch):
+    """Leases end while nobody can renew them; the end of a run is stored when it can be."""
+    monkeypatch.setattr("fleetform_runtime.runs.registry.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("fleetform_runtime.runs.registry.BEAT_SECONDS", 0.1)
+    server, model = RedisServer(), Gated()
+    with server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        async with serving(make=model, memory=section) as one, serving(memory=section) as two:
+            going = asyncio.create_task(one.events("/chat", {"message": "x"}))
+            run = await live_run(one)
+            await until(lambda: two.application.runs.registry._beating)
+            server.kill()
+            await asyncio.sleep(1)
+            server.start()
+            await until(lambda: two.application.runs.registry._beating)
+            for _ in range(10):
+                assert (await two.get(f"/runs/{run}")).json["status"] == "running"
+                await asyncio.sleep(0.05)
+            server.kill()
+            model.gate.set()
+            assert (await going)[-1].data["code"] == "memory_unavailable"
+            server.start()
+
+            async def is_told() -> bool:
+                answer = await two.get(f"/runs/{run}")
+                return answer.status == 200 and answer.json["status"] == "failed"
+
+            await until(is_told)
+            assert (await two.get(f"/runs/{run}")).json["error"]["code"] == "memory_unavailable"
+
+
 async def test_poisoned_calls_are_never_made(tmp_path, request):
     section = memory("redis", request, tmp_path)
     async with upstream(answers({})) as server:
         async with serving(tools=tools(server.url), memory=section) as client:
             answer = await paused(client)
-            store = client.application.store._store
-            key = store._keys("anonymous", answer["session_id"])[0]
+            store = client.application.store.backend.client
+            key = keys_of(section["keyPrefix"], "anonymous", answer["session_id"])[0]
             raw = await store._redis.get(key)
             for old, new in ((b'"approval"', b'"free"'), (b'"expires":', b'"expires":"x","e":')):
                 await store._redis.set(key, raw.replace(old, new))
@@ -261,7 +434,7 @@ async def test_poisoned_messages_are_told_and_kept(tmp_path, request):
     section = memory("filesystem", request, tmp_path)
     async with serving(memory=section) as client:
         session = (await client.chat("hello"))["session_id"]
-        file = client.application.store._store._file("anonymous", session)
+        file = next(Path(section["path"]).glob("sessions/*/*.jsonl"))
         good = file.read_bytes()
         for poison in (
             b"{}\n",

@@ -11,13 +11,12 @@ from fleetform_runtime.messages import Assistant, File, Image, ToolCall, ToolRes
 from fleetform_runtime.models.build import build
 from fleetform_runtime.problems import HttpProblem
 from runtime.tests.harness import Told, serving
+from runtime.tests.stores import BACKENDS, memory
 from runtime.tests.test_mcp import session_server
 from runtime.tests.test_socket import connected
-from runtime.tests.test_stores import BACKENDS, memory, postgres, redis
 from runtime.tests.test_tools import tool
 from runtime.tests.upstreams import answers, completion, upstream
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60)).decode()
 PNG = f"data:image/png;base64,{PIXEL}"

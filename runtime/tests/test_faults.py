@@ -161,6 +161,76 @@ async def test_a_store_that_comes_later_than_the_agent(tmp_path):
                 assert (await chat(session, runtime.url, "x"))[0] == 200
 
 
+async def running(session: aiohttp.ClientSession, url: str) -> tuple[str, asyncio.Task[bytes]]:
+    """Start a run that does not end by itself; return it and what its caller reads until the connection ends."""
+    answer = await session.post(url + "/chat", json={"message": "wait 3600", "stream": True})
+    (begun,) = parse((await answer.content.readuntil(b"\n\n")).decode())
+
+    async def rest() -> bytes:
+        try:
+            return await answer.read()
+        except aiohttp.ClientError:
+            return b""
+
+    return begun.data["run_id"], asyncio.create_task(rest())
+
+
+async def state(session: aiohttp.ClientSession, url: str, run: str) -> Any:
+    async with session.get(f"{url}/runs/{run}") as answer:
+        return await answer.json()
+
+
+@pytest.mark.parametrize("backend", ["redis", "postgres"])
+async def test_the_runs_of_a_killed_replica_end(backend, tmp_path):
+    server = RedisServer() if backend == "redis" else PostgresServer()
+    with server:
+        memory: dict[str, Any] = {"type": backend, "host": "127.0.0.1", "port": server.port}
+        if backend == "postgres":
+            memory |= {"database": "postgres", "username": "agent"}
+        options = {"memory": memory}
+        with (
+            Runtime(tmp_path / "one", "--model", "scripted", **options) as one,
+            Runtime(tmp_path / "two", "--model", "scripted", **options) as two,
+        ):
+            async with client() as session:
+                run, reading = await running(session, one.url)
+                other, _ = await running(session, two.url)
+                following = await session.get(f"{two.url}/runs/{run}/events")
+                await following.content.readuntil(b"\n\n")
+                one.signal(signal.SIGKILL)
+                await reading
+                (last,) = parse((await following.read()).decode())
+                assert (last.type, last.data["code"], last.data["retryable"]) == (
+                    "error", "interrupted", True,
+                )  # fmt: skip
+                found = await state(session, two.url, run)
+                assert (found["status"], found["error"]["code"]) == ("failed", "interrupted")
+                async with session.post(f"{two.url}/runs/{run}/cancel") as answer:
+                    assert (answer.status, (await answer.json())["code"]) == (409, "run_ended")
+                resumed = await session.get(
+                    f"{two.url}/runs/{run}/events", headers={"Last-Event-ID": str(last.id)}
+                )
+                assert parse((await resumed.read()).decode()) == []
+                assert (await state(session, two.url, other))["status"] == "running"
+
+
+async def test_a_run_of_a_killed_process_is_told_after_its_restart(tmp_path):
+    memory = {"type": "filesystem", "path": str(tmp_path / "sessions")}
+    with Runtime(tmp_path, "--model", "scripted", memory=memory) as runtime:
+        async with client() as session:
+            run, reading = await running(session, runtime.url)
+            await until(lambda: list((tmp_path / "sessions" / "runs").iterdir()))
+            runtime.signal(signal.SIGKILL)
+            await reading
+            runtime.wait()
+            runtime.start()
+            found = await state(session, runtime.url, run)
+            assert (found["status"], found["error"]["code"]) == ("failed", "interrupted")
+            events = await session.get(f"{runtime.url}/runs/{run}/events")
+            (last,) = parse((await events.read()).decode())
+            assert (last.id, last.type, last.data["retryable"]) == (1, "error", True)
+
+
 FULL = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
 
 

@@ -13,10 +13,10 @@ from fleetform_runtime.messages import (
     recent,
 )
 from fleetform_runtime.models import ModelError
+from fleetform_runtime.runs.loop import readable
 from runtime.tests.harness import Told, live_run, serving
-from runtime.tests.test_stores import BACKENDS, memory, postgres, redis
+from runtime.tests.stores import BACKENDS, memory
 
-__all__ = ["postgres", "redis"]
 pytestmark = pytest.mark.anyio
 
 
@@ -70,6 +70,34 @@ async def test_a_failed_turn_keeps_only_what_was_done():
     assert [item.get("content") for item in messages] == ["b", "fine"]
 
 
+async def test_a_failed_run_that_is_kept_holds_on_to_none_of_its_history():
+    """A raised exception does so by its traceback, and an ended run is kept for an hour."""
+    told = Told(ModelError("server_error", "x"))
+    model = {"provider": "openai", "name": "gpt", "retries": 0}
+    async with serving(make=told, model=model) as client:
+        assert (await client.post("/chat", {"message": "a"})).status == 502
+        assert client.application is not None
+        (run,) = client.application.runs.registry._ended.values()
+        assert run.problem is not None
+        problem = run.problem
+        assert (problem.__traceback__, problem.__context__, problem.__cause__) == (None,) * 3
+
+
+async def test_a_session_that_grows_too_large_says_so():
+    section = {"type": "in-memory", "maxBytes": 1_048_576}
+    async with serving(memory=section) as client:
+        session = (await client.chat("x" * 300_000))["session_id"]
+        body = {"message": "x" * 300_000, "session_id": session}
+        refused = await client.post("/chat", body)
+        assert (refused.status, refused.json["code"]) == (413, "session_too_large")
+        assert not refused.json["retryable"]
+        assert "memory.maxBytes" in refused.json["detail"]
+        await client.chat("x", session_id=session)
+        await client.chat("x" * 300_000)
+        assert await client.metric("agent_sessions_removed_total", reason="bytes") == 1
+        assert (await client.get(f"/sessions/{session}")).status == 404
+
+
 async def test_what_was_said_before_a_cancel_is_kept():
     async with serving() as client:
         session = (await client.post("/sessions", {})).json["session_id"]
@@ -94,6 +122,18 @@ async def test_only_the_newest_history_is_given_to_the_model():
     assert [m.text() for m in told.asked[-1].messages if isinstance(m, User)] == ["m3", "m4", "m5"]
 
 
+async def test_a_long_history_is_read_beside_what_others_ask(monkeypatch):
+    """It is the same whether a thread reads it or not."""
+    monkeypatch.setattr("fleetform_runtime.runs.sessions.LARGE_BYTES", 1000)
+    told = Told(Assistant("fine"))
+    async with serving(make=told) as client:
+        session = (await client.chat("x" * 2000))["session_id"]
+        await client.chat("y", session_id=session)
+        page = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+    assert [item["content"][:1] for item in page] == ["x", "f", "y", "f"]
+    assert [m.text()[:1] for m in told.asked[-1].messages if isinstance(m, User)] == ["x", "y"]
+
+
 CALLS = Assistant(calls=[ToolCall("1", "t", "{}"), ToolCall("2", "t", "{}")])
 BOTH = ToolResults([ToolResult("1", "t", "a"), ToolResult("2", "t", "b")])
 
@@ -106,3 +146,10 @@ def test_a_call_is_never_cut_from_its_result():
     assert recent(history, 3) == turn
     assert recent(history, 1) == turn
     assert recent(history, 6) == history
+
+
+def test_arguments_are_shown_as_json_if_they_can_be_written_again():
+    assert readable('{"a": [1]}') == {"a": [1]}
+    assert readable("") == {}
+    for text in ("{", "[" * 250 + "]" * 250, "[" * 2000 + "]" * 2000):
+        assert readable(text) == text

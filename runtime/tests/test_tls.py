@@ -14,6 +14,7 @@ from fleetform_runtime.models.build import build
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import Session, StoreError
 from fleetform_runtime.store.build import build as build_store
+from fleetform_runtime.store.parts import Surroundings
 from runtime.tests.certificates import issue
 from runtime.tests.harness import serving, settings
 from runtime.tests.proxy import pump
@@ -29,6 +30,10 @@ CASES = [
     (None, False),
     ({"caFile": "{folder}/other.crt"}, False),
 ]
+
+
+def around(secrets: Secrets) -> Surroundings:
+    return Surroundings(secrets=secrets, namespace="demo", agent="greeter")
 
 
 def filled(tls: Any, folder: Path) -> Any:
@@ -101,15 +106,17 @@ async def test_redis_with_an_acl_user(tls, fine, tmp_path):
             "password": {"file": str(tmp_path / "password")},
             "tls": filled(tls, tmp_path),
         }
-        store = build_store(settings(memory=memory), Secrets({}))
+        store = build_store(settings(memory=memory), around(Secrets({})))
         try:
             if fine:
-                assert (await store.append(Session(id="s", user="u"), [b"{}"])).messages == 1
+                assert (
+                    await store.conversations.append(Session(id="s", user="u"), [b"{}"])
+                ).messages == 1
             else:
                 with pytest.raises(StoreError):
-                    await store.ping()
+                    await store.backend.ping()
         finally:
-            await store.close()
+            await store.backend.close()
             front.close()
             await asyncio.sleep(0.05)
 
@@ -120,10 +127,10 @@ async def test_redis_lets_nobody_in_without_the_password(password, tmp_path):
         memory: dict[str, Any] = {"type": "redis", "host": "127.0.0.1", "port": redis.port}
         if password:
             memory["password"] = {"env": "PASSWORD"}
-        store = build_store(settings(memory=memory), Secrets({"PASSWORD": password or ""}))
+        store = build_store(settings(memory=memory), around(Secrets({"PASSWORD": password or ""})))
         with pytest.raises(StoreError):
-            await store.ping()
-        await store.close()
+            await store.backend.ping()
+        await store.backend.close()
 
 
 async def test_postgres_with_a_password_that_changes(tmp_path, monkeypatch):
@@ -138,15 +145,15 @@ async def test_postgres_with_a_password_that_changes(tmp_path, monkeypatch):
             "database": "postgres",
         }
         memory |= {"username": "agent", "password": {"file": str(file)}}
-        store = build_store(settings(memory=memory), Secrets({}))
-        await store.open()
-        await store._pool.execute("ALTER ROLE agent PASSWORD 'second-password'")
-        await store._pool.expire_connections()
+        store = build_store(settings(memory=memory), around(Secrets({})))
+        await store.backend.open()
+        await store.backend.client._pool.execute("ALTER ROLE agent PASSWORD 'second-password'")
+        await store.backend.client._pool.expire_connections()
         with pytest.raises(StoreError):
-            await store.ping()
+            await store.backend.ping()
         file.write_text("second-password")
-        await store.ping()
-        await store.close()
+        await store.backend.ping()
+        await store.backend.close()
 
 
 async def test_a_password_that_changes_is_used_for_new_connections(tmp_path, monkeypatch):
@@ -160,10 +167,12 @@ async def test_a_password_that_changes_is_used_for_new_connections(tmp_path, mon
             "port": redis.port,
             "password": {"file": str(file)},
         }
-        store = build_store(settings(memory=memory), Secrets({}))
-        await store.ping()
-        await store._redis.execute_command("CONFIG", "SET", "requirepass", "second-password")
+        store = build_store(settings(memory=memory), around(Secrets({})))
+        await store.backend.ping()
+        await store.backend.client._redis.execute_command(
+            "CONFIG", "SET", "requirepass", "second-password"
+        )
         file.write_text("second-password")
-        await store._redis.connection_pool.disconnect()
-        await store.ping()
-        await store.close()
+        await store.backend.client._redis.connection_pool.disconnect()
+        await store.backend.ping()
+        await store.backend.close()

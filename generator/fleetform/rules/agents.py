@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import HTTP_PORT, NO_MEMORY, SESSIONS, SHARED_STORES, STORE_PORTS, has_tool
+from fleetform.contract import (
+    HTTP_PORT,
+    NO_MEMORY,
+    SESSION_TTL,
+    SESSIONS,
+    SHARED_STORES,
+    STORE_PORTS,
+    has_tool,
+)
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
@@ -156,8 +164,10 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
 def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """An approval waits in its session, which expires when nothing happens in it."""
     waits = agent.spec.limits.approval_timeout_seconds
-    ttl = uses.memory.policy.session_ttl if uses.memory else None
-    if waits is not None and ttl is not None and ttl < waits and asks_people(uses):
+    if uses.memory and uses.memory.type == NO_MEMORY:
+        return
+    ttl = (uses.memory.policy.session_ttl if uses.memory else None) or SESSION_TTL
+    if waits is not None and ttl < waits and asks_people(uses):
         yield agent.problem(
             ("spec", "limits", "approvalTimeoutSeconds"),
             "contradiction",

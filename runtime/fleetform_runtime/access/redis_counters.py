@@ -6,11 +6,11 @@ from typing import Any
 from fleetform_runtime.access.quotas import Claim, Refused
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
-from fleetform_runtime.store.redis_client import connect, guarded, prefix
+from fleetform_runtime.store.redis.client import RedisClient, Script, prefix
 
 # One script, so that replicas that ask at the same time are counted one after the other. KEYS are pairs of
 # counters, ARGV weight, amount, limit and seconds of each pair; the answer is empty, or number, current, previous.
-_TAKE = """
+_TAKE = Script("""
 local held = redis.call('MGET', unpack(KEYS))
 for i = 1, #KEYS / 2 do
   local current, previous = tonumber(held[2 * i - 1] or 0), tonumber(held[2 * i] or 0)
@@ -27,43 +27,41 @@ for i = 1, #KEYS / 2 do
   end
 end
 return {}
-"""
+""")
 
 
 class RedisCounters:
     """Counts for all replicas."""
 
     def __init__(self, settings: RedisMemory, secrets: Secrets, namespace: str, agent: str) -> None:
-        self._redis = connect(settings, secrets)
-        self._seconds = settings.timeouts.request_seconds
+        self._client = RedisClient(settings, secrets)
         self._prefix = prefix(settings, namespace, agent) + "quota:"
-        self._take = self._redis.register_script(_TAKE)
 
     async def take(self, claims: Sequence[Claim]) -> Refused | None:
         """Add all amounts, or none."""
         keys = [self._prefix + name for claim in claims for name in claim[:2]]
         given = [value for claim in claims for value in claim[2:]]
 
-        async def work() -> list[bytes]:
-            found: list[bytes] = await self._take(keys, given)
+        async def work(redis: Any) -> list[bytes]:
+            found: list[bytes] = await _TAKE(redis, keys, given)
             return found
 
-        found = await guarded(self._seconds, work)
+        found = await self._client.do(work)
         return Refused(int(found[0]), float(found[1]), float(found[2])) if found else None
 
     async def add(self, amounts: Sequence[tuple[str, float, int]]) -> list[float]:
         """Add and return the sums."""
 
-        async def work() -> list[Any]:
-            async with self._redis.pipeline(transaction=False) as pipe:
+        async def work(redis: Any) -> list[Any]:
+            async with redis.pipeline(transaction=False) as pipe:
                 for name, amount, seconds in amounts:
                     pipe.incrbyfloat(self._prefix + name, amount)
                     pipe.expire(self._prefix + name, seconds)
                 found: list[Any] = await pipe.execute()
             return found
 
-        return [float(raw) for raw in (await guarded(self._seconds, work))[::2]]
+        return [float(raw) for raw in (await self._client.do(work))[::2]]
 
     async def close(self) -> None:
         """Close the pool."""
-        await self._redis.aclose()
+        await self._client.close()

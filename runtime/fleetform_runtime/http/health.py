@@ -1,4 +1,4 @@
-"""Probes: liveness checks nothing, readiness asks the store; a model that is down does not matter."""
+"""Probes: liveness checks nothing, readiness writes to the store; a model that is down does not matter."""
 
 import asyncio
 import time
@@ -8,7 +8,8 @@ from typing import Any
 from starlette.requests import Request
 
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.store import Store, StoreError
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
+from fleetform_runtime.store.parts import Backend
 
 ASK_SECONDS = 2.0
 REMEMBER_SECONDS = 1.0
@@ -20,7 +21,7 @@ class Health:
 
     def __init__(
         self,
-        store: Store,
+        store: Backend,
         is_draining: Callable[[], bool],
         degraded: Callable[[], list[str]],
         problems: Callable[[], list[str]] = list,
@@ -32,7 +33,8 @@ class Health:
         self._problems = problems
         self._clock = clock
         self._asked = float("-inf")
-        self._answered = False
+        self._failure: dict[str, str] | None = None
+        self._asking = asyncio.Lock()
 
     async def live(self, request: Request) -> Json:
         """Report that the process answers."""
@@ -46,8 +48,8 @@ class Health:
         """Report whether requests should be sent here."""
         if self._is_draining():
             return Json({"status": "draining"}, 503, {"Retry-After": "1"})
-        if not await self._store_answers():
-            return Json({"status": "unready", "memory": "unreachable"}, 503, {"Retry-After": "2"})
+        if failure := await self._store_failure():
+            return Json({"status": "unready", **failure}, 503, {"Retry-After": "2"})
         missing, problems = self._degraded(), self._problems()
         body: dict[str, Any] = {"status": "degraded" if missing or problems else "ok"}
         if missing:
@@ -56,17 +58,21 @@ class Health:
             body["problems"] = problems
         return Json(body)
 
-    async def _store_answers(self) -> bool:
-        if self._clock() - self._asked >= REMEMBER_SECONDS:
-            self._answered = await _answers(self._store.ping)
-            self._asked = self._clock()
-        return self._answered
+    async def _store_failure(self) -> dict[str, str] | None:
+        async with self._asking:  # whoever comes meanwhile gets the same answer
+            if self._clock() - self._asked >= REMEMBER_SECONDS:
+                self._failure = await _failure(self._store.ping)
+                self._asked = self._clock()
+        return self._failure
 
 
-async def _answers(ping: Callable[[], Awaitable[None]]) -> bool:
+async def _failure(ping: Callable[[], Awaitable[None]]) -> dict[str, str] | None:
+    """Say what is wrong with the store, as far as everybody may know it."""
     try:
         async with asyncio.timeout(ASK_SECONDS):
             await ping()
+    except UnsuitableStoreError as error:
+        return {"memory": "unsuitable", "reason": str(error)}
     except (StoreError, TimeoutError):
-        return False
-    return True
+        return {"memory": "unreachable"}
+    return None

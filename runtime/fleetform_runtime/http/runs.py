@@ -80,7 +80,7 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
     """Return decisions by call; an answer that is not text becomes JSON for the model.
 
     Raises:
-        HttpProblem: there are two decisions on one call.
+        HttpProblem: there are two decisions on one call, or an answer is nested too deeply.
     """
     found: dict[str, dict[str, Any]] = {}
     for item in decisions:
@@ -88,7 +88,12 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
             raise HttpProblem("invalid_fields", f"two decisions on {item.id}")
         answer = item.answer
         if answer is not None and not isinstance(answer, str):
-            answer = orjson.dumps(answer).decode()
+            try:
+                answer = orjson.dumps(answer).decode()
+            except TypeError:
+                raise HttpProblem(
+                    "invalid_fields", f"the answer to {item.id} is nested too deeply"
+                ) from None
         found[item.id] = {
             "approved": item.approved,
             "answer": answer,

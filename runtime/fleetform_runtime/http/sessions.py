@@ -52,7 +52,7 @@ class SessionRoutes:
         """List sessions, most recently used first."""
         start, count = page_of(request)
         user = request.state.identity.user
-        found, total = await self._sessions.store.sessions(user, start, count)
+        found, total = await self._sessions.store.recent(user, start, count)
         return Json({"sessions": [shown(item) for item in found], "total": total, "offset": start})
 
     async def create(self, request: Request) -> Json:
@@ -101,7 +101,7 @@ class SessionRoutes:
         return Json(
             {
                 "messages": [message(item) for item in found],
-                "total": session.messages,
+                "total": session.messages + len(session.parked),
                 "offset": start,
             }
         )
@@ -115,9 +115,9 @@ def shown(session: Session) -> dict[str, Any]:
         "model": session.model,
         "created_at": moment(session.created),
         "updated_at": moment(session.updated),
-        "messages": session.messages,
+        "messages": session.messages + len(session.parked),
         "revision": session.revision,
-        "waiting": session.pending["run_id"] if session.pending else None,
+        "waiting": session.waiting[0]["run_id"] if session.waiting else None,
     }
 
 

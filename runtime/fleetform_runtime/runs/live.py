@@ -1,7 +1,7 @@
 """A run as ordered by a caller, and as executed by this replica."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fleetform_runtime.messages import Message, ToolCall, User
@@ -50,6 +50,7 @@ class LiveRun:
     foreign: list[ToolCall] = field(default_factory=list)
     cancelled: bool = False
     shared: int = 0
+    replica: str = ""
     kept: bool = True
     """Whether its session is kept, so that a caller may name it again."""
     alone: bool = False
@@ -71,7 +72,7 @@ class LiveRun:
         if self.task is not None:
             await asyncio.wait([self.task])
         if self.problem is not None:
-            raise self.problem
+            raise replace(self.problem)
         return self.result
 
     def state(self) -> Run:
@@ -84,6 +85,7 @@ class LiveRun:
             created=self.created,
             ended=self.ended,
             result=self.result,
+            replica=self.replica,
         )
 
     def stop(self) -> None:

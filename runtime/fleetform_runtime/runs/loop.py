@@ -309,10 +309,13 @@ def _key(turn: Turn, call: ToolCall) -> str:
 
 
 def readable(arguments: str) -> Any:
-    """Return arguments as JSON, or as plain text if they are invalid."""
+    """Return arguments as JSON, or as plain text if they are invalid or cannot be written again.
+
+    The library reads more levels than it writes, and what it is to write has some of its own around these.
+    """
     try:
         found = jsons.read(arguments or "{}")
-        orjson.dumps(found)  # what events cannot hold is shown as text
+        orjson.dumps([[[[[[[[found]]]]]]]])
     except (ValueError, TypeError):
         return jsons.whole_text(arguments)
     return found

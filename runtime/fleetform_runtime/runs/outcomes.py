@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from typing import Any
 
+from fleetform_runtime.messages import dump
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
@@ -27,6 +29,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
     asked = turn.fresh[-1]
     return {
         "run_id": run,
+        "rows": [dump(message).decode() for message in turn.fresh],
         "expires": expires,
         "order": [call.id for call in getattr(asked, "calls", [])],
         "done": [
@@ -77,8 +80,8 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
 
 
 def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
-    """End a run with a problem."""
-    problem.run_id = run.id
+    """End a run with a problem: a copy, for a raised one holds on to the whole history by its traceback."""
+    problem = replace(problem, run_id=run.id)
     run.problem = problem
     run.status = "cancelled" if run.cancelled else "failed"
     usage = turn.usage.body()

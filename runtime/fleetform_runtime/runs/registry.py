@@ -5,10 +5,15 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import orjson
 
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
-from fleetform_runtime.store import Event, Run, Store, StoreError, UnreadableRecordError
+from fleetform_runtime.runs.log import LAST
+from fleetform_runtime.store import Event, Run, StoreError, UnreadableRecordError
+from fleetform_runtime.store.parts import Store
 from fleetform_runtime.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -16,26 +21,42 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 3600
 """Seconds for which an ended run stays available."""
 MOST_ENDED = 1000
-MOST_ENDED_BYTES = 64 * 1024 * 1024
+MOST_ENDED_BYTES = 16 * 1024 * 1024
 """Maximum size in bytes of the events of ended runs kept in memory, newest first."""
 SHARE_SECONDS = 0.5
 """Seconds between exchanges with other replicas: new events, requests to stop."""
 FOLLOW_SECONDS = 0.3
+LEASE_SECONDS = 8.0
+"""Seconds after which a replica that says nothing is taken for dead, and its runs for interrupted."""
+BEAT_SECONDS = 2.0
+INTERRUPTED = "interrupted"
 
 
 class Registry:
     """Finds runs wherever they are executed."""
 
     def __init__(
-        self, store: Store, metrics: Metrics, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        metrics: Metrics,
+        replica: str,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store = store
+        self.replica = replica
+        self._runs = store.runs
+        self._backend = store.backend
         self._metrics = metrics
         self._clock = clock
         self._live: dict[str, LiveRun] = {}
         self._ended: OrderedDict[str, LiveRun] = OrderedDict()
         self._ended_bytes = 0
         self._active: dict[tuple[str, str], int] = {}
+        self._unstored: dict[str, LiveRun] = {}
+        """Ended runs whose end the store has not taken yet."""
+        self._beating: float | None = None
+        """Since when every beat has reached the store."""
+        self._heard: dict[str, float] = {}
+        """When another replica was last known to live."""
 
     # -- runs of this replica --------------------------------------------------------------------
 
@@ -63,24 +84,50 @@ class Registry:
             await asyncio.shield(self.put(run, seconds))
         except StoreError as error:
             log.warning("the run was not stored: %s", error)
+            if self._backend.shared:
+                self._unstored[run.id] = run
 
     async def put(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
         """Store a run, with its new events for other replicas."""
-        events = run.log.after(run.shared) if self._store.shared else []
+        events = run.log.after(run.shared) if self._backend.shared else []
         if run.status != "running" and run.ended is None:
             run.ended = self._clock()
-        await self._store.put_run(run.state(), events, seconds)
+        await self._runs.put(run.state(), events, seconds)
         if events:
             run.shared = events[-1].id
 
-    async def share(self, run: LiveRun) -> None:
-        """Share an active run with other replicas, and stop it if they ask for it."""
+    def sharing(self, run: LiveRun) -> asyncio.Task[None] | None:
+        """Share an active run with other replicas, if there are any, until the task is cancelled."""
+        return asyncio.create_task(self._share(run)) if self._backend.shared else None
+
+    async def beat(self) -> None:
+        """Let the other replicas know that this one lives, as long as it does."""
+        while self._backend.shared:
+            try:
+                async with asyncio.timeout(BEAT_SECONDS):
+                    await self._backend.hold(_lease(self.replica), self.replica, LEASE_SECONDS)
+                if self._beating is None:
+                    self._beating = time.monotonic()
+                await self._store_late()
+            except (StoreError, TimeoutError) as error:
+                self._beating = None
+                log.warning("the store did not take a sign of life: %s", error)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _store_late(self) -> None:
+        """Store the ends of runs that the store did not take when they came."""
+        for run in list(self._unstored.values()):
+            await self.put(run)
+            self._unstored.pop(run.id, None)
+
+    async def _share(self, run: LiveRun) -> None:
+        """Pass events on, and stop the run if another replica asks for it."""
         while True:
             await asyncio.sleep(SHARE_SECONDS)
             try:
                 if run.log.last_id > run.shared:
                     await self.put(run)
-                if await self._store.is_cancel_asked(run.id):
+                if await self._runs.is_cancel_asked(run.id):
                     run.stop()
             except StoreError as error:
                 log.warning("events were not shared: %s", error)
@@ -111,18 +158,36 @@ class Registry:
         if live is not None:
             return live.state()
         try:
-            kept = await self._store.get_run(run)
+            kept = await self._runs.get(run)
         except UnreadableRecordError as error:
             raise HttpProblem("unreadable", str(error)) from None
         if kept is None or kept.user != user:
             raise HttpProblem(
                 "run_not_found", "it never existed, is not yours, or is no longer kept"
             )
-        return kept
+        return _interrupted(kept) if await self._is_lost(kept) else kept
+
+    async def _is_lost(self, run: Run) -> bool:
+        """Whether a run will never end, for its replica is dead."""
+        if run.status != "running" or run.replica in ("", self.replica):
+            return False
+        if not self._backend.shared:
+            return True
+        now = time.monotonic()
+        # When the store was away nobody could renew a lease: the others have two beats to do so.
+        if self._beating is None or now - self._beating < 2 * BEAT_SECONDS:
+            return False
+        if now - self._heard.get(run.replica, float("-inf")) < BEAT_SECONDS:
+            return False
+        if not await self._backend.is_held(_lease(run.replica)):
+            return True
+        self._heard = {name: at for name, at in self._heard.items() if now - at < BEAT_SECONDS}
+        self._heard[run.replica] = now
+        return False
 
     async def change(self, run: Run) -> None:
         """Store another state of a run that is not active."""
-        await self._store.put_run(run, [], KEPT_SECONDS)
+        await self._runs.put(run, [], KEPT_SECONDS)
         if (live := self.local(run.user, run.id)) is not None:
             live.status = run.status
 
@@ -132,7 +197,7 @@ class Registry:
         if live is not None:
             live.stop()
         else:
-            await self._store.ask_cancel(run, KEPT_SECONDS)
+            await self._runs.ask_cancel(run, KEPT_SECONDS)
 
     async def follow(
         self, user: str, run: str, after: int, idle: float | None = None
@@ -155,8 +220,11 @@ class Registry:
     ) -> AsyncIterator[list[Event]]:
         quiet = 0.0
         while True:
-            ended = (await self.get(user, run)).status != "running"
-            fresh = await self._store.get_events(run, after)
+            state = await self.get(user, run)
+            ended = state.status != "running"
+            fresh = await self._runs.events(run, after)
+            if ended and not (fresh and fresh[-1].type in LAST):
+                fresh = [*fresh, *await self._last_of(state, fresh[-1].id if fresh else after)]
             if fresh:
                 after = fresh[-1].id
                 quiet = 0.0
@@ -168,3 +236,34 @@ class Registry:
             if idle is not None and quiet >= idle:
                 quiet = 0.0
                 yield []
+
+    async def _last_of(self, run: Run, after: int) -> list[Event]:
+        """Return the last event of a run that did not come to tell it, unless it is the one that the reader has."""
+        error = run.result.get("error", {})
+        if error.get("code") != INTERRUPTED:
+            return []
+        if after and not await self._runs.events(run.id, after - 1) and self._backend.shared:
+            return []
+        data = {
+            "code": INTERRUPTED,
+            "message": error["detail"],
+            "retryable": error["retryable"],
+            "run_id": run.id,
+            "session_id": run.session,
+        }
+        return [Event(after + 1, "error", orjson.dumps(data))]
+
+
+def _lease(replica: str) -> str:
+    return f"replica:{replica}"
+
+
+def _interrupted(run: Run) -> Run:
+    """Return what has become of a run whose replica died."""
+    problem = HttpProblem(
+        INTERRUPTED,
+        "the replica that executed the run is gone; what its tools have done stays done",
+        run_id=run.id,
+    )
+    result = {"output": "", "tool_calls": [], "finish_reason": "error", "error": problem.body()}
+    return replace(run, status="failed", result=run.result | result)

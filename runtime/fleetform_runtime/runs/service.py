@@ -53,7 +53,6 @@ class Runs:
     ) -> None:
         self.sessions = sessions
         self.registry = registry
-        self._store = sessions.store
         self._loop = loop
         self.models = models
         self.default_model = default_model
@@ -88,6 +87,7 @@ class Runs:
         model = self.model(order.model) if order.model else None
         await self._quotas.admit(order.user)
         leave = await self._gate.enter()
+        pause = None
         try:
             session, history, pause = await self._prepared(order)
             chosen = model or self.models.get(session.model) or self.models[self.default_model]
@@ -97,14 +97,17 @@ class Runs:
                 session.id,
                 RunLog(),
                 created=self._clock(),
+                replica=self.registry.replica,
                 kept=self._keeps,
                 alone=order.stateless,
             )
-            turn = self._turn(order, run, session, history, chosen.key)
+            turn = self._turn(order, run, session, history, chosen.key, pause)
             session = replace(session, model=chosen.key)
             await self.registry.put(run)
         except BaseException:
             leave()
+            if pause is not None:
+                await self._release(order, pause)
             raise
         self.registry.begin(run)
         shown = {"run_id": run.id, "session_id": run.shown_session, "model": chosen.key}
@@ -112,6 +115,13 @@ class Runs:
         work = self._carry_out(run, order, turn, session, chosen, pause, leave)
         run.task = asyncio.create_task(work)
         return run
+
+    async def _release(self, order: Order, pause: dict[str, Any]) -> None:
+        """Let the calls of a paused run be decided again: nothing was done about them."""
+        try:
+            await asyncio.shield(self.sessions.release(order.user, str(order.session), pause))
+        except (StoreError, HttpProblem) as error:
+            log.warning("the decision on run %s stays taken: %s", order.paused, error)
 
     def _stand_alone(self, order: Order) -> None:
         """Let an order need nothing that was kept, nor keep anything."""
@@ -157,9 +167,15 @@ class Runs:
         return await self.sessions.begin(order.user, order.session, order.decisions, order.paused)
 
     def _turn(
-        self, order: Order, run: LiveRun, session: Session, history: list[Message], model: str
+        self,
+        order: Order,
+        run: LiveRun,
+        session: Session,
+        history: list[Message],
+        model: str,
+        pause: dict[str, Any] | None,
     ) -> Turn:
-        fresh: list[Message] = []
+        fresh = self.sessions.parked(pause)
         if order.message is not None:
             order.message.at = now()
             fresh.append(order.message)
@@ -190,7 +206,7 @@ class Runs:
         leave: Callable[[], None],
     ) -> None:
         run_context.set({"run_id": run.id, "session_id": run.session, "caller": run.user})
-        sharing = asyncio.create_task(self.registry.share(run)) if self._store.shared else None
+        sharing = self.registry.sharing(run)
         try:
             await self._answer(run, order, turn, session, model, pause)
         except HttpProblem as problem:
@@ -241,7 +257,7 @@ class Runs:
             expires = self._clock() + self._limits.approval_seconds
             waiting = outcomes.pending(run.id, turn, answer.pause, expires)
         if not order.stateless:
-            await self.sessions.end(session, turn, waiting)
+            await self.sessions.end(session, turn, waiting, pause)
         outcomes.succeed(run, turn, answer, waiting)
 
     def _problem(self, error: BaseException, run: LiveRun) -> HttpProblem:

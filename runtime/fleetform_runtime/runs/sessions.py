@@ -24,12 +24,16 @@ from fleetform_runtime.messages import (
 )
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.loop import Turn, readable, title_of
-from fleetform_runtime.store import ConflictError, Session, Store, UnreadableRecordError
+from fleetform_runtime.store import ConflictError, FullError, Session, UnreadableRecordError
+from fleetform_runtime.store.parts import Conversations
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.schema import Arguments
 
 MERGES = 12
 """Attempts to append a turn after concurrent writes before it fails."""
+LARGE_BYTES = 1024 * 1024
+CLAIM_SECONDS = 60
+"""Seconds that a run which carries out decisions has to be stored, besides those that it may take."""
 
 
 class Sessions:
@@ -37,12 +41,14 @@ class Sessions:
 
     def __init__(
         self,
-        store: Store,
+        store: Conversations,
         history: int,
         answers: dict[str, dict[str, Any]] | None = None,
         clock: Callable[[], float] = time.time,
+        run_seconds: float = 0,
     ) -> None:
         self.store = store
+        self._claim_seconds = run_seconds + CLAIM_SECONDS
         self._history = history
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -60,53 +66,62 @@ class Sessions:
         Raises:
             HttpProblem: it does not exist, cannot be read, waits for approval, or no longer does.
         """
-        session, rows = await self._loaded(user, name)
-        history = self._read(rows)
-        pending = session.pending
         if decisions is not None:
-            return await self._claim(session, history, decisions, paused)
-        if pending is None:
+            return await self._claim(user, name, decisions, paused)
+        session, rows = await self._loaded(user, name)
+        session, history = await self._without_ended(session, await self._read(rows))
+        if not session.waiting:
             return session, history, None
-        if self._expired(pending):
-            return await self._expire(session, history, pending)
+        pause = session.waiting[0]
         raise HttpProblem(
             "approval_pending",
             "first decide on the session's pending calls: POST /runs/{id}/approvals",
-            extra={"pending": shown_pending(pending)},
-            run_id=str(pending.get("run_id")),
+            extra={"pending": shown_pending(pause)},
+            run_id=str(pause.get("run_id")),
         )
+
+    def parked(self, pause: dict[str, Any] | None) -> list[Message]:
+        """Return what a paused run had said so far."""
+        return _parsed([row.encode() for row in pause.get("rows", ())]) if pause else []
 
     async def end(
         self,
         session: Session,
         turn: Turn,
-        pending: dict[str, Any] | None,
+        waiting: dict[str, Any] | None,
+        resumed: dict[str, Any] | None = None,
     ) -> None:
-        """Append a turn to what is stored.
+        """Append a turn to what is stored, or keep it aside while it waits for a decision.
 
         Raises:
-            HttpProblem: the session now waits for approval, or is gone.
+            HttpProblem: the session is gone, or too large.
         """
-        await self._append(session, turn.fresh, pending)
+        await self._append(session, turn.fresh, waiting, resumed)
 
     async def end_broken(self, session: Session, turn: Turn, pause: dict[str, Any] | None) -> None:
         """Store a failed turn, if the model had said something or a tool had done something."""
         fresh = list(turn.fresh)
+        if pause is not None and len(fresh) == len(pause.get("rows", ())):
+            fresh.append(_undecided(pause, "The run ended before this call was made."))
         if turn.spoken:
             fresh.append(Assistant(text="".join(turn.spoken), finish="cancelled", at=now()))
         if pause is None and not any(isinstance(item, Assistant) for item in fresh):
             return
-        if pause is not None and not fresh:
-            fresh = [_undecided(pause, "The run ended before this call was made.")]
-        await self._append(session, fresh, None)
+        await self._append(session, fresh, None, pause)
 
     async def drop_pending(self, user: str, name: str, run: str) -> None:
-        """Deny all pending calls."""
-        session, _ = await self._loaded(user, name)
-        pending = session.pending
-        if pending is None or pending.get("run_id") != run:
-            raise HttpProblem("run_ended", "the run is no longer waiting")
-        await self._close(session, pending, "The user cancelled this call.")
+        """Deny all pending calls of a run."""
+        for _ in range(MERGES):
+            session, _rows = await self._loaded(user, name, limit=0)
+            pause = _of(session.waiting, run)
+            if pause is None:
+                raise HttpProblem("run_ended", "the run is no longer waiting")
+            try:
+                await self._close(session, [(pause, "The user cancelled this call.")])
+            except ConflictError:
+                continue
+            return
+        raise HttpProblem("conflict", "the session is changing too fast")
 
     def recent(self, history: list[Message]) -> list[Message]:
         """Cut a history to the configured number of messages."""
@@ -168,7 +183,9 @@ class Sessions:
             HttpProblem: the session does not exist, or cannot be read.
         """
         session = await self.get(user, name)
-        return session, self._read(await self.store.page(user, name, start, count))
+        rows = await self.store.page(user, name, start, count)
+        rows += session.parked[max(0, start - session.messages) :]
+        return session, await self._read(rows[:count])
 
     async def delete(self, user: str, name: str) -> None:
         """Delete a session.
@@ -194,61 +211,90 @@ class Sessions:
             raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
         return loaded
 
-    def _read(self, rows: Sequence[bytes]) -> list[Message]:
-        try:
-            return [load(row) for row in rows]
-        except UnreadableError as error:
-            raise HttpProblem("unreadable", str(error)) from None
+    async def _read(self, rows: Sequence[bytes]) -> list[Message]:
+        """Parse rows, in a thread if they are so large that everybody else would wait for it."""
+        if sum(map(len, rows)) > LARGE_BYTES:
+            return await asyncio.to_thread(_parsed, rows)
+        return _parsed(rows)
 
     async def _append(
-        self, session: Session, fresh: list[Message], pending: dict[str, Any] | None
+        self,
+        session: Session,
+        fresh: list[Message],
+        waiting: dict[str, Any] | None,
+        resumed: dict[str, Any] | None,
     ) -> None:
-        rows = [dump(message) for message in fresh]
         opening = next((item for item in fresh if isinstance(item, User)), None)
         if not session.title and opening is not None:
             session = replace(session, title=title_of(opening))
-        session = replace(session, pending=pending)
+        rows = [] if waiting else [dump(message) for message in fresh]
         # Writers of this replica take turns; only those of other replicas can conflict.
         lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
         async with lock:
-            await self._merge(session, rows)
+            await self._merge(session, rows, waiting, resumed)
 
-    async def _merge(self, session: Session, rows: list[bytes]) -> None:
-        expected = session.revision or None
+    async def _merge(
+        self,
+        session: Session,
+        rows: list[bytes],
+        waiting: dict[str, Any] | None,
+        resumed: dict[str, Any] | None,
+    ) -> None:
+        """Add whole turns in any order; what other runs left waiting goes on waiting."""
+        expected, pending = session.revision or None, session.pending
         for attempt in range(MERGES):
+            pending = [item for item in pending if not resumed or not _is_of(item, resumed)]
+            changed = replace(session, pending=[*pending, *([waiting] if waiting else ())])
             try:
-                await self.store.append(session, rows, expected)
+                await self.store.append(changed, rows, expected)
             except ConflictError:
                 await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311
-                expected = await self._merged(session)
+                current = await self.get(session.user, session.id)
+                expected, pending = current.revision, current.pending
+            except FullError as error:
+                detail = f"it would exceed {error}; continue in a new session"
+                raise HttpProblem("session_too_large", detail) from None
             else:
                 return
         raise HttpProblem("conflict", "the session is changing too fast")
 
-    async def _merged(self, session: Session) -> int:
-        """Return the revision to append to: whole turns may be in any order."""
-        current = await self.get(session.user, session.id)
-        if current.pending is not None:
-            raise HttpProblem("conflict", "another run left the session waiting for approval")
-        return current.revision
-
     async def _claim(
-        self,
-        session: Session,
-        history: list[Message],
-        decisions: dict[str, dict[str, Any]],
-        paused: str | None,
+        self, user: str, name: str, decisions: dict[str, dict[str, Any]], paused: str | None
     ) -> tuple[Session, list[Message], dict[str, Any]]:
-        """Claim the pending calls, once: a second caller finds none."""
-        pending = session.pending
-        if pending is None or pending.get("run_id") != paused or self._expired(pending):
-            raise HttpProblem("approval_used", "the calls were decided, or have expired")
-        self._check(pending, decisions)
-        try:
-            claimed = await self.store.update(replace(session, pending=None), session.revision)
-        except ConflictError:
-            raise HttpProblem("approval_used", "someone else decided at the same time") from None
-        return claimed, history, pending
+        """Claim the pending calls of a run, once: a second caller finds them claimed."""
+        for _ in range(MERGES):
+            session, rows = await self._loaded(user, name)
+            pause = _of(session.waiting, paused)
+            if pause is None or self._expired(pause):
+                raise HttpProblem("approval_used", "the calls were decided, or have expired")
+            self._check(pause, decisions)
+            history = await self._read(rows)
+            claimed = pause | {"claimed": self._clock() + self._claim_seconds}
+            pending = [claimed if item is pause else item for item in session.pending]
+            try:
+                session = await self.store.update(
+                    replace(session, pending=pending), session.revision
+                )
+            except ConflictError:
+                continue
+            return session, history, pause
+        raise HttpProblem("conflict", "the session is changing too fast")
+
+    async def release(self, user: str, name: str, pause: dict[str, Any]) -> None:
+        """Give a claim back.
+
+        Raises:
+            HttpProblem: the session is gone, or keeps changing.
+        """
+        for _ in range(MERGES):
+            session = await self.get(user, name)
+            pending = [pause if _is_of(item, pause) else item for item in session.pending]
+            try:
+                await self.store.update(replace(session, pending=pending), session.revision)
+            except ConflictError:
+                continue
+            return
+        raise HttpProblem("conflict", "the session is changing too fast")
 
     def _check(self, pending: dict[str, Any], decisions: dict[str, dict[str, Any]]) -> None:
         calls = {call["id"]: call for call in pending["calls"]}
@@ -280,26 +326,58 @@ class Sessions:
                 return [str(error)]
         return []
 
-    async def _expire(
-        self, session: Session, history: list[Message], pending: dict[str, Any]
-    ) -> tuple[Session, list[Message], None]:
-        closed, row = await self._close(session, pending, "Nobody answered in time.")
-        return closed, [*history, row], None
-
-    async def _close(
-        self, session: Session, pending: dict[str, Any], why: str
-    ) -> tuple[Session, ToolResults]:
-        row = _undecided(pending, why)
+    async def _without_ended(
+        self, session: Session, history: list[Message]
+    ) -> tuple[Session, list[Message]]:
+        """Close what nobody has decided in time, and what was decided by a run that died before its end."""
+        ended = [
+            (pause, _DIED if pause.get("claimed") else "Nobody answered in time.")
+            for pause in session.pending
+            if self._expired(pause)
+        ]
+        if not ended:
+            return session, history
         try:
-            closed = await self.store.append(
-                replace(session, pending=None), [dump(row)], session.revision
-            )
+            closed, rows = await self._close(session, ended)
         except ConflictError:
             raise HttpProblem("conflict", "someone else decided at the same time") from None
-        return closed, row
+        return closed, [*history, *await self._read(rows)]
+
+    async def _close(
+        self, session: Session, ended: list[tuple[dict[str, Any], str]]
+    ) -> tuple[Session, list[bytes]]:
+        """Let turns join the conversation whose calls will not be decided.
+
+        Raises:
+            ConflictError: the session has changed.
+        """
+        rows: list[bytes] = []
+        for pause, why in ended:
+            rows += [row.encode() for row in pause.get("rows", ())]
+            rows.append(dump(_undecided(pause, why)))
+        left = [item for item in session.pending if not any(item is pause for pause, _ in ended)]
+        return await self.store.append(replace(session, pending=left), rows, session.revision), rows
 
     def _expired(self, pending: dict[str, Any]) -> bool:
-        return float(pending.get("expires", 0)) <= self._clock()
+        return float(pending.get("claimed") or pending.get("expires", 0)) <= self._clock()
+
+
+_DIED = "The run was interrupted; the call may have been made."
+
+
+def _of(pauses: list[dict[str, Any]], run: str | None) -> dict[str, Any] | None:
+    return next((pause for pause in pauses if pause["run_id"] == run), None)
+
+
+def _is_of(pause: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(pause["run_id"] == other["run_id"])
+
+
+def _parsed(rows: Sequence[bytes]) -> list[Message]:
+    try:
+        return [load(row) for row in rows]
+    except UnreadableError as error:
+        raise HttpProblem("unreadable", str(error)) from None
 
 
 def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:

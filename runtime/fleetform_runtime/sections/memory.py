@@ -64,6 +64,11 @@ class InMemory(_Memory):
         default=10_000,
         description="Maximum number of sessions in total; the oldest is evicted. Default 10000.",
     )
+    max_bytes: Annotated[int, Field(ge=1_048_576, le=1_099_511_627_776)] = Field(
+        default=67_108_864,
+        description="Maximum size of all sessions; beyond it those that have been idle longest are "
+        "evicted. A session that exceeds it alone takes no more messages. Default 67108864 (64 MiB).",
+    )
 
 
 class FilesystemMemory(_Memory):

@@ -1,4 +1,4 @@
-"""The interface of conversation stores: records, one Protocol, and the errors it may raise.
+"""What stores keep: records, how they are written, and the errors that reading and writing may raise.
 
 A session belongs to a user: every operation takes both, so that another user's session does not
 exist for it. Messages are appended and never rewritten, so two writers cannot lose each other's;
@@ -6,9 +6,10 @@ fields that are rewritten (title, model, pending calls) are checked against a re
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
@@ -17,8 +18,16 @@ class StoreError(Exception):
     """The store does not answer, or refuses; the detail is for the log."""
 
 
+class UnsuitableStoreError(StoreError):
+    """The store is of a kind that is not supported; the detail is our own and may be shown."""
+
+
 class ConflictError(Exception):
     """The session is not in the expected state: changed, gone, or already there."""
+
+
+class FullError(Exception):
+    """A session would exceed a limit of the store, which the text names."""
 
 
 class UnreadableRecordError(Exception):
@@ -37,10 +46,25 @@ class Session:
     created: float = 0.0
     updated: float = 0.0
     messages: int = 0
-    pending: dict[str, Any] | None = None
-    """Calls that wait for a human: {run_id, expires, calls: [...], ...}."""
+    pending: list[dict[str, Any]] = field(default_factory=list)
+    """Runs that wait for a human: {run_id, expires, calls, done, order, rows, claimed?}.
+
+    `rows` are the messages of the run's turn. They join the conversation with the results of the calls, as one whole
+    turn, so that other turns may end in the meantime. `claimed`, in seconds since 1970, is until when the run that
+    carries out the decisions may take.
+    """
     mark: str = ""
     """Random for every write, so that of two writers with the same content only one succeeds."""
+
+    @property
+    def waiting(self) -> list[dict[str, Any]]:
+        """Return what nobody has decided on yet."""
+        return [pause for pause in self.pending if not pause.get("claimed")]
+
+    @property
+    def parked(self) -> list[bytes]:
+        """Return the rows of turns that are not over."""
+        return [row.encode() for pause in self.pending for row in pause.get("rows", ())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +78,8 @@ class Run:
     created: float = 0.0
     ended: float | None = None
     result: dict[str, Any] = field(default_factory=dict)
+    replica: str = ""
+    """The process that executes it, or has executed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,77 +89,6 @@ class Event:
     id: int
     type: str
     data: bytes
-
-
-class Store(Protocol):
-    """Stores sessions and runs.
-
-    Every method limits its own time and raises StoreError if the store does not answer. An expired
-    session does not exist.
-    """
-
-    backend: str
-    shared: bool
-    """Whether it is shared with other replicas."""
-
-    async def open(self) -> None:
-        """Prepare; a store that does not answer yet must not make this fail."""
-
-    async def close(self) -> None:
-        """Close connections and files."""
-
-    async def ping(self) -> None:
-        """Raise StoreError if the store does not answer."""
-
-    async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
-        """Return a session and its newest rows, oldest first; -1 means all rows."""
-
-    async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
-        """Return rows from a position on."""
-
-    async def create(self, session: Session) -> Session:
-        """Store a new session, and delete the user's oldest beyond the limit.
-
-        Raises:
-            ConflictError: it exists already.
-        """
-
-    async def append(
-        self, session: Session, rows: Sequence[bytes], expected: int | None = None
-    ) -> Session:
-        """Add rows and the session's title, model and pending; create the session if needed.
-
-        Raises:
-            ConflictError: the stored revision is not the expected one.
-        """
-
-    async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
-        """Return the user's sessions, most recently used first, and their total number."""
-
-    async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending.
-
-        Raises:
-            ConflictError: it is gone, or the stored revision is not the expected one.
-        """
-
-    async def delete(self, user: str, session: str) -> bool:
-        """Delete a session and its rows; return whether it existed."""
-
-    async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Store the state of a run, and add events for the other replicas."""
-
-    async def get_run(self, run: str) -> Run | None:
-        """Return the state of a run."""
-
-    async def get_events(self, run: str, after: int) -> list[Event]:
-        """Return the events of a run after one."""
-
-    async def ask_cancel(self, run: str, seconds: float) -> None:
-        """Ask the replica that executes a run to stop it."""
-
-    async def is_cancel_asked(self, run: str) -> bool:
-        """Whether someone asked for that."""
 
 
 def stepped(session: Session, stored: Session | None, rows: int, now: float) -> Session:
@@ -170,8 +125,9 @@ def drawn() -> str:
 
 
 def session_json(session: Session) -> bytes:
-    """Serialise a session."""
-    return orjson.dumps({name: getattr(session, name) for name in _SESSION})
+    """Serialise a session; that nothing is pending is null, as earlier versions know it."""
+    body = {name: getattr(session, name) for name in _SESSION}
+    return orjson.dumps(body | {"pending": session.pending or None})
 
 
 def read_session(row: bytes | str) -> Session:
@@ -187,16 +143,19 @@ def read_session(row: bytes | str) -> Session:
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     ):
         raise UnreadableRecordError("a stored session has fields of the wrong type")
-    if session.pending is not None and not _is_pending(session.pending):
+    # Earlier versions had one that waited, or none, and its messages in the conversation.
+    held: Any = session.pending
+    pauses = [held] if isinstance(held, dict) else held or []
+    if not isinstance(pauses, list) or not all(map(_is_pending, pauses)):
         raise UnreadableRecordError("a stored session has invalid pending calls")
-    return session
+    return replace(session, pending=pauses)
 
 
 def _is_pending(pending: Any) -> bool:
     """Whether pending calls are in our format: forged ones are never executed."""
     try:
         calls, done, order = pending["calls"], pending["done"], pending["order"]
-        texts = [pending["run_id"], *order]
+        texts = [pending["run_id"], *order, *pending.get("rows", [])]
         texts += [call[name] for call in calls for name in ("id", "name", "arguments", "type")]
         texts += [item[name] for item in done for name in ("id", "name", "content", "outcome")]
         known = {call["id"] for call in calls} | {item["id"] for item in done}
@@ -205,6 +164,7 @@ def _is_pending(pending: Any) -> bool:
             and all(len(item) == 4 for item in done)
             and all(call["type"] in ("approval", "question") for call in calls)
             and isinstance(pending["expires"], int | float)
+            and isinstance(pending.get("claimed", 0.0), int | float)
             and known == set(order)
         )
     except (KeyError, TypeError):
@@ -222,17 +182,22 @@ def read_run(row: bytes | str) -> Run:
     Raises:
         UnreadableRecordError: it is invalid.
     """
-    run = Run(**_fields(row, _RUN, "run"))
-    texts = (run.id, run.user, run.session, run.status)
+    run = Run(**_fields(row, _RUN, "run", {"replica": ""}))
+    texts = (run.id, run.user, run.session, run.status, run.replica)
     if not all(isinstance(text, str) for text in texts) or not isinstance(run.result, dict):
         raise UnreadableRecordError("a stored run has fields of the wrong type")
     return run
 
 
-def _fields(row: bytes | str, names: tuple[str, ...], kind: str) -> dict[str, Any]:
-    """Return the named fields of a stored record."""
+def _fields(
+    row: bytes | str,
+    names: tuple[str, ...],
+    kind: str,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the named fields of a stored record; those with a default were not always there."""
     try:
-        body = orjson.loads(row)
+        body = {**defaults, **orjson.loads(row)}
         return {name: body[name] for name in names}
     except (ValueError, KeyError, TypeError):
         raise UnreadableRecordError(f"a stored {kind} cannot be read") from None

@@ -1,9 +1,8 @@
-"""Chooses the store that keeps the conversations."""
+"""Chooses the store that keeps conversations and runs."""
 
 from collections.abc import Callable
 from typing import Any
 
-from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import (
     FilesystemMemory,
     InMemory,
@@ -12,35 +11,32 @@ from fleetform_runtime.sections.memory import (
     RedisMemory,
 )
 from fleetform_runtime.settings import Settings
-from fleetform_runtime.store import Store
-from fleetform_runtime.store.filesystem import FilesystemStore
-from fleetform_runtime.store.memory import MemoryStore
-from fleetform_runtime.store.nothing import NoStore
+from fleetform_runtime.store import filesystem, memory, nothing
+from fleetform_runtime.store.parts import Store, Surroundings
 
 
-def _redis(memory: RedisMemory, secrets: Secrets, namespace: str, agent: str) -> Store:
-    from fleetform_runtime.store.redis import RedisStore  # noqa: PLC0415
+def _redis(settings: RedisMemory, around: Surroundings) -> Store:
+    from fleetform_runtime.store.redis import build  # noqa: PLC0415
 
-    return RedisStore(memory, secrets, namespace, agent)
-
-
-def _postgres(memory: PostgresMemory, secrets: Secrets, namespace: str, agent: str) -> Store:
-    from fleetform_runtime.store.postgres import PostgresStore  # noqa: PLC0415
-
-    return PostgresStore(memory, secrets, namespace, agent)
+    return build(settings, around)
 
 
-BUILDERS: dict[type, Callable[[Any, Secrets, str, str], Store]] = {
-    NoMemory: lambda *_: NoStore(),
-    InMemory: lambda memory, *_: MemoryStore(memory),
-    FilesystemMemory: lambda memory, *_: FilesystemStore(memory),
+def _postgres(settings: PostgresMemory, around: Surroundings) -> Store:
+    from fleetform_runtime.store.postgres import build  # noqa: PLC0415
+
+    return build(settings, around)
+
+
+BUILDERS: dict[type, Callable[[Any, Surroundings], Store]] = {
+    NoMemory: nothing.build,
+    InMemory: memory.build,
+    FilesystemMemory: filesystem.build,
     RedisMemory: _redis,
     PostgresMemory: _postgres,
 }
 """The store of each type; clients of servers are imported only when needed."""
 
 
-def build(settings: Settings, secrets: Secrets) -> Store:
+def build(settings: Settings, around: Surroundings) -> Store:
     """Return the configured store."""
-    memory, agent = settings.memory, settings.agent
-    return BUILDERS[type(memory)](memory, secrets, agent.namespace, agent.name)
+    return BUILDERS[type(settings.memory)](settings.memory, around)

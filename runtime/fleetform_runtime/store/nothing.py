@@ -1,24 +1,26 @@
-"""The store of an agent that keeps nothing."""
+"""The store of an agent that keeps nothing: it finds nothing, and the API refuses what would need more."""
 
 from collections.abc import Sequence
 
+from fleetform_runtime.sections.memory import NoMemory
 from fleetform_runtime.store import ConflictError, Event, Run, Session
+from fleetform_runtime.store.local import LocalBackend
+from fleetform_runtime.store.parts import Store, Surroundings
 
 
-class NoStore:
-    """Keeps nothing and finds nothing; the API refuses what would need more."""
+def build(settings: NoMemory, around: Surroundings) -> Store:
+    """Return the store that keeps nothing."""
+    return Store(Nowhere(), NoConversations(), NoRuns())
 
-    backend = "none"
-    shared = False
 
-    async def open(self) -> None:
-        """Nothing to prepare."""
+class Nowhere(LocalBackend):
+    """No place at all."""
 
-    async def close(self) -> None:
-        """Nothing to close."""
+    type = "none"
 
-    async def ping(self) -> None:
-        """Always available."""
+
+class NoConversations:
+    """Keeps no conversations."""
 
     async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
         """Find nothing."""
@@ -38,7 +40,7 @@ class NoStore:
         """Refuse."""
         raise ConflictError(session.id)
 
-    async def sessions(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
+    async def recent(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
         """Find nothing."""
         return [], 0
 
@@ -50,14 +52,22 @@ class NoStore:
         """Find nothing."""
         return False
 
-    async def put_run(self, run: Run, events: Sequence[Event], seconds: float) -> None:
+    async def expire(self) -> int:
+        """Have nothing to delete."""
+        return 0
+
+
+class NoRuns:
+    """Keeps no runs."""
+
+    async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Forget it."""
 
-    async def get_run(self, run: str) -> Run | None:
+    async def get(self, run: str) -> Run | None:
         """Find nothing."""
         return None
 
-    async def get_events(self, run: str, after: int) -> list[Event]:
+    async def events(self, run: str, after: int) -> list[Event]:
         """Find nothing."""
         return []
 
@@ -67,3 +77,7 @@ class NoStore:
     async def is_cancel_asked(self, run: str) -> bool:
         """Find nothing."""
         return False
+
+    async def expire(self) -> int:
+        """Have nothing to delete."""
+        return 0

@@ -1,4 +1,4 @@
-"""Longer SQL statements of the PostgreSQL store."""
+"""Longer SQL statements of the store in PostgreSQL."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.sessions (
@@ -20,8 +20,15 @@ CREATE TABLE IF NOT EXISTS {schema}.events (
   data text NOT NULL,
   PRIMARY KEY (agent, run, number),
   FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS {schema}.leases (
+  agent text NOT NULL, name text NOT NULL, holder text NOT NULL, expires double precision NOT NULL,
+  PRIMARY KEY (agent, name));
 """
-NAMES = ("sessions", "messages", "runs", "events")
+NAMES = ("sessions", "messages", "runs", "events", "leases")
+READY = """
+INSERT INTO {schema}.leases VALUES ($1, 'ready', '', $2)
+ON CONFLICT (agent, name) DO UPDATE SET expires = EXCLUDED.expires
+"""
 MISSING = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL"
 INSERT = """
 WITH changed AS (
@@ -42,4 +49,39 @@ added AS (
   SELECT $1, $2, $3, $8 + ordinality, body
   FROM changed, unnest($9::text[]) WITH ORDINALITY AS rows (body))
 SELECT count(*) FROM changed
+"""
+
+PORTION = 500
+EXPIRE_SESSIONS = """
+WITH gone AS (
+  DELETE FROM {schema}.sessions WHERE agent = $1 AND (owner, id) IN (
+    SELECT owner, id FROM {schema}.sessions WHERE agent = $1 AND updated <= $2 LIMIT $3)
+  RETURNING 1)
+SELECT count(*) FROM gone
+"""
+EXPIRE_RUNS = """
+WITH gone AS (
+  DELETE FROM {schema}.runs WHERE agent = $1 AND id IN (
+    SELECT id FROM {schema}.runs WHERE agent = $1 AND expires <= $2 LIMIT $3)
+  RETURNING 1),
+leases AS (DELETE FROM {schema}.leases WHERE agent = $1 AND expires <= $2 - 3600)
+SELECT count(*) FROM gone
+"""
+PUT_RUN = """
+WITH changed AS (
+  INSERT INTO {schema}.runs (agent, id, expires, body) VALUES ($1, $2, $3, $4)
+  ON CONFLICT (agent, id) DO UPDATE SET expires = $3, body = $4)
+INSERT INTO {schema}.events
+SELECT $1, $2, * FROM unnest($5::bigint[], $6::text[], $7::text[]) ON CONFLICT DO NOTHING
+"""
+HOLD = """
+INSERT INTO {schema}.leases AS held
+VALUES ($1, $2, $3, extract(epoch FROM clock_timestamp())::float8 + $4::float8)
+ON CONFLICT (agent, name) DO UPDATE SET holder = EXCLUDED.holder, expires = EXCLUDED.expires
+WHERE held.holder = $3 OR held.expires <= extract(epoch FROM clock_timestamp())
+RETURNING 1
+"""
+IS_HELD = """
+SELECT expires > extract(epoch FROM clock_timestamp()) FROM {schema}.leases
+WHERE agent = $1 AND name = $2
 """

@@ -1,0 +1,98 @@
+"""Runs of a process on disk: runs/<run>.json for those that wait for approval, and for those that take a while.
+
+The time of a file's last change is when it expires.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fleetform_runtime.store import Event, Run, StoreError, read_run, run_json
+from fleetform_runtime.store.filesystem import files
+from fleetform_runtime.store.filesystem.backend import FilesystemBackend
+from fleetform_runtime.store.local import LocalRuns
+
+WHILE_SECONDS = 1.0
+"""A run that ends sooner is never written while it runs: if the process dies, it was never there."""
+
+
+class FilesystemRuns(LocalRuns):
+    """Keeps runs in memory, and on disk what has to outlive the process."""
+
+    def __init__(self, backend: FilesystemBackend, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self._backend = backend
+        self._folder = backend.root / "runs"
+        self._noting: dict[str, asyncio.TimerHandle] = {}
+        self._notes: set[asyncio.Task[None]] = set()
+        self._written: set[str] = set()
+        """Runs that may have a file."""
+        backend.on_open(lambda: self._folder.mkdir(exist_ok=True, mode=0o700))
+
+    async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
+        """Keep a run; one that waits is on disk before this returns."""
+        self.keep(run, seconds)
+        expires = self._clock() + seconds
+        if run.status == "running":
+            if run.id not in self._noting and run.id not in self._written:
+                later = asyncio.get_running_loop().call_later
+                self._noting[run.id] = later(WHILE_SECONDS, self._note, run, expires)
+            return
+        if handle := self._noting.pop(run.id, None):
+            handle.cancel()
+        if run.status == "waiting":
+            self._written.add(run.id)
+            await self._backend.do(run.user, lambda: self._write(run, expires))
+        elif run.id in self._written:
+            self._written.discard(run.id)
+            await self._backend.do(run.user, lambda: self._file(run.id).unlink(missing_ok=True))
+
+    async def get(self, run: str) -> Run | None:
+        """Return a run."""
+        if held := self.find(run):
+            return held
+        found = await self._backend.alone(lambda: self._read(run))
+        if found is not None:
+            self._written.add(run)
+        return found
+
+    async def expire(self) -> int:
+        """Forget what has expired, in memory and on disk."""
+        return await super().expire() + await self._backend.alone(self._sweep)
+
+    def _note(self, run: Run, expires: float) -> None:
+        """Write a run down after a while: whoever asks for it after a restart is told what has become of it."""
+        del self._noting[run.id]
+        self._written.add(run.id)
+        self._notes.add(task := asyncio.create_task(self._write_later(run, expires)))
+        task.add_done_callback(self._notes.discard)
+
+    async def _write_later(self, run: Run, expires: float) -> None:
+        with contextlib.suppress(StoreError):
+            await self._backend.do(run.user, lambda: self._write(run, expires))
+
+    # Everything below runs in threads.
+
+    def _file(self, run: str) -> Path:
+        return self._folder / f"{files.safe(run)}.json"
+
+    def _write(self, run: Run, expires: float) -> None:
+        file = self._file(run.id)
+        files.replace(file, run_json(run))
+        os.utime(file, (expires, expires))
+
+    def _read(self, run: str) -> Run | None:
+        file = self._file(run)
+        try:
+            return read_run(file.read_bytes()) if file.stat().st_mtime > self._clock() else None
+        except FileNotFoundError:
+            return None
+
+    def _sweep(self) -> int:
+        now = self._clock()
+        gone = [file for file in self._folder.iterdir() if file.stat().st_mtime <= now]
+        for file in gone:
+            file.unlink(missing_ok=True)
+        return len(gone)

@@ -1,0 +1,127 @@
+"""A store in parts: what each kind of data asks of it, and what all of them ask of the place where they are kept."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.store import Event, Run, Session
+
+
+def _untold(reason: str, count: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What any store needs besides its own settings."""
+
+    secrets: Secrets
+    namespace: str
+    agent: str
+    clock: Callable[[], float] = time.time
+    removed: Callable[[str, int], None] = _untold
+    """Is told why sessions were deleted that nobody asked to delete, and how many."""
+    renewed: Callable[[], None] = lambda: None
+    """Is told that all connections to a server were given up for new ones."""
+
+
+class Backend(Protocol):
+    """The place where everything is kept: connection, health, leases.
+
+    Every method limits its own time and raises StoreError if the store does not answer.
+    """
+
+    type: str
+    shared: bool
+    """Whether it is shared with other replicas."""
+
+    async def open(self) -> None:
+        """Prepare; a store that does not answer yet must not make this fail for ever."""
+
+    async def close(self) -> None:
+        """Close connections and files."""
+
+    async def ping(self) -> None:
+        """Try what a chat needs, a write; raise StoreError if it fails."""
+
+    async def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or renew a lease; return whether it is the holder's, by the clock of the store."""
+
+    async def is_held(self, name: str) -> bool:
+        """Whether anybody holds a lease."""
+
+
+class Conversations(Protocol):
+    """Sessions and their messages. An expired session does not exist."""
+
+    async def load(self, user: str, session: str, limit: int) -> tuple[Session, list[bytes]] | None:
+        """Return a session and its newest rows, oldest first; -1 means all rows."""
+
+    async def page(self, user: str, session: str, start: int, count: int) -> list[bytes]:
+        """Return rows from a position on."""
+
+    async def create(self, session: Session) -> Session:
+        """Store a new session, and delete the user's oldest beyond the limit.
+
+        Raises:
+            ConflictError: it exists already.
+        """
+
+    async def append(
+        self, session: Session, rows: Sequence[bytes], expected: int | None = None
+    ) -> Session:
+        """Add rows and the session's title, model and pending; create the session if needed.
+
+        Raises:
+            ConflictError: the stored revision is not the expected one.
+            FullError: there is no room for them.
+        """
+
+    async def recent(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
+        """Return the user's sessions, most recently used first, and their total number."""
+
+    async def update(self, session: Session, expected: int | None = None) -> Session:
+        """Rewrite title, model and pending.
+
+        Raises:
+            ConflictError: it is gone, or the stored revision is not the expected one.
+        """
+
+    async def delete(self, user: str, session: str) -> bool:
+        """Delete a session and its rows; return whether it existed."""
+
+    async def expire(self) -> int:
+        """Delete expired sessions that nobody touches; return how many."""
+
+
+class Runs(Protocol):
+    """States and events of runs, for other replicas and for later."""
+
+    async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
+        """Store the state of a run, and add events for the other replicas."""
+
+    async def get(self, run: str) -> Run | None:
+        """Return the state of a run."""
+
+    async def events(self, run: str, after: int) -> list[Event]:
+        """Return the events of a run after one."""
+
+    async def ask_cancel(self, run: str, seconds: float) -> None:
+        """Ask the replica that executes a run to stop it."""
+
+    async def is_cancel_asked(self, run: str) -> bool:
+        """Whether someone asked for that."""
+
+    async def expire(self) -> int:
+        """Delete what is no longer kept; return how much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A backend and its parts."""
+
+    backend: Backend
+    conversations: Conversations
+    runs: Runs

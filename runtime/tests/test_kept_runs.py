@@ -1,0 +1,103 @@
+"""Every store keeps the same promises about runs."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run
+from fleetform_runtime.store.filesystem import runs
+from runtime.tests.harness import until
+from runtime.tests.stores import BACKENDS, SHARED, Clock, memory, opened
+
+pytestmark = pytest.mark.anyio
+RUN = Run(id="r1", user="ann", session="s1", status="running", created=2.5, replica="x")
+
+
+@pytest.fixture(params=BACKENDS)
+def section(request, tmp_path):
+    return memory(request.param, request, tmp_path)
+
+
+async def test_runs_are_kept(section):
+    run = Run(id="r1", user="ann", session="s1", status="waiting", created=2.5, result={"a": 1})
+    async with opened(section) as store:
+        assert await store.runs.get("r1") is None
+        events = [Event(1, "run_start", b'{"a":1}'), Event(2, "token", b'{"content":"\xc3\xa4"}')]
+        await store.runs.put(run, events, 60)
+        assert await store.runs.get("r1") == run
+        await store.runs.put(replace(run, status="succeeded"), [Event(3, "done", b"{}")], 60)
+        assert (await store.runs.get("r1")).status == "succeeded"
+        if store.backend.shared:
+            assert await store.runs.events("r1", 0) == [*events, Event(3, "done", b"{}")]
+            assert await store.runs.events("r1", 2) == [Event(3, "done", b"{}")]
+            assert not await store.runs.is_cancel_asked("r1")
+            await store.runs.ask_cancel("r1", 60)
+            assert await store.runs.is_cancel_asked("r1")
+
+
+@pytest.mark.parametrize("backend", SHARED)
+async def test_events_are_read_once_and_in_order(backend, request, tmp_path):
+    """Some may have been dropped before they were shared, and a write may be repeated."""
+    events = [Event(n, "token", b'{"n":%d}' % n) for n in (*range(1, 6), *range(9, 13))]
+    async with opened(memory(backend, request, tmp_path)) as store:
+        for first, last in ((0, 3), (3, 5), (3, 5), (0, 5), (5, 9), (8, 9)):
+            await store.runs.put(RUN, events[first:last], 60)
+        for after in range(14):
+            wanted = [event for event in events if event.id > after]
+            assert await store.runs.events("r1", after) == wanted
+        assert await store.runs.events("other", 0) == []
+
+
+async def test_a_poisoned_event_is_told(redis, request, tmp_path):
+    section = memory("redis", request, tmp_path)
+    async with opened(section) as store:
+        await store.runs.put(RUN, [Event(1, "token", b"{}")], 60)
+        key = store.runs._keys("r1")[1]
+        await store.backend.client._redis.rpush(key, b'[2,"token"]')
+        with pytest.raises(UnreadableRecordError):
+            await store.runs.events("r1", 0)
+        await store.backend.client._redis.rpush(key, b"nonsense")
+        assert await store.runs.events("r1", 0) == []
+        await store.runs.put(RUN, [Event(3, "done", b"{}")], 60)
+        with pytest.raises(UnreadableRecordError):
+            await store.runs.events("r1", 0)
+
+
+async def test_runs_are_forgotten_in_time(section):
+    clock = Clock()
+    async with opened(section, clock) as store:
+        life = 0.05 if section["type"] == "redis" else 60  # Redis counts by its own clock
+        await store.runs.put(replace(RUN, status="waiting"), [Event(1, "done", b"{}")], life)
+        await store.runs.put(replace(RUN, id="r2", status="waiting"), [], 600)
+        clock.now += 61
+        await asyncio.sleep(0.1 if section["type"] == "redis" else 0)
+        assert await store.runs.get("r1") is None
+        await store.runs.expire()
+        assert await store.runs.events("r1", 0) == []
+        assert (await store.runs.get("r2")).status == "waiting"
+        if section["type"] == "filesystem":
+            assert [file.name for file in Path(section["path"], "runs").iterdir()] == ["r2.json"]
+
+
+def test_a_run_of_an_earlier_version_can_be_read():
+    row = b'{"id":"r","user":"u","session":"s","status":"running","created":1.0,"ended":null,"result":{}}'
+    assert read_run(row).replica == ""
+
+
+async def test_a_run_that_takes_a_while_is_found_after_a_restart(request, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "WHILE_SECONDS", 0.01)
+    section = memory("filesystem", request, tmp_path)
+    file = Path(section["path"], "runs", "r1.json")
+    async with opened(section) as store:
+        await store.runs.put(RUN, [], 60)
+        await until(file.exists)
+    async with opened(section) as store:
+        assert await store.runs.get("r1") == RUN
+        await store.runs.put(replace(RUN, status="succeeded"), [], 60)
+        assert not file.exists()
+        monkeypatch.setattr(runs, "WHILE_SECONDS", 60)
+        await store.runs.put(replace(RUN, id="r2"), [], 60)
+        await store.runs.put(replace(RUN, id="r2", status="succeeded"), [], 60)
+        assert list(file.parent.iterdir()) == []
