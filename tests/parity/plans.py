@@ -429,6 +429,7 @@ SPACE = NamespacePlan(
     limits={"max": {"cpu": "1"}},
     alerts=(),
     alert_thresholds=alerts.THRESHOLDS,
+    own_thresholds={},
     runtime_alerts=True,
     runbooks="",
     alert_labels={},
@@ -495,6 +496,7 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
     "alerts": ((GROUP,), ({**GROUP, "rules": []},)),
     "alert_thresholds": (),  # what they decide is in the alerts
+    "own_thresholds": (),
     "runtime_alerts": (),
     "runbooks": (),
     "alert_labels": ({"release": "prometheus"},),

@@ -65,6 +65,7 @@ NEVER: dict[str, str] = {
     r"MCPServer:spec\.observability\.(tracing|logging)\..*": (
         "a server's image sets up its traces and logs itself, which is said"
     ),
+    r"MCPServer:spec\.observability\.alertThresholds\.(?!readyRatio)\w+": "its alert is about agents, which is said",
     r"MemoryStore:spec\.provision\.container\.ports\[\]\.protocol": "a store that cannot be reached by TCP is refused",
     r".*rbac\.allowDangerous": "it confirms a right, which is refused without it",
     r".*:spec\.shareWith": "it grants a reference, which is refused without it",

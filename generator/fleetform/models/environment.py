@@ -29,6 +29,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
+from fleetform.models.observability import ALERTS, FRACTION
 from fleetform.models.workload import ImageName
 from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
@@ -429,25 +430,20 @@ class NetworkDefaults(Spec):
     )
 
 
-def _threshold(default: float, description: str) -> Any:
-    return Field(default=default, description=description, ge=0.001, le=0.999)
+def _threshold(name: str, default: float) -> Any:
+    return Field(default=default, description=ALERTS[name], **FRACTION)
 
 
 class AlertThresholds(Spec):
     """What alerts compare with, as fractions from 0.001 to 0.999."""
 
-    error_ratio: float = _threshold(0.05, "AgentHighErrorRate: failed requests of all.")
-    latency_ratio: float = _threshold(
-        0.8,
-        "AgentHighLatency: the time of one answer in twenty, of the longest that a run may take.",
-    )
-    rate_limited_ratio: float = _threshold(0.1, "AgentRateLimited: requests refused by a limit.")
-    fallback_ratio: float = _threshold(
-        0.05, "AgentModelFallbacks: model requests answered by a fallback."
-    )
-    retry_ratio: float = _threshold(0.2, "AgentModelRetries: model requests repeated.")
-    tool_error_ratio: float = _threshold(0.2, "AgentToolErrors: calls of a tool that fail.")
-    ready_ratio: float = _threshold(0.5, "AgentNotReady: replicas that are ready; it fires below.")
+    error_ratio: float = _threshold("error_ratio", 0.05)
+    latency_ratio: float = _threshold("latency_ratio", 0.8)
+    rate_limited_ratio: float = _threshold("rate_limited_ratio", 0.1)
+    fallback_ratio: float = _threshold("fallback_ratio", 0.05)
+    retry_ratio: float = _threshold("retry_ratio", 0.2)
+    tool_error_ratio: float = _threshold("tool_error_ratio", 0.2)
+    ready_ratio: float = _threshold("ready_ratio", 0.5)
 
 
 class MonitoringDefaults(Spec):
@@ -459,7 +455,8 @@ class MonitoringDefaults(Spec):
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
     alert_thresholds: AlertThresholds = Field(
-        default_factory=AlertThresholds, description="What alerts compare with."
+        default_factory=AlertThresholds,
+        description="What alerts compare with, unless a spec's `observability.alertThresholds` says otherwise.",
     )
     runbooks: (
         Annotated[

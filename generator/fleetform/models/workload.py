@@ -563,7 +563,7 @@ class Workload(Spec):
     )
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="Probes.")
     observability: Observability = Field(
-        default_factory=Observability, description="Metrics, traces and logs."
+        default_factory=Observability, description="Metrics, traces, logs and alerts."
     )
     volumes: list[Volume] = Field(
         default_factory=list,

@@ -35,6 +35,7 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
     ("objectPatches",): "Compose has no Kubernetes objects",
     ("resources", "requests", "ephemeral-storage"): "Docker does not limit disk space",
     ("resources", "limits", "ephemeral-storage"): "Docker does not limit disk space",
+    ("observability", "alertThresholds"): "nothing evaluates alerts",
     ("network", "allowFrom"): "only agents of the fleet and this machine can reach it",
     (
         "network",

@@ -283,6 +283,8 @@ class NamespacePlan(NamedTuple):
     limits: Json
     alerts: tuple[Json, ...]
     alert_thresholds: Mapping[str, float]
+    own_thresholds: Mapping[str, Mapping[str, float]]
+    """Those of single workloads that differ, by their names."""
     runtime_alerts: bool
     """Whether some of them need the metrics of the runtime."""
     runbooks: str

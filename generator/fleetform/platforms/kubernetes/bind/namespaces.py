@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import view
+from fleetform import kinds, view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.switches import OF_ALL, is_watched
 
 if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.bind.secrets import Needs
@@ -33,6 +35,7 @@ def namespace_plan(
     )
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
+    own = _own_thresholds(fleet, space, thresholds)
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -45,10 +48,11 @@ def namespace_plan(
         refresh_interval=environment.secrets.refresh_interval,
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
-        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds))
+        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds, own=own))
         if monitored
         else (),
         alert_thresholds=thresholds,
+        own_thresholds=own,
         runtime_alerts=watched,
         runbooks=runbooks,
         alert_labels=dict(environment.monitoring.labels),
@@ -56,6 +60,21 @@ def namespace_plan(
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
     )
+
+
+def _own_thresholds(
+    fleet: Fleet, space: str, thresholds: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return the thresholds of a namespace's workloads that differ from those of the environment."""
+    found: dict[str, dict[str, float]] = {}
+    for kind in (kinds.AGENT, kinds.MCP_SERVER):
+        for item in fleet.of(kind):
+            given = item.spec.observability.alert_thresholds
+            if item.key[0] == space and view.given(given) and is_deployed(item):
+                known = {*alerts.THRESHOLDS} if is_watched(item) else {OF_ALL}
+                own = {n: v for n, v in view.dump(given).items() if n in known}
+                found[item.key[1]] = {n: v for n, v in own.items() if v != thresholds[n]}
+    return {name: own for name, own in sorted(found.items()) if own}
 
 
 def _limits(quota: Any) -> dict[str, Any]:
