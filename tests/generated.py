@@ -182,7 +182,10 @@ def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
     if chance.random() < 0.3:
         yield (
             "expose",
-            {"host": f"h{chance.getrandbits(40)}.example.com", "type": chance.choice(TYPES)},
+            {
+                "hosts": [f"h{chance.getrandbits(40)}.example.com" for _ in range(2)],
+                "type": chance.choice(TYPES),
+            },
         )
     if chance.random() < 0.3:
         yield "identity", IDENTITY

@@ -149,7 +149,7 @@ BASE = WorkloadPlan(
     egress=(DNS, NetworkRule((PEER,), (("TCP", 443), ("UDP", 443)))),
     metrics=Metrics("metrics", "/metrics", 30, {}),
     expose=Expose(
-        "HTTPRoute", "h.example", "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
+        "HTTPRoute", ("h.example",), "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
     ),
     retained={"helm.sh/resource-policy": "keep"},
     verbatim={},
@@ -179,7 +179,7 @@ STATEFUL = OWN._replace(
 ISSUED = BASE._replace(
     expose=Expose(
         "Ingress",
-        "h.example",
+        ("h.example",),
         "/a",
         8080,
         60,
@@ -366,7 +366,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "metrics.labels": (BASE, ({"release": "prometheus", "team": "x"},)),
     "expose": (BASE, (None,)),
     "expose.kind": (BASE, ("Ingress",)),
-    "expose.host": (BASE, ("other.example",)),
+    "expose.hosts": (BASE, (("other.example",), ("b.example", "a.example"))),
     "expose.path": (BASE, ("/agents/base",)),
     "expose.port": (BASE, (9090, 1)),
     "expose.timeout": (BASE, (1, 86400, 0)),

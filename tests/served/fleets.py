@@ -230,7 +230,7 @@ OWN = {
     "stateful": True,
     "observability": {"metrics": {"enabled": True}},
     "identity": {"awsRoleArn": "arn:aws:iam::123456789012:role/own"},
-    "expose": {"host": "own.example", "path": "/own", "port": "http"},
+    "expose": {"host": "own.example", "hosts": ["also.example"], "path": "/own", "port": "http"},
     "podTemplate": POD,
     "network": PEERS,
     "env": [

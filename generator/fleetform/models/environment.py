@@ -359,7 +359,7 @@ class ExposeDefaults(Spec):
     host: Host | None = optional("Host that agents share under `/agents/<name>`. Default: none.")
     hosts: list[HostGrant] = Field(
         default_factory=list,
-        description="Hosts that specs may name in `expose.host`. Default: none but `host`, and those that this environment sets itself.",
+        description="Hosts that specs may name in `expose.host` and `expose.hosts`. Default: none but `host`, and those that this environment sets itself.",
     )
     type: Literal["HTTPRoute", "Ingress"] = Field(
         default="HTTPRoute", description="Kind of object that exposes workloads."

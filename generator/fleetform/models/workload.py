@@ -528,8 +528,13 @@ class Expose(Spec):
     """How callers from outside the cluster reach the workload."""
 
     host: Host | None = optional("Host name. Default: the environment's `expose.host`.")
+    hosts: list[Host] = Field(
+        default_factory=list,
+        description="Further host names, with the same path; without `host`, they take the place of the environment's. Default: none.",
+        max_length=15,
+    )
     path: UrlPath | None = optional(
-        "Path prefix, stripped before it reaches the workload. Default: `/` with its own host, `/agents/<name>` on the environment's."
+        "Path prefix, stripped before it reaches the workload. Default: `/` with hosts of its own, `/agents/<name>` on the environment's."
     )
     type: Literal["HTTPRoute", "Ingress"] | None = optional(
         "Kind of object. Default: the environment's, HTTPRoute if there is a gateway."
@@ -537,7 +542,7 @@ class Expose(Spec):
     port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
     tls: bool = Field(
         default=True,
-        description="Whether cert-manager creates a Certificate for an Ingress with its own host; with gateways and shared hosts, TLS ends there.",
+        description="Whether cert-manager creates a Certificate for an Ingress with hosts of its own; with gateways and shared hosts, TLS ends there.",
     )
 
 

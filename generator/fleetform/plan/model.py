@@ -221,7 +221,7 @@ class Exposure(NamedTuple):
     """Access from outside; `timeout` in seconds."""
 
     port: Port
-    host: str
+    hosts: tuple[str, ...]
     path: str
     timeout: int
 

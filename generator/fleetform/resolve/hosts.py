@@ -10,9 +10,16 @@ from fleetform.contract import STORE_PORTS
 from fleetform.kinds import WORKLOADS
 
 if TYPE_CHECKING:
+    from fleetform.models.workload import Expose
     from fleetform.resolve import Fleet, Resolved
 
 SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+def own_hosts(expose: Expose) -> tuple[str, ...]:
+    """Return the hosts on which a spec wants to be reached, each once; none for the environment's."""
+    first = [expose.host] if expose.host else []
+    return tuple(dict.fromkeys([*first, *expose.hosts]))
 
 
 class Address(NamedTuple):

@@ -101,7 +101,7 @@ class Expose(NamedTuple):
     """Access from outside the cluster; times in seconds."""
 
     kind: str
-    host: str
+    hosts: tuple[str, ...]
     path: str
     port: int
     timeout: int

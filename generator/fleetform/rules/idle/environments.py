@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.kinds import AGENT, WORKLOADS
 from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
+from fleetform.resolve.hosts import own_hosts
 from fleetform.rules import extras
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
@@ -218,9 +219,9 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield row(timed, why, "expose", "requestTimeoutSeconds")
     for name in ("ingressClass", "issuer"):
         yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
-    shared = any(not item.host for item in exposed)
+    shared = any(not own_hosts(item) for item in exposed)
     yield row(shared, "nothing is exposed on the shared host", "expose", "host")
-    own = any(item.host for item in exposed)
+    own = any(own_hosts(item) for item in exposed)
     yield row(own, "no spec has a host of its own", "expose", "hosts")
     yield row(exposed, "nothing is exposed", "expose", "type")
     for name in ("gatewayNamespace", "gatewayRanges"):

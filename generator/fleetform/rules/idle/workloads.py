@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.contract import HTTP_PORT
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved, probes
-from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.hosts import is_deployed, own_hosts
 from fleetform.resolve.ports import metrics_port, ports
 from fleetform.resolve.switches import keda_is_on
 from fleetform.rules.idle.fields import Field, given, others, switched
@@ -163,7 +163,7 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     why, hint = "", "remove it"
     if (expose.type or defaults.type) == "HTTPRoute":
         why, hint = "TLS ends at the gateway", "remove it: the gateway's listener decides"
-    elif not expose.host:
+    elif not own_hosts(expose):
         why, hint = (
             "the shared host has one certificate, the ingress controller's",
             "set `expose.host`, or remove it",

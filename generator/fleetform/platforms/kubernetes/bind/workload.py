@@ -21,6 +21,7 @@ from fleetform.platforms.kubernetes.model import (
     WorkloadPlan,
     selector,
 )
+from fleetform.resolve.hosts import own_hosts
 from fleetform.tree import locate
 
 if TYPE_CHECKING:
@@ -183,14 +184,14 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
     # The shared host has one certificate, which is the ingress controller's.
     certificate = (
         kind == "Ingress"
-        and given.host
+        and own_hosts(given)
         and given.tls
         and issuer
         and "cert-manager" in fleet.environment.capabilities
     )
     return Expose(
         kind=kind,
-        host=exposure.host,
+        hosts=exposure.hosts,
         path=exposure.path,
         port=exposure.port.service_port,
         timeout=exposure.timeout if kind == "Ingress" or accepts_timeouts(fleet) else 0,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fleetform import kinds
-from fleetform.plan.exposure import path_of
+from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.problems import Mark, Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.tree import TreePath, at, locate
+from fleetform.tree import Map, TreePath, at, locate, problem_at
 
 
 class Route(NamedTuple):
@@ -34,44 +35,71 @@ class Route(NamedTuple):
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield hosts that are not granted, and routes that take another workload's requests."""
-    routes = [_route(fleet, item) for kind in kinds.CALLABLE for item in fleet.of(kind)]
+    exposed = [item for kind in kinds.CALLABLE for item in fleet.of(kind) if item.spec.expose]
     by_host: dict[str, list[Route]] = {}
     granted = _set_by_environment(fleet)
-    for route in filter(None, routes):
-        yield from _granted(fleet, route, granted)
-        by_host.setdefault(route.host, []).append(route)
+    yield from _names(fleet.environment_tree, [("spec", *HOST)])
+    for item in exposed:
+        yield from _names(item.tree, _named(item.tree, ("spec",)))
+        for route in _routes(fleet, item):
+            yield from _granted(fleet, route, granted)
+            by_host.setdefault(route.host, []).append(route)
     for found in by_host.values():
         yield from _nested(found)
         yield from _elsewhere(fleet, found)
 
 
-def _route(fleet: Fleet, resolved: Resolved[Any]) -> Route | None:
-    expose = resolved.spec.expose
-    if expose is None:
-        return None
-    host = expose.host or fleet.environment.expose.host or ""
+def _routes(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Route]:
     segments = path_of(resolved).lower().strip("/").split("/")
-    return Route(resolved, host, tuple(filter(None, segments)))
+    for host in hosts_of(fleet, resolved):
+        yield Route(resolved, host, tuple(filter(None, segments)))
 
 
 # -- hosts ---------------------------------------------------------------------------------------
+
+
+HOST: TreePath = ("expose", "host")
+HOSTS: TreePath = ("expose", "hosts")
+ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
+
+
+def _named(tree: Map, base: TreePath) -> list[TreePath]:
+    """Return where the hosts of an `expose` below `base` are."""
+    number = len(at(tree, (*base, *HOSTS)) or ())
+    return [(*base, *HOST), *((*base, *HOSTS, n) for n in range(number))]
+
+
+def _names(tree: Map, paths: list[TreePath]) -> Iterator[Problem]:
+    """Yield hosts that are named a second time, and addresses."""
+    seen: set[str] = set()
+    for path in paths:
+        host = at(tree, path)
+        if host is not None and ADDRESS.fullmatch(host):
+            what = f"`{host}` is an address: a route is for names"
+            hint = "write the name that leads to it"
+            yield problem_at(tree, path, "bad-address", what, hint=hint)
+        if host in seen:
+            yield problem_at(
+                tree, path, "duplicate-name", f"`{host}` is named twice", hint="remove one of them"
+            )
+        seen |= {host} - {None}
 
 
 def _set_by_environment(fleet: Fleet) -> frozenset[Mark]:
     """Return where an environment's own defaults and patches set hosts."""
     tree = fleet.environment_tree
     number = len(at(tree, ("spec", "patches")) or ())
-    paths: list[TreePath] = [
-        ("spec", "patches", n, "spec", "expose", "host") for n in range(number)
-    ]
-    paths += [("spec", "defaults", kind, "expose", "host") for kind in kinds.CALLABLE]
-    found = (locate(tree, path) for path in paths)
+    bases: list[TreePath] = [("spec", "patches", n, "spec") for n in range(number)]
+    bases += [("spec", "defaults", kind) for kind in kinds.CALLABLE]
+    found = (locate(tree, path) for base in bases for path in _named(tree, base))
     return frozenset(mark for mark, whole in found if whole)
 
 
 def _granted(fleet: Fleet, route: Route, granted: frozenset[Mark]) -> Iterator[Problem]:
-    path: TreePath = ("spec", "expose", "host")
-    mark, whole = locate(route.workload.tree, path)
+    tree = route.workload.tree
+    named = (path for path in _named(tree, ("spec",)) if at(tree, path) == route.host)
+    path = next(named, ("spec", *HOST))
+    mark, whole = locate(tree, path)
     shared = fleet.environment.expose.host
     if not whole or mark in granted or route.host == shared:
         return
