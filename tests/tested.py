@@ -61,14 +61,14 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
-            "poddisruptionbudget prometheusrule resourcequota role scaledobject service serviceaccount "
+            "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount "
             "servicemonitor statefulset"
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
-            "model_config observability models/tool workflow models/workload"
+            "model_config observability models/tool workflow models/workload models/service"
         ),
         "tests/unit/test_write.py": "folder cli/render rendering",
     },

@@ -25,6 +25,7 @@ from fleetform.platforms.kubernetes.model import (
     Rbac,
     RemoteKey,
     SecretStore,
+    Service,
     WorkloadPlan,
 )
 from fleetform.platforms.kubernetes.objects.networkpolicy import DNS
@@ -116,6 +117,7 @@ BASE = WorkloadPlan(
     env=(),
     env_from=(),
     ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),
+    service=Service(),
     startup=PROBE,
     readiness=PROBE,
     liveness=PROBE,
@@ -167,6 +169,7 @@ OWN = BASE._replace(
     expose=None,
     headless=False,
 )
+BALANCED = BASE._replace(service=Service("LoadBalancer", {}, ("203.0.113.0/24",), "Local"))
 HPA = BASE._replace(replicas=None, autoscaler=Autoscaler(1, 5, (scaling.CPU,), scaling.BEHAVIOR))
 TRIGGER = KedaTrigger("cron", {"start": "0 8 * * *", "timezone": "UTC"})
 KEDA = BASE._replace(replicas=None, keda=Keda(0, 5, (TRIGGER,), scaling.BEHAVIOR, 30, 300, None))
@@ -243,6 +246,11 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
             (Port("u", 53, 53, "UDP"), Port("http", 80, 8080, "TCP", "kubernetes.io/h2c")),
         ),
     ),
+    "service": (BASE, (BALANCED.service,)),
+    "service.type": (BALANCED._replace(service=Service("NodePort")), ("LoadBalancer", "ClusterIP")),
+    "service.annotations": (BASE, tuple({"a.example/text": text} for text in TEXTS if text)),
+    "service.source_ranges": (BALANCED, ((), ("203.0.113.0/24", "2001:db8::/32"))),
+    "service.traffic_policy": (BALANCED, ("", "Cluster")),
     "startup": (BASE, (None,)),
     "startup.path": (BASE, ("", "/x?y=1&z")),
     "startup.command": (BASE, (TEXTS, ("true",))),

@@ -215,8 +215,18 @@ GENERIC = {
     "network": PEERS,
     "rbac": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
     "expose": {},
+    "service": {
+        "type": "LoadBalancer",
+        "loadBalancerSourceRanges": ["203.0.113.0/24"],
+        "externalTrafficPolicy": "Cluster",
+    },
     "env": ENV,
     "rateLimits": {"perUser": {"requestsPerMinute": 5}},
+}
+BALANCED = {
+    "type": "LoadBalancer",
+    "loadBalancerSourceRanges": ["203.0.113.0/24"],
+    "annotations": {"example.com/tier": "gold"},
 }
 PORTS = [
     {"name": "http", "containerPort": 8000},
@@ -260,6 +270,7 @@ SERVER = {
         "configFiles": {"a.conf": "x"},
     },
     "expose": {"host": "server.example", "port": "mcp"},
+    "service": BALANCED,
 }
 OAUTH = {
     "type": "oauth2",
@@ -443,6 +454,7 @@ OTHER_ROOT = document(
     {"abstract": True, "images": {"pins": {"fleetform/agent-runtime": {"tag": "2"}}}},
 )
 HOSTS = [{"host": "*.example"}]
+SERVICES = [{"type": "LoadBalancer"}, {"type": "NodePort"}]
 FULL = {
     "extends": "root",
     "platform": "eks",
@@ -456,10 +468,16 @@ FULL = {
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,
+        "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
     },
     "images": {"pullSecrets": ["pull"]},
-    "network": {"apiServer": ["10.0.0.10/32"], "defaultDeny": True, "gatewayNamespace": "gateways"},
+    "network": {
+        "apiServer": ["10.0.0.10/32"],
+        "defaultDeny": True,
+        "gatewayNamespace": "gateways",
+        "nodeRanges": ["10.4.0.0/16"],
+    },
     "monitoring": {"otlpEndpoint": "https://otlp.example"},
     "secrets": {
         "provider": "aws",
@@ -499,6 +517,7 @@ INGRESS = {
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,
+        "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
         "type": "Ingress",
         "ingressClass": "nginx",
@@ -719,7 +738,7 @@ ALL = ("",)
 MEMORY = ("spec.memory",)
 TOOLS = ("spec.tools",)
 PATCHED = ("spec.objectPatches", "metadata")
-WHERE = ("spec.expose", "spec.identity", "spec.observability")
+WHERE = ("spec.expose", "spec.service", "spec.identity", "spec.observability")
 ACCESS = ("spec.authentication", "spec.path", "spec.tls", "spec.url", "spec.allow", "metadata")
 
 SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {

@@ -71,6 +71,7 @@ NEVER: dict[str, str] = {
     r".*:spec\.shareWith": "it grants a reference, which is refused without it",
     r".*network\.allowFrom\[\]\.host": REFUSED,
     r"Environment:spec\.expose\.hosts\[\]\.(host|namespaces)": "it grants a host, which is refused without it",
+    r"Environment:spec\.expose\.services\[\]\.(type|namespaces|annotations)": "it grants a Service, which is refused without it",
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
     r"Environment:metadata\.name": "a run names it",
     r"Environment:spec\.images\.extras": "it says what the image has; a model that needs something else is told",

@@ -137,6 +137,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "network.apiServer": (["10.1.0.0/16"],),
     "network.privateRanges": (["10.0.0.0/8"],),
     "network.gatewayRanges": (["35.0.0.0/8"],),
+    "network.nodeRanges": (["10.5.0.0/16"],),
     "network.services": ({"cache.data.svc": 6380},),
     "tenants.{}.hard": ({"requests.cpu": "8"},),
     "helm.charts": ("oci://ghcr.io/other/charts", "own/charts"),

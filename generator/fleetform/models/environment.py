@@ -30,8 +30,9 @@ from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.observability import ALERTS, FRACTION
+from fleetform.models.service import Cidr, ServiceGrant
 from fleetform.models.workload import ImageName
-from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX, PATCHED
+from fleetform.patterns import DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
@@ -44,8 +45,6 @@ Capability = Literal[
 TargetName = Annotated[str, OneOf(*TARGET_NAMES)]
 
 DIGEST = r"^sha256:[a-f0-9]{64}$"
-
-Cidr = Annotated[str, StringConstraints(pattern=CIDR)]
 
 
 class Namespaces(Spec):
@@ -361,6 +360,10 @@ class ExposeDefaults(Spec):
         default_factory=list,
         description="Hosts that specs may name in `expose.host` and `expose.hosts`. Default: none but `host`, and those that this environment sets itself.",
     )
+    services: list[ServiceGrant] = Field(
+        default_factory=list,
+        description="Types of Service other than ClusterIP that specs may have. Default: none but those that this environment sets itself.",
+    )
     type: Literal["HTTPRoute", "Ingress"] = Field(
         default="HTTPRoute", description="Kind of object that exposes workloads."
     )
@@ -407,6 +410,10 @@ class NetworkDefaults(Spec):
     gateway_ranges: list[Cidr] = Field(
         default_factory=list,
         description="Source addresses of a gateway that does not run in the cluster, such as a cloud load balancer. Default: none.",
+    )
+    node_ranges: list[Cidr] = Field(
+        default_factory=list,
+        description="Addresses of the nodes, from which calls come to Services with `externalTrafficPolicy: Cluster`. Default: none.",
     )
     prometheus_namespace: Name = Field(
         default="monitoring", description="Namespace of the Prometheus that scrapes the pods."

@@ -31,6 +31,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
+from fleetform.models.service import Service
 from fleetform.patterns import CIDR, DATA_KEY, FIELD_REF, LABEL_KEY, REPOSITORY, RESOURCE
 
 
@@ -584,6 +585,9 @@ class Workload(Spec):
     identity: Identity | None = optional("Cloud identity. Default: none.")
     network: Network = Field(default_factory=Network, description="Additional network permissions.")
     expose: Expose | None = optional("Access from outside the cluster. Default: none.")
+    service: Service = Field(
+        default_factory=Service, description="The Service of the workload's ports."
+    )
     pod_template: PodTemplate = Field(
         default_factory=PodTemplate, description="Escape hatches for pod settings."
     )

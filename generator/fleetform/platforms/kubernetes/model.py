@@ -112,6 +112,15 @@ class Expose(NamedTuple):
     issuer: Json
 
 
+class Service(NamedTuple):
+    """The Service of the ports; no traffic policy where there is no traffic from outside."""
+
+    type: str = "ClusterIP"
+    annotations: Mapping[str, str] = MappingProxyType({})
+    source_ranges: tuple[str, ...] = ()
+    traffic_policy: str = ""
+
+
 class ObjectPatch(NamedTuple):
     """A change of built objects; empty strings in the target match anything. One of the two forms is set."""
 
@@ -164,6 +173,7 @@ class WorkloadPlan(NamedTuple):
     env: tuple[Json, ...]
     env_from: tuple[Json, ...]
     ports: tuple[Port, ...]
+    service: Service
     startup: Probe | None
     readiness: Probe | None
     liveness: Probe | None

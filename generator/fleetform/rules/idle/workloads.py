@@ -42,6 +42,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             yield from _telemetry(fleet, resolved)
             yield from _rights(resolved)
             yield from _tls(fleet, resolved)
+            yield from _service(resolved)
     for resolved, spec, root in workloads(fleet):
         yield from _container(resolved, spec, root)
         yield from _extra(resolved, spec, root)
@@ -174,6 +175,17 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         why = "the environment names no issuer, so there is no certificate"
         hint = "set the environment's `expose.issuer`, or remove it"
     yield from given(resolved, ("spec", "expose"), ("tls",), why, hint, severity)
+
+
+def _service(resolved: Resolved[Any]) -> Iterator[Field]:
+    base, kind = ("spec", "service"), resolved.spec.service.type
+    why = "" if ports(resolved) else "without `ports` there is no Service"
+    yield from given(resolved, base, ("annotations",), why, "name the container's `ports`")
+    why = "" if kind == "LoadBalancer" else f"the Service is a {kind}"
+    hint = "set `service.type: LoadBalancer`, or remove it"
+    yield from given(resolved, base, ("loadBalancerSourceRanges",), why, hint)
+    why = "" if kind != "ClusterIP" else "a ClusterIP has no traffic from outside"
+    yield from given(resolved, base, ("externalTrafficPolicy",), why, "remove it, or set a `type`")
 
 
 def _container(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:

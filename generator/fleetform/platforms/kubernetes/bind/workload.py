@@ -18,6 +18,7 @@ from fleetform.platforms.kubernetes.model import (
     Expose,
     Metrics,
     Rbac,
+    Service,
     WorkloadPlan,
     selector,
 )
@@ -76,6 +77,7 @@ def workload_plan(
         env=tuple(pods.variable(item) for item in workload.env),
         env_from=tuple(pods.env_from(item) for item in workload.env_from),
         ports=workload.ports,
+        service=_service(fleet, workload),
         startup=workload.checks.startup,
         readiness=workload.checks.ready,
         liveness=workload.checks.alive,
@@ -172,6 +174,20 @@ def _metrics(fleet: Fleet, workload: Workload) -> Metrics | None:
         return None
     labels = dict(fleet.environment.monitoring.labels)
     return Metrics(scrape.port.name, scrape.path, scrape.interval, labels)
+
+
+def _service(fleet: Fleet, workload: Workload) -> Service:
+    given = workload.spec.service
+    texts = dict(given.annotations)
+    outside = given.type != "ClusterIP"
+    return Service(
+        type=given.type,
+        annotations={**texts, **delivery.verbatim(fleet)} if texts else {},
+        source_ranges=tuple(given.load_balancer_source_ranges)
+        if given.type == "LoadBalancer"
+        else (),
+        traffic_policy=(given.external_traffic_policy or "Local") if outside else "",
+    )
 
 
 def _expose(fleet: Fleet, workload: Workload) -> Expose | None:

@@ -245,6 +245,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
         ("privateRanges", network.private_ranges),
         ("apiServer", network.api_server or ()),
         ("gatewayRanges", network.gateway_ranges),
+        ("nodeRanges", network.node_ranges),
     ):
         for number, text in enumerate(ranges):
             try:

@@ -25,10 +25,11 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         )
         for path, entries in maps:
             for key in entries:
-                yield from _key(resolved, (*path, key), key)
+                yield from refused(resolved, (*path, key), key)
 
 
-def _key(resolved: Resolved[Any], path: TreePath, key: str) -> Iterator[Problem]:
+def refused(resolved: Resolved[Any], path: TreePath, key: str) -> Iterator[Problem]:
+    """Yield the Problem of a key that decides more than a spec may, unless the environment set it."""
     decides = obeyed.decides(key)
     if decides and not resolved.by_environment(path) and not metadata.is_reserved(path, key):
         yield resolved.problem(
