@@ -17,6 +17,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_yaml.py": "reader",
         "tests/integration/test_commands.py": "cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
+        "tests/integration/test_stdio.py": "plan/beside",
         "tests/integration/test_pin.py": "registries cli/pin",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
@@ -78,7 +79,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_cli.py": "__main__ start check secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_image.py": "probe",
-        "runtime/tests/test_mcp.py": "duplex mcp/http mcp/protocol mcp/server",
+        "runtime/tests/test_mcp.py": "duplex pipes mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions pricing scripted stream upstream wire sections/model"
         ),

@@ -8,6 +8,18 @@ Fleet = dict[str, Json]
 """Documents by `Kind name`; an environment named `prod` among them."""
 
 
+STDIO: Json = {
+    "transport": "stdio",
+    "container": {
+        "image": {"repository": "docker.io/library/stdio", "tag": "1"},
+        "command": ["node", "index.js"],
+    },
+    "env": [{"name": "A", "value": "b"}],
+    "envFrom": [{"secretRef": {"name": "whole"}}],
+    "network": {"allowTo": [{"host": "api.example", "ports": [8443]}]},
+}
+
+
 def document(kind: str, name: str, spec: Json, namespace: str = "ns", **metadata: Json) -> Json:
     """Return a document; an Environment has no namespace."""
     own = {"name": name, **({} if kind == "Environment" else {"namespace": namespace}), **metadata}
@@ -169,6 +181,7 @@ SHARED = (
     document("Tool", "ask", {"type": "human", "description": "Asks."}),
     document("MCPServer", "remote", {"url": "https://mcp.example/mcp"}),
     document("MCPServer", "bare", {"url": "https://bare.example"}),
+    document("MCPServer", "beside", STDIO),
 )
 
 GENERIC = {
@@ -707,7 +720,7 @@ def fleets() -> dict[str, Fleet]:
             ),
             _user(
                 "caller",
-                tools=[{"name": "small"}, {"name": "remote"}],
+                tools=[{"name": "small"}, {"name": "remote"}, {"name": "beside"}],
                 modelConfig="third",
                 model={},
             ),
@@ -775,6 +788,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("scaled", "azure", "server", ("spec.scaling", "spec.volumes")),
         *(("tools", "azure", f"server-{sign}", ACCESS) for sign in ("basic", "header", "oauth2")),
         ("plain", "bare", "bare", ("spec.path", "metadata")),
+        ("plain", "bare", "beside", ALL),
     ),
     "MemoryStore": (
         ("stores", "azure", "redis", ALL),

@@ -29,6 +29,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Agent:spec.peers": (["neighbour"],),
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),
+    "MCPServer:spec.transport": ("sse", "streamable-http", "stdio"),
     "Agent:spec.tools[].kind": ("Tool", "MCPServer"),
     "Agent:spec.tools[].namespace": ("elsewhere",),
     "Workflow:spec.steps[].agent": ("neighbour", "other"),

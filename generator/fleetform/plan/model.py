@@ -195,6 +195,7 @@ class Extra(NamedTuple):
     env_from: tuple[EnvFrom, ...] = ()
     stays: bool = False
     """Whether it starts before the main one and runs beside it, in place of completing."""
+    working_dir: str = ""
 
 
 class Trigger(NamedTuple):

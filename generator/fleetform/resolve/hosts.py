@@ -197,9 +197,14 @@ def is_deployed(resolved: Resolved[Any]) -> bool:
     if resolved.kind == "Agent":
         return True
     if resolved.kind == "MCPServer":
-        return spec.container is not None
+        return spec.container is not None and not is_beside(resolved)
     provision = spec.provision
     return provision is not None and provision.enabled and spec.type in STORE_PORTS
+
+
+def is_beside(resolved: Resolved[Any]) -> bool:
+    """Whether a spec's container runs in the pods of the agents that use it: an MCP server over stdio."""
+    return resolved.kind == "MCPServer" and resolved.spec.transport == "stdio"
 
 
 def is_address(host: str) -> bool:

@@ -9,6 +9,7 @@ from fleetform.plan.model import (
     Claim,
     ConfigRef,
     ExistingClaim,
+    Extra,
     FieldRef,
     Scratch,
     Shape,
@@ -73,6 +74,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _volumes(workload)
         yield from _traffic(workload)
         yield from _ports(workload)
+        yield from _beside(workload)
     yield from _environment(fleet, plan)
 
 
@@ -157,7 +159,7 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
         if value and name not in SERVED:
             what = f"`{name}` has no effect in Compose: it is for the scheduler and the kubelet"
             yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
-    for number, extra in enumerate(workload.init):
+    for number, extra in enumerate(_own_init(workload)):
         if extra.stays:
             place = (*root, "podTemplate", "initContainers", number, "restartPolicy")
             what = f"in Compose `{extra.name}` starts after the main container, whose network it shares"
@@ -166,6 +168,22 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
             place = (*root, "podTemplate", "initContainers", number, "ports")
             what = "`ports` have no effect in Compose: the container ends before the others start"
             yield _said(workload, place, what, LATER, "note")
+
+
+def _own_init(workload: Workload) -> tuple[Extra, ...]:
+    """Return the init containers of the spec itself, without the MCP servers behind them."""
+    return workload.init[: len(workload.spec.pod_template.init_containers)]
+
+
+def _beside(workload: Workload) -> Iterator[Problem]:
+    if len(workload.init) > len(_own_init(workload)):
+        yield _said(
+            workload,
+            ("spec", "tools"),
+            "MCP servers over stdio do not run in Compose, whose volumes belong to root",
+            "leave them out by a patch of this environment, or serve them over streamable-http",
+            "error",
+        )
 
 
 def _containers(workload: Workload) -> Iterator[Problem]:
@@ -203,7 +221,10 @@ def _devices(workload: Workload) -> Iterator[Problem]:
     """Yield devices that Compose cannot reserve, and huge pages."""
     root = (*_root(workload), "podTemplate")
     rows = [((*_root(workload), "resources"), workload.compute)]
-    for field, containers_ in (("initContainers", workload.init), ("sidecars", workload.sidecars)):
+    for field, containers_ in (
+        ("initContainers", _own_init(workload)),
+        ("sidecars", workload.sidecars),
+    ):
         rows += [
             ((*root, field, n, "resources"), item.compute) for n, item in enumerate(containers_)
         ]

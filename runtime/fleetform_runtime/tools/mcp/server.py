@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
+from fleetform_runtime.sections.tools import McpHttpServer, McpPipeServer, McpStdioServer
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import CallContext, Kind, ToolError
 from fleetform_runtime.tools.mcp import names, protocol
@@ -24,7 +24,7 @@ SLOW_SECONDS = 1.0
 MOST_TOOLS = 1_000
 MOST_PAGES = 50
 
-Settings = McpHttpServer | McpStdioServer
+Settings = McpHttpServer | McpStdioServer | McpPipeServer
 
 
 class Transport(Protocol):
