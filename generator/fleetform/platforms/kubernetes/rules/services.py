@@ -23,11 +23,16 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what the Services of a fleet may not be, and what nobody could call."""
     for kind in kinds.CALLABLE:
         for resolved in filter(is_deployed, fleet.of(kind)):
-            yield from _keys(fleet, resolved)
-            yield from _ranges(resolved)
-            if resolved.spec.service.type != "ClusterIP":
-                yield from _granted(fleet, resolved)
-                yield from _called(fleet, resolved)
+            yield from of(fleet, resolved)
+
+
+def of(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
+    """Yield what the Service of one workload may not be."""
+    yield from _keys(fleet, resolved)
+    yield from _ranges(resolved)
+    if resolved.spec.service.type != "ClusterIP":
+        yield from _granted(fleet, resolved)
+        yield from _called(fleet, resolved)
 
 
 def _grants(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Any]:
