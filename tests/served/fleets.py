@@ -15,7 +15,6 @@ STDIO: Json = {
         "command": ["node", "index.js"],
     },
     "env": [{"name": "A", "value": "b"}],
-    "envFrom": [{"secretRef": {"name": "whole"}}],
     "network": {"allowTo": [{"host": "api.example", "ports": [8443]}]},
 }
 

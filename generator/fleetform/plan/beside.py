@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from fleetform.problems import Problem
     from fleetform.resolve import Fleet, Resolved
 
-SIZE = "1Mi"
-"""Pipes take no space."""
+SPACE = Scratch("1Mi", "Memory")
+"""For pipes, which take none; in memory, where sandboxes share them, too."""
 TMP = "/tmp"  # noqa: S108 - the container's own
 
 
@@ -32,7 +32,7 @@ def add(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None
         draft.beside += (_container(fleet, name, server, problems),)
         volume = container_of(name)
         draft.volumes += (
-            Volume(volume, Scratch(SIZE)),
+            Volume(volume, SPACE),
             Volume(f"{volume}-tmp", Scratch(containers.SCRATCH_SIZE)),
         )
         draft.mounts += (Mount(volume, folder(name)),)

@@ -11,7 +11,6 @@ from fleetform.plan.model import (
     ExistingClaim,
     Extra,
     FieldRef,
-    Scratch,
     Shape,
     Traffic,
     Workload,
@@ -176,12 +175,14 @@ def _own_init(workload: Workload) -> tuple[Extra, ...]:
 
 
 def _beside(workload: Workload) -> Iterator[Problem]:
-    if len(workload.init) > len(_own_init(workload)):
+    """Yield instances that would share the MCP servers beside them, which know one client each."""
+    number = max(1, workload.scale.least)
+    if number > 1 and len(workload.init) > len(_own_init(workload)):
         yield _said(
             workload,
             ("spec", "tools"),
-            "MCP servers over stdio do not run in Compose, whose volumes belong to root",
-            "leave them out by a patch of this environment, or serve them over streamable-http",
+            f"in Compose all {number} instances of `{workload.name}` would share one MCP server over stdio, which knows one client",
+            "set `scaling.minReplicas` to 1 in this environment",
             "error",
         )
 
@@ -295,15 +296,11 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
 
 
 def _existing(workload: Workload, path: TreePath) -> Iterator[Problem]:
-    """Yield claims of a cluster, and memory that a volume on the disk stands for."""
-    shared = {mount.volume for extra in containers.extras(workload) for mount in extra.mounts}
+    """Yield claims of a cluster."""
     for volume in containers.all_volumes(workload):
         if isinstance(volume.source, ExistingClaim):
             what = f"there is no claim `{volume.source.name}` in Compose"
             yield _said(workload, path, what, "set a `claim` in this environment", "error")
-        elif isinstance(volume.source, Scratch) and volume.source.medium and volume.name in shared:
-            what = f"`{volume.name}` is on the disk in Compose, since several containers mount it"
-            yield _said(workload, path, what, LATER, "note")
 
 
 def _traffic(workload: Workload) -> Iterator[Problem]:
