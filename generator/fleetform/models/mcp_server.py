@@ -11,7 +11,7 @@ from fleetform.models.tool import Authentication, HeaderName, HeaderValue
 from fleetform.models.workload import Workload
 
 McpCapability = Literal["read", "query", "write", "destructive"]
-Transport = Literal["streamable-http", "sse"]
+Transport = Literal["streamable-http", "sse", "stdio"]
 
 
 class McpTls(Spec):
@@ -26,7 +26,7 @@ class McpTls(Spec):
 class McpAccess(Spec):
     """How agents reach a server, and which of its tools they may use."""
 
-    transport: Literal["streamable-http", "sse", "stdio"] = Field(
+    transport: Transport = Field(
         default="streamable-http",
         description="MCP transport; with `stdio`, `container` runs in the pods of each agent that uses the server, and needs a `command` and a shell.",
     )

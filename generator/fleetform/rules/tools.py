@@ -42,6 +42,13 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for number, use in enumerate(agent.spec.tools):
             place: TreePath = ("spec", "tools", number, "authentication")
             yield from authentication(agent, place, use.authentication)
+            if use.endpoint and use.transport == "stdio":
+                yield agent.problem(
+                    ("spec", "tools", number, "transport"),
+                    "contradiction",
+                    "a server with an `endpoint` does not speak over stdio",
+                    hint="name an MCPServer with `transport: stdio` and a `container`, in place of `endpoint`",
+                )
             if use.endpoint and use.kind in ("Tool", "Agent"):
                 yield agent.problem(
                     ("spec", "tools", number, "kind"),

@@ -8,13 +8,14 @@ from fleetform import kinds, view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
-from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.switches import OF_ALL, is_watched
 
 if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.bind.secrets import Needs
     from fleetform.resolve import Fleet
 
+CALLABLE = {kind.component: kind.name for kind in kinds.ALL if kind.callable}
+"""Kinds of the workloads that alerts are about, by their components."""
 POD_SECURITY = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
 }
@@ -35,7 +36,7 @@ def namespace_plan(
     )
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
-    own = _own_thresholds(fleet, space, thresholds)
+    own = _own_thresholds(fleet, space, plans, thresholds)
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -63,17 +64,17 @@ def namespace_plan(
 
 
 def _own_thresholds(
-    fleet: Fleet, space: str, thresholds: dict[str, float]
+    fleet: Fleet, space: str, plans: list[WorkloadPlan], thresholds: dict[str, float]
 ) -> dict[str, dict[str, float]]:
     """Return the thresholds of a namespace's workloads that differ from those of the environment."""
     found: dict[str, dict[str, float]] = {}
-    for kind in (kinds.AGENT, kinds.MCP_SERVER):
-        for item in fleet.of(kind):
-            given = item.spec.observability.alert_thresholds
-            if item.key[0] == space and view.given(given) and is_deployed(item):
-                known = {*alerts.THRESHOLDS} if is_watched(item) else {OF_ALL}
-                own = {n: v for n, v in view.dump(given).items() if n in known}
-                found[item.key[1]] = {n: v for n, v in own.items() if v != thresholds[n]}
+    for plan in plans:
+        item = fleet.specs.get(CALLABLE.get(plan.component, ""), {}).get((space, plan.name))
+        given = item.spec.observability.alert_thresholds if item is not None else None
+        if item is not None and view.given(given):
+            known = {*alerts.THRESHOLDS} if is_watched(item) else {OF_ALL}
+            own = {n: v for n, v in view.dump(given).items() if n in known}
+            found[plan.name] = {n: v for n, v in own.items() if v != thresholds[n]}
     return {name: own for name, own in sorted(found.items()) if own}
 
 

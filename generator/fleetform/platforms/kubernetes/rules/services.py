@@ -16,6 +16,7 @@ from fleetform.tree import TreePath
 
 BASE: TreePath = ("spec", "service")
 ANNOTATIONS: TreePath = (*BASE, "annotations")
+GRANTED = "; or grant the key in `expose.services` there"
 RANGES: TreePath = (*BASE, "loadBalancerSourceRanges")
 
 
@@ -59,7 +60,8 @@ def _keys(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     granted = {key for grant in _grants(fleet, resolved) for key in grant.annotations}
     for key in resolved.spec.service.annotations:
         if key not in granted and key not in PUBLISHED:
-            yield from keys.refused(resolved, (*ANNOTATIONS, key), key)
+            more = "" if resolved.spec.service.type == "ClusterIP" else GRANTED
+            yield from keys.refused(resolved, (*ANNOTATIONS, key), key, keys.HINT + more)
 
 
 def _ranges(resolved: Resolved[Any]) -> Iterator[Problem]:
