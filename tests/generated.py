@@ -25,7 +25,7 @@ def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
         documents.append(_document(kind, name, space, spec, number))
     _connect(chance, documents)
     environment, *others = documents
-    text = "---\n".join(json.dumps(document) + "\n" for document in others)
+    text = "---\n".join(json.dumps(document, ensure_ascii=False) + "\n" for document in others)
     return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
 
 
@@ -96,6 +96,7 @@ TEXTS = (
     *("a: b", "- a", "#a", "tail  ", "naïve 😀", "---\na\n..."),
 )
 """Texts that some reader or writer of YAML takes for something else."""
+ONE_LINE = tuple(text for text in TEXTS if "\n" not in text)
 
 
 def _document(kind: str, name: str, namespace: str, spec: Json, number: int) -> Json:
@@ -131,10 +132,15 @@ def _environment(chance: random.Random) -> Json:
         "expose": {
             "host": "agents.example.com",
             "hosts": [{"host": "*.example.com"}],
+            "services": [{"type": "NodePort"}, {"type": "LoadBalancer"}],
             "gateway": {"name": "public", "namespace": "gateways"},
             "issuer": {"name": "letsencrypt"},
         },
-        "network": {"gatewayNamespace": "gateways", "nodeLocalDns": chance.random() < 0.5},
+        "network": {
+            "gatewayNamespace": "gateways",
+            "nodeLocalDns": chance.random() < 0.5,
+            "nodeRanges": ["10.4.0.0/16"],
+        },
         "gitops": {"tool": chance.choice(["none", "flux", "argocd"])},
         "monitoring": {"otlpEndpoint": "https://otlp.example:4318"},
     }
@@ -182,8 +188,13 @@ def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
     if chance.random() < 0.3:
         yield (
             "expose",
-            {"host": f"h{chance.getrandbits(40)}.example.com", "type": chance.choice(TYPES)},
+            {
+                "hosts": [f"h{chance.getrandbits(40)}.example.com" for _ in range(2)],
+                "type": chance.choice(TYPES),
+            },
         )
+    if chance.random() < 0.3:
+        yield "service", _service(chance)
     if chance.random() < 0.3:
         yield "identity", IDENTITY
     if chance.random() < 0.2 and len(name) <= 52:
@@ -191,6 +202,16 @@ def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
     if chance.random() < 0.3:
         side = {"name": "side", "image": {"repository": "example/side", "tag": "1"}}
         yield "podTemplate", {"sidecars": [side], "initContainers": [{**side, "name": "init"}]}
+
+
+def _service(chance: random.Random) -> Json:
+    kind = chance.choice(["ClusterIP", "NodePort", "LoadBalancer"])
+    body: Json = {"type": kind, "annotations": {"example.com/text": chance.choice(ONE_LINE)}}
+    if kind == "LoadBalancer":
+        body["loadBalancerSourceRanges"] = ["203.0.113.0/24", "2001:db8::/32"]
+    if kind == "NodePort" or (kind == "LoadBalancer" and chance.random() < 0.5):
+        body["externalTrafficPolicy"] = "Cluster"
+    return body
 
 
 TYPES = ["HTTPRoute", "Ingress"]
@@ -224,11 +245,21 @@ def _agent(chance: random.Random, name: str) -> Json:
         "model": {**model, "endpoint": chance.choice(["https://api.example/v1", "http://9.9.9.9"])},
         "auth": chance.choice([oidc, key]),
         "memory": {"type": "redis", "redis": redis},
-        "observability": {"tracing": {"enabled": chance.random() < 0.5}},
+        "observability": {
+            "tracing": {"enabled": chance.random() < 0.5},
+            "alertThresholds": {"errorRatio": chance.choice([0.05, 0.1, 0.25])},
+        },
     }
 
 
 def _server(chance: random.Random, name: str) -> Json:
+    if chance.random() < 0.3:
+        variable = {"name": "KEY", "valueFrom": {"secretKeyRef": _secret(chance)}}
+        container = {
+            "image": {"repository": "example/beside", "tag": "1"},
+            "command": ["node", chance.choice(ONE_LINE)],
+        }
+        return {"transport": "stdio", "container": container, "env": [variable]}
     return {**dict(_workload(chance, name)), "container": _container(chance)}
 
 
@@ -252,6 +283,10 @@ def _connect(chance: random.Random, documents: list[Json]) -> None:
             kind: [item["metadata"]["name"] for item in near if item["kind"] == kind]
             for kind in ("MCPServer", "MemoryStore")
         }
+        if "container" in agent["spec"]:  # only the runtime speaks over pipes
+            beside = [item for item in near if item["spec"].get("transport") == "stdio"]
+            known = {item["metadata"]["name"] for item in beside}
+            names["MCPServer"] = [name for name in names["MCPServer"] if name not in known]
         later = [
             item["metadata"]["name"]
             for item in agents[number + 1 :]

@@ -17,6 +17,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_yaml.py": "reader",
         "tests/integration/test_commands.py": "cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
+        "tests/integration/test_stdio.py": "plan/beside",
         "tests/integration/test_pin.py": "registries cli/pin",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
@@ -61,14 +62,14 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
-            "poddisruptionbudget prometheusrule resourcequota role scaledobject service serviceaccount "
+            "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount "
             "servicemonitor statefulset"
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
-            "model_config observability models/tool workflow models/workload"
+            "model_config observability models/tool workflow models/workload models/service"
         ),
         "tests/unit/test_write.py": "folder cli/render rendering",
     },
@@ -90,7 +91,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_filesystem.py": "filesystem/__init__ filesystem/backend filesystem/conversations files",
         "runtime/tests/test_image.py": "probe",
         "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs",
-        "runtime/tests/test_mcp.py": "duplex jsons mcp/http mcp/protocol mcp/server",
+        "runtime/tests/test_mcp.py": "duplex jsons pipes mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"
         ),

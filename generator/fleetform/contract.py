@@ -65,6 +65,10 @@ SECRETS: str = _FACTS["files"]["secrets"]
 """Where secrets are mounted: `<folder>/<secret>/<key>`."""
 SESSIONS: str = _FACTS["files"]["sessions"]
 """Default folder of conversations kept in files."""
+PIPES: str = _FACTS["files"]["pipes"]
+"""Where a folder is mounted for each MCP server beside an agent, by its name."""
+BESIDE: tuple[str, ...] = tuple(_FACTS["commands"]["beside"])
+"""Command of such a server's container, before its folder and the words that start it."""
 VARIABLES: dict[str, list[str]] = _FACTS["variables"]
 """Environment variables that the runtime reads, and when: always, tracing, bedrock."""
 LONG_TERM_MEMORY = "longTermMemory"

@@ -115,6 +115,24 @@ def _one_identity(value: Any, namespace: str) -> str:
     return "every namespace reads the store with one identity" if shared else ""
 
 
+def _outside(value: Any, namespace: str) -> str:
+    del namespace
+    return {
+        "LoadBalancer": "has a load balancer of its own, past the gateway",
+        "NodePort": "is reached through every node, past the gateway",
+    }.get(str(value), "")
+
+
+def _services(value: Any, namespace: str) -> str:
+    del namespace
+    return f"specs may have Services of type {value}, past the gateway"
+
+
+def _obeyed(value: Any, namespace: str) -> str:
+    del namespace
+    return f"specs may set {value} on their Services"
+
+
 def _pages(value: Any, namespace: str) -> str:
     del namespace
     return f"scripts of pages of {value} may call the agent"
@@ -142,6 +160,11 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("identity", "azureClientId"): _metadata,
     ("metadata", "ignoreNullValues"): _nulls,
     ("expose", "hosts", "host"): _host,
+    ("expose", "services", "type"): _services,
+    ("expose", "services", "annotations"): _obeyed,
+    ("service", "type"): _outside,
+    ("service", "loadBalancerSourceRanges"): _admitted,
+    ("network", "nodeRanges"): _wide("admits"),
     ("network", "privateRanges"): _replaced,
     ("network", "gatewayRanges"): _wide("admits"),
     ("network", "apiServer"): _wide("reaches"),

@@ -42,7 +42,7 @@ POLICIES = (
     Policy("patches-in-bounds", "a spec patches harmless places of its own objects only, and sets no key that a controller obeys", "refused", ("object-patch-place", "object-patch-too-big", "obeyed-key", "rbac-patched"), "CWE-269: improper privilege management"),
     Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr", "no-consent", "ambiguous-host"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
     Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", ("closed-address",), "CWE-918: server-side request forgery"),
-    Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash"), "CWE-441: unintended proxy or intermediary"),
+    Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash", "service-not-granted"), "CWE-441: unintended proxy or intermediary"),
     Policy("own-secrets", "no two Secrets share one in the provider's store", "refused", ("remote-key-clash",), "CWE-653: improper isolation"),
     Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so or a warning does", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
@@ -135,7 +135,11 @@ def _says(tree: Map, path: TreePath, value: Any) -> str:
         return (
             "runs as an account that it does not make: its permissions and identity are not its own"
         )
-    if len(path) > 1 and path[-2] in _KEYED and ("podTemplate" in path or path[0] == "metadata"):
+    if (
+        len(path) > 1
+        and path[-2] in _KEYED
+        and ({"podTemplate", "service"} & {*path} or path[0] == "metadata")
+    ):
         decides = obeyed.decides(name)
         return f"a key of those that decide {decides}" if decides else ""
     return weakening_fields().get(name, "")

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from fleetform_runtime.environment import ENVIRONMENT
-from fleetform_runtime.places import FILE, FOLDER, PROBE, SECRETS, SESSIONS
+from fleetform_runtime.places import BESIDE, FILE, FOLDER, PIPES, PROBE, SECRETS, SESSIONS
 from fleetform_runtime.sections.base import members, word_of
 from fleetform_runtime.sections.memory import Memory, MemoryPolicy, NoMemory, ServerMemory
 from fleetform_runtime.sections.model import PROVIDERS, RESERVED
@@ -43,9 +43,15 @@ def facts() -> dict[str, Any]:
             "ready": _default(Health, "ready_path"),
             "alive": _default(Health, "live_path"),
         },
-        "commands": {"probe": list(PROBE)},
+        "commands": {"probe": list(PROBE), "beside": list(BESIDE)},
         "variables": {name: list(when) for name, when in ENVIRONMENT.items()},
-        "files": {"folder": FOLDER, "settings": FILE, "secrets": SECRETS, "sessions": SESSIONS},
+        "files": {
+            "folder": FOLDER,
+            "settings": FILE,
+            "secrets": SECRETS,
+            "sessions": SESSIONS,
+            "pipes": PIPES,
+        },
     }
 
 

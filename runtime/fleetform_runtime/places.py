@@ -9,3 +9,17 @@ PROBE = ("/opt/runtime/bin/python", "-m", "fleetform_runtime.probe")
 """The health check in the image."""
 SESSIONS = "/var/lib/fleetform"
 """Conversations of a filesystem store."""
+PIPES = "/run/fleetform/mcp"
+"""Where a folder is mounted for each MCP server in another container of the pod, by its name."""
+BESIDE = (
+    "/bin/sh",
+    "-c",
+    """\
+trap 'kill $! 2>/dev/null; exit 0' TERM INT
+while :; do
+  if [ -p "$0/in" ]; then "$@" <"$0/in" >"$0/out" & wait $!; fi
+  sleep 1
+done
+""",
+)
+"""Command of that container, before its folder and the words that start the server (docs/adr/0017)."""

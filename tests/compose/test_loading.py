@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from fleetform import emit, pipeline
+from fleetform import contract, emit, pipeline
 from fleetform.platforms.compose.networks import OUTSIDE
 from fleetform.problems import errors
 from tests import generated
 from tests.compose.reading import VALUE, load, refusal, rendered
-from tests.fleet import API, ENVIRONMENT, fleetform, write
+from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 from tests.parity.plans import TEXTS
 from tests.tools import ROOT
 
@@ -169,6 +169,27 @@ def test_text_reaches_a_container_unchanged(tmp_path):
     assert service["environment"] == {f"T{n}": text for n, text in enumerate(GIVEN)}
     assert service["command"] == WORDS
     assert service["entrypoint"] == WORDS
+
+
+BESIDE = f"""{API}
+kind: MCPServer
+metadata: {{name: things, namespace: default}}
+spec:
+  transport: stdio
+  container: {{image: {{repository: example/things, tag: "1"}}, command: [node, index.js]}}
+"""
+
+
+def test_the_shell_of_a_server_over_stdio_and_its_volume_reach_compose_unchanged(tmp_path):
+    agent = AGENT + "  tools: [{name: things}]\n"
+    files = {"agents/a.yaml": agent, "agents/b.yaml": BESIDE, "environments/prod.yaml": ENVIRONMENT}
+    project = load(rendered(write(tmp_path, files)))
+    side = project["services"]["helper.default.mcp-things"]
+    assert side["entrypoint"] == [*contract.BESIDE, f"{contract.PIPES}/things"]
+    assert side["command"] == ["node", "index.js"]
+    made = {name: item for name, item in project["volumes"].items() if "mcp-things" in name}
+    assert {item["driver_opts"]["type"] for item in made.values()} == {"tmpfs"}
+    assert len(made) == 2
 
 
 SIGNED = f"""{API}

@@ -13,6 +13,8 @@ from . import promtool
 
 CASES = sorted((Path(__file__).parents[1] / "alerts").glob("*.yaml"))
 NAMESPACE = "ai-agents"
+OWN = {"lenient": {"errorRatio": 0.5, "readyRatio": 0.25}, "strict": {"errorRatio": 0.02}}
+"""Thresholds of the agents of tests/alerts/own.yaml; the rules of the other cases have none."""
 
 
 def expectations() -> list[tuple[str, bool]]:
@@ -27,14 +29,16 @@ def expectations() -> list[tuple[str, bool]]:
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("alerts") / "rules.yaml"
-    file.write_text(emit({"groups": groups(NAMESPACE)}), "utf-8")
-    return file
+    folder = tmp_path_factory.mktemp("alerts")
+    (folder / "rules.yaml").write_text(emit({"groups": groups(NAMESPACE)}), "utf-8")
+    (folder / "own.rules.yaml").write_text(emit({"groups": groups(NAMESPACE, own=OWN)}), "utf-8")
+    return folder / "rules.yaml"
 
 
-def test_promtool_accepts_every_rule(rules):
+@pytest.mark.parametrize("name", ["rules.yaml", "own.rules.yaml"])
+def test_promtool_accepts_every_rule(rules, name):
     count = sum(len(group["rules"]) for group in groups(NAMESPACE))
-    assert promtool.check(rules) == (count, "")
+    assert promtool.check(rules.with_name(name)) == (count, "")
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

@@ -25,6 +25,7 @@ from fleetform.platforms.kubernetes.model import (
     Rbac,
     RemoteKey,
     SecretStore,
+    Service,
     WorkloadPlan,
 )
 from fleetform.platforms.kubernetes.objects.networkpolicy import DNS
@@ -116,6 +117,7 @@ BASE = WorkloadPlan(
     env=(),
     env_from=(),
     ports=(Port("http", 8080, 8080, "TCP", "http"), Port("metrics", 9090, 9090, "TCP", "http")),
+    service=Service(),
     startup=PROBE,
     readiness=PROBE,
     liveness=PROBE,
@@ -149,7 +151,7 @@ BASE = WorkloadPlan(
     egress=(DNS, NetworkRule((PEER,), (("TCP", 443), ("UDP", 443)))),
     metrics=Metrics("metrics", "/metrics", 30, {}),
     expose=Expose(
-        "HTTPRoute", "h.example", "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
+        "HTTPRoute", ("h.example",), "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
     ),
     retained={"helm.sh/resource-policy": "keep"},
     verbatim={},
@@ -167,6 +169,7 @@ OWN = BASE._replace(
     expose=None,
     headless=False,
 )
+BALANCED = BASE._replace(service=Service("LoadBalancer", {}, ("203.0.113.0/24",), "Local"))
 HPA = BASE._replace(replicas=None, autoscaler=Autoscaler(1, 5, (scaling.CPU,), scaling.BEHAVIOR))
 TRIGGER = KedaTrigger("cron", {"start": "0 8 * * *", "timezone": "UTC"})
 KEDA = BASE._replace(replicas=None, keda=Keda(0, 5, (TRIGGER,), scaling.BEHAVIOR, 30, 300, None))
@@ -179,7 +182,7 @@ STATEFUL = OWN._replace(
 ISSUED = BASE._replace(
     expose=Expose(
         "Ingress",
-        "h.example",
+        ("h.example",),
         "/a",
         8080,
         60,
@@ -243,6 +246,11 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
             (Port("u", 53, 53, "UDP"), Port("http", 80, 8080, "TCP", "kubernetes.io/h2c")),
         ),
     ),
+    "service": (BASE, (BALANCED.service,)),
+    "service.type": (BALANCED._replace(service=Service("NodePort")), ("LoadBalancer", "ClusterIP")),
+    "service.annotations": (BASE, tuple({"a.example/text": text} for text in TEXTS if text)),
+    "service.source_ranges": (BALANCED, ((), ("203.0.113.0/24", "2001:db8::/32"))),
+    "service.traffic_policy": (BALANCED, ("", "Cluster")),
     "startup": (BASE, (None,)),
     "startup.path": (BASE, ("", "/x?y=1&z")),
     "startup.command": (BASE, (TEXTS, ("true",))),
@@ -366,7 +374,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "metrics.labels": (BASE, ({"release": "prometheus", "team": "x"},)),
     "expose": (BASE, (None,)),
     "expose.kind": (BASE, ("Ingress",)),
-    "expose.host": (BASE, ("other.example",)),
+    "expose.hosts": (BASE, (("other.example",), ("b.example", "a.example"))),
     "expose.path": (BASE, ("/agents/base",)),
     "expose.port": (BASE, (9090, 1)),
     "expose.timeout": (BASE, (1, 86400, 0)),
@@ -429,6 +437,7 @@ SPACE = NamespacePlan(
     limits={"max": {"cpu": "1"}},
     alerts=(),
     alert_thresholds=alerts.THRESHOLDS,
+    own_thresholds={},
     runtime_alerts=True,
     runbooks="",
     alert_labels={},
@@ -495,6 +504,7 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
     "alerts": ((GROUP,), ({**GROUP, "rules": []},)),
     "alert_thresholds": (),  # what they decide is in the alerts
+    "own_thresholds": (),
     "runtime_alerts": (),
     "runbooks": (),
     "alert_labels": ({"release": "prometheus"},),

@@ -23,6 +23,13 @@ DERIVED = {
 }
 
 
+OWN_THRESHOLDS = (
+    {"a": {"errorRatio": 0.001}},
+    {name: {"errorRatio": 0.375, "readyRatio": 0.9} for name in ("a", "b-1", "c")},
+    {"a": dict.fromkeys(alerts.THRESHOLDS, 0.25), "b": {"readyRatio": 0.999}, "c": {}},
+)
+
+
 def test_every_field_of_a_workload_is_turned():
     assert {*plans.fields(WorkloadPlan)} - plans.INTERNAL <= {*plans.TURNS} | SAME_PARTS
     idle = {path for path, (_, given) in plans.TURNS.items() if not [*given]}
@@ -83,6 +90,10 @@ def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
         found = tuple(alerts.groups("space", thresholds=chosen))
         assert found != own.alerts, name
         turned.append((name, own._replace(alerts=found, alert_thresholds=chosen)))
+    for given in OWN_THRESHOLDS:
+        found = tuple(alerts.groups("space", own=given))
+        assert found != own.alerts, given
+        turned.append(("own", own._replace(alerts=found, own_thresholds=given)))
     turned += [
         (field, plans._with(plans.SPACE, field, value))
         for field, given in plans.SPACE_TURNS.items()

@@ -109,6 +109,8 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
     (FULL, ("Deployment", add(f"{MAIN}/lifecycle/preStop/sleep/seconds", 9))),
     (plans.STATEFUL, ("StatefulSet", {"spec": {"revisionHistoryLimit": 3}})),
     (FULL, ("Service", {"metadata": {"annotations": {"a": "b"}}, "spec": {"type": "NodePort"}})),
+    (plans.BALANCED, ("Service", {"spec": {"loadBalancerSourceRanges": ["10.0.0.0/8"]}})),
+    (plans.BALANCED, ("Service", add("/spec/externalTrafficPolicy", "Cluster"))),
     (FULL, ("ServiceAccount", {"metadata": {"annotations": {"a": "b"}}})),
     (FULL, ("Role", {"rules": [{"apiGroups": [""], "resources": ["x"], "verbs": ["get"]}]})),
     (

@@ -17,6 +17,11 @@ SPECS = {
     'identity: {awsRoleArn: "arn:aws:iam::123456789012:role/a"}': (
         "identity.awsRoleArn = arn:aws:iam::123456789012:role/a"
     ),
+    "service: {type: LoadBalancer}": "service.type = LoadBalancer",
+    "service: {type: NodePort}": "service.type = NodePort",
+    "service: {type: LoadBalancer, loadBalancerSourceRanges: [203.0.113.0/24]}": (
+        "service.loadBalancerSourceRanges[0] = 203.0.113.0/24"
+    ),
     'corsOrigins: ["https://app.example.com"]': "corsOrigins[0] = https://app.example.com",
 }
 CLOSED = (
@@ -27,6 +32,11 @@ CLOSED = (
 )
 ENVIRONMENTS = {
     "expose: {hosts: [{host: '*.example.com'}]}": "expose.hosts[0].host = *.example.com",
+    "expose: {services: [{type: NodePort}]}": "expose.services[0].type = NodePort",
+    "expose: {services: [{type: LoadBalancer, annotations: [a.kubernetes.io/b]}]}": (
+        "expose.services[0].annotations[0] = a.kubernetes.io/b"
+    ),
+    "network: {nodeRanges: [10.0.0.0/8]}": "network.nodeRanges[0] = 10.0.0.0/8",
     "network: {privateRanges: [10.0.0.0/8]}": "network.privateRanges[0] = 10.0.0.0/8",
     "network: {gatewayRanges: [0.0.0.0/0]}": "network.gatewayRanges[0] = 0.0.0.0/0",
     "network: {apiServer: [0.0.0.0/0]}": "network.apiServer[0] = 0.0.0.0/0",

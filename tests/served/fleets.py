@@ -8,6 +8,17 @@ Fleet = dict[str, Json]
 """Documents by `Kind name`; an environment named `prod` among them."""
 
 
+STDIO: Json = {
+    "transport": "stdio",
+    "container": {
+        "image": {"repository": "docker.io/library/stdio", "tag": "1"},
+        "command": ["node", "index.js"],
+    },
+    "env": [{"name": "A", "value": "b"}],
+    "network": {"allowTo": [{"host": "api.example", "ports": [8443]}]},
+}
+
+
 def document(kind: str, name: str, spec: Json, namespace: str = "ns", **metadata: Json) -> Json:
     """Return a document; an Environment has no namespace."""
     own = {"name": name, **({} if kind == "Environment" else {"namespace": namespace}), **metadata}
@@ -170,6 +181,7 @@ SHARED = (
     document("Tool", "ask", {"type": "human", "description": "Asks."}),
     document("MCPServer", "remote", {"url": "https://mcp.example/mcp"}),
     document("MCPServer", "bare", {"url": "https://bare.example"}),
+    document("MCPServer", "beside", STDIO),
 )
 
 GENERIC = {
@@ -216,8 +228,18 @@ GENERIC = {
     "network": PEERS,
     "rbac": {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
     "expose": {},
+    "service": {
+        "type": "LoadBalancer",
+        "loadBalancerSourceRanges": ["203.0.113.0/24"],
+        "externalTrafficPolicy": "Cluster",
+    },
     "env": ENV,
     "rateLimits": {"perUser": {"requestsPerMinute": 5}},
+}
+BALANCED = {
+    "type": "LoadBalancer",
+    "loadBalancerSourceRanges": ["203.0.113.0/24"],
+    "annotations": {"example.com/tier": "gold"},
 }
 PORTS = [
     {"name": "http", "containerPort": 8000},
@@ -231,7 +253,7 @@ OWN = {
     "stateful": True,
     "observability": {"metrics": {"enabled": True}},
     "identity": {"awsRoleArn": "arn:aws:iam::123456789012:role/own"},
-    "expose": {"host": "own.example", "path": "/own", "port": "http"},
+    "expose": {"host": "own.example", "hosts": ["also.example"], "path": "/own", "port": "http"},
     "podTemplate": POD,
     "network": PEERS,
     "env": [
@@ -261,6 +283,7 @@ SERVER = {
         "configFiles": {"a.conf": "x"},
     },
     "expose": {"host": "server.example", "port": "mcp"},
+    "service": BALANCED,
 }
 OAUTH = {
     "type": "oauth2",
@@ -444,6 +467,7 @@ OTHER_ROOT = document(
     {"abstract": True, "images": {"pins": {"fleetform/agent-runtime": {"tag": "2"}}}},
 )
 HOSTS = [{"host": "*.example"}]
+SERVICES = [{"type": "LoadBalancer"}, {"type": "NodePort"}]
 FULL = {
     "extends": "root",
     "platform": "eks",
@@ -457,10 +481,16 @@ FULL = {
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,
+        "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
     },
     "images": {"pullSecrets": ["pull"]},
-    "network": {"apiServer": ["10.0.0.10/32"], "defaultDeny": True, "gatewayNamespace": "gateways"},
+    "network": {
+        "apiServer": ["10.0.0.10/32"],
+        "defaultDeny": True,
+        "gatewayNamespace": "gateways",
+        "nodeRanges": ["10.4.0.0/16"],
+    },
     "monitoring": {"otlpEndpoint": "https://otlp.example"},
     "secrets": {
         "provider": "aws",
@@ -500,6 +530,7 @@ INGRESS = {
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,
+        "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
         "type": "Ingress",
         "ingressClass": "nginx",
@@ -692,7 +723,7 @@ def fleets() -> dict[str, Fleet]:
             ),
             _user(
                 "caller",
-                tools=[{"name": "small"}, {"name": "remote"}],
+                tools=[{"name": "small"}, {"name": "remote"}, {"name": "beside"}],
                 modelConfig="third",
                 model={},
             ),
@@ -723,7 +754,7 @@ ALL = ("",)
 MEMORY = ("spec.memory",)
 TOOLS = ("spec.tools",)
 PATCHED = ("spec.objectPatches", "metadata")
-WHERE = ("spec.expose", "spec.identity", "spec.observability")
+WHERE = ("spec.expose", "spec.service", "spec.identity", "spec.observability")
 ACCESS = ("spec.authentication", "spec.path", "spec.tls", "spec.url", "spec.allow", "metadata")
 
 SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
@@ -761,6 +792,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("scaled", "azure", "server", ("spec.scaling", "spec.volumes")),
         *(("tools", "azure", f"server-{sign}", ACCESS) for sign in ("basic", "header", "oauth2")),
         ("plain", "bare", "bare", ("spec.path", "metadata")),
+        ("plain", "bare", "beside", ALL),
     ),
     "MemoryStore": (
         ("stores", "azure", "redis", ALL),

@@ -65,11 +65,13 @@ NEVER: dict[str, str] = {
     r"MCPServer:spec\.observability\.(tracing|logging)\..*": (
         "a server's image sets up its traces and logs itself, which is said"
     ),
+    r"MCPServer:spec\.observability\.alertThresholds\.(?!readyRatio)\w+": "its alert is about agents, which is said",
     r"MemoryStore:spec\.provision\.container\.ports\[\]\.protocol": "a store that cannot be reached by TCP is refused",
     r".*rbac\.allowDangerous": "it confirms a right, which is refused without it",
     r".*:spec\.shareWith": "it grants a reference, which is refused without it",
     r".*network\.allowFrom\[\]\.host": REFUSED,
     r"Environment:spec\.expose\.hosts\[\]\.(host|namespaces)": "it grants a host, which is refused without it",
+    r"Environment:spec\.expose\.services\[\]\.(type|namespaces|annotations)": "it grants a Service, which is refused without it",
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
     r"Environment:metadata\.name": "a run names it",
     r"Environment:spec\.images\.extras": "it says what the image has; a model that needs something else is told",

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetform.models.environment import AlertThresholds
+from fleetform.models.observability import OwnThresholds
 from fleetform.platforms.kubernetes.alerts import THRESHOLDS, groups
 from tests.promql import TARGET_LABELS, PromqlError, families, read
 
@@ -44,6 +45,26 @@ def test_every_threshold_is_compared_with_and_nothing_is_left_open():
 def test_the_models_defaults_are_those_of_the_alerts():
     own = AlertThresholds().model_dump(by_alias=True)
     assert own == THRESHOLDS
+    assert {*OwnThresholds().model_dump(by_alias=True)} == {*THRESHOLDS}
+
+
+OWN = {"billing": {"errorRatio": 0.2, "readyRatio": 0.9}, "chat-2": {"errorRatio": 0.2}}
+
+
+def test_a_threshold_of_its_own_names_the_workload_once_for_and_once_against():
+    rules = {r["alert"]: r["expr"] for group in groups("a", own=OWN) for r in group["rules"]}
+    plain = {r["alert"]: r["expr"] for group in groups("a") for r in group["rules"]}
+    changed = {name for name in rules if rules[name] != plain[name]}
+    assert changed == {"AgentHighErrorRate", "AgentNotReady"}
+    error = rules["AgentHighErrorRate"]
+    others, chosen = error.split("\n  or\n")
+    assert "> 0.05" in others
+    assert "> 0.2" in chosen
+    assert others.count('{agent!~"billing|chat-2",namespace="a"') == 3
+    assert chosen.count('{agent=~"billing|chat-2",namespace="a"') == 3
+    ready = rules["AgentNotReady"]
+    assert ready.count('{deployment!~"billing",') == ready.count('{statefulset=~"billing",') == 2
+    assert {"namespace", "agent"} <= (read(ready, SERIES) or set()) & (read(error, SERIES) or set())
 
 
 @each_rule

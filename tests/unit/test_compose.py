@@ -115,12 +115,46 @@ def test_a_volume_that_a_sidecar_shares_is_one_volume(tmp_path):
     assert {"type": "tmpfs", "target": "/own", "tmpfs": {"size": "64m", "mode": 0o1777}} in main[
         "volumes"
     ]
-    assert found["volumes"] == {"default.own.work": {}}
+    made = {"type": "tmpfs", "device": "tmpfs", "o": "size=1g,mode=1777"}
+    assert found["volumes"] == {"default.own.work": {"driver": "local", "driver_opts": made}}
     assert side["network_mode"] == "service:own.default"
     assert main["depends_on"]["own.default.first"] == {
         "condition": "service_completed_successfully"
     }
     assert first["restart"] == "on-failure"
+
+
+STDIO = f"""{API}
+kind: MCPServer
+metadata: {{name: things, namespace: default}}
+spec:
+  transport: stdio
+  container:
+    image: {{repository: example/things, tag: "1"}}
+    command: [node, index.js]
+    workingDir: /app
+"""
+
+
+def test_a_server_over_stdio_shares_its_pipes_with_the_agent_alone(tmp_path):
+    found, outcome = compose(
+        tmp_path, AGENT.replace("helper", "user") + "  tools: [{name: things}]\n", STDIO
+    )
+    assert outcome.code == 0, outcome.err
+    main, side = (found["services"][f"user.default{name}"] for name in ("", ".mcp-things"))
+    pipes = {
+        "type": "volume",
+        "source": "default.user.mcp-things",
+        "target": "/run/fleetform/mcp/things",
+    }
+    assert pipes in main["volumes"]
+    assert {**pipes, "read_only": True} in side["volumes"]
+    assert {mount["target"] for mount in side["volumes"]} - {pipes["target"]} == {"/tmp"}
+    assert found["volumes"]["default.user.mcp-things"]["driver_opts"]["o"] == "size=1m,mode=1777"
+    assert side["entrypoint"][-1] == pipes["target"]
+    assert '"$$@" <"$$0/in"' in side["entrypoint"][2]
+    assert (side["command"], side["working_dir"]) == (["node", "index.js"], "/app")
+    assert side["network_mode"] == "service:user.default"
 
 
 def test_an_own_image_is_asked_over_http_with_what_most_images_have(tmp_path):

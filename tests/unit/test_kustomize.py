@@ -113,6 +113,7 @@ ASKING = (
     + MEMORY
     + """\
   expose: {}
+  service: {type: LoadBalancer, loadBalancerSourceRanges: [203.0.113.0/24]}
   scaling:
     minReplicas: 1
     maxReplicas: 3
@@ -123,7 +124,7 @@ ABLE = (
     PROD
     + """\
   capabilities: [keda, gateway-api]
-  expose: {host: a.example, gateway: {name: public, namespace: gateways}}
+  expose: {host: a.example, services: [{type: LoadBalancer}], gateway: {name: public, namespace: gateways}}
 """
 )
 
@@ -134,6 +135,8 @@ def test_what_asks_for_a_capability_of_others_is_in_the_overlay_only(tmp_path):
     asked = {"HTTPRoute", "ScaledObject"}
     assert asked & {*kinds(texts["base/default/helper/resources.yaml"])} == set()
     assert asked <= {*kinds(texts["overlays/prod/default/helper/resources.yaml"])}
+    assert "type: ClusterIP" in texts["base/default/helper/resources.yaml"]
+    assert "LoadBalancer" in texts["overlays/prod/default/helper/kustomization.yaml"]
     done = fleetform("render", "--check", cwd=tmp_path)
     assert "problem" not in done.err
     assert "warning" not in done.err

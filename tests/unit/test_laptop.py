@@ -79,6 +79,18 @@ def test_every_secret_has_its_receiver(document, receivers):
     assert [*trust.uses(document)] == [trust.Use("KEY", receiver) for receiver in receivers]
 
 
+def test_a_program_and_what_it_is_given_are_both_asked_for(tmp_path, monkeypatch):
+    server = {"transport": "stdio", "command": ["npx", "-y", "a b"], "env": {"TOKEN": KEY}}
+    program = "npx -y 'a b'"
+    found = [*trust.uses({"mcpServers": [server]})]
+    assert found == [trust.Use(trust.PROGRAM, program), trust.Use("KEY", program)]
+    assert [str(use) for use in found] == [f"starts {program}", f"KEY to {program}"]
+    monkeypatch.chdir(tmp_path)
+    assert asked(monkeypatch, tmp_path, True, found[0])
+    assert not asked(monkeypatch, tmp_path, True, found[0])
+    assert asked(monkeypatch, tmp_path, True, trust.Use(trust.PROGRAM, "npx -y other"))
+
+
 def test_credentials_of_the_machine_count_when_a_spec_gives_their_address():
     model = {"provider": "bedrock", "endpoint": "https://evil.example"}
     assert [use.receiver for use in trust.uses({"model": model})] == ["https://evil.example"]

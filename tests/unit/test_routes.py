@@ -60,6 +60,9 @@ def said(folder: Path, *documents: str, environment: str = ENVIRONMENT) -> list[
         ("{host: x.open.example}", "{host: x.open.example, path: /b}", True),
         ("{host: x.open.example, path: /a}", "{host: x.open.example, path: /b}", False),
         ("{host: x.open.example}", "{host: y.open.example}", False),
+        ("{hosts: [x.open.example]}", "{host: y.open.example, hosts: [x.open.example]}", True),
+        ("{hosts: [agents.example], path: /agents/two}", "{}", True),
+        ("{host: x.open.example, hosts: [z.open.example]}", "{hosts: [y.open.example]}", False),
     ],
 )
 def test_two_routes_get_along_only_where_no_request_could_go_to_either(
@@ -88,8 +91,9 @@ def test_two_routes_get_along_only_where_no_request_could_go_to_either(
     ],
 )
 def test_a_host_is_granted_to_a_namespace(tmp_path, host, namespace, granted):
-    found = said(tmp_path, server("one", namespace, f"{{host: {host}}}"))
-    assert (found == []) is granted
+    for number, expose in enumerate((f"{{host: {host}}}", f"{{hosts: [{host}]}}")):
+        found = said(tmp_path / str(number), server("one", namespace, expose))
+        assert (found == []) is granted
 
 
 def test_what_the_environment_sets_needs_no_grant(tmp_path):
@@ -101,6 +105,25 @@ def test_what_the_environment_sets_needs_no_grant(tmp_path):
         said(tmp_path / "b", server("one", "desk", "{}"), environment=ENVIRONMENT + default) == []
     )
     assert len(said(tmp_path / "c", own, environment=ENVIRONMENT + default)) == 1
+    further = patch.replace("host: www.example", "hosts: [www.example, other.example]")
+    environment = ENVIRONMENT + further
+    assert said(tmp_path / "d", server("one", "desk", "{}"), environment=environment) == []
+    own = server("one", "desk", "{hosts: [evil.example]}")
+    assert len(said(tmp_path / "e", own, environment=ENVIRONMENT + default)) == 1
+
+
+def test_a_host_that_is_named_twice_is_no_clash_of_a_route_with_itself(tmp_path):
+    twice = "{host: x.open.example, hosts: [y.open.example, x.open.example]}"
+    found = said(tmp_path, server("one", "desk", twice))
+    assert len(found) == 1
+    assert "spec.expose.hosts[1]: `x.open.example` is named twice" in found[0]
+
+
+def test_no_route_is_for_an_address(tmp_path):
+    environment = ENVIRONMENT.replace("host: agents.example", "host: 10.1.2.3")
+    found = said(tmp_path, server("one", "desk", "{}"), environment=environment)
+    assert len(found) == 1
+    assert "spec.expose.host: `10.1.2.3` is an address" in found[0]
 
 
 @pytest.mark.parametrize(("host", "clash"), [("agents.example", 0), ("both.example", 0), ("x.open.example", 1)])  # fmt: skip

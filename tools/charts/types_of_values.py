@@ -9,6 +9,7 @@ keys may be set.
 from typing import Any
 
 from fleetform.patterns import DATA_KEY
+from fleetform.platforms.kubernetes.alerts import THRESHOLDS
 
 Schema = dict[str, Any]
 
@@ -80,10 +81,16 @@ CLAIM = closed(
     storageClassName=NAME,
 )
 
+FRACTION: Schema = {"type": "number", "minimum": 0.001, "maximum": 0.999}
+
 TYPES: dict[str, Schema] = {
     "string": TEXT,
     "bool": FLAG,
-    "fraction": {"type": "number", "minimum": 0.001, "maximum": 0.999},
+    "fraction": FRACTION,
+    "thresholds by name": {
+        "type": "object",
+        "additionalProperties": closed((), **dict.fromkeys(THRESHOLDS, FRACTION)),
+    },
     "map": MAP,
     "count": COUNT,
     "count above 0": SOME,

@@ -22,7 +22,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import trust
 from fleetform.cli.report import PROBLEMS, Format, stop
-from fleetform.contract import NO_MEMORY, SECRETS, SETTINGS
+from fleetform.contract import BESIDE, NO_MEMORY, SECRETS, SETTINGS
 from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
@@ -99,6 +99,7 @@ def localised(
     data = dict(plan.config.data) if plan.config else {}
     document = json.loads(data.pop(SETTINGS))
     local = Local(document, data)
+    _start_here(local, plan)
     _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
     if model == SCRIPTED:
         _stay_here(local)
@@ -115,6 +116,41 @@ def localised(
     return local
 
 
+def _start_here(local: Local, plan: WorkloadPlan) -> None:
+    """Have the runtime start MCP servers that have a container of their own in a pod."""
+    containers = {item["command"][-1]: item for item in plan.init_containers if item.get("command")}
+    for server in local.document.get("mcpServers", []):
+        if server["transport"] != "pipes":
+            continue
+        container = containers[server.pop("directory")]
+        words = [*container["command"][len(BESIDE) + 1 :], *container.get("args", [])]
+        server["transport"] = "stdio"
+        server["command"] = [_unescaped(word) for word in words]
+        server["env"] = {}
+        for variable in container.get("env", []):
+            _give(local, server, variable)
+        if container.get("envFrom"):
+            local.notes.append(f"{server['name']}: without the variables of `envFrom`")
+        local.notes.append(f"{server['name']}: started on this machine, not from its image")
+
+
+def _give(local: Local, server: dict[str, Any], variable: dict[str, Any]) -> None:
+    """Give a variable of a container to a server that is started here."""
+    name, source = variable["name"], variable.get("valueFrom", {})
+    if "secretKeyRef" in source:
+        reference = source["secretKeyRef"]
+        server["env"][name] = {"file": f"{SECRETS}/{reference['name']}/{reference['key']}"}
+    elif source:
+        local.notes.append(f"{server['name']}: without {name}, which only a cluster knows")
+    else:
+        server["env"][name] = _unescaped(variable.get("value", ""))
+
+
+def _unescaped(text: str) -> str:
+    """Return a text as the kubelet leaves it."""
+    return text.replace("$$", "$")
+
+
 def _stay_here(local: Local) -> None:
     """Leave out what the runtime would connect to on another machine."""
     document = local.document
@@ -124,6 +160,12 @@ def _stay_here(local: Local) -> None:
                 local.notes.append(f"{item['name']}: left out, it is on another machine")
         kept = [x for x in document.get(member, []) if trust.is_local(x.get(address, _HERE))]
         document[member] = kept
+    for server in document["mcpServers"]:
+        if "command" in server:
+            local.notes.append(
+                f"{server['name']}: left out, it is a program that could connect anywhere"
+            )
+    document["mcpServers"] = [item for item in document["mcpServers"] if "command" not in item]
     tracing = document["observability"].get("tracing", {})
     if not trust.is_local(tracing.get("endpoint", _HERE)):
         local.notes.append("tracing: off, its collector is on another machine")

@@ -1,4 +1,4 @@
-"""Which secrets of this machine an agent on a laptop may send, and to whom: its user is asked once.
+"""Which secrets of this machine an agent on a laptop may send to whom, and which programs it may start: its user is asked once.
 
 A spec names both the secret and the address, so whoever runs somebody else's spec would hand out any variable
 of theirs. What was agreed to is kept per folder, outside of it: a file in the folder could come with the spec.
@@ -7,6 +7,7 @@ of theirs. What was agreed to is kept per folder, outside of it: a file in the f
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
@@ -23,13 +24,26 @@ ADDRESSES = ("tokenUrl", "endpoint", "url")
 """Members of agent.json with the URL that the secrets beside and below them are sent to, the closest first."""
 
 
+PROGRAM = ""
+"""In place of a secret: the receiver itself is started."""
+
+
 class Use(NamedTuple):
-    """A secret that is sent somewhere."""
+    """A secret that is sent somewhere, or a program that is started."""
 
     variable: str
-    """Name of the environment variable that has it here."""
+    """Name of the environment variable that has it here, or PROGRAM."""
     receiver: str
-    """Scheme and host of a URL, `redis://host:port`, or the name of a model provider with an API of its own."""
+    """Scheme and host of a URL, `redis://host:port`, a model provider with an API of its own, or a program and its arguments."""
+
+    def __str__(self) -> str:
+        """Return what the user is asked."""
+        receiver = printable(self.receiver)
+        return (
+            f"starts {receiver}"
+            if self.variable == PROGRAM
+            else f"{printable(self.variable)} to {receiver}"
+        )
 
 
 def is_local(url: str) -> bool:
@@ -42,7 +56,7 @@ def is_local(url: str) -> bool:
 
 
 def uses(document: Any) -> Iterator[Use]:
-    """Yield the secrets that a configuration of the runtime sends, `{"env": NAME}`, with their receivers."""
+    """Yield the secrets that a configuration of the runtime sends, `{"env": NAME}`, with their receivers, and what it starts."""
     for name, part in document.items():
         if name != "auth":  # keys of the callers, which are compared and not sent
             yield from _uses(part, name)
@@ -57,13 +71,22 @@ def _uses(node: Any, receiver: str) -> Iterator[Use]:
             yield Use(node["env"], receiver)
             return
         named = _receiver(node) or receiver
+        if _program(node):
+            yield Use(PROGRAM, named)
         if node.get("provider") == "bedrock" and "endpoint" in node:
             yield Use("the AWS credentials of this machine", named)
         for part in node.values():
             yield from _uses(part, named)
 
 
+def _program(node: dict[str, Any]) -> str | None:
+    words = node.get("command")
+    return shlex.join(words) if isinstance(words, list) else None
+
+
 def _receiver(node: dict[str, Any]) -> str | None:
+    if program := _program(node):
+        return program
     url = next((node[name] for name in ADDRESSES if isinstance(node.get(name), str)), None)
     if url is not None:
         parts = urlsplit(url)
@@ -75,7 +98,7 @@ def _receiver(node: dict[str, Any]) -> str | None:
 
 
 def agree(wanted: Iterable[Use], trusted: Iterable[str]) -> None:
-    """Ask whether secrets may be sent where nobody agreed to yet; exit unless they may.
+    """Ask whether secrets may be sent, and programs started, where nobody agreed to yet; exit unless they may.
 
     `trusted` are receivers that the command line names. Without a terminal nobody can be asked: a refusal.
     """
@@ -84,18 +107,22 @@ def agree(wanted: Iterable[Use], trusted: Iterable[str]) -> None:
     new = sorted({use for use in wanted if use.receiver not in {*trusted}} - agreed)
     if not new:
         return
-    typer.echo("The agent's spec sends secrets of this machine:", err=True)
+    starts = any(use.variable == PROGRAM for use in new)
+    more = ", or starts programs on it" if starts else ""
+    typer.echo(f"The agent's spec sends secrets of this machine{more}:", err=True)
     for use in new:
-        typer.echo(f"  {printable(use.variable)} to {printable(use.receiver)}", err=True)
+        typer.echo(f"  {use}", err=True)
     if not sys.stdin.isatty():
-        flags = " ".join(dict.fromkeys(f"--trust {printable(use.receiver)}" for use in new))
+        flags = " ".join(
+            dict.fromkeys(f"--trust {shlex.quote(printable(use.receiver))}" for use in new)
+        )
         typer.echo("error: nobody has agreed to that in this folder", err=True)
         typer.echo(
-            f"  hint: run it once in a terminal and agree, or add {flags}; --model scripted sends nothing",
+            f"  hint: run it once in a terminal and agree, or add {flags}; --model scripted sends nothing and starts none",
             err=True,
         )
         raise typer.Exit(1)
-    if not typer.confirm("Send them, now and in future runs from this folder?", err=True):
+    if not typer.confirm("Agree to that, now and in future runs from this folder?", err=True):
         raise typer.Exit(1)
     known[folder] = sorted({*agreed, *new})
     _remember(known)

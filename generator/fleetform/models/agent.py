@@ -56,7 +56,9 @@ class ToolUse(Spec):
     endpoint: Url | None = optional(
         "URL of an inline MCP server. A short host is relative to the agent's namespace. Default: `name` is looked up."
     )
-    transport: Transport | None = optional("MCP transport of `endpoint`. Default: streamable-http.")
+    transport: Transport | None = optional(
+        "MCP transport of `endpoint`; never `stdio`, for which there are MCPServers. Default: streamable-http."
+    )
     description: str | None = optional(
         "Description for the model, for an agent used as a tool. Default: that agent's description.",
         max_length=4096,

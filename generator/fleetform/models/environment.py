@@ -29,8 +29,10 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpServerSpec
 from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
+from fleetform.models.observability import ALERTS, FRACTION
+from fleetform.models.service import Cidr, ServiceGrant
 from fleetform.models.workload import ImageName
-from fleetform.patterns import CIDR, DATA_KEY, HOST_OR_SUFFIX, PATCHED
+from fleetform.patterns import DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
@@ -43,8 +45,6 @@ Capability = Literal[
 TargetName = Annotated[str, OneOf(*TARGET_NAMES)]
 
 DIGEST = r"^sha256:[a-f0-9]{64}$"
-
-Cidr = Annotated[str, StringConstraints(pattern=CIDR)]
 
 
 class Namespaces(Spec):
@@ -358,7 +358,11 @@ class ExposeDefaults(Spec):
     host: Host | None = optional("Host that agents share under `/agents/<name>`. Default: none.")
     hosts: list[HostGrant] = Field(
         default_factory=list,
-        description="Hosts that specs may name in `expose.host`. Default: none but `host`, and those that this environment sets itself.",
+        description="Hosts that specs may name in `expose.host` and `expose.hosts`. Default: none but `host`, and those that this environment sets itself.",
+    )
+    services: list[ServiceGrant] = Field(
+        default_factory=list,
+        description="Types of Service other than ClusterIP that specs may have. Default: none but those that this environment sets itself.",
     )
     type: Literal["HTTPRoute", "Ingress"] = Field(
         default="HTTPRoute", description="Kind of object that exposes workloads."
@@ -407,6 +411,10 @@ class NetworkDefaults(Spec):
         default_factory=list,
         description="Source addresses of a gateway that does not run in the cluster, such as a cloud load balancer. Default: none.",
     )
+    node_ranges: list[Cidr] = Field(
+        default_factory=list,
+        description="Addresses of the nodes, from which calls come to Services with `externalTrafficPolicy: Cluster`. Default: none.",
+    )
     prometheus_namespace: Name = Field(
         default="monitoring", description="Namespace of the Prometheus that scrapes the pods."
     )
@@ -429,25 +437,20 @@ class NetworkDefaults(Spec):
     )
 
 
-def _threshold(default: float, description: str) -> Any:
-    return Field(default=default, description=description, ge=0.001, le=0.999)
+def _threshold(name: str, default: float) -> Any:
+    return Field(default=default, description=ALERTS[name], **FRACTION)
 
 
 class AlertThresholds(Spec):
     """What alerts compare with, as fractions from 0.001 to 0.999."""
 
-    error_ratio: float = _threshold(0.05, "AgentHighErrorRate: failed requests of all.")
-    latency_ratio: float = _threshold(
-        0.8,
-        "AgentHighLatency: the time of one answer in twenty, of the longest that a run may take.",
-    )
-    rate_limited_ratio: float = _threshold(0.1, "AgentRateLimited: requests refused by a limit.")
-    fallback_ratio: float = _threshold(
-        0.05, "AgentModelFallbacks: model requests answered by a fallback."
-    )
-    retry_ratio: float = _threshold(0.2, "AgentModelRetries: model requests repeated.")
-    tool_error_ratio: float = _threshold(0.2, "AgentToolErrors: calls of a tool that fail.")
-    ready_ratio: float = _threshold(0.5, "AgentNotReady: replicas that are ready; it fires below.")
+    error_ratio: float = _threshold("error_ratio", 0.05)
+    latency_ratio: float = _threshold("latency_ratio", 0.8)
+    rate_limited_ratio: float = _threshold("rate_limited_ratio", 0.1)
+    fallback_ratio: float = _threshold("fallback_ratio", 0.05)
+    retry_ratio: float = _threshold("retry_ratio", 0.2)
+    tool_error_ratio: float = _threshold("tool_error_ratio", 0.2)
+    ready_ratio: float = _threshold("ready_ratio", 0.5)
 
 
 class MonitoringDefaults(Spec):
@@ -459,7 +462,8 @@ class MonitoringDefaults(Spec):
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
     alert_thresholds: AlertThresholds = Field(
-        default_factory=AlertThresholds, description="What alerts compare with."
+        default_factory=AlertThresholds,
+        description="What alerts compare with, unless a spec's `observability.alertThresholds` says otherwise.",
     )
     runbooks: (
         Annotated[

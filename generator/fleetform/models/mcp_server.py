@@ -11,7 +11,7 @@ from fleetform.models.tool import Authentication, HeaderName, HeaderValue
 from fleetform.models.workload import Workload
 
 McpCapability = Literal["read", "query", "write", "destructive"]
-Transport = Literal["streamable-http", "sse"]
+Transport = Literal["streamable-http", "sse", "stdio"]
 
 
 class McpTls(Spec):
@@ -26,7 +26,10 @@ class McpTls(Spec):
 class McpAccess(Spec):
     """How agents reach a server, and which of its tools they may use."""
 
-    transport: Transport = Field(default="streamable-http", description="MCP transport.")
+    transport: Transport = Field(
+        default="streamable-http",
+        description="MCP transport; with `stdio`, `container` runs in the pods of each agent that uses the server, and needs a `command` and a shell.",
+    )
     path: str = Field(
         default="/mcp",
         pattern=r"^/\S*$",
@@ -51,7 +54,7 @@ class McpAccess(Spec):
 
 
 class McpServerSpec(McpAccess, Workload, Shared):
-    """A server at a URL, or one that is deployed from a container."""
+    """A server at a URL, one that is deployed from a container, or one that runs beside its agents."""
 
     description: str | None = optional(
         "Purpose, for readers of the spec; not rendered. Default: none.",

@@ -1,8 +1,8 @@
-"""Metrics, traces and logs of a workload."""
+"""Metrics, traces, logs and alerts of a workload."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -59,9 +59,42 @@ class Logging(Spec):
     )
 
 
+ALERTS = {
+    "error_ratio": "AgentHighErrorRate: failed requests of all.",
+    "latency_ratio": "AgentHighLatency: the time of one answer in twenty, of the longest that a run may take.",
+    "rate_limited_ratio": "AgentRateLimited: requests refused by a limit.",
+    "fallback_ratio": "AgentModelFallbacks: model requests answered by a fallback.",
+    "retry_ratio": "AgentModelRetries: model requests repeated.",
+    "tool_error_ratio": "AgentToolErrors: calls of a tool that fail.",
+    "ready_ratio": "AgentNotReady: replicas that are ready; it fires below.",
+}
+"""What each threshold is compared with, and by which alert."""
+FRACTION: dict[str, Any] = {"ge": 0.001, "le": 0.999}
+
+
+def _own(threshold: str) -> Any:
+    return optional(f"{ALERTS[threshold]} Default: the environment's.", **FRACTION)
+
+
+class OwnThresholds(Spec):
+    """What alerts about this workload compare with instead, as fractions from 0.001 to 0.999."""
+
+    error_ratio: float | None = _own("error_ratio")
+    latency_ratio: float | None = _own("latency_ratio")
+    rate_limited_ratio: float | None = _own("rate_limited_ratio")
+    fallback_ratio: float | None = _own("fallback_ratio")
+    retry_ratio: float | None = _own("retry_ratio")
+    tool_error_ratio: float | None = _own("tool_error_ratio")
+    ready_ratio: float | None = _own("ready_ratio")
+
+
 class Observability(Spec):
-    """Metrics, traces and logs."""
+    """Metrics, traces, logs and alerts."""
 
     metrics: Metrics = Field(default_factory=Metrics, description="Prometheus metrics.")
     tracing: Tracing = Field(default_factory=Tracing, description="Traces.")
     logging: Logging = Field(default_factory=Logging, description="Logs.")
+    alert_thresholds: OwnThresholds = Field(
+        default_factory=OwnThresholds,
+        description="What alerts compare with. Default: the environment's `monitoring.alertThresholds`.",
+    )

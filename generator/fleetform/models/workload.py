@@ -31,6 +31,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Observability
 from fleetform.models.scaling import Scaling
+from fleetform.models.service import Service
 from fleetform.patterns import CIDR, DATA_KEY, FIELD_REF, LABEL_KEY, REPOSITORY, RESOURCE
 
 
@@ -528,8 +529,13 @@ class Expose(Spec):
     """How callers from outside the cluster reach the workload."""
 
     host: Host | None = optional("Host name. Default: the environment's `expose.host`.")
+    hosts: list[Host] = Field(
+        default_factory=list,
+        description="Further host names, with the same path; without `host`, they take the place of the environment's. Default: none.",
+        max_length=15,
+    )
     path: UrlPath | None = optional(
-        "Path prefix, stripped before it reaches the workload. Default: `/` with its own host, `/agents/<name>` on the environment's."
+        "Path prefix, stripped before it reaches the workload. Default: `/` with hosts of its own, `/agents/<name>` on the environment's."
     )
     type: Literal["HTTPRoute", "Ingress"] | None = optional(
         "Kind of object. Default: the environment's, HTTPRoute if there is a gateway."
@@ -537,7 +543,7 @@ class Expose(Spec):
     port: PortName | None = optional("Name of the port. Default: `http`, else the first.")
     tls: bool = Field(
         default=True,
-        description="Whether cert-manager creates a Certificate for an Ingress with its own host; with gateways and shared hosts, TLS ends there.",
+        description="Whether cert-manager creates a Certificate for an Ingress with hosts of its own; with gateways and shared hosts, TLS ends there.",
     )
 
 
@@ -563,7 +569,7 @@ class Workload(Spec):
     )
     health_check: HealthCheck = Field(default_factory=HealthCheck, description="Probes.")
     observability: Observability = Field(
-        default_factory=Observability, description="Metrics, traces and logs."
+        default_factory=Observability, description="Metrics, traces, logs and alerts."
     )
     volumes: list[Volume] = Field(
         default_factory=list,
@@ -579,6 +585,9 @@ class Workload(Spec):
     identity: Identity | None = optional("Cloud identity. Default: none.")
     network: Network = Field(default_factory=Network, description="Additional network permissions.")
     expose: Expose | None = optional("Access from outside the cluster. Default: none.")
+    service: Service = Field(
+        default_factory=Service, description="The Service of the workload's ports."
+    )
     pod_template: PodTemplate = Field(
         default_factory=PodTemplate, description="Escape hatches for pod settings."
     )

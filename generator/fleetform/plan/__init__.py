@@ -78,8 +78,11 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         volumes=draft.volumes,
         mounts=draft.mounts,
         sidecars=containers.extras(fleet, resolved, template.sidecars, "sidecars", problems),
-        init=containers.extras(
-            fleet, resolved, template.init_containers, "initContainers", problems
+        init=(
+            *containers.extras(
+                fleet, resolved, template.init_containers, "initContainers", problems
+            ),
+            *draft.beside,
         ),
         extra_volumes=containers.extra_volumes(template),
         scale=scaling.scale(spec.scaling) if draft.scalable else scaling.ONE,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform.plan.model import (
     Checks,
+    Extra,
     Files,
     FromVariable,
     Mount,
@@ -58,6 +59,8 @@ class Draft:
         self.turn = 0
         self.drain = 30
         self.files: Files | None = None
+        self.beside: tuple[Extra, ...] = ()
+        """Containers of MCP servers that speak over stdio."""
         self.reaches: list[Traffic] = []
         self.admits: list[Traffic] = []
         self.calls: list[Call] = []

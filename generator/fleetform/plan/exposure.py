@@ -1,4 +1,4 @@
-"""Where a workload is reached from outside: its port, host and path."""
+"""Where a workload is reached from outside: its port, hosts and path."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Exposure
 from fleetform.problems import Problem
+from fleetform.resolve.hosts import own_hosts
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
@@ -32,13 +33,18 @@ def exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | 
         return None
     return Exposure(
         port,
-        given.host or defaults.host or "",
+        hosts_of(fleet, draft.resolved),
         path_of(draft.resolved),
         defaults.request_timeout_seconds,
     )
 
 
+def hosts_of(fleet: Fleet, resolved: Resolved[Any]) -> tuple[str, ...]:
+    """Return the hosts on which a workload is exposed: its own, or the environment's."""
+    return own_hosts(resolved.spec.expose) or (fleet.environment.expose.host or "",)
+
+
 def path_of(resolved: Resolved[Any]) -> str:
     """Return the path prefix at which a workload is exposed."""
     expose = resolved.spec.expose
-    return str(expose.path or ("/" if expose.host else f"/agents/{resolved.name}"))
+    return str(expose.path or ("/" if own_hosts(expose) else f"/agents/{resolved.name}"))

@@ -195,6 +195,7 @@ class Extra(NamedTuple):
     env_from: tuple[EnvFrom, ...] = ()
     stays: bool = False
     """Whether it starts before the main one and runs beside it, in place of completing."""
+    working_dir: str = ""
 
 
 class Trigger(NamedTuple):
@@ -221,7 +222,7 @@ class Exposure(NamedTuple):
     """Access from outside; `timeout` in seconds."""
 
     port: Port
-    host: str
+    hosts: tuple[str, ...]
     path: str
     timeout: int
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import contract, view
 from fleetform.durations import seconds
+from fleetform.plan.beside import folder
 from fleetform.plan.model import SecretPath
 from fleetform.plan.present import present, secret_of
 from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
+from fleetform.resolve.references import beside
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -159,18 +161,13 @@ def _agent_auth(
 
 def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the MCP servers of an agent, named ones before inline ones."""
+    folders = {id(server): folder(name) for name, server in beside(uses)}
     for use, server in uses.servers:
         spec: McpAccess = server.spec
+        place = folders.get(id(server))
         yield present(
             name=use.name,
-            transport=spec.transport,
-            url=server_url(fleet, server, agent),
-            headers=dict(spec.headers),
-            auth=_outbound(
-                use.authentication or spec.authentication,
-                fleet,
-                server.namespace or agent.namespace,
-            ),
+            **(_pipes(place) if place else _endpoint(fleet, agent, use, server)),
             tools=use.allow if use.allow is not None else spec.allow,
             capabilities=use.capabilities if use.capabilities is not None else spec.capabilities,
             requiresApproval=(
@@ -178,7 +175,7 @@ def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterato
             )
             or None,
             timeouts={"requestSeconds": spec.timeout_seconds},
-            tls=tls_files(spec.tls),
+            tls=None if place else tls_files(spec.tls),
         )
     for use in uses.inline_servers:
         yield present(
@@ -190,6 +187,24 @@ def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterato
             capabilities=use.capabilities,
             requiresApproval=use.requires_approval or None,
         )
+
+
+def _pipes(place: str) -> dict[str, Any]:
+    return {"transport": "pipes", "directory": place}
+
+
+def _endpoint(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, server: Resolved[McpServerSpec]
+) -> dict[str, Any]:
+    spec = server.spec
+    return {
+        "transport": spec.transport,
+        "url": server_url(fleet, server, agent),
+        "headers": dict(spec.headers),
+        "auth": _outbound(
+            use.authentication or spec.authentication, fleet, server.namespace or agent.namespace
+        ),
+    }
 
 
 def server_url(

@@ -10,7 +10,7 @@ from fleetform.contract import STORE_PORTS
 from fleetform.plan.draft import Call, Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
-from fleetform.resolve.hosts import Address, destination, is_deployed, split
+from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
 
@@ -75,14 +75,19 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
+    path: TreePath
     for used, other in uses.servers:
         if other.spec.url:
             yield from _to_url(fleet, draft, other, other.spec.url, ("spec", "url"))
+        elif is_beside(other):
+            for number, peer in enumerate(other.spec.network.allow_to):
+                path = ("spec", "network", "allowTo", number)
+                yield from _to_peer(fleet, draft, other, peer, path)
         else:
             _call(draft, other, _place(draft, used))
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
-            path: TreePath = ("spec", "tools", number, "endpoint")
+            path = ("spec", "tools", number, "endpoint")
             yield from _to_url(fleet, draft, draft.resolved, use.endpoint, path)
         place = ("spec", "tools", number, "authentication")
         yield from _token(fleet, draft, draft.resolved, use.authentication, place)
@@ -141,7 +146,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
         problems += _to_url(fleet, draft, resolved, url, place)
     for number, peer in enumerate(spec.network.allow_to):
         place = ("spec", "network", "allowTo", number)
-        problems += _to_peer(fleet, draft, peer, place)
+        problems += _to_peer(fleet, draft, resolved, peer, place)
     for number, peer in enumerate(spec.network.allow_from):
         place = ("spec", "network", "allowFrom", number)
         problems += _from_peer(fleet, draft, peer, place)
@@ -199,20 +204,22 @@ def _to_workload(
 # -- what a spec adds explicitly ----------------------------------------------------------------
 
 
-def _to_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:
-    """Allow a destination listed in `network.allowTo`."""
+def _to_peer(
+    fleet: Fleet, draft: Draft, owner: Resolved[Any], peer: Peer, path: TreePath
+) -> Iterator[Problem]:
+    """Allow a destination listed in `network.allowTo` of a workload, or of a server beside it."""
     if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
-            yield from _to_host(fleet, draft, draft.resolved, peer.host, port, path)
+            yield from _to_host(fleet, draft, owner, peer.host, port, path)
         return
     said: list[Problem] = []
-    found = _named(fleet, draft.resolved, peer, path, said)
+    found = _named(fleet, owner, peer, path, said)
     yield from said
     numbers = tuple(("TCP", port) for port in peer.ports or (443,))
     if isinstance(found, Space | Range):
-        draft.reach(found, numbers, draft.resolved, path)
+        draft.reach(found, numbers, owner, path)
     elif found is not None:
-        draft.calls.append(Call(found, numbers, draft.resolved, path, named=True))
+        draft.calls.append(Call(found, numbers, owner, path, named=True))
 
 
 def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import contract, kinds, view
-from fleetform.plan import containers, settings, stores, traffic
+from fleetform.plan import beside, containers, settings, stores, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Files
 from fleetform.problems import Problem
@@ -28,6 +28,7 @@ def agent(fleet: Fleet, resolved: Resolved[Any], uses: Uses, problems: list[Prob
     draft = _draft(resolved, resolved.spec)
     if resolved.spec.container is None:
         _generic(fleet, draft, uses, problems)
+        beside.add(fleet, draft, uses, problems)
     else:
         _own_image(fleet, draft, resolved.spec.container, problems)
     traffic.agent(fleet, draft, uses, problems)

@@ -10,9 +10,34 @@ from fleetform.contract import STORE_PORTS
 from fleetform.kinds import WORKLOADS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fleetform.models.workload import Expose
     from fleetform.resolve import Fleet, Resolved
 
 SCHEME_PORTS = {"http": 80, "https": 443}
+
+
+def own_hosts(expose: Expose) -> tuple[str, ...]:
+    """Return the hosts on which a spec wants to be reached, each once; none for the environment's."""
+    first = [expose.host] if expose.host else []
+    return tuple(dict.fromkeys([*first, *expose.hosts]))
+
+
+PUBLISHED = (
+    "external-dns.alpha.kubernetes.io/hostname",
+    "external-dns.alpha.kubernetes.io/internal-hostname",
+)
+"""Annotations whose hosts ExternalDNS makes lead to a Service, whatever its type."""
+
+
+def published(workload: Resolved[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the hosts that ExternalDNS makes lead to a workload's Service, each behind the annotation that names it."""
+    texts = workload.spec.service.annotations
+    for key in PUBLISHED if texts else ():
+        for host in str(texts.get(key, "")).split(","):
+            if host.strip():
+                yield key, host.strip()
 
 
 class Address(NamedTuple):
@@ -172,9 +197,14 @@ def is_deployed(resolved: Resolved[Any]) -> bool:
     if resolved.kind == "Agent":
         return True
     if resolved.kind == "MCPServer":
-        return spec.container is not None
+        return spec.container is not None and not is_beside(resolved)
     provision = spec.provision
     return provision is not None and provision.enabled and spec.type in STORE_PORTS
+
+
+def is_beside(resolved: Resolved[Any]) -> bool:
+    """Whether a spec's container runs in the pods of the agents that use it: an MCP server over stdio."""
+    return resolved.kind == "MCPServer" and resolved.spec.transport == "stdio"
 
 
 def is_address(host: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
-from fleetform.resolve.hosts import destination, is_deployed, split
+from fleetform.resolve.hosts import destination, is_beside, is_deployed, split
 from fleetform.tree import entries
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def image(fleet: Fleet, resolved: Resolved[Any]) -> tuple[Image, str, str] | Non
 
     None if nothing is deployed: a server or a store that is somewhere else.
     """
-    if not is_deployed(resolved):
+    if not has_containers(resolved):
         return None
     store = resolved.kind == "MemoryStore"
     spec = resolved.spec.provision if store else resolved.spec
@@ -51,9 +51,15 @@ def image(fleet: Fleet, resolved: Resolved[Any]) -> tuple[Image, str, str] | Non
     return view.make(resolved.kind, "Image", stock), "", why
 
 
+def has_containers(resolved: Resolved[Any]) -> bool:
+    """Whether containers run for a spec, in pods of its own or of the agents that use it."""
+    beside = is_beside(resolved) and resolved.spec.container is not None
+    return beside or is_deployed(resolved)
+
+
 def _deployed(fleet: Fleet) -> Iterator[Resolved[Any]]:
     for kind in kinds.WORKLOADS:
-        yield from filter(is_deployed, fleet.of(kind))
+        yield from filter(has_containers, fleet.of(kind))
 
 
 def _images(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[str]:

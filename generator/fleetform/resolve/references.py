@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
+from fleetform.names import fit
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved, sharing
 from fleetform.resolve.catalog import unknown
-from fleetform.resolve.hosts import full_name, is_deployed
+from fleetform.resolve.hosts import full_name, is_beside, is_deployed
 from fleetform.resolve.ports import main_port
 from fleetform.resolve.regions import has_project
 from fleetform.tree import TreePath, locate
@@ -52,6 +53,16 @@ def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
         if peer is not None:
             found.peers.append(peer)
     return found
+
+
+def beside(uses: Uses) -> Iterator[tuple[str, Resolved[Any]]]:
+    """Yield the MCP servers that run in an agent's pods, each by the name that the agent has for it."""
+    yield from ((use.name, server) for use, server in uses.servers if is_beside(server))
+
+
+def container_of(server: str) -> str:
+    """Return the name of a server's container and of its volume; there is room for the `-tmp` of another one."""
+    return fit(f"mcp-{server}", limit=59)
 
 
 def lookup(

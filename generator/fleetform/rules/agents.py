@@ -115,7 +115,7 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
                 hint="remove one of them",
                 key=True,
             )
-    exposed = agent.spec.expose is not None
+    exposed = agent.spec.expose is not None or agent.spec.service.type != "ClusterIP"
     if auth.type == "none" and exposed:
         yield agent.problem(
             (*path, "type"),

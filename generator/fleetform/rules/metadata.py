@@ -58,10 +58,16 @@ def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
         maps += [
             (("spec", "podTemplate", "labels"), template.labels, True),
             (("spec", "podTemplate", "annotations"), template.annotations, False),
+            (("spec", "service", "annotations"), resolved.spec.service.annotations, False),
         ]
     for path, entries, is_labels in maps:
         for key, text in entries.items():
-            if path == ("metadata", "annotations") and text.startswith("\t") and "\n" in text:
+            if (
+                path != ("spec", "podTemplate", "annotations")
+                and not is_labels
+                and text.startswith("\t")
+                and "\n" in text
+            ):
                 yield resolved.problem(
                     (*path, key),
                     "leading-tab",

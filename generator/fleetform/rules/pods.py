@@ -10,7 +10,8 @@ from fleetform import kinds
 from fleetform.contract import HTTP_PORT, STORE_PORTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.names import has_containers
+from fleetform.resolve.references import beside, container_of
 from fleetform.rules import urls
 from fleetform.tree import TreePath
 
@@ -24,9 +25,9 @@ Row = tuple[TreePath, Any]
 
 
 def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, TreePath]]:
-    """Yield every spec that becomes pods: its document, the part that describes them, and that part's place."""
+    """Yield every spec that becomes containers: its document, the part that describes them, and that part's place."""
     for kind in kinds.WORKLOADS:
-        for resolved in filter(is_deployed, fleet.of(kind)):
+        for resolved in filter(has_containers, fleet.of(kind)):
             if kind == "MemoryStore":
                 yield resolved, resolved.spec.provision, ("spec", "provision")
             else:
@@ -35,11 +36,16 @@ def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, TreePath]]:
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield duplicate names in a pod, and references to nothing."""
-    del uses
     for resolved, spec, root in workloads(fleet):
         more = [*extras(spec, root)]
+        servers = (
+            [container_of(name) for name, _ in beside(uses[resolved.key])]
+            if resolved.kind == "Agent"
+            else []
+        )
         for what, rows, taken in _groups(resolved, spec, root, more):
-            yield from _twice(resolved, what, rows, taken)
+            ours = servers if what in ("containers", "volumes") else []
+            yield from _twice(resolved, what, rows, (*taken, *ours, *(f"{n}-tmp" for n in ours)))
         for path, source in _sources(spec, root, more):
             yield from _whole(resolved, path, source)
         for path, variable in _variables(spec, root, more):

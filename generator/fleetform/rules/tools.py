@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_beside
 from fleetform.resolve.references import Uses
 from fleetform.rules.regexes import fault
 from fleetform.rules.stores import collection
@@ -41,6 +42,13 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         for number, use in enumerate(agent.spec.tools):
             place: TreePath = ("spec", "tools", number, "authentication")
             yield from authentication(agent, place, use.authentication)
+            if use.endpoint and use.transport == "stdio":
+                yield agent.problem(
+                    ("spec", "tools", number, "transport"),
+                    "contradiction",
+                    "a server with an `endpoint` does not speak over stdio",
+                    hint="name an MCPServer with `transport: stdio` and a `container`, in place of `endpoint`",
+                )
             if use.endpoint and use.kind in ("Tool", "Agent"):
                 yield agent.problem(
                     ("spec", "tools", number, "kind"),
@@ -49,6 +57,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     hint="remove `kind` or `endpoint`",
                 )
         yield from _askable(agent, uses[agent.key])
+        yield from _piped(agent, uses[agent.key])
 
 
 def _askable(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
@@ -61,6 +70,19 @@ def _askable(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
                 "no-port",
                 f"the agent `{other.name}` has no port to call it on",
                 hint="add `ports` to its container",
+            )
+
+
+def _piped(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+    """Yield servers over stdio of an agent that does not run the runtime."""
+    for use, server in uses.servers if agent.spec.container is not None else ():
+        if is_beside(server):
+            number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+            yield agent.problem(
+                ("spec", "tools", number, "name"),
+                "contradiction",
+                f"`{use.name}` is an MCP server over stdio, which runs beside agents on the generic runtime; this agent runs its own image",
+                hint="start it in your own image, or serve it over streamable-http",
             )
 
 
@@ -235,8 +257,40 @@ def _of_other_types(owner: Resolved[Any], path: TreePath, auth: Any) -> Iterator
             )
 
 
+def _beside(server: Resolved[McpServerSpec]) -> Iterator[Problem]:
+    """Yield what a server over stdio lacks, or has too much."""
+    spec = server.spec
+    if spec.url is not None:
+        yield server.problem(
+            ("spec", "url"),
+            "contradiction",
+            "the server has a `url`, and `transport: stdio`",
+            hint="remove `url`, or set the transport of the server there",
+            key=True,
+        )
+    if spec.container is None:
+        yield server.problem(
+            ("spec",),
+            "missing-field",
+            "`container` is missing",
+            hint="set `container` with the image of the server, which runs beside each agent that uses it",
+            key=True,
+        )
+    elif not spec.container.command:
+        yield server.problem(
+            ("spec", "container"),
+            "missing-field",
+            "`command` is missing",
+            hint="add the words that start the server, such as `command: [node, dist/index.js]`: a shell of the image connects them to the agent",
+            key=True,
+        )
+
+
 def _server(server: Resolved[McpServerSpec]) -> Iterator[Problem]:
     spec = server.spec
+    if is_beside(server):
+        yield from _beside(server)
+        return
     if spec.url is None and spec.container is None:
         yield server.problem(
             ("spec",),

@@ -30,7 +30,9 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     for kind in kinds.WITH_HOSTS:
         for resolved in fleet.of(kind):
-            if not any(key in KEYS or key in ("host", "cidr") for key, _ in entries(resolved.tree)):
+            if not any(
+                key in KEYS or key in ("host", "hosts", "cidr") for key, _ in entries(resolved.tree)
+            ):
                 continue
             for path, value in leaves(resolved.tree):
                 if path[0] == "spec" and isinstance(value, str) and value:
@@ -68,6 +70,8 @@ def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> 
                 yield from _guessed(
                     fleet, resolved.tree, path, value, *(port or usual for port in ports)
                 )
+    elif path[1:3] == ("expose", "hosts"):
+        yield from closed(resolved.tree, path, value)
     elif path[-1] == "cidr" and path[-3:-2] == ("allowTo",):
         yield from _range(resolved.tree, path, value)
 

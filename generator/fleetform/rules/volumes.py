@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform.contract import FOLDER
+from fleetform.contract import FOLDER, PIPES
 from fleetform.names import fit
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ONE_NODE = frozenset({"ReadWriteOnce", "ReadWriteOncePod"})
 RESERVED_NAMES = frozenset({"tmp", "config", "secrets"})
-RESERVED_PATHS = ("/tmp", FOLDER, "/var/run/secrets", "/run/secrets", "/proc", "/sys")  # noqa: S108 - the pod's own
+RESERVED_PATHS = ("/tmp", FOLDER, "/var/run/secrets", "/run/secrets", "/proc", "/sys", PIPES)  # noqa: S108 - the pod's own
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:

@@ -67,7 +67,9 @@ def check_size(document: Any, raw: bytes | str, most: int) -> None:
     if len(raw) > most and len(raw) - attached(document) > most:
         raise _too_large(most)
     if jsons.is_deep(document, raw):
-        raise HttpProblem("invalid_fields", f"body: nested too deeply: more than {jsons.DEEPEST} levels")
+        raise HttpProblem(
+            "invalid_fields", f"body: nested too deeply: more than {jsons.DEEPEST} levels"
+        )
 
 
 def _too_large(most: int) -> HttpProblem:

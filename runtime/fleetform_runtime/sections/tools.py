@@ -264,4 +264,15 @@ class McpStdioServer(_McpServer):
     )
 
 
-McpServer = Annotated[McpHttpServer | McpStdioServer, Field(discriminator="transport")]
+class McpPipeServer(_McpServer):
+    """An MCP server in another container of the pod, its standard streams two named pipes."""
+
+    transport: Literal["pipes"] = Field(description="Transport.")
+    directory: AbsolutePath = Field(
+        description="Folder that both containers mount; the runtime makes the pipes `in` and `out` there."
+    )
+
+
+McpServer = Annotated[
+    McpHttpServer | McpStdioServer | McpPipeServer, Field(discriminator="transport")
+]

@@ -13,6 +13,7 @@ from fleetform_runtime.sections.tools import (
     ApiTool,
     HumanTool,
     McpHttpServer,
+    McpPipeServer,
     McpStdioServer,
 )
 from fleetform_runtime.settings import Settings
@@ -22,6 +23,7 @@ from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
 from fleetform_runtime.tools.mcp.http import HttpTransport
+from fleetform_runtime.tools.mcp.pipes import PipeChannel
 from fleetform_runtime.tools.mcp.server import McpServer, McpTool, Transport
 from fleetform_runtime.tools.people import OtherAgent, Person
 
@@ -138,7 +140,11 @@ def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpSe
     )
 
 
-def _transport(server: McpHttpServer | McpStdioServer, secrets: Secrets) -> Transport:
+def _transport(
+    server: McpHttpServer | McpStdioServer | McpPipeServer, secrets: Secrets
+) -> Transport:
+    if isinstance(server, McpPipeServer):
+        return DuplexTransport(lambda: PipeChannel(server.directory))
     if isinstance(server, McpStdioServer):
         return DuplexTransport(
             lambda: StdioChannel(

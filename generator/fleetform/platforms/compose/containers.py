@@ -160,13 +160,25 @@ def volume_name(workload: Workload, mount: Mount) -> str:
     return f"{workload.namespace}.{workload.name}.{mount.volume}"
 
 
-def named_volumes(workload: Workload) -> Iterator[str]:
-    """Yield the volumes of a workload that compose.yaml defines."""
+def named_volumes(workload: Workload) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the volumes of a workload that compose.yaml defines, and how."""
+    sources = {volume.name: volume.source for volume in all_volumes(workload)}
     everything = [*workload.mounts, *(m for extra in extras(workload) for m in extra.mounts)]
     for mount in everything:
         for found in mounts(workload, [mount]):
             if found["type"] == "volume":
-                yield found["source"]
+                yield found["source"], _definition(sources[mount.volume])
+
+
+def _definition(source: Any) -> dict[str, Any]:
+    """Return how Docker makes a volume; one of a disk belongs to root, and scratch space is for any user."""
+    if not isinstance(source, Scratch):
+        return {}
+    options = f"size={size(source.size).removesuffix('b')},mode=1777"
+    return {
+        "driver": "local",
+        "driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": options},
+    }
 
 
 def all_volumes(workload: Workload) -> tuple[Any, ...]:

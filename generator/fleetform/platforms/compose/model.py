@@ -43,7 +43,8 @@ class Service(NamedTuple):
     """Variables whose values are secrets: in `secrets/<service>.env`."""
     folders: tuple[tuple[str, str], ...] = ()
     """Whole Secrets that are mounted as folders: namespace and name."""
-    volumes: tuple[str, ...] = ()
+    volumes: Mapping[str, Json] = {}
+    """How each is made, by name."""
     networks: tuple[str, ...] = ()
 
 

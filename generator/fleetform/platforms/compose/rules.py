@@ -9,8 +9,8 @@ from fleetform.plan.model import (
     Claim,
     ConfigRef,
     ExistingClaim,
+    Extra,
     FieldRef,
-    Scratch,
     Shape,
     Traffic,
     Workload,
@@ -35,6 +35,8 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
     ("objectPatches",): "Compose has no Kubernetes objects",
     ("resources", "requests", "ephemeral-storage"): "Docker does not limit disk space",
     ("resources", "limits", "ephemeral-storage"): "Docker does not limit disk space",
+    ("observability", "alertThresholds"): "nothing evaluates alerts",
+    ("service",): "Compose has no Services",
     ("network", "allowFrom"): "only agents of the fleet and this machine can reach it",
     (
         "network",
@@ -71,6 +73,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _volumes(workload)
         yield from _traffic(workload)
         yield from _ports(workload)
+        yield from _beside(workload)
     yield from _environment(fleet, plan)
 
 
@@ -155,7 +158,7 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
         if value and name not in SERVED:
             what = f"`{name}` has no effect in Compose: it is for the scheduler and the kubelet"
             yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
-    for number, extra in enumerate(workload.init):
+    for number, extra in enumerate(_own_init(workload)):
         if extra.stays:
             place = (*root, "podTemplate", "initContainers", number, "restartPolicy")
             what = f"in Compose `{extra.name}` starts after the main container, whose network it shares"
@@ -164,6 +167,24 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
             place = (*root, "podTemplate", "initContainers", number, "ports")
             what = "`ports` have no effect in Compose: the container ends before the others start"
             yield _said(workload, place, what, LATER, "note")
+
+
+def _own_init(workload: Workload) -> tuple[Extra, ...]:
+    """Return the init containers of the spec itself, without the MCP servers behind them."""
+    return workload.init[: len(workload.spec.pod_template.init_containers)]
+
+
+def _beside(workload: Workload) -> Iterator[Problem]:
+    """Yield instances that would share the MCP servers beside them, which know one client each."""
+    number = max(1, workload.scale.least)
+    if number > 1 and len(workload.init) > len(_own_init(workload)):
+        yield _said(
+            workload,
+            ("spec", "tools"),
+            f"in Compose all {number} instances of `{workload.name}` would share one MCP server over stdio, which knows one client",
+            "set `scaling.minReplicas` to 1 in this environment",
+            "error",
+        )
 
 
 def _containers(workload: Workload) -> Iterator[Problem]:
@@ -201,7 +222,10 @@ def _devices(workload: Workload) -> Iterator[Problem]:
     """Yield devices that Compose cannot reserve, and huge pages."""
     root = (*_root(workload), "podTemplate")
     rows = [((*_root(workload), "resources"), workload.compute)]
-    for field, containers_ in (("initContainers", workload.init), ("sidecars", workload.sidecars)):
+    for field, containers_ in (
+        ("initContainers", _own_init(workload)),
+        ("sidecars", workload.sidecars),
+    ):
         rows += [
             ((*root, field, n, "resources"), item.compute) for n, item in enumerate(containers_)
         ]
@@ -272,15 +296,11 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
 
 
 def _existing(workload: Workload, path: TreePath) -> Iterator[Problem]:
-    """Yield claims of a cluster, and memory that a volume on the disk stands for."""
-    shared = {mount.volume for extra in containers.extras(workload) for mount in extra.mounts}
+    """Yield claims of a cluster."""
     for volume in containers.all_volumes(workload):
         if isinstance(volume.source, ExistingClaim):
             what = f"there is no claim `{volume.source.name}` in Compose"
             yield _said(workload, path, what, "set a `claim` in this environment", "error")
-        elif isinstance(volume.source, Scratch) and volume.source.medium and volume.name in shared:
-            what = f"`{volume.name}` is on the disk in Compose, since several containers mount it"
-            yield _said(workload, path, what, LATER, "note")
 
 
 def _traffic(workload: Workload) -> Iterator[Problem]:

@@ -106,7 +106,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         secrets,
         variables,
         tuple(_folders(workload)),
-        tuple(dict.fromkeys(containers.named_volumes(workload))),
+        dict(containers.named_volumes(workload)),
         around.networks,
     )
 
@@ -164,6 +164,7 @@ def _extra(workload: Workload, extra: Extra) -> dict[str, Any]:
             pull_policy=PULL[extra.pull_policy],
             entrypoint=list(extra.command),
             command=list(extra.args),
+            working_dir=extra.working_dir,
         ),
         **_rights(workload),
         **_optional(

@@ -1,13 +1,15 @@
 """The alert rules of a namespace, one set for all of its agents.
 
 The expressions aggregate by (namespace, agent) and select by the namespace: a new agent is covered
-as soon as it appears, and no rule depends on agent names. Of the runtime's metrics only those in
+as soon as it appears. Only workloads with thresholds of their own are named. Of the runtime's metrics only those in
 schemas/metrics.json are used, of Kubernetes' those of kube-state-metrics, which agents with an image of
 their own have too. The label `namespace` is not among their labels: it comes from the
 target, added by the Prometheus operator.
 """
 
+import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 _NAMESPACE = "<namespace>"
@@ -289,34 +291,45 @@ THRESHOLDS: Mapping[str, float] = {
 """What the alerts compare with, by the names in an environment's `monitoring.alertThresholds`."""
 
 
+Thresholds = Mapping[str, float | str]
+"""Numbers by their names in THRESHOLDS, or the texts that stand for them."""
+
+
 def groups(
     namespace: str,
     runbooks: str = "",
     *,
     runtime: bool = True,
-    thresholds: Mapping[str, float | str] = THRESHOLDS,
+    thresholds: Thresholds = THRESHOLDS,
+    own: Mapping[str, Thresholds] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
-    `thresholds` has all of THRESHOLDS, as numbers or as the texts that stand for them. `runbooks` is the URL of docs/alerts.md, or of a page of one's own with the same headings; without
-    `runtime`, only rules that need nothing but kube-state-metrics are returned.
+    `thresholds` has all of THRESHOLDS; `own` has those of single workloads that differ, by the workload. `runbooks` is
+    the URL of docs/alerts.md, or of a page of one's own with the same headings; without `runtime`, only rules that need
+    nothing but kube-state-metrics are returned.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
     return [
         {
             "name": f"{namespace}.{name}",
-            "rules": [_rule(alert, namespace, runbooks, thresholds) for alert in alerts],
+            "rules": [_rule(alert, namespace, runbooks, thresholds, own) for alert in alerts],
         }
         for name, alerts in chosen.items()
     ]
 
 
 def _rule(
-    alert: _Alert, namespace: str, runbooks: str, thresholds: Mapping[str, float | str]
+    alert: _Alert,
+    namespace: str,
+    runbooks: str,
+    thresholds: Thresholds,
+    own: Mapping[str, Thresholds],
 ) -> dict[str, Any]:
     expression = alert.expression.replace(_NAMESPACE, namespace)
     for name, value in thresholds.items():
-        expression = expression.replace(f"<{name}>", str(value))
+        if f"<{name}>" in expression:
+            expression = _compared(expression, name, value, own)
     annotations = {"summary": alert.summary, "description": alert.next}
     if runbooks:
         annotations["runbook_url"] = f"{runbooks}#{alert.name.lower()}"
@@ -327,3 +340,26 @@ def _rule(
         "labels": {"severity": alert.severity},
         "annotations": annotations,
     }
+
+
+def _compared(expression: str, name: str, value: float | str, own: Mapping[str, Thresholds]) -> str:
+    """Return an expression with a threshold filled in, once for each number that workloads have instead."""
+    others: dict[str, list[str]] = {}
+    for workload, found in sorted(own.items()):
+        if name in found:
+            others.setdefault(str(found[name]), []).append(workload)
+    named = [workload for found in others.values() for workload in found]
+    parts = [_of("!~", named, expression).replace(f"<{name}>", str(value))]
+    parts += [
+        _of("=~", found, expression).replace(f"<{name}>", n) for n, found in sorted(others.items())
+    ]
+    return "  or\n".join(parts)
+
+
+def _of(operator: str, workloads: list[str], expression: str) -> str:
+    """Return an expression whose selectors choose workloads by their names."""
+    if not workloads:
+        return expression
+    names = f'{operator}"{"|".join(sorted(workloads))}"'
+    expression = re.sub(r"\b(agent_\w+)\{", rf"\1{{agent{names},", expression)
+    return re.sub(r"\b(kube_([a-z]+)_\w+)\{", rf"\1{{\2{names},", expression)

@@ -179,7 +179,7 @@ KINDS = (
         "HTTPRoute",
         "gateway.networking.k8s.io/v1",
         "`expose`",
-        "`expose`; its own host, or `/agents/<name>` on the environment's",
+        "`expose`; its own hosts, or `/agents/<name>` on the environment's",
         workload="httproute",
         custom=True,
         ready=(
@@ -197,7 +197,7 @@ KINDS = (
     ObjectKind(
         "Certificate",
         "cert-manager.io/v1",
-        "`expose` with an own host",
+        "`expose` with hosts of its own",
         "an Ingress with its own host, with cert-manager and an issuer",
         workload="certificate",
         custom=True,

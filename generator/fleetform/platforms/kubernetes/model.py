@@ -101,7 +101,7 @@ class Expose(NamedTuple):
     """Access from outside the cluster; times in seconds."""
 
     kind: str
-    host: str
+    hosts: tuple[str, ...]
     path: str
     port: int
     timeout: int
@@ -110,6 +110,15 @@ class Expose(NamedTuple):
     ingress_class: str
     tls_secret: str
     issuer: Json
+
+
+class Service(NamedTuple):
+    """The Service of the ports; no traffic policy where there is no traffic from outside."""
+
+    type: str = "ClusterIP"
+    annotations: Mapping[str, str] = MappingProxyType({})
+    source_ranges: tuple[str, ...] = ()
+    traffic_policy: str = ""
 
 
 class ObjectPatch(NamedTuple):
@@ -164,6 +173,7 @@ class WorkloadPlan(NamedTuple):
     env: tuple[Json, ...]
     env_from: tuple[Json, ...]
     ports: tuple[Port, ...]
+    service: Service
     startup: Probe | None
     readiness: Probe | None
     liveness: Probe | None
@@ -283,6 +293,8 @@ class NamespacePlan(NamedTuple):
     limits: Json
     alerts: tuple[Json, ...]
     alert_thresholds: Mapping[str, float]
+    own_thresholds: Mapping[str, Mapping[str, float]]
+    """Those of single workloads that differ, by their names."""
     runtime_alerts: bool
     """Whether some of them need the metrics of the runtime."""
     runbooks: str

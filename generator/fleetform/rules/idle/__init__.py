@@ -14,6 +14,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.rules.idle import (
     agents,
+    alerts,
     documents,
     environments,
     models,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     workloads.fields,
+    alerts.fields,
     agents.fields,
     servers.fields,
     stores.fields,

@@ -9,6 +9,7 @@ from fleetform import kinds
 from fleetform.contract import NO_MEMORY
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_beside
 from fleetform.resolve.references import Uses
 from fleetform.resolve.waits import asks_people
 from fleetform.rules.idle import stores
@@ -61,8 +62,17 @@ USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
         "description": ("the server describes its tools itself", "remove it", "warning"),
     },
 }
-"""Fields of a tool entry that have no effect, by the kind of what it names; empty: a server in place."""
+USES["stdio"] = {
+    **USES["MCPServer"],
+    "authentication": (
+        "it is called through its standard streams",
+        "pass the secret to the server as `env`",
+        "error",
+    ),
+}
+"""Fields of a tool entry that have no effect, by the kind of what it names, or its transport; empty: a server in place."""
 A = {
+    "stdio": "an MCP server over stdio",
     "Tool": "a Tool",
     "MCPServer": "an MCPServer",
     "Agent": "an Agent",
@@ -96,6 +106,7 @@ def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
 def _tools(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
     named = [*uses.tools, *uses.servers, *uses.agents]
     kinds = {id(use): other.kind for use, other in named}
+    kinds |= {id(use): "stdio" for use, server in uses.servers if is_beside(server)}
     kinds |= {id(use): "" for use in uses.inline_servers}
     for number, use in enumerate(agent.spec.tools):
         kind, base = kinds.get(id(use)), ("spec", "tools", number)

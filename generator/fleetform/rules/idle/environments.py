@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.kinds import AGENT, WORKLOADS
 from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
+from fleetform.resolve.hosts import own_hosts, published
 from fleetform.rules import extras
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
@@ -218,13 +219,19 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield row(timed, why, "expose", "requestTimeoutSeconds")
     for name in ("ingressClass", "issuer"):
         yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
-    shared = any(not item.host for item in exposed)
+    shared = any(not own_hosts(item) for item in exposed)
     yield row(shared, "nothing is exposed on the shared host", "expose", "host")
-    own = any(item.host for item in exposed)
+    callable_ = [item for item in workloads if item.kind != "MemoryStore"]
+    own = any(own_hosts(item) for item in exposed) or any(any(published(i)) for i in callable_)
     yield row(own, "no spec has a host of its own", "expose", "hosts")
     yield row(exposed, "nothing is exposed", "expose", "type")
-    for name in ("gatewayNamespace", "gatewayRanges"):
-        yield row(exposed, "nothing is exposed", "network", name)
+    services = [item.spec.service for item in callable_ if item.spec.service.type != "ClusterIP"]
+    yield row(services, "every Service is a ClusterIP", "expose", "services")
+    why = "no Service has `externalTrafficPolicy: Cluster`"
+    passed = any(item.external_traffic_policy == "Cluster" for item in services)
+    yield row(passed, why, "network", "nodeRanges")
+    yield row(exposed, "nothing is exposed", "network", "gatewayNamespace")
+    yield row(exposed or services, "nothing is exposed", "network", "gatewayRanges")
     scraped = "prometheus-operator" in has
     why = "the environment lacks the capability `prometheus-operator`"
     yield row(scraped, why, "monitoring", "labels")

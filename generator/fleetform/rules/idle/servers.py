@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from fleetform import kinds
 from fleetform.check import schema
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_beside
 from fleetform.rules.idle.fields import Field, given
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.mcp_server import McpServerSpec
@@ -20,6 +22,8 @@ ACCESS = (
     *("allow", "capabilities", "requiresApproval"),
 )
 """How agents reach a server, and what they may use of it."""
+BESIDE = ("env", "envFrom", "resources", "network", "shareWith")
+"""What a server over stdio takes of the fields of pods."""
 ANYWHERE = frozenset({*ACCESS, "tls", "description", "url", "container"})
 
 
@@ -34,7 +38,9 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     """Yield fields that have no effect for a server of this kind."""
     used = {other.key for found in uses.values() for _, other in found.servers}
     for server in fleet.of(kinds.MCP_SERVER):
-        if server.spec.container is not None:
+        if is_beside(server):
+            yield from _beside(server)
+        elif server.spec.container is not None:
             why = "" if server.key in used else "no agent of the fleet uses the server"
             hint = "name the server in an agent's `tools`, or remove it"
             yield from given(server, ("spec",), ACCESS, why, hint, "note")
@@ -43,6 +49,22 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             yield from given(server, ("spec",), ("tls",), why, "remove it, or set `url`")
         elif server.spec.url is not None:
             yield from _remote(server)
+
+
+def _beside(server: Resolved[McpServerSpec]) -> Iterator[Field]:
+    why = "the server runs in the pods of the agents that use it"
+    unused = [name for name in deployed() if name not in BESIDE]
+    yield from given(server, ("spec",), unused, why, "remove it, or choose another `transport`")
+    yield from given(server, ("spec",), BESIDE, "", "")
+    own: tuple[TreePath, ...] = (("spec", "network"), ("spec", "container"))
+    for base, names in zip(
+        own, (("allowFrom",), ("ports", "configFiles", "configDir")), strict=True
+    ):
+        yield from given(server, base, names, why, "remove it, or choose another `transport`")
+    why = "the server is called through its standard streams"
+    yield from given(server, ("spec",), ("path", "headers", "tls"), why, "remove it")
+    hint = "pass the secret to the server as `env`"
+    yield from given(server, ("spec",), ("authentication",), why, hint, "error")
 
 
 def _remote(server: Resolved[McpServerSpec]) -> Iterator[Field]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.contract import HTTP_PORT
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved, probes
-from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.hosts import is_deployed, own_hosts
 from fleetform.resolve.ports import metrics_port, ports
 from fleetform.resolve.switches import keda_is_on
 from fleetform.rules.idle.fields import Field, given, others, switched
@@ -42,6 +42,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             yield from _telemetry(fleet, resolved)
             yield from _rights(resolved)
             yield from _tls(fleet, resolved)
+            yield from _service(resolved)
     for resolved, spec, root in workloads(fleet):
         yield from _container(resolved, spec, root)
         yield from _extra(resolved, spec, root)
@@ -163,7 +164,7 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     why, hint = "", "remove it"
     if (expose.type or defaults.type) == "HTTPRoute":
         why, hint = "TLS ends at the gateway", "remove it: the gateway's listener decides"
-    elif not expose.host:
+    elif not own_hosts(expose):
         why, hint = (
             "the shared host has one certificate, the ingress controller's",
             "set `expose.host`, or remove it",
@@ -174,6 +175,17 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         why = "the environment names no issuer, so there is no certificate"
         hint = "set the environment's `expose.issuer`, or remove it"
     yield from given(resolved, ("spec", "expose"), ("tls",), why, hint, severity)
+
+
+def _service(resolved: Resolved[Any]) -> Iterator[Field]:
+    base, kind = ("spec", "service"), resolved.spec.service.type
+    why = "" if ports(resolved) else "without `ports` there is no Service"
+    yield from given(resolved, base, ("annotations",), why, "name the container's `ports`")
+    why = "" if kind == "LoadBalancer" else f"the Service is a {kind}"
+    hint = "set `service.type: LoadBalancer`, or remove it"
+    yield from given(resolved, base, ("loadBalancerSourceRanges",), why, hint)
+    why = "" if kind != "ClusterIP" else "a ClusterIP has no traffic from outside"
+    yield from given(resolved, base, ("externalTrafficPolicy",), why, "remove it, or set a `type`")
 
 
 def _container(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:

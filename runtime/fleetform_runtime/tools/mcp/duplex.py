@@ -1,4 +1,4 @@
-"""MCP over a channel that stays open: a child process, or the SSE of protocol 2024-11-05.
+"""MCP over a channel that stays open: a child process, pipes, or the SSE of protocol 2024-11-05.
 
 One task reads the channel. When it dies, every pending request fails, and the next request opens
 the channel again.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fleetform_runtime import jsons
-from fleetform_runtime.sections.tools import McpHttpServer, McpStdioServer
+from fleetform_runtime.sections.tools import McpHttpServer, McpPipeServer, McpStdioServer
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import CallContext, Kind, Output, ToolError
 from fleetform_runtime.tools.mcp import names, protocol, schemas
@@ -27,7 +27,7 @@ LARGEST_LIST = 4 * 1024 * 1024
 """Bytes of a page of a server's list, and of its whole list about."""
 MOST_PAGES = 50
 
-Settings = McpHttpServer | McpStdioServer
+Settings = McpHttpServer | McpStdioServer | McpPipeServer
 
 
 class Transport(Protocol):

@@ -30,7 +30,7 @@ def folders(build: Build) -> Folders:
 
 def _document(build: Build) -> dict[str, Any]:
     secrets = {secret for service in build.services for secret in service.secrets}
-    volumes = {volume for service in build.services for volume in service.volumes}
+    volumes = {name: made for item in build.services for name, made in item.volumes.items()}
     used = [network for service in build.services for network in service.networks]
     found: dict[str, Any] = {
         "name": f"fleetform-{build.environment}",
@@ -38,7 +38,7 @@ def _document(build: Build) -> dict[str, Any]:
     }
     optional = {
         "networks": networks.definitions(used),
-        "volumes": {volume: {} for volume in sorted(volumes)},
+        "volumes": dict(sorted(volumes.items())),
         "secrets": {
             secret.source: {"file": f"./{SECRETS}/{secret.path}"} for secret in sorted(secrets)
         },

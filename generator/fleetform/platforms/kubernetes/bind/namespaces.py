@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import view
+from fleetform import kinds, view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.resolve.switches import OF_ALL, is_watched
 
 if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.bind.secrets import Needs
     from fleetform.resolve import Fleet
 
+CALLABLE = {kind.component: kind.name for kind in kinds.ALL if kind.callable}
+"""Kinds of the workloads that alerts are about, by their components."""
 POD_SECURITY = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")
 }
@@ -33,6 +36,7 @@ def namespace_plan(
     )
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
+    own = _own_thresholds(fleet, space, plans, thresholds)
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -45,10 +49,11 @@ def namespace_plan(
         refresh_interval=environment.secrets.refresh_interval,
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
-        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds))
+        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds, own=own))
         if monitored
         else (),
         alert_thresholds=thresholds,
+        own_thresholds=own,
         runtime_alerts=watched,
         runbooks=runbooks,
         alert_labels=dict(environment.monitoring.labels),
@@ -56,6 +61,21 @@ def namespace_plan(
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
     )
+
+
+def _own_thresholds(
+    fleet: Fleet, space: str, plans: list[WorkloadPlan], thresholds: dict[str, float]
+) -> dict[str, dict[str, float]]:
+    """Return the thresholds of a namespace's workloads that differ from those of the environment."""
+    found: dict[str, dict[str, float]] = {}
+    for plan in plans:
+        item = fleet.specs.get(CALLABLE.get(plan.component, ""), {}).get((space, plan.name))
+        given = item.spec.observability.alert_thresholds if item is not None else None
+        if item is not None and view.given(given):
+            known = {*alerts.THRESHOLDS} if is_watched(item) else {OF_ALL}
+            own = {n: v for n, v in view.dump(given).items() if n in known}
+            found[plan.name] = {n: v for n, v in own.items() if v != thresholds[n]}
+    return {name: own for name, own in sorted(found.items()) if own}
 
 
 def _limits(quota: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fleetform.resolve.hosts import Address, identity_addresses
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fleetform.models.service import Service
     from fleetform.problems import Problem
     from fleetform.resolve import Fleet
     from fleetform.resolve.catalog import Key
@@ -196,9 +197,16 @@ def _cluster(fleet: Fleet, workload: Workload, own: Policy) -> None:
         prometheus = everything_in(environment.network.prometheus_namespace)
         own.ingress.allow(prometheus, (("TCP", scrape.port.container_port),))
     if exposure is not None:
-        ports = (("TCP", exposure.port.container_port),)
+        ports: Ports = (("TCP", exposure.port.container_port),)
         for peer in _gateways(fleet):
             own.ingress.allow(peer, ports)
+    ports = tuple(
+        (port.protocol, port.container_port)
+        for port in workload.ports
+        if port.name != "metrics" and (scrape is None or port != scrape.port)
+    )
+    for peer in _callers(fleet, workload.spec.service) if ports else ():
+        own.ingress.allow(peer, ports)
 
 
 def _gateways(fleet: Fleet) -> Iterable[dict[str, Any]]:
@@ -210,6 +218,20 @@ def _gateways(fleet: Fleet) -> Iterable[dict[str, Any]]:
         yield everything_in(space)
     for cidr in environment.network.gateway_ranges:
         yield {"ipBlock": {"cidr": cidr}}
+
+
+def _callers(fleet: Fleet, service: Service) -> Iterable[dict[str, Any]]:
+    """Yield where the calls of a Service from outside come from, as pods see them."""
+    network = fleet.environment.network
+    if service.type == "ClusterIP":
+        return
+    ranges = [*network.gateway_ranges]
+    if service.type == "LoadBalancer":
+        ranges += service.load_balancer_source_ranges
+    if service.external_traffic_policy == "Cluster":
+        ranges += network.node_ranges
+    for found in addresses.networks(ranges):
+        yield _block(str(found))
 
 
 def platform(fleet: Fleet, identity: Any, egress: Rules) -> None:

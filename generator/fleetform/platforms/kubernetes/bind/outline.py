@@ -15,7 +15,7 @@ from fleetform.plan import plan
 from fleetform.platforms.kubernetes import rules
 from fleetform.platforms.kubernetes.bind import closed, whole
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
-from fleetform.platforms.kubernetes.rules import environments, secrets
+from fleetform.platforms.kubernetes.rules import environments, secrets, services
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import Map, TreePath
@@ -74,8 +74,9 @@ def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]
     if resolved.kind == "MemoryStore":
         return resolved
     tree = resolved.tree
-    for problem in errors(environments.capabilities(fleet, resolved)):
-        for path in (("spec", "expose"), ("spec", "scaling", "keda")):
+    lacking = [*environments.capabilities(fleet, resolved), *services.of(fleet, resolved)]
+    for problem in errors(lacking):
+        for path in (("spec", "expose"), ("spec", "scaling", "keda"), ("spec", "service")):
             if problem.path.startswith(".".join(path)):
                 tree = _without(tree, path)
     if tree is resolved.tree:

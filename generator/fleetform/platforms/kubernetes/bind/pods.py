@@ -166,6 +166,7 @@ def extra_container(given: Extra, *, read_only_root: bool) -> dict[str, Any]:
         "imagePullPolicy": given.pull_policy,
         "command": [*words(given.command)],
         "args": [*words(given.args)],
+        "workingDir": given.working_dir,
         "ports": [
             {"name": port.name, "containerPort": port.container_port, "protocol": port.protocol}
             for port in given.ports

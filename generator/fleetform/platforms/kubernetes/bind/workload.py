@@ -18,9 +18,11 @@ from fleetform.platforms.kubernetes.model import (
     Expose,
     Metrics,
     Rbac,
+    Service,
     WorkloadPlan,
     selector,
 )
+from fleetform.resolve.hosts import own_hosts
 from fleetform.tree import locate
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def workload_plan(
         env=tuple(pods.variable(item) for item in workload.env),
         env_from=tuple(pods.env_from(item) for item in workload.env_from),
         ports=workload.ports,
+        service=_service(fleet, workload),
         startup=workload.checks.startup,
         readiness=workload.checks.ready,
         liveness=workload.checks.alive,
@@ -173,6 +176,20 @@ def _metrics(fleet: Fleet, workload: Workload) -> Metrics | None:
     return Metrics(scrape.port.name, scrape.path, scrape.interval, labels)
 
 
+def _service(fleet: Fleet, workload: Workload) -> Service:
+    given = workload.spec.service
+    texts = dict(given.annotations)
+    outside = given.type != "ClusterIP"
+    return Service(
+        type=given.type,
+        annotations={**texts, **delivery.verbatim(fleet)} if texts else {},
+        source_ranges=tuple(given.load_balancer_source_ranges)
+        if given.type == "LoadBalancer"
+        else (),
+        traffic_policy=(given.external_traffic_policy or "Local") if outside else "",
+    )
+
+
 def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
     given, exposure, defaults = workload.spec.expose, workload.exposure, fleet.environment.expose
     if given is None or exposure is None:
@@ -183,14 +200,14 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
     # The shared host has one certificate, which is the ingress controller's.
     certificate = (
         kind == "Ingress"
-        and given.host
+        and own_hosts(given)
         and given.tls
         and issuer
         and "cert-manager" in fleet.environment.capabilities
     )
     return Expose(
         kind=kind,
-        host=exposure.host,
+        hosts=exposure.hosts,
         path=exposure.path,
         port=exposure.port.service_port,
         timeout=exposure.timeout if kind == "Ingress" or accepts_timeouts(fleet) else 0,

@@ -1,4 +1,4 @@
-"""Certificate: cert-manager's certificate for the host of an Ingress."""
+"""Certificate: cert-manager's certificate for the hosts of an Ingress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         return ()
     spec = {
         "secretName": expose.tls_secret,
-        "dnsNames": [expose.host],
+        "dnsNames": [*expose.hosts],
         "issuerRef": {"group": "cert-manager.io", **data(expose.issuer)},
     }
     return (
@@ -36,7 +36,7 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
     return {
         "enabled": True,
         "secretName": "" if usual else expose.tls_secret,
-        "dnsNames": [] if expose.kind == "Ingress" else [expose.host],
+        "dnsNames": [] if expose.kind == "Ingress" else [*expose.hosts],
         "issuerRef": data(expose.issuer),
     }
 

@@ -1,4 +1,4 @@
-"""HTTPRoute: a host or path of the gateway that leads to a workload."""
+"""HTTPRoute: hosts or a path of the gateway that lead to a workload."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if expose.timeout:
         rule["timeouts"] = {"request": f"{expose.timeout}s"}
     parent = {**PARENT, **_parent(expose)}
-    spec = {"parentRefs": [parent], "hostnames": [expose.host], "rules": [rule]}
+    spec = {"parentRefs": [parent], "hostnames": [*expose.hosts], "rules": [rule]}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
 
 
@@ -49,7 +49,7 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
         **default,
         "enabled": True,
         "parentRefs": [_parent(expose)],
-        "hostnames": [expose.host],
+        "hostnames": [*expose.hosts],
         "path": expose.path,
         "port": route_port(plan, expose),
         "requestTimeout": f"{expose.timeout}s" if expose.timeout else "",

@@ -19,10 +19,10 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if expose.ingress_class:
         spec["ingressClassName"] = expose.ingress_class
     if expose.tls_secret:
-        spec["tls"] = [{"hosts": [expose.host], "secretName": expose.tls_secret}]
+        spec["tls"] = [{"hosts": [*expose.hosts], "secretName": expose.tls_secret}]
     backend = {"service": {"name": plan.name, "port": {"number": expose.port}}}
     path = {"path": expose.path, "pathType": "Prefix", "backend": backend}
-    spec["rules"] = [{"host": expose.host, "http": {"paths": [path]}}]
+    spec["rules"] = [{"host": host, "http": {"paths": [path]}} for host in expose.hosts]
     return (workload_object(plan, "networking.k8s.io/v1", "Ingress", spec=spec),)
 
 
@@ -36,12 +36,12 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
     if expose is None or expose.kind != "Ingress":
         return default
     paths = [{"path": expose.path, "pathType": "Prefix"}]
-    tls = [{"hosts": [expose.host], "secretName": expose.tls_secret}] if expose.tls_secret else []
+    tls = [{"hosts": [*expose.hosts], "secretName": expose.tls_secret}] if expose.tls_secret else []
     return {
         **default,
         "enabled": True,
         "className": expose.ingress_class,
-        "hosts": [{"host": expose.host, "paths": paths}],
+        "hosts": [{"host": host, "paths": paths} for host in expose.hosts],
         "port": route_port(plan, expose),
         "tls": tls,
     }

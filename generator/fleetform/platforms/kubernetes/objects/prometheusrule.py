@@ -38,9 +38,12 @@ def values(plan: NamespacePlan, default: Values) -> Values:
     groups = data(plan.alerts)
     if not groups:
         return {"alerts": {**default["alerts"], "labels": dict(plan.alert_labels)}}
-    thresholds = plan.alert_thresholds
     own = alerts.groups(
-        plan.name, plan.runbooks, runtime=plan.runtime_alerts, thresholds=thresholds
+        plan.name,
+        plan.runbooks,
+        runtime=plan.runtime_alerts,
+        thresholds=plan.alert_thresholds,
+        own=plan.own_thresholds,
     )
     return {
         "alerts": {
@@ -48,7 +51,8 @@ def values(plan: NamespacePlan, default: Values) -> Values:
             "labels": dict(plan.alert_labels),
             "runtime": plan.runtime_alerts,
             "runbooks": plan.runbooks,
-            "thresholds": dict(thresholds),
+            "thresholds": dict(plan.alert_thresholds),
+            "workloads": {name: dict(found) for name, found in plan.own_thresholds.items()},
             "groups": [] if groups == own else groups,
         }
     }

@@ -24,7 +24,14 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if not plan.ports:
         return ()
     body = {"selector": plan.selector, "ports": [_port(port) for port in plan.ports]}
-    services = [workload_object(plan, "v1", "Service", spec={"type": "ClusterIP", **body})]
+    own = plan.service
+    spec: dict[str, Any] = {"type": own.type}
+    if own.traffic_policy:
+        spec["externalTrafficPolicy"] = own.traffic_policy
+    if own.source_ranges:
+        spec["loadBalancerSourceRanges"] = [*own.source_ranges]
+    found = workload_object(plan, "v1", "Service", annotations=own.annotations, spec=spec | body)
+    services = [found]
     if plan.headless:
         spec = {"clusterIP": "None", "publishNotReadyAddresses": True, **body}
         marked = {**labels(plan), HEADLESS_LABEL: "true"}
@@ -50,7 +57,13 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
     """Return the chart's `ports` and `service`."""
     return {
         "ports": _port_values(plan.ports, default["ports"]),
-        "service": {**default["service"], "headless": plan.headless},
+        "service": {
+            "type": plan.service.type,
+            "annotations": dict(plan.service.annotations),
+            "externalTrafficPolicy": plan.service.traffic_policy,
+            "loadBalancerSourceRanges": [*plan.service.source_ranges],
+            "headless": plan.headless,
+        },
     }
 
 
@@ -85,5 +98,7 @@ LENSES = {
     "Service": (
         lens("metadata.annotations", "service.annotations"),
         lens("spec.type", "service.type"),
+        lens("spec.externalTrafficPolicy", "service.externalTrafficPolicy"),
+        lens("spec.loadBalancerSourceRanges", "service.loadBalancerSourceRanges"),
     )
 }

@@ -18,6 +18,7 @@ from fleetform.platforms.kubernetes.rules import (
     scaling,
     scheduling,
     secrets,
+    services,
     sizes,
     tenants,
 )
@@ -29,6 +30,7 @@ RULES = (
     clusters.rules,
     secrets.rules,
     routes.rules,
+    services.rules,
     delivery.rules,
     grace.rules,
     scaling.rules,

@@ -11,6 +11,7 @@ from fleetform.addresses import closed_around, closed_host, readings
 from fleetform.plan.exposure import path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import own_hosts
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import keda_is_on
@@ -141,7 +142,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
             hint="set the environment's `network.gatewayNamespace`, or `gatewayRanges` for one outside",
             key=True,
         )
-    if not (expose.host or defaults.host):
+    if not (own_hosts(expose) or defaults.host):
         yield resolved.problem(
             path,
             "no-host",
@@ -150,7 +151,7 @@ def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
             key=True,
         )
     own_path = path_of(resolved)
-    certified = bool(expose.tls and expose.host) and defaults.issuer is not None
+    certified = bool(expose.tls and own_hosts(expose)) and defaults.issuer is not None
     if kind == "Ingress" and certified and "cert-manager" not in fleet.environment.capabilities:
         yield _missing(resolved, (*path, "tls"), "a Certificate", "cert-manager")
     if kind == "Ingress" and own_path != "/":
@@ -244,6 +245,7 @@ def _ranges(fleet: Fleet) -> Iterator[Problem]:
         ("privateRanges", network.private_ranges),
         ("apiServer", network.api_server or ()),
         ("gatewayRanges", network.gateway_ranges),
+        ("nodeRanges", network.node_ranges),
     ):
         for number, text in enumerate(ranges):
             try:

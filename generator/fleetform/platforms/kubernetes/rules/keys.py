@@ -12,6 +12,8 @@ from fleetform.rules import metadata
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath
 
+HINT = "let the Environment's `defaults` or `patches` in environments/ set it, or choose a key of your own, such as `example.com/tier`"
+
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield keys that decide more than a spec may, but for those that the environment itself sets."""
@@ -25,16 +27,19 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         )
         for path, entries in maps:
             for key in entries:
-                yield from _key(resolved, (*path, key), key)
+                yield from refused(resolved, (*path, key), key)
 
 
-def _key(resolved: Resolved[Any], path: TreePath, key: str) -> Iterator[Problem]:
+def refused(
+    resolved: Resolved[Any], path: TreePath, key: str, hint: str = HINT
+) -> Iterator[Problem]:
+    """Yield the Problem of a key that decides more than a spec may, unless the environment set it."""
     decides = obeyed.decides(key)
     if decides and not resolved.by_environment(path) and not metadata.is_reserved(path, key):
         yield resolved.problem(
             path,
             "obeyed-key",
             f"`{key}` belongs to the keys that decide {decides}: that is not a spec's to say",
-            hint="let the Environment's `defaults` or `patches` in environments/ set it, or choose a key of your own, such as `example.com/tier`",
+            hint=hint,
             key=True,
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fleetform import kinds
-from fleetform.plan.exposure import path_of
-from fleetform.problems import Mark, Problem
+from fleetform.plan.exposure import hosts_of, path_of
+from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.tree import TreePath, at, locate
+from fleetform.resolve.hosts import is_deployed, published
+from fleetform.tree import Map, TreePath, at, locate, problem_at
 
 
 class Route(NamedTuple):
@@ -18,68 +20,106 @@ class Route(NamedTuple):
     workload: Resolved[Any]
     host: str
     path: tuple[str, ...]
+    place: TreePath
+    """Where its host is named, `spec.expose` for the environment's."""
 
     @property
     def name(self) -> str:
         """Return what messages call the workload, with the file that exposes it."""
         item = self.workload
-        file = locate(item.tree, ("spec", "expose"))[0].file
-        return f"{item.kind} `{item.namespace}/{item.name}` ({file})"
+        return (
+            f"{item.kind} `{item.namespace}/{item.name}` ({locate(item.tree, self.place)[0].file})"
+        )
+
+    @property
+    def url(self) -> str:
+        """Return host and path as messages write them."""
+        by_name = self.place[:2] == SERVICE
+        return self.host if by_name else f"{self.host}{path_of(self.workload)}"
 
     @property
     def chosen(self) -> bool:
         """Tell whether the spec chose its path, rather than being where agents are by default."""
         return self.path != ("agents", self.workload.name)
 
+    def problem(self, code: str, message: str, hint: str) -> Problem:
+        """Return a Problem of the whole route."""
+        path = self.place if self.place[:2] == SERVICE else EXPOSE
+        return self.workload.problem(path, code, message, hint=hint, key=True)
+
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield hosts that are not granted, and routes that take another workload's requests."""
-    routes = [_route(fleet, item) for kind in kinds.CALLABLE for item in fleet.of(kind)]
     by_host: dict[str, list[Route]] = {}
-    granted = _set_by_environment(fleet)
-    for route in filter(None, routes):
-        yield from _granted(fleet, route, granted)
-        by_host.setdefault(route.host, []).append(route)
+    yield from _names(fleet.environment_tree, [("spec", *HOST)])
+    for item in (item for kind in kinds.CALLABLE for item in fleet.of(kind)):
+        yield from _names(item.tree, _named(item.tree))
+        for route in _routes(fleet, item):
+            yield from _granted(fleet, route)
+            by_host.setdefault(route.host, []).append(route)
     for found in by_host.values():
         yield from _nested(found)
         yield from _elsewhere(fleet, found)
 
 
-def _route(fleet: Fleet, resolved: Resolved[Any]) -> Route | None:
-    expose = resolved.spec.expose
-    if expose is None:
-        return None
-    host = expose.host or fleet.environment.expose.host or ""
-    segments = path_of(resolved).lower().strip("/").split("/")
-    return Route(resolved, host, tuple(filter(None, segments)))
+def _routes(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Route]:
+    """Yield a route for each host of a workload, and for each that leads to its Service and to no route of it."""
+    own: tuple[str, ...] = ()
+    if resolved.spec.expose is not None:
+        own = hosts_of(fleet, resolved)
+        segments = path_of(resolved).lower().strip("/").split("/")
+        places = {at(resolved.tree, path): path for path in reversed(_named(resolved.tree))}
+        for host in own:
+            yield Route(resolved, host, tuple(filter(None, segments)), places.get(host, EXPOSE))
+    if is_deployed(resolved):
+        names = {host: key for key, host in published(resolved) if host not in own}
+        for host, key in names.items():
+            yield Route(resolved, host, (), (*SERVICE, "annotations", key))
 
 
 # -- hosts ---------------------------------------------------------------------------------------
 
 
-def _set_by_environment(fleet: Fleet) -> frozenset[Mark]:
-    """Return where an environment's own defaults and patches set hosts."""
-    tree = fleet.environment_tree
-    number = len(at(tree, ("spec", "patches")) or ())
-    paths: list[TreePath] = [
-        ("spec", "patches", n, "spec", "expose", "host") for n in range(number)
-    ]
-    paths += [("spec", "defaults", kind, "expose", "host") for kind in kinds.CALLABLE]
-    found = (locate(tree, path) for path in paths)
-    return frozenset(mark for mark, whole in found if whole)
+HOST: TreePath = ("expose", "host")
+HOSTS: TreePath = ("expose", "hosts")
+EXPOSE: TreePath = ("spec", "expose")
+SERVICE: TreePath = ("spec", "service")
+ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
 
 
-def _granted(fleet: Fleet, route: Route, granted: frozenset[Mark]) -> Iterator[Problem]:
-    path: TreePath = ("spec", "expose", "host")
-    mark, whole = locate(route.workload.tree, path)
-    shared = fleet.environment.expose.host
-    if not whole or mark in granted or route.host == shared:
+def _named(tree: Map) -> list[TreePath]:
+    """Return where the hosts of a spec's `expose` are."""
+    number = len(at(tree, ("spec", *HOSTS)) or ())
+    return [("spec", *HOST), *(("spec", *HOSTS, n) for n in range(number))]
+
+
+def _names(tree: Map, paths: list[TreePath]) -> Iterator[Problem]:
+    """Yield hosts that are named a second time, and addresses."""
+    seen: set[str] = set()
+    for path in paths:
+        host = at(tree, path)
+        if host is not None and ADDRESS.fullmatch(host):
+            what = f"`{host}` is an address: a route is for names"
+            hint = "write the name that leads to it"
+            yield problem_at(tree, path, "bad-address", what, hint=hint)
+        if host in seen:
+            what = f"`{host}` is named twice"
+            yield problem_at(tree, path, "duplicate-name", what, hint="remove one of them")
+        seen |= {host} - {None}
+
+
+def _granted(fleet: Fleet, route: Route) -> Iterator[Problem]:
+    """Yield a host that neither the environment sets nor grants; what leads to its own is the environment's to say."""
+    by_name, shared = route.place[:2] == SERVICE, fleet.environment.expose.host
+    if route.place == EXPOSE or route.workload.by_environment(route.place):
+        return
+    if route.host == shared and not by_name:
         return
     if any(_covers(item, route) for item in fleet.environment.expose.hosts):
         return
-    others = f", or leave it out to share `{shared}`" if shared else ""
+    others = f", or leave it out to share `{shared}`" if shared and not by_name else ""
     yield route.workload.problem(
-        path,
+        route.place,
         "host-not-granted",
         f"the environment does not grant `{route.host}` to specs of the namespace `{route.workload.namespace}`",
         hint=f"add it to the environment's `expose.hosts`{others}",
@@ -90,6 +130,8 @@ def _covers(grant: Any, route: Route) -> bool:
     names = [*grant.namespaces]
     if names and route.workload.namespace not in names:
         return False
+    if "*" in route.host:
+        return False  # it would be an answer for every host that has none, whosever it is
     if grant.host.startswith("*."):
         return route.host.endswith(grant.host[1:])
     return bool(route.host == grant.host)
@@ -111,13 +153,10 @@ def _nested(found: list[Route]) -> Iterator[Problem]:
 
 
 def _clash(first: Route, second: Route) -> Problem:
-    host = second.host
-    return second.workload.problem(
-        ("spec", "expose"),
+    return second.problem(
         "route-clash",
-        f"{host}{path_of(second.workload)} overlaps with {host}{path_of(first.workload)} of {first.name}",
-        hint="give one of them another `path` or `host`: gateways choose the longer path, and some ignore case",
-        key=True,
+        f"{second.url} overlaps with {first.url} of {first.name}",
+        "give one of them another `path` or `host`: gateways choose the longer path, and some ignore case",
     )
 
 
@@ -128,12 +167,10 @@ def _elsewhere(fleet: Fleet, found: list[Route]) -> Iterator[Problem]:
         if route.workload.namespace != first.workload.namespace and not _is_shared(
             fleet, first, route
         ):
-            yield route.workload.problem(
-                ("spec", "expose"),
+            yield route.problem(
                 "route-clash",
                 f"`{route.host}` is already the host of {first.name}, in another namespace",
-                hint="use another `host`, or grant it to both namespaces by name in the environment's `expose.hosts`",
-                key=True,
+                "use another `host`, or grant it to both namespaces by name in the environment's `expose.hosts`",
             )
 
 

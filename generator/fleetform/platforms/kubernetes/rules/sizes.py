@@ -19,6 +19,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             (("metadata", "annotations"), resolved.typed.metadata.annotations),
             ((*root, "podTemplate", "annotations"), spec.pod_template.annotations),
         )
+        if resolved.kind != "MemoryStore":
+            own = (*own, (("spec", "service", "annotations"), spec.service.annotations))
         for path, entries in own:
             if entries and size_of(entries) > MOST:
                 yield _too_long(resolved, path, entries)

@@ -1,0 +1,79 @@
+"""Thresholds of alerts that no alert compares for the workload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import kinds
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.switches import OF_ALL, is_watched
+from fleetform.rules.idle.fields import Field, given, others
+from fleetform.tree import TreePath
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
+    from fleetform.resolve.references import Uses
+    from fleetform.rules import AgentUses
+
+BASE: TreePath = ("spec", "observability", "alertThresholds")
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield thresholds of alerts that do not exist, or that cannot fire for the workload."""
+    spaces = {agent.key[0] for agent in fleet.of(kinds.AGENT)}
+    there = "prometheus-operator" in fleet.environment.capabilities
+    for kind in (kinds.AGENT, kinds.MCP_SERVER):
+        for item in filter(is_deployed, fleet.of(kind)):
+            names = others(item, BASE)
+            if not there:
+                why = "the environment has no `prometheus-operator`, so there are no alerts"
+                hint = "nothing to do, unless the operator is there: then add the capability"
+                yield from given(item, BASE, names, why, hint, "note")
+                continue
+            why = "" if item.key[0] in spaces else "a namespace without agents has no alerts"
+            yield from given(item, BASE, (OF_ALL,), why, "remove it")
+            rest = [name for name in names if name != OF_ALL]
+            yield from _of_the_runtime(item, rest)
+    for agent in fleet.of(kinds.AGENT):
+        if there and is_watched(agent):
+            for name, (what, hint) in _without(agent, uses[agent.key]).items():
+                why = f"the alert cannot fire, since {what}" if what else ""
+                yield from given(agent, BASE, (name,), why, hint)
+
+
+def _of_the_runtime(item: Resolved[Any], names: list[str]) -> Iterator[Field]:
+    """Yield thresholds of alerts that need metrics which the workload does not export."""
+    why, hint = "", "remove it"
+    if item.kind == "MCPServer":
+        why = f"of the alerts only that of `{OF_ALL}` is about MCP servers"
+    elif item.spec.container is not None:
+        why = "the alert needs metrics of the generic runtime; this agent runs its own image"
+    elif not is_watched(item):
+        why, hint = "the metrics are not scraped", "set `metrics.enabled` to true, or remove it"
+    if why:
+        yield from given(item, BASE, names, why, hint)
+    else:
+        yield from given(item, BASE, ("errorRatio", "latencyRatio", "rateLimitedRatio"), "", "")
+
+
+def _without(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, tuple[str, str]]:
+    """Return by threshold why nothing of the agent can reach it, empty if something can, and what to do."""
+    spec = agent.spec
+    models = [uses.model, *(model for _, model in (*uses.models, *uses.fallbacks))]
+    repeats = any(model is not None and model.retries != 0 for model in models)
+    return {
+        "fallbackRatio": (
+            "" if spec.fallbacks else "the agent has no `fallbacks`",
+            "name `fallbacks`, or remove it",
+        ),
+        "retryRatio": (
+            "" if repeats else "its models' `retries` are 0",
+            "set `retries` of the model, or remove it",
+        ),
+        "toolErrorRatio": (
+            "" if spec.tools else "the agent has no `tools`",
+            "name `tools`, or remove it",
+        ),
+    }
