@@ -101,6 +101,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "runs/service"
         ),
         "runtime/tests/test_sessions.py": "messages loop outcomes",
+        "runtime/tests/test_structured.py": "structured",
         "runtime/tests/test_telemetry.py": "telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses tools/failures tools/api tools/build people tools/schema toolbox"

@@ -29,6 +29,7 @@ from fleetform_runtime.runs.loop import Loop
 from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
+from fleetform_runtime.runs.structured import wanted
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
@@ -180,6 +181,9 @@ class Application:
             ),
             models=self.models,
             default_model=settings.model.key,
+            wanted=wanted(settings.output.schema_, settings.output.repairs)
+            if settings.output
+            else None,
             system=self._prompt,
             limits=limits,
             gate=Gate(

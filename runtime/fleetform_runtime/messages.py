@@ -193,7 +193,11 @@ def dump(message: Message) -> bytes:
         if message.state or any(call.state for call in message.calls):
             body["source"], body["state"] = message.source, message.state or {}
     else:
-        body = {"role": "tool", "at": at, "results": [_result(item) for item in message.results]}
+        body = {
+            "role": "tool",
+            "at": at,
+            "results": [result_body(item) for item in message.results],
+        }
     return jsons.write(body)
 
 
@@ -215,7 +219,8 @@ def _part(part: Part) -> dict[str, Any]:
     return {**found, "detail": part.detail} if part.detail else found
 
 
-def _result(item: ToolResult) -> dict[str, Any]:
+def result_body(item: ToolResult) -> dict[str, Any]:
+    """Return a result as it is stored."""
     body: dict[str, Any] = {
         "id": item.id,
         "name": item.name,
@@ -240,7 +245,7 @@ def load(row: bytes | str) -> Message:
         if role == "assistant":
             return _assistant(body, at)
         if role == "tool":
-            return ToolResults([_read_result(item) for item in body["results"]], at)
+            return ToolResults([read_result(item) for item in body["results"]], at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError(f"a stored message cannot be read: {type(error).__name__}") from None
     raise UnreadableError("a stored message has an unknown role")
@@ -291,7 +296,12 @@ def _read_part(part: dict[str, Any]) -> Part:
     return Image(_text(part, "url"), part.get("detail"))
 
 
-def _read_result(item: dict[str, Any]) -> ToolResult:
+def read_result(item: dict[str, Any]) -> ToolResult:
+    """Read a stored result.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is none.
+    """
     outcome = item["outcome"]
     if outcome not in ("ok", "error", "timeout", "invalid", "denied"):
         raise ValueError("outcome")

@@ -36,6 +36,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "steps_exceeded": (422, "The run exceeded its maximum number of steps", False),
     "context_too_long": (422, "The conversation is too long for the model", False),
     "content_filtered": (422, "The provider's content filter refused it", False),
+    "output_invalid": (422, "The answer does not match its schema", True),
     "internal": (500, "Something went wrong", True),
     "model_failed": (502, "The model failed", True),
     "model_refused": (502, "The model's provider refused the request", False),

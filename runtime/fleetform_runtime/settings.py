@@ -7,12 +7,12 @@ references, durations are seconds, and unset fields are left out, never null.
 from collections.abc import Iterable
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fleetform_runtime.sections.access import Auth, Limits
-from fleetform_runtime.sections.base import Name, Section
+from fleetform_runtime.sections.base import JsonSchema, Name, NonNegative, Section
 from fleetform_runtime.sections.memory import InMemory, Memory, NoMemory
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Health, Observability, Server
@@ -85,6 +85,27 @@ class Prompt(Section):
     system: PromptFile = Field(description="The system prompt.")
 
 
+class Output(Section):
+    """What the agent's last answer must be."""
+
+    schema_: JsonSchema = Field(
+        alias="schema",
+        description="JSON Schema of the answer, draft 2020-12; it is validated, and asked for again if it does "
+        "not match.",
+    )
+    repairs: NonNegative = Field(
+        default=2, le=5, description="Times that the model is asked again; default 2."
+    )
+
+    @field_validator("schema_")
+    @classmethod
+    def _can_be_compared(cls, value: dict[str, Any]) -> dict[str, Any]:
+        from fleetform_runtime.tools.mcp.schemas import check  # noqa: PLC0415 - a library few need
+
+        check(value)
+        return value
+
+
 class Settings(Section):
     """Configuration of one agent, complete except for prompts and secrets."""
 
@@ -103,6 +124,9 @@ class Settings(Section):
     tools: tuple[Tool, ...] = Field(default=(), description="Tools of the agent; default: none.")
     mcp_servers: tuple[McpServer, ...] = Field(
         default=(), description="MCP servers whose tools the agent has; default: none."
+    )
+    output: Output | None = Field(
+        default=None, description="What the last answer must be; default: any text."
     )
     memory: Memory = Field(
         default_factory=InMemory, description="Where conversations are kept; default: in-memory."

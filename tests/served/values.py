@@ -78,6 +78,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "parameters[].pattern": ("^[a-z]+$",),
     "parameters[].enum": (["a", "b"],),
     "input[].enum": (["a", "b"],),
+    "Agent:spec.outputSchema": ({"type": "object", "properties": {"a": {"type": "string"}}},),
     "extraBody": ({"top_k": 5}, {"top_k": 6}),
     "reasoningEffort": ("low", "high"),
     "parameters[].items": ({"type": "string"},),

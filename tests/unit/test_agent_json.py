@@ -200,6 +200,7 @@ TAKEN += [
         ("server", "corsOrigins"),
         ["https://app.example.com"],
     ),
+    ({"outputSchema": {"type": "array"}}, ("output",), {"schema": {"type": "array"}}),
     ({"limits": {"maxAttachmentBytes": 0}}, ("limits", "attachmentBytes"), 0),
     ({"limits": {"queueTimeoutSeconds": 60}}, ("limits", "queueSeconds"), 60),
     ({"limits": {"approvalTimeoutSeconds": 60}, **ASKED}, ("limits", "approvalSeconds"), 60),

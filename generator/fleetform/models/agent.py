@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
 from fleetform.models.base import (
+    Json,
     Metadata,
     Name,
     QualifiedName,
@@ -210,6 +211,9 @@ class AgentSpec(Workload):
         "ModelConfigs to try, in order, when the model fails. Default: none."
     )
     system_prompt: Prompt | None = optional("System prompt. Needed on the generic runtime.")
+    output_schema: dict[str, Json] | None = optional(
+        "JSON Schema 2020-12 of the answer: it is validated, asked for again if it does not match, and in `data` of the response. Default: any text."
+    )
     tools: list[ToolUse] = Field(
         default_factory=list, description="What the agent can use. Default: nothing."
     )

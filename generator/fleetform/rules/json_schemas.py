@@ -22,18 +22,27 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield what is wrong with the schemas of tools' parameters and results."""
+    """Yield what is wrong with the schemas of tools' parameters and results, and of agents' answers."""
     del uses
+    for agent in fleet.of(kinds.AGENT):
+        if (schema := agent.spec.output_schema) is not None:
+            yield from _wrong(agent, ("spec", "outputSchema"), schema, schema)
     for tool in fleet.of(kinds.TOOL):
         whole = _arguments(tool)
         for path, schema in _schemas(tool):
             root = schema if path == ("spec", "output") else whole
-            away = [*_remote(tool, path, schema), *_lost(tool, path, schema, root)]
-            yield from away
-            # The validator would fetch a foreign `$schema` over the network.
-            if not away:
-                yield from _invalid(tool, path, schema)
-                yield from _patterns(tool, path, schema)
+            yield from _wrong(tool, path, schema, root)
+
+
+def _wrong(
+    owner: Resolved[Any], path: TreePath, schema: dict[str, Any], root: dict[str, Any]
+) -> Iterator[Problem]:
+    away = [*_remote(owner, path, schema), *_lost(owner, path, schema, root)]
+    yield from away
+    # The validator would fetch a foreign `$schema` over the network.
+    if not away:
+        yield from _invalid(owner, path, schema)
+        yield from _patterns(owner, path, schema)
 
 
 def _schemas(tool: Resolved[ToolSpec]) -> Iterator[tuple[TreePath, dict[str, Any]]]:
@@ -61,7 +70,7 @@ def _arguments(tool: Resolved[ToolSpec]) -> dict[str, Any]:
 
 
 def _lost(
-    tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any], root: dict[str, Any]
+    owner: Resolved[Any], path: TreePath, schema: dict[str, Any], root: dict[str, Any]
 ) -> Iterator[Problem]:
     local = [
         (steps, value)
@@ -75,10 +84,10 @@ def _lost(
     for steps, value in local:
         if value in missing:
             message = f"`{value[:80]}` does not resolve to a schema"
-            yield tool.problem(_below(path, steps), "lost-ref", message, hint=hint)
+            yield owner.problem(_below(path, steps), "lost-ref", message, hint=hint)
 
 
-def _invalid(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
+def _invalid(owner: Resolved[Any], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
     if jsonschema_rs.meta.is_valid(schema):
         return
     import jsonschema  # noqa: PLC0415 - 70 ms that only a wrong schema pays for: it finds the cause
@@ -89,7 +98,7 @@ def _invalid(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -
         )
     )
     steps = list(error.absolute_path) if error else []
-    yield tool.problem(
+    yield owner.problem(
         _below(path, tuple(steps)),
         "bad-json-schema",
         f"not a JSON Schema: {error.message[:160] if error else 'it breaks the meta-schema'}",
@@ -97,7 +106,7 @@ def _invalid(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -
     )
 
 
-def _remote(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
+def _remote(owner: Resolved[Any], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, value in leaves(schema):
         if not steps or not isinstance(value, str):
             continue
@@ -109,7 +118,7 @@ def _remote(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) ->
             hint = "leave `$id` out: the schema is not looked up there"
         else:
             continue
-        yield tool.problem(
+        yield owner.problem(
             _below(path, steps),
             "remote-ref",
             f"`{value[:80]}` refers outside the schema, and is not followed",
@@ -117,13 +126,11 @@ def _remote(tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]) ->
         )
 
 
-def _patterns(
-    tool: Resolved[ToolSpec], path: TreePath, schema: dict[str, Any]
-) -> Iterator[Problem]:
+def _patterns(owner: Resolved[Any], path: TreePath, schema: dict[str, Any]) -> Iterator[Problem]:
     for steps, pattern in dict.fromkeys(_written(schema)):
         found = fault(pattern)
         if found is not None:
-            yield tool.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
+            yield owner.problem(_below(path, steps), "bad-pattern", found[0], hint=found[1])
 
 
 def _written(schema: dict[str, Any]) -> Iterator[tuple[TreePath, str]]:

@@ -16,6 +16,7 @@ from fleetform_runtime.messages import User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event
@@ -49,6 +50,10 @@ class ChatBody(Fields):
         str | None, Field(max_length=256, description="One of the models that /v1/models lists.")
     ] = None
     stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
+    output_schema: Annotated[
+        dict[str, Any] | None,
+        Field(description="JSON Schema that the answer must match; it is in `data` then."),
+    ] = None
     metadata: dict[str, Any] = Field(
         default_factory=dict, max_length=64, description="Added to the trace of the run."
     )
@@ -110,6 +115,7 @@ class Chat:
             model=body.model,
             streaming=body.stream or wants_stream(request),
             metadata=body.metadata,
+            wanted=wanted_of(body),
             traceparent=request.headers.get("traceparent"),
         )
         return await self.answer(request, order, lambda: self._runs.start(order))
@@ -195,6 +201,20 @@ def acting(identity: Identity, user: str | None) -> Identity:
     if user is None or not identity.may_name_users:
         return identity
     return named(identity.user.partition("/")[0], user)
+
+
+def wanted_of(body: ChatBody) -> Wanted | None:
+    """Return what a caller wants the answer to be.
+
+    Raises:
+        HttpProblem: its schema is none that answers can be compared with.
+    """
+    if body.output_schema is None:
+        return None
+    try:
+        return wanted(body.output_schema, REPAIRS)
+    except ValueError as error:
+        raise HttpProblem("invalid_fields", f"output_schema: {error}") from None
 
 
 def wants_stream(request: Request) -> bool:

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fleetform_runtime.access.identity import Authenticator, Identity
 from fleetform_runtime.http.body import Fields, check_size
-from fleetform_runtime.http.chat import ChatBody, Streams, acting
+from fleetform_runtime.http.chat import ChatBody, Streams, acting, wanted_of
 from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User
@@ -161,6 +161,7 @@ class _Connection:
             model=frame.model,
             streaming=True,
             metadata=frame.metadata,
+            wanted=wanted_of(frame),
         )
 
     async def _tell(self, run: LiveRun) -> None:

@@ -53,6 +53,8 @@ class ChatRequest:
     overrides: dict[str, Any] = field(default_factory=dict)
     """Settings of this request that override the model's: temperature, top_p, max_tokens, stop, ..."""
     tool_choice: Any = None
+    schema: dict[str, Any] | None = None
+    """JSON Schema that the last answer must match, for providers that can hold a model to it."""
     lost: Usage = field(default_factory=Usage)
     """What requests cost that brought no answer: broken off or cancelled; models add to it."""
 

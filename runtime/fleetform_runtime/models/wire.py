@@ -58,7 +58,7 @@ LARGEST_STATE = 256 * 1024
 """Bytes of what is kept for a provider; more would crowd out the conversation."""
 SEEN = frozenset(("images", "files"))
 UNSEEN = "this model cannot read it; say so if it matters"
-OPTIONAL = ("stream_options", "parallel_tool_calls", "prompt_cache_key")
+OPTIONAL = ("response_format", "stream_options", "parallel_tool_calls", "prompt_cache_key")
 """Members of a request that we send of our own accord, and leave out where a server refuses them."""
 
 
@@ -92,6 +92,9 @@ def body(
         asked["tools"] = [_tool(tool, strict=model.strict_tools) for tool in request.tools]
         asked["tool_choice"] = request.tool_choice
         asked.setdefault("parallel_tool_calls", model.parallel_tool_calls)
+    if request.schema is not None:
+        shape = {"name": "answer", "schema": request.schema}
+        asked.setdefault("response_format", {"type": "json_schema", "json_schema": shape})
     if stream:
         asked["stream"] = True
         asked["stream_options"] = {"include_usage": True}

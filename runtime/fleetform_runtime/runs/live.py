@@ -8,6 +8,7 @@ from fleetform_runtime.messages import Message, ToolCall, User
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.structured import Wanted
 from fleetform_runtime.store import Run
 
 
@@ -28,6 +29,8 @@ class Order:
     foreign: list[ToolSpec] = field(default_factory=list)
     tool_choice: Any = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    wanted: Wanted | None = None
+    """What the answer must be, if the caller says so."""
     decisions: dict[str, dict[str, Any]] | None = None
     paused: str | None = None
     """The run that the decisions belong to."""

@@ -18,11 +18,13 @@ from fleetform_runtime.messages import (
     Usage,
     User,
     now,
+    read_result,
 )
 from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ModelError, ToolSpec
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.fitting import Fitting
 from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.structured import MismatchError, Wanted
 from fleetform_runtime.telemetry.traces import Spans
 from fleetform_runtime.tools import CallContext, Tool
 from fleetform_runtime.tools.toolbox import Toolbox, Waiting, spec
@@ -45,6 +47,10 @@ class Turn:
     tool_choice: Any = None
     foreign: list[ToolSpec] = field(default_factory=list)
     """Tools that the caller runs itself: a call of one ends the run."""
+    wanted: Wanted | None = None
+    """What the last answer must be."""
+    draft: list[Message] = field(default_factory=list)
+    """Answers that did not match, and what was said to them: for the model alone."""
     most: int | None = None
     """Tokens of a request, once the model has refused a larger one."""
     may_wait: bool = True
@@ -74,6 +80,8 @@ class Answer:
     pause: Pause | None = None
     foreign: list[ToolCall] = field(default_factory=list)
     thinking: str = ""
+    value: Any = None
+    """The value that a structured answer is."""
 
 
 class Loop:
@@ -105,22 +113,41 @@ class Loop:
             if step and turn.tool_choice != "none":
                 turn.tool_choice = None  # whoever wants a call has had it: again, and it never ends
             answer = await self._ask(turn, model, specs, log)
-            turn.fresh.append(answer)
+            if answer.calls or turn.wanted is None:
+                turn.fresh.append(answer)
             if not answer.calls:
-                return Answer(answer.text, answer.finish, thinking=answer.thinking)
-            ended = await self._act(turn, tools, answer, log)
+                ended = self._last(turn, answer, log)
+            else:
+                ended = await self._act(turn, tools, answer, log)
             if ended is not None:
                 return ended
         raise HttpProblem(
             "steps_exceeded", f"the run did not finish within {self._max_steps} steps"
         )
 
+    @staticmethod
+    def _last(turn: Turn, answer: Assistant, log: RunLog) -> Answer | None:
+        """Return how the run ends with an answer; None if the model is asked again for another one."""
+        if turn.wanted is None or answer.finish in ("refusal", "content_filter"):
+            return Answer(answer.text, answer.finish, thinking=answer.thinking)
+        try:
+            value = turn.wanted.value(answer.text)
+        except MismatchError as error:
+            if len(turn.draft) >= 2 * turn.wanted.repairs:
+                raise HttpProblem("output_invalid", str(error)) from None
+            turn.draft += [answer, User(turn.wanted.complaint(error))]
+            return None
+        answer.text = jsons.write(value).decode()
+        turn.fresh.append(answer)
+        log.emit("token", {"content": answer.text})
+        return Answer(answer.text, answer.finish, thinking=answer.thinking, value=value)
+
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
     ) -> None:
         """Apply the human decisions on the calls of a paused run."""
         tools = await self._toolbox.tools()
-        results = {item["id"]: ToolResult(**item) for item in pause["done"]}
+        results = {item["id"]: read_result(item) for item in pause["done"]}
         open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
         # What a person decided on is a tool of that server, not whatever has its name by now.
         servers = {c["id"]: c["server"] for c in pause["calls"] if "server" in c}
@@ -140,11 +167,12 @@ class Loop:
     ) -> Assistant:
         for attempt in range(FITTINGS):
             whole = ChatRequest(
-                turn.system,
-                [*turn.history, *turn.fresh],
+                _system(turn),
+                [*turn.history, *turn.fresh, *turn.draft],
                 specs,
                 turn.overrides,
                 turn.tool_choice,
+                turn.wanted.schema if turn.wanted else None,
             )
             request = self._fitting.fitted(model.key, whole, turn.most)
             try:
@@ -161,10 +189,10 @@ class Loop:
         answer.calls = distinct(answer.calls)
         turn.usage.add(answer.usage)
         turn.spoken.clear()
-        if not turn.streaming:
+        if not _is_streamed(turn):
             if answer.thinking:
                 log.emit("thinking", {"content": answer.thinking})
-            if answer.text:
+            if answer.text and turn.wanted is None:
                 log.emit("token", {"content": answer.text})
         return answer
 
@@ -183,7 +211,7 @@ class Loop:
                 log.emit("thinking", {"content": text})
 
         with self._spans.chat(model.key, request) as span:
-            answer = await model.respond(request, tell if turn.streaming else None)
+            answer = await model.respond(request, tell if _is_streamed(turn) else None)
             span.answered(answer)
         return answer
 
@@ -269,6 +297,17 @@ class Loop:
         _tell_start(log, call)
         _tell_end(log, turn, result, call, 0.0)
         return result
+
+
+def _system(turn: Turn) -> str:
+    if turn.wanted is None:
+        return turn.system
+    return f"{turn.system}\n\n{turn.wanted.instruction()}".strip()
+
+
+def _is_streamed(turn: Turn) -> bool:
+    """Whether the caller hears the model at once; what must match a schema is told once it does."""
+    return turn.streaming and turn.wanted is None
 
 
 def _is_too_long(error: ModelError) -> bool:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from fleetform_runtime.messages import dump
+from fleetform_runtime.messages import dump, result_body
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
@@ -31,11 +31,9 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
         "run_id": run,
         "rows": [dump(message).decode() for message in turn.fresh],
         "expires": expires,
+        **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
         "order": [call.id for call in getattr(asked, "calls", [])],
-        "done": [
-            {"id": r.id, "name": r.name, "content": r.content, "outcome": r.outcome}
-            for r in pause.done
-        ],
+        "done": [result_body(result) for result in pause.done],
         "calls": [
             {
                 "id": item.call.id,
@@ -63,6 +61,8 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
         "usage": usage,
         "finish_reason": answer.finish,
     }
+    if turn.wanted is not None and not waiting:
+        run.result["data"] = answer.value
     if waiting:
         shown = shown_pending(waiting)
         run.result["pending"] = shown
@@ -75,6 +75,7 @@ def succeed(run: LiveRun, turn: Turn, answer: Answer, waiting: dict[str, Any] | 
             "session_id": run.shown_session,
             "finish_reason": answer.finish,
             "output": answer.text,
+            **({"data": answer.value} if turn.wanted is not None else {}),
         },
     )
 

@@ -19,6 +19,7 @@ from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.loop import Loop, Turn
 from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.sessions import Sessions
+from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.store import Event, Run, Session, StoreError
 from fleetform_runtime.telemetry.logs import run_context
@@ -48,6 +49,7 @@ class Runs:
         quotas: Quotas,
         metrics: Metrics,
         spans: Spans,
+        wanted: Wanted | None = None,
         keeps: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -62,6 +64,7 @@ class Runs:
         self._quotas = quotas
         self._metrics = metrics
         self._spans = spans
+        self._wanted = wanted
         self._keeps = keeps
         self._clock = clock
         self._starting = 0
@@ -191,7 +194,14 @@ class Runs:
             foreign=order.foreign,
             may_wait=not order.stateless,
             fresh=fresh,
+            wanted=self._what_is_wanted(order, pause),
         )
+
+    def _what_is_wanted(self, order: Order, pause: dict[str, Any] | None) -> Wanted | None:
+        """Return what the answer must be: as the caller says, said before a pause, or the specification does."""
+        if order.wanted is not None or not pause or "schema" not in pause:
+            return order.wanted or self._wanted
+        return wanted(pause["schema"], self._wanted.repairs if self._wanted else REPAIRS)
 
     # -- execution -------------------------------------------------------------------------------
 

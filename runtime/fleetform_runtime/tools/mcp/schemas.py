@@ -51,6 +51,34 @@ def fitted(schema: Any) -> Fitted:
     """
     if not isinstance(schema, dict):
         return Fitted(_plain({}), None)
+    _measure(schema)
+    kinds = schema.get("type", "object")
+    known = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if _is_type(kind)]
+    if known and "object" not in known:
+        raise UnusableError(f"its arguments are of type {known[0]}, not object")
+    checked = schema if _is_bounded(schema) and _is_valid(schema) else None
+    shown = _mended(schema, schema)
+    return Fitted(_plain(_merged(shown, schema)), checked)
+
+
+def check(schema: dict[str, Any]) -> None:
+    """Check that values may be compared with a schema that somebody sends.
+
+    Raises:
+        UnusableError: it is too large, is no JSON Schema, or could make the comparison endless.
+    """
+    _measure(schema)
+    for part in _all(schema):
+        reference = part.get("$ref")
+        if isinstance(reference, str) and _found(reference, schema) is None:
+            raise UnusableError(f"{reference[:80]} refers to nothing in it")
+    if not _is_valid(schema):
+        raise UnusableError("it is no JSON Schema of draft 2020-12")
+    if not _is_bounded(schema):
+        raise UnusableError("it refers to itself, or to others, too often at the same place")
+
+
+def _measure(schema: dict[str, Any]) -> None:
     try:
         size = len(jsons.write(schema))
     except (ValueError, TypeError):
@@ -59,13 +87,6 @@ def fitted(schema: Any) -> Fitted:
         raise UnusableError(f"its schema has {size} bytes, more than {LARGEST}")
     if jsons.depth(schema, DEEPEST) > DEEPEST:
         raise UnusableError(f"its schema is nested more than {DEEPEST} levels deep")
-    kinds = schema.get("type", "object")
-    known = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if _is_type(kind)]
-    if known and "object" not in known:
-        raise UnusableError(f"its arguments are of type {known[0]}, not object")
-    checked = schema if _is_bounded(schema) and _is_valid(schema) else None
-    shown = _mended(schema, schema)
-    return Fitted(_plain(_merged(shown, schema)), checked)
 
 
 def _is_valid(schema: dict[str, Any]) -> bool:

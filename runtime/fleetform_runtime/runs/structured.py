@@ -1,0 +1,83 @@
+"""Answers that are JSON of a schema: asked for, validated, and asked for again if they are not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fleetform_runtime import jsons
+from fleetform_runtime.tools import ToolError
+from fleetform_runtime.tools.mcp import schemas
+from fleetform_runtime.tools.schema import Arguments
+
+REPAIRS = 2
+"""Times that a model is asked again for what a request wants."""
+LONGEST_COMPLAINT = 2_000
+"""Characters of what is said to a model about an answer that does not match."""
+
+
+class MismatchError(ValueError):
+    """An answer does not match; the message tells the model why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the last answer of a run must be."""
+
+    schema: dict[str, Any]
+    repairs: int
+    """Times that the model is asked again."""
+
+    def instruction(self) -> str:
+        """Return what the system prompt says about it: not every provider knows schemas."""
+        written = jsons.write(self.schema).decode()
+        return (
+            "Your last message must be one JSON value and nothing else, without a code fence, "
+            f"that matches this JSON Schema:\n{written}"
+        )
+
+    def value(self, text: str) -> Any:
+        """Return the value that an answer is.
+
+        Raises:
+            MismatchError: it is no JSON, or does not match the schema.
+        """
+        try:
+            found = jsons.read(bare(text))
+        except ValueError:
+            raise MismatchError("Your answer is not JSON.") from None
+        if jsons.is_deep(found, text):
+            raise MismatchError("Your answer is nested too deeply.")
+        try:
+            Arguments(self.schema).check(found)
+        except ToolError as error:
+            said = str(error).replace("The arguments are invalid", "Your answer does not match")
+            raise MismatchError(said[:LONGEST_COMPLAINT]) from None
+        return found
+
+    @staticmethod
+    def complaint(error: MismatchError) -> str:
+        """Return what a model is told about an answer that does not match."""
+        return f"{error} Answer again, with the JSON value alone."
+
+
+def wanted(schema: dict[str, Any], repairs: int) -> Wanted:
+    """Return what a schema asks for.
+
+    Raises:
+        ValueError: it is no schema, or comparing an answer with it could take too long.
+    """
+    schemas.check(schema)
+    return Wanted(schema, repairs)
+
+
+def bare(text: str) -> str:
+    """Return the JSON of an answer without the fence or the words that models put around it."""
+    found = text.strip()
+    if found.startswith("```"):
+        inner = found.removeprefix("```").removesuffix("```")
+        first, _, rest = inner.partition("\n")
+        return rest if first.strip().isalpha() or not first.strip() else inner
+    if found[:1] in ("{", "[", '"') or found[:1].isdigit():
+        return found
+    start = min((n for n in (found.find("{"), found.find("[")) if n >= 0), default=-1)
+    end = max(found.rfind("}"), found.rfind("]"))
+    return found[start : end + 1] if 0 <= start < end else found
