@@ -78,7 +78,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
         "runtime/tests/test_content.py": "http/content",
-        "runtime/tests/test_cli.py": "__main__ start check secrets",
+        "runtime/tests/test_cli.py": "__main__ start check connect secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_backends.py": (
             "store/build store/parts measured upkeep redis/__init__ redis/backend postgres/__init__ postgres/backend "

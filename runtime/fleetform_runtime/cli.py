@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from fleetform_runtime import __version__
 from fleetform_runtime.places import FILE, FOLDER
@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
             choices=["scripted"],
             help="answer by fixed rules, without key or network: for demonstrations and tests",
         )
+    check.add_argument(
+        "--connect",
+        action="store_true",
+        help="also try every model (with a request of a few tokens), MCP server, store and issuer from "
+        "here, and print one line each; exit 1 if one of them does not answer",
+    )
     serve.add_argument("--host", help="address to listen on, overrides server.host")
     serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
     serve.add_argument(
@@ -74,16 +80,31 @@ def _check(options: argparse.Namespace) -> int:
     from fleetform_runtime import check  # noqa: PLC0415
     from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
 
+    secrets = Secrets()
     settings, found = check.load(options.config)
     if settings is not None:
         folder = options.config.parent
-        found = check.problems(settings, folder, Secrets(), models=options.model is None)
+        found = check.problems(settings, folder, secrets, models=options.model is None)
         found = [f"{options.config}: {line}" for line in found]
     for line in found:
         sys.stderr.write(f"error: {line}\n")
-    if not found:
-        sys.stdout.write(f"{options.config}: fine\n")
-    return 1 if found else 0
+    if settings is None or found:
+        return 1
+    sys.stdout.write(f"{options.config}: fine\n")
+    return _connect(settings, secrets) if options.connect else 0
+
+
+def _connect(settings: Any, secrets: Any) -> int:
+    import asyncio  # noqa: PLC0415
+    import logging  # noqa: PLC0415
+
+    from fleetform_runtime.connect import findings  # noqa: PLC0415
+
+    logging.disable(logging.CRITICAL)  # what there is to say, the lines say
+    found = asyncio.run(findings(settings, secrets))
+    for finding in found:
+        sys.stdout.write(f"{finding.line()}\n")
+    return 0 if all(finding.ok for finding in found) else 1
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -63,6 +63,7 @@ _ROUTE = Label(
         "/sessions",
         "/sessions/{id}",
         "/sessions/{id}/messages",
+        "/runs",
         "/runs/{id}",
         "/runs/{id}/events",
         "/runs/{id}/cancel",

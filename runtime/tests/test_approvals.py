@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from fleetform_runtime.messages import Assistant, ToolCall
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.store.redis.conversations import keys_of
-from runtime.tests.harness import Gated, live_run, parse, serving, until
+from runtime.tests.harness import Gated, Told, live_run, parse, serving, until
 from runtime.tests.servers import RedisServer
 from runtime.tests.stores import BACKENDS, memory
 from runtime.tests.upstreams import answers, upstream
@@ -449,3 +451,80 @@ async def test_poisoned_messages_are_told_and_kept(tmp_path, request):
             assert (await client.get(f"/sessions/{session}/messages")).status == 409
             assert file.read_bytes() == good + poison
         assert (await client.ask("DELETE", f"/sessions/{session}")).status == 204
+
+
+async def test_runs_that_wait_are_listed_for_their_user_alone():
+    tools = [{"type": "human", "name": "ask", "description": "Asks."}]
+    told = Told(Assistant("", calls=[ToolCall("c1", "ask", "{}")]))
+    async with serving(make=told, tools=tools) as client:
+        first = await client.chat("one")
+        second = await client.chat("two")
+        listed = (await client.get("/runs?status=waiting")).json["runs"]
+        refused = await client.get("/runs")
+    assert {run["run_id"] for run in listed} == {first["run_id"], second["run_id"]}
+    assert {run["title"] for run in listed} == {"one", "two"}
+    assert listed[0]["calls"][0]["name"] == "ask"
+    assert (refused.status, refused.json["code"]) == (400, "invalid_request")
+
+
+async def test_whoever_approves_may_change_the_arguments():
+    async with upstream(answers({"ok": 1})) as service:
+        tools = [
+            {
+                "type": "api",
+                "name": "pay",
+                "description": "Pays.",
+                "endpoint": service.url,
+                "method": "POST",
+                "requiresApproval": True,
+                "parameters": [{"name": "amount", "type": "integer", "in": "body", "maximum": 100}],
+            }
+        ]
+        calls = [ToolCall("c1", "pay", '{"amount": 99}')]
+        told = Told(Assistant("", calls=calls), Assistant("done"))
+        async with serving(make=told, tools=tools) as client:
+            paused = await client.chat("pay")
+            path = f"/runs/{paused['run_id']}/approvals"
+            wrong = {"id": "c1", "approved": False, "arguments": {"amount": 5}}
+            assert (await client.post(path, {"decisions": [wrong]})).status == 422
+            edited = {"id": "c1", "approved": True, "arguments": {"amount": 5}}
+            await client.post(path, {"decisions": [edited]})
+    assert service.bodies == [{"amount": 5}]
+    seen = told.asked[1].messages[-1].results[0].content
+    assert seen.startswith('[a person changed the arguments to {"amount":5}]')
+
+
+async def test_an_approval_is_not_used_up_while_its_server_is_away():
+    listed = True
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if not listed:
+            return web.Response(status=503)
+        tool = {"name": "wipe", "inputSchema": {"type": "object"}}
+        content = {"content": [{"type": "text", "text": "wiped"}]}
+        found = {"tools": [tool], "ttlMs": 1} if body["method"] == "tools/list" else content
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": found})
+
+    async with upstream(handler) as server:
+        servers = [
+            {
+                "name": "s",
+                "transport": "streamable-http",
+                "url": server.url,
+                "requiresApproval": True,
+            }
+        ]
+        told = Told(Assistant("", calls=[ToolCall("c1", "wipe", "{}")]), Assistant("done"))
+        async with serving(make=told, mcpServers=servers) as client:
+            paused = await client.chat("wipe")
+            path = f"/runs/{paused['run_id']}/approvals"
+            approve = {"decisions": [{"id": "c1", "approved": True}]}
+            held = client.application.servers._servers[0]
+            kept, held._tools, listed = held._tools, [], False
+            held._until = held._tried = float("-inf")
+            refused = await client.post(path, approve)
+            held._tools, listed = kept, True
+            answer = await client.post(path, approve)
+    assert (refused.status, refused.json["code"]) == (503, "not_ready")
+    assert answer.json["tool_calls"][0]["content"] == "wiped"

@@ -1,5 +1,6 @@
 """The command line refuses what it cannot serve, with the place of every mistake."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -11,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fleetform_runtime import cli
 from runtime.tests.harness import BASE
 from runtime.tests.process import COMMAND, Runtime
 from runtime.tests.servers import PATIENCE
+from runtime.tests.upstreams import completion, upstream
 
 
 def write(folder, document: Any, prompt: str | bytes | None = "You help.") -> str:
@@ -213,3 +216,56 @@ def test_a_start_imports_only_what_the_configuration_needs():
         [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+async def checked(tmp_path: Path, **changes: Any) -> tuple[int, str]:
+    """Run `check --connect` on a document in a process of its own."""
+    (tmp_path / "agent.json").write_text(json.dumps(BASE | changes))
+    (tmp_path / "system-prompt.md").write_text("You help.")
+    command = [sys.executable, "-m", "fleetform_runtime", "check", "--connect", "--config"]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        str(tmp_path / "agent.json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | {"KEY": "sk-secret-of-the-test"},
+    )
+    output, _ = await process.communicate()
+    return process.returncode or 0, output.decode()
+
+
+@pytest.mark.anyio
+async def test_what_an_agent_needs_is_tried_from_where_it_runs(tmp_path):
+    listed = {"tools": [{"name": "t"}]}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if request.path == "/mcp":
+            number = (await request.json())["id"]
+            return web.json_response({"jsonrpc": "2.0", "id": number, "result": listed})
+        if not request.path.startswith("/bad"):
+            assert request.headers["Authorization"] == "Bearer sk-secret-of-the-test"
+            return web.json_response(completion("ok"))
+        return web.json_response(
+            {"error": {"message": "bad key sk-secret-of-the-test"}}, status=401
+        )
+
+    async with upstream(handler) as server:
+        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
+        servers = [{"name": "files", "transport": "streamable-http", "url": f"{server.url}/mcp"}]
+        good = model | {"apiKey": {"env": "KEY"}}
+        code, text = await checked(tmp_path, model=good, mcpServers=servers)
+        assert code == 0, text
+        lines = text.splitlines()[1:]
+        assert lines[0].startswith(f"ok     model m at {server.url}: m answers")
+        assert lines[1].startswith("ok     MCP server files: 1 tools")
+        assert lines[2].startswith("ok     store in-memory")
+        gone = [{"name": "gone", "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp"}]
+        memory = {"type": "redis", "host": "127.0.0.1", "port": 1}
+        bad = good | {"endpoint": f"{server.url}/bad"}
+        code, text = await checked(tmp_path, model=bad, mcpServers=gone, memory=memory)
+    assert code == 1
+    assert "failed model m" in text
+    assert "authentication" in text
+    assert "failed MCP server gone" in text
+    assert "failed store redis" in text
+    assert "sk-secret-of-the-test" not in text

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from fleetform_runtime.problems import HttpProblem
 from runtime.tests.harness import serving
 from runtime.tests.test_access import AUTH, KEYS, as_
 from runtime.tests.upstreams import answers, upstream
@@ -151,3 +152,18 @@ async def test_a_page_of_the_host_that_is_called_connects(origin, host, connects
         headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
         async with client.session.get(client.url + "/ws", headers=headers) as answer:
             assert answer.status == (101 if connects else 403)
+
+
+async def test_a_connection_ends_when_its_key_does(monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.http.socket.IDENTIFY_SECONDS", 0.02)
+    async with serving(auth=AUTH, environment=KEYS) as client:
+        async with connected(client, headers=as_("ANN")) as socket:
+            authenticator = client.application.authenticator
+
+            async def refuse(headers):
+                raise HttpProblem("unauthenticated", "revoked")
+
+            monkeypatch.setattr(authenticator, "identify", refuse)
+            async with asyncio.timeout(20):
+                message = await socket.receive()
+    assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)

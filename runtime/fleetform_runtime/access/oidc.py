@@ -59,6 +59,11 @@ class Oidc:
             raise unauthenticated("the token cannot be read") from None
         return self._identity(claims)
 
+    async def fetched(self) -> int:
+        """Fetch the issuer's keys, and return how many can be used."""
+        await self._fetching.result()
+        return len(self._keys)
+
     async def close(self) -> None:
         """Close the connections to the issuer."""
         self._fetching.stop()

@@ -23,6 +23,10 @@ class Decision(Fields):
     approved: Annotated[
         bool | None, Field(description="For an approval: whether the call is allowed.")
     ] = None
+    arguments: Annotated[
+        dict[str, Any] | None,
+        Field(description="For an approval: other arguments than those that the model wanted."),
+    ] = None
     answer: Annotated[
         Any,
         Field(description="For a question: the answer, matching the output schema of its tool."),
@@ -49,6 +53,13 @@ class RunRoutes:
     def __init__(self, runs: Runs, chat: Chat) -> None:
         self._runs = runs
         self._chat = chat
+
+    async def list(self, request: Request) -> Json:
+        """List the caller's runs that wait for a person."""
+        if request.query_params.get("status") != "waiting":
+            raise HttpProblem("invalid_request", "ask for status=waiting: those runs are listed")
+        waiting = await self._runs.sessions.waiting(request.state.identity.user)
+        return Json({"runs": waiting})
 
     async def get(self, request: Request) -> Json:
         """Return the state of a run."""
@@ -86,6 +97,8 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
     for item in decisions:
         if item.id in found:
             raise HttpProblem("invalid_fields", f"two decisions on {item.id}")
+        if item.arguments is not None and item.approved is not True:
+            raise HttpProblem("invalid_fields", f"arguments for {item.id}, which is not approved")
         answer = item.answer
         if answer is not None and not isinstance(answer, str):
             try:
@@ -96,6 +109,7 @@ def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
                 ) from None
         found[item.id] = {
             "approved": item.approved,
+            "arguments": item.arguments,
             "answer": answer,
             "raw_answer": item.answer,
             "reason": item.reason,

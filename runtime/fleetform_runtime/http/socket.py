@@ -24,6 +24,8 @@ from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.metrics import Metrics
 
+IDENTIFY_SECONDS = 15.0
+"""Seconds between looks at the key of an open connection."""
 MOST_RUNS = 8
 """Concurrent runs of one connection."""
 
@@ -86,10 +88,26 @@ class Socket:
             return
         try:
             await socket.accept()
-            await _Connection(self._runs, socket, identity, self._most, self._server).serve()
+            connection = _Connection(self._runs, socket, identity, self._most, self._server)
+            watching = asyncio.create_task(self._watch(socket))
+            try:
+                await connection.serve()
+            finally:
+                watching.cancel()
             self._metrics.count("agent_request_total", "/ws", "2xx")
         finally:
             leave()
+
+    async def _watch(self, socket: WebSocket) -> None:
+        """Close a connection once its key is no longer valid: revoked, rotated or expired."""
+        while True:
+            await asyncio.sleep(IDENTIFY_SECONDS)
+            try:
+                await self._authenticator.identify(socket.headers)
+            except HttpProblem as problem:
+                if problem.status < 500:
+                    await socket.close(1008, problem.code)
+                    return
 
 
 class _Connection:

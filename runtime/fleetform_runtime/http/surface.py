@@ -92,6 +92,7 @@ def _runs(run: RunRoutes, chat: Chat) -> list[Route]:
     one, follow = "/runs/{id}", "Follow a run from an event on"
     decide = "Decide on pending calls"
     return [
+        Route("GET", "/runs", run.list, summary="List runs that wait for a person"),
         Route("GET", one, run.get, summary="Show a run"),
         Route("GET", f"{one}/events", chat.follow, summary=follow, answer=EVENTS),
         Route("POST", f"{one}/cancel", run.cancel, summary="Stop a run"),

@@ -142,6 +142,21 @@ class Loop:
         log.emit("token", {"content": answer.text})
         return Answer(answer.text, answer.finish, thinking=answer.thinking, value=value)
 
+    async def check_tools(
+        self, pause: dict[str, Any], decisions: dict[str, dict[str, Any]]
+    ) -> None:
+        """Check, before anything is decided, that what a person approves can be called now.
+
+        Raises:
+            HttpProblem: the server of an approved call is away; the decision stays open.
+        """
+        tools = await self._toolbox.tools()
+        for call in pause["calls"]:
+            is_wanted = decisions.get(call["id"], {}).get("approved") is True
+            if is_wanted and call.get("server") and call["name"] not in tools:
+                what = f"the MCP server {call['server']} of {call['name']} cannot be reached; try again"
+                raise HttpProblem("not_ready", what, 2)
+
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
     ) -> None:
@@ -292,7 +307,13 @@ class Loop:
                 call.id, call.name, self._toolbox.cut(str(decision["answer"])), "ok"
             )
         else:
-            return await self._carry_out(turn, tool, call, log)
+            edited = decision.get("arguments")
+            if edited is None:
+                return await self._carry_out(turn, tool, call, log)
+            changed = replace(call, arguments=jsons.write(edited).decode())
+            result = await self._carry_out(turn, tool, changed, log)
+            note = f"[a person changed the arguments to {changed.arguments}]"
+            return replace(result, content=f"{note}\n{result.content}")
         self._toolbox.answered(tool, result.outcome)
         _tell_start(log, call)
         _tell_end(log, turn, result, call, 0.0)

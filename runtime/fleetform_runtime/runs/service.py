@@ -156,6 +156,9 @@ class Runs:
         state = await self.registry.get(user, run)
         if state.status != "waiting":
             raise HttpProblem("approval_used", f"the run has {state.status}")
+        pause = await self.sessions.pause(user, state.session, run)
+        if pause is not None:
+            await self._loop.check_tools(pause, decisions)
         order.session, order.decisions, order.model = state.session, decisions, None
         order.paused = run
         started = await self.start(order)

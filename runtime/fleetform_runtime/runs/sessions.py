@@ -36,6 +36,11 @@ CLAIM_SECONDS = 60
 """Seconds that a run which carries out decisions has to be stored, besides those that it may take."""
 
 
+LISTED = 200
+MOST_LISTED = 2_000
+"""Sessions, the latest of a user, that are looked through for runs that wait."""
+
+
 class Sessions:
     """Reads and writes sessions, one turn at a time."""
 
@@ -136,6 +141,25 @@ class Sessions:
             HttpProblem: there is no such session.
         """
         return (await self._loaded(user, name, limit=0))[0]
+
+    async def waiting(self, user: str) -> list[dict[str, Any]]:
+        """Return the user's runs that wait for a decision, those of the latest sessions first."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, MOST_LISTED, LISTED):
+            sessions, total = await self.store.recent(user, start, LISTED)
+            found += [
+                {"session_id": session.id, "title": session.title, **shown_pending(pause)}
+                for session in sessions
+                for pause in session.waiting
+                if pause["expires"] > self._clock()
+            ]
+            if start + LISTED >= total:
+                break
+        return found
+
+    async def pause(self, user: str, name: str, run: str) -> dict[str, Any] | None:
+        """Return what a run waits for, or None."""
+        return _of((await self.get(user, name)).waiting, run)
 
     async def create(self, session: Session) -> Session:
         """Store an empty session.

@@ -69,6 +69,14 @@ class McpServers:
         if tasks:
             await asyncio.wait(tasks, timeout=FIRST_LIST_SECONDS)
 
+    async def listing(self) -> None:
+        """List their tools, and wait for all of them."""
+        await asyncio.gather(*(server.refresh() for server in self._servers))
+
+    def why(self) -> str:
+        """Return why servers are down, as far as that is known."""
+        return "; ".join(server.why for server in self._servers if server.why)
+
     async def close(self) -> None:
         """Disconnect."""
         await asyncio.gather(*(server.close() for server in self._servers))

@@ -103,6 +103,8 @@ class McpServer:
         self._tried = float("-inf")
         self._listing: asyncio.Task[None] | None = None
         self.is_up = False
+        self.why = ""
+        """Why its list could not be read the last time."""
         self._is_slow = False
         self.unmatched: tuple[str, ...] = ()
         """Names of `requiresApproval` that no tool has: then every tool needs approval."""
@@ -190,6 +192,7 @@ class McpServer:
             self._is_slow = False
         except (DownError, McpError, TimeoutError, ToolError) as error:
             log.warning("MCP server %s does not list its tools: %s", self.name, error)
+            self.why = str(error)
             self._is_slow = self._clock() - began > SLOW_SECONDS
             self._tell(up=False)
             return
