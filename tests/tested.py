@@ -76,7 +76,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
     "runtime/tests": {
         "runtime/tests/test_net.py": "net/build net/client credentials net/library pauses proxies shared texts tokens",
         "runtime/tests/test_no_memory.py": "store/nothing",
-        "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters",
+        "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters access/shares",
         "runtime/tests/test_content.py": "http/content",
         "runtime/tests/test_cli.py": "__main__ start check connect secrets",
         "runtime/tests/test_docs.py": "reference openapi",

@@ -49,6 +49,8 @@ from fleetform_runtime.tools.toolbox import Toolbox
 log = logging.getLogger(__name__)
 
 REOPEN_SECONDS = 2.0
+SHARE = (3, 4)
+"""Part of the places that one of several users may hold: the others find one then."""
 
 
 @dataclass(slots=True)
@@ -187,7 +189,11 @@ class Application:
             system=self._prompt,
             limits=limits,
             gate=Gate(
-                limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, self.metrics
+                limits.concurrent_runs,
+                limits.queue_depth,
+                limits.queue_seconds,
+                self.metrics,
+                _share(settings, limits.concurrent_runs),
             ),
             quotas=Quotas(limits, self._counters, self.metrics),
             metrics=self.metrics,
@@ -206,7 +212,8 @@ class Application:
 
     def _gateway(self) -> Gateway:
         settings = self.settings
-        streams = Streams(settings.limits.concurrent_streams, self.metrics)
+        most = settings.limits.concurrent_streams
+        streams = Streams(most, self.metrics, _share(settings, most))
         health = Health(
             self.store.backend,
             lambda: self.state.draining,
@@ -285,6 +292,15 @@ _KEPT = {Feature.SESSIONS, Feature.RUNS, Feature.APPROVALS, Feature.MEMORY}
 
 def _features(settings: Settings) -> list[str]:
     return [str(item) for item in SERVED_FEATURES - (set() if settings.keeps else _KEPT)]
+
+
+def _share(settings: Settings, most: int) -> int | None:
+    """Return how many of `most` places one user may hold; None where there is but one, as far as is known."""
+    auth = settings.auth
+    many = isinstance(auth, OidcAuth) or (
+        isinstance(auth, ApiKeyAuth) and (len(auth.keys) > 1 or auth.keys[0].on_behalf)
+    )
+    return max(1, most * SHARE[0] // SHARE[1]) if many else None
 
 
 def _authenticator(settings: Settings, secrets: Secrets) -> Authenticator:

@@ -155,7 +155,7 @@ METRICS: tuple[Metric, ...] = (
             Label(
                 name="limit",
                 help="Limit that refused the request.",
-                values=("requests", "tokens", "cost", "concurrency", "queue", "streams"),
+                values=("requests", "tokens", "cost", "concurrency", "queue", "streams", "share"),
             ),
         ),
     ),

@@ -4,8 +4,10 @@ import asyncio
 import base64
 import json
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 from aiohttp import web
@@ -553,3 +555,38 @@ async def test_a_run_has_a_deadline():
     async with serving(limits={"runSeconds": 0.1}) as client:
         refused = await client.post("/chat", {"message": "wait 3600"})
     assert (refused.status, refused.json["code"]) == (504, "timeout")
+
+
+async def test_one_of_several_users_never_holds_all_places():
+    gated = Gated()
+    limits = {"concurrentRuns": 4, "queueDepth": 0, "concurrentStreams": 100}
+    async with serving(make=gated, auth=AUTH, environment=KEYS, limits=limits) as client:
+        body = {"message": "x"}
+        mine = [
+            asyncio.create_task(client.post("/chat", body, headers=as_("ANN"))) for _ in range(3)
+        ]
+        await until(lambda: len(client.application.runs.registry.running) == 3)
+        refused = await client.post("/chat", body, headers=as_("ANN"))
+        theirs = asyncio.create_task(client.post("/chat", body, headers=as_("BOB")))
+        await until(lambda: len(client.application.runs.registry.running) == 4)
+        gated.gate.set()
+        statuses = [(await task).status for task in (*mine, theirs)]
+        again = await client.post("/chat", body, headers=as_("ANN"))
+    assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+    assert statuses == [200] * 4
+    assert again.status == 200
+
+
+def ws(client: Any, name: str) -> Any:
+    return client.session.ws_connect(f"{client.url}/ws", headers=as_(name))
+
+
+async def test_one_of_several_users_never_holds_all_streams():
+    limits = {"concurrentStreams": 4}
+    async with serving(auth=AUTH, environment=KEYS, limits=limits) as client:
+        async with AsyncExitStack() as stack:
+            for _ in range(3):
+                await stack.enter_async_context(ws(client, "ANN"))
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await stack.enter_async_context(ws(client, "ANN"))
+            await stack.enter_async_context(ws(client, "BOB"))

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from fleetform_runtime.access.shares import Shares
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -11,29 +12,39 @@ from fleetform_runtime.telemetry.metrics import Metrics
 class Gate:
     """Admit a fixed number, let a few wait briefly, and refuse the rest at once."""
 
-    def __init__(self, most: int, queue: int, seconds: float, metrics: Metrics) -> None:
+    def __init__(
+        self, most: int, queue: int, seconds: float, metrics: Metrics, share: int | None = None
+    ) -> None:
         self._free = most
+        self._shares = Shares(share, "runs", metrics)
         self._queue: deque[asyncio.Future[None]] = deque()
         self._longest = queue
         self._seconds = seconds
         self._metrics = metrics
 
-    async def enter(self) -> Callable[[], None]:
+    async def enter(self, user: str) -> Callable[[], None]:
         """Return a function that releases the place; calling it again has no effect.
 
         Raises:
-            HttpProblem: all places are taken, and the queue is full or too slow.
+            HttpProblem: all places are taken, and the queue is full or too slow; or the user has more
+                than a share of them.
         """
-        if self._free > 0 and not self._queue:
-            self._free -= 1
-        else:
-            await self._wait()
+        give = self._shares.take(user)
+        try:
+            if self._free > 0 and not self._queue:
+                self._free -= 1
+            else:
+                await self._wait()
+        except BaseException:
+            give()
+            raise
         left = False
 
         def leave() -> None:
             nonlocal left
             if not left:
                 left = True
+                give()
                 self._pass_on()
 
         return leave

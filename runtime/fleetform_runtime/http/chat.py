@@ -8,6 +8,7 @@ from pydantic import Field
 from starlette.requests import Request
 
 from fleetform_runtime.access.identity import Identity, named
+from fleetform_runtime.access.shares import Shares
 from fleetform_runtime.http.body import Fields, read
 from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.errors import Json
@@ -62,20 +63,22 @@ class ChatBody(Fields):
 class Streams:
     """Counts and limits the open streams of this replica."""
 
-    def __init__(self, most: int, metrics: Metrics) -> None:
+    def __init__(self, most: int, metrics: Metrics, share: int | None = None) -> None:
         self._most = most
         self._metrics = metrics
+        self._shares = Shares(share, "open streams", metrics)
         self.open = 0
 
-    def enter(self) -> Callable[[], None]:
+    def enter(self, user: str) -> Callable[[], None]:
         """Take a place; return a function that releases it.
 
         Raises:
-            HttpProblem: all places are taken.
+            HttpProblem: all places are taken, or the user has a whole share of them.
         """
         if self.open >= self._most:
             self._metrics.refused("streams")
             raise HttpProblem("overloaded", "too many open streams", 2)
+        give = self._shares.take(user)
         self._move(1)
         left = False
 
@@ -83,6 +86,7 @@ class Streams:
             nonlocal left
             if not left:
                 left = True
+                give()
                 self._move(-1)
 
         return leave
@@ -137,7 +141,7 @@ class Chat:
         """Start a run; respond with its result or its events."""
         if not order.streaming:
             return Json(await finished(request, await start()))
-        leave = self._streams.enter()
+        leave = self._streams.enter(order.user)
         try:
             run = await start()
         except BaseException:
@@ -152,7 +156,7 @@ class Chat:
     async def follow(self, request: Request) -> EventStream:
         """Follow a run from an event on."""
         after = _last_event(request)
-        leave = self._streams.enter()
+        leave = self._streams.enter(request.state.identity.user)
         try:
             source = await self._runs.follow(
                 request.state.identity.user,

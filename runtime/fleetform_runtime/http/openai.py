@@ -175,7 +175,7 @@ class OpenAi:
         if not order.streaming:
             run = await self._runs.start(order)
             return Json(_whole(run, await finished(request, run), body.model))
-        leave = self._streams.enter()
+        leave = self._streams.enter(order.user)
         try:
             run = await self._runs.start(order)
         except BaseException:

@@ -82,7 +82,7 @@ class Socket:
             return
         try:
             identity = await self._authenticator.identify(socket.headers)
-            leave = self._streams.enter()
+            leave = self._streams.enter(identity.user)
         except HttpProblem as problem:
             await socket.close(1008 if problem.status < 500 else 1013, problem.code)
             return

@@ -89,7 +89,7 @@ class Runs:
             self._stand_alone(order)
         model = self.model(order.model) if order.model else None
         await self._quotas.admit(order.user)
-        leave = await self._gate.enter()
+        leave = await self._gate.enter(order.user)
         pause = None
         try:
             session, history, pause = await self._prepared(order)
