@@ -283,7 +283,7 @@ def _stores() -> Fleet:
         "redis": {"host": "r.example", "tls": tls, "auth": {"secretRef": secret("r")}},
         "postgres": {"host": "p.example", "tls": tls, "passwordSecretRef": secret("p")},
         "filesystem": {"path": "/var/lib/fleetform"},
-        "in-memory": None,
+        "in-memory": {"maxBytes": 2_000_000, "maxSessions": 5},
     }
     documents: list[Json] = [
         document(
@@ -292,7 +292,8 @@ def _stores() -> Fleet:
         _user("far", memory={"store": "elsewhere"}),
     ]
     for kind, own in kinds.items():
-        spec = {"type": kind, "policy": policy, **({kind: own} if own else {})}
+        section = "inMemory" if kind == "in-memory" else kind
+        spec = {"type": kind, "policy": policy, section: own}
         mounted = [{"name": "data", "mountPath": "/var/lib/fleetform", "claim": {"size": "1Gi"}}]
         documents += [
             document("MemoryStore", kind, spec),
@@ -302,11 +303,10 @@ def _stores() -> Fleet:
                 volumes=mounted if kind == "filesystem" else [],
             ),
         ]
-        if own:
-            mine = [{"name": "own", "mountPath": "/var/lib/fleetform", "claim": {"size": "1Gi"}}]
-            documents.append(
-                _user(f"own-{kind}", memory=spec, volumes=mine if kind == "filesystem" else [])
-            )
+        mine = [{"name": "own", "mountPath": "/var/lib/fleetform", "claim": {"size": "1Gi"}}]
+        documents.append(
+            _user(f"own-{kind}", memory=spec, volumes=mine if kind == "filesystem" else [])
+        )
     return fleet(*SHARED, *documents)
 
 
@@ -743,6 +743,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "own-redis", MEMORY),
         ("stores", "azure", "own-postgres", MEMORY),
         ("stores", "azure", "own-filesystem", (*MEMORY, "spec.volumes")),
+        ("stores", "azure", "own-in-memory", MEMORY),
         ("stores", "azure", "with-redis", MEMORY),
     ),
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
@@ -761,6 +762,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "redis", ALL),
         ("stores", "azure", "postgres", ALL),
         ("stores", "azure", "filesystem", ("spec.filesystem", "spec.policy", "spec.type")),
+        ("stores", "azure", "in-memory", ("spec.inMemory", "spec.policy", "spec.type")),
         ("provisioned", "azure", "cache", ALL),
         (
             "provisioned",

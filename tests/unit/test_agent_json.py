@@ -291,6 +291,33 @@ def test_agent_json_names_secrets_and_never_holds_one(config_map):
 
 
 @pytest.mark.parametrize(
+    ("memory", "limits"),
+    [
+        ("{type: in-memory}", {}),
+        ("{type: in-memory, inMemory: {maxBytes: 2000000}}", {"maxBytes": 2000000}),
+        ("{store: here}", {"maxBytes": 3000000, "maxSessions": 5}),
+        ("{store: here, inMemory: {maxSessions: 7}}", {"maxBytes": 3000000, "maxSessions": 7}),
+    ],
+)
+def test_memory_of_the_process_is_bounded_as_the_spec_says(memory, limits, tmp_path):
+    store = """apiVersion: fleetform.dev/v1alpha1
+kind: MemoryStore
+metadata: {name: here}
+spec: {type: in-memory, inMemory: {maxBytes: 3000000, maxSessions: 5}}
+"""
+    agent = GOOD["agents/a.yaml"] + f"  memory: {memory}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": agent, "agents/s.yaml": store})
+    texts = render([tmp_path / "agents"], tmp_path / "environments", "prod").folders[
+        "rendered/prod"
+    ]
+    (config_map,) = [
+        item for item in read_yaml(texts["default/helper.yaml"]) if item["kind"] == "ConfigMap"
+    ]
+    found = json.loads(config_map["data"]["agent.json"]).get("memory")
+    assert found == {"type": "in-memory", **limits}
+
+
+@pytest.mark.parametrize(
     ("said", "files"),
     [
         ("", {"caFile": "ca.crt", "certFile": "tls.crt", "keyFile": "tls.key"}),

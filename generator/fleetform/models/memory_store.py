@@ -92,6 +92,21 @@ class Postgres(Spec):
     tls: StoreTls = Field(default_factory=StoreTls, description="TLS.")
 
 
+class InMemory(Spec):
+    """The memory of the agent's process, lost with it."""
+
+    max_bytes: int | None = optional(
+        "Maximum size of all sessions in bytes; those idle longest make room. Default: 67108864.",
+        ge=1_048_576,
+        le=1_099_511_627_776,
+    )
+    max_sessions: int | None = optional(
+        "Maximum number of sessions; those idle longest make room. Default: 10000.",
+        ge=1,
+        le=1_000_000,
+    )
+
+
 class Filesystem(Spec):
     """JSON lines on a volume."""
 
@@ -159,6 +174,7 @@ class Storage(Spec):
     redis: Redis | None = optional("For type redis.")
     postgres: Postgres | None = optional("For type postgres.")
     filesystem: Filesystem | None = optional("For type filesystem.")
+    in_memory: InMemory | None = optional("For type in-memory.")
     policy: Policy = Field(default_factory=Policy, description="How much is kept.")
 
 

@@ -117,7 +117,9 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     if kind == "filesystem":
         path = store.filesystem.path if store.filesystem else contract.SESSIONS
         return present(type=kind, path=path, policy=policy)
-    return present(type="in-memory", policy=policy)
+    held = store.in_memory
+    limits = present(maxBytes=held.max_bytes, maxSessions=held.max_sessions) if held else {}
+    return present(type="in-memory", **limits, policy=policy)
 
 
 def _policy(policy: Policy) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
         if found.store is None:
             return
         base = reachable(fleet, found.store)
-        names = {"type", "filesystem", "policy", *STORE_PORTS}
+        names = {"type", "filesystem", "in_memory", "policy", *STORE_PORTS}
         update = {
             name: view.overlay(getattr(base, name), getattr(own, name))
             for name in names & view.given(own)

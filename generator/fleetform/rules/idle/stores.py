@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from fleetform.models.memory_store import MemoryStoreSpec
     from fleetform.rules import AgentUses
 
-SECTIONS = ("redis", "postgres", "filesystem")
+SECTIONS = {
+    "redis": "redis",
+    "postgres": "postgres",
+    "filesystem": "filesystem",
+    "in-memory": "inMemory",
+}
+"""The section of each type."""
 NOT_YET = "nothing to do: it takes effect once the runtime supports it"
 
 
@@ -31,8 +37,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 
 def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field]:
     """Yield sections of other types, and fields that are switched off in its own; `store` is the effective one."""
-    for name in SECTIONS:
-        why = "" if name == store.type else f"the store is of type `{store.type}`"
+    for kind, name in SECTIONS.items():
+        why = "" if kind == store.type else f"the store is of type `{store.type}`"
         yield from given(owner, base, (name,), why, "remove it, or change `type`")
     server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
     if server is not None:
