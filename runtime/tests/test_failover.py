@@ -115,6 +115,22 @@ async def test_silent_connections_are_given_up_together(backend):
             assert service.opened <= before + 2
 
 
+@pytest.mark.parametrize("backend", SERVERS)
+async def test_those_that_wait_for_a_silent_connection_get_a_new_one(backend):
+    """More operations than connections: none of them fails for what the connections before it were like."""
+    fields = {"poolSize": 3, "timeouts": {"requestSeconds": 1, "connectSeconds": 1}}
+    async with pair(backend) as (_, _, service):
+        async with opened(section(backend, service.port, **fields)) as store:
+            await asyncio.gather(
+                *(store.conversations.append(HERE, rows(str(n))) for n in range(3))
+            )
+            service.hush()
+            found = await asyncio.gather(
+                *(store.conversations.load("ann", "s1", 0) for _ in range(20))
+            )
+            assert {session.messages for session, _ in found} == {3}
+
+
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 async def test_redis_of_another_kind_is_refused_with_the_reason(kind, tmp_path):
     with OtherRedis(kind) as server:

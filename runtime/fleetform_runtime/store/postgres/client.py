@@ -114,6 +114,7 @@ class PostgresClient:
         """Close the pool."""
         for task in self._retiring:
             task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._pool is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
@@ -125,10 +126,16 @@ class PostgresClient:
             return await self._once(pool, work)
         except _STALE as error:
             await self._renew(pool, error)
-            return await self._once(await self._opened(), work)
+        except TimeoutError:
+            if self._pool is pool:  # else others have found its connections wrong
+                raise
+        return await self._once(await self._opened(), work)
 
     async def _once(self, pool: Any, work: Callable[[Any], Awaitable[T]]) -> T:
-        async with pool.acquire(timeout=self._settings.timeouts.request_seconds) as connection:
+        # Those that wait for a connection see silent ones given up before their own time is over.
+        timeouts = self._settings.timeouts
+        seconds = timeouts.request_seconds + timeouts.connect_seconds
+        async with pool.acquire(timeout=seconds) as connection:
             try:
                 return await work(connection)
             except TimeoutError:
