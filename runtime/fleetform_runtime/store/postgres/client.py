@@ -28,17 +28,16 @@ class _SilentError(Exception):
 
 _POOLED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """A prepared statement is not where it was: another server connection answers each transaction."""
-_STALE = (
-    *_POOLED,
+_LOST = (
     _SilentError,
     ConnectionError,
     asyncpg.InterfaceError,  # the connection, or the pool that someone else has given up, is closed
     asyncpg.ConnectionDoesNotExistError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
 )
+_STALE = (*_LOST, *_POOLED, asyncpg.ReadOnlySQLTransactionError)
 """Another connection may reach a server that does better."""
 
 
@@ -83,6 +82,8 @@ class PostgresClient:
         self._pool: Any = None
         self._opening = asyncio.Lock()
         self._is_pooled = False
+        self._has_worked = False
+        """Whether an operation has succeeded since connections were given up."""
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -123,12 +124,17 @@ class PostgresClient:
     async def _twice(self, work: Callable[[Any], Awaitable[T]]) -> T:
         pool = await self._opened()
         try:
-            return await self._once(pool, work)
+            result = await self._once(pool, work)
         except _STALE as error:
-            await self._renew(pool, error)
+            # While the server is away there is nothing to give up, and nothing to tell.
+            if self._has_worked or not isinstance(error, _LOST):
+                await self._renew(pool, error)
         except TimeoutError:
             if self._pool is pool:  # else others have found its connections wrong
                 raise
+        else:
+            self._has_worked = True
+            return result
         return await self._once(await self._opened(), work)
 
     async def _once(self, pool: Any, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -147,13 +153,14 @@ class PostgresClient:
         async with self._opening:  # nobody else may replace the pool meanwhile
             if self._pool is not used:
                 return
-            log.warning("connections to PostgreSQL are opened anew: %s", error)
+            if self._has_worked:
+                log.warning("connections to PostgreSQL are opened anew: %s", error)
+                self._renewed()
             self._is_pooled = self._is_pooled or isinstance(error, _POOLED)
             fresh = await self._connect()
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
                 await self._once(fresh, self._prepare)
-            self._pool = fresh
-            self._renewed()
+            self._pool, self._has_worked = fresh, False
         self._retiring.add(task := asyncio.create_task(self._retire(used)))
         task.add_done_callback(self._retiring.discard)
 

@@ -76,13 +76,16 @@ class _Pool:
 
     def __init__(self, redis: Any) -> None:
         self.redis = redis
+        self.has_worked = False
         self._users = 0
         self._is_retired = False
 
     async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
         self._users += 1
         try:
-            return await work(self.redis)
+            result = await work(self.redis)
+            self.has_worked = True
+            return result
         finally:
             self._users -= 1
             if self._is_retired and not self._users:
@@ -145,11 +148,18 @@ class RedisClient:
             if self._pool is used:  # else others have found its connections wrong
                 if not _is_stale(error):
                     raise
-                log.warning("connections to Redis are opened anew: %s", error)
-                self._pool = _Pool(self._connect())
-                self._renewed()
-                await used.retire()
+                await self._renew(used, error)
             return await self._pool.do(work)
+
+    async def _renew(self, used: _Pool, error: Exception) -> None:
+        """Give a pool up; while the server is away there is nothing to give up, and nothing to tell."""
+        if used.has_worked:
+            log.warning("connections to Redis are opened anew: %s", error)
+            self._renewed()
+        elif isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
+            return
+        self._pool = _Pool(self._connect())
+        await used.retire()
 
     def _connect(self) -> Any:
         settings = self._settings
