@@ -1,6 +1,7 @@
 """Stores behind a Service whose primary moves, whose connections fall silent, or that are not what they should be."""
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -194,11 +195,24 @@ async def _says_unsuitable(client: Any) -> bool:
     return bool((await client.get("/health/ready")).json.get("memory") == "unsuitable")
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 class OtherRedis(RedisServer):
     """A node of a cluster, or a sentinel."""
 
     def __init__(self, kind: str) -> None:
-        super().__init__(*(("--cluster-enabled", "yes") if kind == "cluster" else ()))
+        options = ("--cluster-enabled", "yes") if kind == "cluster" else ()
+        super().__init__(*options)
+        while not _is_free(self.port + 10_000):  # where nodes of a cluster talk
+            super().__init__(*options)
         if kind == "sentinel":
             file = Path(self.folder, "sentinel.conf")
             file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n")
