@@ -94,7 +94,9 @@ async def test_a_run_that_takes_a_while_is_found_after_a_restart(request, tmp_pa
     async with opened(section) as store:
         await store.runs.put(RUN, [], 60)
         await until(file.exists)
+    file.with_suffix(".new").write_bytes(b"half")
     async with opened(section) as store:
+        assert [found.name for found in file.parent.iterdir()] == [file.name]
         assert await store.runs.get("r1") == RUN
         await store.runs.put(replace(RUN, status="succeeded"), [], 60)
         assert not file.exists()

@@ -30,7 +30,7 @@ class FilesystemRuns(LocalRuns):
         self._notes: set[asyncio.Task[None]] = set()
         self._written: set[str] = set()
         """Runs that may have a file."""
-        backend.on_open(lambda: self._folder.mkdir(exist_ok=True, mode=0o700))
+        backend.on_open(self._open)
 
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Keep a run; one that waits is on disk before this returns."""
@@ -75,6 +75,11 @@ class FilesystemRuns(LocalRuns):
             await self._backend.do(run.user, lambda: self._write(run, expires))
 
     # Everything below runs in threads.
+
+    def _open(self) -> None:
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        for half in self._folder.glob("*.new"):  # a process died while it wrote this
+            half.unlink()
 
     def _file(self, run: str) -> Path:
         return self._folder / f"{files.safe(run)}.json"
