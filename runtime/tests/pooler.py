@@ -4,6 +4,7 @@ import asyncio
 import struct
 from typing import Self
 
+from runtime.tests.service import ended
 from tests.ports import free_port
 
 PROTOCOL, NO_TLS, CANCEL = 196_608, (80_877_103, 80_877_104), 80_877_102
@@ -23,6 +24,7 @@ class Pooler:
         self._idle: asyncio.Queue[Connection] = asyncio.Queue()
         self._told: list[Message] = []
         self._clients: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         for _ in range(self._size):
@@ -32,6 +34,7 @@ class Pooler:
             while (message := await _read(reader))[0] != b"Z":
                 self._told.append(message)
             self._idle.put_nowait((reader, writer))
+            self._writers.append(writer)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
         return self
 
@@ -40,12 +43,10 @@ class Pooler:
         for task in self._clients:
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        while not self._idle.empty():
-            _, writer = self._idle.get_nowait()
-            writer.close()
-            await writer.wait_closed()
+        await ended(self._writers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         task = asyncio.create_task(self._serve(reader, writer))
         self._clients.add(task)
         task.add_done_callback(self._clients.discard)

@@ -1,6 +1,7 @@
 """A Service: new connections reach the server of the moment; old ones stay where they are, or fall silent."""
 
 import asyncio
+import contextlib
 from typing import Self
 
 from tests.ports import free_port
@@ -15,6 +16,7 @@ class Service:
         self.opened = 0
         self._silent: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -25,6 +27,7 @@ class Service:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._writers)
 
     def hush(self) -> None:
         """Let what is open say nothing more, without an end: its node is gone."""
@@ -33,11 +36,13 @@ class Service:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.opened += 1
         number = self.opened
+        self._writers.append(writer)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
             writer.close()
             return
+        self._writers.append(back)
         for source, sink in ((reader, back), (there, writer)):
             task = asyncio.create_task(self._pump(number, source, sink))
             self._tasks.add(task)
@@ -55,3 +60,11 @@ class Service:
             pass
         finally:
             sink.close()
+
+
+async def ended(writers: list[asyncio.StreamWriter]) -> None:
+    """End connections now, whatever has not been sent yet."""
+    for writer in writers:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

@@ -419,13 +419,13 @@ async def test_poisoned_calls_are_never_made(tmp_path, request):
             answer = await paused(client)
             store = client.application.store.backend.client
             key = keys_of(section["keyPrefix"], "anonymous", answer["session_id"])[0]
-            raw = await store._redis.get(key)
+            raw = await store._pool.redis.get(key)
             for old, new in ((b'"approval"', b'"free"'), (b'"expires":', b'"expires":"x","e":')):
-                await store._redis.set(key, raw.replace(old, new))
+                await store._pool.redis.set(key, raw.replace(old, new))
                 reply = await client.post(f"/runs/{answer['run_id']}/approvals", approve())
                 assert (reply.status, reply.json["code"]) == (409, "unreadable")
                 assert (await client.get(f"/sessions/{answer['session_id']}")).status == 409
-            await store._redis.set(key, raw)
+            await store._pool.redis.set(key, raw)
             assert (
                 await client.post(f"/runs/{answer['run_id']}/approvals", approve())
             ).status == 200

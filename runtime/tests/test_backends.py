@@ -66,6 +66,21 @@ async def test_a_database_without_its_tables_is_not_ready(postgres):
         await store.backend.ping()
 
 
+async def test_an_account_that_may_not_create_uses_tables_that_are_there(postgres):
+    fields = {"type": "postgres", "host": "127.0.0.1", "port": postgres.port}
+    fields |= {"database": "postgres", "schema": "granted"}
+    async with opened(fields | {"username": "agent"}) as store:
+        grants = """CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA granted TO guest;
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA granted TO guest"""
+        await store.backend.client.do(lambda connection: connection.execute(grants))
+    async with opened(fields | {"username": "guest"}) as store:
+        await store.backend.ping()
+        assert (await store.conversations.append(HERE, rows("a"))).messages == 1
+        assert await store.backend.hold("x", "h", 1)
+        await store.conversations.expire()
+        await store.runs.expire()
+
+
 async def test_it_writes_to_show_that_it_is_ready(section):
     async with opened(section) as store:
         await asyncio.gather(*(store.backend.ping() for _ in range(5)))

@@ -267,7 +267,7 @@ async def traces(store: Store, section: dict[str, Any]) -> int:
     """Return how many sessions a store has, whether they can be found or not."""
     held: Any = store.conversations
     if section["type"] == "redis":
-        return len(await held._client._redis.keys(f"{section['keyPrefix']}*"))
+        return len(await held._client._pool.redis.keys(f"{section['keyPrefix']}*"))
     if section["type"] == "postgres":
         return int(
             await held._client.do(
@@ -323,7 +323,7 @@ async def test_poisoned_rows_are_told_from_good_ones(backend, request, tmp_path)
         await store.conversations.append(HERE, rows("a"))
         for poison in (b"{", b"null", b"[]", b'{"id": 1}', b"\xff" if backend == "redis" else b"-"):
             if backend == "redis":
-                await store.conversations._client._redis.set(
+                await store.conversations._client._pool.redis.set(
                     store.conversations._keys("ann", "s1")[0], poison
                 )
             else:
@@ -332,10 +332,10 @@ async def test_poisoned_rows_are_told_from_good_ones(backend, request, tmp_path)
             with pytest.raises(UnreadableRecordError):
                 await store.conversations.load("ann", "s1", -1)
         if backend == "redis":
-            await store.conversations._client._redis.delete(
+            await store.conversations._client._pool.redis.delete(
                 store.conversations._keys("ann", "s1")[0]
             )
-            await store.conversations._client._redis.lpush(
+            await store.conversations._client._pool.redis.lpush(
                 store.conversations._keys("ann", "s1")[0], b"x"
             )
             with pytest.raises(UnreadableRecordError):

@@ -1,6 +1,7 @@
 """Stores behind a Service whose primary moves, whose connections fall silent, or that are not what they should be."""
 
 import asyncio
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,14 +12,14 @@ import asyncpg
 import pytest
 
 from fleetform_runtime.http.health import Health
-from fleetform_runtime.store import UnreadableRecordError, UnsuitableStoreError
+from fleetform_runtime.store import StoreError, UnreadableRecordError, UnsuitableStoreError
 from fleetform_runtime.store.local import LocalBackend
 from runtime.tests.harness import serving, until
 from runtime.tests.pooler import Pooler
 from runtime.tests.process import COMMAND, Runtime
 from runtime.tests.servers import PATIENCE, PostgresServer, RedisServer, Server, redis_binary
 from runtime.tests.service import Service
-from runtime.tests.stores import HERE, memory, opened, rows
+from runtime.tests.stores import HERE, made, memory, opened, rows
 
 pytestmark = pytest.mark.anyio
 SERVERS = ("redis", "postgres")
@@ -115,6 +116,51 @@ async def test_silent_connections_are_given_up_together(backend):
             assert service.opened <= before + 2
 
 
+@pytest.mark.parametrize("backend", SERVERS)
+async def test_those_that_wait_for_a_silent_connection_get_a_new_one(backend):
+    """More operations than connections: none of them fails for what the connections before it were like."""
+    fields = {"poolSize": 3, "timeouts": {"requestSeconds": 1, "connectSeconds": 1}}
+    async with pair(backend) as (_, _, service):
+        async with opened(section(backend, service.port, **fields)) as store:
+            await asyncio.gather(
+                *(store.conversations.append(HERE, rows(str(n))) for n in range(3))
+            )
+            service.hush()
+            found = await asyncio.gather(
+                *(store.conversations.load("ann", "s1", 0) for _ in range(20))
+            )
+            assert {session.messages for session, _ in found} == {3}
+
+
+@pytest.mark.parametrize("backend", SERVERS)
+async def test_an_outage_is_told_once_and_ends_by_itself(backend, caplog):
+    make = RedisServer if backend == "redis" else PostgresServer
+    with make() as server:
+        async with opened(section(backend, server.port)) as store:
+            kept = await store.conversations.append(HERE, rows("a"))
+            server.stop()
+            caplog.clear()
+            for _ in range(5):
+                with pytest.raises(StoreError):
+                    await store.conversations.load("ann", "s1", 0)
+            assert len([line for line in caplog.messages if "opened anew" in line]) <= 1
+            server.start()
+            assert (await store.conversations.load("ann", "s1", 0))[0] == kept
+
+
+async def test_a_start_at_a_server_that_only_reads_is_no_lasting_fault():
+    async with pair("postgres") as (old, new, service):
+        await demote(old, new)
+        store = made(section("postgres", service.port))
+        for _ in range(2):
+            with pytest.raises(StoreError, match="read-only"):
+                await store.backend.open()
+        service.target = new.port
+        await store.backend.open()
+        await store.backend.ping()
+        await store.backend.close()
+
+
 @pytest.mark.parametrize("kind", ["cluster", "sentinel"])
 async def test_redis_of_another_kind_is_refused_with_the_reason(kind, tmp_path):
     with OtherRedis(kind) as server:
@@ -149,11 +195,24 @@ async def _says_unsuitable(client: Any) -> bool:
     return bool((await client.get("/health/ready")).json.get("memory") == "unsuitable")
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 class OtherRedis(RedisServer):
     """A node of a cluster, or a sentinel."""
 
     def __init__(self, kind: str) -> None:
-        super().__init__(*(("--cluster-enabled", "yes") if kind == "cluster" else ()))
+        options = ("--cluster-enabled", "yes") if kind == "cluster" else ()
+        super().__init__(*options)
+        while not _is_free(self.port + 10_000):  # where nodes of a cluster talk
+            super().__init__(*options)
         if kind == "sentinel":
             file = Path(self.folder, "sentinel.conf")
             file.write_text(f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n")
@@ -212,11 +271,11 @@ async def test_messages_that_redis_has_evicted_are_told_and_not_passed_over(
     redis, request, tmp_path
 ):
     async with opened(memory("redis", request, tmp_path)) as store:
-        made = await store.conversations.append(HERE, rows("a", "b"))
+        kept = await store.conversations.append(HERE, rows("a", "b"))
         await ask(redis, "DEL", store.conversations._keys("ann", "s1")[1])
         with pytest.raises(UnreadableRecordError, match="evicted"):
             await store.conversations.load("ann", "s1", -1)
-        await store.conversations.append(made, rows("c"), made.revision)
+        await store.conversations.append(kept, rows("c"), kept.revision)
         with pytest.raises(UnreadableRecordError, match="evicted"):
             await store.conversations.load("ann", "s1", -1)
         assert await store.conversations.delete("ann", "s1")

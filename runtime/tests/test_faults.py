@@ -219,7 +219,7 @@ async def test_a_run_of_a_killed_process_is_told_after_its_restart(tmp_path):
     with Runtime(tmp_path, "--model", "scripted", memory=memory) as runtime:
         async with client() as session:
             run, reading = await running(session, runtime.url)
-            await until(lambda: list((tmp_path / "sessions" / "runs").iterdir()))
+            await until(lambda: list((tmp_path / "sessions" / "runs").glob("*.json")))
             runtime.signal(signal.SIGKILL)
             await reading
             runtime.wait()

@@ -1,12 +1,13 @@
 """Every store keeps the same promises about runs."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run
+from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
 from fleetform_runtime.store.filesystem import runs
 from runtime.tests.harness import until
 from runtime.tests.stores import BACKENDS, SHARED, Clock, memory, opened
@@ -55,10 +56,10 @@ async def test_a_poisoned_event_is_told(redis, request, tmp_path):
     async with opened(section) as store:
         await store.runs.put(RUN, [Event(1, "token", b"{}")], 60)
         key = store.runs._keys("r1")[1]
-        await store.backend.client._redis.rpush(key, b'[2,"token"]')
+        await store.backend.client._pool.redis.rpush(key, b'[2,"token"]')
         with pytest.raises(UnreadableRecordError):
             await store.runs.events("r1", 0)
-        await store.backend.client._redis.rpush(key, b"nonsense")
+        await store.backend.client._pool.redis.rpush(key, b"nonsense")
         assert await store.runs.events("r1", 0) == []
         await store.runs.put(RUN, [Event(3, "done", b"{}")], 60)
         with pytest.raises(UnreadableRecordError):
@@ -93,7 +94,9 @@ async def test_a_run_that_takes_a_while_is_found_after_a_restart(request, tmp_pa
     async with opened(section) as store:
         await store.runs.put(RUN, [], 60)
         await until(file.exists)
+    file.with_suffix(".new").write_bytes(b"half")
     async with opened(section) as store:
+        assert [found.name for found in file.parent.iterdir()] == [file.name]
         assert await store.runs.get("r1") == RUN
         await store.runs.put(replace(RUN, status="succeeded"), [], 60)
         assert not file.exists()
@@ -101,3 +104,20 @@ async def test_a_run_that_takes_a_while_is_found_after_a_restart(request, tmp_pa
         await store.runs.put(replace(RUN, id="r2"), [], 60)
         await store.runs.put(replace(RUN, id="r2", status="succeeded"), [], 60)
         assert list(file.parent.iterdir()) == []
+
+
+async def test_a_run_that_an_earlier_version_wrote_still_waits(request, tmp_path):
+    clock, section = Clock(), memory("filesystem", request, tmp_path)
+    waiting = replace(RUN, status="waiting")
+    file = Path(section["path"], "runs", "r1.json")
+    file.parent.mkdir(parents=True)
+    file.write_bytes(run_json(waiting))
+    os.utime(file, (clock.now, clock.now))
+    clock.now += 600_000
+    async with opened(section, clock) as store:
+        await store.runs.expire()
+        assert await store.runs.get("r1") == waiting
+        clock.now += 5_000
+        assert await store.runs.get("r1") is None
+        assert await store.runs.expire() == 1
+        assert not file.exists()

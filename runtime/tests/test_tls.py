@@ -169,10 +169,10 @@ async def test_a_password_that_changes_is_used_for_new_connections(tmp_path, mon
         }
         store = build_store(settings(memory=memory), around(Secrets({})))
         await store.backend.ping()
-        await store.backend.client._redis.execute_command(
+        await store.backend.client._pool.redis.execute_command(
             "CONFIG", "SET", "requirepass", "second-password"
         )
         file.write_text("second-password")
-        await store.backend.client._redis.connection_pool.disconnect()
+        await store.backend.client._pool.redis.connection_pool.disconnect()
         await store.backend.ping()
         await store.backend.close()

@@ -779,6 +779,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "own-redis", MEMORY),
         ("stores", "azure", "own-postgres", MEMORY),
         ("stores", "azure", "own-filesystem", (*MEMORY, "spec.volumes")),
+        ("stores", "azure", "own-in-memory", MEMORY),
         ("stores", "azure", "with-redis", MEMORY),
     ),
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
@@ -798,6 +799,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "redis", ALL),
         ("stores", "azure", "postgres", ALL),
         ("stores", "azure", "filesystem", ("spec.filesystem", "spec.policy", "spec.type")),
+        ("stores", "azure", "in-memory", ("spec.inMemory", "spec.policy", "spec.type")),
         ("provisioned", "azure", "cache", ALL),
         (
             "provisioned",

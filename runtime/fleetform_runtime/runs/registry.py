@@ -110,8 +110,9 @@ class Registry:
                     self._beating = time.monotonic()
                 await self._store_late()
             except (StoreError, TimeoutError) as error:
+                if self._beating is not None:
+                    log.warning("the store did not take a sign of life: %s", error)
                 self._beating = None
-                log.warning("the store did not take a sign of life: %s", error)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _store_late(self) -> None:

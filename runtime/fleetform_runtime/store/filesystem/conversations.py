@@ -81,7 +81,7 @@ class FilesystemConversations:
     async def expire(self) -> int:
         """Delete expired sessions that nobody touches, and lines of the index that no longer count."""
         total = 0
-        for user in list(self._users):
+        for user in await self._backend.alone(self._users_with_expired):
             total += await self._backend.do(user, lambda user=user: self._expire(user))  # type: ignore[misc]
         if self._lines > SPARE_LINES + 2 * sum(map(len, list(self._users.values()))):
             await self._backend.alone(self._compact)
@@ -210,6 +210,14 @@ class FilesystemConversations:
         names = list(reversed(self._users.get(user, OrderedDict())))
         found = [held for name in names if (held := self._find(user, name))]
         return found[start : start + count], len(found)
+
+    def _users_with_expired(self) -> list[str]:
+        oldest = self._clock() - self._policy.session_ttl_seconds
+        return [
+            user
+            for user, held in list(self._users.items())
+            if any(session.updated <= oldest for session in list(held.values()))
+        ]
 
     def _expire(self, user: str) -> int:
         names = list(self._users.get(user, ()))

@@ -1,11 +1,10 @@
 """Runs of a process on disk: runs/<run>.json for those that wait for approval, and for those that take a while.
 
-The time of a file's last change is when it expires.
+The second line of a file says when it expires, in seconds since 1970.
 """
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from fleetform_runtime.store.local import LocalRuns
 
 WHILE_SECONDS = 1.0
 """A run that ends sooner is never written while it runs: if the process dies, it was never there."""
+
+FORMERLY_SECONDS = 604_800
 
 
 class FilesystemRuns(LocalRuns):
@@ -29,7 +30,7 @@ class FilesystemRuns(LocalRuns):
         self._notes: set[asyncio.Task[None]] = set()
         self._written: set[str] = set()
         """Runs that may have a file."""
-        backend.on_open(lambda: self._folder.mkdir(exist_ok=True, mode=0o700))
+        backend.on_open(self._open)
 
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Keep a run; one that waits is on disk before this returns."""
@@ -75,24 +76,38 @@ class FilesystemRuns(LocalRuns):
 
     # Everything below runs in threads.
 
+    def _open(self) -> None:
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        for half in self._folder.glob("*.new"):  # a process died while it wrote this
+            half.unlink()
+
     def _file(self, run: str) -> Path:
         return self._folder / f"{files.safe(run)}.json"
 
     def _write(self, run: Run, expires: float) -> None:
-        file = self._file(run.id)
-        files.replace(file, run_json(run))
-        os.utime(file, (expires, expires))
+        files.replace(self._file(run.id), run_json(run) + b"\n%f\n" % expires)
 
     def _read(self, run: str) -> Run | None:
-        file = self._file(run)
         try:
-            return read_run(file.read_bytes()) if file.stat().st_mtime > self._clock() else None
+            file = self._file(run)
+            return None if self._is_over(file) else read_run(file.read_bytes().split(b"\n")[0])
         except FileNotFoundError:
             return None
 
+    def _is_over(self, file: Path) -> bool:
+        """Whether a file has expired; earlier versions did not say when, and an approval waits a week at most."""
+        _, _, line = file.read_bytes().partition(b"\n")
+        try:
+            expires = float(line)
+        except ValueError:
+            expires = file.stat().st_mtime + FORMERLY_SECONDS
+        return expires <= self._clock()
+
     def _sweep(self) -> int:
-        now = self._clock()
-        gone = [file for file in self._folder.iterdir() if file.stat().st_mtime <= now]
-        for file in gone:
-            file.unlink(missing_ok=True)
-        return len(gone)
+        count = 0
+        for file in list(self._folder.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError):  # its run has ended meanwhile
+                if self._is_over(file):
+                    file.unlink()
+                    count += 1
+        return count

@@ -48,8 +48,7 @@ class PostgresBackend:
             await self.open()
 
         async def work(connection: Any) -> list[str]:
-            names = [f"{self._schema}.{name}" for name in statements.NAMES]
-            missing = [row[0] for row in await connection.fetch(statements.MISSING, names)]
+            missing = await self._missing(connection)
             if not missing:
                 await connection.execute(self.sql(statements.READY), self.agent, self.clock())
             return missing
@@ -79,7 +78,14 @@ class PostgresBackend:
 
         return await self.client.do(work)
 
+    async def _missing(self, connection: Any) -> list[str]:
+        names = [f"{self._schema}.{name}" for name in statements.NAMES]
+        return [row[0] for row in await connection.fetch(statements.MISSING, names)]
+
     async def _make_tables(self, connection: Any) -> None:
+        """Create tables if one is missing; else an account need not be allowed to."""
+        if not await self._missing(connection):
+            return
         schema = self._schema
         async with connection.transaction():
             await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from fleetform_runtime.store import StoreError, UnreadableRecordError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MOVING_SECONDS = 60.0
 
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 """An idle connection whose other end has gone is noticed within a minute."""
@@ -28,17 +30,16 @@ class _SilentError(Exception):
 
 _POOLED = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
 """A prepared statement is not where it was: another server connection answers each transaction."""
-_STALE = (
-    *_POOLED,
+_LOST = (
     _SilentError,
     ConnectionError,
     asyncpg.InterfaceError,  # the connection, or the pool that someone else has given up, is closed
     asyncpg.ConnectionDoesNotExistError,
-    asyncpg.ReadOnlySQLTransactionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
 )
+_STALE = (*_LOST, *_POOLED, asyncpg.ReadOnlySQLTransactionError)
 """Another connection may reach a server that does better."""
 
 
@@ -73,7 +74,7 @@ class PostgresClient:
     ) -> None:
         """Take what creates missing tables, and who wants to know that connections were given up.
 
-        A new primary may lack tables, for DDL is not always replicated.
+        A new primary may lack tables, for DDL is not always replicated; those of another server are not made up for.
         """
         self._renewed = renewed
         self._prepare = prepare
@@ -83,6 +84,10 @@ class PostgresClient:
         self._pool: Any = None
         self._opening = asyncio.Lock()
         self._is_pooled = False
+        self._has_worked = False
+        """Whether an operation has succeeded since connections were given up."""
+        self._moved = float("-inf")
+        """When a server was last found to only read: another one becomes the primary."""
         self._retiring: set[asyncio.Task[None]] = set()
 
     async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
@@ -95,7 +100,7 @@ class PostgresClient:
         timeouts = self._settings.timeouts
         try:
             async with asyncio.timeout(timeouts.connect_seconds + 2 * timeouts.request_seconds):
-                return await self._twice(work)
+                return await self._again(work)
         except asyncpg.CharacterNotInRepertoireError:
             raise UnreadableRecordError(
                 "a name contains characters that cannot be stored"
@@ -114,21 +119,43 @@ class PostgresClient:
         """Close the pool."""
         for task in self._retiring:
             task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._pool is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(2):
                     await self._pool.close()  # what does not end in time is terminated
 
-    async def _twice(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        pool = await self._opened()
-        try:
-            return await self._once(pool, work)
-        except _STALE as error:
-            await self._renew(pool, error)
-            return await self._once(await self._opened(), work)
+    async def _again(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Perform an operation, and repeat it for each reason to that there is: a connection, then tables."""
+        for may_fail in (True, True, False):
+            pool = await self._opened()
+            try:
+                result = await self._once(pool, work)
+            except _STALE as error:
+                if not may_fail:
+                    raise
+                # While the server is away there is nothing to give up, and nothing to tell.
+                if self._has_worked or not isinstance(error, _LOST):
+                    await self._renew(pool, error)
+            except asyncpg.UndefinedTableError:
+                if not may_fail or time.monotonic() - self._moved > MOVING_SECONDS:
+                    raise
+                await self._once(pool, self._prepare)
+            except TimeoutError:
+                if (
+                    not may_fail or self._pool is pool
+                ):  # else others have found its connections wrong
+                    raise
+            else:
+                self._has_worked = True
+                return result
+        raise AssertionError  # the last attempt returns or raises
 
     async def _once(self, pool: Any, work: Callable[[Any], Awaitable[T]]) -> T:
-        async with pool.acquire(timeout=self._settings.timeouts.request_seconds) as connection:
+        # Those that wait for a connection see silent ones given up before their own time is over.
+        timeouts = self._settings.timeouts
+        seconds = timeouts.request_seconds + timeouts.connect_seconds
+        async with pool.acquire(timeout=seconds) as connection:
             try:
                 return await work(connection)
             except TimeoutError:
@@ -140,13 +167,13 @@ class PostgresClient:
         async with self._opening:  # nobody else may replace the pool meanwhile
             if self._pool is not used:
                 return
-            log.warning("connections to PostgreSQL are opened anew: %s", error)
+            if self._has_worked:
+                log.warning("connections to PostgreSQL are opened anew: %s", error)
+                self._renewed()
             self._is_pooled = self._is_pooled or isinstance(error, _POOLED)
-            fresh = await self._connect()
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
-                await self._once(fresh, self._prepare)
-            self._pool = fresh
-            self._renewed()
+                self._moved = time.monotonic()
+            self._pool, self._has_worked = await self._connect(), False
         self._retiring.add(task := asyncio.create_task(self._retire(used)))
         task.add_done_callback(self._retiring.discard)
 

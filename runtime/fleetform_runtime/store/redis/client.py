@@ -71,6 +71,33 @@ class Script:
             return await redis.eval(self._text, len(keys), *keys, *given)
 
 
+class _Pool:
+    """Connections that are given up together; those in use end with the work that uses them."""
+
+    def __init__(self, redis: Any) -> None:
+        self.redis = redis
+        self.has_worked = False
+        self._users = 0
+        self._is_retired = False
+
+    async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        self._users += 1
+        try:
+            result = await work(self.redis)
+            self.has_worked = True
+            return result
+        finally:
+            self._users -= 1
+            if self._is_retired and not self._users:
+                await self.redis.aclose()
+
+    async def retire(self) -> None:
+        """Close what is idle, and the rest after its last use."""
+        self._is_retired = True
+        await self.redis.connection_pool.update_active_connections_for_reconnect()
+        await self.redis.connection_pool.disconnect(inuse_connections=False)
+
+
 class RedisClient:
     """A limited pool; nothing is opened before it is needed.
 
@@ -85,7 +112,7 @@ class RedisClient:
         self._settings = settings
         self._secrets = secrets
         self._renewed = renewed
-        self._redis = self._connect()
+        self._pool = _Pool(self._connect())
 
     async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Perform an operation that may be repeated, within its time.
@@ -111,27 +138,28 @@ class RedisClient:
 
     async def close(self) -> None:
         """Close the pool."""
-        await self._redis.aclose()
+        await self._pool.redis.aclose()
 
     async def _twice(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        used = self._redis
+        used = self._pool
         try:
-            return await work(used)
+            return await used.do(work)
         except exceptions.RedisError as error:
-            if not _is_stale(error):
-                raise
-            await self._renew(used, error)
-            return await work(self._redis)
+            if self._pool is used:  # else others have found its connections wrong
+                if not _is_stale(error):
+                    raise
+                await self._renew(used, error)
+            return await self._pool.do(work)
 
-    async def _renew(self, used: Any, error: Exception) -> None:
-        """Give all connections up, once for all operations that fail together; those in use end with their work."""
-        if self._redis is not used:
+    async def _renew(self, used: _Pool, error: Exception) -> None:
+        """Give a pool up; while the server is away there is nothing to give up, and nothing to tell."""
+        if used.has_worked:
+            log.warning("connections to Redis are opened anew: %s", error)
+            self._renewed()
+        elif isinstance(error, exceptions.ConnectionError | exceptions.TimeoutError):
             return
-        log.warning("connections to Redis are opened anew: %s", error)
-        self._redis = self._connect()
-        self._renewed()
-        await used.connection_pool.update_active_connections_for_reconnect()
-        await used.connection_pool.disconnect(inuse_connections=False)
+        self._pool = _Pool(self._connect())
+        await used.retire()
 
     def _connect(self) -> Any:
         settings = self._settings
@@ -155,7 +183,8 @@ class RedisClient:
             port=settings.port,
             db=settings.database,
             max_connections=settings.pool_size,
-            timeout=settings.timeouts.request_seconds,
+            # Those that wait for a connection see silent ones given up before their own time is over.
+            timeout=settings.timeouts.request_seconds + settings.timeouts.connect_seconds,
             socket_timeout=settings.timeouts.request_seconds,
             socket_connect_timeout=settings.timeouts.connect_seconds,
             socket_keepalive=True,
