@@ -45,6 +45,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "draining": (503, "This replica is shutting down", True),
     "memory_unavailable": (503, "The conversation store does not answer", True),
     "not_ready": (503, "This replica is not ready", True),
+    "agents_in_circle": (508, "Agents call each other in a circle", False),
     "timeout": (504, "A deadline was exceeded", True),
 }
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from aiohttp import BasicAuth, web
 
+from fleetform_runtime.messages import Assistant, ToolCall, ToolResults, Usage
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.addresses import check_host, is_forbidden, literal
-from runtime.tests.harness import serving
+from runtime.tests.harness import Told, serving
 from runtime.tests.upstreams import answers, upstream
 
 pytestmark = pytest.mark.anyio
@@ -405,3 +406,29 @@ async def test_a_run_ends_when_it_takes_too_many_steps_or_calls():
             second = await client.post("/chat", {"message": "call t {}"})
     assert (refused.status, refused.json["code"]) == (422, "steps_exceeded")
     assert (second.status, second.json["code"]) == (422, "steps_exceeded")
+
+
+async def test_agents_that_call_each_other_in_a_circle_stop():
+    asked = []
+
+    async def relay(request: web.Request) -> web.Response:
+        """Play every agent of the circle: pass each call on to the one that is tested."""
+        asked.append(request.headers["Fleetform-Hops"])
+        headers = {"Fleetform-Hops": request.headers["Fleetform-Hops"]}
+        reply = await client.post("/chat", await request.json(), headers=headers)
+        return web.json_response(reply.json, status=reply.status)
+
+    async with upstream(relay) as server:
+        tools = [{"type": "agent", "name": "peer", "description": "Asks.", "url": server.url}]
+        calls = [ToolCall("c1", "peer", '{"message": "again"}')]
+
+        class Circle(Told):
+            async def respond(self, request, listener):
+                done = isinstance(request.messages[-1], ToolResults)
+                text = request.messages[-1].results[0].content if done else ""
+                return Assistant(text, calls=[] if done else list(calls), usage=Usage(1, 1))
+
+        async with serving(make=Circle(Assistant("")), tools=tools) as client:
+            answer = (await client.post("/chat", {"message": "x"})).json
+    assert asked == [str(n) for n in range(1, 10)]
+    assert "508" in answer["output"]

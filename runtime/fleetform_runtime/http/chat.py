@@ -22,6 +22,7 @@ from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event
 from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.tools import HOPS, MOST_HOPS
 
 SESSION_ID = r"^[A-Za-z0-9_-]{1,128}$"
 EVENT_STREAM = "text/event-stream"
@@ -120,6 +121,7 @@ class Chat:
             streaming=body.stream or wants_stream(request),
             metadata=body.metadata,
             wanted=wanted_of(body),
+            hops=hops_of(request),
             traceparent=request.headers.get("traceparent"),
         )
         return await self.answer(request, order, lambda: self._runs.start(order))
@@ -205,6 +207,19 @@ def acting(identity: Identity, user: str | None) -> Identity:
     if user is None or not identity.may_name_users:
         return identity
     return named(identity.user.partition("/")[0], user)
+
+
+def hops_of(request: Request) -> int:
+    """Return how many agents have called each other before this one.
+
+    Raises:
+        HttpProblem: so many that they probably do in a circle.
+    """
+    shown = request.headers.get(HOPS, "0")
+    hops = int(shown) if shown.isascii() and shown.isdecimal() and len(shown) < 4 else 0
+    if hops > MOST_HOPS:
+        raise HttpProblem("agents_in_circle", f"more than {MOST_HOPS} agents called each other")
+    return hops
 
 
 def wanted_of(body: ChatBody) -> Wanted | None:

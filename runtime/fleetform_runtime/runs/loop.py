@@ -53,6 +53,8 @@ class Turn:
     """Answers that did not match, and what was said to them: for the model alone."""
     most: int | None = None
     """Tokens of a request, once the model has refused a larger one."""
+    hops: int = 0
+    """Agents that have called each other before this one."""
     may_wait: bool = True
     """Whether a human can be asked; otherwise calls that need one are denied."""
 
@@ -282,7 +284,9 @@ class Loop:
         _tell_start(log, call)
         began = time.monotonic()
         with self._spans.tool(tool, call) as span:
-            context = CallContext(turn.run, turn.session, turn.user, call.id, _key(turn, call))
+            context = CallContext(
+                turn.run, turn.session, turn.user, call.id, _key(turn, call), turn.hops
+            )
             result = await self._toolbox.call(tool, call, context)
             span.returned(result)
         _tell_end(log, turn, result, call, time.monotonic() - began)

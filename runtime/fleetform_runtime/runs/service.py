@@ -195,6 +195,7 @@ class Runs:
             overrides=order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,
+            hops=order.hops,
             may_wait=not order.stateless,
             fresh=fresh,
             wanted=self._what_is_wanted(order, pause),

@@ -18,6 +18,9 @@ class ToolError(Exception):
         self.outcome: Outcome = outcome
 
 
+HOPS = "Fleetform-Hops"
+"""Header that counts the agents that called each other on the way to a run."""
+MOST_HOPS = 8
 MOST_IMAGES = 4
 """Images of one result that a model gets to see; others are told of."""
 LARGEST_IMAGE = 5 * 1024 * 1024
@@ -42,6 +45,8 @@ class CallContext:
     user: str
     call: str
     key: str
+    hops: int = 0
+    """Agents that have called each other before this run."""
 
 
 class Tool(Protocol):

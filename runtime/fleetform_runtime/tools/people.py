@@ -8,7 +8,7 @@ from fleetform_runtime.net import NetError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import AgentTool, HumanTool
-from fleetform_runtime.tools import CallContext, Kind, ToolError
+from fleetform_runtime.tools import HOPS, CallContext, Kind, ToolError
 from fleetform_runtime.tools.api import arguments_schema
 from fleetform_runtime.tools.failures import tool_error
 
@@ -67,7 +67,7 @@ class OtherAgent:
                 self._url,
                 seconds=self._seconds,
                 most=LARGEST_ANSWER,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", HOPS: str(context.hops + 1)},
                 body=orjson.dumps({"message": arguments["message"]}),
             )
         except NetError as error:
