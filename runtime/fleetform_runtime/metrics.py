@@ -285,15 +285,5 @@ METRICS: tuple[Metric, ...] = (
             ),
         ),
     ),
-    Metric(
-        name="agent_workflow_runs_total",
-        type="counter",
-        help="Workflow runs that ended.",
-        unit="runs",
-        labels=(
-            _AGENT,
-            Label(name="phase", help="How it ended.", values=("Succeeded", "Failed", "Cancelled")),
-        ),
-    ),
 )
 """Every metric, in the order in which a request meets them."""

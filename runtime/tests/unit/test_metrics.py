@@ -68,3 +68,15 @@ def test_the_latency_alert_has_a_bucket_to_compare_with():
 def test_the_committed_catalogue_lists_every_metric():
     catalogue = json.loads((ROOT / "schemas/metrics.json").read_text("utf-8"))
     assert [entry["name"] for entry in catalogue["metrics"]] == [m.name for m in METRICS]
+
+
+SOURCE = "\n".join(
+    path.read_text("utf-8")
+    for path in sorted((ROOT / "runtime/fleetform_runtime").rglob("*.py"))
+    if path != ROOT / "runtime/fleetform_runtime/metrics.py"
+)
+
+
+@each_metric
+def test_something_counts_each_of_them(metric: Metric):
+    assert f'"{metric.name}"' in SOURCE
