@@ -502,3 +502,14 @@ def test_cached_tokens_cost_what_they_cost():
     priced = model(pricing=pricing)
     usage = Usage(1_000_000, 0, cached_tokens=500_000, cache_write_tokens=100_000)
     assert cost(priced, usage) == pytest.approx(0.4 * 10 + 0.5 * 1 + 0.1 * 12)
+
+
+async def test_a_refusal_that_was_streamed_as_text_is_told_once():
+    told = []
+    async with asked(streamed(delta(content="I will not."), delta("refusal"))) as (made, _):
+        answer = await made.respond(ASK, told.append)
+    assert (answer.text, answer.finish, told) == (
+        "I will not.",
+        "refusal",
+        [("text", "I will not.")],
+    )

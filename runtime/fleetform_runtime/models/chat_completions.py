@@ -126,12 +126,13 @@ class ChatCompletionsModel:
     async def _whole(self, body: bytes) -> Assistant:
         async with self._post(body) as reply:
             raw = await reply.whole(LARGEST_ANSWER)
-            if reply.media == "text/event-stream":  # a server that always streams
+            if reply.media == "text/event-stream" and not raw.lstrip().startswith(b"{"):
+                # a server that always streams
                 answer = StreamedAnswer(self.key, _unheard, self._model.source)
                 answer.feed(raw)
                 answer.end()
                 return answer.answer()
-            return wire.answer(raw, self.key, self._model.source)
+            return wire.answer(_UNDONE.sub(b"", raw), self.key, self._model.source)
 
     async def _streamed(self, body: bytes, answer: StreamedAnswer) -> Assistant:
         seconds = self._model.timeouts.first_token_seconds
@@ -185,6 +186,8 @@ class ChatCompletionsModel:
             raise ModelError(_KINDS[error.why], str(error)) from None
 
 
+_UNDONE = re.compile(rb"\s*data:\s*\[DONE\]\s*\Z")
+"""The end of a stream that some servers send behind an answer that is none."""
 _SEEING = {
     "images": re.compile(
         r"image|vision|multi-?modal|unsupported content|content.{0,40}(type|string)", re.IGNORECASE

@@ -21,6 +21,8 @@ _MEMBERS = (
     "raw",
 )
 _CODES = ("code", "type", "status", "error_type", "error_code", "reason")
+_INSIDE = re.compile(r"\s*(data:\s*)?[{\[]")
+"""How a text begins that is JSON in its turn."""
 _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTALL)
 
 _CONTEXT_CODES = frozenset(
@@ -37,6 +39,7 @@ _CONTEXT = re.compile(
     r"( is| are| was|'s)?( too)? (long|large)\b|exceed\w* (the )?(maximum|max|model|configured|allowed)?[^.]{0,40}tokens?"
     r"|tokens? (count|length|limit|size)?[^.]{0,60}exceed|token limit|reduce (the|your) (length|prompt|input|message|number of)"
     r"|maximum (allowed )?(prompt|input|number of (input )?tokens)|range of input length|input length[^.]{0,40}(exceed|should be)"
+    r"|\bn_ctx\b|tokens`? \+ `?max_new_tokens|must have less than \d+ tokens|\u8d85\u957f"
     r"|\u4e0a\u4e0b\u6587(\u957f\u5ea6|\u7a97\u53e3)|\u8d85\u8fc7[^.]{0,20}(\u957f\u5ea6|token)"
     r"|\u8f93\u5165[^.]{0,10}\u8fc7\u957f|exceeds? max length",
     re.IGNORECASE,
@@ -44,7 +47,7 @@ _CONTEXT = re.compile(
 _NOT_CONTEXT = re.compile(r"rate limit|per (minute|day|hour)|quota|\bTPM\b|\bRPM\b", re.IGNORECASE)
 _TOO_LARGE_AT_ONCE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 _FILTER = re.compile(
-    r"content[ _]?filter|responsible ?ai|content management policy|content[ _]policy|data_inspection_failed"
+    r"content[ _]?filter|responsible ?ai|content management policy|content[ _]?policy|data_?inspection_?failed|inappropriate content"
     r"|prompt was (blocked|flagged)|safety system|\bmoderation\b|sensitive content|prohibited_content",
     re.IGNORECASE,
 )
@@ -54,13 +57,16 @@ _SPENT = re.compile(
     r"payment required|arrearage|out of credits",
     re.IGNORECASE,
 )
+_MEMBER = re.compile(rb'"n_ctx"\s*:\s*(\d{3,8})\b')
 _WINDOW = (
+    re.compile(r"(?:>=?|<=) ?(?:n_ctx\W{1,3})?(\d{3,8})\b"),
+    re.compile(r"(\d{3,8}) (?:tokens )?max(?:imum)?\b", re.IGNORECASE),
     re.compile(
         r"(?:maximum|max|available|configured)[^.\d]{0,60}?(\d{3,8})\b(?! tokens? in)",
         re.IGNORECASE,
     ),
     re.compile(r"(?:limit|context (?:size|window|length))[^.\d]{0,40}?(\d{3,8})\b", re.IGNORECASE),
-    re.compile(r"> ?(\d{3,8})\b"),
+    re.compile(r"less than (\d{3,8}) tokens"),
     re.compile(r"\[\d+, ?(\d{3,8})\]"),
 )
 
@@ -68,32 +74,50 @@ _WINDOW = (
 def text_of(raw: bytes) -> str:
     """Return the message of an error's body in any of the usual forms, at most 500 characters."""
     try:
-        data = jsons.read(raw)
+        data = _document(raw)
     except ValueError:
         found = _TITLE.search(raw[:65_536])
         return (found[1] if found else raw[:LONGEST_TEXT]).decode("utf-8", "replace")[:LONGEST_TEXT]
     return _said(data, 6)[:LONGEST_TEXT]
 
 
+def _document(raw: bytes | str) -> Any:
+    """Read a body, or a text inside of one: JSON, which some send as the event of a stream.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    return jsons.read(text.strip().removeprefix("data:"))
+
+
 def _said(data: Any, levels: int) -> str:
-    if isinstance(data, str) and data.lstrip()[:1] in ("{", "[") and levels:
+    if isinstance(data, str) and _INSIDE.match(data) and levels:
         try:
-            return _said(jsons.read(data), levels - 1)
+            return _said(_document(data), levels - 1)
         except ValueError:
             return data
     if isinstance(data, list) and data and levels:
         return _said(data[0], levels - 1)
-    if isinstance(data, dict) and levels:
-        inner = next((data[name] for name in _MEMBERS if data.get(name)), None)
-        if inner is not None:
-            return _said(inner, levels - 1)
+    if isinstance(data, dict) and levels and (inner := _inner(data)) is not None:
+        return _said(inner, levels - 1)
     return data if isinstance(data, str) else jsons.write(data).decode()
+
+
+def _inner(data: dict[str, Any]) -> Any:
+    """Return the member of an error that says the most; None if none does."""
+    if isinstance(where := data.get("loc"), list) and isinstance(data.get("msg"), str):
+        return f"{'.'.join(map(str, where))}: {data['msg']}"  # one of a list of what is wrong
+    behind = data.get("metadata")
+    if isinstance(behind, dict) and behind.get("raw"):  # what a gateway was told in its turn
+        return behind["raw"]
+    return next((data[name] for name in _MEMBERS if data.get(name)), None)
 
 
 def codes_of(raw: bytes) -> set[str]:
     """Return the codes and types that an error's body has, in lower case."""
     try:
-        data = jsons.read(raw)
+        data = _document(raw)
     except ValueError:
         return set()
     return {str(code).lower() for code in _codes(data, 6)}
@@ -108,9 +132,9 @@ def _codes(data: Any, levels: int) -> Iterator[Any]:
                 yield from _codes(value, levels - 1)
             elif name in _CODES and isinstance(value, str | int):
                 yield value
-            elif isinstance(value, str) and value.lstrip()[:1] == "{":
+            elif isinstance(value, str) and _INSIDE.match(value):
                 try:
-                    yield from _codes(jsons.read(value), levels - 1)
+                    yield from _codes(_document(value), levels - 1)
                 except ValueError:
                     continue
     elif isinstance(data, list):
@@ -124,7 +148,7 @@ def failure(status: int, raw: bytes, wait: float | None = None) -> ModelError:
     kind = _kind(status, text, codes)
     made = ModelError(kind, text, status=status, retry_after=wait)
     if kind == "context":
-        made.window = _window(text)
+        made.window = _window(raw, text)
     return made
 
 
@@ -164,7 +188,9 @@ def _kind(status: int, text: str, codes: set[str]) -> Kind:
     return next((kind for kind, is_so in signs if is_so), "refused")
 
 
-def _window(text: str) -> int | None:
-    """Return the size of the window in tokens, if an error tells it."""
+def _window(raw: bytes, text: str) -> int | None:
+    """Return the size of the window in tokens, if an error tells it: in a member, or in words."""
+    if member := _MEMBER.search(raw):
+        return int(member[1])
     plain = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return next((int(found[1]) for form in _WINDOW if (found := form.search(plain))), None)

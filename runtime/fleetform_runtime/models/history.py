@@ -111,7 +111,8 @@ def _arguments(text: str) -> str:
         broken = jsons.whole_text(text)[:LONGEST_BROKEN]
         return jsons.write({"not_a_json_object": broken}).decode()
     # Most models write valid JSON: then it goes back as it came, byte for byte.
-    return text if text.startswith("{") and text.isascii() else jsons.write(found).decode()
+    is_valid = text.startswith("{") and text.isascii() and _read(text) is not None
+    return text if is_valid else jsons.write(found).decode()
 
 
 def object_of(text: str) -> dict[str, object] | None:

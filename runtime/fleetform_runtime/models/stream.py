@@ -59,6 +59,7 @@ class StreamedAnswer:
         self._usage = Usage()
         self._finish: str | None = None
         self._tagged: bool | None = None
+        self._closed = False
         self._held = ""
         self._name = ""
         self._event = b""
@@ -122,7 +123,9 @@ class StreamedAnswer:
             self._held = ""
         calls = [call.made(number) for number, call in enumerate(self._calls)]
         text, thinking = "".join(self._text), "".join(self._thinking)
-        if self._tagged is not True and _CLOSE in text:  # told as text, but meant as reasoning
+        if self._closed:
+            thinking = thinking.rstrip()
+        elif self._tagged is not True and _CLOSE in text:  # told as text, but meant as reasoning
             text, more = wire.split_thinking(text)
             thinking += more
         finish = "tool_calls" if calls else self._finish or "stop"
@@ -130,13 +133,17 @@ class StreamedAnswer:
         made.name = self._name
         if self._state and len(jsons.write(self._state)) <= wire.LARGEST_STATE:
             made.state = self._state
-        return wire.whole(made, "".join(self._refusal))
+        made = wire.whole(made, "".join(self._refusal))
+        if made.text and not text:  # a refusal: only at its end is it known to be all there is
+            self._fresh.append(made.text)
+            self.flush()
+        return made
 
     def _payload(self, payload: bytes) -> None:
         if payload == b"[DONE]":
             self.done = True
             return
-        if not payload or self.done:
+        if not payload or self.done or payload.startswith(b":"):  # some send comments as data
             return
         if self._event == b"error":
             raise failures.inside(payload, "in the stream")
@@ -164,7 +171,7 @@ class StreamedAnswer:
             self._add_thinking(thinking)
         if text := delta.get("content"):
             self._add_text(wire.plain(text))
-        if isinstance(refusal := delta.get("refusal"), str):
+        if refusal := wire.refused(delta):
             self._refusal.append(refusal)
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
@@ -172,8 +179,7 @@ class StreamedAnswer:
             self._add_call({"index": 0, "function": legacy})
         self._keep(wire.kept(delta) or {})
         if reason := choice.get("finish_reason"):
-            if reason == "error":
-                raise ModelError("server_error", "the provider broke off", started=self.told)
+            wire.check_end(reason, started=self.told)
             self._finish = wire.finish(reason, bool(self._calls))
 
     def _keep(self, members: dict[str, Any]) -> None:
@@ -190,6 +196,8 @@ class StreamedAnswer:
     def _add_text(self, text: str) -> None:
         if self._tagged is not False:
             text = self._untag(text)
+        if self._closed and not self._text:  # newlines between the reasoning and the answer
+            text = text.lstrip("\n")
         if text:
             self._text.append(text)
             self._fresh.append(text)
@@ -209,15 +217,17 @@ class StreamedAnswer:
         text = self._held + text
         thinking, closed, rest = text.partition(_CLOSE)
         if closed:
-            self._tagged, self._held = False, ""
+            self._tagged, self._held, self._closed = False, "", True
             self._add_thinking(thinking)
-            return rest.lstrip("\n")
+            return rest
         keep = next((n for n in range(len(_CLOSE) - 1, 0, -1) if text.endswith(_CLOSE[:n])), 0)
         self._held = text[len(text) - keep :] if keep else ""
         self._add_thinking(text[: len(text) - keep])
         return ""
 
     def _add_thinking(self, text: str) -> None:
+        if self._tagged is not None and not self._thinking:
+            text = text.lstrip()
         if text:
             self._thinking.append(text)
             self._fresh_thinking.append(text)

@@ -19,7 +19,7 @@ from fleetform_runtime.messages import (
     Usage,
     User,
 )
-from fleetform_runtime.models import ChatRequest, ModelError, ToolSpec, failures, history
+from fleetform_runtime.models import ChatRequest, Kind, ModelError, ToolSpec, failures, history
 from fleetform_runtime.sections.model import Model
 
 _FINISH = {
@@ -40,6 +40,12 @@ _FINISH = {
     "sensitive": "content_filter",
     "refusal": "refusal",
 }
+_BROKEN: dict[str, Kind] = {
+    "error": "server_error",
+    "malformed_function_call": "invalid",
+    "unexpected_tool_call": "invalid",
+}
+"""Reasons for which an answer ended that is none."""
 _READ = frozenset(
     (
         "role",
@@ -227,18 +233,21 @@ def answer(raw: bytes, key: str, source: str = "") -> Assistant:
         raise failures.inside(raw, "with status 200", "the answer has no message")
     try:
         choice = data["choices"][0]
-        message = choice["message"]
+        reason = choice.get("finish_reason")
+        check_end(reason)
+        # A content filter may leave nothing of an answer but why it ended.
+        message = choice.get("message") or ({} if reason else choice["message"])
         listed = message.get("tool_calls") or _legacy(message.get("function_call"))
         calls = [_call(item, index) for index, item in enumerate(listed)]
         text, tagged = split_thinking(plain(message.get("content")))
         thinking = reasoning(message) or tagged
-        reason = finish(choice.get("finish_reason"), bool(calls))
     except (KeyError, IndexError, TypeError, AttributeError):
         raise ModelError("invalid", "the answer has no message") from None
-    made = Assistant(text, thinking, calls, usage(data.get("usage")), key, reason, source=source)
+    made = Assistant(text, thinking, calls, usage(data.get("usage")), key, source=source)
+    made.finish = finish(reason, bool(calls))
     made.state = kept(message)
     made.name = name_of(data)
-    return whole(made, message.get("refusal"))
+    return whole(made, refused(message))
 
 
 def whole(made: Assistant, refusal: Any) -> Assistant:
@@ -315,6 +324,26 @@ def finish(reason: Any, has_calls: bool) -> str:
     if has_calls:
         return "tool_calls"
     return _FINISH.get(reason.lower(), "stop") if isinstance(reason, str) else "stop"
+
+
+def check_end(reason: Any, *, started: bool = False) -> None:
+    """Check that an answer came to an end of its own.
+
+    Raises:
+        ModelError: the provider gave up; `started` says whether a part of the answer was told.
+    """
+    kind = _BROKEN.get(reason.lower()) if isinstance(reason, str) else None
+    if kind is not None:
+        raise ModelError(kind, f"the provider gave up: {reason}", started=started)
+
+
+def refused(message: Mapping[str, Any]) -> str:
+    """Return a refusal, which is a member of a message or a part of its content."""
+    if isinstance(found := message.get("refusal"), str) and found:
+        return found
+    parts = message.get("content")
+    listed = [p for p in parts if isinstance(p, dict)] if isinstance(parts, list) else []
+    return "".join(str(p.get("refusal") or "") for p in listed if p.get("type") == "refusal")
 
 
 def plain(content: Any) -> str:
