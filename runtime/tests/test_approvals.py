@@ -528,3 +528,72 @@ async def test_an_approval_is_not_used_up_while_its_server_is_away():
             answer = await client.post(path, approve)
     assert (refused.status, refused.json["code"]) == (503, "not_ready")
     assert answer.json["tool_calls"][0]["content"] == "wiped"
+
+
+def asking(questions: list[dict[str, Any]], heard: list[Any]):
+    """Play a server of protocol 2026-07-28 that asks a person before it answers."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if body["method"] == "tools/list":
+            result: dict[str, Any] = {
+                "tools": [{"name": "book", "inputSchema": {"type": "object"}}]
+            }
+        else:
+            heard.append({n: body["params"].get(n) for n in ("inputResponses", "requestState")})
+            done = {"content": [{"type": "text", "text": "booked"}]}
+            result = questions[len(heard) - 1] if len(heard) <= len(questions) else done
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], "result": result})
+
+    return handler
+
+
+def question(state: str) -> dict[str, Any]:
+    schema = {"type": "object", "properties": {"seat": {"type": "integer"}}, "required": ["seat"]}
+    params = {"mode": "form", "message": "Which seat?", "requestedSchema": schema}
+    asked = {"q1": {"method": "elicitation/create", "params": params}}
+    return {"resultType": "input_required", "inputRequests": asked, "requestState": state}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_what_a_server_asks_in_a_call_becomes_a_question(backend, request, tmp_path):
+    heard: list[Any] = []
+    async with upstream(asking([question("s1"), question("s2")], heard)) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        told = Told(Assistant("", calls=[ToolCall("c1", "book", "{}")]), Assistant("done"))
+        store = memory(backend, request, tmp_path)
+        async with serving(make=told, mcpServers=servers, memory=store) as client:
+            paused = await client.chat("book")
+            (call,) = paused["pending"]["calls"]
+            assert (call["type"], call["asks"]["message"]) == ("question", "Which seat?")
+            assert "s1" not in str(paused)
+            path = f"/runs/{paused['run_id']}/approvals"
+            wrong = await client.post(path, {"decisions": [{"id": "c1", "answer": {"seat": "x"}}]})
+            assert wrong.status == 422
+            again = (
+                await client.post(path, {"decisions": [{"id": "c1", "answer": {"seat": 4}}]})
+            ).json
+            assert again["finish_reason"] == "approval_required"
+            path = f"/runs/{again['run_id']}/approvals"
+            answer = (
+                await client.post(path, {"decisions": [{"id": "c1", "answer": {"seat": 5}}]})
+            ).json
+    assert answer["output"] == "done"
+    assert [call["content"] for call in answer["tool_calls"]] == ["booked"]
+    accepted = [{"q1": {"action": "accept", "content": {"seat": n}}} for n in (4, 5)]
+    assert heard == [
+        {"inputResponses": None, "requestState": None},
+        {"inputResponses": accepted[0], "requestState": "s1"},
+        {"inputResponses": accepted[1], "requestState": "s2"},
+    ]
+
+
+async def test_who_cannot_be_asked_is_a_result():
+    async with upstream(asking([question("s1")], [])) as server:
+        servers = [{"name": "s", "transport": "streamable-http", "url": server.url}]
+        told = Told(Assistant("", calls=[ToolCall("c1", "book", "{}")]), Assistant("done"))
+        async with serving(make=told, mcpServers=servers) as client:
+            body = {"model": "gpt", "messages": [{"role": "user", "content": "x"}]}
+            answer = (await client.post("/v1/chat/completions", body)).json
+    assert answer["choices"][0]["message"]["content"] == "done"
+    assert "asks a person" in told.asked[1].messages[-1].results[0].content

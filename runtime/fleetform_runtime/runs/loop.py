@@ -27,6 +27,7 @@ from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.structured import MismatchError, Wanted
 from fleetform_runtime.telemetry.traces import Spans
 from fleetform_runtime.tools import CallContext, Tool
+from fleetform_runtime.tools.mcp.protocol import reply_to
 from fleetform_runtime.tools.toolbox import Toolbox, Waiting, spec
 
 FITTINGS = 3
@@ -161,8 +162,8 @@ class Loop:
 
     async def resume(
         self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
-    ) -> None:
-        """Apply the human decisions on the calls of a paused run."""
+    ) -> Answer | None:
+        """Apply the human decisions on the calls of a paused run; return an Answer if it pauses again."""
         tools = await self._toolbox.tools()
         results = {item["id"]: read_result(item) for item in pause["done"]}
         open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
@@ -173,11 +174,19 @@ class Loop:
             for call in open_calls
             if (tool := tools.get(call.name)) and tool.server == servers.get(call.id, tool.server)
         }
+        needed = {c["id"]: c["needed"] for c in pause["calls"] if "needed" in c}
         outcomes = await asyncio.gather(
-            *(self._decided(turn, there, call, decisions[call.id], log) for call in open_calls)
+            *(
+                self._decided(turn, there, call, decisions[call.id], needed.get(call.id), log)
+                for call in open_calls
+            )
         )
-        results |= {result.id: result for result in outcomes}
+        again = [item for item in outcomes if isinstance(item, Waiting)]
+        results |= {item.id: item for item in outcomes if isinstance(item, ToolResult)}
+        if again:  # a server asks another question
+            return Answer("", "approval_required", Pause(again, list(results.values())))
         turn.fresh.append(ToolResults([results[name] for name in pause["order"]], now()))
+        return None
 
     async def _ask(
         self, turn: Turn, model: ChatModel, specs: list[ToolSpec], log: RunLog
@@ -280,14 +289,25 @@ class Loop:
             return ready
         return await self._carry_out(turn, tools[call.name], call, log)
 
-    async def _carry_out(self, turn: Turn, tool: Tool, call: ToolCall, log: RunLog) -> ToolResult:
+    async def _carry_out(
+        self,
+        turn: Turn,
+        tool: Tool,
+        call: ToolCall,
+        log: RunLog,
+        reply: dict[str, Any] | None = None,
+    ) -> ToolResult | Waiting:
         _tell_start(log, call)
         began = time.monotonic()
         with self._spans.tool(tool, call) as span:
             context = CallContext(
-                turn.run, turn.session, turn.user, call.id, _key(turn, call), turn.hops
+                turn.run, turn.session, turn.user, call.id, _key(turn, call), turn.hops, reply
             )
             result = await self._toolbox.call(tool, call, context)
+            if isinstance(result, Waiting):
+                if turn.may_wait:
+                    return result
+                result = _unmade(call, "This asks a person something, who is not available here.")
             span.returned(result)
         _tell_end(log, turn, result, call, time.monotonic() - began)
         return result
@@ -298,14 +318,18 @@ class Loop:
         there: dict[str, Tool],
         call: ToolCall,
         decision: dict[str, Any],
+        needed: dict[str, Any] | None,
         log: RunLog,
-    ) -> ToolResult:
+    ) -> ToolResult | Waiting:
         tool = there.get(call.id)
         if tool is None:
             return _unmade(call, "The tool is no longer available.")
         if decision.get("approved") is False:
             reason = decision.get("reason") or "A person refused."
             result = ToolResult(call.id, call.name, self._toolbox.cut(str(reason)), "denied")
+        elif needed is not None:
+            reply = reply_to(needed, decision["raw_answer"])
+            return await self._carry_out(turn, tool, call, log, reply)
         elif tool.kind == "human":
             result = ToolResult(
                 call.id, call.name, self._toolbox.cut(str(decision["answer"])), "ok"
@@ -315,9 +339,11 @@ class Loop:
             if edited is None:
                 return await self._carry_out(turn, tool, call, log)
             changed = replace(call, arguments=jsons.write(edited).decode())
-            result = await self._carry_out(turn, tool, changed, log)
+            carried = await self._carry_out(turn, tool, changed, log)
+            if isinstance(carried, Waiting):
+                return carried
             note = f"[a person changed the arguments to {changed.arguments}]"
-            return replace(result, content=f"{note}\n{result.content}")
+            return replace(carried, content=f"{note}\n{carried.content}")
         self._toolbox.answered(tool, result.outcome)
         _tell_start(log, call)
         _tell_end(log, turn, result, call, 0.0)

@@ -41,6 +41,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
                 "arguments": item.call.arguments,
                 "type": item.type,
                 "server": item.server,
+                **({"needed": item.needed} if item.needed else {}),
             }
             for item in pause.waiting
         ],

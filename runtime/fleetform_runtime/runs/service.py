@@ -255,9 +255,11 @@ class Runs:
                 run_context.set({**run_context.get(), "trace_id": trace})
             try:
                 async with asyncio.timeout(self._limits.run_seconds):
+                    again = None
                     if pause is not None:
-                        await self._loop.resume(turn, pause, order.decisions or {}, run.log)
-                    answer = await self._loop.run(turn, model, run.log)
+                        decisions = order.decisions or {}
+                        again = await self._loop.resume(turn, pause, decisions, run.log)
+                    answer = again or await self._loop.run(turn, model, run.log)
             except BaseException as error:
                 problem = self._problem(error, run)
                 if not order.stateless:

@@ -27,6 +27,7 @@ from fleetform_runtime.runs.loop import Turn, readable, title_of
 from fleetform_runtime.store import ConflictError, FullError, Session, UnreadableRecordError
 from fleetform_runtime.store.parts import Conversations
 from fleetform_runtime.tools import ToolError
+from fleetform_runtime.tools.mcp import schemas
 from fleetform_runtime.tools.schema import Arguments
 
 MERGES = 12
@@ -343,6 +344,8 @@ class Sessions:
         if decision.get("answer") is None:
             return ["an answer is missing"]
         check = self._answers.get(call["name"])
+        if "needed" in call:
+            check = form(call["needed"]["schema"])
         if check is not None:
             try:
                 check.check(decision["raw_answer"])
@@ -404,6 +407,15 @@ def _parsed(rows: Sequence[bytes]) -> list[Message]:
         raise HttpProblem("unreadable", str(error)) from None
 
 
+def form(schema: dict[str, Any]) -> Arguments | None:
+    """Return what checks the answer to a server's form; None if the server alone can."""
+    try:
+        schemas.check(schema)
+    except ValueError:
+        return None
+    return Arguments(schema)
+
+
 def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
     """Return what users see of pending calls; `digest` ties a decision to the exact call."""
     return {
@@ -415,12 +427,18 @@ def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
                 "type": call["type"],
                 "name": call["name"],
                 "args": readable(call["arguments"]),
+                **({"asks": _asked(call["needed"])} if "needed" in call else {}),
                 **({"server": call["server"]} if call.get("server") else {}),
                 "digest": digest(call),
             }
             for call in pending["calls"]
         ],
     }
+
+
+def _asked(needed: dict[str, Any]) -> dict[str, Any]:
+    """Return what a server asks, as users see it; its state is its own."""
+    return {"message": needed["message"], "schema": needed["schema"]}
 
 
 def digest(call: dict[str, Any]) -> str:

@@ -36,6 +36,23 @@ class Output:
     images: tuple[Image, ...] = ()
 
 
+class InputNeededError(Exception):
+    """A call goes on once a person has answered what its server asks."""
+
+    def __init__(self, key: str, message: str, schema: dict[str, Any], state: str | None) -> None:
+        super().__init__(message)
+        self.key = key
+        self.message = message
+        self.schema = schema
+        self.state = state
+        """What the server wants back with the answer; nobody else reads it."""
+
+    def body(self) -> dict[str, Any]:
+        """Return what is kept while the person thinks."""
+        found = {"key": self.key, "message": self.message, "schema": self.schema}
+        return found if self.state is None else {**found, "state": self.state}
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """Who calls, and where; `key` is the same whenever the same call is repeated."""
@@ -47,6 +64,8 @@ class CallContext:
     key: str
     hops: int = 0
     """Agents that have called each other before this run."""
+    reply: dict[str, Any] | None = None
+    """A person's answer to what the server asked: its parameters of the repeated call."""
 
 
 class Tool(Protocol):

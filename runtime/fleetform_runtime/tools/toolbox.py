@@ -12,7 +12,7 @@ from fleetform_runtime.messages import Image, Outcome, ToolCall, ToolResult
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.models.history import DEEPEST, object_of
 from fleetform_runtime.telemetry.metrics import Metrics
-from fleetform_runtime.tools import CallContext, Tool, ToolError, ToolSource
+from fleetform_runtime.tools import CallContext, InputNeededError, Tool, ToolError, ToolSource
 from fleetform_runtime.tools.schema import Arguments
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ class Waiting:
     arguments: dict[str, Any] = field(default_factory=dict)
     server: str = ""
     """The MCP server that would be called."""
+    needed: dict[str, Any] | None = None
+    """What that server asks in the middle of the call."""
 
 
 class Toolbox:
@@ -89,8 +91,8 @@ class Toolbox:
             self._check(tool.checked).check(arguments)
         return arguments
 
-    async def call(self, tool: Tool, call: ToolCall, context: CallContext) -> ToolResult:
-        """Run a call that passed `prepare`; whatever happens is a result."""
+    async def call(self, tool: Tool, call: ToolCall, context: CallContext) -> ToolResult | Waiting:
+        """Run a call that passed `prepare`; whatever happens is a result, or a question to a person."""
         began = time.monotonic()
         outcome: Outcome = "ok"
         images: tuple[Image, ...] = ()
@@ -100,6 +102,9 @@ class Toolbox:
             images = () if isinstance(output, str) else output.images
         except ToolError as error:
             content, outcome = str(error), error.outcome
+        except InputNeededError as error:
+            shown = {"message": error.message, "schema": error.schema}
+            return Waiting(call, "question", shown, tool.server, error.body())
         except TimeoutError:
             content, outcome = "The tool did not answer in time.", "timeout"
         except asyncio.CancelledError:

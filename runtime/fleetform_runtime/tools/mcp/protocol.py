@@ -9,7 +9,14 @@ import orjson
 from fleetform_runtime import __version__, jsons
 from fleetform_runtime.messages import Image
 from fleetform_runtime.net.client import traceparent
-from fleetform_runtime.tools import IMAGES, LARGEST_IMAGE, MOST_IMAGES, Output, ToolError
+from fleetform_runtime.tools import (
+    IMAGES,
+    LARGEST_IMAGE,
+    MOST_IMAGES,
+    InputNeededError,
+    Output,
+    ToolError,
+)
 
 Hear = Callable[[dict[str, Any]], None]
 """Takes a notification of the server."""
@@ -18,13 +25,15 @@ MODERN = "2026-07-28"
 LEGACY = "2025-11-25"
 CLIENT = {"name": "fleetform-runtime", "version": __version__}
 LARGEST_MESSAGE = 8 * 1024 * 1024
+LONGEST_QUESTION = 4_000
+"""Characters of what a server asks a person."""
 LINE_COST = 64
 """Bytes that a line of an event costs us besides its content."""
 
 _META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
     "io.modelcontextprotocol/clientInfo": CLIENT,
-    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
 }
 
 
@@ -122,7 +131,7 @@ def output_of(body: dict[str, Any]) -> Output:
         ToolError: the tool reports a failure, or asks for input that we cannot give.
     """
     if body.get("resultType") == "input_required":
-        raise ToolError("The tool asks for input that cannot be given here.")
+        raise _needed(body)
     content = body.get("content")
     items = (
         [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
@@ -134,6 +143,34 @@ def output_of(body: dict[str, Any]) -> Output:
     if body.get("isError"):
         raise ToolError(text or "The tool failed.")
     return Output(text, tuple(images))
+
+
+def _needed(body: dict[str, Any]) -> Exception:
+    """Return what a server asks a person: one form, which becomes a question."""
+    asked, state = body.get("inputRequests"), body.get("requestState")
+    forms = list(asked.items()) if isinstance(asked, dict) else []
+    if len(forms) == 1 and isinstance(forms[0][1], dict):
+        key, one = forms[0]
+        params = one.get("params")
+        is_form = isinstance(params, dict) and params.get("mode", "form") == "form"
+        if one.get("method") == "elicitation/create" and is_form:
+            schema = params.get("requestedSchema")
+            return InputNeededError(
+                str(key)[:200],
+                jsons.whole_text(str(params.get("message", "")))[:LONGEST_QUESTION],
+                schema if isinstance(schema, dict) else {"type": "object"},
+                state if isinstance(state, str) else None,
+            )
+    return ToolError("The tool asks for input that cannot be given here.")
+
+
+def reply_to(needed: dict[str, Any], answer: Any) -> dict[str, Any]:
+    """Return the parameters that a repeated call has besides its own: a person's answer to a form."""
+    content = answer if isinstance(answer, dict) else {"answer": answer}
+    found: dict[str, Any] = {
+        "inputResponses": {needed["key"]: {"action": "accept", "content": content}}
+    }
+    return {**found, "requestState": needed["state"]} if "state" in needed else found
 
 
 def _image(item: dict[str, Any]) -> Image | None:

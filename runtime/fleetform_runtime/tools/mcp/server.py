@@ -79,7 +79,7 @@ class McpTool:
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> Output:
         """Call the tool."""
-        return await self._server.call(self._own_name, arguments)
+        return await self._server.call(self._own_name, arguments, context.reply)
 
 
 class McpServer:
@@ -146,10 +146,13 @@ class McpServer:
             self._listing = asyncio.create_task(self._list())
         return self._listing
 
-    async def call(self, name: str, arguments: dict[str, Any]) -> Output:
-        """Call an allowed tool of the list.
+    async def call(
+        self, name: str, arguments: dict[str, Any], reply: dict[str, Any] | None = None
+    ) -> Output:
+        """Call an allowed tool of the list; `reply` has a person's answer to what it asked before.
 
         Raises:
+            InputNeededError: it asks a person something.
             ToolError: it failed, or the server cannot be reached.
         """
         if not any(tool._own_name == name for tool in self._tools):
@@ -157,7 +160,7 @@ class McpServer:
         try:
             async with asyncio.timeout(self._settings.timeouts.request_seconds):
                 body = await self._transport.request(
-                    "tools/call", {"name": name, "arguments": arguments}
+                    "tools/call", {"name": name, "arguments": arguments, **(reply or {})}
                 )
         except DownError as error:
             self._tell(up=False)
