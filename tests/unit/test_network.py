@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import manifests
+from tests.fleet import API, fleetform, read_yaml, write
 from tests.manifests import NAMES, WORKLOADS, Tree, identity, pod
 
 
@@ -165,3 +166,40 @@ def test_names_can_be_resolved(tree):
             ("UDP", 53),
             ("TCP", 53),
         }
+
+
+AGENT = f"""{API}
+kind: Agent
+metadata: {{name: helper, namespace: desk}}
+spec:
+  systemPrompt: You help.
+  auth: {{type: none}}
+  model: {{provider: vllm, name: m, endpoint: "http://models.desk.svc:8000/v1"}}
+  env:
+    - {{name: HTTPS_PROXY, value: "10.20.30.40:3128"}}
+    - {{name: http_proxy, value: "http://proxy.edge.svc:8080"}}
+    - {{name: NO_PROXY, value: ".svc,10.0.0.0/8"}}
+"""
+
+
+def test_the_proxies_of_an_agent_are_within_its_reach(tmp_path):
+    write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": PROD})
+    done = fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    texts = [file.read_text() for file in (tmp_path / "rendered").rglob("helper.yaml")]
+    found = [item for text in texts for item in read_yaml(text) if item["kind"] == "NetworkPolicy"]
+    egress = [*rules(found[0], "egress")]
+    assert any(admits(peer, "10.20.30.40") and port == 3128 for peer, _, port in egress)
+    assert any(
+        port == 8080
+        and peer.get("namespaceSelector", {}).get("matchLabels", {}).get(NAMESPACE) == "edge"
+        for peer, _, port in egress
+    )
+
+
+PROD = f"""{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  images: {{pins: {{fleetform/agent-runtime: {{tag: 1.0.0}}}}}}
+"""

@@ -39,6 +39,16 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
         place: TreePath = ("spec", "auth", "oidc", "issuer")
         problems += _to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
+    if draft.workload.container is None:
+        problems += _proxies(fleet, draft)
+
+
+def _proxies(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
+    """Allow the proxies through which the runtime sends its requests."""
+    for number, variable in enumerate(draft.resolved.spec.env):
+        if variable.name.lower() in ("http_proxy", "https_proxy") and variable.value:
+            url = variable.value if "://" in variable.value else f"http://{variable.value}"
+            yield from _to_url(fleet, draft, draft.resolved, url, ("spec", "env", number, "value"))
 
 
 def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
