@@ -40,7 +40,7 @@ _FINISH = {
     "sensitive": "content_filter",
     "refusal": "refusal",
 }
-_READ = frozenset(
+READ = frozenset(
     (
         "role",
         "content",
@@ -258,7 +258,7 @@ def whole(made: Assistant, refusal: Any) -> Assistant:
 
 def kept(message: Mapping[str, Any]) -> State | None:
     """Return the members of an answer that its provider wants back, unless they are too large."""
-    found = {name: value for name, value in message.items() if name not in _READ and value}
+    found = {name: value for name, value in message.items() if name not in READ and value}
     return found if found and len(jsons.write(found)) <= LARGEST_STATE else None
 
 
