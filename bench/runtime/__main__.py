@@ -70,7 +70,7 @@ class Contender:
         while True:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as made:
-                    made.sendall(b"GET /health/ready HTTP/1.0\r\nHost: x\r\n\r\n")
+                    made.sendall(b"GET /health/ready HTTP/1.0\r\nHost: localhost\r\n\r\n")
                     if b" 200 " in made.recv(64):
                         return time.monotonic() - began
             except OSError:

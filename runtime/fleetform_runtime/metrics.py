@@ -59,6 +59,7 @@ _ROUTE = Label(
         "/agents/{name}/chat",
         "/ws",
         "/v1/chat/completions",
+        "/v1/responses",
         "/v1/models",
         "/sessions",
         "/sessions/{id}",

@@ -47,7 +47,7 @@ def as_(name: str) -> dict[str, str]:
 
 
 PROTECTED = [
-    ("POST", "/chat"), ("POST", "/agents/greeter/chat"), ("POST", "/v1/chat/completions"),
+    ("POST", "/chat"), ("POST", "/agents/greeter/chat"), ("POST", "/v1/chat/completions"), ("POST", "/v1/responses"),
     ("GET", "/v1/models"), ("GET", "/sessions"), ("POST", "/sessions"), ("GET", "/sessions/x"),
     ("PATCH", "/sessions/x"), ("DELETE", "/sessions/x"), ("GET", "/sessions/x/messages"),
     ("GET", "/runs/x"), ("GET", "/runs/x/events"), ("POST", "/runs/x/cancel"),

@@ -19,6 +19,7 @@ from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
 from fleetform_runtime.messages import (
     Assistant,
+    Image,
     Message,
     Part,
     ToolCall,
@@ -51,13 +52,13 @@ MEANT_ANYWAY: dict[str, tuple[Any, ...]] = {
 """Members that ask for what happens anyway, with these values; with others they are refused."""
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
     """Clients send more than we need; what we need is validated."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
 
-class Function(_Wire):
+class Function(Wire):
     """A function that the client runs."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -66,21 +67,21 @@ class Function(_Wire):
     strict: bool | None = None
 
 
-class FunctionTool(_Wire):
+class FunctionTool(Wire):
     """A tool of the client."""
 
     type: Literal["function"]
     function: Function
 
 
-class CalledFunction(_Wire):
+class CalledFunction(Wire):
     """The function called."""
 
     name: str
     arguments: str
 
 
-class Called(_Wire):
+class Called(Wire):
     """A call in the history."""
 
     id: str
@@ -88,7 +89,7 @@ class Called(_Wire):
     function: CalledFunction
 
 
-class WireMessage(_Wire):
+class WireMessage(Wire):
     """One message of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -98,7 +99,7 @@ class WireMessage(_Wire):
     name: str | None = None
 
 
-class StreamOptions(_Wire):
+class StreamOptions(Wire):
     """Options of a stream."""
 
     include_usage: bool | None = None
@@ -201,20 +202,21 @@ class OpenAi:
             stateless=True,
             history=history,
             system=system,
-            foreign=[_spec(tool) for tool in body.tools or ()],
+            foreign=[
+                spec(one.name, one.description, one.parameters, strict=one.strict)
+                for one in (tool.function for tool in body.tools or ())
+            ],
             tool_choice=body.tool_choice,
             overrides={name: value for name, value in overrides.items() if value is not None},
         )
 
 
-def _spec(tool: FunctionTool) -> ToolSpec:
-    function = tool.function
-    return ToolSpec(
-        function.name,
-        function.description or "",
-        function.parameters or {"type": "object", "properties": {}},
-        function.strict,
-    )
+def spec(
+    name: str, description: str | None, parameters: dict[str, Any] | None, *, strict: bool | None
+) -> ToolSpec:
+    """Return a function of the client as a tool."""
+    schema = parameters or {"type": "object", "properties": {}}
+    return ToolSpec(name, description or "", schema, strict)
 
 
 def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
@@ -237,21 +239,33 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
             ]
             history.append(Assistant(text=_text(item, index), calls=calls))
         else:
-            _add_result(history, item, index)
+            path = f"messages.{index}.tool_call_id"
+            add_result(history, item.tool_call_id, _text(item, index), path)
     return "\n\n".join(part for part in system if part), history
 
 
-def _add_result(history: list[Message], item: WireMessage, index: int) -> None:
-    """Add a tool result to those of the same answer."""
+def add_result(
+    history: list[Message], call: Any, text: str, path: str, images: tuple[Image, ...] = ()
+) -> None:
+    """Add the result of a call to those of the same answer.
+
+    Args:
+        history: the conversation so far.
+        call: the identifier of the call.
+        text: what the tool returned.
+        path: where the identifier stands, for problems.
+        images: what it returned to be seen.
+
+    Raises:
+        HttpProblem: the answer before has no such call.
+    """
     last = history[-1] if history else None
     asked = history[-2] if isinstance(last, ToolResults) and len(history) > 1 else last
-    calls = {call.id: call.name for call in asked.calls} if isinstance(asked, Assistant) else {}
-    name = calls.get(item.tool_call_id or "")
+    calls = {one.id: one.name for one in asked.calls} if isinstance(asked, Assistant) else {}
+    name = calls.get(call) if isinstance(call, str) else None
     if name is None:
-        raise HttpProblem(
-            "invalid_fields", f"messages.{index}.tool_call_id: no such call before it"
-        )
-    result = ToolResult(item.tool_call_id or "", name, _text(item, index))
+        raise HttpProblem("invalid_fields", f"{path}: no such call before it")
+    result = ToolResult(call, name, text, images=images)
     if isinstance(last, ToolResults):
         last.results.append(result)
     else:

@@ -11,6 +11,7 @@ from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.health import Health
 from fleetform_runtime.http.openai import Completion, OpenAi
 from fleetform_runtime.http.openapi import document
+from fleetform_runtime.http.responses import Creation, Responses
 from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.runs import Decisions, RunRoutes
 from fleetform_runtime.http.sessions import NewSession, SessionChange, SessionRoutes
@@ -32,6 +33,7 @@ def routes(
     agent = settings.agent.name
     chat = Chat(agent, runs, streams, settings.limits, settings.server)
     openai = OpenAi(agent, runs, chat, streams, settings.server)
+    responses = Responses(agent, runs, chat, streams, settings.server)
     kept = [
         *_sessions(SessionRoutes(runs.sessions, runs, chat)),
         *_runs(RunRoutes(runs, chat), chat),
@@ -39,7 +41,7 @@ def routes(
     keeps = settings.keeps
     described = [
         *_chat(chat),
-        *_openai(openai),
+        *_openai(openai, responses),
         *(kept if keeps else ()),
         Route("GET", "/info", info, summary="Show version and configuration hash"),
         *_probes(health, settings.health),
@@ -67,10 +69,12 @@ def _chat(chat: Chat) -> list[Route]:
     ]
 
 
-def _openai(openai: OpenAi) -> list[Route]:
+def _openai(openai: OpenAi, responses: Responses) -> list[Route]:
     path, summary = "/v1/chat/completions", "Use the agent as a model"
+    other, respond = "/v1/responses", "Use the agent as a model, in items"
     return [
         Route("POST", path, openai.complete, summary=summary, body=Completion, answer=BOTH),
+        Route("POST", other, responses.create, summary=respond, body=Creation, answer=BOTH),
         Route("GET", "/v1/models", openai.models, summary="List models"),
         Route("GET", "/v1/models/{id}", openai.model, summary="Show a model"),
     ]

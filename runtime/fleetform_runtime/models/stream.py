@@ -9,6 +9,8 @@ from fleetform_runtime.models import Listener, ModelError, failures, history, wi
 LONGEST_LINE = 8 * 1024 * 1024
 MOST_CALLS = 256
 _OPEN, _CLOSE = "<think>", "</think>"
+_TEXT = frozenset(("role", "content"))
+"""Members of most pieces of an answer."""
 _JOINED = ("text", "summary", "data", "content", "thinking", "signature", "reasoning")
 """Members of reasoning that come in pieces."""
 
@@ -167,6 +169,16 @@ class StreamedAnswer:
             return
         # Some servers send a whole message at the end of a stream, or instead of one.
         delta = choice.get("delta") or ({} if self.began else choice.get("message")) or {}
+        if delta.keys() <= _TEXT and isinstance(text := delta.get("content"), str):
+            self._add_text(text)
+        else:
+            self._add(delta)
+        if reason := choice.get("finish_reason"):
+            wire.check_end(reason, started=self.told)
+            self._finish = wire.finish(reason, bool(self._calls))
+
+    def _add(self, delta: dict[str, Any]) -> None:
+        """Add a piece of an answer, whatever it has."""
         if thinking := wire.reasoning(delta):
             self._add_thinking(thinking)
         if text := delta.get("content"):
@@ -177,10 +189,8 @@ class StreamedAnswer:
             self._add_call(call)
         if isinstance(legacy := delta.get("function_call"), dict):
             self._add_call({"index": 0, "function": legacy})
-        self._keep(wire.kept(delta) or {})
-        if reason := choice.get("finish_reason"):
-            wire.check_end(reason, started=self.told)
-            self._finish = wire.finish(reason, bool(self._calls))
+        if not delta.keys() <= wire.READ:
+            self._keep(wire.kept(delta) or {})
 
     def _keep(self, members: dict[str, Any]) -> None:
         for name, value in members.items():

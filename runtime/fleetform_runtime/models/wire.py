@@ -46,7 +46,7 @@ _BROKEN: dict[str, Kind] = {
     "unexpected_tool_call": "invalid",
 }
 """Reasons for which an answer ended that is none."""
-_READ = frozenset(
+READ = frozenset(
     (
         "role",
         "content",
@@ -267,7 +267,7 @@ def whole(made: Assistant, refusal: Any) -> Assistant:
 
 def kept(message: Mapping[str, Any]) -> State | None:
     """Return the members of an answer that its provider wants back, unless they are too large."""
-    found = {name: value for name, value in message.items() if name not in _READ and value}
+    found = {name: value for name, value in message.items() if name not in READ and value}
     return found if found and len(jsons.write(found)) <= LARGEST_STATE else None
 
 

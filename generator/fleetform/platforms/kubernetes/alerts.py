@@ -28,9 +28,9 @@ class _Alert(NamedTuple):
 
 # Requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap
 # as it is frequent: counted too, it would hide that every run fails.
-_WORK = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/ws"'
+_WORK = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/v1/responses|/ws"'
 # The time of a WebSocket is that of its client, not of an answer.
-_ANSWERS = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions"'
+_ANSWERS = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/v1/responses"'
 
 # The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts. Few
 # requests prove little: a ratio only counts from some failures on, or from some answers.
