@@ -140,3 +140,35 @@ def test_an_agent_writes_no_control_sequences_to_a_terminal():
     error = ("error", {"message": evil, "code": evil})
     assert not Conversation(Stub(error), shown.append, shown.append).say("x")
     assert not set("\x1b\x07\r\u202e") & set("".join(shown))
+
+
+def test_a_form_of_a_server_is_filled_in_member_by_member():
+    schema = {
+        "type": "object",
+        "properties": {
+            "seat": {"type": "integer"},
+            "window": {"type": "boolean"},
+            "note": {"type": "string"},
+            "price": {"type": "number"},
+        },
+    }
+    asks = {"message": "Which \x1b[2J seat?", "schema": schema}
+    call = {"id": "1", "type": "question", "name": "book", "args": {}, "asks": asks}
+    events = [
+        ("run_start", {"session_id": "s"}),
+        ("approval_required", {"run_id": "r", "calls": [call]}),
+    ]
+    sent = []
+
+    class Asking:
+        def events(self, path, body):
+            sent.append((path, body))
+            return iter(events if len(sent) == 1 else ())
+
+    shown = []
+    answers = iter(["4", "y", "", "many"])
+    assert Conversation(Asking(), shown.append, lambda text: next(answers)).say("x")
+    assert sent[1][1]["decisions"] == [
+        {"id": "1", "answer": {"seat": 4, "window": True, "price": "many"}}
+    ]
+    assert "\x1b" not in "".join(shown)

@@ -143,11 +143,37 @@ class Conversation:
     def _decision(self, call: dict[str, Any]) -> dict[str, Any]:
         # All of them, however many: nobody approves what is not shown.
         shown = printable(f"{call['name']} {json.dumps(call['args'], ensure_ascii=False)}")
+        if "asks" in call:
+            return {"id": call["id"], "answer": self._filled(call["name"], call["asks"])}
         if call["type"] == "question":
             return {"id": call["id"], "answer": self._ask(f"? {shown}\nanswer: ")}
         answer = self._ask(f"? may it call {shown} [y/N] ")
         approved = answer.strip().lower() in ("y", "yes")
         return {"id": call["id"], "approved": approved, "digest": call["digest"]}
+
+
+    def _filled(self, tool: str, asks: dict[str, Any]) -> dict[str, Any]:
+        """Ask for each member of the form that a tool's server shows in the middle of a call."""
+        self._write(_plain(f"\n? {tool} asks: {asks['message']}\n"))
+        found: dict[str, Any] = {}
+        for name, rule in asks["schema"].get("properties", {}).items():
+            kind = rule.get("type") if isinstance(rule, dict) else None
+            text = self._ask(printable(f"{name}{f' ({kind})' if kind else ''}: ")).strip()
+            if text:
+                found[name] = _typed(text, kind)
+        return found
+
+
+def _typed(text: str, kind: Any) -> Any:
+    """Return what a person typed as a value of a form; as text if it is no such value."""
+    if kind == "boolean":
+        return text.lower() in ("y", "yes", "true")
+    if kind in ("integer", "number"):
+        try:
+            return int(text) if kind == "integer" else float(text)
+        except ValueError:
+            return text
+    return text
 
 
 def _plain(text: str) -> str:
