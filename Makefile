@@ -64,7 +64,7 @@ golden: $(DEV) ## Rewrite the expected trees in tests/golden (review them before
 .PHONY: tools
 tools: ## Build the pinned tools used by the tests
 	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov compose helm helm3 kube-score kube-validate \
-	  kubeconform kubectl kustomize promtool registry schemas uv yaml2json
+	  kubeconform kubectl kustomize openai-clients promtool registry schemas uv yaml2json
 
 .PHONY: lint
 lint: $(DEV) check ## Check style, imports between layers, drift of schemas and rendered files

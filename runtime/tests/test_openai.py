@@ -344,3 +344,32 @@ async def test_a_refusal_is_one():
             chat = await client.chat("x")
     assert (message.refusal, message.content) == ("I will not.", None)
     assert (chat["output"], chat["finish_reason"]) == ("I will not.", "refusal")
+
+
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+CALLED = [
+    *USER,
+    {
+        "role": "assistant",
+        "tool_calls": [{"id": "a", "function": {"name": "t", "arguments": "{}"}}],
+    },
+]
+
+
+async def test_what_a_tool_of_the_client_returned_to_be_seen_is_seen():
+    told = Told(Assistant("fine"))
+    result = {"role": "tool", "tool_call_id": "a", "content": [PICTURE]}
+    async with serving(make=told) as client:
+        body = {"model": "gpt", "messages": [*CALLED, result]}
+        assert (await client.post("/v1/chat/completions", body)).status == 200
+    (seen,) = told.asked[0].messages[-1].results
+    assert seen.images == (Image("data:image/png;base64,AAAA"),)
+
+
+@pytest.mark.parametrize("role", ["system", "assistant"])
+async def test_pictures_where_no_model_takes_them_are_refused(role):
+    messages = [*USER, {"role": role, "content": [PICTURE]}]
+    async with serving() as client:
+        reply = await client.post("/v1/chat/completions", {"model": "gpt", "messages": messages})
+    assert reply.status == 422
+    assert "messages.1.content" in reply.json["error"]["message"]

@@ -291,6 +291,14 @@ async def test_what_the_agent_says_before_a_tool_of_its_own_is_an_item():
     assert len({item.id for item in made.output}) == 2
 
 
+PICTURE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+PAPER = {
+    "type": "input_file",
+    "filename": "a.pdf",
+    "file_data": "data:application/pdf;base64,JVBERi0=",
+}
+CALL = {"type": "function_call", "call_id": "a", "name": "t", "arguments": "{}"}
+CALLED = {"type": "function_call_output", "call_id": "a"}
 BAD: list[tuple[Any, str]] = [
     ({"model": "gpt"}, "input"),
     ({"model": "gpt", "input": []}, "input"),
@@ -319,6 +327,11 @@ BAD: list[tuple[Any, str]] = [
     ({"model": "gpt", "input": "x", "tool_choice": {"type": "file_search"}}, "tool_choice"),
     ({"model": "gpt", "input": "x", "text": {"format": {"type": "grammar"}}}, "text"),
     ({"model": "gpt", "input": "x", "reasoning": {"budget": 5}}, "reasoning"),
+    ({"model": "gpt", "input": "x", "text": {"format": {"type": "json_schema"}}}, "schema"),
+    ({"model": "gpt", "input": "x", "tools": [WEATHER | {"defer_loading": True}]}, "defer_loading"),
+    ({"model": "gpt", "input": [{"role": "system", "content": [PICTURE]}]}, r"input\.0\.content"),
+    ({"model": "gpt", "input": [{"role": "assistant", "content": [PICTURE]}]}, r"input\.0\.content"),
+    ({"model": "gpt", "input": [CALL, CALLED | {"output": [PAPER]}]}, r"input\.1\.output"),
     ({"model": "gpt", "input": "x", "temperature": "hot"}, "temperature"),
     ([], ""),
 ]  # fmt: skip

@@ -36,6 +36,32 @@ def content_of(content: Any, path: str) -> str | list[Part]:
     return [_part(part, f"{path}.{index}") for index, part in enumerate(content)]
 
 
+def text_of(content: Any, path: str) -> str:
+    """Return the text of what may have nothing else: what a system or a model says.
+
+    Raises:
+        HttpProblem: it has images or files, which no model takes there.
+    """
+    text, images = shown(content, path)
+    if images:
+        raise _wrong(path, "images and files are taken from users alone, images from tools too")
+    return text
+
+
+def shown(content: Any, path: str) -> tuple[str, tuple[Image, ...]]:
+    """Return the text and the images of what a tool returned.
+
+    Raises:
+        HttpProblem: it has files, which no model takes there.
+    """
+    found = content_of(content, path)
+    parts = [found] if isinstance(found, str) else found
+    if any(isinstance(part, File) for part in parts):
+        raise _wrong(path, "files are taken from users alone; send their text")
+    text = "\n".join(part for part in parts if isinstance(part, str))
+    return text, tuple(part for part in parts if isinstance(part, Image))
+
+
 def attached(content: Any) -> int:
     """Return how many characters of a message's content are images and files."""
     if isinstance(content, dict):

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from fleetform_runtime.http import errors
 from fleetform_runtime.http.chat import Chat, Streams, finished, parting
-from fleetform_runtime.http.content import content_of
+from fleetform_runtime.http.content import content_of, shown, text_of
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
 from fleetform_runtime.messages import (
@@ -240,7 +240,8 @@ def _conversation(messages: list[WireMessage]) -> tuple[str, list[Message]]:
             history.append(Assistant(text=_text(item, index), calls=calls))
         else:
             path = f"messages.{index}.tool_call_id"
-            add_result(history, item.tool_call_id, _text(item, index), path)
+            text, images = shown(item.content, f"messages.{index}.content")
+            add_result(history, item.tool_call_id, text, path, images)
     return "\n\n".join(part for part in system if part), history
 
 
@@ -273,10 +274,7 @@ def add_result(
 
 
 def _text(item: WireMessage, index: int) -> str:
-    content = _content(item, index)
-    if isinstance(content, str):
-        return content
-    return "\n".join(part for part in content if isinstance(part, str))
+    return text_of(item.content, f"messages.{index}.content")
 
 
 def _content(item: WireMessage, index: int) -> str | list[Part]:

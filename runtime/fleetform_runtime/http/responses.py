@@ -13,11 +13,11 @@ from starlette.requests import Request
 
 from fleetform_runtime.http import errors
 from fleetform_runtime.http.chat import Chat, Streams, finished, parting
-from fleetform_runtime.http.content import content_of
+from fleetform_runtime.http.content import content_of, shown, text_of
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import PING, EventStream
-from fleetform_runtime.http.openai import Wire, add_result, spec
-from fleetform_runtime.messages import Assistant, Image, Message, ToolCall, User
+from fleetform_runtime.http.openai import add_result, spec
+from fleetform_runtime.messages import Assistant, Message, ToolCall, User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
@@ -41,7 +41,13 @@ MEANT_ANYWAY: dict[str, tuple[Any, ...]] = {
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-class Function(Wire):
+class Strict(BaseModel):
+    """Part of a request: each member has an effect, or is refused by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Function(Strict):
     """A function that the client runs."""
 
     type: Literal["function"]
@@ -49,12 +55,6 @@ class Function(Wire):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
-
-
-class Strict(BaseModel):
-    """Part of a request: each member has an effect, or is refused by name."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Reasoning(Strict):
@@ -72,6 +72,12 @@ class Format(Strict):
     schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
     description: str | None = None
     strict: bool | None = None
+
+    @model_validator(mode="after")
+    def _need_a_schema(self) -> Self:
+        if self.type == "json_schema" and not (self.name and self.schema_):
+            raise ValueError("a format of type json_schema has a name and a schema")
+        return self
 
 
 class Text(Strict):
@@ -234,10 +240,7 @@ def _add(history: list[Message], system: list[str], item: dict[str, Any], path: 
     elif kind == "function_call":
         _add_call(history, item, path)
     elif kind == "function_call_output":
-        content = content_of(_content(item, "output", path), f"{path}.output")
-        parts = [content] if isinstance(content, str) else content
-        text = "\n".join(part for part in parts if isinstance(part, str))
-        images = tuple(part for part in parts if isinstance(part, Image))
+        text, images = shown(_content(item, "output", path), f"{path}.output")
         add_result(history, item.get("call_id"), text, f"{path}.call_id", images)
     elif kind != "reasoning":  # what is thought here is not kept; a client sends it back anyway
         raise _wrong(f"{path}.type", f"an item of type {kind!r} is not taken")
@@ -246,17 +249,13 @@ def _add(history: list[Message], system: list[str], item: dict[str, Any], path: 
 def _add_message(
     history: list[Message], system: list[str], item: dict[str, Any], path: str
 ) -> None:
-    role = item.get("role")
-    content = content_of(_content(item, "content", path), f"{path}.content")
+    role, content, at = item.get("role"), _content(item, "content", path), f"{path}.content"
     if role == "user":
-        history.append(User(content))
-        return
-    parts = [content] if isinstance(content, str) else content
-    text = "\n".join(part for part in parts if isinstance(part, str))
-    if role in ("system", "developer"):
-        system.append(text)
+        history.append(User(content_of(content, at)))
+    elif role in ("system", "developer"):
+        system.append(text_of(content, at))
     elif role == "assistant":
-        history.append(Assistant(text=text))
+        history.append(Assistant(text=text_of(content, at)))
     else:
         raise _wrong(f"{path}.role", "user, assistant, system or developer")
 
