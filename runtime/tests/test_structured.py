@@ -109,6 +109,8 @@ async def test_a_provider_is_told_the_schema_and_one_that_refuses_it_is_asked_wi
         {"$ref": "#"},
         {"description": "x" * 70_000},
         {"$ref": "https://example.org/x.json"},
+        {"properties": {"a": {"pattern": "("}}},
+        {"patternProperties": {"((a{100}){100}){100}": {}}},
     ],
 )
 async def test_schemas_that_nothing_can_be_compared_with_are_refused(schema: Any):
