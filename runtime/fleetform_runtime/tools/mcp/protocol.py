@@ -96,7 +96,7 @@ def reply(found: dict[str, Any]) -> bytes | None:
         answer["result"] = {}
     else:
         answer["error"] = {"code": -32601, "message": "not served by this client"}
-    return orjson.dumps(answer)
+    return jsons.write(answer)
 
 
 def result(found: dict[str, Any]) -> dict[str, Any]:
