@@ -400,14 +400,15 @@ async def in_events(request: web.Request, *events: bytes) -> web.StreamResponse:
     return response
 
 
-async def test_a_server_that_pings_in_a_stream_gets_its_answer_before_it_goes_on():
+@pytest.mark.parametrize("number", ["p", 2**70], ids=["text", "long"])
+async def test_a_server_that_pings_in_a_stream_gets_its_answer_before_it_goes_on(number: Any):
     answered = asyncio.Event()
 
     async def handle(request: web.Request, body: Any) -> web.StreamResponse:
-        if "result" in body and body["id"] == "p":
+        if "result" in body and body["id"] == number:
             answered.set()
             return web.Response(status=202)
-        ping = {"jsonrpc": "2.0", "id": "p", "method": "ping"}
+        ping = {"jsonrpc": "2.0", "id": number, "method": "ping"}
         response = await in_events(request, event(ping))
         await answered.wait()
         await response.write(event(text(body["id"], "after the ping")))

@@ -43,6 +43,7 @@ def date(seconds: float) -> str:
         ({"Retry-After": "7"}, 7, 7),
         ({"Retry-After": "0.5"}, 0.5, 0.5),
         ({"retry-after-ms": "250", "Retry-After": "9"}, 0.25, 0.25),
+        ({"retry-after-ms": "soon", "Retry-After": "3"}, 3, 3),
     ],
 )
 def test_a_wish_to_wait_is_read_in_every_form(headers, low, high):
@@ -149,6 +150,9 @@ async def test_every_kind_of_request_goes_through_the_proxy(monkeypatch):
         (b"{}", "application/problem+json", None, "{}"),
         (b"hi", "text/plain", "no-such-charset", "hi"),
         (b"hi", "text/plain", "hex", "hi"),
+        (b"hi", "text/plain", "undefined", "hi"),
+        (b"..x\xff", "text/plain", "idna", "..x�"),
+        (b"..x\xff", "text/plain", "punycode", "..x�"),
         (b"caf\xe9", "text/plain", None, "caf�"),
         (b"\x89PNG\r\n\x1a\n\0\0", "image/png", None, None),
         (b"\x89PNG\r\n\x1a\n\0\0", "text/plain", None, None),

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from fleetform_runtime.messages import Assistant, ToolCall, User
 from fleetform_runtime.models.build import build
-from fleetform_runtime.runs.structured import bare, wanted
+from fleetform_runtime.runs.structured import MismatchError, bare, wanted
 from runtime.tests.harness import Told, serving
 from runtime.tests.upstreams import answers, completion, upstream
 
@@ -109,6 +109,8 @@ async def test_a_provider_is_told_the_schema_and_one_that_refuses_it_is_asked_wi
         {"$ref": "#"},
         {"description": "x" * 70_000},
         {"$ref": "https://example.org/x.json"},
+        {"properties": {"a": {"pattern": "("}}},
+        {"patternProperties": {"((a{100}){100}){100}": {}}},
     ],
 )
 async def test_schemas_that_nothing_can_be_compared_with_are_refused(schema: Any):
@@ -123,3 +125,13 @@ def test_values_of_every_type_are_found():
     assert wanted({"type": "integer"}, 0).value("7") == 7
     assert wanted({"type": "string"}, 0).value('"x"') == "x"
     assert bare("no braces") == "no braces"
+
+
+@pytest.mark.parametrize("text", ["99999999999999999999", '{"a": [-99999999999999999999]}'])
+async def test_an_integer_that_cannot_be_handed_on_is_asked_for_again(text: str):
+    with pytest.raises(MismatchError, match="64 bits"):
+        wanted({}, 1).value(text)
+    told = Told(Assistant(text), Assistant('{"a": "99999999999999999999"}'))
+    async with serving(make=told) as client:
+        answer = await client.post("/chat", {"message": "x", "output_schema": {}})
+    assert (answer.status, answer.json["data"]) == (200, {"a": "99999999999999999999"})

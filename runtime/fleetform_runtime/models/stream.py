@@ -5,9 +5,12 @@ from typing import Any
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import Assistant, ToolCall, Usage
 from fleetform_runtime.models import Listener, ModelError, failures, history, wire
+from fleetform_runtime.net.lines import Lines
 
 LONGEST_LINE = 8 * 1024 * 1024
 MOST_CALLS = 256
+MOST_ITEMS = 1_024
+"""Items of a list that is kept for a provider."""
 _OPEN, _CLOSE = "<think>", "</think>"
 _TEXT = frozenset(("role", "content"))
 """Members of most pieces of an answer."""
@@ -50,12 +53,12 @@ class StreamedAnswer:
         self._key = key
         self._source = source
         self.listener = listener
-        self._rest = b""
+        self._lines = Lines()
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Call] = []
-        self._state: dict[str, Any] = {}
+        self._state: dict[str, Any] | None = {}
         self._fresh: list[str] = []
         self._fresh_thinking: list[str] = []
         self._usage = Usage()
@@ -75,9 +78,8 @@ class StreamedAnswer:
 
     def feed(self, data: bytes) -> None:
         """Process bytes read from the network."""
-        lines = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > LONGEST_LINE:
+        lines = self._lines.feed(data)
+        if self._lines.held > LONGEST_LINE:
             raise ModelError("invalid", "an event of the stream is too long")
         for line in lines:
             self._line(line)
@@ -93,8 +95,7 @@ class StreamedAnswer:
 
     def end(self) -> None:
         """Process what stands behind the last end of a line: some servers send none there."""
-        rest, self._rest = self._rest, b""
-        self._line(rest.rstrip(b"\r"))
+        self._line(self._lines.end())
         self.flush()
 
     def flush(self) -> None:
@@ -189,19 +190,23 @@ class StreamedAnswer:
             self._add_call(call)
         if isinstance(legacy := delta.get("function_call"), dict):
             self._add_call({"index": 0, "function": legacy})
-        if not delta.keys() <= wire.READ:
-            self._keep(wire.kept(delta) or {})
+        if self._state is not None and not delta.keys() <= wire.READ:
+            self._keep(self._state, wire.kept(delta) or {})
 
-    def _keep(self, members: dict[str, Any]) -> None:
+    def _keep(self, state: dict[str, Any], members: dict[str, Any]) -> None:
+        """Add to what the provider wants back; give it up once it is too large, before it is copied on."""
         for name, value in members.items():
-            held = self._state.get(name)
+            held = state.get(name)
             if isinstance(held, str) and isinstance(value, str):
-                self._state[name] = held + value
+                state[name] = held + value
             elif isinstance(held, list) and isinstance(value, list):
                 for item in value:
                     _join(held, item)
             else:
-                self._state[name] = list(value) if isinstance(value, list) else value
+                state[name] = list(value) if isinstance(value, list) else value
+            if _is_large(state[name]):
+                self._state = None
+                return
 
     def _add_text(self, text: str) -> None:
         if self._tagged is not False:
@@ -279,6 +284,12 @@ class StreamedAnswer:
         made = _Call(index)
         self._calls.append(made)
         return made
+
+
+def _is_large(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) > MOST_ITEMS
+    return isinstance(value, str) and len(value) > wire.LARGEST_STATE
 
 
 def _join(held: list[Any], item: Any) -> None:

@@ -17,13 +17,21 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
     OpenAI's and Azure's `retry-after-ms` is more precise, so it goes first.
     """
+    exact = _number(headers.get("retry-after-ms"))
+    if exact is not None:
+        return _sensible(exact / 1000)
+    wish = headers.get("Retry-After")
+    seconds = _number(wish)
+    if seconds is not None:
+        return _sensible(seconds)
+    return _until(wish) if wish else None
+
+
+def _number(text: str | None) -> float | None:
     try:
-        if exact := headers.get("retry-after-ms"):
-            return _sensible(float(exact) / 1000)
-        wish = headers.get("Retry-After")
-        return _sensible(float(wish)) if wish else None
+        return float(text) if text else None
     except ValueError:
-        return _until(headers["Retry-After"]) if headers.get("Retry-After") else None
+        return None
 
 
 def _until(date: str) -> float | None:

@@ -14,6 +14,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_NOT_OF_BODIES = frozenset(
+    ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "unicode_escape",
+     "raw_unicode_escape")
+)  # fmt: skip
+"""Encodings of Python for host names and source code; some fail where others put a replacement."""
+
 
 def text_of(raw: bytes, media: str, charset: str | None) -> str | None:
     """Return a body as text, or None if it is none: an image, an archive, or what looks like one.
@@ -51,4 +57,5 @@ def _encoding(charset: str | None) -> str | None:
         found = codecs.lookup(charset.strip("\"' "))
     except (LookupError, ValueError):
         return None
-    return found.name if getattr(found, "_is_text_encoding", True) else None
+    is_one = getattr(found, "_is_text_encoding", True) and found.name not in _NOT_OF_BODIES
+    return found.name if is_one else None

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from fleetform_runtime import jsons
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.mcp import schemas
@@ -46,6 +48,10 @@ class Wanted:
             raise MismatchError("Your answer is not JSON.") from None
         if jsons.is_deep(found, text):
             raise MismatchError("Your answer is nested too deeply.")
+        try:
+            orjson.dumps(found)  # events, results and stores hold it as a value
+        except TypeError:
+            raise MismatchError("Your answer has an integer of more than 64 bits.") from None
         try:
             Arguments(self.schema).check(found)
         except ToolError as error:

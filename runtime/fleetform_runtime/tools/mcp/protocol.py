@@ -9,6 +9,7 @@ import orjson
 from fleetform_runtime import __version__, jsons
 from fleetform_runtime.messages import Image
 from fleetform_runtime.net.client import traceparent
+from fleetform_runtime.net.lines import Lines
 from fleetform_runtime.tools import (
     IMAGES,
     LARGEST_IMAGE,
@@ -104,7 +105,7 @@ def reply(found: dict[str, Any]) -> bytes | None:
         answer["result"] = {}
     else:
         answer["error"] = {"code": -32601, "message": "not served by this client"}
-    return orjson.dumps(answer)
+    return jsons.write(answer)
 
 
 def result(found: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +207,7 @@ class EventReader:
 
     def __init__(self, most: int = LARGEST_MESSAGE) -> None:
         self._most = most
-        self._rest = b""
+        self._lines = Lines()
         self._data: list[bytes] = []
         self._size = 0
         self._event = b"message"
@@ -221,8 +222,7 @@ class EventReader:
         Raises:
             DownError: one is larger than a message may be, lines without content counted too.
         """
-        lines = (self._rest + data).replace(b"\r\n", b"\n").split(b"\n")
-        self._rest = lines.pop()
+        lines = self._lines.feed(data)
         found: list[tuple[str, bytes]] = []
         for line in lines:
             if line:
@@ -231,7 +231,7 @@ class EventReader:
             if self._data:
                 found.append((self._event.decode("utf-8", "replace"), b"\n".join(self._data)))
             self._data, self._size, self._event = [], 0, b"message"
-        if len(self._rest) + self._size > self._most:
+        if self._lines.held + self._size > self._most:
             raise DownError("an event of the server is too large")
         return found
 

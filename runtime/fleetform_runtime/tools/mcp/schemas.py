@@ -13,6 +13,7 @@ from typing import Any
 import jsonschema_rs
 
 from fleetform_runtime import jsons
+from fleetform_runtime.tools.schema import compiled
 
 LARGEST = 64 * 1024
 """Bytes of one schema."""
@@ -76,6 +77,10 @@ def check(schema: dict[str, Any]) -> None:
         raise UnusableError("it is no JSON Schema of draft 2020-12")
     if not _is_bounded(schema):
         raise UnusableError("it refers to itself, or to others, too often at the same place")
+    if (
+        compiled(schema) is None
+    ):  # a valid schema may have patterns that nothing can be matched with
+        raise UnusableError("one of its patterns is no regular expression, or is too large")
 
 
 def _measure(schema: dict[str, Any]) -> None:
