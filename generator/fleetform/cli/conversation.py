@@ -151,7 +151,6 @@ class Conversation:
         approved = answer.strip().lower() in ("y", "yes")
         return {"id": call["id"], "approved": approved, "digest": call["digest"]}
 
-
     def _filled(self, tool: str, asks: dict[str, Any]) -> dict[str, Any]:
         """Ask for each member of the form that a tool's server shows in the middle of a call."""
         self._write(_plain(f"\n? {tool} asks: {asks['message']}\n"))
