@@ -90,6 +90,8 @@ def test_pauses_grow_to_a_bound_and_a_longer_wish_ends_the_tries():
         ("api.example.org:8443", "api.example.org", False),
         ("EXAMPLE.ORG", "example.org", True),
         (",,", "example.org", False),
+        ("", "localhost", True),
+        ("", "127.0.0.1", False),
     ],
 )
 def test_exceptions_from_the_proxy_are_those_that_people_write(

@@ -2,7 +2,7 @@
 
 Lower-case names go first, as in curl. `NO_PROXY` takes what Kubernetes users write into it: hosts
 and their subdomains, `.svc`, addresses, networks such as 10.0.0.0/8, each with a port if it is
-meant, and `*`.
+meant, and `*`. What is called localhost is this machine, and asked directly, as Go's programs do.
 """
 
 import ipaddress
@@ -16,7 +16,7 @@ def proxy_of(scheme: str, host: str, port: int) -> str | None:
         found = os.environ.get("https_proxy") or os.environ.get("HTTPS_PROXY")
     else:
         found = os.environ.get("http_proxy") or os.environ.get("HTTP_PROXY")
-    if not found:
+    if not found or host == "localhost" or host.endswith(".localhost"):
         return None
     if _is_direct(host, port, os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""):
         return None
