@@ -251,7 +251,10 @@ async def test_what_is_understood_is_passed_on():
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_hangs_up_stops_its_run(stream):
+@pytest.mark.parametrize(
+    ("path", "said"), [("chat/completions", {"messages": USER}), ("responses", {"input": "x"})]
+)
+async def test_a_client_that_hangs_up_stops_its_run(path, said, stream):
     left = asyncio.Event()
 
     async def slow(request: web.Request) -> web.StreamResponse:
@@ -266,8 +269,8 @@ async def test_a_client_that_hangs_up_stops_its_run(stream):
     async with upstream(slow) as server:
         model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
         async with serving(make=build, model=model) as client:
-            body = {"model": "m", "messages": USER, "stream": stream}
-            asking = asyncio.create_task(client.post("/v1/chat/completions", body))
+            body = {"model": "m", "stream": stream} | said
+            asking = asyncio.create_task(client.post(f"/v1/{path}", body))
             await until(lambda: server.requests)
             asking.cancel()
             async with asyncio.timeout(20):

@@ -1,6 +1,5 @@
 """Clients of the Responses API use an agent as a model, whole and streamed, tools included."""
 
-import asyncio
 import json
 from typing import Any
 
@@ -20,7 +19,7 @@ from fleetform_runtime.messages import (
     User,
 )
 from fleetform_runtime.models.build import build
-from runtime.tests.harness import Told, serving, until
+from runtime.tests.harness import Told, serving
 from runtime.tests.test_openai import sdk
 from runtime.tests.upstreams import answers, completion, delta, streamed, upstream
 
@@ -364,28 +363,3 @@ async def test_failures_are_those_that_clients_know():
     ]
     assert events[-1].response.status == "failed"
     assert events[-1].response.error.code == "context_length_exceeded"
-
-
-@WAYS
-async def test_a_client_that_hangs_up_stops_its_run(streams):
-    left = asyncio.Event()
-
-    async def slow(request: web.Request) -> web.StreamResponse:
-        try:
-            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-            await response.prepare(request)
-            await response.write(b'data: {"choices": [{"delta": {"content": "word"}}]}\n\n')
-            await asyncio.sleep(3600)
-        finally:
-            left.set()
-
-    async with upstream(slow) as server:
-        model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
-        async with serving(make=build, model=model) as client:
-            body = {"model": "m", "input": "x", "stream": streams}
-            asking = asyncio.create_task(client.post("/v1/responses", body))
-            await until(lambda: server.requests)
-            asking.cancel()
-            async with asyncio.timeout(20):
-                await left.wait()
-            await until(lambda: not client.application.runs.registry.running)

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from fleetform_runtime.access.shares import Shares
+from fleetform_runtime.access.shares import Shares, once
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -38,16 +38,12 @@ class Gate:
         except BaseException:
             give()
             raise
-        left = False
 
         def leave() -> None:
-            nonlocal left
-            if not left:
-                left = True
-                give()
-                self._pass_on()
+            give()
+            self._pass_on()
 
-        return leave
+        return once(leave)
 
     async def _wait(self) -> None:
         if len(self._queue) >= self._longest:

@@ -26,14 +26,23 @@ class Shares:
             self._metrics.refused("share")
             raise HttpProblem("rate_limited", f"at most {self._each} {self._what} of one user", 1)
         self._held[user] += 1
-        held = True
 
         def give() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._held[user] -= 1
-                if not self._held[user]:
-                    del self._held[user]
+            self._held[user] -= 1
+            if not self._held[user]:
+                del self._held[user]
 
-        return give
+        return once(give)
+
+
+def once(action: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that does something the first time it is called, and nothing from then on."""
+    done = False
+
+    def first() -> None:
+        nonlocal done
+        if not done:
+            done = True
+            action()
+
+    return first

@@ -1,18 +1,18 @@
 """POST /chat and its alias."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.requests import Request
 
 from fleetform_runtime.access.identity import Identity, named
-from fleetform_runtime.access.shares import Shares
+from fleetform_runtime.access.shares import Shares, once
 from fleetform_runtime.http.body import Fields, read
 from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.http.events import EventStream
+from fleetform_runtime.http.events import EventStream, Frames, frames
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
@@ -81,16 +81,12 @@ class Streams:
             raise HttpProblem("overloaded", "too many open streams", 2)
         give = self._shares.take(user)
         self._move(1)
-        left = False
 
         def leave() -> None:
-            nonlocal left
-            if not left:
-                left = True
-                give()
-                self._move(-1)
+            give()
+            self._move(-1)
 
-        return leave
+        return once(leave)
 
     def _move(self, by: int) -> None:
         self.open += by
@@ -139,21 +135,45 @@ class Chat:
             request, model, limits.body_bytes, self._server.read_seconds, limits.attachment_bytes
         )
 
-    async def answer(self, request: Request, order: Order, start: Callable[[], Any]) -> Any:
-        """Start a run; respond with its result or its events."""
+    async def answer(
+        self,
+        request: Request,
+        order: Order,
+        start: Callable[[], Awaitable[LiveRun]],
+        *,
+        whole: Callable[[LiveRun, dict[str, Any]], dict[str, Any]] | None = None,
+        write: Callable[[LiveRun], Frames] | None = None,
+    ) -> Any:
+        """Start a run; respond with its result or its events, in another protocol if that is given.
+
+        Args:
+            request: the request that is answered.
+            order: what was ordered.
+            start: starts the run.
+            whole: writes its result.
+            write: returns what writes its events.
+        """
         if not order.streaming:
-            return Json(await finished(request, await start()))
+            run = await start()
+            result = await finished(request, run)
+            return Json(whole(run, result) if whole else result)
         leave = self._streams.enter(order.user)
         try:
             run = await start()
         except BaseException:
             leave()
             raise
-        return self.stream(run.log.follow(0, self._server.ping_seconds), parting(run, leave))
+        source = run.log.follow(0, self._server.ping_seconds)
+        return self.stream(source, parting(run, leave), write(run) if write else frames)
 
-    def stream(self, source: AsyncIterator[list[Event]], leave: Callable[[], None]) -> EventStream:
+    def stream(
+        self,
+        source: AsyncIterator[list[Event]],
+        leave: Callable[[], None],
+        write: Frames = frames,
+    ) -> EventStream:
         """Follow a run."""
-        return EventStream(source, self._server.slow_reader_seconds, ended=leave)
+        return EventStream(source, self._server.slow_reader_seconds, write, leave)
 
     async def follow(self, request: Request) -> EventStream:
         """Follow a run from an event on."""

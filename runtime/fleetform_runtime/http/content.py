@@ -32,7 +32,7 @@ def content_of(content: Any, path: str) -> str | list[Part]:
     if content is None or isinstance(content, str):
         return content or ""
     if len(content) > MOST_PARTS:
-        raise _wrong(path, f"more than {MOST_PARTS} parts")
+        raise wrong(path, f"more than {MOST_PARTS} parts")
     return [_part(part, f"{path}.{index}") for index, part in enumerate(content)]
 
 
@@ -44,7 +44,7 @@ def text_of(content: Any, path: str) -> str:
     """
     text, images = shown(content, path)
     if images:
-        raise _wrong(path, "images and files are taken from users alone, images from tools too")
+        raise wrong(path, "images and files are taken from users alone, images from tools too")
     return text
 
 
@@ -57,7 +57,7 @@ def shown(content: Any, path: str) -> tuple[str, tuple[Image, ...]]:
     found = content_of(content, path)
     parts = [found] if isinstance(found, str) else found
     if any(isinstance(part, File) for part in parts):
-        raise _wrong(path, "files are taken from users alone; send their text")
+        raise wrong(path, "files are taken from users alone; send their text")
     text = "\n".join(part for part in parts if isinstance(part, str))
     return text, tuple(part for part in parts if isinstance(part, Image))
 
@@ -82,25 +82,25 @@ def _part(part: Any, path: str) -> Part:
     if kind in ("file", "input_file"):
         inner = part.get("file")
         return _file(inner if isinstance(inner, dict) else part, path)
-    raise _wrong(path, f"a part of type {kind!r} is not taken: send text, image_url or file")
+    raise wrong(path, f"a part of type {kind!r} is not taken: send text, image_url or file")
 
 
 def _image(image: dict[str, Any], path: str) -> Image:
     url, detail = image.get("url"), image.get("detail")
     if not isinstance(url, str):
-        raise _wrong(path, "an image needs a url: https or data")
+        raise wrong(path, "an image needs a url: https or data")
     if url.startswith("https://"):
         return Image(url, detail if isinstance(detail, str) else None)
     media, _ = _data(url, path)
     if media not in IMAGES:
-        raise _wrong(path, f"an image of type {media}; send {', '.join(sorted(IMAGES))}")
+        raise wrong(path, f"an image of type {media}; send {', '.join(sorted(IMAGES))}")
     return Image(url, detail if isinstance(detail, str) else None)
 
 
 def _file(file: dict[str, Any], path: str) -> Part:
     data, name = file.get("file_data"), file.get("filename")
     if not isinstance(data, str):
-        raise _wrong(path, "a file needs file_data: a data URL; files are not kept here by id")
+        raise wrong(path, "a file needs file_data: a data URL; files are not kept here by id")
     name = name[:LONGEST_NAME] if isinstance(name, str) and name else "file"
     media, raw = _data(data, path)
     if media in IMAGES:
@@ -114,16 +114,17 @@ def _data(url: str, path: str) -> tuple[str, bytes]:
     """Return the media type and the bytes of a data URL."""
     found = _DATA.match(url)
     if found is None or not found[3]:
-        raise _wrong(path, "not an https URL and not data:TYPE;base64,…")
+        raise wrong(path, "not an https URL and not data:TYPE;base64,…")
     if len(url) - found.end() > LARGEST_PART * 4 // 3 + 4:
-        raise _wrong(path, f"larger than {LARGEST_PART} bytes")
+        raise wrong(path, f"larger than {LARGEST_PART} bytes")
     try:
         raw = base64.b64decode(url[found.end() :], validate=True)
     except (binascii.Error, ValueError):
-        raise _wrong(path, "its base64 is broken") from None
+        raise wrong(path, "its base64 is broken") from None
     return (found[1] or "text/plain").lower(), raw
 
 
-def _wrong(path: str, what: str) -> HttpProblem:
+def wrong(path: str, what: str) -> HttpProblem:
+    """Return the problem of one member of a request, with its place."""
     errors = [{"path": path, "message": what}]
     return HttpProblem("invalid_fields", f"{path}: {what}", extra={"errors": errors})

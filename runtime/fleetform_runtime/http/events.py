@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import orjson
@@ -32,6 +32,23 @@ def frames(events: list[Event]) -> bytes:
         b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), event.data)
         for event in events
     )
+
+
+class Translated:
+    """Writes the events of a run in another protocol: those that it knows, each by its writer."""
+
+    def __init__(self, writers: Mapping[str, Callable[[dict[str, Any]], bytes]]) -> None:
+        self._writers = writers
+
+    def __call__(self, events: list[Event]) -> bytes:
+        """Serialise events; no events make a heartbeat."""
+        if not events:
+            return PING
+        return b"".join(
+            writer(orjson.loads(event.data))
+            for event in events
+            if (writer := self._writers.get(event.type)) is not None
+        )
 
 
 class SlowReaderError(Exception):

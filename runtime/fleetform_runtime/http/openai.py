@@ -5,7 +5,7 @@ calls of the client's tools are returned to it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
 from fleetform_runtime.http import errors
-from fleetform_runtime.http.chat import Chat, Streams, finished, parting
+from fleetform_runtime.http.chat import Chat
 from fleetform_runtime.http.content import content_of, shown, text_of
 from fleetform_runtime.http.errors import Json
-from fleetform_runtime.http.events import PING, EventStream
+from fleetform_runtime.http.events import Translated
 from fleetform_runtime.messages import (
     Assistant,
     Image,
@@ -31,8 +31,6 @@ from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
-from fleetform_runtime.sections.serving import Server
-from fleetform_runtime.store import Event
 
 PASSED_ON = (
     "temperature", "top_p", "frequency_penalty", "presence_penalty", "stop", "seed", "response_format",
@@ -50,6 +48,22 @@ MEANT_ANYWAY: dict[str, tuple[Any, ...]] = {
     "functions": ([],),
 }
 """Members that ask for what happens anyway, with these values; with others they are refused."""
+
+
+def refuse_others(
+    members: Mapping[str, Any] | None,
+    passed_on: Collection[str],
+    meant_anyway: Mapping[str, tuple[Any, ...]],
+    where: str,
+) -> None:
+    """Refuse members of a request that neither go to the model nor ask for what happens anyway.
+
+    Raises:
+        ValueError: there is one; the message names it, and `where` it is not served.
+    """
+    for name, value in (members or {}).items():
+        if value is not None and name not in passed_on and value not in meant_anyway.get(name, ()):
+            raise ValueError(f"{name} is not served {where}; leave it out")
 
 
 class Wire(BaseModel):
@@ -131,27 +145,17 @@ class Completion(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_what_is_not_served(self) -> Self:
-        for name, value in (self.model_extra or {}).items():
-            if (
-                value is not None
-                and name not in PASSED_ON
-                and value not in MEANT_ANYWAY.get(name, ())
-            ):
-                raise ValueError(f"{name} is not served here; leave it out")
+        refuse_others(self.model_extra, PASSED_ON, MEANT_ANYWAY, "here")
         return self
 
 
 class OpenAi:
     """Handles /v1."""
 
-    def __init__(
-        self, agent: str, runs: Runs, chat: Chat, streams: Streams, server: Server
-    ) -> None:
+    def __init__(self, agent: str, runs: Runs, chat: Chat) -> None:
         self._agent = agent
         self._runs = runs
         self._chat = chat
-        self._streams = streams
-        self._server = server
         self._since = int(time.time())
 
     async def models(self, request: Request) -> Json:
@@ -173,19 +177,14 @@ class OpenAi:
         """Run the agent on the conversation that the client sent."""
         body: Completion = await self._chat.read(request, Completion)
         order = self._order(body, request)
-        if not order.streaming:
-            run = await self._runs.start(order)
-            return Json(_whole(run, await finished(request, run), body.model))
-        leave = self._streams.enter(order.user)
-        try:
-            run = await self._runs.start(order)
-        except BaseException:
-            leave()
-            raise
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        source = run.log.follow(0, self._server.ping_seconds)
-        write = _Chunks(run, body.model, usage=usage)
-        return EventStream(source, self._server.slow_reader_seconds, write, parting(run, leave))
+        return await self._chat.answer(
+            request,
+            order,
+            lambda: self._runs.start(order),
+            whole=lambda run, result: _whole(run, result, body.model),
+            write=lambda run: _Chunks(run, body.model, usage=usage),
+        )
 
     def _order(self, body: Completion, request: Request) -> Order:
         system, history = _conversation(body.messages)
@@ -332,7 +331,7 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class _Chunks:
+class _Chunks(Translated):
     """Converts the events of a run to chunks of a completion."""
 
     def __init__(self, run: LiveRun, model: str, *, usage: bool) -> None:
@@ -344,23 +343,15 @@ class _Chunks:
             "created": int(run.created),
             "model": model,
         }
-        self._writers: dict[str, Callable[[dict[str, Any]], bytes]] = {
-            "run_start": lambda data: self._delta({"role": "assistant", "content": ""}),
-            "token": lambda data: self._delta({"content": data["content"]}),
-            "thinking": lambda data: self._delta({"reasoning_content": data["content"]}),
-            "done": self._done,
-            "error": self._error,
-        }
-
-    def __call__(self, events: list[Event]) -> bytes:
-        if not events:
-            return PING
-        written = []
-        for event in events:
-            writer = self._writers.get(event.type)
-            if writer is not None:
-                written.append(writer(orjson.loads(event.data)))
-        return b"".join(written)
+        super().__init__(
+            {
+                "run_start": lambda data: self._delta({"role": "assistant", "content": ""}),
+                "token": lambda data: self._delta({"content": data["content"]}),
+                "thinking": lambda data: self._delta({"reasoning_content": data["content"]}),
+                "done": self._done,
+                "error": self._error,
+            }
+        )
 
     def _line(self, body: dict[str, Any]) -> bytes:
         return b"data: " + orjson.dumps(body) + b"\n\n"

@@ -4,7 +4,6 @@ Nothing is stored: the client sends the conversation each time, as items. The ag
 run here; calls of the client's functions are returned to it.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 import orjson
@@ -12,17 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.requests import Request
 
 from fleetform_runtime.http import errors
-from fleetform_runtime.http.chat import Chat, Streams, finished, parting
-from fleetform_runtime.http.content import content_of, shown, text_of
-from fleetform_runtime.http.errors import Json
-from fleetform_runtime.http.events import PING, EventStream
-from fleetform_runtime.http.openai import add_result, spec
+from fleetform_runtime.http.chat import Chat
+from fleetform_runtime.http.content import content_of, shown, text_of, wrong
+from fleetform_runtime.http.events import Translated
+from fleetform_runtime.http.openai import add_result, refuse_others, spec
 from fleetform_runtime.messages import Assistant, Message, ToolCall, User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.service import Runs
-from fleetform_runtime.sections.serving import Server
-from fleetform_runtime.store import Event
 
 PASSED_ON = (
     "temperature", "top_p", "parallel_tool_calls", "service_tier", "user", "safety_identifier",
@@ -130,44 +126,29 @@ class Creation(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_what_is_not_served(self) -> Self:
-        for name, value in (self.model_extra or {}).items():
-            if (
-                value is not None
-                and name not in PASSED_ON
-                and value not in MEANT_ANYWAY.get(name, ())
-            ):
-                raise ValueError(f"{name} is not served here, where nothing is kept; leave it out")
+        refuse_others(self.model_extra, PASSED_ON, MEANT_ANYWAY, "here, where nothing is kept")
         return self
 
 
 class Responses:
     """Handles /v1/responses."""
 
-    def __init__(
-        self, agent: str, runs: Runs, chat: Chat, streams: Streams, server: Server
-    ) -> None:
+    def __init__(self, agent: str, runs: Runs, chat: Chat) -> None:
         self._agent = agent
         self._runs = runs
         self._chat = chat
-        self._streams = streams
-        self._server = server
 
     async def create(self, request: Request) -> Any:
         """Run the agent on the conversation that the client sent."""
         body: Creation = await self._chat.read(request, Creation)
         order = self._order(body, request)
-        if not order.streaming:
-            run = await self._runs.start(order)
-            return Json(_whole(run, await finished(request, run), body))
-        leave = self._streams.enter(order.user)
-        try:
-            run = await self._runs.start(order)
-        except BaseException:
-            leave()
-            raise
-        source = run.log.follow(0, self._server.ping_seconds)
-        write = _Events(run, body)
-        return EventStream(source, self._server.slow_reader_seconds, write, parting(run, leave))
+        return await self._chat.answer(
+            request,
+            order,
+            lambda: self._runs.start(order),
+            whole=lambda run, result: _whole(run, result, body),
+            write=lambda run: _Events(run, body),
+        )
 
     def _order(self, body: Creation, request: Request) -> Order:
         system, history = _conversation(body)
@@ -243,7 +224,7 @@ def _add(history: list[Message], system: list[str], item: dict[str, Any], path: 
         text, images = shown(_content(item, "output", path), f"{path}.output")
         add_result(history, item.get("call_id"), text, f"{path}.call_id", images)
     elif kind != "reasoning":  # what is thought here is not kept; a client sends it back anyway
-        raise _wrong(f"{path}.type", f"an item of type {kind!r} is not taken")
+        raise wrong(f"{path}.type", f"an item of type {kind!r} is not taken")
 
 
 def _add_message(
@@ -257,14 +238,14 @@ def _add_message(
     elif role == "assistant":
         history.append(Assistant(text=text_of(content, at)))
     else:
-        raise _wrong(f"{path}.role", "user, assistant, system or developer")
+        raise wrong(f"{path}.role", "user, assistant, system or developer")
 
 
 def _content(item: dict[str, Any], name: str, path: str) -> Any:
     """Return a text or a list of parts."""
     found = item.get(name)
     if not isinstance(found, str | list):
-        raise _wrong(f"{path}.{name}", "a text or a list of parts")
+        raise wrong(f"{path}.{name}", "a text or a list of parts")
     return found
 
 
@@ -272,17 +253,12 @@ def _add_call(history: list[Message], item: dict[str, Any], path: str) -> None:
     """Add a call to the answer that it belongs to: that right before it."""
     for name in ("call_id", "name", "arguments"):
         if not isinstance(item.get(name), str):
-            raise _wrong(f"{path}.{name}", "a text")
+            raise wrong(f"{path}.{name}", "a text")
     if not history or not isinstance(history[-1], Assistant):
         history.append(Assistant())
     answer = history[-1]
     if isinstance(answer, Assistant):
         answer.calls.append(ToolCall(item["call_id"], item["name"], item["arguments"]))
-
-
-def _wrong(path: str, what: str) -> HttpProblem:
-    errors = [{"path": path, "message": what}]
-    return HttpProblem("invalid_fields", f"{path}: {what}", extra={"errors": errors})
 
 
 def _response(run: LiveRun, body: Creation, status: str, output: list[Any]) -> dict[str, Any]:
@@ -391,7 +367,7 @@ def _call(name: str, call: ToolCall, status: str) -> dict[str, Any]:
     }
 
 
-class _Events:
+class _Events(Translated):
     """Converts the events of a run to those of a response.
 
     Text and reasoning arrive in pieces: one item is open at a time, and ends where the other kind
@@ -405,24 +381,16 @@ class _Events:
         self._output: list[dict[str, Any]] = []
         self._pieces: list[str] = []
         self._kind = ""
-        self._writers: dict[str, Callable[[dict[str, Any]], bytes]] = {
-            "run_start": self._started,
-            "token": lambda data: self._piece("message", data["content"]),
-            "thinking": lambda data: self._piece("reasoning", data["content"]),
-            "tool_start": lambda data: self._close("completed"),
-            "done": self._done,
-            "error": self._failed,
-        }
-
-    def __call__(self, events: list[Event]) -> bytes:
-        if not events:
-            return PING
-        written = []
-        for event in events:
-            writer = self._writers.get(event.type)
-            if writer is not None:
-                written.append(writer(orjson.loads(event.data)))
-        return b"".join(written)
+        super().__init__(
+            {
+                "run_start": self._started,
+                "token": lambda data: self._piece("message", data["content"]),
+                "thinking": lambda data: self._piece("reasoning", data["content"]),
+                "tool_start": lambda data: self._close("completed"),
+                "done": self._done,
+                "error": self._failed,
+            }
+        )
 
     def _event(self, kind: str, **members: Any) -> bytes:
         body = {"type": f"response.{kind}", "sequence_number": self._number, **members}

@@ -32,8 +32,8 @@ def routes(
     """Return every route; the OpenAPI document is built from the others."""
     agent = settings.agent.name
     chat = Chat(agent, runs, streams, settings.limits, settings.server)
-    openai = OpenAi(agent, runs, chat, streams, settings.server)
-    responses = Responses(agent, runs, chat, streams, settings.server)
+    openai = OpenAi(agent, runs, chat)
+    responses = Responses(agent, runs, chat)
     kept = [
         *_sessions(SessionRoutes(runs.sessions, runs, chat)),
         *_runs(RunRoutes(runs, chat), chat),

@@ -14,11 +14,9 @@ Why = Literal["connection", "timeout", "too_large", "address", "redirect", "inva
 class NetError(Exception):
     """A request got no answer; the message is for logs, and has no secret in it."""
 
-    def __init__(self, why: Why, detail: str, status: int | None = None) -> None:
+    def __init__(self, why: Why, detail: str) -> None:
         super().__init__(detail)
         self.why: Why = why
-        self.status = status
-        """What the server answered instead, such as the token endpoint's refusal."""
 
     @property
     def retryable(self) -> bool:

@@ -230,13 +230,11 @@ class Client:
         found = urljoin(url, target)
         goal = origin(found)
         if goal not in (self.origin, self.origin.secured()):
-            raise NetError("redirect", "the server redirects to another host", status)
+            raise NetError("redirect", "the server redirects to another host")
         if method not in ("GET", "HEAD") and status not in (307, 308):
-            raise NetError(
-                "redirect", "the server redirects a request that has side effects", status
-            )
+            raise NetError("redirect", "the server redirects a request that has side effects")
         if hops > MOST_HOPS:
-            raise NetError("redirect", "the server redirects in a loop", status)
+            raise NetError("redirect", "the server redirects in a loop")
         return found
 
     def _opened(self) -> aiohttp.ClientSession:

@@ -61,7 +61,7 @@ class ClientCredentials:
             answer = await self._asked()
         if answer.status != 200:
             what = f"the token endpoint answered {answer.status}"
-            raise NetError("credentials", what, answer.status)
+            raise NetError("credentials", what)
         try:
             self._take(orjson.loads(answer.body))
         except (ValueError, KeyError, TypeError):

@@ -6,7 +6,6 @@ from typing import Any
 import orjson
 
 from fleetform_runtime import jsons
-from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.mcp import schemas
 from fleetform_runtime.tools.schema import Arguments
 
@@ -27,6 +26,8 @@ class Wanted:
     schema: dict[str, Any]
     repairs: int
     """Times that the model is asked again."""
+    check: Arguments
+    """The schema, compiled."""
 
     def instruction(self) -> str:
         """Return what the system prompt says about it: not every provider knows schemas."""
@@ -52,11 +53,8 @@ class Wanted:
             orjson.dumps(found)  # events, results and stores hold it as a value
         except TypeError:
             raise MismatchError("Your answer has an integer of more than 64 bits.") from None
-        try:
-            Arguments(self.schema).check(found)
-        except ToolError as error:
-            said = str(error).replace("The arguments are invalid", "Your answer does not match")
-            raise MismatchError(said[:LONGEST_COMPLAINT]) from None
+        if faults := self.check.faults(found):
+            raise MismatchError(f"Your answer does not match. {faults}"[:LONGEST_COMPLAINT])
         return found
 
     @staticmethod
@@ -72,7 +70,7 @@ def wanted(schema: dict[str, Any], repairs: int) -> Wanted:
         ValueError: it is no schema, or comparing an answer with it could take too long.
     """
     schemas.check(schema)
-    return Wanted(schema, repairs)
+    return Wanted(schema, repairs, Arguments(schema))
 
 
 def bare(text: str) -> str:

@@ -21,15 +21,20 @@ class Arguments:
         Raises:
             ToolError: they do not match.
         """
-        if self._validator is None or self._validator.is_valid(arguments):
-            return
+        if faults := self.faults(arguments):
+            raise ToolError(f"The arguments are invalid. {faults}", "invalid")
+
+    def faults(self, value: Any) -> str:
+        """Return how a value does not match, with the places; nothing if it does."""
+        if self._validator is None or self._validator.is_valid(value):
+            return ""
         errors = []
-        for error in self._validator.iter_errors(arguments):
+        for error in self._validator.iter_errors(value):
             path = ".".join(str(step) for step in error.instance_path) or "arguments"
             errors.append(f"{path}: {error.message}")
             if len(errors) == MOST_ERRORS:
                 break
-        raise ToolError("The arguments are invalid. " + "; ".join(errors), "invalid")
+        return "; ".join(errors)
 
 
 def compiled(schema: dict[str, Any]) -> Any:
