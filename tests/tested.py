@@ -96,13 +96,13 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"
         ),
         "runtime/tests/test_server.py": (
-            "access/hosts application http/body http/chat http/errors http/events http/gateway http/health "
-            "http/protocol http/router http/runs surface problems runs/live runs/log registry "
+            "access/build access/hosts application http/answering http/body http/chat http/errors http/events http/gateway http/health http/info "
+            "http/mounting http/protocol http/router http/runs surface problems runs/live runs/log registry "
             "runs/service"
         ),
-        "runtime/tests/test_sessions.py": "messages loop outcomes",
+        "runtime/tests/test_sessions.py": "messages calls decisions loop outcomes turn",
         "runtime/tests/test_structured.py": "structured",
-        "runtime/tests/test_telemetry.py": "telemetry/content export logs otlp traces",
+        "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses tools/failures tools/api tools/build people tools/schema toolbox"
         ),

@@ -61,6 +61,7 @@ _ROUTE = Label(
         "/v1/chat/completions",
         "/v1/responses",
         "/v1/models",
+        "/v1/models/{id}",
         "/sessions",
         "/sessions/{id}",
         "/sessions/{id}/messages",

@@ -4,6 +4,7 @@ The document and its prompts are in one folder, the agent's mounted ConfigMap. S
 references, durations are seconds, and unset fields are left out, never null.
 """
 
+import hashlib
 from collections.abc import Iterable
 from enum import StrEnum, unique
 from pathlib import Path
@@ -18,7 +19,7 @@ from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Health, Observability, Server
 from fleetform_runtime.sections.tools import HumanTool, McpServer, Tool
 
-__all__ = ["SERVED_FEATURES", "Feature", "Settings", "load"]
+__all__ = ["SERVED_FEATURES", "Feature", "Settings", "load", "read_prompt"]
 
 
 @unique
@@ -153,6 +154,11 @@ class Settings(Section):
         """Whether anything is kept from one request to the next."""
         return not isinstance(self.memory, NoMemory)
 
+    def fingerprint(self, prompt: str) -> str:
+        """Return a hash of the configuration, which contains no secrets."""
+        text = self.model_dump_json(by_alias=True, exclude_unset=True) + "\n" + prompt
+        return hashlib.sha256(text.encode()).hexdigest()
+
     @model_validator(mode="after")
     def _refuse_to_wait_without_memory(self) -> Self:
         tools = (*self.tools, *self.mcp_servers)
@@ -176,6 +182,11 @@ def _refuse_repeated(what: str, names: Iterable[str]) -> None:
         if name in seen:
             raise ValueError(f"two {what}s are named {name}")
         seen.add(name)
+
+
+def read_prompt(settings: Settings, folder: Path) -> str:
+    """Read the system prompt next to agent.json."""
+    return (folder / settings.prompt.system.file).read_text("utf-8")
 
 
 def load(path: Path) -> Settings:

@@ -9,13 +9,13 @@ import sys
 import uvloop
 
 from fleetform_runtime import __version__
-from fleetform_runtime.application import Application, read_prompt
+from fleetform_runtime.application import Application
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.models.scripted import ScriptedModel
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.server import Process, bound
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.settings import Settings, read_prompt
 from fleetform_runtime.store import UnsuitableStoreError
 from fleetform_runtime.telemetry import logs
 

@@ -520,7 +520,7 @@ async def test_an_approval_is_not_used_up_while_its_server_is_away():
             paused = await client.chat("wipe")
             path = f"/runs/{paused['run_id']}/approvals"
             approve = {"decisions": [{"id": "c1", "approved": True}]}
-            held = client.application.servers._servers[0]
+            held = client.application.tools.servers._servers[0]
             kept, held._tools, listed = held._tools, [], False
             held._until = held._tried = float("-inf")
             refused = await client.post(path, approve)

@@ -78,9 +78,9 @@ async def test_servers_of_every_transport_are_used_and_come_back(kind, version):
 
 async def test_a_child_process_is_used_and_started_again():
     async with serving(mcpServers=[stdio()]) as client:
-        await until(lambda: client.application.servers.unreachable() == [])
+        await until(lambda: client.application.tools.servers.unreachable() == [])
         await use(client)
-        process = client.application.servers._servers[0]._transport._channel._process
+        process = client.application.tools.servers._servers[0]._transport._channel._process
         process.kill()
         await process.wait()
         assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
@@ -101,7 +101,7 @@ async def test_a_child_process_is_used_and_started_again():
 )
 async def test_only_allowed_tools_are_listed_and_called(fields, names, mcp):
     async with serving(mcpServers=[mcp.section(**fields)]) as client:
-        tools = await client.application.servers.tools()
+        tools = await client.application.tools.servers.tools()
         assert {tool.name for tool in tools} == names
         if "wipe" not in names:
             assert (await result(client, {}, name="wipe"))["ok"] is False
@@ -115,7 +115,7 @@ def mcp():
 
 def limited(client, **timeouts: float) -> None:
     """Change how long a server is waited for from now on."""
-    (server,) = client.application.servers._servers
+    (server,) = client.application.tools.servers._servers
     changed = type(server._settings.timeouts).model_validate_json(json.dumps(timeouts))
     server._settings = server._settings.model_copy(update={"timeouts": changed})
 
@@ -208,7 +208,7 @@ async def test_what_a_person_approved_is_not_called_on_another_server(monkeypatc
             waiting = await client.chat("call transfer {}")
             (call,) = waiting["pending"]["calls"]
             bad.tools, bank.tools = ["transfer"], []
-            for server in client.application.servers._servers:
+            for server in client.application.tools.servers._servers:
                 await server.refresh()
             decided = {"id": call["id"], "approved": True, "digest": call["digest"]}
             answer = await client.post(
@@ -287,7 +287,7 @@ async def test_a_server_that_never_answers_holds_up_one_chat_at_most(monkeypatch
         section["timeouts"] = {"connectSeconds": 0.2, "requestSeconds": 0.1}
         async with serving(mcpServers=[section]) as client:
             await client.chat("first")
-            (own,) = client.application.servers._servers
+            (own,) = client.application.tools.servers._servers
             await until(lambda: own._is_slow)
             # From here on, whoever waits for the server waits for ever.
             limited(client, connectSeconds=3600, requestSeconds=3600)

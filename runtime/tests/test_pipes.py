@@ -44,13 +44,15 @@ def section(folder: Path, **fields: Any) -> dict[str, Any]:
 async def test_a_server_in_another_container_is_used_and_comes_back(tmp_path):
     with container(tmp_path, *THINGS) as shell:
         async with serving(mcpServers=[section(tmp_path)]) as client:
-            await until(lambda: client.application.servers.unreachable() == [])
+            await until(lambda: client.application.tools.servers.unreachable() == [])
             await use(client)
             found = subprocess.run(
                 ["pgrep", "-P", str(shell.pid)], capture_output=True, text=True, check=True
             )
             os.kill(int(found.stdout.split()[0]), 9)
-            await until(lambda: client.application.servers._servers[0]._transport._channel is None)
+            await until(
+                lambda: client.application.tools.servers._servers[0]._transport._channel is None
+            )
             assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
 
 
@@ -58,7 +60,7 @@ async def test_each_agent_that_connects_finds_a_server_of_its_own(tmp_path):
     with container(tmp_path, *THINGS):
         for _ in range(2):
             async with serving(mcpServers=[section(tmp_path)]) as client:
-                await until(lambda: client.application.servers.unreachable() == [])
+                await until(lambda: client.application.tools.servers.unreachable() == [])
                 assert (await result(client, {"a": 1, "b": 1}, name="add"))["content"] == "2"
 
 

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from fleetform_runtime.http import protocol
+from fleetform_runtime.http.gateway import LABELS
 from runtime.tests.harness import Gated, live_run, parse, serving
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +31,14 @@ async def test_a_chat_is_answered_in_json():
     assert answer["finish_reason"] == "stop"
     assert answer["usage"] == {"input_tokens": 3, "output_tokens": 5, "total_tokens": 8}
     assert answer["tool_calls"] == []
+
+
+async def test_every_route_is_a_label_of_the_metrics():
+    async with serving() as client:
+        gateway = client.application.gateway
+    served = {route.path for route in gateway.router.routes if not route.silent}
+    unlabelled = {"/openapi.json"}
+    assert served - unlabelled == LABELS - {"/ws", "other"}
 
 
 async def test_a_session_goes_on_and_its_events_tell_of_it():

@@ -13,7 +13,7 @@ from fleetform_runtime.messages import (
     recent,
 )
 from fleetform_runtime.models import ModelError
-from fleetform_runtime.runs.loop import readable
+from fleetform_runtime.runs.calls import readable
 from runtime.tests.harness import Told, live_run, serving
 from runtime.tests.stores import BACKENDS, memory
 

@@ -8,6 +8,8 @@ from typing import Any
 from starlette.requests import Request
 
 from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.mounting import Mounted, Parts
+from fleetform_runtime.http.router import Handler, Route
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.store.parts import Backend
 
@@ -76,3 +78,26 @@ async def _failure(ping: Callable[[], Awaitable[None]]) -> dict[str, str] | None
     except (StoreError, TimeoutError):
         return {"memory": "unreachable"}
     return None
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount the probes, on their usual paths and on those of the agent."""
+    servers = parts.tools.servers
+    health = Health(parts.store, parts.is_draining, servers.unreachable, servers.problems)
+    paths = parts.settings.health
+    probes: dict[str, Handler] = {
+        "/healthz": health.live,
+        "/readyz": health.ready,
+        "/health": health.live,
+        "/health/ready": health.ready,
+        "/health/startup": health.startup,
+        paths.live_path: health.live,
+        paths.ready_path: health.ready,
+        paths.startup_path: health.startup,
+    }
+    return Mounted(
+        tuple(
+            Route("GET", path, probe, public=True, silent=True, summary="Probe")
+            for path, probe in probes.items()
+        )
+    )

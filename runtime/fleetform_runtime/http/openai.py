@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
 from fleetform_runtime.http import errors
-from fleetform_runtime.http.chat import Chat
+from fleetform_runtime.http.answering import Answering
 from fleetform_runtime.http.content import content_of, shown, text_of
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import Translated
+from fleetform_runtime.http.mounting import BOTH, Mounted, Parts
+from fleetform_runtime.http.router import Route
 from fleetform_runtime.messages import (
     Assistant,
     Image,
@@ -152,10 +154,10 @@ class Completion(BaseModel):
 class OpenAi:
     """Handles /v1."""
 
-    def __init__(self, agent: str, runs: Runs, chat: Chat) -> None:
+    def __init__(self, agent: str, runs: Runs, answering: Answering) -> None:
         self._agent = agent
         self._runs = runs
-        self._chat = chat
+        self._answering = answering
         self._since = int(time.time())
 
     async def models(self, request: Request) -> Json:
@@ -175,10 +177,10 @@ class OpenAi:
 
     async def complete(self, request: Request) -> Any:
         """Run the agent on the conversation that the client sent."""
-        body: Completion = await self._chat.read(request, Completion)
+        body: Completion = await self._answering.read(request, Completion)
         order = self._order(body, request)
         usage = bool(body.stream_options and body.stream_options.include_usage)
-        return await self._chat.answer(
+        return await self._answering.answer(
             request,
             order,
             lambda: self._runs.start(order),
@@ -376,3 +378,16 @@ class _Chunks(Translated):
     def _error(self, data: dict[str, Any]) -> bytes:
         error = errors.openai_error(HttpProblem(data["code"], data["message"]))
         return self._line({"error": error}) + b"data: [DONE]\n\n"
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount the API of OpenAI's chat completions."""
+    openai = OpenAi(parts.agent, parts.runs, parts.answering)
+    path, summary = "/v1/chat/completions", "Use the agent as a model"
+    return Mounted(
+        (
+            Route("POST", path, openai.complete, summary=summary, body=Completion, answer=BOTH),
+            Route("GET", "/v1/models", openai.models, summary="List models"),
+            Route("GET", "/v1/models/{id}", openai.model, summary="Show a model"),
+        )
+    )

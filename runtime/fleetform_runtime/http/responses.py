@@ -11,10 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from starlette.requests import Request
 
 from fleetform_runtime.http import errors
-from fleetform_runtime.http.chat import Chat
+from fleetform_runtime.http.answering import Answering
 from fleetform_runtime.http.content import content_of, shown, text_of, wrong
 from fleetform_runtime.http.events import Translated
+from fleetform_runtime.http.mounting import BOTH, Mounted, Parts
 from fleetform_runtime.http.openai import add_result, refuse_others, spec
+from fleetform_runtime.http.router import Route
 from fleetform_runtime.messages import Assistant, Message, ToolCall, User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
@@ -133,16 +135,16 @@ class Creation(BaseModel):
 class Responses:
     """Handles /v1/responses."""
 
-    def __init__(self, agent: str, runs: Runs, chat: Chat) -> None:
+    def __init__(self, agent: str, runs: Runs, answering: Answering) -> None:
         self._agent = agent
         self._runs = runs
-        self._chat = chat
+        self._answering = answering
 
     async def create(self, request: Request) -> Any:
         """Run the agent on the conversation that the client sent."""
-        body: Creation = await self._chat.read(request, Creation)
+        body: Creation = await self._answering.read(request, Creation)
         order = self._order(body, request)
-        return await self._chat.answer(
+        return await self._answering.answer(
             request,
             order,
             lambda: self._runs.start(order),
@@ -485,3 +487,11 @@ class _Events(Translated):
         error = errors.openai_error(HttpProblem(data["code"], data["message"]))
         made["error"] = {"code": error["code"], "message": error["message"]}
         return written + self._event("failed", response=made)
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount the API of OpenAI's responses."""
+    responses = Responses(parts.agent, parts.runs, parts.answering)
+    path, summary = "/v1/responses", "Use the agent as a model, in items"
+    route = Route("POST", path, responses.create, summary=summary, body=Creation, answer=BOTH)
+    return Mounted((route,))

@@ -6,9 +6,12 @@ import orjson
 from pydantic import Field
 from starlette.requests import Request
 
+from fleetform_runtime.http.answering import EVENT_STREAM, Answering, wants_stream
 from fleetform_runtime.http.body import Fields
-from fleetform_runtime.http.chat import Chat, wants_stream
 from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.events import EventStream
+from fleetform_runtime.http.mounting import BOTH, Mounted, Parts
+from fleetform_runtime.http.router import Route
 from fleetform_runtime.messages import moment
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import Order
@@ -50,9 +53,9 @@ class Decisions(Fields):
 class RunRoutes:
     """Handles /runs for the caller's own runs."""
 
-    def __init__(self, runs: Runs, chat: Chat) -> None:
+    def __init__(self, runs: Runs, answering: Answering) -> None:
         self._runs = runs
-        self._chat = chat
+        self._answering = answering
 
     async def list(self, request: Request) -> Json:
         """List the caller's runs that wait for a person."""
@@ -65,6 +68,13 @@ class RunRoutes:
         """Return the state of a run."""
         return Json(shown(await self._runs.get(request.state.identity.user, _name(request))))
 
+    async def follow(self, request: Request) -> EventStream:
+        """Follow a run from an event on."""
+        user, run, after = request.state.identity.user, _name(request), _last_event(request)
+        return await self._answering.follow(
+            user, lambda ping: self._runs.follow(user, run, after, ping)
+        )
+
     async def cancel(self, request: Request) -> Json:
         """Cancel a run."""
         state = await self._runs.cancel(request.state.identity.user, _name(request))
@@ -72,7 +82,7 @@ class RunRoutes:
 
     async def decide(self, request: Request) -> Any:
         """Continue a paused run."""
-        body: Decisions = await self._chat.read(request, Decisions)
+        body: Decisions = await self._answering.read(request, Decisions)
         user = request.state.identity.user
         order = Order(
             user=user,
@@ -82,7 +92,7 @@ class RunRoutes:
         )
         decisions = written(body.decisions)
         run = _name(request)
-        return await self._chat.answer(
+        return await self._answering.answer(
             request, order, lambda: self._runs.decide(user, run, decisions, order)
         )
 
@@ -136,3 +146,27 @@ def shown(run: Run) -> dict[str, Any]:
 
 def _name(request: Request) -> str:
     return str(request.path_params["id"])
+
+
+def _last_event(request: Request) -> int:
+    shown = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+    if not (shown.isdecimal() and shown.isascii() and len(shown) < 16):
+        raise HttpProblem("invalid_request", "Last-Event-ID is the number of an event")
+    return int(shown)
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount runs."""
+    runs = RunRoutes(parts.runs, parts.answering)
+    one, follow, decide = "/runs/{id}", "Follow a run from an event on", "Decide on pending calls"
+    allow = f"{one}/approvals"
+    return Mounted(
+        (
+            Route("GET", "/runs", runs.list, summary="List runs that wait for a person"),
+            Route("GET", one, runs.get, summary="Show a run"),
+            Route("GET", f"{one}/events", runs.follow, summary=follow, answer=EVENT_STREAM),
+            Route("POST", f"{one}/cancel", runs.cancel, summary="Stop a run"),
+            Route("POST", allow, runs.decide, summary=decide, body=Decisions, answer=BOTH),
+        ),
+        needs_store=True,
+    )

@@ -7,12 +7,15 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from fleetform_runtime.http.answering import Answering
 from fleetform_runtime.http.body import Fields
-from fleetform_runtime.http.chat import SESSION_ID, Chat
+from fleetform_runtime.http.chat import SESSION_ID
 from fleetform_runtime.http.errors import Json
+from fleetform_runtime.http.mounting import Mounted, Parts
+from fleetform_runtime.http.router import Route
 from fleetform_runtime.messages import Assistant, File, Message, Part, ToolResults, User, moment
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.runs.loop import readable
+from fleetform_runtime.runs.calls import readable
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.store import Session
@@ -43,10 +46,10 @@ class SessionChange(Fields):
 class SessionRoutes:
     """Handles /sessions for the caller's own sessions."""
 
-    def __init__(self, sessions: Sessions, runs: Runs, chat: Chat) -> None:
+    def __init__(self, sessions: Sessions, runs: Runs, answering: Answering) -> None:
         self._sessions = sessions
         self._runs = runs
-        self._chat = chat
+        self._answering = answering
 
     async def list(self, request: Request) -> Json:
         """List sessions, most recently used first."""
@@ -57,7 +60,7 @@ class SessionRoutes:
 
     async def create(self, request: Request) -> Json:
         """Create a session without messages."""
-        body: NewSession = await self._chat.read(request, NewSession)
+        body: NewSession = await self._answering.read(request, NewSession)
         if body.model:
             self._runs.model(body.model)
         session = await self._sessions.create(
@@ -76,7 +79,7 @@ class SessionRoutes:
 
     async def change(self, request: Request) -> Json:
         """Rename a session or change its model."""
-        body: SessionChange = await self._chat.read(request, SessionChange)
+        body: SessionChange = await self._answering.read(request, SessionChange)
         if not (body.title or body.model):
             raise HttpProblem("invalid_fields", "title or model is missing")
         if body.model:
@@ -198,3 +201,20 @@ def _if_match(request: Request) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 16):
         raise HttpProblem("invalid_request", "If-Match must be the revision from the ETag")
     return int(text)
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount sessions."""
+    sessions = SessionRoutes(parts.runs.sessions, parts.runs, parts.answering)
+    path, one, change = "/sessions", "/sessions/{id}", "Change a session's title or model"
+    return Mounted(
+        (
+            Route("GET", path, sessions.list, summary="List sessions"),
+            Route("POST", path, sessions.create, summary="Create a session", body=NewSession),
+            Route("GET", one, sessions.get, summary="Get a session"),
+            Route("PATCH", one, sessions.change, summary=change, body=SessionChange),
+            Route("DELETE", one, sessions.delete, summary="Delete a session"),
+            Route("GET", f"{one}/messages", sessions.messages, summary="List messages"),
+        ),
+        needs_store=True,
+    )

@@ -11,8 +11,9 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fleetform_runtime.access.identity import Authenticator, Identity
+from fleetform_runtime.http.answering import Streams
 from fleetform_runtime.http.body import Fields, check_size
-from fleetform_runtime.http.chat import ChatBody, Streams, acting, wanted_of
+from fleetform_runtime.http.chat import ChatBody, acting, wanted_of
 from fleetform_runtime.http.content import content_of
 from fleetform_runtime.http.runs import Decision, written
 from fleetform_runtime.messages import User

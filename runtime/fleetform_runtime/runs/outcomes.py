@@ -10,8 +10,8 @@ from fleetform_runtime.messages import dump, result_body
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
-from fleetform_runtime.runs.loop import Answer, Pause, Turn
 from fleetform_runtime.runs.sessions import shown_pending
+from fleetform_runtime.runs.turn import Answer, Pause, Turn
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.metrics import Metrics
 

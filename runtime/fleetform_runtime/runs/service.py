@@ -14,12 +14,14 @@ from fleetform_runtime.messages import Message, Usage, now
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.problems import HttpProblem, not_kept
 from fleetform_runtime.runs import outcomes
+from fleetform_runtime.runs.decisions import Decisions
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
-from fleetform_runtime.runs.loop import Loop, Turn
+from fleetform_runtime.runs.loop import Loop
 from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
+from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.store import Event, Run, Session, StoreError
 from fleetform_runtime.telemetry.logs import run_context
@@ -41,6 +43,7 @@ class Runs:
         sessions: Sessions,
         registry: Registry,
         loop: Loop,
+        decisions: Decisions,
         models: dict[str, ChatModel],
         default_model: str,
         system: str,
@@ -56,6 +59,7 @@ class Runs:
         self.sessions = sessions
         self.registry = registry
         self._loop = loop
+        self._decisions = decisions
         self.models = models
         self.default_model = default_model
         self._system = system
@@ -158,7 +162,7 @@ class Runs:
             raise HttpProblem("approval_used", f"the run has {state.status}")
         pause = await self.sessions.pause(user, state.session, run)
         if pause is not None:
-            await self._loop.check_tools(pause, decisions)
+            await self._decisions.check(pause, decisions)
         order.session, order.decisions, order.model = state.session, decisions, None
         order.paused = run
         started = await self.start(order)
@@ -257,8 +261,8 @@ class Runs:
                 async with asyncio.timeout(self._limits.run_seconds):
                     again = None
                     if pause is not None:
-                        decisions = order.decisions or {}
-                        again = await self._loop.resume(turn, pause, decisions, run.log)
+                        decided = order.decisions or {}
+                        again = await self._decisions.apply(turn, pause, decided, run.log)
                     answer = again or await self._loop.run(turn, model, run.log)
             except BaseException as error:
                 problem = self._problem(error, run)

@@ -23,7 +23,8 @@ from fleetform_runtime.messages import (
     recent,
 )
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.runs.loop import Turn, readable, title_of
+from fleetform_runtime.runs.calls import readable
+from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.store import ConflictError, FullError, Session, UnreadableRecordError
 from fleetform_runtime.store.parts import Conversations
 from fleetform_runtime.tools import ToolError
@@ -251,7 +252,7 @@ class Sessions:
     ) -> None:
         opening = next((item for item in fresh if isinstance(item, User)), None)
         if not session.title and opening is not None:
-            session = replace(session, title=title_of(opening))
+            session = replace(session, title=_title_of(opening))
         rows = [] if waiting else [dump(message) for message in fresh]
         # Writers of this replica take turns; only those of other replicas can conflict.
         lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
@@ -455,3 +456,9 @@ def _undecided(pending: dict[str, Any], why: str) -> ToolResults:
     for call in pending["calls"]:
         results[call["id"]] = ToolResult(call["id"], call["name"], why, "denied")
     return ToolResults([results[name] for name in pending["order"]], now())
+
+
+def _title_of(message: User) -> str:
+    """Return the first words of a conversation, for lists."""
+    line = " ".join(message.text().split())
+    return line if len(line) <= 80 else line[:79].rstrip() + "…"

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 
-from fleetform_runtime.store import StoreError
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.store.parts import Store
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -14,6 +14,52 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 60.0
 QUIET_SECONDS = 60.0
+OPEN_SECONDS = 2.0
+"""Seconds that the start waits for the store."""
+REOPEN_SECONDS = 2.0
+
+
+class Upkeep:
+    """Opens a store, however long that takes, and keeps it free of what has expired."""
+
+    def __init__(self, store: Store, replica: str) -> None:
+        self._store = store
+        self._replica = replica
+        self._unsuitable = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Connect; a store that does not answer yet is tried again in the background.
+
+        Raises:
+            UnsuitableStoreError: the store is of a kind that is not supported.
+        """
+        opening = asyncio.create_task(self._open())
+        self._tasks = [opening, asyncio.create_task(sweep(self._store, self._replica))]
+        await asyncio.wait([opening], timeout=OPEN_SECONDS)
+        if self._unsuitable:
+            await self.close()
+            raise UnsuitableStoreError(self._unsuitable)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await self._store.backend.close()
+
+    async def _open(self) -> None:
+        while True:
+            try:
+                await self._store.backend.open()
+            except UnsuitableStoreError as error:
+                log.error("the conversation store is not supported: %s", error)  # noqa: TRY400
+                self._unsuitable = str(error)
+                return
+            except StoreError as error:
+                log.warning("the conversation store does not answer: %s", error)
+                await asyncio.sleep(REOPEN_SECONDS)
+            else:
+                return
 
 
 async def sweep(store: Store, replica: str, seconds: float = SWEEP_SECONDS) -> None:

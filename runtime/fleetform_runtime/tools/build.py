@@ -18,7 +18,7 @@ from fleetform_runtime.sections.tools import (
 )
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
-from fleetform_runtime.tools import Tool
+from fleetform_runtime.tools import Tool, ToolSource
 from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
@@ -48,11 +48,6 @@ BUILDERS: dict[type, Callable[[Any, Secrets], FixedTool]] = {
     AgentTool: OtherAgent,
 }
 """How each type of tool is built."""
-
-
-def fixed_tools(settings: Settings, secrets: Secrets) -> list[FixedTool]:
-    """Return the tools of the specification, in its order."""
-    return [BUILDERS[type(tool)](tool, secrets) for tool in settings.tools]
 
 
 class McpServers:
@@ -135,6 +130,47 @@ class McpServers:
             server.name: {"up": server.is_up, "protocol": server.version}
             for server in self._servers
         }
+
+
+class AgentTools:
+    """All tools of an agent: those of its specification come first."""
+
+    def __init__(self, fixed: Sequence[FixedTool], servers: McpServers) -> None:
+        self._fixed = fixed
+        self.servers = servers
+
+    @property
+    def sources(self) -> tuple[ToolSource, ...]:
+        """Return where tools come from; of two with the same name, the first is used."""
+        return (_Fixed(self._fixed), self.servers)
+
+    def listed(self) -> list[Tool]:
+        """Return the tools that are known by now, without asking any server."""
+        return [*self._fixed, *self.servers.listed()]
+
+    async def open(self) -> None:
+        """Connect to servers."""
+        await self.servers.open()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.servers.close()
+        for tool in self._fixed:
+            await tool.close()
+
+
+class _Fixed:
+    def __init__(self, tools: Sequence[Tool]) -> None:
+        self._held = tools
+
+    async def tools(self) -> Sequence[Tool]:
+        return self._held
+
+
+def build(settings: Settings, secrets: Secrets, metrics: Metrics) -> AgentTools:
+    """Return an agent's tools, in the order of its specification; nothing is opened yet."""
+    fixed = [BUILDERS[type(tool)](tool, secrets) for tool in settings.tools]
+    return AgentTools(fixed, mcp_servers(settings, secrets, metrics))
 
 
 def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpServers:

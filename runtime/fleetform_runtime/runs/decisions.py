@@ -1,0 +1,98 @@
+"""What people decide on the calls of a paused run."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from fleetform_runtime import jsons
+from fleetform_runtime.messages import ToolCall, ToolResult, ToolResults, now, read_result
+from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.runs.calls import Calls, unmade
+from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.turn import Answer, Pause, Turn
+from fleetform_runtime.tools import Tool
+from fleetform_runtime.tools.mcp.protocol import reply_to
+from fleetform_runtime.tools.toolbox import Waiting
+
+
+class Decisions:
+    """Carries out decisions."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def check(self, pause: dict[str, Any], decisions: dict[str, dict[str, Any]]) -> None:
+        """Check, before anything is decided, that what a person approves can be called now.
+
+        Raises:
+            HttpProblem: the server of an approved call is away; the decision stays open.
+        """
+        tools = await self._calls.toolbox.tools()
+        for call in pause["calls"]:
+            is_wanted = decisions.get(call["id"], {}).get("approved") is True
+            if is_wanted and call.get("server") and call["name"] not in tools:
+                what = f"the MCP server {call['server']} of {call['name']} cannot be reached; try again"
+                raise HttpProblem("not_ready", what, 2)
+
+    async def apply(
+        self, turn: Turn, pause: dict[str, Any], decisions: dict[str, dict[str, Any]], log: RunLog
+    ) -> Answer | None:
+        """Apply the human decisions on the calls of a paused run; return an Answer if it pauses again."""
+        tools = await self._calls.toolbox.tools()
+        results = {item["id"]: read_result(item) for item in pause["done"]}
+        open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
+        # What a person decided on is a tool of that server, not whatever has its name by now.
+        servers = {c["id"]: c["server"] for c in pause["calls"] if "server" in c}
+        there = {
+            call.id: tool
+            for call in open_calls
+            if (tool := tools.get(call.name)) and tool.server == servers.get(call.id, tool.server)
+        }
+        needed = {c["id"]: c["needed"] for c in pause["calls"] if "needed" in c}
+        outcomes = await asyncio.gather(
+            *(
+                self._decided(turn, there, call, decisions[call.id], needed.get(call.id), log)
+                for call in open_calls
+            )
+        )
+        again = [item for item in outcomes if isinstance(item, Waiting)]
+        results |= {item.id: item for item in outcomes if isinstance(item, ToolResult)}
+        if again:  # a server asks another question
+            return Answer("", "approval_required", Pause(again, list(results.values())))
+        turn.fresh.append(ToolResults([results[name] for name in pause["order"]], now()))
+        return None
+
+    async def _decided(
+        self,
+        turn: Turn,
+        there: dict[str, Tool],
+        call: ToolCall,
+        decision: dict[str, Any],
+        needed: dict[str, Any] | None,
+        log: RunLog,
+    ) -> ToolResult | Waiting:
+        tool = there.get(call.id)
+        if tool is None:
+            return unmade(call, "The tool is no longer available.")
+        if decision.get("approved") is False:
+            reason = decision.get("reason") or "A person refused."
+            result = ToolResult(call.id, call.name, self._calls.toolbox.cut(str(reason)), "denied")
+        elif needed is not None:
+            reply = reply_to(needed, decision["raw_answer"])
+            return await self._calls.carry_out(turn, tool, call, log, reply)
+        elif tool.kind == "human":
+            result = ToolResult(
+                call.id, call.name, self._calls.toolbox.cut(str(decision["answer"])), "ok"
+            )
+        else:
+            edited = decision.get("arguments")
+            if edited is None:
+                return await self._calls.carry_out(turn, tool, call, log)
+            changed = replace(call, arguments=jsons.write(edited).decode())
+            carried = await self._calls.carry_out(turn, tool, changed, log)
+            if isinstance(carried, Waiting):
+                return carried
+            note = f"[a person changed the arguments to {changed.arguments}]"
+            return replace(carried, content=f"{note}\n{carried.content}")
+        self._calls.toolbox.answered(tool, result.outcome)
+        return self._calls.settle(turn, call, result, log)
