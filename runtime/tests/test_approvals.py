@@ -78,6 +78,23 @@ async def test_an_approved_call_is_made_once_and_the_run_goes_on():
         )
 
 
+async def test_a_run_that_goes_on_is_as_far_from_the_first_agent_as_before():
+    asked = []
+
+    async def other(request: web.Request) -> web.Response:
+        asked.append(request.headers["Fleetform-Hops"])
+        return web.json_response({"output": "hi"})
+
+    async with upstream(other) as server:
+        agent = {"type": "agent", "name": "r", "description": "Asks.", "url": server.url}
+        async with serving(tools=[agent | {"requiresApproval": True}]) as client:
+            body = {"message": 'call r {"message": "who"}'}
+            waiting = (await client.post("/chat", body, headers={"Fleetform-Hops": "4"})).json
+            assert asked == []
+            done = await client.post(f"/runs/{waiting['run_id']}/approvals", approve())
+    assert (done.status, asked) == (200, ["5"])
+
+
 async def test_a_denied_call_is_not_made_and_the_model_is_told_why():
     async with upstream(answers({})) as server, serving(tools=tools(server.url)) as client:
         answer = await paused(client)

@@ -32,6 +32,7 @@ def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any
         "rows": [dump(message).decode() for message in turn.fresh],
         "expires": expires,
         **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
+        **({"hops": turn.hops} if turn.hops else {}),
         "order": [call.id for call in getattr(asked, "calls", [])],
         "done": [result_body(result) for result in pause.done],
         "calls": [

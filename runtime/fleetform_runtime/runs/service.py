@@ -199,7 +199,7 @@ class Runs:
             overrides=order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,
-            hops=order.hops,
+            hops=pause.get("hops", 0) if pause else order.hops,
             may_wait=not order.stateless,
             fresh=fresh,
             wanted=self._what_is_wanted(order, pause),
