@@ -4,10 +4,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from fleetform_runtime import jsons
 from fleetform_runtime.messages import (
     Assistant,
     Image,
@@ -119,41 +116,3 @@ def test_without_tools_calls_are_told():
     ]
     assert "called t with {}" in found[1].text
     assert "[result of t]\na" in found[2].content
-
-
-TEXTS = st.text(st.characters(exclude_categories=[]), max_size=12)
-MESSAGES = st.one_of(
-    st.builds(User, TEXTS),
-    st.builds(
-        Assistant,
-        TEXTS,
-        calls=st.lists(st.builds(ToolCall, TEXTS, TEXTS, TEXTS), max_size=3),
-        source=st.sampled_from(["", "a", "b"]),
-    ),
-    st.builds(ToolResults, st.lists(st.builds(ToolResult, TEXTS, TEXTS, TEXTS), max_size=3)),
-)
-
-
-@settings(deadline=None)
-@given(st.lists(MESSAGES, max_size=8), st.sampled_from(["", "a"]), st.booleans())
-def test_any_conversation_at_all_is_made_valid_and_stays_so(messages, source, tools):
-    found = valid(messages, source, tools=tools)
-    json.dumps([jsons.read(dump(message)) for message in found]).encode()
-    seen: set[str] = set()
-    for index, message in enumerate(found):
-        if isinstance(message, Assistant):
-            assert message.text.strip() or message.calls
-            for call in message.calls:
-                assert re.fullmatch(r"[A-Za-z0-9_-]{1,64}", call.name)
-                assert call.id not in seen
-                seen.add(call.id)
-                assert isinstance(json.loads(call.arguments), dict)
-            if message.calls:
-                assert [r.id for r in found[index + 1].results] == [c.id for c in message.calls]
-        if isinstance(message, User):
-            assert message.text()
-            assert index == 0 or not isinstance(found[index - 1], User)
-        if isinstance(message, ToolResults):
-            assert isinstance(found[index - 1], Assistant)
-    if not tools:
-        assert not seen
