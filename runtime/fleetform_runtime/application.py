@@ -21,7 +21,7 @@ from fleetform_runtime.http.socket import Socket
 from fleetform_runtime.models.build import Build, upstreams
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.runs.calls import Calls
-from fleetform_runtime.runs.decisions import Decisions
+from fleetform_runtime.runs.decisions import Decider
 from fleetform_runtime.runs.fitting import Fitting
 from fleetform_runtime.runs.loop import Loop
 from fleetform_runtime.runs.registry import Registry
@@ -95,14 +95,15 @@ class Application:
             await self.close()
             raise
         self._beating = asyncio.create_task(self.runs.registry.beat())
-        await self.tools.open()
+        await self.tools.servers.open()
 
     async def close(self) -> None:
         """Close everything; a part that fails to close keeps no other one open."""
         if self._beating is not None:
             self._beating.cancel()
         closing: list[_Closing] = [
-            self.tools,
+            self.tools.servers,
+            *self.tools.fixed,
             *self.models.values(),
             self.authenticator,
             self._counters,
@@ -131,7 +132,7 @@ class Application:
     def _runs(self, prompt: str, replica: str) -> Runs:
         settings, limits, metrics = self.settings, self.settings.limits, self.metrics
         redact = redactor(self._secrets.known)
-        toolbox = Toolbox(self.tools.sources, limits.tool_result_bytes, metrics, redact)
+        toolbox = Toolbox([self.tools], limits.tool_result_bytes, metrics, redact)
         calls = Calls(toolbox, self.spans)
         fitting = Fitting((settings.model, *settings.models))
         share = access.share(settings, limits.concurrent_runs)
@@ -144,7 +145,7 @@ class Application:
             ),
             registry=Registry(self.store, metrics, replica),
             loop=Loop(calls, limits.max_steps, limits.max_tool_calls, self.spans, fitting),
-            decisions=Decisions(calls),
+            decider=Decider(calls),
             models=self.models,
             default_model=settings.model.key,
             wanted=_wanted(settings),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -17,6 +17,7 @@ from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import Event
 from fleetform_runtime.telemetry.metrics import Metrics
 
+T = TypeVar("T")
 EVENT_STREAM = "text/event-stream"
 
 
@@ -89,12 +90,7 @@ class Answering:
             run = await start()
             result = await finished(request, run)
             return Json(whole(run, result) if whole else result)
-        leave = self._streams.enter(order.user)
-        try:
-            run = await start()
-        except BaseException:
-            leave()
-            raise
+        run, leave = await self._entered(order.user, start)
         source = run.log.follow(0, self._server.ping_seconds)
         return self._stream(source, parting(run, leave), write(run) if write else frames)
 
@@ -102,13 +98,19 @@ class Answering:
         self, user: str, open_events: Callable[[float], Awaitable[AsyncIterator[list[Event]]]]
     ) -> EventStream:
         """Follow a run that somebody else started; `open_events` takes seconds between signs of life."""
+        source, leave = await self._entered(user, lambda: open_events(self._server.ping_seconds))
+        return self._stream(source, leave)
+
+    async def _entered(
+        self, user: str, begin: Callable[[], Awaitable[T]]
+    ) -> tuple[T, Callable[[], None]]:
+        """Begin what takes a place among the open streams; return it, and what gives the place back."""
         leave = self._streams.enter(user)
         try:
-            source = await open_events(self._server.ping_seconds)
+            return await begin(), leave
         except BaseException:
             leave()
             raise
-        return self._stream(source, leave)
 
     def _stream(
         self,

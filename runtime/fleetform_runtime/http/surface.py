@@ -1,6 +1,5 @@
 """All routes of the HTTP API, one part after the other."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -29,18 +28,18 @@ def routes(parts: Parts) -> list[Route]:
     mounted = [mount(parts) for mount in MOUNTED]
     keeps = parts.settings.keeps
     served = [route for part in mounted if keeps or not part.needs_store for route in part.routes]
-    refused = [route for part in mounted if part.needs_store and not keeps for route in part.routes]
+    refused = [
+        replace(route, handler=_refuse)
+        for part in mounted
+        if part.needs_store and not keeps
+        for route in part.routes
+    ]
     described = document(parts.agent, parts.settings.agent.description or "", served)
 
     async def show(_: Request) -> Json:
         return Json(described)
 
-    return [*served, *_refusing(refused), Route("GET", "/openapi.json", show, public=True)]
-
-
-def _refusing(refused: list[Route]) -> Iterator[Route]:
-    for route in refused:
-        yield replace(route, handler=_refuse)
+    return [*served, *refused, Route("GET", "/openapi.json", show, public=True)]
 
 
 async def _refuse(request: Request) -> Json:

@@ -15,8 +15,8 @@ from fleetform_runtime.tools.mcp.protocol import reply_to
 from fleetform_runtime.tools.toolbox import Waiting
 
 
-class Decisions:
-    """Carries out decisions."""
+class Decider:
+    """Carries out what people decide."""
 
     def __init__(self, calls: Calls) -> None:
         self._calls = calls

@@ -14,7 +14,7 @@ from fleetform_runtime.messages import Message, Usage, now
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.problems import HttpProblem, not_kept
 from fleetform_runtime.runs import outcomes
-from fleetform_runtime.runs.decisions import Decisions
+from fleetform_runtime.runs.decisions import Decider
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.loop import Loop
@@ -43,7 +43,7 @@ class Runs:
         sessions: Sessions,
         registry: Registry,
         loop: Loop,
-        decisions: Decisions,
+        decider: Decider,
         models: dict[str, ChatModel],
         default_model: str,
         system: str,
@@ -59,7 +59,7 @@ class Runs:
         self.sessions = sessions
         self.registry = registry
         self._loop = loop
-        self._decisions = decisions
+        self._decider = decider
         self.models = models
         self.default_model = default_model
         self._system = system
@@ -162,7 +162,7 @@ class Runs:
             raise HttpProblem("approval_used", f"the run has {state.status}")
         pause = await self.sessions.pause(user, state.session, run)
         if pause is not None:
-            await self._decisions.check(pause, decisions)
+            await self._decider.check(pause, decisions)
         order.session, order.decisions, order.model = state.session, decisions, None
         order.paused = run
         started = await self.start(order)
@@ -261,8 +261,8 @@ class Runs:
                 async with asyncio.timeout(self._limits.run_seconds):
                     again = None
                     if pause is not None:
-                        decided = order.decisions or {}
-                        again = await self._decisions.apply(turn, pause, decided, run.log)
+                        decisions = order.decisions or {}
+                        again = await self._decider.apply(turn, pause, decisions, run.log)
                     answer = again or await self._loop.run(turn, model, run.log)
             except BaseException as error:
                 problem = self._problem(error, run)

@@ -38,7 +38,6 @@ class Upkeep:
         self._tasks = [opening, asyncio.create_task(sweep(self._store, self._replica))]
         await asyncio.wait([opening], timeout=OPEN_SECONDS)
         if self._unsuitable:
-            await self.close()
             raise UnsuitableStoreError(self._unsuitable)
 
     async def close(self) -> None:

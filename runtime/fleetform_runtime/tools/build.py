@@ -18,7 +18,7 @@ from fleetform_runtime.sections.tools import (
 )
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
-from fleetform_runtime.tools import Tool, ToolSource
+from fleetform_runtime.tools import Tool
 from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
@@ -136,35 +136,16 @@ class AgentTools:
     """All tools of an agent: those of its specification come first."""
 
     def __init__(self, fixed: Sequence[FixedTool], servers: McpServers) -> None:
-        self._fixed = fixed
+        self.fixed = fixed
         self.servers = servers
 
-    @property
-    def sources(self) -> tuple[ToolSource, ...]:
-        """Return where tools come from; of two with the same name, the first is used."""
-        return (_Fixed(self._fixed), self.servers)
-
-    def listed(self) -> list[Tool]:
-        """Return the tools that are known by now, without asking any server."""
-        return [*self._fixed, *self.servers.listed()]
-
-    async def open(self) -> None:
-        """Connect to servers."""
-        await self.servers.open()
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.servers.close()
-        for tool in self._fixed:
-            await tool.close()
-
-
-class _Fixed:
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self._held = tools
-
     async def tools(self) -> Sequence[Tool]:
-        return self._held
+        """Return the tools that can be called now."""
+        return [*self.fixed, *await self.servers.tools()]
+
+    def listed(self) -> Sequence[Tool]:
+        """Return the tools that are known by now, without asking any server."""
+        return [*self.fixed, *self.servers.listed()]
 
 
 def build(settings: Settings, secrets: Secrets, metrics: Metrics) -> AgentTools:
