@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from fleetform import view
-from fleetform.check import schema
 from fleetform.dialects import translate
 from fleetform.load import load
 from fleetform.tree import plain, without_nulls
+from fleetform.validators import schema
 from tests.tools import ROOT
 
 Json = Any

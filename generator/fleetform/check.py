@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from functools import cache
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from fleetform import quantity
-from fleetform.jsonschemas import jsonschema_rs
 from fleetform.patterns import WORDS
 from fleetform.problems import MAX_PER_FILE, Problem, did_you_mean
 from fleetform.tree import Map, TreePath, at, dotted, problem_at, without_nulls
+from fleetform.validators import accepts, follow, root, validator
 
-_SCHEMAS = Path(__file__).with_name("schemas")
 _TYPES = {
     "string": "text",
     "integer": "a whole number",
@@ -25,21 +21,6 @@ _TYPES = {
     "object": "a map",
     "null": "nothing",
 }
-
-
-@cache
-def schema(kind: str) -> dict[str, Any]:
-    """Return the packaged JSON Schema of a kind."""
-    body: dict[str, Any] = json.loads((_SCHEMAS / f"{kind.lower()}.json").read_bytes())
-    return body
-
-
-@cache
-def _validator(kind: str, definition: str) -> Any:
-    body = schema(kind)
-    if definition:
-        body = {"$schema": body["$schema"], "$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
-    return jsonschema_rs.validator_for(body, formats=quantity.FORMATS, validate_formats=True)
 
 
 def check(
@@ -53,12 +34,11 @@ def check(
     clean = without_nulls(tree)
     if clean is not tree:
         yield from _null_keys(tree, kind, definition, prefix)
-    validator = _validator(kind, definition)
-    if validator.is_valid(clean):
+    if accepts(kind, definition, clean):
         return
     explained = (
         problem
-        for error in validator.iter_errors(clean)
+        for error in validator(kind, definition).iter_errors(clean)
         for problem in _explain(tree, tuple(error.instance_path), error, kind, definition, prefix)
     )
     found = [*islice(explained, MAX_PER_FILE + 1)]
@@ -70,7 +50,7 @@ def faults(kind: str, tree: Map, *, definition: str = "") -> Iterator[tuple[Tree
 
     For a missing field, the place is that of the map that lacks it.
     """
-    for error in _validator(kind, definition).iter_errors(without_nulls(tree)):
+    for error in validator(kind, definition).iter_errors(without_nulls(tree)):
         path, detail = tuple(error.instance_path), error.kind.as_dict()
         if error.kind.name == "additionalProperties":
             from difflib import get_close_matches  # noqa: PLC0415 - few specs have a wrong field
@@ -88,12 +68,11 @@ def _null_keys(
     tree: Map, kind: str, definition: str, prefix: tuple[str | int, ...]
 ) -> Iterator[Problem]:
     """Yield unknown fields that are null, which the schema never sees."""
-    body = schema(kind)
-    root = body["$defs"][definition] if definition else body
-    todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, root, ())]
+    whole = root(kind, definition)
+    todo: list[tuple[Any, Any, tuple[Any, ...]]] = [(tree, whole, ())]
     while todo:
         node, rule, path = todo.pop()
-        rule = _follow(rule, body)
+        rule = follow(rule, whole["$defs"])
         known = rule.get("properties", {})
         rows: list[tuple[Any, Any, Any]]
         if isinstance(node, list):
@@ -273,24 +252,15 @@ def _shown(value: Any) -> str:
 
 def _known_fields(error: Any, kind: str, definition: str) -> list[str]:
     """Return the fields that the schema allows at the error's place."""
-    body: Any = schema(kind)
-    if definition:
-        body = {"$ref": f"#/$defs/{definition}", "$defs": body["$defs"]}
-    root = body
+    body: Any = root(kind, definition)
+    definitions = body["$defs"]
     for step in error.schema_path[:-1]:
         if step != "$defs":  # some paths name the definition that a reference points to
-            body = _follow(body, root)
+            body = follow(body, definitions)
         try:
             body = body[step]
         except (KeyError, IndexError, TypeError):
             if step == "$ref":
                 continue
             return []
-    return list(_follow(body, root).get("properties", {}))
-
-
-def _follow(body: Any, root: Any) -> Any:
-    while isinstance(body, dict) and "$ref" in body:
-        target = body["$ref"].removeprefix("#/$defs/")
-        body = root["$defs"][target]
-    return body
+    return list(follow(body, definitions).get("properties", {}))

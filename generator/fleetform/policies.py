@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import kinds, openings
-from fleetform.check import schema
 from fleetform.platforms.kubernetes import obeyed, patchable
 from fleetform.platforms.kubernetes.identities import is_read_by_operator
 from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
+from fleetform.validators import schema
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet

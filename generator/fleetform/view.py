@@ -13,8 +13,8 @@ from functools import cache
 from typing import Any, cast
 
 from fleetform import quantity
-from fleetform.check import schema
 from fleetform.tree import plain
+from fleetform.validators import schema
 
 _RENAMED = {
     "from": "from_",

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetform import view
-from fleetform.check import schema
 from fleetform.kinds import NAMES as KINDS
 from fleetform.models import model
+from fleetform.validators import schema
 from tests.documents import documents, mutations, same
 
 each_kind = pytest.mark.parametrize("kind", KINDS)

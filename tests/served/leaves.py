@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from fleetform.check import schema
+from fleetform.validators import schema
 from tests.served.values import KEYS, candidates
 
 Json = Any

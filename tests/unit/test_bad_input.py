@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from fleetform.check import schema
+from fleetform.validators import schema
 from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, snapshot, write
 
 PLACED = re.compile(r"^(?P<place>[^\s:][^:]*(:\d+:\d+)?): error: ", re.MULTILINE)

@@ -7,9 +7,9 @@ import jsonschema_rs
 import pytest
 
 from fleetform import view
-from fleetform.check import schema
 from fleetform.kinds import NAMES as KINDS
 from fleetform.models import model
+from fleetform.validators import schema
 from tests.documents import committed, same
 
 CORPUS = [*committed()]

@@ -4,7 +4,7 @@ A platform binds a plan: it fills in what only it knows (addresses, paths of sec
 process may take to stop) and reports as Problems what it cannot do.
 """
 
-from __future__ import annotations
+# No `annotations` of the future: named tuples compile each annotation that is a text, which takes half of this import.
 
 from collections.abc import Mapping
 from enum import Enum
@@ -87,7 +87,7 @@ class Variable(NamedTuple):
 class EnvFrom(NamedTuple):
     """All keys of a Secret, or of existing configuration, as variables."""
 
-    source: SecretFolder | ConfigFolder
+    source: "SecretFolder | ConfigFolder"
     prefix: str = ""
 
 
@@ -265,31 +265,31 @@ class Traffic(NamedTuple):
 
     party: Party
     ports: Ports
-    owner: Resolved[Any]
-    path: TreePath
+    owner: "Resolved[Any]"
+    path: "TreePath"
 
 
 class Link(NamedTuple):
     """One workload of the fleet calls another."""
 
-    caller: Key
-    callee: Key
+    caller: "Key"
+    callee: "Key"
     ports: Ports
 
 
 class Workload(NamedTuple):
     """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
 
-    key: Key
+    key: "Key"
     """Namespace as in the specs, and name."""
     namespace: str
     """The namespace's name in the environment."""
     component: str
     shape: Shape
     version: str
-    spec: WorkloadSpec
+    spec: "WorkloadSpec"
     """The workload's part of its spec, for settings that only a platform can interpret."""
-    resolved: Resolved[Any]
+    resolved: "Resolved[Any]"
     image: str
     pull_policy: str
     command: tuple[str, ...]
@@ -344,7 +344,7 @@ class Plan(NamedTuple):
     workloads: tuple[Workload, ...]
     links: tuple[Link, ...]
 
-    def callees(self) -> dict[Key, tuple[Workload, ...]]:
+    def callees(self) -> "dict[Key, tuple[Workload, ...]]":
         """Return the callees of each workload, sorted by key."""
         known = {item.key: item for item in self.workloads}
         found: dict[Key, set[Key]] = {}
@@ -354,12 +354,16 @@ class Plan(NamedTuple):
         return {key: tuple(known[name] for name in sorted(names)) for key, names in found.items()}
 
 
+_SCALARS = frozenset({str, int, bool, float, type(None)})
+
+
 def bound(value: Any, binding: Mapping[type, Any]) -> Any:
     """Return settings as plain data, each symbol replaced with the result of the function for its type."""
     kind = type(value)
     if kind is dict:
         return {
-            key: item if type(item) is str else bound(item, binding) for key, item in value.items()
+            key: item if type(item) in _SCALARS else bound(item, binding)
+            for key, item in value.items()
         }
     if kind is list:
         return [bound(item, binding) for item in value]

@@ -1,6 +1,6 @@
 """A plan bound to Kubernetes: workloads and namespaces in its terms; nothing after this reads a spec."""
 
-from __future__ import annotations
+# No `annotations` of the future: named tuples compile each annotation that is a text, which takes half of this import.
 
 from collections.abc import Mapping
 from types import MappingProxyType

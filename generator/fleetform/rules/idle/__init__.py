@@ -49,9 +49,10 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     yield from documents.rules(fleet)
     yield from environments.rules(fleet, uses)
     found = [field for part in PARTS for field in part(fleet, uses)]
-    served = {_place(field) for field in found if not field.why}
-    for field in found:
-        if field.why and (field.severity == "error" or _place(field) not in served):
+    idle = [field for field in found if field.why]
+    served = {_place(field) for field in found if not field.why} if idle else set()
+    for field in idle:
+        if field.severity == "error" or _place(field) not in served:
             yield _problem(field)
 
 

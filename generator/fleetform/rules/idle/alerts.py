@@ -27,6 +27,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     for kind in (kinds.AGENT, kinds.MCP_SERVER):
         for item in filter(is_deployed, fleet.of(kind)):
             names = others(item, BASE)
+            if not names:
+                continue
             if not there:
                 why = "the environment has no `prometheus-operator`, so there are no alerts"
                 hint = "nothing to do, unless the operator is there: then add the capability"
@@ -37,7 +39,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             rest = [name for name in names if name != OF_ALL]
             yield from _of_the_runtime(item, rest)
     for agent in fleet.of(kinds.AGENT):
-        if there and is_watched(agent):
+        if there and others(agent, BASE) and is_watched(agent):
             for name, (what, hint) in _without(agent, uses[agent.key]).items():
                 why = f"the alert cannot fire, since {what}" if what else ""
                 yield from given(agent, BASE, (name,), why, hint)

@@ -29,12 +29,16 @@ def given(
     why: str,
     hint: str,
     severity: Severity = "warning",
-) -> Iterator[Field]:
-    """Yield those of the fields below `base` that some layer sets."""
+) -> Iterable[Field]:
+    """Return those of the fields below `base` that some layer sets."""
     node = at(owner.tree, base)
-    for name in names if isinstance(node, Map) else ():
-        if name in node and node[name] not in (None, {}, []):
-            yield Field(owner, (*base, name), why, hint, severity)
+    if not isinstance(node, Map):
+        return ()
+    return [
+        Field(owner, (*base, name), why, hint, severity)
+        for name in names
+        if name in node and node[name] not in (None, {}, [])
+    ]
 
 
 def others(owner: Resolved[Any], base: TreePath, *known: str) -> tuple[str, ...]:

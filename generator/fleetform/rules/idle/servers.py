@@ -7,11 +7,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.check import schema
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_beside
 from fleetform.rules.idle.fields import Field, given
 from fleetform.tree import TreePath
+from fleetform.validators import schema
 
 if TYPE_CHECKING:
     from fleetform.models.mcp_server import McpServerSpec

@@ -36,20 +36,17 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     del uses
     for kind in ("Agent", "MCPServer"):
         for resolved in filter(is_deployed, fleet.of(kind)):
-            yield from _scaling(resolved)
-            yield from _health(resolved)
-            yield from _metrics(fleet, resolved)
-            yield from _telemetry(fleet, resolved)
-            yield from _rights(resolved)
-            yield from _tls(fleet, resolved)
-            yield from _service(resolved)
+            sections = resolved.tree["spec"]
+            for section, part in _SECTIONS:
+                if section in sections:
+                    yield from part(fleet, resolved)
     for resolved, spec, root in workloads(fleet):
         yield from _container(resolved, spec, root)
         yield from _extra(resolved, spec, root)
         yield from _mounts(resolved, spec, root)
 
 
-def _scaling(resolved: Resolved[Any]) -> Iterator[Field]:
+def _scaling(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     scaling, base = resolved.spec.scaling, ("spec", "scaling")
     low = 1 if scaling.min_replicas is None else scaling.min_replicas
     on = keda_is_on(scaling)
@@ -62,7 +59,7 @@ def _scaling(resolved: Resolved[Any]) -> Iterator[Field]:
     yield from switched(resolved, (*base, "keda"), on=on, what="KEDA")
 
 
-def _health(resolved: Resolved[Any]) -> Iterator[Field]:
+def _health(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     check, base = resolved.spec.health_check, ("spec", "healthCheck")
     actions = [probes.action(check, probe) for probe in probes.PROBES]
     idle = _idle_probes(resolved, actions)
@@ -147,7 +144,7 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     yield from given(resolved, (*base, "logging"), LOGGING, why, hint)
 
 
-def _rights(resolved: Resolved[Any]) -> Iterator[Field]:
+def _rights(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     rbac = resolved.spec.rbac
     if rbac is not None:
         why = "" if rbac.rules else "there are no `rules`"
@@ -177,7 +174,7 @@ def _tls(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     yield from given(resolved, ("spec", "expose"), ("tls",), why, hint, severity)
 
 
-def _service(resolved: Resolved[Any]) -> Iterator[Field]:
+def _service(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     base, kind = ("spec", "service"), resolved.spec.service.type
     why = "" if ports(resolved) else "without `ports` there is no Service"
     yield from given(resolved, base, ("annotations",), why, "name the container's `ports`")
@@ -186,6 +183,18 @@ def _service(resolved: Resolved[Any]) -> Iterator[Field]:
     yield from given(resolved, base, ("loadBalancerSourceRanges",), why, hint)
     why = "" if kind != "ClusterIP" else "a ClusterIP has no traffic from outside"
     yield from given(resolved, base, ("externalTrafficPolicy",), why, "remove it, or set a `type`")
+
+
+_SECTIONS = (
+    ("scaling", _scaling),
+    ("healthCheck", _health),
+    ("observability", _metrics),
+    ("observability", _telemetry),
+    ("rbac", _rights),
+    ("expose", _tls),
+    ("service", _service),
+)
+"""What to ask of a section that some layer sets: without it, none of its fields is idle."""
 
 
 def _container(resolved: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Field]:

@@ -17,6 +17,7 @@ HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
 VERSION = "app.kubernetes.io/version"
+_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def labels(plan: WorkloadPlan) -> dict[str, str]:
@@ -86,9 +87,9 @@ def workload_object(
 def data(value: Any) -> Any:
     """Return a plan's mapping as plain dicts and lists, as the emitter requires."""
     kind = type(value)
-    # Most items are texts: a call for each of them would take most of the time.
+    # Most items are scalars: a call for each of them would take most of the time.
     if kind is dict:
-        return {key: item if type(item) is str else data(item) for key, item in value.items()}
+        return {key: item if type(item) in _SCALARS else data(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [item if type(item) is str else data(item) for item in value]
+        return [item if type(item) in _SCALARS else data(item) for item in value]
     return value

@@ -47,8 +47,10 @@ def _spec(plan: WorkloadPlan) -> dict[str, Any]:
         "initContainers": data(plan.init_containers),
     }
     spec |= {key: value for key, value in optional.items() if value}
-    spec["containers"] = [_container(plan), *data(plan.sidecars)]
-    spec["volumes"] = [volume for volume, _ in _own_volumes(plan)] + data(plan.volumes)
+    own = [*_own_volumes(plan)]
+    mounts = [mount for _, mount in own] + data(plan.mounts)
+    spec["containers"] = [_container(plan, mounts), *data(plan.sidecars)]
+    spec["volumes"] = [volume for volume, _ in own] + data(plan.volumes)
     return spec
 
 
@@ -79,7 +81,7 @@ def _volume(
     return {"name": name, **source}, {**mount, "readOnly": True} if read_only else mount
 
 
-def _container(plan: WorkloadPlan) -> dict[str, Any]:
+def _container(plan: WorkloadPlan, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     body: dict[str, Any] = {"name": plan.component, "image": plan.image}
     optional: dict[str, Any] = {
         "imagePullPolicy": plan.pull_policy,
@@ -105,7 +107,7 @@ def _container(plan: WorkloadPlan) -> dict[str, Any]:
     if plan.pre_stop:
         body["lifecycle"] = {"preStop": {"sleep": {"seconds": plan.pre_stop}}}
     body["securityContext"] = security(read_only_root=plan.read_only_root)
-    body["volumeMounts"] = [mount for _, mount in _own_volumes(plan)] + data(plan.mounts)
+    body["volumeMounts"] = mounts
     return body
 
 

@@ -149,10 +149,11 @@ def _proc_mount(container: Json, path: TreePath) -> Iterator[Violation]:
 
 def _hosts(container: Json, path: TreePath) -> Iterator[Violation]:
     hooks = container.get("lifecycle") or {}
-    probes = [(name, container.get(name)) for name in _PROBES]
-    for name, handler in [*probes, *(("lifecycle", hooks.get(name)) for name in _HOOKS)]:
+    probes = [(name, container[name]) for name in _PROBES if container.get(name)]
+    hooked = [("lifecycle", hooks[name]) for name in _HOOKS if hooks.get(name)]
+    for name, handler in [*probes, *hooked]:
         for kind in ("httpGet", "tcpSocket"):
-            if ((handler or {}).get(kind) or {}).get("host"):
+            if (handler.get(kind) or {}).get("host"):
                 says = f"the {kind} of {name} sets a host"
                 yield Violation("hostProbesAndHostLifecycle", (*path, name), says)
 
