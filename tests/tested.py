@@ -19,7 +19,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
         "tests/integration/test_pin.py": "registries cli/pin",
-        "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
+        "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust cli/documents",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
         "tests/conformance/test_scheduling.py": "kubernetes/scheduling rules/scheduling",
         "tests/parity/test_flux.py": "targets/manifests",
@@ -66,6 +66,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "servicemonitor statefulset"
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
+        "tests/unit/test_filters.py": "rules/knowledge resolve/searches",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
@@ -75,6 +76,10 @@ _TESTED_BY: dict[str, dict[str, str]] = {
     },
     "runtime/tests": {
         "runtime/tests/test_net.py": "net/build net/client credentials net/library pauses proxies shared texts tokens",
+        "runtime/tests/test_knowledge.py": (
+            "knowledge/__init__ knowledge/words knowledge/chunks knowledge/readers knowledge/embedded knowledge/search "
+            "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"
+        ),
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters access/shares",
         "runtime/tests/test_content.py": "http/content",

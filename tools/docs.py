@@ -12,7 +12,7 @@ from pathlib import Path
 import lock
 from reference import pages
 
-from fleetform.contract import EXTRAS, PROVIDERS
+from fleetform.contract import EXTRAS, KNOWLEDGE_EXTRA, PROVIDERS
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.targets import DEFAULT, TARGETS
 
@@ -79,7 +79,7 @@ def images() -> str:
     for one in lock.LOCKS:
         name = Path(one.path).stem
         if one.sources == lock.RUNTIME and Path(one.path).parent.name == "requirements":
-            known = [extra for extra in one.extras if extra in EXTRAS.values()]
+            known = [extra for extra in one.extras if extra in (*EXTRAS.values(), KNOWLEDGE_EXTRA)]
             rows.append(f"| `{name}` | `[{', '.join(known)}]` |")
     head = ["| `--build-arg REQUIREMENTS=` | `images.extras` of an environment |", "|---|---|"]
     return "\n".join([*head, *rows])

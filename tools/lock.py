@@ -58,6 +58,13 @@ LOCKS = (
         ("tracing", "anthropic", "bedrock", "google"),
         within=DEV,
     ),
+    Lock("runtime/requirements/knowledge.txt", RUNTIME, ("tracing", "knowledge"), within=DEV),
+    Lock(
+        "runtime/requirements/all.txt",
+        RUNTIME,
+        ("tracing", "anthropic", "bedrock", "google", "knowledge"),
+        within=DEV,
+    ),
     Lock("runtime/requirements/build.txt", ("runtime/requirements/build.in",)),
     Lock("tools/check-jsonschema/requirements.txt", pins=("check-jsonschema==0.39.0",)),
     Lock("tools/checkov/requirements.txt", pins=("checkov==3.3.30",)),

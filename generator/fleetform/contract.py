@@ -36,6 +36,8 @@ EXTRAS: dict[str, str] = {
     name: facts["extra"] for name, facts in _FACTS["providers"].items() if facts["extra"]
 }
 """Extra of the runtime image that speaks a provider's protocol; the other providers need none."""
+KNOWLEDGE_EXTRA = "knowledge"
+"""Extra of the runtime image for vectors of documents, and for PDF."""
 STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 """Types of stores that keep conversations."""
 NO_MEMORY = "none"
@@ -46,6 +48,10 @@ STORE_PORTS: dict[str, int] = {
 """Default ports of stores that are servers."""
 SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
 """Stores that several replicas may use."""
+VECTOR_STORES = frozenset(_FACTS["vectorStores"])
+"""Stores of documents."""
+EMBEDDINGS = frozenset(_FACTS["embeddings"])
+"""Providers of models that turn texts into vectors."""
 SESSION_TTL: int = _FACTS["sessionTtlSeconds"]
 """Seconds until an idle session expires, unless a policy says otherwise."""
 HTTP_PORT: int = _FACTS["ports"]["http"]
@@ -65,6 +71,8 @@ SECRETS: str = _FACTS["files"]["secrets"]
 """Where secrets are mounted: `<folder>/<secret>/<key>`."""
 SESSIONS: str = _FACTS["files"]["sessions"]
 """Default folder of conversations kept in files."""
+KNOWLEDGE: str = _FACTS["files"]["knowledge"]
+"""Default folder of embedded stores of documents."""
 PIPES: str = _FACTS["files"]["pipes"]
 """Where a folder is mounted for each MCP server beside an agent, by its name."""
 BESIDE: tuple[str, ...] = tuple(_FACTS["commands"]["beside"])

@@ -383,15 +383,18 @@ def _abstract(fleet: Fleet) -> Iterator[Problem]:
         )
 
 
-def bound(fleet: Fleet) -> tuple[FleetPlan | None, list[Problem]]:
-    """Return a fleet bound to Kubernetes, None if there are errors."""
+def bound(fleet: Fleet, *, changed: bool = False) -> tuple[FleetPlan | None, list[Problem]]:
+    """Return a fleet bound to Kubernetes, None if there are errors.
+
+    `changed`: errors are no obstacle, for a fleet that was found sound and then changed for a laptop.
+    """
     from fleetform.plan import plan  # noqa: PLC0415
     from fleetform.platforms.kubernetes.bind import bind  # noqa: PLC0415
 
     planned, problems = plan(fleet)
     found, said = bind(fleet, planned)
     problems = [*_abstract(fleet), *problems, *said]
-    return None if errors(problems) else found, problems
+    return None if errors(problems) and not changed else found, problems
 
 
 def patched(fleet: Fleet, resolved: Resolved[Any]) -> list[Applied]:

@@ -14,6 +14,7 @@ from fleetform_runtime.net.tls import build
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
 from fleetform_runtime.sections.access import ApiKeyAuth
 from fleetform_runtime.sections.base import Tls
+from fleetform_runtime.sections.knowledge import Knowledge
 from fleetform_runtime.settings import Settings
 
 Found = TypeVar("Found", bound=BaseModel)
@@ -46,6 +47,7 @@ def problems(
             found.append(f"{path}: {error}")
     found += _short_keys(settings, secrets)
     found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
+    found += _knowledge(settings)
     if models:
         found += _extras(settings)
     return found
@@ -83,6 +85,14 @@ def _extras(settings: Settings) -> list[str]:
             what = f"this image lacks the extra {model.provider}"
             found.append(f"{path}.provider: {what}")
     return found
+
+
+def _knowledge(settings: Settings) -> list[str]:
+    return [
+        f"{path}.embedding: this image lacks the extra knowledge"
+        for path, knowledge in sections(settings, Knowledge)
+        if knowledge.embedding is not None and not _installed("numpy")
+    ]
 
 
 def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:

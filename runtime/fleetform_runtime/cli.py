@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, schema."""
+"""The command line of the image: serve, check, ingest, schema."""
 
 import argparse
 import json
@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, _end)
     if options.command == "schema":
         return _schema()
+    if options.command == "ingest":
+        from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
+
+        return ingest(options)
     return _serve(options) if options.command == "serve" else _check(options)
 
 
@@ -43,18 +47,23 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="answer requests until SIGTERM")
     check = commands.add_parser("check", help="load, resolve secrets, print problems")
     commands.add_parser("schema", help="print the JSON Schema of agent.json")
-    for command in (serve, check):
+    ingest = commands.add_parser(
+        "ingest", help="take documents into the collection of a retrieval tool"
+    )
+    for command in (serve, check, ingest):
         command.add_argument(
             "--config",
             type=Path,
             default=Path(os.environ.get("FLEETFORM_CONFIG", CONFIG)),
             help=f"agent.json; default: $FLEETFORM_CONFIG, else {CONFIG}",
         )
+    for command in (serve, check):
         command.add_argument(
             "--model",
             choices=["scripted"],
             help="answer by fixed rules, without key or network: for demonstrations and tests",
         )
+    _ingest_options(ingest)
     check.add_argument(
         "--connect",
         action="store_true",
@@ -67,6 +76,23 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
     return parser
+
+
+def _ingest_options(ingest: argparse.ArgumentParser) -> None:
+    ingest.add_argument(
+        "--tool", help="the retrieval tool; needed only where the agent has several collections"
+    )
+    ingest.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove documents that are not among the paths any more",
+    )
+    ingest.add_argument(
+        "--name", default="stdin.md", help="name of a document on standard input; default stdin.md"
+    )
+    ingest.add_argument(
+        "paths", nargs="+", metavar="PATH", help="files and folders, or - for standard input"
+    )
 
 
 def _schema() -> int:

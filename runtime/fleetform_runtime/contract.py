@@ -5,8 +5,18 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from fleetform_runtime.environment import ENVIRONMENT
-from fleetform_runtime.places import BESIDE, FILE, FOLDER, PIPES, PROBE, SECRETS, SESSIONS
+from fleetform_runtime.places import (
+    BESIDE,
+    FILE,
+    FOLDER,
+    KNOWLEDGE,
+    PIPES,
+    PROBE,
+    SECRETS,
+    SESSIONS,
+)
 from fleetform_runtime.sections.base import members, word_of
+from fleetform_runtime.sections.knowledge import EMBEDDING_PROVIDERS, VECTOR_STORES
 from fleetform_runtime.sections.memory import Memory, MemoryPolicy, NoMemory, ServerMemory
 from fleetform_runtime.sections.model import PROVIDERS, RESERVED
 from fleetform_runtime.sections.serving import Health, Server
@@ -32,6 +42,8 @@ def facts() -> dict[str, Any]:
         },
         "reserved": sorted(RESERVED),
         "tools": list(TOOL_TYPES),
+        "vectorStores": list(VECTOR_STORES),
+        "embeddings": list(EMBEDDING_PROVIDERS),
         "stores": {word_of(member): _store(member) for member in members(Memory)},
         "sessionTtlSeconds": int(_default(MemoryPolicy, "session_ttl_seconds")),
         "ports": {
@@ -50,6 +62,7 @@ def facts() -> dict[str, Any]:
             "settings": FILE,
             "secrets": SECRETS,
             "sessions": SESSIONS,
+            "knowledge": KNOWLEDGE,
             "pipes": PIPES,
         },
     }

@@ -108,6 +108,17 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a passage is from that a tool has quoted."""
+
+    number: int
+    """Its place in the result, from 1."""
+    source: str
+    heading: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class ToolResult:
     """The result of a call, as the model sees it."""
 
@@ -117,6 +128,8 @@ class ToolResult:
     outcome: Outcome = "ok"
     images: tuple[Image, ...] = ()
     """What the tool returned for the model to see."""
+    citations: tuple[Citation, ...] = ()
+    """What the tool has quoted; not stored, for the text names its sources."""
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ _MODEL = Label(name="model", help="Name by which sessions choose the model.")
 _TOOL = Label(
     name="tool", help="Name of the tool; `other` after the first 500, `unknown` for none."
 )
+_EMBEDDING = Label(name="model", help="The provider's name for the model of the vectors.")
 _ROUTE = Label(
     name="route",
     help="Template of the path, never the path itself.",
@@ -240,6 +241,35 @@ METRICS: tuple[Metric, ...] = (
         unit="seconds",
         labels=(_AGENT, _TOOL),
         buckets=_CALL,
+    ),
+    Metric(
+        name="agent_retrieval_passages",
+        type="histogram",
+        help="Passages that one search in documents has returned.",
+        unit="passages",
+        labels=(_AGENT, _TOOL),
+        buckets=(0, 1, 2, 3, 5, 10, 20, 50, 100),
+    ),
+    Metric(
+        name="agent_retrieval_below_threshold_total",
+        type="counter",
+        help="Searches of which `scoreThreshold` has hidden every passage.",
+        unit="searches",
+        labels=(_AGENT, _TOOL),
+    ),
+    Metric(
+        name="agent_embedding_tokens_total",
+        type="counter",
+        help="Tokens of questions that were turned into vectors.",
+        unit="tokens",
+        labels=(_AGENT, _EMBEDDING),
+    ),
+    Metric(
+        name="agent_embedding_cost_usd_total",
+        type="counter",
+        help="Cost of those tokens, from the configured price.",
+        unit="USD",
+        labels=(_AGENT, _EMBEDDING),
     ),
     Metric(
         name="agent_mcp_server_up",

@@ -9,6 +9,8 @@ PROBE = ("/opt/runtime/bin/python", "-m", "fleetform_runtime.probe")
 """The health check in the image."""
 SESSIONS = "/var/lib/fleetform"
 """Conversations of a filesystem store."""
+KNOWLEDGE = "/var/lib/fleetform-knowledge"
+"""Collections of the embedded store of documents."""
 PIPES = "/run/fleetform/mcp"
 """Where a folder is mounted for each MCP server in another container of the pod, by its name."""
 BESIDE = (

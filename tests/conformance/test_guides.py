@@ -13,7 +13,7 @@ from tests.ports import free_port
 from tests.tools import ROOT, tool
 
 GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
-IN_ONE_GO = ("tutorial",)
+IN_ONE_GO = ("tutorial", "knowledge")
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)

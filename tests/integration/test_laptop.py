@@ -1,5 +1,6 @@
 """One command serves an agent of the fleet here, another one talks to it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -79,6 +80,52 @@ def test_everything_that_is_missing_is_told_at_once(tmp_path):
         "error: secret crm-api-token, key token: set CRM_API_TOKEN or CRM_API_TOKEN_TOKEN",
     ]
     assert "hint: set them in the environment or in .env" in done.stderr
+
+
+HANDBOOK = {
+    "docs/refunds.md": "---\ncategory: faq\n---\n# Refunds\n\nA refund takes five days. 환불은 5일 걸립니다.\n",
+    "docs/shipping/parcels.html": "<h1>Parcels</h1><p>They ship on Mondays.</p>",
+}
+
+
+def asks(folder: Path, question: str, **more: str):
+    """Ask the example fleet's support agent in a folder, whose spec names a server that is not here."""
+    call = json.dumps({"query": question, **more}, ensure_ascii=False)
+    fleet = ("--agents", str(ROOT / "agents"), "--environments", str(ROOT / "environments"))
+    message = f"call search-knowledge-base {call}"
+    return run(
+        "chat", "customer-support-agent", *fleet, "--model", "scripted",
+        "--documents", "docs", "-m", message, cwd=folder,
+    )  # fmt: skip
+
+
+def test_an_agent_answers_from_a_folder_with_neither_a_key_nor_a_network(tmp_path):
+    write(tmp_path, HANDBOOK)
+    done = asks(tmp_path, "how long do refunds take?")
+    assert done.returncode == 0, done.stderr
+    assert '"source":"refunds.md"' in done.stdout
+    assert "2 added" in done.stderr
+    done = asks(tmp_path, "환불")
+    assert '"source":"refunds.md"' in done.stdout
+    assert "2 unchanged" in done.stderr
+    assert "No passage matches." in asks(tmp_path, "refund", category="policy").stdout
+    (tmp_path / "docs/refunds.md").unlink()
+    assert "No passage matches." in asks(tmp_path, "refund").stdout
+
+
+def test_documents_that_cannot_be_read_are_named_and_nothing_starts(tmp_path):
+    write(tmp_path, {**HANDBOOK, "docs/a.pdf": b"%PDF no"})
+    done = asks(tmp_path, "refund")
+    assert done.returncode == 1
+    assert "error: a.pdf: " in done.stderr
+    assert "hint: mend or remove what is named above" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_documents_are_refused_by_an_agent_that_searches_none(tmp_path):
+    done = run("run", "research-agent", "--model", "scripted", "--documents", str(tmp_path))
+    assert done.returncode == 1
+    assert "error: research-agent has no retrieval tool, which --documents is for" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -419,6 +419,14 @@ def _tools() -> Fleet:
             "embedding": {"provider": "openai", "model": "e"},
         },
     }
+    rows["documents"] = {
+        "type": "retrieval",
+        "retrieval": {
+            "vectorStore": {"type": "embedded", "collection": "a"},
+            "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
+        },
+        "parameters": [{"name": "query", "required": True}, {"name": "kind", "field": "k"}],
+    }
     servers: Json = {
         f"server-{name}": {"url": "https://mcp.example/mcp", "authentication": sign}
         for name, sign in signs.items()
@@ -432,6 +440,7 @@ def _tools() -> Fleet:
     user = _user(
         "user",
         observability={"tracing": {"enabled": True}},
+        volumes=[{"name": "docs", "mountPath": "/var/lib/fleetform-knowledge", "emptyDir": "1Gi"}],
         tools=[*({"name": name} for name in (*rows, *servers)), *inline],
     )
     return fleet(*SHARED, *documents, user)
@@ -827,6 +836,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             "human",
             "code",
             "retrieval",
+            "documents",
             "spare",
         )
     ),

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ import typer
 from fleetform.cli import laptop, options
 from fleetform.cli.conversation import Agent, ChatError, Conversation
 from fleetform.cli.report import PROBLEMS, Format, reported
-from fleetform.cli.run import EnvFile, Memory, Model, Trust, check
+from fleetform.cli.run import Documents, EnvFile, Memory, Model, Trust, check
 
 START_SECONDS = 30
 
@@ -47,6 +48,7 @@ def command(
     memory: Memory = None,
     env_file: EnvFile = None,
     trusted: Trust = None,
+    documents: Documents = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
@@ -69,9 +71,12 @@ def command(
             _talk(Conversation(Agent(agent, key), _write, _ask), message)
             return
         check(model, memory)
-        plan = laptop.agent_of(agent, env, agents, environments, form)
-        local = laptop.localised(plan, env_file, model=model, memory=memory, trusted=trusted)
-        with _served(local, model) as url:
+        here = documents is not None
+        plan = laptop.agent_of(agent, env, agents, environments, form, with_documents=here)
+        local = laptop.localised(
+            plan, env_file, model=model, memory=memory, trusted=trusted, with_documents=here
+        )
+        with _served(local, model, documents) as url:
             _talk(Conversation(Agent(url, None), _write, _ask), message)
     except ChatError as error:
         typer.echo(f"error: {error}", err=True)
@@ -79,9 +84,9 @@ def command(
 
 
 @contextmanager
-def _served(local: laptop.Local, model: str | None) -> Iterator[str]:
+def _served(local: laptop.Local, model: str | None, documents: Path | None) -> Iterator[str]:
     port = _free_port()
-    with laptop.serving(local, port=port, model=model, quiet=True) as process:
+    with laptop.serving(local, port=port, model=model, quiet=True, folder=documents) as process:
         url = f"http://127.0.0.1:{port}"
         Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
         yield url

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from fleetform import pipeline
-from fleetform.cli import trust
+from fleetform.cli import documents, trust
 from fleetform.cli.report import PROBLEMS, Format, stop
 from fleetform.contract import BESIDE, NO_MEMORY, SECRETS, SETTINGS
 from fleetform.local_values import EnvFileError, known_values, lookup, variables
@@ -42,14 +42,26 @@ def refuse(message: str, hint: str) -> NoReturn:
 
 
 def agent_of(
-    name: str, env: str, agents: list[Path], environments: Path, form: Format
+    name: str,
+    env: str,
+    agents: list[Path],
+    environments: Path,
+    form: Format,
+    *,
+    with_documents: bool = False,
 ) -> WorkloadPlan:
-    """Return the plan of an agent that uses the generic runtime."""
+    """Return the plan of an agent that uses the generic runtime.
+
+    `with_documents`: its searches have their collections on this machine, whatever store the spec names.
+    """
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
     fleet, problems = pipeline.fleet_of(specs, spaces, env, str(environments))
     plan, said = pipeline.bound(fleet) if fleet else (None, [])
     if plan is None or errors([*problems, *said]):
         stop([*problems, *said], form)
+    if fleet is not None and with_documents:
+        documents.bring_here(fleet)
+        plan = pipeline.bound(fleet, changed=True)[0] or plan
     space, _, short = name.rpartition("/")
     served = [item for item in plan.workloads if item.config and SETTINGS in item.config.data]
     found = [item for item in served if item.name == short and space in ("", item.namespace)]
@@ -86,6 +98,7 @@ def localised(
     trusted: list[str] | None,
     keep_auth: bool = False,
     keep_tracing: bool = False,
+    with_documents: bool = False,
 ) -> Local:
     """Return an agent's configuration for a laptop, report what was changed, and ask for what it sends.
 
@@ -98,6 +111,11 @@ def localised(
         refuse(str(error), error.hint)
     data = dict(plan.config.data) if plan.config else {}
     document = json.loads(data.pop(SETTINGS))
+    if with_documents and not documents.collections(document):
+        refuse(
+            f"{document['agent']['name']} has no retrieval tool, which --documents is for",
+            "add a Tool of type retrieval to its `tools` (docs/knowledge.md), or omit --documents",
+        )
     local = Local(document, data)
     _start_here(local, plan)
     _simplify(local, model, memory, keep_auth=keep_auth, keep_tracing=keep_tracing)
@@ -195,6 +213,7 @@ def _simplify(
     if not keep_auth and document["auth"]["type"] != "none":
         local.notes.append(f"auth: none instead of {document['auth']['type']} (--keep-auth)")
         document["auth"] = {"type": "none"}
+    documents.keep_here(local.document, by_words=model == SCRIPTED, notes=local.notes)
     seen = document.setdefault("observability", {})
     if not keep_tracing and seen.pop("tracing", None):
         local.notes.append("tracing: off (--keep-tracing)")
@@ -235,9 +254,24 @@ def check_port(port: int) -> None:
             refuse(f"port {port}: {error.strerror}", "choose another one with --port")
 
 
+def _ingest(local: Local, config: Path, folder: Path) -> None:
+    """Take a folder of documents into the collections of the agent, with the real runtime; exit if that fails."""
+    for tool in documents.collections(local.document):
+        command = [sys.executable, "-m", "fleetform_runtime", "ingest", "--config", str(config)]
+        command += ["--tool", tool, "--prune", str(folder.absolute())]
+        done = subprocess.run(  # noqa: S603 - this Python, our own module
+            command, env={**os.environ, **local.environment}, check=False, stdout=sys.stderr
+        )
+        if done.returncode:
+            refuse(
+                f"the documents in {folder} were not all taken in",
+                "mend or remove what is named above",
+            )
+
+
 @contextmanager
 def serving(
-    local: Local, *, port: int, model: str | None, quiet: bool
+    local: Local, *, port: int, model: str | None, quiet: bool, folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run the real runtime in a subprocess until the block ends."""
     if find_spec("fleetform_runtime") is None:
@@ -245,11 +279,13 @@ def serving(
             "the runtime is not installed",
             "in a clone of Fleetform: `make .venv/.dev`, or `pip install ./runtime` next to the generator",
         )
-    with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fleetform-") as place:
         for name, text in local.prompts.items():
-            Path(folder, name).write_text(text, "utf-8")
-        config = Path(folder, "agent.json")
+            Path(place, name).write_text(text, "utf-8")
+        config = Path(place, "agent.json")
         config.write_text(json.dumps(local.document), "utf-8")
+        if folder is not None:
+            _ingest(local, config, folder)
         command = [sys.executable, "-m", "fleetform_runtime", "serve", "--config", str(config)]
         command += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0"]
         command += ["--model", model] if model else []

@@ -45,6 +45,16 @@ Trust = Annotated[
         show_default=False,
     ),
 ]
+Documents = Annotated[
+    Path | None,
+    typer.Option(
+        "--documents",
+        help="Folder of documents that the agent's retrieval tools search, in place of their stores; taken in before the start.",
+        exists=True,
+        file_okay=False,
+        show_default=False,
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, or namespace/name.")]
 
 
@@ -57,6 +67,7 @@ def command(
     memory: Memory = None,
     env_file: EnvFile = None,
     trusted: Trust = None,
+    documents: Documents = None,
     keep_auth: Annotated[
         bool, typer.Option("--keep-auth", help="Authenticate callers as the spec says.")
     ] = False,
@@ -80,9 +91,13 @@ def command(
       fleetform run research-agent --model scripted
 
       OPENAI_API_KEY=... fleetform run research-agent --memory in-memory --port 9000
+
+      fleetform run customer-support-agent --model scripted --documents handbook
     """
     check(model, memory)
-    plan = laptop.agent_of(agent, env, agents, environments, form)
+    plan = laptop.agent_of(
+        agent, env, agents, environments, form, with_documents=documents is not None
+    )
     local = laptop.localised(
         plan,
         env_file,
@@ -91,10 +106,11 @@ def command(
         trusted=trusted,
         keep_auth=keep_auth,
         keep_tracing=keep_tracing,
+        with_documents=documents is not None,
     )
     laptop.check_port(port)
     signal.signal(signal.SIGTERM, _interrupt)
-    with laptop.serving(local, port=port, model=model, quiet=False) as process:
+    with laptop.serving(local, port=port, model=model, quiet=False, folder=documents) as process:
         try:
             _announce(plan.name, f"http://127.0.0.1:{port}", process)
             code = process.wait()

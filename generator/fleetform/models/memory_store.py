@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.contract import NO_MEMORY, SESSIONS, STORES
+from fleetform.contract import KNOWLEDGE, NO_MEMORY, SESSIONS, STORES
 from fleetform.models.base import (
     AbsolutePath,
     Host,
@@ -118,7 +118,12 @@ class Filesystem(Spec):
 class VectorStore(Spec):
     """A vector database."""
 
-    type: Literal["milvus", "pgvector", "qdrant"] = Field(description="Which one.")
+    type: Literal["embedded", "milvus", "pgvector", "qdrant"] = Field(
+        description="Which one; `embedded` is a file of the agent's own and needs no server."
+    )
+    path: AbsolutePath | None = optional(
+        f"Folder of an embedded one; mount a volume there. Default: {KNOWLEDGE}."
+    )
     host: Host | None = optional("Host name. Default: the agent's or the environment's.")
     port: Port | None = optional("Port number. Default: the product's own.")
     collection: str = Field(description="Collection or table.", min_length=1, max_length=255)

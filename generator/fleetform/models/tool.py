@@ -75,21 +75,39 @@ class Embedding(Spec):
     provider: Provider = Field(description="Provider of the embedding model.")
     model: str = Field(description="Model name.", min_length=1, max_length=253)
     dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
+    endpoint: Url | None = optional(
+        "Base URL. Default: that of the agent's model, if it is of the same provider, else the provider's public one."
+    )
     secret_ref: SecretKey | None = optional(
         "API key. Default: the agent's, if it uses the same provider."
+    )
+    query_prefix: str | None = optional(
+        "Words before each question, which some models want, such as `search_query: `. Default: none.",
+        max_length=256,
+    )
+    document_prefix: str | None = optional(
+        "Words before each passage, such as `search_document: `. Default: none.", max_length=256
+    )
+    input_per_million: float | None = optional(
+        "Price of a million tokens in USD. Default: unknown.", ge=0, le=1_000_000
     )
 
 
 class Search(Spec):
     """Search settings."""
 
+    mode: Literal["hybrid", "vector", "keyword"] | None = optional(
+        "By meaning (vector), by words (keyword), or by both. Default: hybrid with an `embedding`, keyword without."
+    )
     top_k: int = Field(default=5, description="Number of results.", ge=1, le=1000)
     score_threshold: float | None = optional(
-        "Minimum similarity, 0 to 1. Default: none.", ge=0, le=1
+        "Minimum cosine of question and passage, 0 to 1; few models give 0.6 to what fits. Default: none.",
+        ge=0,
+        le=1,
     )
     filter: str = Field(
         default="",
-        description="Filter expression of the vector store. Default: none.",
+        description='What the metadata of every passage must match, such as `category == "faq" and year >= 2024`. Default: none.',
         max_length=4096,
     )
 
@@ -98,7 +116,9 @@ class Retrieval(Spec):
     """A search in a vector store."""
 
     vector_store: VectorStore = Field(description="Vector store to search.")
-    embedding: Embedding = Field(description="How queries are turned into vectors.")
+    embedding: Embedding | None = optional(
+        "How texts become vectors. Default: passages are found by their words."
+    )
     search: Search = Field(default_factory=Search, description="Search settings.")
 
 
@@ -129,6 +149,9 @@ class Parameter(Spec):
     location: Literal["path", "query", "header", "body"] | None = optional(
         "Where an api tool sends it. Default: the path if the endpoint contains it, the query for GET and DELETE, otherwise the JSON body.",
         alias="in",
+    )
+    field: ParameterName | None = optional(
+        "Member of the metadata that must be equal to it, for retrieval. Default: the name."
     )
     enum: list[Json] | None = optional("Allowed values. Default: all.", min_length=1)
     default: Json | None = optional("Default value. Default: none.")
@@ -161,7 +184,7 @@ class ToolSpec(Shared):
         default_factory=list, description="Input parameters. Default: none."
     )
     output: dict[str, Json] | None = optional(
-        "JSON Schema of the result; api results are reduced to it. Default: everything is passed on."
+        "JSON Schema of the result; results of api and retrieval are reduced to it. Default: everything is passed on."
     )
     requires_approval: bool = Field(
         default=False, description="Whether each call needs human approval."

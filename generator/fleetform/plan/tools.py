@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import contract, view
+from fleetform import contract, filters, view
 from fleetform.durations import seconds
 from fleetform.plan.beside import folder
 from fleetform.plan.model import SecretPath
@@ -14,6 +14,8 @@ from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
 from fleetform.resolve.references import beside
+from fleetform.resolve.searches import embedding_model, mode, question
+from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -39,8 +41,8 @@ def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict
     """Yield the tools of an agent: API calls, questions to people, other agents."""
     for use, tool in uses.tools:
         write = WRITERS.get(tool.spec.type)
-        if write is not None and contract.has_tool(tool.spec.type):
-            yield write(fleet, agent, use, tool)
+        if write is not None and not unserved(tool.spec):
+            yield write(fleet, agent, use, tool, uses)
     for use, other in uses.agents:
         yield present(
             name=use.name,
@@ -66,9 +68,9 @@ def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str
 
 
 def _human_tool(
-    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec]
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
 ) -> dict[str, Any]:
-    del fleet, agent
+    del fleet, agent, uses
     spec = tool.spec
     return present(
         **_tool(use, spec, spec.human.prompt if spec.human else None),
@@ -79,8 +81,9 @@ def _human_tool(
 
 
 def _api_tool(
-    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec]
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
 ) -> dict[str, Any]:
+    del uses
     api = tool.spec.api
     if api is None:  # a Problem has been said
         return {}
@@ -105,9 +108,86 @@ def _api_tool(
     )
 
 
+def _retrieval_tool(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
+) -> dict[str, Any]:
+    found = tool.spec.retrieval
+    if found is None:  # a Problem has been said
+        return {}
+    store, search = found.vector_store, found.search
+    parameters = [
+        {**_parameter(item), **present(field=item.field)} for item in tool.spec.parameters
+    ]
+    asked = question(tool.spec)
+    return present(
+        **_tool(use, tool.spec),
+        type="retrieval",
+        knowledge=present(
+            store={
+                "type": "embedded",
+                "path": store.path or contract.KNOWLEDGE,
+                "collection": store.collection,
+            },
+            embedding=_embedding(fleet, agent, tool, uses) if mode(found) != "keyword" else None,
+            search=present(
+                mode=mode(found),
+                topK=search.top_k,
+                scoreThreshold=search.score_threshold,
+                filter=_filter(search.filter),
+            ),
+        ),
+        parameters=parameters or [QUESTION],
+        question=asked if asked != "query" else None,
+        output=tool.spec.output,
+    )
+
+
+def _filter(text: str) -> dict[str, Any] | None:
+    try:
+        return filters.parsed(text) if text.strip() else None
+    except filters.FilterError:  # a Problem has been said
+        return None
+
+
+QUESTION = {
+    "name": "query",
+    "type": "string",
+    "required": True,
+    "description": "What to look for: a question, or keywords.",
+}
+"""The parameter of a search whose spec has none."""
+
+
+def _embedding(
+    fleet: Fleet, agent: Resolved[AgentSpec], tool: Resolved[ToolSpec], uses: Uses
+) -> dict[str, Any] | None:
+    found = tool.spec.retrieval
+    wanted = found.embedding if found else None
+    if found is None or wanted is None:
+        return None
+    like = embedding_model(uses, found)
+    # Short hosts are relative to whoever wrote them.
+    owner = agent.namespace if wanted.endpoint is None else tool.namespace or agent.namespace
+    endpoint = wanted.endpoint or (like.endpoint if like else None)
+    secret = wanted.secret_ref or (like.api_key_secret_ref if like else None)
+    return present(
+        provider=wanted.provider,
+        name=wanted.model,
+        dimension=wanted.dimension,
+        endpoint=hosts.rewritten(fleet, owner, endpoint) if endpoint else None,
+        apiKey=secret_of(secret) if secret else None,
+        queryPrefix=wanted.query_prefix,
+        documentPrefix=wanted.document_prefix,
+        pricing={"inputPerMillion": wanted.input_per_million}
+        if wanted.input_per_million is not None
+        else None,
+        tls=tls_files(like.tls) if like and wanted.endpoint is None else None,
+    )
+
+
 WRITERS: dict[
-    str, Callable[[Fleet, Resolved[AgentSpec], ToolUse, Resolved[ToolSpec]], dict[str, Any]]
-] = {"api": _api_tool, "human": _human_tool}
+    str, Callable[[Fleet, Resolved[AgentSpec], ToolUse, Resolved[ToolSpec], Uses], dict[str, Any]]
+] = {"api": _api_tool, "retrieval": _retrieval_tool, "human": _human_tool}
 """How agent.json says each type of a Tool that the runtime has."""
 
 
@@ -121,6 +201,7 @@ def default_location(name: str, endpoint: str, method: str) -> str:
 def _parameter(item: Parameter) -> dict[str, Any]:
     body = view.dump(item)
     body.pop("in", None)
+    body.pop("field", None)
     if not item.required:
         body.pop("required", None)
     return body

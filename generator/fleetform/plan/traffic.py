@@ -13,10 +13,12 @@ from fleetform.problems import Problem
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
+from fleetform.resolve.searches import embedding_model, mode
+from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
-    from fleetform.models.tool import Authentication
+    from fleetform.models.tool import Authentication, ToolSpec
     from fleetform.models.workload import Peer
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import TreePath
@@ -74,6 +76,8 @@ def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for _, tool in uses.tools:
         api = tool.spec.api
+        if tool.spec.type == "retrieval":
+            yield from _embeddings(fleet, draft, uses, tool)
         if api is None:
             continue
         # Short hosts in a fleet-wide tool are relative to the agent that uses it.
@@ -82,6 +86,20 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
         place: TreePath = ("spec", "api", "authentication")
         yield from _token(fleet, draft, owner, api.authentication, place)
+
+
+def _embeddings(
+    fleet: Fleet, draft: Draft, uses: Uses, tool: Resolved[ToolSpec]
+) -> Iterator[Problem]:
+    """Allow the model that turns questions into vectors; an agent's own model is allowed already."""
+    found = tool.spec.retrieval
+    if found is None or found.embedding is None or mode(found) == "keyword" or unserved(tool.spec):
+        return
+    endpoint = found.embedding.endpoint
+    if endpoint is not None or embedding_model(uses, found) is None:
+        owner = tool if tool.namespace else draft.resolved
+        place: TreePath = ("spec", "retrieval", "embedding", "endpoint")
+        yield from _to_url(fleet, draft, owner, endpoint or "https://provider.example", place)
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
+from fleetform.contract import EMBEDDINGS, VECTOR_STORES, has_tool
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import StoreTls
     from fleetform.models.scaling import Scaling
+    from fleetform.models.tool import ToolSpec
     from fleetform.resolve import Resolved
 
 
@@ -34,3 +36,16 @@ def is_watched(resolved: Resolved[Any]) -> bool:
 def tls_is_on(tls: StoreTls) -> bool:
     """Whether a store is reached by TLS: any TLS setting turns it on, unless `enabled` is false."""
     return bool(view.given(tls)) if tls.enabled is None else tls.enabled
+
+
+def unserved(spec: ToolSpec) -> str:
+    """Return what of a tool the runtime does not support; empty if it supports it."""
+    found = spec.retrieval
+    if not has_tool(spec.type):
+        return f"{spec.type} tools"
+    if spec.type == "retrieval" and found is not None:
+        if found.vector_store.type not in VECTOR_STORES:
+            return f"retrieval tools on {found.vector_store.type}"
+        if found.embedding is not None and found.embedding.provider not in EMBEDDINGS:
+            return f"embeddings of {found.embedding.provider}"
+    return ""

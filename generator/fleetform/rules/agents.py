@@ -13,12 +13,12 @@ from fleetform.contract import (
     SESSIONS,
     SHARED_STORES,
     STORE_PORTS,
-    has_tool,
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
+from fleetform.resolve.switches import unserved
 from fleetform.resolve.waits import asking, asks_people
 from fleetform.tree import TreePath
 
@@ -292,12 +292,12 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Report features that the runtime does not support, which are left out of agent.json."""
     for use, tool in uses.tools:
-        if not has_tool(tool.spec.type):
+        if what := unserved(tool.spec):
             number = _number(agent, use)
             yield agent.problem(
                 ("spec", "tools", number, "name"),
                 "not-served",
-                f"the runtime does not support {tool.spec.type} tools yet: `{use.name}` is left out of agent.json",
+                f"the runtime does not support {what} yet: `{use.name}` is left out of agent.json",
                 hint="use an MCPServer or an api Tool for now",
                 severity="warning",
             )

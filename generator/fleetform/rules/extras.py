@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import EXTRAS
+from fleetform.contract import EXTRAS, KNOWLEDGE_EXTRA
 from fleetform.problems import Problem
+from fleetform.resolve.searches import mode
+from fleetform.resolve.switches import unserved
 from fleetform.tree import problem_at
 
 if TYPE_CHECKING:
@@ -29,6 +31,16 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
     ):
         places += [(("spec", field, names.index(name)), model) for name, model in models]
     found: dict[str, TreePath] = {}
+    for number, use in enumerate(spec.tools):
+        for other, tool in uses.tools:
+            retrieval = tool.spec.retrieval
+            if (
+                other is use
+                and retrieval
+                and mode(retrieval) != "keyword"
+                and not unserved(tool.spec)
+            ):
+                found.setdefault(KNOWLEDGE_EXTRA, ("spec", "tools", number, "name"))
     for place, model in places:
         extra = EXTRAS.get(model.provider or "")
         if extra:
@@ -48,7 +60,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 yield agent.problem(
                     place,
                     "image-without-extra",
-                    f"the model needs the extra `{extra}`, which `images.extras` of `{fleet.environment_name}` "
+                    f"{'the search' if extra == KNOWLEDGE_EXTRA else 'the model'} needs the extra `{extra}`, which `images.extras` of `{fleet.environment_name}` "
                     "does not list: the runtime would not start",
                     hint="build the runtime image with it (docs/image.md) and list it, or use another model",
                     severity="warning",
@@ -60,7 +72,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             fleet.environment_tree,
             ("spec", "images"),
             "image-extras-unknown",
-            f"models of the fleet need extras of the runtime image ({names}), and nothing says that it has them",
+            f"agents of the fleet need extras of the runtime image ({names}), and nothing says that it has them",
             hint=f"if it was built with them (docs/image.md), set `images.extras: [{names}]`",
             severity="note",
             key=True,

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import Assistant, File, Image, Part, ToolResults, User
@@ -14,7 +15,8 @@ from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Reply
 from fleetform_runtime.net.pauses import retry_after
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.model import Model
+from fleetform_runtime.sections.base import SecretReference
+from fleetform_runtime.sections.model import Model, ProviderFacts
 from fleetform_runtime.sections.tools import BearerAuth, HeaderAuth, OutboundAuth
 
 FLUSH_SECONDS = 0.05
@@ -32,23 +34,45 @@ _KINDS: dict[Why, Kind] = {
 }
 
 
-def url(model: Model) -> str:
-    """Return the chat completions URL of a model."""
+class Endpoint(Protocol):
+    """What says where a model is asked, whatever it is asked for."""
+
+    @property
+    def provider(self) -> str: ...  # noqa: D102
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def endpoint(self) -> str | None: ...  # noqa: D102
+    @property
+    def api_version(self) -> str | None: ...  # noqa: D102
+    @property
+    def api_key(self) -> SecretReference | None: ...  # noqa: D102
+    @property
+    def facts(self) -> ProviderFacts: ...  # noqa: D102
+
+
+CHAT = "chat/completions"
+
+
+def url(model: Endpoint, what: str = CHAT) -> str:
+    """Return the URL of a model for chats, or for something else."""
     base = (model.endpoint or model.facts.public).rstrip("/")
-    if base.endswith("/chat/completions"):
+    if base.endswith(f"/{what}"):
         return base
+    base = base.removesuffix(f"/{CHAT}")
     if model.provider == "azure":
         version = model.api_version or "2024-10-21"
         if "/deployments/" not in base:
             base = f"{base.removesuffix('/openai')}/openai/deployments/{model.name}"
-        return f"{base}/chat/completions?api-version={version}"
+        return f"{base}/{what}?api-version={version}"
     path = base.partition("://")[2].partition("/")[2]
     if not path and model.provider != "openai-compatible":
         base += "/v1"
-    return f"{base}/chat/completions"
+    return f"{base}/{what}"
 
 
-def _auth(model: Model) -> OutboundAuth | None:
+def auth(model: Endpoint) -> OutboundAuth | None:
+    """Return how a request to a model carries its key."""
     if model.api_key is None:
         return None
     if model.provider == "azure":
@@ -69,7 +93,7 @@ class ChatCompletionsModel:
             self._url,
             secrets,
             headers=model.headers,
-            auth=_auth(model),
+            auth=auth(model),
             tls=model.tls,
             connect_seconds=model.timeouts.connect_seconds,
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -98,6 +99,9 @@ def _tell_start(log: RunLog, call: ToolCall) -> None:
 
 def _tell_end(log: RunLog, turn: Turn, result: ToolResult, call: ToolCall, seconds: float) -> None:
     ok = result.outcome == "ok"
+    quoted = [asdict(citation) for citation in result.citations]
+    if quoted:
+        log.emit("citations", {"id": call.id, "name": call.name, "citations": quoted})
     turn.calls.append(
         {
             "id": call.id,
@@ -105,6 +109,7 @@ def _tell_end(log: RunLog, turn: Turn, result: ToolResult, call: ToolCall, secon
             "args": readable(call.arguments),
             "ok": ok,
             "content": result.content,
+            **({"citations": quoted} if quoted else {}),
         }
     )
     log.emit(

@@ -1,4 +1,4 @@
-"""What an agent can do: API calls, questions to people, other agents, MCP servers."""
+"""What an agent can do: API calls, searches, questions to people, other agents, MCP servers."""
 
 import re
 from typing import Annotated, Literal, Self
@@ -25,6 +25,7 @@ from fleetform_runtime.sections.base import (
     members,
     word_of,
 )
+from fleetform_runtime.sections.knowledge import Knowledge
 
 Retries = Annotated[NonNegative, Field(le=10)]
 
@@ -206,7 +207,45 @@ class AgentTool(_Tool):
     tls: Tls | None = Field(default=None, description="TLS of an https URL.")
 
 
-Tool = Annotated[ApiTool | HumanTool | AgentTool, Field(discriminator="type")]
+class RetrievalParameter(Parameter):
+    """An argument of a search: the question, or a condition."""
+
+    field: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$",
+        description="Member of a passage's metadata that must be equal to it; default: name.",
+    )
+
+
+class RetrievalTool(_Tool):
+    """A search in documents."""
+
+    type: Literal["retrieval"] = Field(description="Type of tool.")
+    knowledge: Knowledge = Field(description="What is searched, and how.")
+    parameters: tuple[RetrievalParameter, ...] = Field(
+        min_length=1,
+        description="Arguments, in the order in which the model sees them. The value of each but the question is "
+        "a condition; none, and `all` where it is one of `enum`, sets none.",
+    )
+    question: str = Field(
+        default="query",
+        description="Name of the parameter that says what to look for; default query.",
+    )
+    output: JsonSchema | None = Field(
+        default=None,
+        description="JSON Schema of the passages; members that it does not list are removed. Default: content, "
+        "score, metadata and source of each.",
+    )
+    timeout_seconds: Seconds = Field(default=30, description="Seconds for one search; default 30.")
+
+    @model_validator(mode="after")
+    def _have_the_question(self) -> Self:
+        if all(item.name != self.question for item in self.parameters):
+            raise ValueError(f"no parameter is named {self.question}, which is the question")
+        return self
+
+
+Tool = Annotated[ApiTool | RetrievalTool | HumanTool | AgentTool, Field(discriminator="type")]
 TOOL_TYPES = tuple(word_of(member) for member in members(Tool))
 
 

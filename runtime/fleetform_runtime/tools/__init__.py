@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fleetform_runtime.messages import Image, Outcome
+from fleetform_runtime.messages import Citation, Image, Outcome
 
 Kind = str
 """A type of tools of agent.json, or `mcp`."""
@@ -30,10 +30,11 @@ IMAGES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a tool returns: text, and images for models that can see."""
+    """What a tool returns: text, images for models that can see, and what the text quotes."""
 
     text: str
     images: tuple[Image, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 class InputNeededError(Exception):

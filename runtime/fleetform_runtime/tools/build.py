@@ -15,6 +15,7 @@ from fleetform_runtime.sections.tools import (
     McpHttpServer,
     McpPipeServer,
     McpStdioServer,
+    RetrievalTool,
 )
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -42,10 +43,17 @@ class FixedTool(Tool, Protocol):
         """Close connections."""
 
 
-BUILDERS: dict[type, Callable[[Any, Secrets], FixedTool]] = {
-    ApiTool: HttpTool,
-    HumanTool: lambda tool, _: Person(tool),
-    AgentTool: OtherAgent,
+def _search(tool: RetrievalTool, secrets: Secrets, metrics: Metrics) -> FixedTool:
+    from fleetform_runtime.tools.retrieval import DocumentSearch  # noqa: PLC0415 - few agents need it
+
+    return DocumentSearch(tool, secrets, metrics)
+
+
+BUILDERS: dict[type, Callable[[Any, Secrets, Metrics], FixedTool]] = {
+    ApiTool: lambda tool, secrets, _: HttpTool(tool, secrets),
+    RetrievalTool: _search,
+    HumanTool: lambda tool, *_: Person(tool),
+    AgentTool: lambda tool, secrets, _: OtherAgent(tool, secrets),
 }
 """How each type of tool is built."""
 
@@ -150,7 +158,7 @@ class AgentTools:
 
 def build(settings: Settings, secrets: Secrets, metrics: Metrics) -> AgentTools:
     """Return an agent's tools, in the order of its specification; nothing is opened yet."""
-    fixed = [BUILDERS[type(tool)](tool, secrets) for tool in settings.tools]
+    fixed = [BUILDERS[type(tool)](tool, secrets, metrics) for tool in settings.tools]
     return AgentTools(fixed, mcp_servers(settings, secrets, metrics))
 
 

@@ -8,11 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from fleetform_runtime.messages import Image, Outcome, ToolCall, ToolResult
+from fleetform_runtime.messages import Citation, Image, Outcome, ToolCall, ToolResult
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.models.history import DEEPEST, object_of
 from fleetform_runtime.telemetry.metrics import Metrics
-from fleetform_runtime.tools import CallContext, InputNeededError, Tool, ToolError, ToolSource
+from fleetform_runtime.tools import (
+    CallContext,
+    InputNeededError,
+    Output,
+    Tool,
+    ToolError,
+    ToolSource,
+)
 from fleetform_runtime.tools.schema import Arguments
 
 log = logging.getLogger(__name__)
@@ -96,10 +103,12 @@ class Toolbox:
         began = time.monotonic()
         outcome: Outcome = "ok"
         images: tuple[Image, ...] = ()
+        citations: tuple[Citation, ...] = ()
         try:
             output = await tool.run(self.arguments(tool, call), context)
-            content = output if isinstance(output, str) else output.text
-            images = () if isinstance(output, str) else output.images
+            if isinstance(output, str):
+                output = Output(output)
+            content, images, citations = output.text, output.images, output.citations
         except ToolError as error:
             content, outcome = str(error), error.outcome
         except InputNeededError as error:
@@ -118,7 +127,7 @@ class Toolbox:
             log.exception("tool %s failed", tool.name)
             content, outcome = "The tool failed.", "error"
         self._metrics.tool_call(tool.name, tool.kind, outcome, time.monotonic() - began)
-        return ToolResult(call.id, call.name, self.cut(content), outcome, images)
+        return ToolResult(call.id, call.name, self.cut(content), outcome, images, citations)
 
     def answered(self, tool: Tool, outcome: Outcome) -> None:
         """Count a call that a human answered or denied."""

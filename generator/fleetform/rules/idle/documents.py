@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import has_tool
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
+from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -33,11 +33,11 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 key=True,
             )
     for tool in fleet.of(kinds.TOOL):
-        if not has_tool(tool.spec.type):
+        if what := unserved(tool.spec):
             yield tool.problem(
                 ("spec",),
                 "not-rendered",
-                f"the runtime does not support {tool.spec.type} tools yet: nothing is rendered from this one",
+                f"the runtime does not support {what} yet: nothing is rendered from this one",
                 hint="use an MCPServer or an api Tool for now",
                 severity="note",
                 key=True,
@@ -56,8 +56,8 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             elif kind == "ModelConfig":
                 used = id(resolved) in named
             else:
-                unserved = kind == "Tool" and not has_tool(resolved.spec.type)
-                used = id(resolved) in found or unserved  # which has been reported already
+                is_left_out = kind == "Tool" and bool(unserved(resolved.spec))
+                used = id(resolved) in found or is_left_out  # which has been reported already
                 used = used or (kind != "Tool" and is_deployed(resolved))
             if not used:
                 yield resolved.problem(

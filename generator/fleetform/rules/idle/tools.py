@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.resolve import Fleet
+from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.idle.fields import Field, given
 
 if TYPE_CHECKING:
+    from fleetform.models.tool import Retrieval, ToolSpec
     from fleetform.rules import AgentUses
 
 
@@ -18,6 +19,12 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     del uses
     for tool in fleet.of(kinds.TOOL):
         spec = tool.spec
+        if spec.type != "retrieval":
+            for number, _ in enumerate(spec.parameters):
+                why = f"a {spec.type} tool searches no documents"
+                yield from given(tool, ("spec", "parameters", number), ("field",), why, "remove it")
+        elif spec.retrieval is not None:
+            yield from _retrieval(tool, spec.retrieval)
         if spec.type != "api":
             for number, _ in enumerate(spec.parameters):
                 why = f"a {spec.type} tool sends no request"
@@ -29,3 +36,18 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
                 else ""
             )
             yield from given(tool, ("spec", "api"), ("idempotencyKey",), why, "remove it")
+
+
+def _retrieval(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Field]:
+    """Yield what a search has no use for: a server where there is none, vectors where words are compared."""
+    path = ("spec", "retrieval")
+    if retrieval.vector_store.type == "embedded":
+        why = "an embedded store is a file of the agent's own"
+        names: tuple[str, ...] = ("host", "port", "secretRef")
+    else:
+        why, names = "a server has folders of its own", ("path",)
+    yield from given(tool, (*path, "vectorStore"), names, why, "remove it")
+    if retrieval.search.mode == "keyword":
+        yield from given(
+            tool, path, ("embedding",), "a search of mode keyword has no vectors", "remove it"
+        )

@@ -1,0 +1,132 @@
+"""Searches in documents: what they need to find anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE
+from fleetform.filters import FilterError, parsed
+from fleetform.problems import Problem
+from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.references import Uses
+from fleetform.resolve.searches import embedding_model, mode, question
+from fleetform.resolve.switches import unserved
+
+if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec, ToolUse
+    from fleetform.models.tool import Retrieval, ToolSpec
+    from fleetform.rules import AgentUses
+    from fleetform.tree import TreePath
+
+HIGH = 0.6
+"""A cosine that few models give to a question and the passage that answers it."""
+_PLACE: TreePath = ("spec", "retrieval")
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield what keeps a search from finding anything."""
+    for tool in fleet.of(kinds.TOOL):
+        if tool.spec.type == "retrieval" and tool.spec.retrieval is not None:
+            yield from _tool(tool, tool.spec.retrieval)
+    for agent in fleet.of(kinds.AGENT):
+        if agent.spec.container is None:
+            for use, tool in uses[agent.key].tools:
+                if tool.spec.type == "retrieval" and not unserved(tool.spec):
+                    yield from _agent(agent, uses[agent.key], use, tool.spec)
+
+
+def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
+    search, way = retrieval.search, mode(retrieval)
+    if way != "keyword" and retrieval.embedding is None:
+        yield tool.problem(
+            (*_PLACE, "search", "mode"),
+            "missing-field",
+            f"a search of mode {way} needs `embedding`",
+            hint="add `embedding:` with provider and model, or set `mode: keyword`",
+            key=True,
+        )
+    if search.score_threshold is not None and way == "keyword":
+        yield tool.problem(
+            (*_PLACE, "search", "scoreThreshold"),
+            "contradiction",
+            "`scoreThreshold` is for cosines, and a search by words alone has none",
+            hint="remove it, or add an `embedding`",
+            key=True,
+        )
+    elif (search.score_threshold or 0) >= HIGH:
+        yield tool.problem(
+            (*_PLACE, "search", "scoreThreshold"),
+            "high-threshold",
+            f"few models give {HIGH} to a passage that answers a question: most searches would find nothing",
+            hint="remove it, or measure what your model gives; 0.2 to 0.4 is usual",
+            severity="warning",
+        )
+    if search.filter.strip():
+        try:
+            parsed(search.filter)
+        except FilterError as error:
+            yield tool.problem(
+                (*_PLACE, "search", "filter"),
+                "bad-filter",
+                f"the filter cannot be read: {error}",
+                hint='write it as `category == "faq" and year >= 2024`',
+            )
+    if not question(tool.spec):
+        yield tool.problem(
+            ("spec", "parameters"),
+            "no-question",
+            "no parameter can say what to look for",
+            hint="add one of type string, without `enum`, that is called `query`",
+            key=True,
+        )
+    store = retrieval.vector_store
+    if store.type == "embedded" and not re.fullmatch(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", store.collection
+    ):
+        yield tool.problem(
+            (*_PLACE, "vectorStore", "collection"),
+            "bad-name",
+            "an embedded collection is a file, named by letters, digits, `_`, `.` and `-`",
+            hint="rename it",
+        )
+
+
+def _agent(
+    agent: Resolved[AgentSpec], uses: Uses, use: ToolUse, spec: ToolSpec
+) -> Iterator[Problem]:
+    retrieval = spec.retrieval
+    if retrieval is None:  # pragma: no cover - asked for by `rules`
+        return
+    number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
+    place: TreePath = ("spec", "tools", number, "name")
+    folder = retrieval.vector_store.path or KNOWLEDGE
+    writable = [item.mount_path.rstrip("/") for item in agent.spec.volumes if not item.read_only]
+    if not any(folder == path or folder.startswith(f"{path}/") for path in writable):
+        yield agent.problem(
+            place,
+            "no-volume",
+            f"nothing is mounted at `{folder}`, where the documents of `{use.name}` are kept",
+            hint="add a volume with that `mountPath`, such as a `claim`",
+        )
+    wanted = retrieval.embedding
+    if wanted is None or mode(retrieval) == "keyword":
+        return
+    like = embedding_model(uses, retrieval)
+    provider = wanted.provider
+    if provider in ENDPOINT_REQUIRED and not (wanted.endpoint or (like and like.endpoint)):
+        yield agent.problem(
+            place,
+            "missing-field",
+            f"the embedding of `{use.name}` has no `endpoint`, and {provider} no public one",
+            hint="add `embedding.endpoint` to the Tool",
+        )
+    if provider not in KEYLESS and not (wanted.secret_ref or (like and like.api_key_secret_ref)):
+        yield agent.problem(
+            place,
+            "missing-field",
+            f"the embedding of `{use.name}` has no key for {provider}",
+            hint="add `embedding.secretRef` to the Tool",
+        )

@@ -1,0 +1,19 @@
+"""Chooses the store and the embedding that a specification asks for; what it does not ask for is not imported."""
+
+from fleetform_runtime.knowledge import Vectors
+from fleetform_runtime.knowledge.embeddings import Embedder, OpenAiEmbedder, Spent
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.knowledge import Embedding, VectorStore
+
+
+def store(settings: VectorStore, secrets: Secrets) -> Vectors:
+    """Return a collection; nothing is opened yet."""
+    from fleetform_runtime.knowledge.embedded import Embedded  # noqa: PLC0415
+
+    del secrets
+    return Embedded(settings)
+
+
+def embedder(settings: Embedding | None, secrets: Secrets, spent: Spent) -> Embedder | None:
+    """Return what turns texts into vectors, if anything does."""
+    return None if settings is None else OpenAiEmbedder(settings, secrets, spent)
