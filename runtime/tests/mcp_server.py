@@ -5,7 +5,9 @@ from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
+from mcp.server.mcpserver import AcceptedElicitation, Context
 from mcp.types import ToolAnnotations
+from pydantic import BaseModel
 
 server = MCPServer("things")
 
@@ -41,6 +43,26 @@ async def slow(seconds: float) -> str:
 
     await asyncio.sleep(seconds)
     return "done"
+
+
+class Seat(BaseModel):
+    seat: int
+
+
+class Meal(BaseModel):
+    meal: str
+
+
+@server.tool()
+async def book(context: Context[Any, Any]) -> str:
+    """Book a seat and a meal, which a person chooses."""
+    seat = await context.elicit("Which seat?", Seat)
+    if not isinstance(seat, AcceptedElicitation):
+        return "nothing was booked"
+    meal = await context.elicit(f"Which meal at seat {seat.data.seat}?", Meal)
+    if not isinstance(meal, AcceptedElicitation):
+        return "no meal, no booking"
+    return f"booked {seat.data.seat} with {meal.data.meal}"
 
 
 def elder(app: Any) -> Any:

@@ -89,12 +89,12 @@ async def test_a_child_process_is_used_and_started_again():
 @pytest.mark.parametrize(
     ("fields", "names"),
     [
-        ({}, {"add", "note", "wipe", "fail", "slow"}),
+        ({}, {"add", "note", "wipe", "book", "fail", "slow"}),
         ({"tools": ["add", "wipe", "gone"]}, {"add", "wipe"}),
         ({"tools": []}, set()),
         ({"capabilities": ["read"]}, {"add", "fail", "slow"}),
         ({"capabilities": ["query", "write"]}, {"add", "fail", "slow", "note"}),
-        ({"capabilities": ["destructive"]}, {"add", "note", "wipe", "fail", "slow"}),
+        ({"capabilities": ["destructive"]}, {"add", "note", "wipe", "book", "fail", "slow"}),
         ({"tools": ["note", "wipe"], "capabilities": ["read", "write"]}, {"note"}),
         ({"toolPrefix": "x_", "tools": ["add"]}, {"x_add"}),
     ],

@@ -16,8 +16,9 @@ from urllib.parse import urljoin
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.addresses import origin
 from fleetform_runtime.net.client import Client, Reply
-from fleetform_runtime.tools.mcp import protocol
-from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear
+from fleetform_runtime.tools.mcp import protocol, questions
+from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear, McpError
+from fleetform_runtime.tools.mcp.questions import Questions
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class DuplexTransport:
         self._reader: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asking: list[Questions] = []
         self._opening = asyncio.Lock()
         self.hear: Hear = protocol.ignore
 
@@ -66,7 +68,19 @@ class DuplexTransport:
         """
         del most
         channel = await self._opened()
-        return await self._asked(channel, method, params)
+        if method != "tools/call":
+            return await self._asked(channel, method, params)
+        asking = Questions(params)
+        self._asking.append(asking)
+        try:
+            found = await self._asked(channel, method, asking.params)
+        except McpError:
+            if not asking.is_open:
+                raise
+            found = {}
+        finally:
+            self._asking.remove(asking)
+        return asking.asked() if asking.is_open else found
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
@@ -127,7 +141,7 @@ class DuplexTransport:
     async def _take(self, channel: Channel, raw: bytes) -> None:
         for found in protocol.messages(raw):
             if "method" in found:
-                if (answer := protocol.reply(found)) is not None:
+                if (answer := questions.reply(found, self._asker(found))) is not None:
                     await channel.send(answer)
                 else:
                     self.hear(found)
@@ -136,6 +150,14 @@ class DuplexTransport:
             waiter = self._pending.get(number) if isinstance(number, int) else None
             if waiter is not None and not waiter.done():
                 waiter.set_result(found)
+
+    def _asker(self, found: dict[str, Any]) -> Questions | None:
+        """Return the call for which the server asks something, which it does not say.
+
+        One that has the answer is as good as the right one; if several wait and none has, nobody can be asked.
+        """
+        known = [asking for asking in self._asking if asking.knows(found)]
+        return known[0] if known else self._asking[0] if len(self._asking) == 1 else None
 
     async def _drop(self) -> None:
         channel, self._channel = self._channel, None

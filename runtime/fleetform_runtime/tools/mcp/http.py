@@ -12,8 +12,9 @@ from typing import Any
 
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.client import Client, Reply
-from fleetform_runtime.tools.mcp import protocol
+from fleetform_runtime.tools.mcp import protocol, questions
 from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear, McpError
+from fleetform_runtime.tools.mcp.questions import Questions
 
 _UNKNOWN_TO_ELDERS = frozenset((400, 404, 405, 406, 415, 422, 501))
 _ACCEPT = "application/json, text/event-stream"
@@ -115,7 +116,7 @@ class HttpTransport:
         await self._greet(self._session, force=not self._greeted)
         used = self._session
         try:
-            return (await self._post(method, params, self._elder_headers(), most=most))[0]
+            return await self._ask(method, params, most)
         except StatusError as error:
             if error.status not in (400, 404):
                 raise
@@ -124,7 +125,20 @@ class HttpTransport:
         except (StatusError, McpError):
             self._is_modern, self._greeted = None, False  # it may be a newer server by now
             raise
-        return (await self._post(method, params, self._elder_headers(), most=most))[0]
+        return await self._ask(method, params, most)
+
+    async def _ask(self, method: str, params: dict[str, Any], most: int) -> dict[str, Any]:
+        """Send a request of the older versions, whose server may ask something before it answers."""
+        asking = Questions(params)
+        try:
+            found, _ = await self._post(
+                method, asking.params, self._elder_headers(), most=most, asking=asking
+            )
+        except McpError:
+            if not asking.is_open:
+                raise
+            found = {}
+        return asking.asked() if asking.is_open else found
 
     async def _greet(self, used: str | None, *, force: bool) -> None:
         """Open a session, unless another task has just done so."""
@@ -160,6 +174,7 @@ class HttpTransport:
         *,
         modern: bool = False,
         most: int = protocol.LARGEST_MESSAGE,
+        asking: Questions | None = None,
     ) -> tuple[dict[str, Any], Any]:
         number = next(self._numbers)
         body = protocol.request(number, method, params, modern=modern)
@@ -169,12 +184,12 @@ class HttpTransport:
             if reply.status >= 400:
                 await self._refused(reply, modern=modern)
             if reply.media == "text/event-stream":
-                found, place = await self._in_stream(reply, number, most)
+                found, place = await self._in_stream(reply, number, most, asking)
             else:
                 found = protocol.answer_to(number, await reply.whole(most))
                 place = None
         if found is None and place is not None and not modern:
-            found = await self._resumed(number, place)
+            found = await self._resumed(number, place, asking)
         if found is None:
             raise DownError("the server's answer cannot be read")
         return protocol.result(found), reply.headers
@@ -194,7 +209,7 @@ class HttpTransport:
         raise StatusError(reply.status)
 
     async def _in_stream(
-        self, reply: Reply, number: int, most: int = protocol.LARGEST_MESSAGE
+        self, reply: Reply, number: int, most: int, asking: Questions | None
     ) -> tuple[dict[str, Any] | None, EventReader | None]:
         """Read events until the answer; else return the place behind which the server goes on."""
         reader = EventReader(most)
@@ -202,21 +217,23 @@ class HttpTransport:
             for _, data in reader.feed(piece):
                 for found in protocol.messages(data):
                     if "method" in found:
-                        await self._asked(found)
+                        await self._asked(found, asking)
                     elif found.get("id") == number:
                         return found, None
         if not reader.last_id:
             raise DownError("the stream ended before the answer")
         return None, reader
 
-    async def _asked(self, found: dict[str, Any]) -> None:
+    async def _asked(self, found: dict[str, Any], asking: Questions | None) -> None:
         """Answer what the server asks while it works; or hear what it tells."""
-        if (answer := protocol.reply(found)) is not None:
+        if (answer := questions.reply(found, asking)) is not None:
             await self._tell(answer)
         else:
             self.hear(found)
 
-    async def _resumed(self, number: int, place: EventReader) -> dict[str, Any]:
+    async def _resumed(
+        self, number: int, place: EventReader, asking: Questions | None
+    ) -> dict[str, Any]:
         """Read on behind the last event: a server may end a stream and continue it later."""
         for _ in range(MOST_RESUMED):
             await asyncio.sleep(min(place.retry, LONGEST_RETRY))
@@ -228,7 +245,9 @@ class HttpTransport:
             async with self._client.open("GET", self._url, headers=headers) as reply:
                 if reply.status != 200:
                     raise DownError(f"status {reply.status} for the rest of a stream")
-                found, after = await self._in_stream(reply, number)
+                found, after = await self._in_stream(
+                    reply, number, protocol.LARGEST_MESSAGE, asking
+                )
             if found is not None:
                 return found
             place = after or place

@@ -31,10 +31,12 @@ LONGEST_QUESTION = 4_000
 LINE_COST = 64
 """Bytes that a line of an event costs us besides its content."""
 
+FORMS: dict[str, Any] = {"elicitation": {"form": {}}}
+"""What we can do for a server: have people fill in forms."""
 _META = {
     "io.modelcontextprotocol/protocolVersion": MODERN,
     "io.modelcontextprotocol/clientInfo": CLIENT,
-    "io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}},
+    "io.modelcontextprotocol/clientCapabilities": FORMS,
 }
 
 
@@ -75,7 +77,7 @@ def notification(method: str) -> bytes:
 
 def hello() -> dict[str, Any]:
     """Return the parameters of the handshake of older versions."""
-    return {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": CLIENT}
+    return {"protocolVersion": LEGACY, "capabilities": FORMS, "clientInfo": CLIENT}
 
 
 def messages(raw: bytes) -> list[dict[str, Any]]:
@@ -94,18 +96,6 @@ def answer_to(number: int, raw: bytes) -> dict[str, Any] | None:
     found = [item for item in messages(raw) if "method" not in item]
     fitting = [item for item in found if item.get("id") == number]
     return next(iter(fitting or found), None)
-
-
-def reply(found: dict[str, Any]) -> bytes | None:
-    """Return our answer to a server's request; None if it is a notification, which has none."""
-    if "id" not in found:
-        return None
-    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": found["id"]}
-    if found.get("method") == "ping":
-        answer["result"] = {}
-    else:
-        answer["error"] = {"code": -32601, "message": "not served by this client"}
-    return jsons.write(answer)
 
 
 def result(found: dict[str, Any]) -> dict[str, Any]:
