@@ -61,10 +61,17 @@ charts: $(DEV) ## Generate what is derived from the charts' values.yaml: schemas
 golden: $(DEV) ## Rewrite the expected trees in tests/golden (review them before you commit)
 	$(BIN)/python -m tests.golden.rewrite
 
+# What `make test` asks; the others of `make tools` are asked by `make proofs`.
+QUICK_TOOLS := actionlint check-jsonschema compose helm kubeconform kustomize schemas uv yaml2json
+
+.PHONY: quick-tools
+quick-tools:
+	@$(PYTHON) tools/install.py $(QUICK_TOOLS)
+
 .PHONY: tools
 tools: ## Build the pinned tools used by the tests
-	@$(PYTHON) tools/install.py actionlint check-jsonschema checkov compose helm helm3 kube-score kube-validate \
-	  kubeconform kubectl kustomize openai-clients promtool registry schemas uv yaml2json
+	@$(PYTHON) tools/install.py $(QUICK_TOOLS) checkov helm3 kube-score kube-validate kubectl openai-clients \
+	  promtool registry
 
 .PHONY: lint
 lint: $(DEV) check ## Check style, imports between layers, drift of schemas and rendered files
@@ -89,12 +96,16 @@ unit: $(DEV) ## Run the fast tests: no processes, no network, no tools
 	wait $$first && exit $$second
 
 .PHONY: test
-test: $(DEV) tools ## Install everything the tests need and run them; SEED=number: in another order
+test: $(DEV) quick-tools ## Install everything the tests need and run them; SEED=number: in another order
 	$(PYTEST) -n 3 --dist worksteal
+
+.PHONY: proofs
+proofs: $(DEV) tools ## Turn every field of every spec, and ask Kubernetes' validation, Helm 3, kubectl, promtool, checkov, ...
+	$(PYTEST) -n 3 --dist worksteal -m proof
 
 .PHONY: parity
 parity: $(DEV) tools ## Compare fifteen times as many random fleets with Helm and Kustomize
-	@FLEETFORM_PARITY=300 $(PYTEST) -n 2 tests/parity
+	@FLEETFORM_PARITY=300 $(PYTEST) -n 2 -m 'proof or not proof' tests/parity
 
 .PHONY: faults
 faults: $(DEV) ## Run the fault tests under a longer load, and the tests that depend on timing

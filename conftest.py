@@ -40,8 +40,10 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Refuse sockets and processes in unit tests, by means of Python's audit events."""
+    """Refuse sockets and processes in unit tests, by means of Python's audit events; tell others which test runs."""
     if not item.nodeid.startswith(UNIT):
+        if (tools := sys.modules.get("tests.tools")) is not None:
+            tools.running[:] = [item]
         return (yield)
     if not _guard["installed"]:  # once and for all: hooks cannot be removed
         sys.addaudithook(_refuse)

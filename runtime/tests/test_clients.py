@@ -9,7 +9,7 @@ import pytest
 from runtime.tests.harness import serving
 from tests.tools import tool
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.proof]
 SCRIPT = Path(__file__).with_name("responses_clients.py")
 
 

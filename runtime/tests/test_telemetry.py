@@ -33,6 +33,7 @@ from runtime.tests.upstreams import answers, completion, upstream
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.proof
 async def test_a_scrape_holds_the_catalogue_and_nothing_else():
     tool = {"type": "api", "name": "t", "description": "Does.", "method": "GET"}
     async with upstream(answers({"a": 1})) as server:

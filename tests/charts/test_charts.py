@@ -17,13 +17,13 @@ import yaml
 from fleetform import emit
 from fleetform.platforms.kubernetes.targets import values
 from tests.conformance import apiserver, kubeconform, readers
-from tests.parity.charts import CHARTS, HELMS, validator
+from tests.parity.charts import CHARTS, EACH_HELM, HELMS, validator
 from tests.parity.objects import by_key, differences
 from tests.tools import ROOT, run, tool
 
 RELEASES = sorted((CHARTS / "values").glob("*/*/*.yaml"))
 EXPORT = ROOT / "tools/charts/export.py"
-in_both_helms = pytest.mark.parametrize("helm", HELMS)
+in_both_helms = pytest.mark.parametrize("helm", EACH_HELM)
 
 
 def example(chart: str) -> str:
@@ -80,6 +80,13 @@ def test_the_readme_makes_a_complete_agent_of_about_fifteen_lines(helm, tmp_path
     verdict = kubeconform.judge([file])
     assert verdict.refused == []
     assert verdict.scanned == len(objects)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("chart", ["agent", "namespace"])
+@in_both_helms
+def test_an_api_server_takes_what_the_readmes_make(helm, chart):
+    objects = made(helm, chart, example(chart))
     assert apiserver.unexpected(apiserver.judge_objects(objects)) == []
 
 
@@ -105,7 +112,6 @@ def test_every_pod_of_the_readme_is_restricted(helm):
 @in_both_helms
 def test_the_readme_of_the_namespace_chart_renders(helm):
     objects = made(helm, "namespace", example("namespace"))
-    assert apiserver.unexpected(apiserver.judge_objects(objects)) == []
     kinds = [item["kind"] for item in objects]
     assert sorted(kinds) == [
         *("ExternalSecret", "ExternalSecret", "NetworkPolicy", "PrometheusRule"),

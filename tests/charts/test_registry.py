@@ -14,6 +14,8 @@ from tests.parity.objects import by_key, differences
 from tests.registry import running
 from tests.tools import run
 
+pytestmark = pytest.mark.proof
+
 in_both_helms = pytest.mark.parametrize("helm", HELMS)
 
 

@@ -11,6 +11,8 @@ from fleetform.platforms.kubernetes.alerts import groups
 
 from . import promtool
 
+pytestmark = pytest.mark.proof
+
 CASES = sorted((Path(__file__).parents[1] / "alerts").glob("*.yaml"))
 NAMESPACE = "ai-agents"
 OWN = {"lenient": {"errorRatio": 0.5, "readyRatio": 0.25}, "strict": {"errorRatio": 0.02}}

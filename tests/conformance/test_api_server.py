@@ -7,6 +7,8 @@ from tests.tools import ROOT
 
 from . import apiserver, rendered
 
+pytestmark = pytest.mark.proof
+
 TREES = sorted(
     path
     for path in (

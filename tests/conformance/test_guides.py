@@ -12,6 +12,8 @@ import pytest
 from tests.ports import free_port
 from tests.tools import ROOT, tool
 
+pytestmark = pytest.mark.proof
+
 GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
 IN_ONE_GO = ("tutorial", "knowledge")
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")

@@ -124,11 +124,13 @@ def test_the_models_refuse_an_unknown_kind():
         models.load(sample("Deployment", lambda o: o.update(kind="Deploiment")))
 
 
+@pytest.mark.proof
 def test_promtool_accepts_and_counts_the_rules_of_the_sample(tmp_path):
     file = promtool.write_groups(sample("PrometheusRule"), tmp_path / "rules.yaml")
     assert promtool.check(file) == (2, "")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "expression", ["sum by (agent (up)", "rate(requests_total)", 'up{job="a"', "up ==="]
 )
@@ -139,6 +141,7 @@ def test_promtool_refuses_a_wrong_expression(expression, tmp_path):
     assert "parse error" in complaints
 
 
+@pytest.mark.proof
 def test_promtool_refuses_the_same_rule_twice(tmp_path):
     rule = sample(
         "PrometheusRule", lambda o: o["spec"]["groups"][0]["rules"].extend([*promtool.rules(o)])
@@ -161,6 +164,7 @@ SILENCE = {
 }
 
 
+@pytest.mark.proof
 def test_a_unit_test_of_an_alert_passes_or_fails_by_what_it_expects(tmp_path):
     promtool.write_groups(sample("PrometheusRule"), tmp_path / "dev/shop/helper.yaml")
     named = "dev/*/helper.yaml"
@@ -170,11 +174,13 @@ def test_a_unit_test_of_an_alert_passes_or_fails_by_what_it_expects(tmp_path):
     assert "FAILED" in promtool.unit_test(wrong)
 
 
+@pytest.mark.proof
 def test_a_unit_test_that_names_no_rules_fails(tmp_path):
     file = alert_test(tmp_path / "lost.yaml", rules="dev/*/gone.yaml", expected=[])
     assert "matches no file" in promtool.unit_test(file)
 
 
+@pytest.mark.proof
 def test_checkov_finds_nothing_in_the_sample_and_counts_it():
     objects = rendered.objects(rendered.yaml_files(SAMPLE))
     verdict = checkov.judge(SAMPLE)
@@ -183,6 +189,7 @@ def test_checkov_finds_nothing_in_the_sample_and_counts_it():
     assert verdict.scanned == checkov.resources(objects)
 
 
+@pytest.mark.proof
 def test_checkov_finds_a_privileged_container(tmp_path):
     change = {"privileged": True, "allowPrivilegeEscalation": True}
     pod = sample("Deployment", lambda o: container(o)["securityContext"].update(change))
@@ -193,6 +200,7 @@ def test_checkov_finds_a_privileged_container(tmp_path):
     }
 
 
+@pytest.mark.proof
 def test_the_count_shows_a_file_that_checkov_passes_over(tmp_path):
     shutil.copytree(SAMPLE, tmp_path, dirs_exist_ok=True)
     prompt = {"prompt": "Write {{ .Values.name }} where the name belongs."}
@@ -202,6 +210,7 @@ def test_the_count_shows_a_file_that_checkov_passes_over(tmp_path):
     assert checkov.judge(tmp_path).scanned == checkov.resources(objects) - 1
 
 
+@pytest.mark.proof
 def test_checkov_on_nothing_counts_nothing(tmp_path):
     (tmp_path / "broken.yaml").write_text("apiVersion: v1\nkind: [")
     assert checkov.judge(tmp_path) == checkov.Verdict(0, 0, [])
@@ -239,6 +248,11 @@ def test_go_indents_json_as_helm_does():
     first, second = done.stdout.split("\0")
     assert first == '{\n  "a": "\\u003cé",\n  "b": 1\n}'
     assert second == "[\n  1e+21\n]"
+
+
+def test_a_test_without_the_mark_may_not_ask_for_a_tool_that_takes_minutes_to_build():
+    with pytest.raises(pytest.fail.Exception, match="mark what asks it `proof`"):
+        tools.tool("checkov")
 
 
 def test_a_missing_tool_is_a_failure_that_says_what_to_run(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from tests.conformance import kube_score, rendered
 from tests.manifests import WORKLOADS, containers, pod, tree
 from tests.tools import ROOT
 
+pytestmark = pytest.mark.proof
+
 each_environment = pytest.mark.parametrize("environment", rendered.ENVIRONMENTS)
 
 

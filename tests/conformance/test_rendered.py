@@ -53,6 +53,7 @@ def test_every_built_in_object_loads_in_the_python_client(objects):
     assert groups <= CUSTOM_GROUPS
 
 
+@pytest.mark.proof
 @in_each_environment
 def test_checkov_finds_nothing_and_sees_everything(folder, objects):
     verdict = checkov.judge(folder)
@@ -71,6 +72,7 @@ def test_three_readers_of_yaml_read_the_same(folder):
         assert readers.canonical(readers.yaml_1_2(text)) == expected, file
 
 
+@pytest.mark.proof
 @in_each_environment
 def test_promtool_accepts_every_rule(objects, tmp_path):
     for number, manifest in enumerate(promtool.rule_objects(objects)):

@@ -3,8 +3,12 @@
 import random
 from typing import Any
 
+import pytest
+
 from fleetform.platforms.kubernetes import scheduling
 from tests.conformance import apiserver
+
+pytestmark = pytest.mark.proof
 
 Json = Any
 PODS = 600

@@ -191,7 +191,7 @@ def test_flux_is_told_to_substitute_nothing_in_what_holds_such_text(plain):
             assert item["metadata"]["annotations"][SUBSTITUTE] == "disabled"
 
 
-@pytest.mark.parametrize("version", charts.HELMS)
+@pytest.mark.parametrize("version", charts.EACH_HELM)
 def test_helm_makes_the_same_objects(version, built, tmp_path):
     releases = helm.releases(built)
     units = {unit.workload: unit for unit in built.units if unit.namespace}

@@ -12,6 +12,8 @@ from fleetform import registries
 from tests.fleet import GOOD, fleetform, write
 from tests.registry import push_index, running
 
+pytestmark = pytest.mark.proof
+
 DIGEST = f"sha256:{'c' * 64}"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
+import pytest
 
 from fleetform import emit
 from tests.conformance import readers
@@ -16,6 +17,8 @@ from tests.tools import ROOT, run
 
 HELMS = ("helm3", "helm")
 """Helm 3 and Helm 4."""
+EACH_HELM = (pytest.param("helm3", marks=pytest.mark.proof), "helm")
+"""The same as a test's parameters."""
 CHARTS = ROOT / "charts"
 
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 from fleetform import emit, pipeline
 from fleetform.platforms.kubernetes.objects import namespace_objects, workload_objects
 from tests import generated
@@ -10,6 +12,8 @@ from tests.conformance import apiserver
 from tests.fleet import write
 from tests.parity import plans
 from tests.parity.exact import PER_RUN, many_by_chance
+
+pytestmark = pytest.mark.proof
 
 
 def test_every_turn_of_a_field_is_taken():

@@ -52,6 +52,7 @@ def test_an_environments_overlay_makes_its_plain_manifests(environment):
     assert_same(made, plain(ROOT / "rendered" / environment))
 
 
+@pytest.mark.proof
 @in_each_environment
 def test_kubectl_makes_the_same_of_it(environment):
     done = run("kubectl", "kustomize", ROOT / "kustomize/overlays" / environment)

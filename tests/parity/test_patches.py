@@ -15,7 +15,7 @@ from tests.conformance import readers
 from tests.parity import charts, plans
 from tests.parity.objects import differences, of_text
 
-in_both_helms = pytest.mark.parametrize("helm_version", charts.HELMS)
+in_both_helms = pytest.mark.parametrize("helm_version", charts.EACH_HELM)
 MARK = Mark("a.yaml", 3, 5, 3, 5)
 PEER = plans.PEER
 POD = "/spec/template/spec"

@@ -22,6 +22,8 @@ from tests.served.fleets import SUBJECTS
 from tests.served.leaves import leaves, places, turned
 from tests.served.turns import ENVIRONMENTS, FLEETS
 
+pytestmark = pytest.mark.proof
+
 Json = Any
 KINDS = ("Agent", "MCPServer", "MemoryStore", "ModelConfig", "Tool", "Environment")
 LONG = 300_000

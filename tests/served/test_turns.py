@@ -8,6 +8,8 @@ from tests.served.leaves import leaves
 from tests.served.reasons import NEVER, SILENT
 from tests.served.turns import Turn, turns
 
+pytestmark = pytest.mark.proof
+
 KINDS = (
     *("Agent", "AgentTemplate", "ModelConfig", "Tool", "MCPServer", "MemoryStore"),
     *("Workflow", "WorkflowRun", "Environment"),
