@@ -75,7 +75,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_write.py": "folder cli/render rendering",
     },
     "runtime/tests": {
-        "runtime/tests/test_net.py": "net/build net/client credentials net/library pauses proxies shared texts tokens",
+        "runtime/tests/test_net.py": "net/build net/client credentials net/library net/pauses proxies shared texts tokens",
         "runtime/tests/test_knowledge.py": (
             "knowledge/__init__ knowledge/words knowledge/chunks knowledge/readers knowledge/embedded knowledge/search "
             "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"
@@ -95,7 +95,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_failover.py": "redis/client postgres/client",
         "runtime/tests/test_filesystem.py": "filesystem/__init__ filesystem/backend filesystem/conversations files",
         "runtime/tests/test_image.py": "probe",
-        "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs",
+        "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs filesystem/pauses redis/pauses postgres/pauses",
         "runtime/tests/test_mcp.py": "duplex jsons pipes mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
             "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"

@@ -47,6 +47,7 @@ POLICIES = (
     Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so or a warning does", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),
     Policy("no-plaintext", "credentials are references, never values", "refused", ("plaintext-credential",), "CWE-798: hard-coded credentials"),
     Policy("who-may-call", "every agent declares who may call it", "refused", ("no-auth", "open-to-all"), "CWE-306: missing authentication"),
+    Policy("who-may-approve", "where approvers are named, they can exist, and nobody else decides, nor on calls of its own runs", "refused", ("no-approver",), "NIST SP 800-53 AC-5: separation of duties"),
     Policy("pinned-images", "no image uses `latest` or lacks a tag or digest", "refused", ("image-latest", "image-not-pinned"), "Kubernetes: Images, avoid `latest`"),
     Policy("immutable-configuration", "a configuration never changes under a running pod", "rendered", (), "Kubernetes: Immutable ConfigMaps"),
     Policy("no-templates", "user text is never evaluated as a template", "rendered", (), "CWE-1336: template injection"),
@@ -131,6 +132,8 @@ def _says(tree: Map, path: TreePath, value: Any) -> str:
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
     if path == ("spec", "auth", "type") and value == "none":
         return "anyone who can reach the agent counts as the same user"
+    if path[-2:] == ("approvals", "self"):
+        return "approvers decide on calls of their own runs, and nobody else looks at them"
     if path == ("spec", "serviceAccount"):
         return (
             "runs as an account that it does not make: its permissions and identity are not its own"

@@ -21,6 +21,7 @@ _RENAMED = {
     "in": "location",
     "ModelConfig": "model_config_",
     "modelConfig": "model_config_ref",
+    "self": "self_",
 }
 """Fields whose names Python or pydantic keeps for itself."""
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from fleetform_runtime import __version__
 from fleetform_runtime.access import build as access
 from fleetform_runtime.access import hosts
+from fleetform_runtime.access.approvers import Approving
 from fleetform_runtime.access.gate import Gate
 from fleetform_runtime.access.quotas import Quotas
 from fleetform_runtime.forms import redactor
@@ -74,9 +75,9 @@ class Application:
         self.spans = telemetry.spans(settings, secrets)
         self.tools = build_tools(settings, secrets, self.metrics)
         self._counters = access.counters(settings, secrets)
-        self._upkeep = Upkeep(self.store, replica)
         self._beating: asyncio.Task[None] | None = None
         self.runs = self._runs(prompt, replica)
+        self._upkeep = Upkeep(self.store, replica, self.runs.sessions.expire)
         self.gateway = self._gateway()
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
         self.metrics.set("agent_run_limit_seconds", settings.limits.run_seconds)
@@ -139,6 +140,7 @@ class Application:
         return Runs(
             sessions=Sessions(
                 self.store.conversations,
+                self.store.pauses,
                 settings.memory.policy.max_conversation_history,
                 _answer_schemas(settings),
                 run_seconds=limits.run_seconds,
@@ -157,6 +159,7 @@ class Application:
             quotas=Quotas(limits, self._counters, metrics),
             metrics=metrics,
             spans=self.spans,
+            approving=Approving(settings.approvals),
             keeps=settings.keeps,
         )
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fleetform_runtime.sections.access import Auth, Limits
+from fleetform_runtime.sections.access import ApiKeyAuth, Approvals, Auth, Limits, OidcAuth
 from fleetform_runtime.sections.base import JsonSchema, Name, NonNegative, Section
 from fleetform_runtime.sections.memory import InMemory, Memory, NoMemory
 from fleetform_runtime.sections.model import Model
@@ -135,6 +135,10 @@ class Settings(Section):
     auth: Auth = Field(
         description="How callers authenticate. There is no default: without a decision the runtime does not start."
     )
+    approvals: Approvals | None = Field(
+        default=None,
+        description="Who decides on calls that need approval; default: whoever asked.",
+    )
     limits: Limits = Field(default_factory=Limits, description="Limits.")
     server: Server = Field(default_factory=Server, description="Ports and shutdown.")
     health: Health = Field(default_factory=Health, description="Paths of the probes.")
@@ -167,6 +171,26 @@ class Settings(Section):
                 raise ValueError(
                     f"{tool.name} waits for people, which memory of type none cannot keep"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_approvers_that_nobody_is(self) -> Self:
+        approvers = self.approvals.approvers if self.approvals else None
+        if approvers is None:
+            return self
+        keys = self.auth.keys if isinstance(self.auth, ApiKeyAuth) else ()
+        gateways = {key.name for key in keys if key.on_behalf}
+        alone = {key.name for key in keys if not key.on_behalf}
+        for name in approvers.keys:
+            key, _, user = name.partition("/")
+            if not ((user and key in gateways) or name in alone):
+                raise ValueError(
+                    f"approvals.approvers.keys: {name} is no key without onBehalf, nor a user of one with it"
+                )
+        if approvers.roles and not (isinstance(self.auth, OidcAuth) and self.auth.roles_claim):
+            raise ValueError(
+                "approvals.approvers.roles: callers have no roles without auth.rolesClaim"
+            )
         return self
 
     @model_validator(mode="after")

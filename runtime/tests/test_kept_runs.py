@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
+from fleetform_runtime.store import (
+    Event,
+    Pause,
+    Run,
+    UnreadableRecordError,
+    read_pause,
+    read_run,
+    run_json,
+)
 from fleetform_runtime.store.filesystem import runs
 from runtime.tests.harness import until
 from runtime.tests.stores import BACKENDS, SHARED, Clock, memory, opened
@@ -121,3 +129,36 @@ async def test_a_run_that_an_earlier_version_wrote_still_waits(request, tmp_path
         assert await store.runs.get("r1") is None
         assert await store.runs.expire() == 1
         assert not file.exists()
+
+
+async def test_runs_that_wait_are_listed_by_since_when(section):
+    clock = Clock()
+    pauses = [
+        Pause(run=f"r{n}", user="änn\n/x", session=f"s{n}", since=clock.now + n, expires=1.5)
+        for n in range(4)
+    ]
+    async with opened(section, clock) as store:
+        await store.pauses.remove("r1")
+        for pause in (pauses[2], pauses[0], pauses[3], pauses[1]):
+            await store.pauses.put(pause)
+        await store.pauses.put(pauses[2])
+        assert await store.pauses.page(0, 9) == pauses
+        assert await store.pauses.page(1, 2) == pauses[1:3]
+        assert await store.pauses.page(4, 2) == []
+        assert await store.pauses.page(0, 0) == []
+        changed = replace(pauses[0], since=clock.now + 9)
+        await store.pauses.put(changed)
+        await store.pauses.remove("r1")
+        await store.pauses.remove("r1")
+        assert await store.pauses.page(0, 9) == [*pauses[2:], changed]
+    if section["type"] != "in-memory":
+        async with opened(section, clock) as store:
+            assert await store.pauses.page(0, 9) == [*pauses[2:], changed]
+
+
+@pytest.mark.parametrize(
+    "row", [b"", b"x", b"[]", b"{}", b'{"run":1,"user":"a","session":"s","since":1,"expires":2}',
+            b'{"run":"r","user":"a","session":"s","since":true,"expires":2}']
+)  # fmt: skip
+def test_what_is_listed_and_cannot_be_read_hides_nothing_else(row):
+    assert read_pause(row) is None

@@ -45,6 +45,19 @@ def test_every_field_that_weakens_is_found_where_it_is_used(tmp_path):
     }
 
 
+def test_approvers_of_their_own_calls_weaken(tmp_path):
+    keys = ", ".join(f"{{name: {name}, secretRef: {{name: keys, key: {name}}}}}" for name in "ab")
+    weak = AGENT.replace(
+        "  auth: {type: none}\n", f"  auth: {{type: apiKey, apiKey: {{keys: [{keys}]}}}}\n"
+    )
+    weak += '  tools: [{name: t, endpoint: "https://t.example", requiresApproval: true}]\n'
+    weak += "  approvals: {approvers: {keys: [a]}, self: true}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": weak})
+    assert weakened(tmp_path) == {("agents/a.yaml:9", "spec.approvals.self = True"): ["prod"]}
+    write(tmp_path, {"agents/a.yaml": weak.replace("self: true", "self: false")})
+    assert weakened(tmp_path) == {}
+
+
 def weakened(folder, *arguments):
     """Return what is weakened: places with their environments."""
     done = fleetform("policy", "--format", "json", *arguments, cwd=folder)

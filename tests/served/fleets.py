@@ -39,6 +39,16 @@ CLOUD = {"provider": "google", "name": "gemini", "project": "acme-test"}
 ASKING = {"provider": "anthropic", "name": "claude"}
 IMAGE = {"repository": "docker.io/library/own", "tag": "1"}
 MODEL = {"provider": "openai", "name": "gpt-4o"}
+TWO_KEYS = {
+    "type": "apiKey",
+    "apiKey": {
+        "keys": [
+            {"name": "one", "secretRef": secret("keys", "one")},
+            {"name": "two", "secretRef": secret("keys", "two")},
+        ]
+    },
+}
+ASKED = [{"name": "remote", "requiresApproval": True}]
 PLAIN = {"systemPrompt": "hi", "model": MODEL, "auth": {"type": "none"}}
 KEYS = {"type": "apiKey", "apiKey": {"keys": [{"name": "caller", "secretRef": secret("keys")}]}}
 TARGET = {"type": "Utilization", "averageUtilization": 70}
@@ -677,7 +687,12 @@ def fleets() -> dict[str, Fleet]:
             "tls": {"caSecretRef": secret("ca")},
         },
         "observability": {"tracing": {"enabled": True, "endpoint": "https://otlp.example"}},
-        "auth": {"type": "oidc", "oidc": {"issuer": "https://login.example", "audience": "a"}},
+        "auth": {
+            "type": "oidc",
+            "oidc": {"issuer": "https://login.example", "audience": "a", "rolesClaim": "roles"},
+        },
+        "tools": ASKED,
+        "approvals": {"approvers": {"roles": ["ops"]}},
     }
     return {
         "generic": fleet(*SHARED, subject),
@@ -719,6 +734,9 @@ def fleets() -> dict[str, Fleet]:
             *SHARED,
             document("Agent", "subject", PLAIN, **LABELS),
             document("Agent", "rich", rich, **LABELS),
+            _user(
+                "by-keys", auth=TWO_KEYS, tools=ASKED, approvals={"approvers": {"keys": ["one"]}}
+            ),
             document("ModelConfig", "cloud", CLOUD),
             _user("cloudy", model=CLOUD),
             _user("of-cloud", modelConfig="cloud", model={}),
@@ -779,8 +797,9 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             "plain",
             "bare",
             "rich",
-            ("spec.auth", "spec.model", "spec.rateLimits", "spec.observability"),
+            ("spec.auth", "spec.model", "spec.rateLimits", "spec.observability", "spec.approvals"),
         ),
+        ("plain", "bare", "by-keys", ("spec.approvals",)),
         ("plain", "bare", "cloudy", ("spec.model.region", "spec.model.project")),
         ("plain", "bare", "asks", ("spec.model.promptCaching",)),
         ("patched", "bare", "subject", PATCHED),

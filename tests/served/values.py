@@ -26,6 +26,8 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Agent:spec.modelConfig": ("second", "third"),
     "Agent:spec.models": (["third"], ["second"]),
     "Agent:spec.fallbacks": (["third"], ["second"]),
+    "approvals.approvers.keys": (["two"], ["one", "two"]),
+    "approvals.approvers.roles": (["dev"],),
     "Agent:spec.peers": (["neighbour"],),
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),

@@ -172,3 +172,13 @@ def test_a_form_of_a_server_is_filled_in_member_by_member():
         {"id": "1", "answer": {"seat": 4, "window": True, "price": "many"}}
     ]
     assert "\x1b" not in "".join(shown)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_without_callers_there_are_no_approvers(keep):
+    approvals, auth = {"approvers": {"keys": ["ann"]}}, {"type": "apiKey", "keys": []}
+    document = {"agent": {"name": "a"}, "auth": auth, "approvals": approvals}
+    local = laptop.Local(document=document, prompts={})
+    laptop._simplify(local, None, None, keep_auth=keep, keep_tracing=False)
+    assert local.document.get("approvals") == (approvals if keep else None)
+    assert ("approvals: by whoever asks (--keep-auth)" in local.notes) is not keep

@@ -213,6 +213,8 @@ def _simplify(
     if not keep_auth and document["auth"]["type"] != "none":
         local.notes.append(f"auth: none instead of {document['auth']['type']} (--keep-auth)")
         document["auth"] = {"type": "none"}
+        if document.pop("approvals", None):
+            local.notes.append("approvals: by whoever asks (--keep-auth)")
     documents.keep_here(local.document, by_words=model == SCRIPTED, notes=local.notes)
     seen = document.setdefault("observability", {})
     if not keep_tracing and seen.pop("tracing", None):

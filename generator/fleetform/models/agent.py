@@ -105,6 +105,11 @@ class OidcAuth(Spec):
     user_claim: str = Field(
         default="sub", description="Claim that contains the user.", max_length=64
     )
+    roles_claim: str | None = optional(
+        "Claim that contains the caller's roles, a text or a list of them; with dots between members, such as realm_access.roles. Default: callers have no roles.",
+        min_length=1,
+        max_length=256,
+    )
 
 
 class Auth(Spec):
@@ -115,6 +120,32 @@ class Auth(Spec):
     )
     api_key: ApiKeyAuth | None = optional("For type apiKey.")
     oidc: OidcAuth | None = optional("For type oidc.")
+
+
+class Approvers(Spec):
+    """Callers that may decide; one of them is enough."""
+
+    keys: list[Annotated[str, StringConstraints(min_length=1, max_length=512)]] = Field(
+        default_factory=list,
+        description="Names of API keys; a user of a key with `onBehalf` is `<key>/<user>`. Default: none.",
+    )
+    roles: list[Annotated[str, StringConstraints(min_length=1, max_length=256)]] = Field(
+        default_factory=list,
+        description="Roles of callers, from `auth.oidc.rolesClaim`. Default: none.",
+    )
+
+
+class Approvals(Spec):
+    """Who decides on calls that need approval."""
+
+    approvers: Approvers = Field(
+        description="Callers that decide on the calls of everybody's runs, instead of whoever asked."
+    )
+    self_: bool = Field(
+        default=False,
+        alias="self",
+        description="Whether approvers may decide on calls of their own runs; true weakens: nobody else looks at those.",
+    )
 
 
 class Quota(Spec):
@@ -222,6 +253,9 @@ class AgentSpec(Workload):
     )
     auth: Auth | None = optional(
         "How callers authenticate. No default: the spec, a template or the environment must decide."
+    )
+    approvals: Approvals | None = optional(
+        "Who decides on calls that need approval. Default: whoever asked."
     )
     rate_limits: RateLimits = Field(
         default_factory=RateLimits, description="Limits per minute and per day."

@@ -13,7 +13,7 @@ from fleetform.resolve import hosts, regions
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import AgentSpec, Auth, Quota
+    from fleetform.models.agent import AgentSpec, Approvals, Auth, Quota
     from fleetform.models.memory_store import Policy
     from fleetform.models.model_config import ModelSettings
     from fleetform.resolve import Fleet, Resolved
@@ -52,6 +52,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         output={"schema": spec.output_schema} if spec.output_schema is not None else None,
         memory=_memory(fleet, agent, uses),
         auth=_auth(spec.auth) if spec.auth else None,
+        approvals=_approvals(spec.approvals) if spec.approvals else None,
         limits=_limits(spec),
         server=present(
             port=contract.HTTP_PORT,
@@ -155,9 +156,21 @@ def _auth(auth: Auth) -> dict[str, Any]:
     if auth.type == "oidc" and auth.oidc:
         oidc = auth.oidc
         return present(
-            type="oidc", issuer=oidc.issuer, audience=oidc.audience, userClaim=oidc.user_claim
+            type="oidc",
+            issuer=oidc.issuer,
+            audience=oidc.audience,
+            userClaim=oidc.user_claim,
+            rolesClaim=oidc.roles_claim,
         )
     return {"type": auth.type}
+
+
+def _approvals(approvals: Approvals) -> dict[str, Any]:
+    named = approvals.approvers
+    return present(
+        approvers=present(keys=list(named.keys), roles=list(named.roles)),
+        self=approvals.self_ or None,
+    )
 
 
 def _limits(spec: AgentSpec) -> dict[str, Any]:

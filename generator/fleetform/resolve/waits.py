@@ -20,6 +20,12 @@ def asks_people(uses: Uses) -> bool:
     return any(True for _ in asking(uses))
 
 
+def needs_approval(uses: Uses) -> bool:
+    """Whether a call of some tool waits for an approval: not for an answer."""
+    people = {id(use) for use, tool in uses.tools if tool.spec.type == "human"}
+    return any(id(use) not in people for use in asking(uses))
+
+
 def asking(uses: Uses) -> Iterator[ToolUse]:
     """Yield the tools whose calls wait for a person."""
     for use, other in (*uses.tools, *uses.servers):

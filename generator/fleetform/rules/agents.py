@@ -57,6 +57,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         )
     else:
         yield from _auth(agent, spec.auth)
+        yield from _approvers(agent, spec.auth)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
     yield from _approvals(agent, uses)
@@ -124,6 +125,66 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
             hint="set `auth.type` to apiKey or oidc",
             severity="warning",
         )
+
+
+def _approvers(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
+    """Report approvers that no caller can be: runs would wait until they expire."""
+    if agent.spec.approvals is None:
+        return
+    approvers = agent.spec.approvals.approvers
+    base: TreePath = ("spec", "approvals", "approvers")
+    if not (approvers.keys or approvers.roles):
+        yield agent.problem(
+            base,
+            "no-approver",
+            "nobody is named who approves",
+            hint="name `keys` of `auth.apiKey`, or `roles` of `auth.oidc`; without `approvals` whoever asked decides",
+            key=True,
+        )
+    for number, name in enumerate(approvers.keys):
+        why, hint = _no_key(name, auth)
+        if why:
+            yield agent.problem((*base, "keys", number), "no-approver", why, hint=hint)
+    oidc = auth.oidc if auth.type == "oidc" else None
+    if approvers.roles and (oidc is None or oidc.roles_claim is None):
+        yield agent.problem(
+            (*base, "roles"),
+            "no-approver",
+            "callers of this agent have no roles",
+            hint="set `auth.oidc.rolesClaim`, the claim of a token that has them"
+            if oidc
+            else "roles need `auth.type: oidc`; name `keys` of `auth.apiKey` instead",
+            key=True,
+        )
+    keys = auth.api_key.keys if auth.type == "apiKey" and auth.api_key else []
+    if len(keys) == 1 and list(approvers.keys) == [keys[0].name] and not agent.spec.approvals.self_:
+        yield agent.problem(
+            (*base, "keys"),
+            "no-approver",
+            f"`{keys[0].name}` is the agent's only key: all runs are its own, and it may not decide on them",
+            hint="add another key to `auth.apiKey`, or set `approvals.self`",
+            key=True,
+        )
+
+
+def _no_key(name: str, auth: Auth) -> tuple[str, str]:
+    """Return why no caller is the approver of this name, and what to do; empty if one is."""
+    if auth.type != "apiKey":
+        hint = "name `roles` of `auth.oidc` instead"
+        if auth.type == "none":
+            hint = "set `auth.type`: without it all callers are the same"
+        return f"callers of this agent have no keys: `auth.type` is `{auth.type}`", hint
+    keys = {key.name: key.on_behalf for key in auth.api_key.keys} if auth.api_key else {}
+    key, slash, user = name.partition("/")
+    if key not in keys:
+        known = ", ".join(sorted(keys)) or "none"
+        return f"the agent has no key `{key}`", f"name one of `auth.apiKey.keys`: {known}"
+    if keys[key] and not user:
+        hint = f"name the user as well: `{key}/<user>`"
+        return f"`{key}` calls on behalf of others, and is nobody who could approve", hint
+    if slash and not keys[key]:
+        return f"`{key}` names no users: it is one itself", f"write `{key}`, or set its `onBehalf`"
+    return "", ""
 
 
 def _memory(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:

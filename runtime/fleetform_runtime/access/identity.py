@@ -17,10 +17,15 @@ _USER = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A caller; only a gateway may name another user in the request body."""
+    """A caller; only a gateway may name another user in the request body.
+
+    With API keys `user` is the key's name, for users of a gateway `<key>/<user>`: no key's name has a slash.
+    """
 
     user: str
     may_name_users: bool = False
+    roles: frozenset[str] = frozenset()
+    """What the caller's issuer says that it is."""
 
 
 class Authenticator(Protocol):

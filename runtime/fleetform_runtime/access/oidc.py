@@ -94,7 +94,7 @@ class Oidc:
         missing = [scope for scope in self._settings.required_scopes if scope not in scopes]
         if missing:
             raise HttpProblem("forbidden", f"the token lacks the scopes {', '.join(missing)}")
-        return Identity(user)
+        return Identity(user, roles=roles_of(claims, self._settings.roles_claim))
 
     async def _key(self, token: str) -> jwt.PyJWK:
         header = jwt.get_unverified_header(token)
@@ -176,3 +176,19 @@ def _usable(document: Any) -> list[jwt.PyJWK]:
                     if name[:2] in ("RS", "PS") and name != made.algorithm_name
                 ]
     return found
+
+
+def roles_of(claims: dict[str, Any], name: str | None) -> frozenset[str]:
+    """Return the roles in a claim of this name, or at this path of members with dots between them.
+
+    A text is one role, however it reads, and of a list only its texts are roles: what is not clearly a role is none.
+    """
+    if name is None:
+        return frozenset()
+    held: Any = claims.get(name)
+    if name not in claims:
+        held = claims
+        for step in name.split("."):
+            held = held.get(step) if isinstance(held, dict) else None
+    found = [held] if isinstance(held, str) else held if isinstance(held, list) else []
+    return frozenset(role for role in found if isinstance(role, str) and role)

@@ -6,6 +6,7 @@ import orjson
 from pydantic import Field
 from starlette.requests import Request
 
+from fleetform_runtime.access.identity import Identity
 from fleetform_runtime.http.answering import EVENT_STREAM, Answering, wants_stream
 from fleetform_runtime.http.body import Fields
 from fleetform_runtime.http.errors import Json
@@ -51,22 +52,21 @@ class Decisions(Fields):
 
 
 class RunRoutes:
-    """Handles /runs for the caller's own runs."""
+    """Handles /runs: the caller's own runs, and of others what an approver has to know."""
 
     def __init__(self, runs: Runs, answering: Answering) -> None:
         self._runs = runs
         self._answering = answering
 
     async def list(self, request: Request) -> Json:
-        """List the caller's runs that wait for a person."""
+        """List runs that wait for a person: the caller's, and those that it decides on."""
         if request.query_params.get("status") != "waiting":
             raise HttpProblem("invalid_request", "ask for status=waiting: those runs are listed")
-        waiting = await self._runs.sessions.waiting(request.state.identity.user)
-        return Json({"runs": waiting})
+        return Json({"runs": await self._runs.waiting(request.state.identity)})
 
     async def get(self, request: Request) -> Json:
         """Return the state of a run."""
-        return Json(shown(await self._runs.get(request.state.identity.user, _name(request))))
+        return Json(shown_to(request.state.identity, await self._seen(request)))
 
     async def follow(self, request: Request) -> EventStream:
         """Follow a run from an event on."""
@@ -77,24 +77,33 @@ class RunRoutes:
 
     async def cancel(self, request: Request) -> Json:
         """Cancel a run."""
-        state = await self._runs.cancel(request.state.identity.user, _name(request))
+        state = await self._runs.cancel(request.state.identity, _name(request))
         return Json(shown(state), 202)
 
     async def decide(self, request: Request) -> Any:
         """Continue a paused run."""
         body: Decisions = await self._answering.read(request, Decisions)
-        user = request.state.identity.user
+        identity = request.state.identity
         order = Order(
-            user=user,
+            user=identity.user,
             message=None,
             streaming=body.stream or wants_stream(request),
             traceparent=request.headers.get("traceparent"),
         )
         decisions = written(body.decisions)
-        run = _name(request)
-        return await self._answering.answer(
-            request, order, lambda: self._runs.decide(user, run, decisions, order)
-        )
+        state = await self._seen(request)
+        if state.user == identity.user:
+            return await self._answering.answer(
+                request, order, lambda: self._runs.decide(identity, state.id, decisions, order)
+            )
+        if body.stream:
+            raise HttpProblem("invalid_fields", "stream: what follows is for whoever asked")
+        order.streaming = True  # for whoever asked
+        await self._runs.decide(identity, state.id, decisions, order)
+        return Json(shown_to(identity, await self._seen(request)), 202)
+
+    async def _seen(self, request: Request) -> Run:
+        return await self._runs.seen(request.state.identity, _name(request))
 
 
 def written(decisions: list[Decision]) -> dict[str, dict[str, Any]]:
@@ -141,6 +150,19 @@ def shown(run: Run) -> dict[str, Any]:
             for name, value in run.result.items()
             if name not in ("run_id", "session_id")
         },
+    }
+
+
+def shown_to(identity: Identity, run: Run) -> dict[str, Any]:
+    """Return what a caller sees of a run; an approver sees what was to be decided, and by whom it was."""
+    if run.user == identity.user:
+        return shown(run)
+    return {
+        "run_id": run.id,
+        "status": run.status,
+        "created_at": moment(run.created),
+        "asked_by": run.user,
+        **{name: run.result[name] for name in ("pending", "decision") if name in run.result},
     }
 
 

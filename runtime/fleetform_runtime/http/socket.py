@@ -157,15 +157,18 @@ class _Connection:
             await self._refuse(HttpProblem("invalid_json", "a frame must be a JSON object"))
 
     async def _obey(self, frame: MessageFrame | CancelFrame | ApproveFrame) -> None:
-        user = self._identity.user
         if isinstance(frame, CancelFrame):
-            await self._runs.cancel(user, frame.run_id)
+            await self._runs.cancel(self._identity, frame.run_id)
             return
         if len(self._tasks) >= MOST_RUNS:
             raise HttpProblem("overloaded", f"at most {MOST_RUNS} concurrent runs per connection")
         if isinstance(frame, ApproveFrame):
-            order = Order(user=user, message=None, streaming=True)
-            run = await self._runs.decide(user, frame.run_id, written(frame.decisions), order)
+            order = Order(user=self._identity.user, message=None, streaming=True)
+            decisions = written(frame.decisions)
+            run = await self._runs.decide(self._identity, frame.run_id, decisions, order)
+            if run.user != self._identity.user:
+                await self._send({"type": "decided", "run_id": frame.run_id})
+                return  # what follows is for whoever asked
         else:
             run = await self._runs.start(self._order(frame))
         task = asyncio.create_task(self._tell(run))

@@ -36,6 +36,8 @@ class Order:
     decisions: dict[str, dict[str, Any]] | None = None
     paused: str | None = None
     """The run that the decisions belong to."""
+    decided_by: str = ""
+    """Who decided, where the specification says who does."""
 
 
 @dataclass(slots=True)
@@ -62,6 +64,8 @@ class LiveRun:
     """Whether only who started it will ever ask for it."""
     thinking: str = ""
     """The reasoning of its answer, for callers that know no events."""
+    resumed: dict[str, Any] = field(default_factory=dict)
+    """The run that it goes on from, and who decided that, where the specification says who does."""
 
     @property
     def shown_session(self) -> str | None:
@@ -89,7 +93,7 @@ class LiveRun:
             status=self.status,
             created=self.created,
             ended=self.ended,
-            result=self.result,
+            result=self.result | self.resumed,
             replica=self.replica,
         )
 

@@ -24,12 +24,13 @@ _MODEL_FAILURES = {
 }
 
 
-def pending(run: str, turn: Turn, pause: Pause, expires: float) -> dict[str, Any]:
+def pending(run: str, turn: Turn, pause: Pause, since: float, expires: float) -> dict[str, Any]:
     """Serialise pending calls: enough to continue after a restart, on any replica."""
     asked = turn.fresh[-1]
     return {
         "run_id": run,
         "rows": [dump(message).decode() for message in turn.fresh],
+        "since": since,
         "expires": expires,
         **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
         **({"hops": turn.hops} if turn.hops else {}),

@@ -155,18 +155,31 @@ class Registry:
         Raises:
             HttpProblem: there is no such run.
         """
-        live = self.local(user, run)
-        if live is not None:
+        found = await self.find(run)
+        if found is None or found.user != user:
+            raise not_found()
+        return found
+
+    async def find(self, run: str) -> Run | None:
+        """Return the state of a run, whoever it is of.
+
+        Raises:
+            HttpProblem: what is stored of it cannot be read.
+        """
+        live = self._live.get(run) or self._ended.get(run)
+        if live is not None and not self._is_decided_elsewhere(live):
             return live.state()
         try:
             kept = await self._runs.get(run)
         except UnreadableRecordError as error:
             raise HttpProblem("unreadable", str(error)) from None
-        if kept is None or kept.user != user:
-            raise HttpProblem(
-                "run_not_found", "it never existed, is not yours, or is no longer kept"
-            )
+        if kept is None:
+            return live.state() if live is not None else None
         return _interrupted(kept) if await self._is_lost(kept) else kept
+
+    def _is_decided_elsewhere(self, run: LiveRun) -> bool:
+        """Whether another replica may know more of a run of this one: people decide at any of them."""
+        return run.status == "waiting" and self._backend.shared and run.id not in self._unstored
 
     async def _is_lost(self, run: Run) -> bool:
         """Whether a run will never end, for its replica is dead."""
@@ -190,7 +203,7 @@ class Registry:
         """Store another state of a run that is not active."""
         await self._runs.put(run, [], KEPT_SECONDS)
         if (live := self.local(run.user, run.id)) is not None:
-            live.status = run.status
+            live.status, live.result = run.status, run.result
 
     async def ask_cancel(self, user: str, run: str) -> None:
         """Cancel an active run, here or elsewhere."""
@@ -253,6 +266,11 @@ class Registry:
             "session_id": run.session,
         }
         return [Event(after + 1, "error", orjson.dumps(data))]
+
+
+def not_found() -> HttpProblem:
+    """Return the problem of a run that does not exist for a caller."""
+    return HttpProblem("run_not_found", "it never existed, is not yours, or is no longer kept")
 
 
 def _lease(replica: str) -> str:

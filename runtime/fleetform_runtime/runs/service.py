@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+from fleetform_runtime.access.approvers import Approving
 from fleetform_runtime.access.gate import Gate
+from fleetform_runtime.access.identity import Identity
 from fleetform_runtime.access.quotas import Quotas
-from fleetform_runtime.messages import Message, Usage, now
+from fleetform_runtime.messages import Message, Usage, moment, now
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.problems import HttpProblem, not_kept
 from fleetform_runtime.runs import outcomes
@@ -18,7 +20,7 @@ from fleetform_runtime.runs.decisions import Decider
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.loop import Loop
-from fleetform_runtime.runs.registry import Registry
+from fleetform_runtime.runs.registry import Registry, not_found
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.runs.turn import Turn
@@ -52,6 +54,7 @@ class Runs:
         quotas: Quotas,
         metrics: Metrics,
         spans: Spans,
+        approving: Approving,
         wanted: Wanted | None = None,
         keeps: bool = True,
         clock: Callable[[], float] = time.time,
@@ -69,6 +72,7 @@ class Runs:
         self._metrics = metrics
         self._spans = spans
         self._wanted = wanted
+        self._approving = approving
         self._keeps = keeps
         self._clock = clock
         self._starting = 0
@@ -107,6 +111,7 @@ class Runs:
                 replica=self.registry.replica,
                 kept=self._keeps,
                 alone=order.stateless,
+                resumed=_resumed(order),
             )
             turn = self._turn(order, run, session, history, chosen.key, pause)
             session = replace(session, model=chosen.key)
@@ -117,7 +122,12 @@ class Runs:
                 await self._release(order, pause)
             raise
         self.registry.begin(run)
-        shown = {"run_id": run.id, "session_id": run.shown_session, "model": chosen.key}
+        shown = {
+            "run_id": run.id,
+            "session_id": run.shown_session,
+            "model": chosen.key,
+            **run.resumed,
+        }
         run.log.emit("run_start", shown)
         work = self._carry_out(run, order, turn, session, chosen, pause, leave)
         run.task = asyncio.create_task(work)
@@ -148,26 +158,40 @@ class Runs:
         return found
 
     async def decide(
-        self, user: str, run: str, decisions: dict[str, dict[str, Any]], order: Order
+        self, identity: Identity, run: str, decisions: dict[str, dict[str, Any]], order: Order
     ) -> LiveRun:
-        """Continue a paused run, in a new run, as a human decided.
+        """Continue a paused run, in a new run of whoever asked, as a human decided.
 
         Raises:
-            HttpProblem: it is not waiting (any more), or the decisions do not match its pending calls.
+            HttpProblem: it is not waiting (any more), the decisions do not match its pending calls, or
+                somebody else decides.
         """
         if not self._keeps:
             raise not_kept("no run waits for approval")
-        state = await self.registry.get(user, run)
+        state = await self.seen(identity, run)
+        if not self._approving.may_decide(identity, state.user, state.result):
+            detail = "an approver decides on this; POST /runs/{id}/cancel withdraws it"
+            raise HttpProblem("forbidden", detail, run_id=run)
         if state.status != "waiting":
             raise HttpProblem("approval_used", f"the run has {state.status}")
-        pause = await self.sessions.pause(user, state.session, run)
-        if pause is not None:
-            await self._decider.check(pause, decisions)
-        order.session, order.decisions, order.model = state.session, decisions, None
-        order.paused = run
+        pause = await self.sessions.pause(state.user, state.session, run, decisions)
+        await self._decider.check(pause, decisions)
+        order.user, order.session, order.model = state.user, state.session, None
+        order.decisions, order.paused = decisions, run
+        if self._approving.is_by_others:
+            order.decided_by = identity.user
         started = await self.start(order)
-        await self.registry.change(replace(state, status="resumed", ended=self._clock()))
+        await self.registry.change(self._decided(state, order, started))
         return started
+
+    def _decided(self, state: Run, order: Order, started: LiveRun) -> Run:
+        """Return what has become of a paused run."""
+        at = self._clock()
+        result = state.result
+        if order.decided_by:
+            decision = {"by": order.decided_by, "at": moment(at), "run_id": started.id}
+            result = result | {"decision": decision}
+        return replace(state, status="resumed", ended=at, result=result)
 
     async def _prepared(self, order: Order) -> tuple[Session, list[Message], dict[str, Any] | None]:
         if order.stateless:
@@ -223,7 +247,8 @@ class Runs:
         pause: dict[str, Any] | None,
         leave: Callable[[], None],
     ) -> None:
-        run_context.set({"run_id": run.id, "session_id": run.session, "caller": run.user})
+        told = {"run_id": run.id, "session_id": run.session, "caller": run.user}
+        run_context.set(told | run.resumed)
         sharing = self.registry.sharing(run)
         try:
             await self._answer(run, order, turn, session, model, pause)
@@ -252,6 +277,7 @@ class Runs:
             "session_id": session.id,
             "user_id": order.user,
             "metadata": order.metadata,
+            "decided_by": order.decided_by,
         }
         text = order.message.text() if order.message else ""
         with self._spans.run(attributes, order.traceparent, text) as span:
@@ -274,8 +300,9 @@ class Runs:
         await self._spend(order.user, turn.usage)
         waiting = None
         if answer.pause is not None:
-            expires = self._clock() + self._limits.approval_seconds
-            waiting = outcomes.pending(run.id, turn, answer.pause, expires)
+            since = self._clock()
+            expires = since + self._limits.approval_seconds
+            waiting = outcomes.pending(run.id, turn, answer.pause, since, expires)
         if not order.stateless:
             await self.sessions.end(session, turn, waiting, pause)
         outcomes.succeed(run, turn, answer, waiting)
@@ -301,9 +328,35 @@ class Runs:
     # -- queries, cancellation
     # ----------------------------------------------------------------------
 
-    async def get(self, user: str, run: str) -> Run:
-        """Return the state of a user's run."""
-        return await self.registry.get(user, run)
+    async def seen(self, identity: Identity, run: str) -> Run:
+        """Return the state of a run that a caller may know of: its own, or one that an approver decides on.
+
+        Raises:
+            HttpProblem: for this caller there is no such run.
+        """
+        found = await self.registry.find(run)
+        if found is None or not self._approving.may_see(identity, found.user, found.result):
+            raise not_found()
+        return found
+
+    async def waiting(self, identity: Identity) -> list[dict[str, Any]]:
+        """Return the runs that wait for a person: the caller's own, and those that it may decide on."""
+        own = await self.sessions.waiting(identity.user)
+        if not self._approving.is_by_others:
+            return own
+        decides = self._approving.may_decide
+        own = [
+            item | {"may_decide": decides(identity, identity.user, {"pending": item})}
+            for item in own
+        ]
+        if not self._approving.knows(identity):
+            return own
+        return own + [
+            item | {"may_decide": True}
+            for item in await self.sessions.paused()
+            if item["asked_by"] != identity.user
+            and decides(identity, item["asked_by"], {"pending": item})
+        ]
 
     async def follow(
         self, user: str, run: str, after: int, idle: float | None = None
@@ -311,13 +364,16 @@ class Runs:
         """Return the events of a user's run after one."""
         return await self.registry.follow(user, run, after, idle)
 
-    async def cancel(self, user: str, run: str) -> Run:
-        """Cancel a run, wherever it is executed.
+    async def cancel(self, identity: Identity, run: str) -> Run:
+        """Cancel a run of the caller, wherever it is executed.
 
         Raises:
-            HttpProblem: there is no such run, or it has ended.
+            HttpProblem: there is no such run, it has ended, or is somebody else's to cancel.
         """
-        state = await self.registry.get(user, run)
+        state, user = await self.seen(identity, run), identity.user
+        if state.user != user:
+            detail = "whoever asked may cancel it; refuse its calls instead"
+            raise HttpProblem("forbidden", detail, run_id=run)
         if state.status == "waiting":
             await self.sessions.drop_pending(user, state.session, run)
             state = replace(state, status="cancelled", ended=self._clock())
@@ -347,3 +403,10 @@ class Runs:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [run.task for run in self.registry.running if run.task is not None]
+
+
+def _resumed(order: Order) -> dict[str, str]:
+    """Return what a run tells of the one that it goes on from."""
+    if not order.decided_by:
+        return {}
+    return {"resumes": str(order.paused), "decided_by": order.decided_by}

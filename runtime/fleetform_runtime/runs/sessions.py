@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -25,12 +26,20 @@ from fleetform_runtime.messages import (
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.calls import readable
 from fleetform_runtime.runs.turn import Turn
-from fleetform_runtime.store import ConflictError, FullError, Session, UnreadableRecordError
-from fleetform_runtime.store.parts import Conversations
+from fleetform_runtime.store import (
+    ConflictError,
+    FullError,
+    Pause,
+    Session,
+    StoreError,
+    UnreadableRecordError,
+)
+from fleetform_runtime.store.parts import Conversations, Pauses
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.mcp import schemas
 from fleetform_runtime.tools.schema import Arguments
 
+log = logging.getLogger(__name__)
 MERGES = 12
 """Attempts to append a turn after concurrent writes before it fails."""
 LARGE_BYTES = 1024 * 1024
@@ -49,12 +58,14 @@ class Sessions:
     def __init__(
         self,
         store: Conversations,
+        pauses: Pauses,
         history: int,
         answers: dict[str, dict[str, Any]] | None = None,
         clock: Callable[[], float] = time.time,
         run_seconds: float = 0,
     ) -> None:
         self.store = store
+        self._pauses = pauses
         self._claim_seconds = run_seconds + CLAIM_SECONDS
         self._history = history
         self._clock = clock
@@ -103,6 +114,18 @@ class Sessions:
         Raises:
             HttpProblem: the session is gone, or too large.
         """
+        if (
+            waiting is not None
+        ):  # first, so that none waits unlisted: of what is listed, the session knows
+            await self._pauses.put(
+                Pause(
+                    run=waiting["run_id"],
+                    user=session.user,
+                    session=session.id,
+                    since=waiting["since"],
+                    expires=waiting["expires"],
+                )
+            )
         await self._append(session, turn.fresh, waiting, resumed)
 
     async def end_broken(self, session: Session, turn: Turn, pause: dict[str, Any] | None) -> None:
@@ -159,9 +182,86 @@ class Sessions:
                 break
         return found
 
-    async def pause(self, user: str, name: str, run: str) -> dict[str, Any] | None:
-        """Return what a run waits for, or None."""
-        return _of((await self.get(user, name)).waiting, run)
+    async def paused(self) -> list[dict[str, Any]]:
+        """Return everybody's runs that wait for a decision, those that wait longest first.
+
+        What an approver needs is in them, and nothing else of the conversation.
+        """
+        found: list[dict[str, Any]] = []
+        for start in range(0, MOST_LISTED, LISTED):
+            page = await self._pauses.page(start, LISTED)
+            shown = [await self._shown(item) for item in page if item.expires > self._clock()]
+            found += [item for item in shown if item is not None]
+            if len(page) < LISTED or len(found) >= LISTED:
+                break
+        return found[:LISTED]
+
+    async def _shown(self, listed: Pause) -> dict[str, Any] | None:
+        """Return a pause as its session has it; None if it is decided, or the session gone."""
+        try:
+            loaded = await self.store.load(listed.user, listed.session, 0)
+        except UnreadableRecordError:
+            return None
+        pause = _of(loaded[0].waiting, listed.run) if loaded else None
+        if pause is None:
+            return None
+        since = {"asked_by": listed.user, "since": moment(listed.since)}
+        return {**since, **shown_pending(pause)}
+
+    async def expire(self) -> int:
+        """Close what nobody has decided in time, also where nothing happens in the session; return how much."""
+        closed = start = 0
+        while page := await self._pauses.page(start, LISTED):
+            over = [item for item in page if item.expires <= self._clock()]
+            gone = sum([await self._expire(item) for item in over])
+            closed, start = closed + gone, start + len(page) - gone
+        return closed
+
+    async def _expire(self, listed: Pause) -> bool:
+        """Close one pause, unless a run carries out its decisions; return whether it is listed no more."""
+        try:
+            loaded = await self.store.load(listed.user, listed.session, 0)
+            pause = (
+                next((p for p in loaded[0].pending if p["run_id"] == listed.run), None)
+                if loaded
+                else None
+            )
+            if loaded and pause is not None:
+                if not self._expired(pause):
+                    return False
+                await self._close(loaded[0], [(pause, _why(pause))])
+        except ConflictError:
+            return False
+        except UnreadableRecordError:
+            log.warning("run %s waits in a session that cannot be read", listed.run)
+        await self._pauses.remove(listed.run)
+        return True
+
+    async def _forget(self, run: str) -> None:
+        """Take a run off the list; what stays there for a store's failure is found out when it expires."""
+        try:
+            await self._pauses.remove(run)
+        except StoreError as error:
+            log.warning("run %s is still listed as waiting: %s", run, error)
+
+    async def pause(
+        self, user: str, name: str, run: str, decisions: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return what a run waits for, if it can be decided so.
+
+        Raises:
+            HttpProblem: it waits no more, or the decisions do not match its calls.
+        """
+        return self._open(await self.get(user, name), run, decisions)
+
+    def _open(
+        self, session: Session, run: str | None, decisions: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        pause = _of(session.waiting, run)
+        if pause is None or self._expired(pause):
+            raise HttpProblem("approval_used", "the calls were decided, or have expired")
+        self._check(pause, decisions)
+        return pause
 
     async def create(self, session: Session) -> Session:
         """Store an empty session.
@@ -258,6 +358,8 @@ class Sessions:
         lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
         async with lock:
             await self._merge(session, rows, waiting, resumed)
+        if resumed is not None:
+            await self._forget(resumed["run_id"])
 
     async def _merge(
         self,
@@ -290,10 +392,7 @@ class Sessions:
         """Claim the pending calls of a run, once: a second caller finds them claimed."""
         for _ in range(MERGES):
             session, rows = await self._loaded(user, name)
-            pause = _of(session.waiting, paused)
-            if pause is None or self._expired(pause):
-                raise HttpProblem("approval_used", "the calls were decided, or have expired")
-            self._check(pause, decisions)
+            pause = self._open(session, paused, decisions)
             history = await self._read(rows)
             claimed = pause | {"claimed": self._clock() + self._claim_seconds}
             pending = [claimed if item is pause else item for item in session.pending]
@@ -358,11 +457,7 @@ class Sessions:
         self, session: Session, history: list[Message]
     ) -> tuple[Session, list[Message]]:
         """Close what nobody has decided in time, and what was decided by a run that died before its end."""
-        ended = [
-            (pause, _DIED if pause.get("claimed") else "Nobody answered in time.")
-            for pause in session.pending
-            if self._expired(pause)
-        ]
+        ended = [(pause, _why(pause)) for pause in session.pending if self._expired(pause)]
         if not ended:
             return session, history
         try:
@@ -384,13 +479,20 @@ class Sessions:
             rows += [row.encode() for row in pause.get("rows", ())]
             rows.append(dump(_undecided(pause, why)))
         left = [item for item in session.pending if not any(item is pause for pause, _ in ended)]
-        return await self.store.append(replace(session, pending=left), rows, session.revision), rows
+        closed = await self.store.append(replace(session, pending=left), rows, session.revision)
+        for pause, _ in ended:
+            await self._forget(pause["run_id"])
+        return closed, rows
 
     def _expired(self, pending: dict[str, Any]) -> bool:
         return float(pending.get("claimed") or pending.get("expires", 0)) <= self._clock()
 
 
-_DIED = "The run was interrupted; the call may have been made."
+def _why(pause: dict[str, Any]) -> str:
+    """Return what has become of calls that have expired."""
+    if pause.get("claimed"):
+        return "The run was interrupted; the call may have been made."
+    return "Nobody answered in time."
 
 
 def _of(pauses: list[dict[str, Any]], run: str | None) -> dict[str, Any] | None:

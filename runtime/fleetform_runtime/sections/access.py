@@ -1,8 +1,8 @@
 """Who may call an agent, and how much."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fleetform_runtime.sections.base import (
     Count,
@@ -58,6 +58,13 @@ class OidcAuth(Section):
         max_length=128,
         description="Claim that contains the user; default sub.",
     )
+    roles_claim: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Claim that contains the caller's roles, a text or a list of them; with dots between members, "
+        "such as realm_access.roles. Default: callers have no roles.",
+    )
     required_scopes: tuple[str, ...] = Field(
         default=(), description="Scopes that a token must carry; default: none."
     )
@@ -71,6 +78,37 @@ class OidcAuth(Section):
 
 
 Auth = Annotated[NoAuth | ApiKeyAuth | OidcAuth, Field(discriminator="type")]
+
+
+class Approvers(Section):
+    """Callers that may decide; one of them is enough."""
+
+    keys: tuple[Annotated[str, Field(min_length=1, max_length=512)], ...] = Field(
+        default=(),
+        description="Names of API keys; for a user of a key with onBehalf `<key>/<user>`. Default: none.",
+    )
+    roles: tuple[Annotated[str, Field(min_length=1, max_length=256)], ...] = Field(
+        default=(), description="Roles of callers, from rolesClaim. Default: none."
+    )
+
+    @model_validator(mode="after")
+    def _name_somebody(self) -> Self:
+        if not (self.keys or self.roles):
+            raise ValueError("approvers name neither keys nor roles")
+        return self
+
+
+class Approvals(Section):
+    """Who decides on calls that need approval."""
+
+    approvers: Approvers = Field(
+        description="Callers that decide on the calls of everybody's runs, instead of those who asked."
+    )
+    self_: bool = Field(
+        default=False,
+        alias="self",
+        description="Whether approvers may decide on calls of their own runs; default False.",
+    )
 
 
 class Quota(Section):

@@ -82,6 +82,17 @@ class Run:
     """The process that executes it, or has executed it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """That a run waits for people, and where: what it waits for is in its session."""
+
+    run: str
+    user: str
+    session: str
+    since: float
+    expires: float
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a run: `data` is JSON."""
@@ -189,6 +200,24 @@ def read_run(row: bytes | str) -> Run:
     return run
 
 
+def pause_json(pause: Pause) -> bytes:
+    """Serialise that a run waits."""
+    return orjson.dumps({name: getattr(pause, name) for name in _PAUSE})
+
+
+def read_pause(row: bytes | str) -> Pause | None:
+    """Read that a run waits; None if it cannot be read: others are listed nevertheless."""
+    try:
+        pause = Pause(**_fields(row, _PAUSE, "pause"))
+    except UnreadableRecordError:
+        return None
+    texts, numbers = (pause.run, pause.user, pause.session), (pause.since, pause.expires)
+    right = all(isinstance(text, str) for text in texts) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+    )
+    return pause if right else None
+
+
 def _fields(
     row: bytes | str,
     names: tuple[str, ...],
@@ -205,3 +234,4 @@ def _fields(
 
 _SESSION = tuple(Session.__dataclass_fields__)
 _RUN = tuple(Run.__dataclass_fields__)
+_PAUSE = tuple(Pause.__dataclass_fields__)

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from fleetform_runtime.store import Event, Run
+from fleetform_runtime.store import Event, Pause, Run
 
 MOST_RUNS = 10_000
 MOST_RUN_BYTES = 16 * 1024 * 1024
@@ -85,6 +85,26 @@ class LocalRuns:
         _, held = self._runs.pop(run, (0.0, None))
         if held is not None:
             self._bytes -= _size(held)
+
+
+class LocalPauses:
+    """The runs of one process that wait for people."""
+
+    def __init__(self) -> None:
+        self._pauses: dict[str, Pause] = {}
+
+    async def put(self, pause: Pause) -> None:
+        """Add a run."""
+        self._pauses[pause.run] = pause
+
+    async def remove(self, run: str) -> None:
+        """Remove a run."""
+        self._pauses.pop(run, None)
+
+    async def page(self, start: int, count: int) -> list[Pause]:
+        """Return runs, those that wait longest first."""
+        found = sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.run))
+        return found[start : start + count]
 
 
 def _size(run: Run) -> int:

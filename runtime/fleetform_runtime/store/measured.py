@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from fleetform_runtime.store.parts import Conversations, Runs, Store
+from fleetform_runtime.store.parts import Conversations, Pauses, Runs, Store
 from fleetform_runtime.telemetry.metrics import Metrics
 
 CONVERSATIONS = {
@@ -26,6 +26,7 @@ RUNS = {
     "is_cancel_asked": "load",
     "expire": "delete",
 }
+PAUSES = {"put": "update", "remove": "delete", "page": "list"}
 """Every operation of a part, and the label under which it is measured."""
 
 
@@ -52,4 +53,5 @@ def measured(store: Store, metrics: Metrics) -> Store:
         store.backend,
         cast(Conversations, part(store.conversations, CONVERSATIONS)),
         cast(Runs, part(store.runs, RUNS)),
+        cast(Pauses, part(store.pauses, PAUSES)),
     )

@@ -14,7 +14,7 @@ from fleetform_runtime.store import (
     rewritten,
     stepped,
 )
-from fleetform_runtime.store.local import LocalBackend, LocalRuns
+from fleetform_runtime.store.local import LocalBackend, LocalPauses, LocalRuns
 from fleetform_runtime.store.parts import Store, Surroundings
 
 ROW_BYTES, SESSION_BYTES = 100, 1_000
@@ -23,7 +23,8 @@ ROW_BYTES, SESSION_BYTES = 100, 1_000
 
 def build(settings: InMemory, around: Surroundings) -> Store:
     """Return a store that is as empty as each new process's."""
-    return Store(LocalBackend(), MemoryConversations(settings, around), LocalRuns(around.clock))
+    conversations = MemoryConversations(settings, around)
+    return Store(LocalBackend(), conversations, LocalRuns(around.clock), LocalPauses())
 
 
 @dataclass(slots=True)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from fleetform_runtime.sections.memory import NoMemory
 from fleetform_runtime.store import ConflictError, Event, Run, Session
-from fleetform_runtime.store.local import LocalBackend
+from fleetform_runtime.store.local import LocalBackend, LocalPauses
 from fleetform_runtime.store.parts import Store, Surroundings
 
 
 def build(settings: NoMemory, around: Surroundings) -> Store:
     """Return the store that keeps nothing."""
-    return Store(Nowhere(), NoConversations(), NoRuns())
+    return Store(Nowhere(), NoConversations(), NoRuns(), LocalPauses())
 
 
 class Nowhere(LocalBackend):

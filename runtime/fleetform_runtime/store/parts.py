@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.store import Event, Run, Session
+from fleetform_runtime.store import Event, Pause, Run, Session
 
 
 def _untold(reason: str, count: int) -> None:
@@ -118,6 +118,19 @@ class Runs(Protocol):
         """Delete what is no longer kept; return how much."""
 
 
+class Pauses(Protocol):
+    """All runs of an agent that wait for people, whoever asked: an index, for sessions are found by their user."""
+
+    async def put(self, pause: Pause) -> None:
+        """Add a run, or replace what is known of it."""
+
+    async def remove(self, run: str) -> None:
+        """Remove a run, if it is there."""
+
+    async def page(self, start: int, count: int) -> list[Pause]:
+        """Return runs from a position on, those that wait longest first; nothing expires by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """A backend and its parts."""
@@ -125,3 +138,4 @@ class Store:
     backend: Backend
     conversations: Conversations
     runs: Runs
+    pauses: Pauses

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.store.parts import Store
@@ -22,7 +23,11 @@ REOPEN_SECONDS = 2.0
 class Upkeep:
     """Opens a store, however long that takes, and keeps it free of what has expired."""
 
-    def __init__(self, store: Store, replica: str) -> None:
+    def __init__(
+        self, store: Store, replica: str, expire: Callable[[], Awaitable[Any]] | None = None
+    ) -> None:
+        """Take what else is to be closed when its time is over, by one replica for all."""
+        self._expire = expire
         self._store = store
         self._replica = replica
         self._unsuitable = ""
@@ -35,7 +40,7 @@ class Upkeep:
             UnsuitableStoreError: the store is of a kind that is not supported.
         """
         opening = asyncio.create_task(self._open())
-        self._tasks = [opening, asyncio.create_task(sweep(self._store, self._replica))]
+        self._tasks = [opening, asyncio.create_task(self._sweep())]
         await asyncio.wait([opening], timeout=OPEN_SECONDS)
         if self._unsuitable:
             raise UnsuitableStoreError(self._unsuitable)
@@ -45,6 +50,9 @@ class Upkeep:
         for task in self._tasks:
             task.cancel()
         await self._store.backend.close()
+
+    async def _sweep(self) -> None:
+        await sweep(self._store, self._replica, expire=self._expire)
 
     async def _open(self) -> None:
         while True:
@@ -61,7 +69,12 @@ class Upkeep:
                 return
 
 
-async def sweep(store: Store, replica: str, seconds: float = SWEEP_SECONDS) -> None:
+async def sweep(
+    store: Store,
+    replica: str,
+    seconds: float = SWEEP_SECONDS,
+    expire: Callable[[], Awaitable[Any]] | None = None,
+) -> None:
     """Delete what has expired, again and again, as long as no other replica does."""
     while True:
         await asyncio.sleep(seconds * random.uniform(0.75, 1.25))  # noqa: S311
@@ -69,6 +82,8 @@ async def sweep(store: Store, replica: str, seconds: float = SWEEP_SECONDS) -> N
             if await store.backend.hold("sweep", replica, 3 * seconds):
                 await store.conversations.expire()
                 await store.runs.expire()
+                if expire is not None:
+                    await expire()
         except StoreError as error:
             log.warning("what has expired was not deleted: %s", error)
 

@@ -97,6 +97,8 @@ class OtlpSpans:
         }
         if self._environment:
             fixed["langfuse.environment"] = self._environment
+        if decided := attributes.get("decided_by"):
+            fixed["fleetform.run.decided_by"] = decided
         fixed |= self._metadata(attributes["metadata"])
         if self._content and text:
             fixed["langfuse.trace.input"] = self._content.plain(text)

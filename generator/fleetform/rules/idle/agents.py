@@ -11,7 +11,7 @@ from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_beside
 from fleetform.resolve.references import Uses
-from fleetform.resolve.waits import asks_people
+from fleetform.resolve.waits import asks_people, needs_approval
 from fleetform.rules.idle import stores
 from fleetform.rules.idle.fields import Field, given, others
 
@@ -88,7 +88,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         own = agent.spec.container is not None
         why = "is for the generic runtime; this agent runs its own image" if own else ""
         hint = "pass it as `env` or `container.configFiles`, or remove `container`"
-        yield from given(agent, ("spec",), GENERIC, why, hint)
+        yield from given(agent, ("spec",), (*GENERIC, *(("approvals",) if own else ())), why, hint)
         why = why if agent.key not in asked else ""
         yield from given(agent, ("spec",), ("auth",), why, hint)
         yield from _tools(agent, uses[agent.key])
@@ -101,6 +101,13 @@ def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
     why = "" if asks_people(uses) else "no tool of the agent needs approval or asks people"
     hint = "set `requiresApproval` for a tool, or remove it"
     yield from given(agent, ("spec", "limits"), ("approvalTimeoutSeconds",), why, hint)
+    why = "" if needs_approval(uses) else "no tool of the agent needs approval"
+    yield from given(agent, ("spec",), ("approvals",), why, hint)
+    approvals = agent.spec.approvals
+    has_roles = approvals is not None and approvals.approvers.roles
+    why = "" if has_roles else "the agent has no `approvals.approvers.roles`"
+    hint = "name the roles that approve, or remove it"
+    yield from given(agent, ("spec", "auth", "oidc"), ("rolesClaim",), why, hint)
 
 
 def _tools(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:

@@ -4,10 +4,12 @@ from fleetform_runtime.sections.memory import PostgresMemory
 from fleetform_runtime.store.parts import Store, Surroundings
 from fleetform_runtime.store.postgres.backend import PostgresBackend
 from fleetform_runtime.store.postgres.conversations import PostgresConversations
+from fleetform_runtime.store.postgres.pauses import PostgresPauses
 from fleetform_runtime.store.postgres.runs import PostgresRuns
 
 
 def build(settings: PostgresMemory, around: Surroundings) -> Store:
     """Return the store of an agent."""
     backend = PostgresBackend(settings, around)
-    return Store(backend, PostgresConversations(backend, settings.policy), PostgresRuns(backend))
+    conversations = PostgresConversations(backend, settings.policy)
+    return Store(backend, conversations, PostgresRuns(backend), PostgresPauses(backend))

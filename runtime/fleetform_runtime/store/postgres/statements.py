@@ -23,8 +23,11 @@ CREATE TABLE IF NOT EXISTS {schema}.events (
 CREATE TABLE IF NOT EXISTS {schema}.leases (
   agent text NOT NULL, name text NOT NULL, holder text NOT NULL, expires double precision NOT NULL,
   PRIMARY KEY (agent, name));
+CREATE TABLE IF NOT EXISTS {schema}.pauses (
+  agent text NOT NULL, run text NOT NULL, since double precision NOT NULL, body text NOT NULL,
+  PRIMARY KEY (agent, run));
 """
-NAMES = ("sessions", "messages", "runs", "events", "leases")
+NAMES = ("sessions", "messages", "runs", "events", "leases", "pauses")
 READY = """
 INSERT INTO {schema}.leases VALUES ($1, 'ready', '', $2)
 ON CONFLICT (agent, name) DO UPDATE SET expires = EXCLUDED.expires

@@ -4,10 +4,12 @@ from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.store.parts import Store, Surroundings
 from fleetform_runtime.store.redis.backend import RedisBackend
 from fleetform_runtime.store.redis.conversations import RedisConversations
+from fleetform_runtime.store.redis.pauses import RedisPauses
 from fleetform_runtime.store.redis.runs import RedisRuns
 
 
 def build(settings: RedisMemory, around: Surroundings) -> Store:
     """Return the store of an agent."""
     backend = RedisBackend(settings, around)
-    return Store(backend, RedisConversations(backend, settings.policy), RedisRuns(backend))
+    conversations = RedisConversations(backend, settings.policy)
+    return Store(backend, conversations, RedisRuns(backend), RedisPauses(backend))
