@@ -105,7 +105,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "http/mounting http/protocol http/router http/runs surface problems runs/live runs/log registry "
             "runs/service"
         ),
-        "runtime/tests/test_sessions.py": "messages calls decisions loop outcomes turn",
+        "runtime/tests/test_sessions.py": "messages calls decisions loop outcomes runs/pending turn",
         "runtime/tests/test_structured.py": "structured",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (

@@ -77,7 +77,7 @@ class Application:
         self._counters = access.counters(settings, secrets)
         self._beating: asyncio.Task[None] | None = None
         self.runs = self._runs(prompt, replica)
-        self._upkeep = Upkeep(self.store, replica, self.runs.sessions.expire)
+        self._upkeep = Upkeep(self.store, replica, self.runs.expire)
         self.gateway = self._gateway()
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
         self.metrics.set("agent_run_limit_seconds", settings.limits.run_seconds)

@@ -240,7 +240,10 @@ async def test_a_session_that_is_deleted_takes_its_runs_from_the_list(tmp_path):
         first = await asked(client, as_("ANN"))
         path = f"/sessions/{first['session_id']}"
         assert (await client.ask("DELETE", path, headers=as_("BOB"))).status == 404
+        pauses = client.application.store.pauses
+        assert len(await pauses.page(0, 9)) == 1
         assert (await client.ask("DELETE", path, headers=as_("ANN"))).status == 204
+        assert await pauses.page(0, 9) == []
         assert (await client.get("/runs?status=waiting", headers=as_("BOB"))).json == {"runs": []}
         reply = await client.post(
             f"/runs/{first['run_id']}/approvals", approve(), headers=as_("BOB")
@@ -275,10 +278,10 @@ async def test_what_nobody_decides_is_closed_where_nothing_happens(backend, requ
         first = await asked(client, as_("ANN"))
         await asyncio.sleep(0.06)
         assert (await client.get("/runs?status=waiting", headers=as_("BOB"))).json == {"runs": []}
-        sessions, pauses = client.application.runs.sessions, client.application.store.pauses
+        runs, pauses = client.application.runs, client.application.store.pauses
         assert len(await pauses.page(0, 9)) == 1
-        assert await sessions.expire() == 1
-        assert await sessions.expire() == 0
+        assert await runs.expire() == 1
+        assert await runs.expire() == 0
         assert await pauses.page(0, 9) == []
         path = f"/sessions/{first['session_id']}/messages"
         last = (await client.get(path, headers=as_("ANN"))).json["messages"][-1]
@@ -393,4 +396,5 @@ async def test_without_approvers_nothing_is_told_of_who_decided():
             (await client.get(f"/runs/{name}", headers=as_("ANN"))).json
             for name in (run, done.json["run_id"])
         ]
-        assert not {"decision", "decided_by", "resumes"} & {*states[0], *states[1]}
+        assert not {"decided_by", "resumes"} & {*states[0], *states[1]}
+        assert states[0]["decision"]["by"] == "ann"

@@ -346,7 +346,7 @@ async def test_an_answer_that_comes_in_pieces_is_one():
 
 
 async def test_an_agent_that_answers_without_end_is_a_result(monkeypatch):
-    monkeypatch.setattr("fleetform_runtime.tools.people.LARGEST_ANSWER", 10)
+    monkeypatch.setattr("fleetform_runtime.tools.agents.LARGEST_ANSWER", 10)
     async with (
         upstream(answers({"output": "x" * 100})) as server,
         serving(

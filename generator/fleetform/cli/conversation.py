@@ -137,12 +137,15 @@ class Conversation:
         self._write("\n")
         if waiting is None:
             return True
+        if "problem" in waiting:
+            self._write(_plain(f"{waiting['problem']}\n"))
         decisions = [self._decision(call) for call in waiting["calls"]]
         return self._show(f"/runs/{waiting['run_id']}/approvals", {"decisions": decisions})
 
     def _decision(self, call: dict[str, Any]) -> dict[str, Any]:
         # All of them, however many: nobody approves what is not shown.
-        shown = printable(f"{call['name']} {json.dumps(call['args'], ensure_ascii=False)}")
+        name = f"{call['agent']}/{call['name']}" if "agent" in call else call["name"]
+        shown = printable(f"{name} {json.dumps(call['args'], ensure_ascii=False)}")
         if "asks" in call:
             return {"id": call["id"], "answer": self._filled(call["name"], call["asks"])}
         if call["type"] == "question":

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fleetform.models.agent import Limits, ToolUse
     from fleetform.resolve.references import Uses
+
+    Known = Mapping[tuple[str, str], Uses]
+    """What each agent uses."""
 
 
 def longest(limits: Limits) -> int:
@@ -15,15 +18,28 @@ def longest(limits: Limits) -> int:
     return limits.turn_timeout_seconds + (limits.queue_timeout_seconds or 0)
 
 
-def asks_people(uses: Uses) -> bool:
+def asks_people(uses: Uses, known: Known) -> bool:
     """Whether a call of some tool waits for a person, who approves it or answers it."""
-    return any(True for _ in asking(uses))
+    return any(True for one in _reached(uses, known) for _ in asking(one))
 
 
-def needs_approval(uses: Uses) -> bool:
+def needs_approval(uses: Uses, known: Known) -> bool:
     """Whether a call of some tool waits for an approval: not for an answer."""
-    people = {id(use) for use, tool in uses.tools if tool.spec.type == "human"}
-    return any(id(use) not in people for use in asking(uses))
+    reached = [*_reached(uses, known)]
+    people = {id(use) for one in reached for use, tool in one.tools if tool.spec.type == "human"}
+    return any(id(use) not in people for one in reached for use in asking(one))
+
+
+def _reached(uses: Uses, known: Known) -> Iterator[Uses]:
+    """Yield what an agent uses, and what the agents use that it calls: what they wait for reaches its people."""
+    seen: set[int] = set()
+    left = [uses]
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            left += [known[other.key] for _, other in one.agents if other.spec.container is None]
 
 
 def asking(uses: Uses) -> Iterator[ToolUse]:

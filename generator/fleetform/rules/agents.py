@@ -35,6 +35,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     for agent in fleet.of(kinds.AGENT):
         if agent.spec.container is None:
             yield from _generic(fleet, agent, uses[agent.key])
+            yield from _approvals(agent, uses)
 
 
 def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
@@ -60,7 +61,6 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         yield from _approvers(agent, spec.auth)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
-    yield from _approvals(agent, uses)
     yield from _forgetful(agent, uses)
     yield from _sign_in(agent, uses)
     yield from _models(agent)
@@ -222,13 +222,14 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
         )
 
 
-def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+def _approvals(agent: Resolved[AgentSpec], known: AgentUses) -> Iterator[Problem]:
     """An approval waits in its session, which expires when nothing happens in it."""
+    uses = known[agent.key]
     waits = agent.spec.limits.approval_timeout_seconds
     if uses.memory and uses.memory.type == NO_MEMORY:
         return
     ttl = (uses.memory.policy.session_ttl if uses.memory else None) or SESSION_TTL
-    if waits is not None and ttl < waits and asks_people(uses):
+    if waits is not None and ttl < waits and asks_people(uses, known):
         yield agent.problem(
             ("spec", "limits", "approvalTimeoutSeconds"),
             "contradiction",

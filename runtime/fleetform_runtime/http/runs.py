@@ -23,7 +23,7 @@ from fleetform_runtime.store import Run
 class Decision(Fields):
     """A human decision on one call."""
 
-    id: Annotated[str, Field(max_length=256, description="Identifier of the call.")]
+    id: Annotated[str, Field(max_length=4_096, description="Identifier of the call.")]
     approved: Annotated[
         bool | None, Field(description="For an approval: whether the call is allowed.")
     ] = None

@@ -93,7 +93,7 @@ class SessionRoutes:
 
     async def delete(self, request: Request) -> Response:
         """Delete a session."""
-        await self._sessions.delete(request.state.identity.user, _name(request))
+        await self._runs.delete_session(request.state.identity.user, _name(request))
         return Response(status_code=204)
 
     async def messages(self, request: Request) -> Json:

@@ -44,12 +44,13 @@ class Calls:
         log: RunLog,
         reply: dict[str, Any] | None = None,
     ) -> ToolResult | Waiting:
-        """Make a call; `reply` is a person's answer to what its server asked."""
+        """Make a call; `reply` is what people said to what it waited for."""
         _tell_start(log, call)
         began = time.monotonic()
         with self._spans.tool(tool, call) as span:
+            key = _key(turn, call)
             context = CallContext(
-                turn.run, turn.session, turn.user, call.id, _key(turn, call), turn.hops, reply
+                turn.run, turn.session, turn.user, call.id, key, turn.hops, reply, turn.may_wait
             )
             result = await self.toolbox.call(tool, call, context)
             if isinstance(result, Waiting):

@@ -9,8 +9,10 @@ from fleetform_runtime.messages import ToolCall, ToolResult, ToolResults, now, r
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.calls import Calls, unmade
 from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.pending import inner
 from fleetform_runtime.runs.turn import Answer, Pause, Turn
 from fleetform_runtime.tools import Tool
+from fleetform_runtime.tools.agents import OtherAgent
 from fleetform_runtime.tools.mcp.protocol import reply_to
 from fleetform_runtime.tools.toolbox import Waiting
 
@@ -48,10 +50,14 @@ class Decider:
             for call in open_calls
             if (tool := tools.get(call.name)) and tool.server == servers.get(call.id, tool.server)
         }
-        needed = {c["id"]: c["needed"] for c in pause["calls"] if "needed" in c}
+        kept = {c["id"]: c for c in pause["calls"]}
         outcomes = await asyncio.gather(
             *(
-                self._decided(turn, there, call, decisions[call.id], needed.get(call.id), log)
+                self._passed_on(turn, there, call, kept[call.id], decisions, log)
+                if "waits" in kept[call.id]
+                else self._decided(
+                    turn, there, call, decisions[call.id], kept[call.id].get("needed"), log
+                )
                 for call in open_calls
             )
         )
@@ -61,6 +67,35 @@ class Decider:
             return Answer("", "approval_required", Pause(again, list(results.values())))
         turn.fresh.append(ToolResults([results[name] for name in pause["order"]], now()))
         return None
+
+    async def withdraw(self, pause: dict[str, Any]) -> None:
+        """Tell agents whose calls will not be decided on; those that cannot be reached let theirs expire."""
+        waits = {c["name"]: c["waits"]["run"] for c in pause["calls"] if "waits" in c}
+        tools = await self._calls.toolbox.tools() if waits else {}
+        found = [(tools.get(name), run) for name, run in waits.items()]
+        await asyncio.gather(
+            *(tool.withdraw(run) for tool, run in found if isinstance(tool, OtherAgent))
+        )
+
+    async def _passed_on(
+        self,
+        turn: Turn,
+        there: dict[str, Tool],
+        call: ToolCall,
+        kept: dict[str, Any],
+        decisions: dict[str, dict[str, Any]],
+        log: RunLog,
+    ) -> ToolResult | Waiting:
+        """Pass decisions on the calls of another agent on to it."""
+        tool = there.get(call.id)
+        if not isinstance(tool, OtherAgent):
+            return unmade(call, "The tool is no longer available.")
+        made = [
+            _for_agent(item["id"], decisions[inner(call.id, item)], item)
+            for item in kept["waits"]["calls"]
+        ]
+        reply = {"waits": kept["waits"], "decisions": made}
+        return await self._calls.carry_out(turn, tool, call, log, reply)
 
     async def _decided(
         self,
@@ -96,3 +131,11 @@ class Decider:
             return replace(carried, content=f"{note}\n{carried.content}")
         self._calls.toolbox.answered(tool, result.outcome)
         return self._calls.settle(turn, call, result, log)
+
+
+def _for_agent(name: str, decision: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
+    """Return a decision as the API of the other agent takes it, tied to the call that was shown."""
+    given = {key: decision.get(key) for key in ("approved", "arguments", "reason")}
+    found = {**given, "answer": decision.get("raw_answer")}
+    said = {key: value for key, value in found.items() if value is not None}
+    return {"id": name, "digest": item["digest"], **said}

@@ -10,7 +10,7 @@ from fleetform_runtime.messages import dump, result_body
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
-from fleetform_runtime.runs.sessions import shown_pending
+from fleetform_runtime.runs.pending import shown_pending
 from fleetform_runtime.runs.turn import Answer, Pause, Turn
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -27,11 +27,14 @@ _MODEL_FAILURES = {
 def pending(run: str, turn: Turn, pause: Pause, since: float, expires: float) -> dict[str, Any]:
     """Serialise pending calls: enough to continue after a restart, on any replica."""
     asked = turn.fresh[-1]
+    ends = [
+        item.waits["expires"] for item in pause.waiting if item.waits and "expires" in item.waits
+    ]
     return {
         "run_id": run,
         "rows": [dump(message).decode() for message in turn.fresh],
         "since": since,
-        "expires": expires,
+        "expires": min([expires, *ends]),
         **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
         **({"hops": turn.hops} if turn.hops else {}),
         "order": [call.id for call in getattr(asked, "calls", [])],
@@ -44,6 +47,7 @@ def pending(run: str, turn: Turn, pause: Pause, since: float, expires: float) ->
                 "type": item.type,
                 "server": item.server,
                 **({"needed": item.needed} if item.needed else {}),
+                **({"waits": item.waits} if item.waits else {}),
             }
             for item in pause.waiting
         ],

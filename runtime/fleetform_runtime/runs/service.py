@@ -187,10 +187,9 @@ class Runs:
     def _decided(self, state: Run, order: Order, started: LiveRun) -> Run:
         """Return what has become of a paused run."""
         at = self._clock()
-        result = state.result
-        if order.decided_by:
-            decision = {"by": order.decided_by, "at": moment(at), "run_id": started.id}
-            result = result | {"decision": decision}
+        by = order.decided_by or state.user
+        decision = {"by": by, "at": moment(at), "run_id": started.id}
+        result = state.result | {"decision": decision}
         return replace(state, status="resumed", ended=at, result=result)
 
     async def _prepared(self, order: Order) -> tuple[Session, list[Message], dict[str, Any] | None]:
@@ -375,7 +374,7 @@ class Runs:
             detail = "whoever asked may cancel it; refuse its calls instead"
             raise HttpProblem("forbidden", detail, run_id=run)
         if state.status == "waiting":
-            await self.sessions.drop_pending(user, state.session, run)
+            await self._decider.withdraw(await self.sessions.drop_pending(user, state.session, run))
             state = replace(state, status="cancelled", ended=self._clock())
             await self.registry.change(state)
             return state
@@ -383,6 +382,19 @@ class Runs:
             raise HttpProblem("run_ended", f"the run has {state.status}")
         await self.registry.ask_cancel(user, run)
         return replace(state, status="cancelling")
+
+    async def delete_session(self, user: str, name: str) -> None:
+        """Delete a session, and what it waits for elsewhere.
+
+        Raises:
+            HttpProblem: there is no such session.
+        """
+        for pause in await self.sessions.delete(user, name):
+            await self._decider.withdraw(pause)
+
+    async def expire(self) -> int:
+        """Close what nobody has decided in time; return how much."""
+        return await self.sessions.expire(self._decider.withdraw)
 
     async def drain(self, seconds: float) -> None:
         """Let runs finish; those that do not in time end with an event that says how to continue."""

@@ -1,11 +1,10 @@
 """Sessions around a run (begin, end, wait for approval), and the sessions API."""
 
 import asyncio
-import hashlib
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -24,7 +23,7 @@ from fleetform_runtime.messages import (
     recent,
 )
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.runs.calls import readable
+from fleetform_runtime.runs.pending import digest, items, shown_pending
 from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.store import (
     ConflictError,
@@ -139,8 +138,8 @@ class Sessions:
             return
         await self._append(session, fresh, None, pause)
 
-    async def drop_pending(self, user: str, name: str, run: str) -> None:
-        """Deny all pending calls of a run."""
+    async def drop_pending(self, user: str, name: str, run: str) -> dict[str, Any]:
+        """Deny all pending calls of a run, and return them."""
         for _ in range(MERGES):
             session, _rows = await self._loaded(user, name, limit=0)
             pause = _of(session.waiting, run)
@@ -150,7 +149,7 @@ class Sessions:
                 await self._close(session, [(pause, "The user cancelled this call.")])
             except ConflictError:
                 continue
-            return
+            return pause
         raise HttpProblem("conflict", "the session is changing too fast")
 
     def recent(self, history: list[Message]) -> list[Message]:
@@ -208,16 +207,21 @@ class Sessions:
         since = {"asked_by": listed.user, "since": moment(listed.since)}
         return {**since, **shown_pending(pause)}
 
-    async def expire(self) -> int:
-        """Close what nobody has decided in time, also where nothing happens in the session; return how much."""
+    async def expire(self, ended: Callable[[dict[str, Any]], Awaitable[None]]) -> int:
+        """Close what nobody has decided in time, also where nothing happens in the session; return how much.
+
+        `ended` is told of each pause that was closed.
+        """
         closed = start = 0
         while page := await self._pauses.page(start, LISTED):
             over = [item for item in page if item.expires <= self._clock()]
-            gone = sum([await self._expire(item) for item in over])
+            gone = sum([await self._expire(item, ended) for item in over])
             closed, start = closed + gone, start + len(page) - gone
         return closed
 
-    async def _expire(self, listed: Pause) -> bool:
+    async def _expire(
+        self, listed: Pause, ended: Callable[[dict[str, Any]], Awaitable[None]]
+    ) -> bool:
         """Close one pause, unless a run carries out its decisions; return whether it is listed no more."""
         try:
             loaded = await self.store.load(listed.user, listed.session, 0)
@@ -230,6 +234,7 @@ class Sessions:
                 if not self._expired(pause):
                     return False
                 await self._close(loaded[0], [(pause, _why(pause))])
+                await ended(pause)
         except ConflictError:
             return False
         except UnreadableRecordError:
@@ -313,14 +318,23 @@ class Sessions:
         rows += session.parked[max(0, start - session.messages) :]
         return session, await self._read(rows[:count])
 
-    async def delete(self, user: str, name: str) -> None:
-        """Delete a session.
+    async def delete(self, user: str, name: str) -> list[dict[str, Any]]:
+        """Delete a session; return what waited in it.
 
         Raises:
             HttpProblem: there is no such session.
         """
+        try:
+            waiting = (await self.get(user, name)).waiting
+        except HttpProblem as problem:
+            if problem.code != "unreadable":
+                raise
+            waiting = []
         if not await self.store.delete(user, name):
             raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
+        for pause in waiting:
+            await self._forget(pause["run_id"])
+        return waiting
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -422,7 +436,10 @@ class Sessions:
         raise HttpProblem("conflict", "the session is changing too fast")
 
     def _check(self, pending: dict[str, Any], decisions: dict[str, dict[str, Any]]) -> None:
-        calls = {call["id"]: call for call in pending["calls"]}
+        listed = list(items(pending))
+        calls = {call["id"]: call for call in listed}
+        if len(calls) < len(listed):  # which one was meant, nobody could tell
+            raise HttpProblem("invalid_fields", "two calls have the same id: cancel the run")
         errors = [f"{name}: there is no such call" for name in decisions if name not in calls]
         for name, call in calls.items():
             errors.extend(f"{name}: {wrong}" for wrong in self._wrong(call, decisions.get(name)))
@@ -443,6 +460,8 @@ class Sessions:
     def _wrong_answer(self, call: dict[str, Any], decision: dict[str, Any]) -> list[str]:
         if decision.get("answer") is None:
             return ["an answer is missing"]
+        if "agent" in call:
+            return []  # it checks the answer itself
         check = self._answers.get(call["name"])
         if "needed" in call:
             check = form(call["needed"]["schema"])
@@ -517,39 +536,6 @@ def form(schema: dict[str, Any]) -> Arguments | None:
     except ValueError:
         return None
     return Arguments(schema)
-
-
-def shown_pending(pending: dict[str, Any]) -> dict[str, Any]:
-    """Return what users see of pending calls; `digest` ties a decision to the exact call."""
-    return {
-        "run_id": pending["run_id"],
-        "expires_at": moment(pending["expires"]),
-        "calls": [
-            {
-                "id": call["id"],
-                "type": call["type"],
-                "name": call["name"],
-                "args": readable(call["arguments"]),
-                **({"asks": _asked(call["needed"])} if "needed" in call else {}),
-                **({"server": call["server"]} if call.get("server") else {}),
-                "digest": digest(call),
-            }
-            for call in pending["calls"]
-        ],
-    }
-
-
-def _asked(needed: dict[str, Any]) -> dict[str, Any]:
-    """Return what a server asks, as users see it; its state is its own."""
-    return {"message": needed["message"], "schema": needed["schema"]}
-
-
-def digest(call: dict[str, Any]) -> str:
-    """Return a short hash of a call's name, arguments and, for a tool of a server, that server."""
-    text = f"{call['name']}\n{call['arguments']}"
-    if call.get("server"):
-        text += f"\n{call['server']}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _undecided(pending: dict[str, Any], why: str) -> ToolResults:

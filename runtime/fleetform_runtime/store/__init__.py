@@ -177,9 +177,18 @@ def _is_pending(pending: Any) -> bool:
             and isinstance(pending["expires"], int | float)
             and isinstance(pending.get("claimed", 0.0), int | float)
             and known == set(order)
+            and all(map(_is_of_agent, (call["waits"] for call in calls if "waits" in call)))
         )
     except (KeyError, TypeError):
         return False
+
+
+def _is_of_agent(waits: Any) -> bool:
+    """Whether calls of another agent that waits are in our format."""
+    calls = waits["calls"]
+    texts = [waits["run"], *(call[name] for call in calls for name in ("id", "name", "digest"))]
+    known = all(call["type"] in ("approval", "question") for call in calls)
+    return known and all(isinstance(text, str) for text in texts)
 
 
 def run_json(run: Run) -> bytes:

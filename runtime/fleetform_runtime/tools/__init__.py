@@ -54,6 +54,15 @@ class InputNeededError(Exception):
         return found if self.state is None else {**found, "state": self.state}
 
 
+class DecisionNeededError(Exception):
+    """A call goes on once people have decided on calls of the agent that was called, which waits."""
+
+    def __init__(self, waits: dict[str, Any]) -> None:
+        super().__init__(waits["run"])
+        self.waits = waits
+        """{run, calls, expires?, problem?}: the agent's run, and its calls as it shows them."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallContext:
     """Who calls, and where; `key` is the same whenever the same call is repeated."""
@@ -66,7 +75,10 @@ class CallContext:
     hops: int = 0
     """Agents that have called each other before this run."""
     reply: dict[str, Any] | None = None
-    """A person's answer to what the server asked: its parameters of the repeated call."""
+    """What people said to what the call waited for: for a server its parameters of the repeated call, for an
+    agent {waits, decisions}."""
+    may_wait: bool = True
+    """Whether people can be asked."""
 
 
 class Tool(Protocol):

@@ -20,13 +20,14 @@ from fleetform_runtime.sections.tools import (
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import Tool
+from fleetform_runtime.tools.agents import OtherAgent
 from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
 from fleetform_runtime.tools.mcp.http import HttpTransport
 from fleetform_runtime.tools.mcp.pipes import PipeChannel
 from fleetform_runtime.tools.mcp.server import McpServer, McpTool, Transport
-from fleetform_runtime.tools.people import OtherAgent, Person
+from fleetform_runtime.tools.people import Person
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from fleetform_runtime.models.history import DEEPEST, object_of
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import (
     CallContext,
+    DecisionNeededError,
     InputNeededError,
     Output,
     Tool,
@@ -40,6 +41,8 @@ class Waiting:
     """The MCP server that would be called."""
     needed: dict[str, Any] | None = None
     """What that server asks in the middle of the call."""
+    waits: dict[str, Any] | None = None
+    """What the agent that was called waits for."""
 
 
 class Toolbox:
@@ -114,6 +117,12 @@ class Toolbox:
         except InputNeededError as error:
             shown = {"message": error.message, "schema": error.schema}
             return Waiting(call, "question", shown, tool.server, error.body())
+        except DecisionNeededError as error:
+            types = {item["type"] for item in error.waits["calls"]}
+            kind: Literal["approval", "question"] = (
+                "approval" if "approval" in types else "question"
+            )
+            return Waiting(call, kind, waits=error.waits)
         except TimeoutError:
             content, outcome = "The tool did not answer in time.", "timeout"
         except asyncio.CancelledError:

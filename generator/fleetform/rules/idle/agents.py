@@ -94,14 +94,15 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         yield from _tools(agent, uses[agent.key])
         if not own:
             yield from _memory(agent, uses[agent.key])
-            yield from _approvals(agent, uses[agent.key])
+            yield from _approvals(agent, uses)
 
 
-def _approvals(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Field]:
-    why = "" if asks_people(uses) else "no tool of the agent needs approval or asks people"
+def _approvals(agent: Resolved[AgentSpec], known: AgentUses) -> Iterator[Field]:
+    uses = known[agent.key]
+    why = "" if asks_people(uses, known) else "no tool of the agent needs approval or asks people"
     hint = "set `requiresApproval` for a tool, or remove it"
     yield from given(agent, ("spec", "limits"), ("approvalTimeoutSeconds",), why, hint)
-    why = "" if needs_approval(uses) else "no tool of the agent needs approval"
+    why = "" if needs_approval(uses, known) else "no tool of the agent needs approval"
     yield from given(agent, ("spec",), ("approvals",), why, hint)
     approvals = agent.spec.approvals
     has_roles = approvals is not None and approvals.approvers.roles
