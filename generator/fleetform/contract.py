@@ -48,8 +48,10 @@ STORE_PORTS: dict[str, int] = {
 """Default ports of stores that are servers."""
 SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if facts["shared"])
 """Stores that several replicas may use."""
-VECTOR_STORES = frozenset(_FACTS["vectorStores"])
-"""Stores of documents."""
+VECTOR_STORES: dict[str, int | None] = _FACTS["vectorStores"]
+"""Stores of documents, each with its port if it is a server."""
+EMBEDDED = "embedded"
+"""The store of documents that is a file of the agent's own."""
 EMBEDDINGS = frozenset(_FACTS["embeddings"])
 """Providers of models that turn texts into vectors."""
 SESSION_TTL: int = _FACTS["sessionTtlSeconds"]

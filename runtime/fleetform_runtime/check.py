@@ -91,7 +91,9 @@ def _knowledge(settings: Settings) -> list[str]:
     return [
         f"{path}.embedding: this image lacks the extra knowledge"
         for path, knowledge in sections(settings, Knowledge)
-        if knowledge.embedding is not None and not _installed("numpy")
+        if knowledge.embedding is not None
+        and knowledge.store.type == "embedded"
+        and not _installed("numpy")
     ]
 
 

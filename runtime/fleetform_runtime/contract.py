@@ -42,7 +42,7 @@ def facts() -> dict[str, Any]:
         },
         "reserved": sorted(RESERVED),
         "tools": list(TOOL_TYPES),
-        "vectorStores": list(VECTOR_STORES),
+        "vectorStores": VECTOR_STORES,
         "embeddings": list(EMBEDDING_PROVIDERS),
         "stores": {word_of(member): _store(member) for member in members(Memory)},
         "sessionTtlSeconds": int(_default(MemoryPolicy, "session_ttl_seconds")),

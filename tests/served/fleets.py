@@ -319,11 +319,25 @@ def _stores() -> Fleet:
         "filesystem": {"path": "/var/lib/fleetform"},
         "in-memory": {"maxBytes": 2_000_000, "maxSessions": 5},
     }
+    table = {
+        "vectorStore": {
+            "type": "pgvector",
+            "host": "pg.example",
+            "collection": "a",
+            "secretRef": secret("pg"),
+            "tls": tls,
+        },
+        "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
+    }
     documents: list[Json] = [
         document(
             "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
         ),
         _user("far", memory={"store": "elsewhere"}),
+        document(
+            "Tool", "table", {"type": "retrieval", "description": "Finds.", "retrieval": table}
+        ),
+        _user("searching", tools=[{"name": "table"}]),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -844,20 +858,23 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("plain", "bare", "cloud", ("spec.region", "spec.project")),
         ("plain", "bare", "asking", ("spec.promptCaching",)),
     ),
-    "Tool": tuple(
-        ("tools", "azure", name, ALL)
-        for name in (
-            "bearer",
-            "basic",
-            "header",
-            "oauth2",
-            "get",
-            "human",
-            "code",
-            "retrieval",
-            "documents",
-            "spare",
-        )
+    "Tool": (
+        *(
+            ("tools", "azure", name, ALL)
+            for name in (
+                "bearer",
+                "basic",
+                "header",
+                "oauth2",
+                "get",
+                "human",
+                "code",
+                "retrieval",
+                "documents",
+                "spare",
+            )
+        ),
+        ("stores", "azure", "table", ALL),
     ),
     "Workflow": (("workflow", "bare", "flow", ALL),),
     "WorkflowRun": (("workflow", "bare", "run", ALL),),

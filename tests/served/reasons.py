@@ -49,8 +49,6 @@ NEVER: dict[str, str] = {
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"(Workflow|WorkflowRun):.*": NOT_YET,
     r"Tool:spec\.code\..*": NOT_YET,
-    # No store on a server is served yet.
-    r"Tool:spec\.retrieval\.vectorStore\.(host|port|secretRef\..*)": NOT_YET,
     r".*\.policy\.(compression|longTermMemory)\..*": NOT_YET,
     r"(Tool|ModelConfig|AgentTemplate)\:metadata\.(name|namespace)": SELECTS,
     r"MemoryStore:metadata\.(name|namespace)": SELECTS,

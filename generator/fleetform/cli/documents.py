@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
-from fleetform.contract import EMBEDDINGS
+from fleetform.cli import trust
+from fleetform.contract import EMBEDDED, EMBEDDINGS
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Retrieval
@@ -29,7 +30,7 @@ def _in_a_file(retrieval: Retrieval) -> Any:
     nothing = dict.fromkeys(view.given(retrieval.vector_store))
     store = view.replace(
         retrieval.vector_store,
-        **{**nothing, "type": "embedded", "collection": name.lstrip(".-") or "documents"},
+        **{**nothing, "type": EMBEDDED, "collection": name.lstrip(".-") or "documents"},
     )
     embedding = retrieval.embedding
     if embedding is not None and embedding.provider not in EMBEDDINGS:
@@ -45,6 +46,12 @@ def keep_here(document: dict[str, Any], *, by_words: bool, notes: list[str]) -> 
     """
     for tool in _searches(document):
         knowledge = tool["knowledge"]
+        is_file = knowledge["store"]["type"] == EMBEDDED
+        if by_words and not is_file:
+            if not trust.is_local(_url(knowledge["store"]["host"])) or "embedding" in knowledge:
+                document["tools"].remove(tool)
+                notes.append(f"{tool['name']}: left out, it is on another machine")
+            continue
         folder = Path(".fleetform", document["agent"]["name"], "knowledge").absolute()
         if by_words and knowledge.pop("embedding", None):
             knowledge["search"]["mode"] = "keyword"
@@ -52,7 +59,12 @@ def keep_here(document: dict[str, Any], *, by_words: bool, notes: list[str]) -> 
             # Beside the collection with vectors, which it cannot be compared with.
             folder /= "by-words"
             notes.append(f"{tool['name']}: searched by words, without its embedding")
-        knowledge["store"]["path"] = str(folder)
+        if is_file:
+            knowledge["store"]["path"] = str(folder)
+
+
+def _url(host: str) -> str:
+    return f"//[{host}]" if ":" in host else f"//{host}"
 
 
 def collections(document: dict[str, Any]) -> list[str]:

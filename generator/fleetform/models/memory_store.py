@@ -115,6 +115,23 @@ class Filesystem(Spec):
     )
 
 
+Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)]
+
+
+class CollectionFields(Spec):
+    """What the fields of a collection are called that others fill."""
+
+    id: Column | None = optional("Identifier of a passage. Default: id.")
+    content: Column | None = optional("Its text. Default: content.")
+    vector: Column | None = optional("Its vector. Default: vector.")
+    metadata: Column | None = optional(
+        "Its metadata as a document; without such a field all others are metadata. Default: metadata."
+    )
+    source: Column | None = optional(
+        "Member of the metadata that says where it is from. Default: source."
+    )
+
+
 class VectorStore(Spec):
     """A vector database."""
 
@@ -124,10 +141,24 @@ class VectorStore(Spec):
     path: AbsolutePath | None = optional(
         f"Folder of an embedded one; mount a volume there. Default: {KNOWLEDGE}."
     )
-    host: Host | None = optional("Host name. Default: the agent's or the environment's.")
+    host: Host | None = optional("Host name. Required for a server.")
     port: Port | None = optional("Port number. Default: the product's own.")
-    collection: str = Field(description="Collection or table.", min_length=1, max_length=255)
+    database: Annotated[
+        str | None, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
+    ] = optional("Database name, for pgvector. Default: fleetform.")
+    username: str | None = optional(
+        "User name, for pgvector. Default: fleetform.", min_length=1, max_length=63
+    )
+    collection: str = Field(
+        description="Collection or table; for pgvector also schema and table with a dot between them.",
+        min_length=1,
+        max_length=255,
+    )
+    fields: CollectionFields | None = optional(
+        "Names of the fields of a collection that others fill. Default: as below."
+    )
     secret_ref: SecretKey | None = optional("Password or token. Default: none.")
+    tls: StoreTls | None = optional("TLS. Default: none.")
 
 
 class Compression(Spec):

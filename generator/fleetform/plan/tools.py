@@ -10,6 +10,7 @@ from fleetform.durations import seconds
 from fleetform.plan.beside import folder
 from fleetform.plan.model import SecretPath
 from fleetform.plan.present import present, secret_of
+from fleetform.plan.stores import tls
 from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
@@ -20,6 +21,7 @@ from fleetform.resolve.switches import unserved
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
+    from fleetform.models.memory_store import VectorStore
     from fleetform.models.model_config import ModelTls
     from fleetform.models.tool import Authentication, Parameter, ToolSpec
     from fleetform.resolve import Fleet, Resolved
@@ -114,7 +116,7 @@ def _retrieval_tool(
     found = tool.spec.retrieval
     if found is None:  # a Problem has been said
         return {}
-    store, search = found.vector_store, found.search
+    search = found.search
     parameters = [
         {**_parameter(item), **present(field=item.field)} for item in tool.spec.parameters
     ]
@@ -123,11 +125,7 @@ def _retrieval_tool(
         **_tool(use, tool.spec),
         type="retrieval",
         knowledge=present(
-            store={
-                "type": "embedded",
-                "path": store.path or contract.KNOWLEDGE,
-                "collection": store.collection,
-            },
+            store=_store(fleet, tool.namespace or agent.namespace, found.vector_store),
             embedding=_embedding(fleet, agent, tool, uses) if mode(found) != "keyword" else None,
             search=present(
                 mode=mode(found),
@@ -140,6 +138,33 @@ def _retrieval_tool(
         question=asked if asked != "query" else None,
         output=tool.spec.output,
     )
+
+
+def _store(fleet: Fleet, owner: str, store: VectorStore) -> dict[str, Any]:
+    if store.type == contract.EMBEDDED:
+        return {
+            "type": store.type,
+            "path": store.path or contract.KNOWLEDGE,
+            "collection": store.collection,
+        }
+    port = store.port or contract.VECTOR_STORES[store.type] or 0
+    own: dict[str, Any] = {}
+    if store.type == "pgvector":
+        own = {
+            "database": store.database or "fleetform",
+            "username": store.username or "fleetform",
+            "password": secret_of(store.secret_ref) if store.secret_ref else None,
+        }
+    server = present(
+        type=store.type,
+        host=hosts.written_out(fleet, owner, store.host or ""),
+        port=port,
+        collection=store.collection,
+        fields=view.dump(store.fields) if store.fields else None,
+        **own,
+    )
+    # An empty `tls` means TLS with public CAs: it must not be dropped like other empty members.
+    return {**server, **(tls(store.tls) if store.tls else {})}
 
 
 def _filter(text: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import addresses, kinds
-from fleetform.contract import STORE_PORTS
+from fleetform.contract import STORE_PORTS, VECTOR_STORES
 from fleetform.plan.draft import Call, Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Space
 from fleetform.problems import Problem
@@ -77,6 +77,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for _, tool in uses.tools:
         api = tool.spec.api
         if tool.spec.type == "retrieval":
+            yield from _vectors(fleet, draft, tool)
             yield from _embeddings(fleet, draft, uses, tool)
         if api is None:
             continue
@@ -86,6 +87,18 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
         place: TreePath = ("spec", "api", "authentication")
         yield from _token(fleet, draft, owner, api.authentication, place)
+
+
+def _vectors(fleet: Fleet, draft: Draft, tool: Resolved[ToolSpec]) -> Iterator[Problem]:
+    """Allow the server that has the vectors."""
+    store = tool.spec.retrieval.vector_store if tool.spec.retrieval else None
+    if store is None or not store.host or unserved(tool.spec):
+        return
+    port = store.port or VECTOR_STORES[store.type]
+    if port is not None:
+        owner = tool if tool.namespace else draft.resolved
+        place: TreePath = ("spec", "retrieval", "vectorStore", "host")
+        yield from _to_host(fleet, draft, owner, store.host, port, place)
 
 
 def _embeddings(

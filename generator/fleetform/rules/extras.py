@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import EXTRAS, KNOWLEDGE_EXTRA
+from fleetform.contract import EMBEDDED, EXTRAS, KNOWLEDGE_EXTRA
 from fleetform.problems import Problem
 from fleetform.resolve.searches import mode
 from fleetform.resolve.switches import unserved
@@ -37,6 +37,7 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
             if (
                 other is use
                 and retrieval
+                and retrieval.vector_store.type == EMBEDDED
                 and mode(retrieval) != "keyword"
                 and not unserved(tool.spec)
             ):

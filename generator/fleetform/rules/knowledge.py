@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE
+from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -17,6 +17,7 @@ from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
+    from fleetform.models.memory_store import VectorStore
     from fleetform.models.tool import Retrieval, ToolSpec
     from fleetform.rules import AgentUses
     from fleetform.tree import TreePath
@@ -82,15 +83,34 @@ def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
             hint="add one of type string, without `enum`, that is called `query`",
             key=True,
         )
-    store = retrieval.vector_store
-    if store.type == "embedded" and not re.fullmatch(
-        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", store.collection
-    ):
+    yield from _store(tool, retrieval.vector_store)
+
+
+NAMES = {
+    EMBEDDED: (
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
+        "an embedded collection is a file, named by letters, digits, `_`, `.` and `-`",
+    ),
+    "pgvector": (
+        r"([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}",
+        "a collection of pgvector is a table, named by letters, digits and `_`, with a schema and a dot before it at most",
+    ),
+}
+"""The names of collections that a store takes, and that in words."""
+
+
+def _store(tool: Resolved[ToolSpec], store: VectorStore) -> Iterator[Problem]:
+    path: TreePath = (*_PLACE, "vectorStore")
+    form, says = NAMES.get(store.type, (r"(?s).*", ""))
+    if not re.fullmatch(form, store.collection):
+        yield tool.problem((*path, "collection"), "bad-name", says, hint="rename it")
+    if store.type != EMBEDDED and store.type in VECTOR_STORES and not store.host:
         yield tool.problem(
-            (*_PLACE, "vectorStore", "collection"),
-            "bad-name",
-            "an embedded collection is a file, named by letters, digits, `_`, `.` and `-`",
-            hint="rename it",
+            path,
+            "missing-field",
+            f"{store.type} is a server, and nothing says where it is",
+            hint=f"add `host:`, or use `type: {EMBEDDED}`, which needs none",
+            key=True,
         )
 
 
@@ -102,9 +122,12 @@ def _agent(
         return
     number = next(n for n, item in enumerate(agent.spec.tools) if item is use)
     place: TreePath = ("spec", "tools", number, "name")
-    folder = retrieval.vector_store.path or KNOWLEDGE
+    store = retrieval.vector_store
+    folder = store.path or KNOWLEDGE
     writable = [item.mount_path.rstrip("/") for item in agent.spec.volumes if not item.read_only]
-    if not any(folder == path or folder.startswith(f"{path}/") for path in writable):
+    if store.type == EMBEDDED and not any(
+        folder == path or folder.startswith(f"{path}/") for path in writable
+    ):
         yield agent.problem(
             place,
             "no-volume",

@@ -29,6 +29,8 @@ class Shape:
     dimension: int = 0
     words: bool = True
     """Whether it can be searched by words."""
+    ours: bool = True
+    """Whether `ingest` made it; those of others are only searched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,18 @@
 from fleetform_runtime.knowledge import Vectors
 from fleetform_runtime.knowledge.embeddings import Embedder, OpenAiEmbedder, Spent
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.knowledge import Embedding, VectorStore
+from fleetform_runtime.sections.knowledge import EmbeddedStore, Embedding, VectorStore
 
 
 def store(settings: VectorStore, secrets: Secrets) -> Vectors:
     """Return a collection; nothing is opened yet."""
-    from fleetform_runtime.knowledge.embedded import Embedded  # noqa: PLC0415
+    if isinstance(settings, EmbeddedStore):
+        from fleetform_runtime.knowledge.embedded import Embedded  # noqa: PLC0415
 
-    del secrets
-    return Embedded(settings)
+        return Embedded(settings)
+    from fleetform_runtime.knowledge.pgvector import Pgvector  # noqa: PLC0415
+
+    return Pgvector(settings, secrets)
 
 
 def embedder(settings: Embedding | None, secrets: Secrets, spent: Spent) -> Embedder | None:

@@ -81,6 +81,8 @@ class Embedded:
             import numpy  # noqa: PLC0415 - an extra, and a library that few agents need
 
             ids, matrix = self._vectors(connection)
+            if not len(ids):
+                return []
             scores = matrix @ _unit(vector)
             if where is not None:
                 text, values = sql(where)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from fleetform_runtime.knowledge import (
     Chunk,
     KnowledgeError,
+    MismatchError,
     Shape,
     Vectors,
     chunks,
@@ -119,6 +120,10 @@ class Ingest:
         shape = await self._store.describe()
         if shape is not None:
             check(shape, self._embedding)
+            if not shape.ours:
+                raise MismatchError(
+                    "the collection is filled by others, and was left as it is: name another one"
+                )
         known = await self._store.documents() if shape is not None else {}
         seen: set[str] = set()
         for document in documents:

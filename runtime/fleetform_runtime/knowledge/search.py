@@ -49,6 +49,11 @@ class Searcher:
             if self._shape is None:
                 return None
             check(self._shape, self._embedding)
+            if self._search.mode == "keyword" and not self._shape.words:
+                self._shape = None
+                raise MismatchError(
+                    "the collection is not one that `ingest` made, and can be searched by vectors alone"
+                )
         where = self._where(conditions)
         search = self._search
         limit = max(FEWEST, CANDIDATES * search.top_k)

@@ -10,15 +10,21 @@ from fleetform_runtime.sections.base import (
     AbsolutePath,
     Count,
     Headers,
+    Host,
     HttpUrl,
     NonNegative,
     OneOf,
+    Port,
     SecretReference,
     Section,
+    TextOrSecret,
     Timeouts,
     Tls,
     Usd,
+    members,
+    word_of,
 )
+from fleetform_runtime.sections.memory import StoreTimeouts
 from fleetform_runtime.sections.model import ENDPOINT_REQUIRED, PROVIDERS, ProviderFacts
 
 EMBEDDING_PROVIDERS = tuple(name for name, facts in PROVIDERS.items() if not facts.module)
@@ -78,8 +84,62 @@ class EmbeddedStore(Section):
     )
 
 
-VectorStore = EmbeddedStore
-VECTOR_STORES = ("embedded",)
+Column = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+
+class Fields(Section):
+    """What the fields of a collection are called that others fill; one that `ingest` makes has names of its own."""
+
+    id: Column = Field(default="id", description="Identifier of a passage; default id.")
+    content: Column = Field(default="content", description="Its text; default content.")
+    vector: Column = Field(default="vector", description="Its vector; default vector.")
+    metadata: Column = Field(
+        default="metadata",
+        description="Its metadata as a document; without such a field all others are metadata. Default metadata.",
+    )
+    source: Field_ = Field(
+        default="source",
+        description="The member of the metadata that says where it is from; default source.",
+    )
+
+
+class ServerStore(Section):
+    """A collection on a server."""
+
+    host: Host = Field(description="Host name or IP address.")
+    tls: Tls | None = Field(
+        default=None, description="If present, even if empty, TLS is used; default: no TLS."
+    )
+    fields: Fields = Field(
+        default_factory=Fields, description="Names of the fields of a collection that others fill."
+    )
+    timeouts: StoreTimeouts = Field(
+        default_factory=StoreTimeouts, description="Deadlines of an operation."
+    )
+
+
+class PgvectorStore(ServerStore):
+    """A table of PostgreSQL with the extension pgvector; `ingest` makes it if there is none."""
+
+    type: Literal["pgvector"] = Field(description="Type of store.")
+    port: Port = Field(default=5432, description="TCP port; default 5432.")
+    database: str = Field(min_length=1, max_length=63, description="Name of the database.")
+    username: TextOrSecret = Field(description="Role to connect as.")
+    password: SecretReference | None = Field(default=None, description="Password; default: none.")
+    collection: Annotated[
+        str, Field(pattern=r"^([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}$")
+    ] = Field(description="Name of the table, or schema and table with a dot between them.")
+    pool_size: Count = Field(
+        default=5, le=1_000, description="Maximum number of connections; default 5."
+    )
+
+
+VectorStore = Annotated[EmbeddedStore | PgvectorStore, Field(discriminator="type")]
+VECTOR_STORES = {
+    word_of(member): member.model_fields["port"].default if "port" in member.model_fields else None
+    for member in members(VectorStore)
+}
+"""The types of stores, each with its port if it is a server."""
 
 
 class EmbeddingPricing(Section):

@@ -42,7 +42,7 @@ def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field
         yield from given(owner, base, (name,), why, "remove it, or change `type`")
     server = getattr(store, store.type) if store.type in ("redis", "postgres") else None
     if server is not None:
-        yield from _tls(owner, (*base, store.type, "tls"), server.tls)
+        yield from tls_fields(owner, (*base, store.type, "tls"), server.tls)
     policy = (*base, "policy")
     for name, section, what, feature in (
         ("compression", store.policy.compression, "compression", SUMMARISATION),
@@ -57,11 +57,14 @@ def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field
             yield from given(owner, (*policy, name), names, why, NOT_YET, "note")
 
 
-def _tls(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field]:
+def tls_fields(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field]:
+    """Yield what has no effect on how a store is reached by TLS."""
     why = "" if tls_is_on(tls) else "`enabled: false` switches TLS off"
     hint = "remove `enabled: false`, or the other fields of `tls`"
-    yield from given(owner, base, others(owner, base, "enabled"), why, hint)
-    if not why and at(owner.tree, (*base, "secretRef")) is None:
+    lacks = not why and at(owner.tree, (*base, "secretRef")) is None
+    known = ("enabled", "clientCertificate") if lacks else ("enabled",)
+    yield from given(owner, base, others(owner, base, *known), why, hint)
+    if lacks:
         why = "there is no `secretRef` with a certificate"
         yield from given(owner, base, ("clientCertificate",), why, "add `secretRef`, or remove it")
 

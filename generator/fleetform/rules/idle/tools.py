@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
+from fleetform.contract import EMBEDDED
 from fleetform.resolve import Fleet, Resolved
 from fleetform.rules.idle.fields import Field, given
+from fleetform.rules.idle.stores import tls_fields
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Retrieval, ToolSpec
@@ -41,12 +43,18 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 def _retrieval(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Field]:
     """Yield what a search has no use for: a server where there is none, vectors where words are compared."""
     path = ("spec", "retrieval")
-    if retrieval.vector_store.type == "embedded":
+    kind = retrieval.vector_store.type
+    if kind == EMBEDDED:
         why = "an embedded store is a file of the agent's own"
-        names: tuple[str, ...] = ("host", "port", "secretRef")
+        names: tuple[str, ...] = ("host", "port", "secretRef", "tls", "fields")
     else:
         why, names = "a server has folders of its own", ("path",)
     yield from given(tool, (*path, "vectorStore"), names, why, "remove it")
+    if kind != "pgvector":
+        why = f"nothing of {kind} is chosen by it"
+        yield from given(tool, (*path, "vectorStore"), ("database", "username"), why, "remove it")
+    if kind != EMBEDDED and retrieval.vector_store.tls is not None:
+        yield from tls_fields(tool, (*path, "vectorStore", "tls"), retrieval.vector_store.tls)
     if retrieval.search.mode == "keyword":
         yield from given(
             tool, path, ("embedding",), "a search of mode keyword has no vectors", "remove it"
