@@ -13,6 +13,7 @@ from typing import Any
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.client import Client, Reply
 from fleetform_runtime.tools.mcp import protocol, questions
+from fleetform_runtime.tools.mcp.listening import Listener
 from fleetform_runtime.tools.mcp.protocol import DownError, EventReader, Hear, McpError
 from fleetform_runtime.tools.mcp.questions import Questions
 
@@ -45,6 +46,7 @@ class HttpTransport:
         self._greeting = asyncio.Lock()
         self._greeted = False
         self.hear: Hear = protocol.ignore
+        self._listener = Listener(url, client, lambda found: self._asked(found, None))
 
     @property
     def version(self) -> str:
@@ -75,6 +77,7 @@ class HttpTransport:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._listener.close()
         await self._client.close()
 
     async def _modern(self, method: str, params: dict[str, Any], most: int) -> dict[str, Any]:
@@ -153,6 +156,7 @@ class HttpTransport:
             self._version = str(body.get("protocolVersion") or protocol.LEGACY)
             await self._tell(protocol.notification("notifications/initialized"))
             self._greeted = True
+            self._listener.start(body, self._elder_headers())
 
     def _elder_headers(self) -> dict[str, str]:
         headers = {"MCP-Protocol-Version": self._version}
