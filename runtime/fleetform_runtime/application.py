@@ -25,6 +25,7 @@ from fleetform_runtime.runs.calls import Calls
 from fleetform_runtime.runs.decisions import Decider
 from fleetform_runtime.runs.fitting import Fitting
 from fleetform_runtime.runs.loop import Loop
+from fleetform_runtime.runs.notices import Notices
 from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
@@ -75,6 +76,7 @@ class Application:
         self.spans = telemetry.spans(settings, secrets)
         self.tools = build_tools(settings, secrets, self.metrics)
         self._counters = access.counters(settings, secrets)
+        self.notices = self._notices()
         self._beating: asyncio.Task[None] | None = None
         self.runs = self._runs(prompt, replica)
         self._upkeep = Upkeep(self.store, replica, self.runs.expire)
@@ -103,6 +105,7 @@ class Application:
         if self._beating is not None:
             self._beating.cancel()
         closing: list[_Closing] = [
+            *([self.notices] if self.notices is not None else []),
             self.tools.servers,
             *self.tools.fixed,
             *self.models.values(),
@@ -129,6 +132,14 @@ class Application:
             renewed=lambda: self.metrics.count("agent_memory_reconnects_total"),
         )
         return measured(build_store(self.settings, around), self.metrics)
+
+    def _notices(self) -> Notices | None:
+        settings = self.settings
+        webhook = settings.approvals.webhook if settings.approvals else None
+        if webhook is None:
+            return None
+        agent = settings.agent
+        return Notices(webhook, agent.name, agent.namespace, self._secrets, self.metrics)
 
     def _runs(self, prompt: str, replica: str) -> Runs:
         settings, limits, metrics = self.settings, self.settings.limits, self.metrics
@@ -160,6 +171,7 @@ class Application:
             metrics=metrics,
             spans=self.spans,
             approving=Approving(settings.approvals),
+            notices=self.notices,
             keeps=settings.keeps,
         )
 

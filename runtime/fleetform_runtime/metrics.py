@@ -149,6 +149,20 @@ METRICS: tuple[Metric, ...] = (
         labels=(_AGENT,),
     ),
     Metric(
+        name="agent_approval_notices_total",
+        type="counter",
+        help="What the webhook of approvals was told, or could not be.",
+        unit="notices",
+        labels=(
+            _AGENT,
+            Label(
+                name="outcome",
+                help="Whether the webhook took it; what waits and was `lost` is tried again.",
+                values=("told", "lost"),
+            ),
+        ),
+    ),
+    Metric(
         name="agent_rate_limited_total",
         type="counter",
         help="Requests refused by a limit.",

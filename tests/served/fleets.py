@@ -48,6 +48,7 @@ TWO_KEYS = {
         ]
     },
 }
+WEBHOOK = {"url": "https://hooks.example/x", "secretRef": secret("hook")}
 ASKED = [{"name": "remote", "requiresApproval": True}]
 PLAIN = {"systemPrompt": "hi", "model": MODEL, "auth": {"type": "none"}}
 KEYS = {"type": "apiKey", "apiKey": {"keys": [{"name": "caller", "secretRef": secret("keys")}]}}
@@ -706,7 +707,7 @@ def fleets() -> dict[str, Fleet]:
             "oidc": {"issuer": "https://login.example", "audience": "a", "rolesClaim": "roles"},
         },
         "tools": ASKED,
-        "approvals": {"approvers": {"roles": ["ops"]}},
+        "approvals": {"approvers": {"roles": ["ops"]}, "webhook": WEBHOOK},
     }
     return {
         "generic": fleet(*SHARED, subject),

@@ -179,6 +179,7 @@ TAKEN = [
 ]
 
 
+HOOK = {"url": "https://hooks.example/x", "secretRef": {"name": "hook", "key": "key"}}
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
 OPENAI = {"provider": "openai", "name": "m"}
 BEDROCK = {"provider": "bedrock", "name": "m"}
@@ -203,6 +204,18 @@ TAKEN += [
     ({"outputSchema": {"type": "array"}}, ("output",), {"schema": {"type": "array"}}),
     ({"limits": {"maxAttachmentBytes": 0}}, ("limits", "attachmentBytes"), 0),
     ({"limits": {"queueTimeoutSeconds": 60}}, ("limits", "queueSeconds"), 60),
+    (
+        {"approvals": {"webhook": {**HOOK, "format": "slack", "includeArguments": True}}, **ASKED},
+        ("approvals",),
+        {
+            "webhook": {
+                "url": "https://hooks.example/x",
+                "secret": {"file": "/var/run/secrets/fleetform/hook/key"},
+                "format": "slack",
+                "includeArguments": True,
+            }
+        },
+    ),
     ({"limits": {"approvalTimeoutSeconds": 60}, **ASKED}, ("limits", "approvalSeconds"), 60),
 ]
 

@@ -177,8 +177,18 @@ def test_a_form_of_a_server_is_filled_in_member_by_member():
 @pytest.mark.parametrize("keep", [False, True])
 def test_without_callers_there_are_no_approvers(keep):
     approvals, auth = {"approvers": {"keys": ["ann"]}}, {"type": "apiKey", "keys": []}
-    document = {"agent": {"name": "a"}, "auth": auth, "approvals": approvals}
+    told = {**approvals, "webhook": {"url": "https://hooks.example"}}
+    document = {"agent": {"name": "a"}, "auth": auth, "approvals": told}
     local = laptop.Local(document=document, prompts={})
     laptop._simplify(local, None, None, keep_auth=keep, keep_tracing=False)
     assert local.document.get("approvals") == (approvals if keep else None)
     assert ("approvals: by whoever asks (--keep-auth)" in local.notes) is not keep
+
+
+def test_no_webhook_is_told_from_a_laptop():
+    approvals = {"webhook": {"url": "https://hooks.example"}}
+    document = {"agent": {"name": "a"}, "auth": {"type": "none"}, "approvals": approvals}
+    local = laptop.Local(document=document, prompts={})
+    laptop._simplify(local, "scripted", None, keep_auth=True, keep_tracing=True)
+    assert "approvals" not in local.document
+    assert "approvals: the webhook is not told" in local.notes

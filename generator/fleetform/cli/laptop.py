@@ -215,6 +215,10 @@ def _simplify(
         document["auth"] = {"type": "none"}
         if document.pop("approvals", None):
             local.notes.append("approvals: by whoever asks (--keep-auth)")
+    if document.get("approvals", {}).pop("webhook", None):
+        local.notes.append("approvals: the webhook is not told")
+    if document.get("approvals") == {}:
+        del document["approvals"]
     documents.keep_here(local.document, by_words=model == SCRIPTED, notes=local.notes)
     seen = document.setdefault("observability", {})
     if not keep_tracing and seen.pop("tracing", None):

@@ -135,12 +135,32 @@ class Approvers(Spec):
     )
 
 
-class Approvals(Spec):
-    """Who decides on calls that need approval."""
+class Webhook(Spec):
+    """Who is told when a run waits for people, is decided on, is cancelled or expires."""
 
-    approvers: Approvers = Field(
-        description="Callers that decide on the calls of everybody's runs, instead of whoever asked."
+    url: Url = Field(
+        description="URL that is sent a POST, https unless it is in the cluster; with format slack the origin of the one in the Secret. A short host is relative to the agent's namespace."
     )
+    secret_ref: SecretKey = Field(
+        description="Key of the signature (HMAC with SHA-256), at least 16 characters; with format slack the whole URL of the incoming webhook."
+    )
+    format: Literal["json", "slack"] = Field(
+        default="json",
+        description="Form of what is sent: JSON that is signed, or a text for Slack.",
+    )
+    include_arguments: bool = Field(
+        default=False,
+        description="Weakens: sends the arguments of the calls too, which may hold what users said.",
+    )
+
+
+class Approvals(Spec):
+    """Who decides on calls that need approval, and who is told of them."""
+
+    approvers: Approvers | None = optional(
+        "Callers that decide on the calls of everybody's runs. Default: whoever asked."
+    )
+    webhook: Webhook | None = optional("Who is told when a run waits for people. Default: nobody.")
     self_: bool = Field(
         default=False,
         alias="self",
@@ -255,7 +275,7 @@ class AgentSpec(Workload):
         "How callers authenticate. No default: the spec, a template or the environment must decide."
     )
     approvals: Approvals | None = optional(
-        "Who decides on calls that need approval. Default: whoever asked."
+        "Who decides on calls that need approval, and who is told. Default: whoever asked."
     )
     rate_limits: RateLimits = Field(
         default_factory=RateLimits, description="Limits per minute and per day."

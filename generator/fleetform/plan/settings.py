@@ -52,7 +52,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         output={"schema": spec.output_schema} if spec.output_schema is not None else None,
         memory=_memory(fleet, agent, uses),
         auth=_auth(spec.auth) if spec.auth else None,
-        approvals=_approvals(spec.approvals) if spec.approvals else None,
+        approvals=_approvals(fleet, agent.namespace, spec.approvals) if spec.approvals else None,
         limits=_limits(spec),
         server=present(
             port=contract.HTTP_PORT,
@@ -165,11 +165,19 @@ def _auth(auth: Auth) -> dict[str, Any]:
     return {"type": auth.type}
 
 
-def _approvals(approvals: Approvals) -> dict[str, Any]:
-    named = approvals.approvers
+def _approvals(fleet: Fleet, namespace: str, approvals: Approvals) -> dict[str, Any]:
+    named, hook = approvals.approvers, approvals.webhook
     return present(
-        approvers=present(keys=list(named.keys), roles=list(named.roles)),
+        approvers=present(keys=list(named.keys), roles=list(named.roles)) if named else None,
         self=approvals.self_ or None,
+        webhook=present(
+            url=hosts.rewritten(fleet, namespace, hook.url),
+            secret=secret_of(hook.secret_ref),
+            format=None if hook.format == "json" else hook.format,
+            includeArguments=hook.include_arguments or None,
+        )
+        if hook
+        else None,
     )
 
 

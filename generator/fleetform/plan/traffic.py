@@ -42,7 +42,16 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
         place: TreePath = ("spec", "auth", "oidc", "issuer")
         problems += _to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
     if draft.workload.container is None:
+        problems += _webhook(fleet, draft)
         problems += _proxies(fleet, draft)
+
+
+def _webhook(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
+    """Allow what is told when a run waits for people."""
+    approvals = draft.resolved.spec.approvals
+    if approvals is not None and approvals.webhook is not None:
+        place: TreePath = ("spec", "approvals", "webhook", "url")
+        yield from _to_url(fleet, draft, draft.resolved, approvals.webhook.url, place)
 
 
 def _proxies(fleet: Fleet, draft: Draft) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from fleetform.contract import (
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
 from fleetform.resolve.switches import unserved
@@ -59,6 +60,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
     else:
         yield from _auth(agent, spec.auth)
         yield from _approvers(agent, spec.auth)
+    yield from _webhook(fleet, agent)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
     yield from _forgetful(agent, uses)
@@ -129,9 +131,19 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
 
 def _approvers(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
     """Report approvers that no caller can be: runs would wait until they expire."""
-    if agent.spec.approvals is None:
+    approvals = agent.spec.approvals
+    if approvals is None:
         return
-    approvers = agent.spec.approvals.approvers
+    approvers = approvals.approvers
+    if approvers is None:
+        if approvals.self_:
+            yield agent.problem(
+                ("spec", "approvals", "self"),
+                "no-approver",
+                "nobody is named who approves: whoever asked decides",
+                hint="add `approvers`, or remove `self`",
+            )
+        return
     base: TreePath = ("spec", "approvals", "approvers")
     if not (approvers.keys or approvers.roles):
         yield agent.problem(
@@ -157,13 +169,30 @@ def _approvers(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
             key=True,
         )
     keys = auth.api_key.keys if auth.type == "apiKey" and auth.api_key else []
-    if len(keys) == 1 and list(approvers.keys) == [keys[0].name] and not agent.spec.approvals.self_:
+    if len(keys) == 1 and list(approvers.keys) == [keys[0].name] and not approvals.self_:
         yield agent.problem(
             (*base, "keys"),
             "no-approver",
             f"`{keys[0].name}` is the agent's only key: all runs are its own, and it may not decide on them",
             hint="add another key to `auth.apiKey`, or set `approvals.self`",
             key=True,
+        )
+
+
+def _webhook(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
+    """Report a webhook that is told through the open what agents are about to do."""
+    approvals = agent.spec.approvals
+    if approvals is None or approvals.webhook is None:
+        return
+    url = approvals.webhook.url
+    host, port = split(url)
+    is_inside = destination(fleet, agent.namespace, host, port).namespace
+    if url.lower().startswith("http://") and not is_inside:
+        yield agent.problem(
+            ("spec", "approvals", "webhook", "url"),
+            "bad-url",
+            f"`{host}` is outside of the cluster, and would be told over http",
+            hint="use https",
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetform_runtime.access.identity import Identity
-from fleetform_runtime.sections.access import Approvals
+from fleetform_runtime.sections.access import Approvals, Approvers
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,15 +14,20 @@ class Approving:
     approvals: Approvals | None = None
 
     @property
+    def approvers(self) -> Approvers | None:
+        """Return who decides, if that is said."""
+        return self.approvals.approvers if self.approvals else None
+
+    @property
     def is_by_others(self) -> bool:
         """Whether the specification says who decides."""
-        return self.approvals is not None
+        return self.approvers is not None
 
     def knows(self, identity: Identity) -> bool:
         """Whether a caller is an approver."""
-        if self.approvals is None:
+        named = self.approvers
+        if named is None:
             return False
-        named = self.approvals.approvers
         return identity.user in named.keys or not identity.roles.isdisjoint(named.roles)
 
     def may_decide(self, identity: Identity, asker: str, result: dict[str, Any]) -> bool:
@@ -30,7 +35,7 @@ class Approving:
 
         Questions are the asker's to answer; beside a call that needs approval they are the approver's.
         """
-        if self.approvals is None or not needs_approval(result):
+        if self.approvals is None or not self.is_by_others or not needs_approval(result):
             return identity.user == asker
         return self.knows(identity) and (identity.user != asker or self.approvals.self_)
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fleetform_runtime.access.approvers import Approving
@@ -15,23 +16,26 @@ from fleetform_runtime.access.quotas import Quotas
 from fleetform_runtime.messages import Message, Usage, moment, now
 from fleetform_runtime.models import ChatModel
 from fleetform_runtime.problems import HttpProblem, not_kept
-from fleetform_runtime.runs import outcomes
+from fleetform_runtime.runs import notices, outcomes
 from fleetform_runtime.runs.decisions import Decider
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.loop import Loop
+from fleetform_runtime.runs.notices import Notices
 from fleetform_runtime.runs.registry import Registry, not_found
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.sections.access import Limits
-from fleetform_runtime.store import Event, Run, Session, StoreError
+from fleetform_runtime.store import Event, Pause, Run, Session, StoreError
 from fleetform_runtime.telemetry.logs import run_context
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import Spans
 
 log = logging.getLogger(__name__)
 
+UNTOLD_SECONDS = 90.0
+"""Seconds that the replica on which a run pauses has to tell of it, before the one that sweeps does."""
 STARTING_SECONDS = 0.05
 """Seconds between looks at orders that become runs while the process drains."""
 
@@ -55,6 +59,7 @@ class Runs:
         metrics: Metrics,
         spans: Spans,
         approving: Approving,
+        notices: Notices | None = None,
         wanted: Wanted | None = None,
         keeps: bool = True,
         clock: Callable[[], float] = time.time,
@@ -73,6 +78,7 @@ class Runs:
         self._spans = spans
         self._wanted = wanted
         self._approving = approving
+        self._notices = notices
         self._keeps = keeps
         self._clock = clock
         self._starting = 0
@@ -181,7 +187,11 @@ class Runs:
         if self._approving.is_by_others:
             order.decided_by = identity.user
         started = await self.start(order)
-        await self.registry.change(self._decided(state, order, started))
+        resumed = self._decided(state, order, started)
+        await self.registry.change(resumed)
+        if self._notices is not None:
+            by = resumed.result["decision"]["by"]
+            self._notices.tell("decided", run, {"asked_by": state.user, "decided_by": by})
         return started
 
     def _decided(self, state: Run, order: Order, started: LiveRun) -> Run:
@@ -305,6 +315,25 @@ class Runs:
         if not order.stateless:
             await self.sessions.end(session, turn, waiting, pause)
         outcomes.succeed(run, turn, answer, waiting)
+        if waiting is not None:
+            shown = run.result["pending"]
+            self._tell_waiting(
+                Pause(
+                    run=run.id,
+                    user=session.user,
+                    session=session.id,
+                    since=waiting["since"],
+                    expires=waiting["expires"],
+                ),
+                shown,
+            )
+
+    def _tell_waiting(self, pause: Pause, shown: dict[str, Any]) -> None:
+        """Tell the webhook, if there is one, that a run waits, and remember it once that is done."""
+        if self._notices is not None:
+            said = notices.waiting(shown, pause.user, pause.session, pause.since)
+            told = partial(self.sessions.was_told, pause)
+            self._notices.tell("waiting", pause.run, said, told)
 
     def _problem(self, error: BaseException, run: LiveRun) -> HttpProblem:
         return outcomes.problem_of(error, run, self._limits.run_seconds, self._metrics)
@@ -375,6 +404,8 @@ class Runs:
             raise HttpProblem("forbidden", detail, run_id=run)
         if state.status == "waiting":
             await self._decider.withdraw(await self.sessions.drop_pending(user, state.session, run))
+            if self._notices is not None:
+                self._notices.tell("cancelled", run, {"asked_by": user})
             state = replace(state, status="cancelled", ended=self._clock())
             await self.registry.change(state)
             return state
@@ -393,8 +424,17 @@ class Runs:
             await self._decider.withdraw(pause)
 
     async def expire(self) -> int:
-        """Close what nobody has decided in time; return how much."""
-        return await self.sessions.expire(self._decider.withdraw)
+        """Close what nobody has decided in time, and tell what could not be told; return how much was closed."""
+        closed = await self.sessions.expire(self._ended)
+        if self._notices is not None:
+            for pause, shown in await self.sessions.untold(self._clock() - UNTOLD_SECONDS):
+                self._tell_waiting(pause, shown)
+        return closed
+
+    async def _ended(self, pause: dict[str, Any]) -> None:
+        if self._notices is not None and not pause.get("claimed"):
+            self._notices.tell("expired", pause["run_id"], {})
+        await self._decider.withdraw(pause)
 
     async def drain(self, seconds: float) -> None:
         """Let runs finish; those that do not in time end with an event that says how to continue."""

@@ -195,6 +195,18 @@ class Sessions:
                 break
         return found[:LISTED]
 
+    async def untold(self, before: float) -> list[tuple[Pause, dict[str, Any]]]:
+        """Return the runs that wait since before a time without anybody having been told, and for what they do."""
+        page = await self._pauses.page(0, LISTED)
+        old = [item for item in page if not item.told and item.since < before]
+        shown = [(item, await self._shown(item)) for item in old if item.expires > self._clock()]
+        return [(item, found) for item, found in shown if found is not None]
+
+    async def was_told(self, pause: Pause) -> None:
+        """Remember that somebody was told that a run waits; nothing if it does no longer."""
+        if await self._shown(pause) is not None:
+            await self._pauses.put(replace(pause, told=True))
+
     async def _shown(self, listed: Pause) -> dict[str, Any] | None:
         """Return a pause as its session has it; None if it is decided, or the session gone."""
         try:

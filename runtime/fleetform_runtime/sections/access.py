@@ -98,17 +98,46 @@ class Approvers(Section):
         return self
 
 
-class Approvals(Section):
-    """Who decides on calls that need approval."""
+class Webhook(Section):
+    """Who is told when a run waits for people, is decided on, or expires."""
 
-    approvers: Approvers = Field(
-        description="Callers that decide on the calls of everybody's runs, instead of those who asked."
+    url: HttpUrl = Field(
+        description="URL that is sent a POST; with format slack the origin of the one in the secret."
+    )
+    secret: SecretReference = Field(
+        description="Key of the signature (HMAC with SHA-256), at least 16 characters; with format slack the whole "
+        "URL of the incoming webhook."
+    )
+    format: Literal["json", "slack"] = Field(
+        default="json", description="Form of what is sent; default json."
+    )
+    include_arguments: bool = Field(
+        default=False,
+        description="Whether the arguments of the calls are in it; default False.",
+    )
+
+
+class Approvals(Section):
+    """Who decides on calls that need approval, and who is told of them."""
+
+    approvers: Approvers | None = Field(
+        default=None,
+        description="Callers that decide on the calls of everybody's runs; default: whoever asked.",
+    )
+    webhook: Webhook | None = Field(
+        default=None, description="Who is told when a run waits for people; default: nobody."
     )
     self_: bool = Field(
         default=False,
         alias="self",
         description="Whether approvers may decide on calls of their own runs; default False.",
     )
+
+    @model_validator(mode="after")
+    def _have_an_effect(self) -> Self:
+        if self.approvers is None and (self.self_ or self.webhook is None):
+            raise ValueError("approvals name no approvers")
+        return self
 
 
 class Quota(Section):

@@ -91,6 +91,8 @@ class Pause:
     session: str
     since: float
     expires: float
+    told: bool = False
+    """Whether the webhook has taken it, where there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +219,14 @@ def pause_json(pause: Pause) -> bytes:
 def read_pause(row: bytes | str) -> Pause | None:
     """Read that a run waits; None if it cannot be read: others are listed nevertheless."""
     try:
-        pause = Pause(**_fields(row, _PAUSE, "pause"))
+        pause = Pause(**_fields(row, _PAUSE, "pause", {"told": False}))
     except UnreadableRecordError:
         return None
     texts, numbers = (pause.run, pause.user, pause.session), (pause.since, pause.expires)
     right = all(isinstance(text, str) for text in texts) and all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     )
-    return pause if right else None
+    return pause if right and isinstance(pause.told, bool) else None
 
 
 def _fields(

@@ -102,10 +102,12 @@ def _approvals(agent: Resolved[AgentSpec], known: AgentUses) -> Iterator[Field]:
     why = "" if asks_people(uses, known) else "no tool of the agent needs approval or asks people"
     hint = "set `requiresApproval` for a tool, or remove it"
     yield from given(agent, ("spec", "limits"), ("approvalTimeoutSeconds",), why, hint)
+    base = ("spec", "approvals")
+    yield from given(agent, base, ("webhook",), why, hint)
     why = "" if needs_approval(uses, known) else "no tool of the agent needs approval"
-    yield from given(agent, ("spec",), ("approvals",), why, hint)
+    yield from given(agent, base, ("approvers", "self"), why, hint)
     approvals = agent.spec.approvals
-    has_roles = approvals is not None and approvals.approvers.roles
+    has_roles = approvals is not None and approvals.approvers and approvals.approvers.roles
     why = "" if has_roles else "the agent has no `approvals.approvers.roles`"
     hint = "name the roles that approve, or remove it"
     yield from given(agent, ("spec", "auth", "oidc"), ("rolesClaim",), why, hint)
