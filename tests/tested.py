@@ -115,7 +115,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/unit/test_history.py": "models/history",
         "runtime/tests/unit/test_schemas.py": "mcp/schemas",
         "runtime/tests/unit/test_sizes.py": "sizes fitting",
-        "runtime/tests/unit/test_streams.py": "lines",
+        "runtime/tests/test_streams.py": "lines",
         "runtime/tests/unit/test_settings.py": (
             "fleetform_runtime/schema fleetform_runtime/contract places sections/base sections/memory sections/serving"
         ),
