@@ -71,7 +71,7 @@ quick-tools:
 .PHONY: tools
 tools: ## Build the pinned tools used by the tests
 	@$(PYTHON) tools/install.py $(QUICK_TOOLS) checkov helm3 kube-score kube-validate kubectl openai-clients \
-	  promtool registry
+	  promtool qdrant registry
 
 .PHONY: lint
 lint: $(DEV) check ## Check style, imports between layers, drift of schemas and rendered files

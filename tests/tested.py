@@ -19,7 +19,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
         "tests/integration/test_pin.py": "registries cli/pin",
-        "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust cli/documents",
+        "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
         "tests/conformance/test_scheduling.py": "kubernetes/scheduling rules/scheduling",
         "tests/parity/test_flux.py": "targets/manifests",
@@ -76,7 +76,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
     },
     "runtime/tests": {
         "runtime/tests/test_net.py": "net/build net/client credentials net/library net/pauses proxies shared texts tokens",
-        "runtime/tests/test_collections.py": "knowledge/pgvector",
+        "runtime/tests/test_collections.py": "knowledge/pgvector knowledge/qdrant",
         "runtime/tests/test_knowledge.py": (
             "knowledge/__init__ knowledge/words knowledge/chunks knowledge/readers knowledge/embedded knowledge/search "
             "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"

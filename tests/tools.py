@@ -35,7 +35,7 @@ installer = module("tools/install.py")
 SLOW = frozenset(
     {
         *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "openai-clients"),
-        *("promtool", "registry"),
+        *("promtool", "qdrant", "registry"),
     }
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""

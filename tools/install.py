@@ -215,6 +215,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     # Without its service discoveries it builds in a quarter of the time; rules do not need them.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
+    # A Python with Qdrant's own models and engine: no binary of its server comes by a registry of packages.
+    "qdrant": PythonTool('exec "$here/venv/bin/python"'),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
     # Its definitions are older than those of `schemas`, whose operator does not build from the proxy.
     "external-secrets": BundledGoTool(

@@ -73,6 +73,7 @@ LOCKS = (
         "tools/openai-clients/requirements.txt",
         pins=("langchain-openai==1.7.4", "openai-agents==0.24.0"),
     ),
+    Lock("tools/qdrant/requirements.txt", pins=("qdrant-client==1.20.0",)),
     Lock("tools/uv/requirements.txt", pins=("uv==0.13.9",)),
 )
 

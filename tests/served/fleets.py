@@ -330,6 +330,10 @@ def _stores() -> Fleet:
         },
         "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
     }
+    points = {
+        "vectorStore": {"type": "qdrant", "host": "q.example", "collection": "a", "tls": tls},
+        "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
+    }
     documents: list[Json] = [
         document(
             "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
@@ -338,7 +342,10 @@ def _stores() -> Fleet:
         document(
             "Tool", "table", {"type": "retrieval", "description": "Finds.", "retrieval": table}
         ),
-        _user("searching", tools=[{"name": "table"}]),
+        document(
+            "Tool", "points", {"type": "retrieval", "description": "Finds.", "retrieval": points}
+        ),
+        _user("searching", tools=[{"name": "table"}, {"name": "points"}]),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -876,6 +883,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             )
         ),
         ("stores", "azure", "table", ALL),
+        ("stores", "azure", "points", ALL),
     ),
     "Workflow": (("workflow", "bare", "flow", ALL),),
     "WorkflowRun": (("workflow", "bare", "run", ALL),),

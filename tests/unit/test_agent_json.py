@@ -262,7 +262,7 @@ def warned(problems: tuple[Problem, ...]) -> list[str]:
 
 
 def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
-    store = {"type": "qdrant", "host": "qdrant.example", "collection": "docs"}
+    store = {"type": "milvus", "host": "milvus.example", "collection": "docs"}
     retrieval = {
         "vectorStore": store,
         "embedding": {"provider": "openai", "model": "text-embedding-3-small"},

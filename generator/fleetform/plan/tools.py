@@ -148,12 +148,13 @@ def _store(fleet: Fleet, owner: str, store: VectorStore) -> dict[str, Any]:
             "collection": store.collection,
         }
     port = store.port or contract.VECTOR_STORES[store.type] or 0
-    own: dict[str, Any] = {}
+    secret = secret_of(store.secret_ref) if store.secret_ref else None
+    own: dict[str, Any] = {"apiKey": secret}
     if store.type == "pgvector":
         own = {
             "database": store.database or "fleetform",
             "username": store.username or "fleetform",
-            "password": secret_of(store.secret_ref) if store.secret_ref else None,
+            "password": secret,
         }
     server = present(
         type=store.type,

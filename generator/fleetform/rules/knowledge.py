@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
@@ -67,7 +67,7 @@ def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
         )
     if search.filter.strip():
         try:
-            parsed(search.filter)
+            yield from _order(tool, retrieval.vector_store.type, parsed(search.filter))
         except FilterError as error:
             yield tool.problem(
                 (*_PLACE, "search", "filter"),
@@ -86,10 +86,29 @@ def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
     yield from _store(tool, retrieval.vector_store)
 
 
+def _order(tool: Resolved[ToolSpec], store: str, condition: dict[str, Any]) -> Iterator[Problem]:
+    """Yield a comparison that a store does not make."""
+    parts = [*condition.get("all", ()), *condition.get("any", ())]
+    for part in [*parts, *([condition["not"]] if "not" in condition else [])]:
+        yield from _order(tool, store, part)
+    compared = condition.get("op") in ("<", "<=", ">", ">=")
+    if store == "qdrant" and compared and isinstance(condition["value"], str | bool):
+        yield tool.problem(
+            (*_PLACE, "search", "filter"),
+            "bad-filter",
+            f"Qdrant knows an order of numbers alone, and `{condition['field']}` is compared with another value by it",
+            hint="compare it by `==`, `!=` or `in`, or keep it as a number, such as 20240131",
+        )
+
+
 NAMES = {
     EMBEDDED: (
         r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}",
         "an embedded collection is a file, named by letters, digits, `_`, `.` and `-`",
+    ),
+    "qdrant": (
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}",
+        "a collection of Qdrant is named by letters, digits, `_`, `.` and `-` here",
     ),
     "pgvector": (
         r"([A-Za-z_][A-Za-z0-9_]{0,62}\.)?[A-Za-z_][A-Za-z0-9_]{0,62}",

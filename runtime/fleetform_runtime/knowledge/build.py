@@ -3,7 +3,7 @@
 from fleetform_runtime.knowledge import Vectors
 from fleetform_runtime.knowledge.embeddings import Embedder, OpenAiEmbedder, Spent
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.knowledge import EmbeddedStore, Embedding, VectorStore
+from fleetform_runtime.sections.knowledge import EmbeddedStore, Embedding, QdrantStore, VectorStore
 
 
 def store(settings: VectorStore, secrets: Secrets) -> Vectors:
@@ -12,6 +12,10 @@ def store(settings: VectorStore, secrets: Secrets) -> Vectors:
         from fleetform_runtime.knowledge.embedded import Embedded  # noqa: PLC0415
 
         return Embedded(settings)
+    if isinstance(settings, QdrantStore):
+        from fleetform_runtime.knowledge.qdrant import Qdrant  # noqa: PLC0415
+
+        return Qdrant(settings, secrets)
     from fleetform_runtime.knowledge.pgvector import Pgvector  # noqa: PLC0415
 
     return Pgvector(settings, secrets)

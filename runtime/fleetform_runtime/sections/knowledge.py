@@ -134,7 +134,18 @@ class PgvectorStore(ServerStore):
     )
 
 
-VectorStore = Annotated[EmbeddedStore | PgvectorStore, Field(discriminator="type")]
+class QdrantStore(ServerStore):
+    """A collection of Qdrant; `ingest` makes it if there is none."""
+
+    type: Literal["qdrant"] = Field(description="Type of store.")
+    port: Port = Field(default=6333, description="TCP port of its REST API; default 6333.")
+    api_key: SecretReference | None = Field(default=None, description="API key; default: none.")
+    collection: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")] = Field(
+        description="Name of the collection."
+    )
+
+
+VectorStore = Annotated[EmbeddedStore | PgvectorStore | QdrantStore, Field(discriminator="type")]
 VECTOR_STORES = {
     word_of(member): member.model_fields["port"].default if "port" in member.model_fields else None
     for member in members(VectorStore)
