@@ -160,7 +160,8 @@ async def test_what_is_withdrawn_here_is_withdrawn_there():
         assert len(await waiting(b)) == 1
         assert (await a.post(f"/runs/{first['run_id']}/cancel", None)).status == 202
         assert await waiting(b) == []
-        second = await a.chat(CALLS_B)
+        second = await a.chat(f"{CALLS_B}\n{CALLS_B}")
+        assert len(await waiting(b)) == 2
         assert (await a.ask("DELETE", f"/sessions/{second['session_id']}")).status == 204
         assert await waiting(b) == []
         # Nobody can be asked: nothing is left waiting.

@@ -1,6 +1,7 @@
 """Where a spec says who decides, they do: nobody else, once, and the run stays whose it was."""
 
 import asyncio
+import io
 import json
 import logging
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from fleetform_runtime.access.oidc import roles_of
+from fleetform_runtime.telemetry.logs import JsonFormatter
 from runtime.tests.harness import Client, parse, serving, settings, until
 from runtime.tests.stores import BACKENDS, SHARED, memory
 from runtime.tests.test_access import AUTH, KEYS, Issuer, as_, oidc, token
@@ -101,6 +103,25 @@ async def test_an_approver_decides_and_the_run_goes_on_as_the_askers(
             assert listed == {"runs": []}
         assert await client.application.store.pauses.page(0, 9) == []
     assert len(server.requests) == 1
+
+
+async def test_who_decided_is_in_the_log(caplog):
+    caplog.set_level(logging.INFO)
+    handler = logging.StreamHandler(written := io.StringIO())
+    handler.setFormatter(JsonFormatter(str))
+    logging.getLogger("fleetform_runtime").addHandler(handler)
+    try:
+        async with upstream(answers({})) as server, serving(**agent(server.url)) as client:
+            run = (await asked(client, as_("ANN")))["run_id"]
+            reply = await client.post(f"/runs/{run}/approvals", approve(), headers=as_("BOB"))
+            await ended(client, reply.json["decision"]["run_id"], as_("ANN"))
+    finally:
+        logging.getLogger("fleetform_runtime").removeHandler(handler)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    told = [line for line in lines if line.get("decided_by")]
+    assert {line["decided_by"] for line in told} == {"bob"}
+    assert {line["caller"] for line in told} == {"ann"}
+    assert {line["resumes"] for line in told} == {run}
 
 
 async def test_nobody_else_sees_or_decides_anything():
@@ -282,6 +303,8 @@ async def test_what_nobody_decides_is_closed_where_nothing_happens(backend, requ
         assert len(await pauses.page(0, 9)) == 1
         assert await runs.expire() == 1
         assert await runs.expire() == 0
+        state = (await client.get(f"/runs/{first['run_id']}", headers=as_("ANN"))).json
+        assert state.get("status", "gone") in ("cancelled", "gone")
         assert await pauses.page(0, 9) == []
         path = f"/sessions/{first['session_id']}/messages"
         last = (await client.get(path, headers=as_("ANN"))).json["messages"][-1]

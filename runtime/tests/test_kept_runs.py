@@ -156,6 +156,20 @@ async def test_runs_that_wait_are_listed_by_since_when(section):
             assert await store.pauses.page(0, 9) == [*pauses[2:], changed]
 
 
+@pytest.mark.parametrize("backend", ["in-memory", "filesystem"])
+async def test_a_process_lists_a_bounded_number(backend, request, tmp_path, monkeypatch):
+    monkeypatch.setattr("fleetform_runtime.store.local.MOST_PAUSES", 2)
+    section = memory(backend, request, tmp_path)
+    pauses = [Pause(run=f"r{n}", user="a", session="s", since=n, expires=9) for n in range(4)]
+    async with opened(section) as store:
+        for pause in pauses:
+            await store.pauses.put(pause)
+        assert await store.pauses.page(0, 9) == pauses[2:]
+    if backend == "filesystem":
+        async with opened(section) as store:
+            assert await store.pauses.page(0, 9) == pauses[2:]
+
+
 @pytest.mark.parametrize(
     "row", [b"", b"x", b"[]", b"{}", b'{"run":1,"user":"a","session":"s","since":1,"expires":2}',
             b'{"run":"r","user":"a","session":"s","since":true,"expires":2}']

@@ -70,9 +70,9 @@ class Decider:
 
     async def withdraw(self, pause: dict[str, Any]) -> None:
         """Tell agents whose calls will not be decided on; those that cannot be reached let theirs expire."""
-        waits = {c["name"]: c["waits"]["run"] for c in pause["calls"] if "waits" in c}
+        waits = [(c["name"], c["waits"]["run"]) for c in pause["calls"] if "waits" in c]
         tools = await self._calls.toolbox.tools() if waits else {}
-        found = [(tools.get(name), run) for name, run in waits.items()]
+        found = [(tools.get(name), run) for name, run in waits]
         await asyncio.gather(
             *(tool.withdraw(run) for tool, run in found if isinstance(tool, OtherAgent))
         )

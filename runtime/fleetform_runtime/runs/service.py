@@ -432,8 +432,13 @@ class Runs:
         return closed
 
     async def _ended(self, pause: dict[str, Any]) -> None:
+        run = pause["run_id"]
+        state = await self.registry.find(run)
+        if state is not None and state.status == "waiting":
+            ended = replace(state, status="cancelled", ended=self._clock())
+            await self.registry.change(ended)
         if self._notices is not None and not pause.get("claimed"):
-            self._notices.tell("expired", pause["run_id"], {})
+            self._notices.tell("expired", run, {})
         await self._decider.withdraw(pause)
 
     async def drain(self, seconds: float) -> None:

@@ -247,7 +247,7 @@ class Sessions:
                     return False
                 await self._close(loaded[0], [(pause, _why(pause))])
                 await ended(pause)
-        except ConflictError:
+        except (ConflictError, FullError):
             return False
         except UnreadableRecordError:
             log.warning("run %s waits in a session that cannot be read", listed.run)

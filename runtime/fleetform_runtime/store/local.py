@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from fleetform_runtime.store import Event, Pause, Run
 
 MOST_RUNS = 10_000
+MOST_PAUSES = 10_000
+"""Runs that are listed as waiting; older ones can be decided on nevertheless."""
 MOST_RUN_BYTES = 16 * 1024 * 1024
 
 
@@ -96,6 +98,8 @@ class LocalPauses:
     async def put(self, pause: Pause) -> None:
         """Add a run."""
         self._pauses[pause.run] = pause
+        while len(self._pauses) > MOST_PAUSES:
+            await self.remove(next(iter(self._pauses)))
 
     async def remove(self, run: str) -> None:
         """Remove a run."""

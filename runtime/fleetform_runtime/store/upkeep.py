@@ -86,6 +86,8 @@ async def sweep(
                     await expire()
         except StoreError as error:
             log.warning("what has expired was not deleted: %s", error)
+        except Exception:
+            log.exception("what has expired was not deleted")  # the next time may go better
 
 
 class Removals:
