@@ -10,7 +10,7 @@ from aiohttp import web
 from fleetform_runtime.tools import DecisionNeededError
 from fleetform_runtime.tools.agents import waits_of
 from runtime.tests.harness import Client, serving, until
-from runtime.tests.stores import memory
+from runtime.tests.stores import SHARED, memory
 from runtime.tests.test_access import AUTH, KEYS, as_
 from runtime.tests.test_approvals import approve, tools
 from runtime.tests.upstreams import answers, upstream
@@ -301,3 +301,65 @@ def test_an_odd_expiry_is_none(expires):
     found = waits_of({"pending": {"run_id": "r", "calls": [CALL], "expires_at": expires}})
     assert "expires" not in found
     assert DecisionNeededError(found).waits is found
+
+
+async def test_the_callers_own_approvers_decide_for_the_agent_that_was_called():
+    approvals = {"approvers": {"keys": ["bob"]}}
+    async with (
+        upstream(answers({"paid": True})) as server,
+        serving(tools=tools(server.url)) as b,
+        serving(tools=[peer(b)], auth=AUTH, environment=KEYS, approvals=approvals) as a,
+    ):
+        body = {"message": CALLS_B}
+        first = (await a.post("/chat", body, headers=as_("ANN"))).json
+        (item,) = first["pending"]["calls"]
+        path = f"/runs/{first['run_id']}/approvals"
+        assert (await a.post(path, decided(item), headers=as_("ANN"))).status == 403
+        assert server.requests == []
+        (seen,) = await waiting(a, headers=as_("BOB"))
+        assert (seen["asked_by"], seen["calls"][0]["agent"]) == ("ann", "b")
+        reply = await a.post(path, decided(item), headers=as_("BOB"))
+        assert reply.status == 202
+        await until(lambda: not a.application.runs.registry.running)
+        run = reply.json["decision"]["run_id"]
+        last = (await a.get(f"/runs/{run}", headers=as_("ANN"))).json
+        assert "paid" in last["output"]
+    assert len(server.requests) == 1
+
+
+async def test_a_call_that_needs_approval_here_and_there_is_approved_twice():
+    async with (
+        upstream(answers({"paid": True})) as server,
+        serving(tools=tools(server.url)) as b,
+        serving(tools=[peer(b, requiresApproval=True), *tools(server.url)]) as a,
+    ):
+        first = await a.chat(f'{CALLS_B}\ncall pay {{"sum": 1}}')
+        assert [item["id"] for item in first["pending"]["calls"]] == ["call_1", "call_2"]
+        both = [{"id": item["id"], "approved": True} for item in first["pending"]["calls"]]
+        second = (await a.post(f"/runs/{first['run_id']}/approvals", {"decisions": both})).json
+        (item,) = second["pending"]["calls"]
+        assert (item["id"], item["agent"]) == ("call_1/call_1", "b")
+        assert [request["json"] for request in server.requests] == [{"sum": 1}]
+        done = (await a.post(f"/runs/{second['run_id']}/approvals", decided(item))).json
+        assert done["finish_reason"] == "stop"
+    assert [request["json"] for request in server.requests] == [{"sum": 1}, {"sum": 5}]
+
+
+@pytest.mark.parametrize("backend", SHARED)
+async def test_on_two_replicas_of_both_a_decision_is_passed_on_once(backend, request, tmp_path):
+    (tmp_path / "a").mkdir()
+    store, other = memory(backend, request, tmp_path / "a"), memory(backend, request, tmp_path)
+    async with (
+        upstream(answers({"paid": True})) as server,
+        serving(tools=tools(server.url), memory=other) as b,
+        serving(tools=[peer(b)], memory=store) as one,
+        serving(tools=[peer(b)], memory=store) as two,
+    ):
+        first = await one.chat(CALLS_B)
+        (item,) = first["pending"]["calls"]
+        path = f"/runs/{first['run_id']}/approvals"
+        replies = await asyncio.gather(
+            *(client.post(path, decided(item)) for client in (one, two) for _ in range(3))
+        )
+        assert sorted(reply.status for reply in replies) == [200] + [409] * 5
+    assert len(server.requests) == 1

@@ -25,7 +25,7 @@ from fleetform_runtime.sections.serving import Logging
 from fleetform_runtime.telemetry import logs
 from fleetform_runtime.telemetry.content import LARGEST_HISTORY, LONGEST_TEXT, Content
 from fleetform_runtime.telemetry.export import MOST_BYTES, Export
-from runtime.tests.harness import Told, serving
+from runtime.tests.harness import Told, serving, until
 from runtime.tests.test_access import AUTH, KEYS, as_
 from runtime.tests.test_net import remote
 from runtime.tests.upstreams import answers, completion, upstream
@@ -419,3 +419,35 @@ async def test_logs_hold_no_words_of_people(caplog):
     assert "POST /chat 200" in caplog.text
     assert caplog.text.count("run succeeded") == 2
     assert "words" not in caplog.text
+
+
+async def test_who_decided_is_in_the_span_of_the_run_that_goes_on():
+    received: list[Any] = []
+    tool = {"type": "api", "name": "t", "description": "Does.", "method": "GET"}
+    keys = [{"name": name, "secret": {"env": name.upper()}} for name in ("ann", "bob")]
+    secrets = {"ANN": "ann-key-01234567890123", "BOB": "bob-key-01234567890123"}
+    async with upstream(sink(received)) as receiver, upstream(answers({})) as api:
+        async with serving(
+            observability=tracing(receiver.url),
+            tools=[tool | {"endpoint": api.url, "requiresApproval": True}],
+            auth={"type": "apiKey", "keys": keys},
+            approvals={"approvers": {"keys": ["bob"]}},
+            environment=ENVIRONMENT | secrets,
+        ) as client:
+            ann, bob = ({"X-API-Key": secrets[name]} for name in ("ANN", "BOB"))
+            body = {"message": "call t {}"}
+            run = (await client.post("/chat", body, headers=ann)).json["run_id"]
+            decision = {"decisions": [{"id": "call_1", "approved": True}]}
+            await client.post(f"/runs/{run}/approvals", decision, headers=bob)
+            await until(lambda: not client.application.runs.registry.running)
+            await asyncio.to_thread(client.application.spans._provider.force_flush)
+    runs = [
+        {item.key: value(item.value) for item in span.attributes}
+        for _, _, request in received
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+        if span.name.startswith("invoke_agent")
+    ]
+    assert {item["user.id"] for item in runs} == {"ann"}
+    assert {item.get("fleetform.run.decided_by") for item in runs} == {None, "bob"}
