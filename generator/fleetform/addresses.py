@@ -14,6 +14,8 @@ from ipaddress import (
 )
 from urllib.parse import urlsplit
 
+from fleetform.lazy import regex
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -98,11 +100,9 @@ def _outermost(found: Iterable[Network]) -> set[Network]:
 
 # -- hosts ---------------------------------------------------------------------------------------
 
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
-_QUAD = re.compile(
-    r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])"
-)
-_HEX = re.compile(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
+_NUMBER = regex(r"0[xX][0-9a-fA-F]+|[0-9]+")
+_QUAD = regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])")
+_HEX = regex(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 
 
 def readings(host: str) -> tuple[Address, ...]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Literal
 
 from fleetform import leaks
+from fleetform.lazy import regex
 
 Verdict = Literal["certain", "secret", "telling", "random", ""]
 """What a name says of its value: a credential whatever it is, wherever it stands (`certain`), or where names are free
 (`secret`); a credential if it looks like one (`telling`); if it looks like nothing else (`random`)."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_HEX = re.compile(r"(?=.*[0-9])(?=.*[A-Fa-f])[0-9A-Fa-f]{24,}")
-_LETTERS = re.compile(r"(?=(?:[^0-9]{0,99}[0-9]){4})(?=.*[A-Za-z])[A-Za-z0-9+/]{24,}={0,2}")
-_MIXED = re.compile(r"(?=[^A-Z]{0,999}[A-Z])(?=[^a-z]{0,999}[a-z])(?=[^0-9]{0,999}[0-9])\S{10,}")
-_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}")
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_HEX = regex(r"(?=.*[0-9])(?=.*[A-Fa-f])[0-9A-Fa-f]{24,}")
+_LETTERS = regex(r"(?=(?:[^0-9]{0,99}[0-9]){4})(?=.*[A-Za-z])[A-Za-z0-9+/]{24,}={0,2}")
+_MIXED = regex(r"(?=[^A-Z]{0,999}[A-Z])(?=[^a-z]{0,999}[a-z])(?=[^0-9]{0,999}[0-9])\S{10,}")
+_RANDOM = regex(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9+/]{32,}={0,2}")
 """What no word and no path is: a name that ends with KEY alone says too little by itself."""
 _REFERENCES = ("$(", "${", "{{", "<", "/", "file:", "vault:", "arn:", "projects/", "secretref:")
 _NOTHING = frozenset({"true", "false", "none", "null", "~", ""})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+from fleetform.lazy import regex
 
-_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_PART = regex(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 

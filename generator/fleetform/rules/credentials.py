@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import leaks
 from fleetform.credential_names import is_credential, is_reference, is_telling, verdict
+from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.tree import VERBATIM, Map, TreePath, at, entries, leaves, problem_at
@@ -15,12 +16,12 @@ from fleetform.tree import VERBATIM, Map, TreePath, at, entries, leaves, problem
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-_ASSIGNMENT = re.compile(
+_ASSIGNMENT = regex(
     r"""(?:^|[\s;&|"'{,])-{0,2}([A-Za-z_][A-Za-z0-9_.-]{1,99})["']?[ \t]{0,9}([:=])[ \t]{0,9}["']?([^\s"';&|,]{1,999})""",
     re.MULTILINE,
 )
 """A setting in a file or a command: a name and its value, the value without what follows it."""
-_OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_-]*)")
+_OPTION = regex(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _SECRET_HEADERS = frozenset(
     {
         "authorization",
@@ -151,5 +152,5 @@ def _is_assigned(text: str, *, in_words: bool = False) -> bool:
 
 _NO_TEXT = frozenset("!&*{[<>$%|@(#-")
 """How references, anchors, tags, expressions and placeholders begin."""
-_CALL = re.compile(r"[A-Za-z_.]{1,99}[(\[]")
-_ONE_WORD = re.compile(r"[A-Za-z]+[.!?]?")
+_CALL = regex(r"[A-Za-z_.]{1,99}[(\[]")
+_ONE_WORD = regex(r"[A-Za-z]+[.!?]?")

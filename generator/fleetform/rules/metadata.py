@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
@@ -22,7 +22,7 @@ RESERVED_NAMES = {
     "kubernetes": "the API server's Service is called `kubernetes`",
 }
 # Kustomize 5.8 fails on keys that look like scalars, or drops them.
-_SCALAR_KEY = re.compile(
+_SCALAR_KEY = regex(
     r"(?i)([-+.0-9][-+.0-9_]*(e[-+]?[0-9]+)?|true|false|yes|no|on|off|y|n|null|~|<<|=|0x[0-9a-f]+|0o[0-7]+|\.inf|\.nan|nan|inf)\Z"
 )
 

@@ -7,6 +7,7 @@ import warnings
 from functools import cache
 
 from fleetform.jsonschemas import jsonschema_rs
+from fleetform.lazy import regex
 
 MAX_REPEAT = 1000
 """What RE2 and Go allow."""
@@ -14,12 +15,12 @@ SIZE_LIMIT = 1 << 20
 """Bytes that a compiled pattern may take: counted repetitions in each other multiply."""
 LONGEST = 1024
 """Characters of a pattern, as parameters have them too."""
-_BACKTRACKING = re.compile(r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+")
+_BACKTRACKING = regex(r"\(\?(?:[=!>]|<[=!])|\\[1-9]|\(\?P=|[*+?}]\+")
 # Python's own flags: `a`, `L`, `u` and `x` are not flags in RE2.
-_FLAGS = re.compile(r"\(\?[a-zA-Z-]*[aLux][a-zA-Z-]*[):]")
+_FLAGS = regex(r"\(\?[a-zA-Z-]*[aLux][a-zA-Z-]*[):]")
 # Character classes and escapes: what looks like syntax inside them is not.
-_LITERAL = re.compile(r"\\\\|\[(?:\\.|[^\]])*\]")
-_REPEAT = re.compile(r"\{(\d*),?(\d*)\}")
+_LITERAL = regex(r"\\\\|\[(?:\\.|[^\]])*\]")
+_REPEAT = regex(r"\{(\d*),?(\d*)\}")
 
 
 @cache

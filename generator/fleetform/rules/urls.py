@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from fleetform import addresses, kinds
+from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.resolve.hosts import is_ambiguous, is_for_identity, split
@@ -22,7 +22,7 @@ KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 """Fields that hold a URL."""
 ENVIRONMENT_KEYS = KEYS | {"otlpEndpoint", "server", "vaultUrl"}
 """The same in an environment; controllers connect to some of them."""
-_HOST = re.compile(r"[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?|[0-9a-f:.]*:[0-9a-f:.]*")
+_HOST = regex(r"[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:

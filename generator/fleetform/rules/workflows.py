@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
 from fleetform.jsonschemas import jsonschema_rs
+from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import lookup
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
     from fleetform.rules import AgentUses
 
-_HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_HOLE = regex(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 EXAMPLES = {
     "string": '"text"',
     "number": "1.5",
@@ -32,7 +33,7 @@ EXAMPLES = {
 """A value of each JSON type."""
 LIMITS = ("pattern", "minLength", "maxLength", "minimum", "maximum", "items", "properties")
 """Rules of an input that a JSON Schema says in the same words."""
-_PATH = re.compile(r"(\.[A-Za-z0-9_-]+)+\Z")
+_PATH = regex(r"(\.[A-Za-z0-9_-]+)+\Z")
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:

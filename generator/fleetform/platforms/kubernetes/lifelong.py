@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from fleetform import quantity
+from fleetform.lazy import regex
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
 
@@ -26,9 +27,9 @@ FOR_LIFE = {
 }
 """By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation)."""
 KINDS = frozenset(FOR_LIFE)
-_KIND = re.compile(r"^kind: (\w+)$", re.MULTILINE)
-_VALUES = re.compile(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
-QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
+_KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
+_VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
+QUANTITY = regex(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
 LONGEST = 200
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEW_CLAIM = (

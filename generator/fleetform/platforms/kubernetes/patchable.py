@@ -6,10 +6,10 @@ has fields for what its author decides there, and `environments/` decides the re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from fleetform.lazy import regex
 from fleetform.platforms.kubernetes import obeyed
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.tree import TreePath, leaves
@@ -194,4 +194,4 @@ def _pointer(text: str) -> TreePath:
     return tuple(0 if step == "-" or _INDEX.fullmatch(step) else step for step in steps)
 
 
-_INDEX = re.compile(r"0|[1-9][0-9]*")
+_INDEX = regex(r"0|[1-9][0-9]*")

@@ -6,18 +6,18 @@ validation (pkg/apis/core/validation); types and names of fields are the schema'
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from fleetform.lazy import regex
 from fleetform.patterns import LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME
 from fleetform.tree import TreePath
 
 Json = Mapping[str, Any]
 FIELDS = ("tolerations", "affinity", "topologySpreadConstraints")
 """The fields of a pod, and of a spec's `podTemplate`, that are judged here."""
-_KEY, _VALUE = re.compile(LABEL_KEY), re.compile(LABEL_VALUE)
-_NAMESPACE, _NODE = re.compile(LABEL_NAME), re.compile(OBJECT_NAME)
+_KEY, _VALUE = regex(LABEL_KEY), regex(LABEL_VALUE)
+_NAMESPACE, _NODE = regex(LABEL_NAME), regex(OBJECT_NAME)
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _WITH_VALUES, _WITHOUT, _NUMERIC = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")

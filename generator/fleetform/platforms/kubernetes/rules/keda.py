@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform import addresses, kinds, quantity
+from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import keda_is_on
@@ -30,9 +31,9 @@ class Fields(NamedTuple):
     optional: tuple[str, ...]
 
 
-_NUMBER = re.compile(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
-_WHOLE = re.compile(r"0*[1-9][0-9]{0,17}")
-_CRON = re.compile(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
+_NUMBER = regex(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
+_WHOLE = regex(r"0*[1-9][0-9]{0,17}")
+_CRON = regex(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
 
 
 def _fields(required: str, optional: str = "") -> Fields:
@@ -309,7 +310,7 @@ def _metric_type(
         )
 
 
-_ADDRESS = re.compile(r"address|host|servers?|url|endpoint|uri", re.IGNORECASE)
+_ADDRESS = regex(r"address|host|servers?|url|endpoint|uri", re.IGNORECASE)
 """Parameters that hold where the operator connects, by part of their names."""
 _QUERIES = frozenset({"query", "podSelector"})
 
@@ -338,8 +339,8 @@ def _hosts(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> It
                 yield from urls.closed(resolved.tree, (*path, name), host, short=True)
 
 
-_METRIC = re.compile(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")
-_LABEL = re.compile(r'\bagent\s*=\s*"([^"]*)"')
+_METRIC = regex(r"\b(agent_[a-z0-9_]+)\s*\{([^}]*)\}")
+_LABEL = regex(r'\bagent\s*=\s*"([^"]*)"')
 
 
 def _own_labels(

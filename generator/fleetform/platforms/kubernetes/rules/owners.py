@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fleetform import view
+from fleetform.lazy import regex
 from fleetform.names import fit
 from fleetform.platforms.kubernetes.identities import account_name
 from fleetform.problems import Problem
@@ -15,7 +15,7 @@ from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath, entries, leaves
 
 ACCOUNT: TreePath = ("spec", "serviceAccount")
-REVISION = re.compile(r".-config-[0-9a-f]{8}\Z")
+REVISION = regex(r".-config-[0-9a-f]{8}\Z")
 """How the names of rendered configurations end."""
 HELM = "sh.helm.release.v1."
 """How the names of the Secrets begin in which Helm keeps releases, with all values."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from fleetform import kinds
+from fleetform.lazy import regex
 from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -84,7 +84,7 @@ HOST: TreePath = ("expose", "host")
 HOSTS: TreePath = ("expose", "hosts")
 EXPOSE: TreePath = ("spec", "expose")
 SERVICE: TreePath = ("spec", "service")
-ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}")
+ADDRESS = regex(r"[0-9]+(\.[0-9]+){3}")
 
 
 def _named(tree: Map) -> list[TreePath]:

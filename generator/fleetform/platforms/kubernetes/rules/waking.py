@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
+from fleetform.lazy import regex
 from fleetform.platforms.kubernetes.rules.keda import CANNOT_WAKE
 from fleetform.resolve.hosts import destination, split
 
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Workload
     from fleetform.resolve import Fleet, Resolved
 
-_TEXT = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*\'""")
-_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
-_DURATION = re.compile(r"\[[^\]]*\]|\boffset\s+-?\w+")
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\w)(?!\s*\()")
+_TEXT = regex(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*\'""")
+_GROUPING = regex(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
+_DURATION = regex(r"\[[^\]]*\]|\boffset\s+-?\w+")
+_NAME = regex(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\w)(?!\s*\()")
 _WORDS = frozenset({"and", "or", "unless", "bool", "inf", "nan", "by", "without", "on", "ignoring"})
-_SELECTOR = re.compile(r"\b(agent_[a-z0-9_]+)\s*(?:\{([^}]*)\})?")
-_MATCHER = re.compile(r'\bagent\s*(=~|!~|!=|=)\s*["\']([^"\']*)["\']')
+_SELECTOR = regex(r"\b(agent_[a-z0-9_]+)\s*(?:\{([^}]*)\})?")
+_MATCHER = regex(r'\bagent\s*(=~|!~|!=|=)\s*["\']([^"\']*)["\']')
 
-_SIMPLE = re.compile(r"[A-Za-z0-9_-]*(\.[*+])?")
+_SIMPLE = regex(r"[A-Za-z0-9_-]*(\.[*+])?")
 """Patterns that are told apart without running them: users write them."""
 
 
