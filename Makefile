@@ -61,17 +61,13 @@ charts: $(DEV) ## Generate what is derived from the charts' values.yaml: schemas
 golden: $(DEV) ## Rewrite the expected trees in tests/golden (review them before you commit)
 	$(BIN)/python -m tests.golden.rewrite
 
-# What `make test` asks; the others of `make tools` are asked by `make proofs`.
-QUICK_TOOLS := actionlint check-jsonschema compose helm kubeconform kustomize schemas uv yaml2json
-
 .PHONY: quick-tools
 quick-tools:
-	@$(PYTHON) tools/install.py $(QUICK_TOOLS)
+	@$(PYTHON) tools/install.py quick
 
 .PHONY: tools
 tools: ## Build the pinned tools used by the tests
-	@$(PYTHON) tools/install.py $(QUICK_TOOLS) checkov helm3 kube-score kube-validate kubectl minilm openai-clients \
-	  promtool qdrant registry
+	@$(PYTHON) tools/install.py tests
 
 .PHONY: lint
 lint: $(DEV) check ## Check style, imports between layers, drift of schemas and rendered files

@@ -110,7 +110,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_structured.py": "structured",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
-            "addresses tools/failures tools/api tools/build people tools/schema toolbox"
+            "addresses net/again tools/failures tools/api tools/build people tools/schema toolbox"
         ),
         "runtime/tests/unit/test_history.py": "models/history",
         "runtime/tests/unit/test_schemas.py": "mcp/schemas",

@@ -32,13 +32,6 @@ sys.path.append(str(ROOT / "tools"))
 installer = module("tools/install.py")
 
 
-SLOW = frozenset(
-    {
-        *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "openai-clients"),
-        *("promtool", "qdrant", "registry"),
-    }
-)
-"""Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 running: list[pytest.Item] = []
 """The test that runs, as conftest.py says."""
 
@@ -46,7 +39,7 @@ running: list[pytest.Item] = []
 def tool(name: str) -> Path:
     """Return an installed tool: a file to run, or the folder of schemas."""
     marks = ("proof", "cluster", "conformance")
-    if name in SLOW and running and not any(map(running[0].get_closest_marker, marks)):
+    if name in installer.SLOW and running and not any(map(running[0].get_closest_marker, marks)):
         pytest.fail(f"{name} takes minutes to build: mark what asks it `proof` (`make proofs`)")
     path: Path = installer.where(name)
     if not path.exists():

@@ -236,6 +236,18 @@ RECIPES: dict[str, Recipe] = {
     "yaml2json": GoTool("."),
 }
 
+QUICK = (
+    *("actionlint", "check-jsonschema", "compose", "helm", "kubeconform", "kustomize", "schemas"),
+    *("uv", "yaml2json"),
+)
+SLOW = (
+    *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "minilm", "openai-clients"),
+    *("promtool", "qdrant", "registry"),
+)
+"""Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
+GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}
+"""What `make test` asks, and what `make test` and `make proofs` do."""
+
 
 def where(name: str) -> Path:
     """Return the path of a tool, installed or not: a file to run, or the folder of schemas."""
@@ -376,12 +388,22 @@ def _outcome(build: Callable[[str], Path], name: str) -> Path | InstallError:
         return InstallError(f"tools/install.py: {name}: {error}")
 
 
+def _expanded(names: list[str]) -> list[str]:
+    """Return names with each group's in its place."""
+    return [one for name in names for one in GROUPS.get(name, (name,))]
+
+
 def main() -> int:
     """Install the named tools and print the path of each, in the given order."""
     parser = argparse.ArgumentParser(description=__doc__)
     known = sorted(RECIPES)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {known}")
-    names = parser.parse_args().names or [name for name in known if name != "go"]
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"default: all of {known}; {' and '.join(GROUPS)} are groups",
+    )
+    names = _expanded(parser.parse_args().names) or [name for name in known if name != "go"]
     unknown = [name for name in names if name not in RECIPES]
     if unknown:
         parser.error(f"no such tool: {', '.join(unknown)} (known: {', '.join(known)})")

@@ -4,15 +4,13 @@ Runs in the Python of `tools/minilm`. It prints its port, and serves until its s
 """
 
 import json
-import os
-import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy
 import onnxruntime
+from json_server import JsonHandler, serve
 from tokenizers import Tokenizer
 
 BATCH = 8
@@ -54,26 +52,16 @@ def vectors(texts):
     return found
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self):
+    def answer(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with LOCK:
             rows = [{"index": n, "embedding": one} for n, one in enumerate(vectors(asked["input"]))]
-        text = json.dumps({"data": rows}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self.write(200, {"data": rows})
 
-    def log_message(self, *arguments):
-        pass
+    do_POST = answer  # noqa: N815 - the name that http.server calls
 
 
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print(server.server_port, flush=True)
-sys.stdin.read()
-os._exit(0)
+serve(Handler)

@@ -4,12 +4,11 @@ Runs in the Python of `tools/qdrant`. It prints its port, and serves until its s
 """
 
 import json
-import os
 import re
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from json_server import JsonHandler, serve
 from pydantic import TypeAdapter
 from qdrant_client import QdrantClient
 from qdrant_client.http import models
@@ -104,7 +103,7 @@ ROUTES = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
 
     def answer(self):
@@ -130,22 +129,7 @@ class Handler(BaseHTTPRequestHandler):
                 return
         self.write(200, {"result": result, "status": "ok", "time": 0.0})
 
-    def write(self, status, document):
-        text = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
     do_GET = do_PUT = do_POST = answer  # noqa: N815 - the names that http.server calls
 
-    def log_message(self, *arguments):
-        pass
 
-
-server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-threading.Thread(target=server.serve_forever, daemon=True).start()
-print(server.server_port, flush=True)
-sys.stdin.read()
-os._exit(0)
+serve(Handler)

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from pydantic import ValidationError
 
+from fleetform_runtime.net import again
 from fleetform_runtime.runs import notices, service
 from fleetform_runtime.runs.notices import text_of
 from runtime.tests.harness import serving, settings, until
@@ -188,7 +189,7 @@ async def test_what_could_not_be_told_is_told_later_and_once(
 
 
 async def test_it_is_tried_again_unless_it_refuses(monkeypatch):
-    monkeypatch.setattr(notices, "pause", lambda attempt, asked: 0.0)
+    monkeypatch.setattr(again, "pause", lambda attempt, asked, longest: 0.0)
     hook = Hook(500, 429, 204, 400)
     async with (
         upstream(answers({})) as server,

@@ -354,7 +354,8 @@ class Plan(NamedTuple):
         return {key: tuple(known[name] for name in sorted(names)) for key, names in found.items()}
 
 
-_SCALARS = frozenset({str, int, bool, float, type(None)})
+SCALARS = frozenset({str, int, bool, float, type(None)})
+"""Types of which nothing is to be bound or copied: most values are of one."""
 
 
 def bound(value: Any, binding: Mapping[type, Any]) -> Any:
@@ -362,7 +363,7 @@ def bound(value: Any, binding: Mapping[type, Any]) -> Any:
     kind = type(value)
     if kind is dict:
         return {
-            key: item if type(item) in _SCALARS else bound(item, binding)
+            key: item if type(item) in SCALARS else bound(item, binding)
             for key, item in value.items()
         }
     if kind is list:

@@ -1,6 +1,5 @@
 """Turns texts into vectors, by OpenAI's protocol: in batches, with retries, counted."""
 
-import asyncio
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -10,10 +9,9 @@ import orjson
 from fleetform_runtime.knowledge import KnowledgeError, Vector
 from fleetform_runtime.models import sizes
 from fleetform_runtime.models.chat_completions import auth, url
-from fleetform_runtime.net import NetError
+from fleetform_runtime.net import NetError, again
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Answer
-from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.knowledge import Embedding
 
@@ -94,28 +92,22 @@ class OpenAiEmbedder:
 
     async def _sent(self, body: bytes) -> Answer:
         settings = self._settings
-        for attempt in range(settings.retries + 1):
-            is_last = attempt == settings.retries
-            asked = None
-            try:
-                answer = await self._client.send(
+        try:
+            return await again.sent(
+                lambda: self._client.send(
                     "POST",
                     self._url,
                     seconds=settings.timeouts.request_seconds,
                     most=LARGEST_ANSWER,
                     headers={"Content-Type": "application/json"},
                     body=body,
-                )
-            except NetError as error:
-                if is_last or not error.retryable:
-                    raise KnowledgeError(f"the embedding model: {error}") from None
-            else:
-                asked = retry_after(answer.headers)
-                may_help = answer.status in RETRYABLE or answer.status >= 500
-                if is_last or not may_help or (asked or 0) > LONGEST_PAUSE:
-                    return answer
-            await asyncio.sleep(pause(attempt, asked, LONGEST_PAUSE) or 0)
-        raise AssertionError("a loop of at least one try")  # pragma: no cover
+                ),
+                settings.retries + 1,
+                lambda status: status in RETRYABLE or status >= 500,
+                longest=LONGEST_PAUSE,
+            )
+        except NetError as error:
+            raise KnowledgeError(f"the embedding model: {error}") from None
 
     def _read(self, answer: Answer, count: int) -> list[Vector]:
         if not 200 <= answer.status < 300:

@@ -11,10 +11,9 @@ from typing import Any
 import orjson
 
 from fleetform_runtime.messages import moment
-from fleetform_runtime.net import NetError
+from fleetform_runtime.net import NetError, again
 from fleetform_runtime.net.addresses import origin
 from fleetform_runtime.net.build import client
-from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.access import Webhook
 from fleetform_runtime.store import StoreError
@@ -112,26 +111,15 @@ class Notices:
             SecretMissingError: the secret cannot be read.
         """
         url, headers, data = self._written(name, body)
-        for attempt in range(TRIES):
-            asked, is_last = None, attempt + 1 == TRIES
-            try:
-                answer = await self._client.send(
-                    "POST", url, seconds=SECONDS, most=LARGEST_ANSWER, headers=headers, body=data
-                )
-            except NetError as error:
-                if is_last or not error.retryable:
-                    raise
-            else:
-                if 200 <= answer.status < 300:
-                    return None
-                if is_last or (answer.status < 500 and answer.status not in (408, 429)):
-                    return f"it answered {answer.status}"
-                asked = retry_after(answer.headers)
-            seconds = pause(attempt + 2, asked)
-            if seconds is None:
-                return "it wants to be asked much later"
-            await asyncio.sleep(seconds)
-        raise AssertionError  # the last try returns or raises
+        answer = await again.sent(
+            lambda: self._client.send(
+                "POST", url, seconds=SECONDS, most=LARGEST_ANSWER, headers=headers, body=data
+            ),
+            TRIES,
+            lambda status: status >= 500 or status in (408, 429),
+            first=2,
+        )
+        return None if 200 <= answer.status < 300 else f"it answered {answer.status}"
 
     def _written(self, name: str, body: dict[str, Any]) -> tuple[str, dict[str, str], bytes]:
         """Return URL, headers and body of a request.

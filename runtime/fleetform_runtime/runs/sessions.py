@@ -113,9 +113,8 @@ class Sessions:
         Raises:
             HttpProblem: the session is gone, or too large.
         """
-        if (
-            waiting is not None
-        ):  # first, so that none waits unlisted: of what is listed, the session knows
+        if waiting is not None:
+            # First, so that none waits unlisted: of what is listed, the session knows.
             await self._pauses.put(
                 Pause(
                     run=waiting["run_id"],

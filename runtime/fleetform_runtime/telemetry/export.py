@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from fleetform_runtime.net import NetError
+from fleetform_runtime.net import NetError, again
 from fleetform_runtime.net.client import Client
-from fleetform_runtime.net.pauses import pause, retry_after
 
 log = logging.getLogger(__name__)
 
@@ -123,34 +122,22 @@ class Export(SpanProcessor):
 
     async def _tried(self, body: bytes) -> str:
         """Send one request; return why it failed, or nothing."""
-        why = ""
-        for attempt in range(TRIES):
-            asked = None
-            try:
-                answer = await self._client.send(
+        try:
+            answer = await again.sent(
+                lambda: self._client.send(
                     "POST",
                     self._url,
                     seconds=EXPORT_SECONDS,
                     most=MOST_BYTES,
                     headers=self._headers,
                     body=body,
-                )
-            except NetError as error:
-                why = str(error)
-                if not error.retryable:
-                    return why
-            else:
-                if answer.status < 300:
-                    return ""
-                why = f"the receiver answered {answer.status}"
-                if answer.status not in _AGAIN:
-                    return why
-                asked = retry_after(answer.headers)
-            seconds = pause(attempt, asked)
-            if seconds is None or attempt + 1 == TRIES:
-                return why
-            await asyncio.sleep(seconds)
-        return why  # pragma: no cover - the last try returns
+                ),
+                TRIES,
+                _AGAIN.__contains__,
+            )
+        except NetError as error:
+            return str(error)
+        return "" if answer.status < 300 else f"the receiver answered {answer.status}"
 
 
 def _encoded(batch: Sequence[ReadableSpan]) -> bytes:

@@ -7,10 +7,9 @@ from urllib.parse import quote, urlencode
 
 from fleetform_runtime import jsons
 from fleetform_runtime.messages import Image
-from fleetform_runtime.net import NetError
+from fleetform_runtime.net import NetError, again
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Answer
-from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import ApiParameter, ApiTool, Parameter
 from fleetform_runtime.tools import IMAGES, LARGEST_IMAGE, CallContext, Kind, Output, ToolError
@@ -94,28 +93,19 @@ class HttpTool:
         """Send until there is an answer that another try would not better."""
         settings = self._settings
         tries = 1 + (settings.retries if self._can_repeat else 0)
-        for attempt in range(tries):
-            is_last = attempt + 1 == tries
-            asked = None
-            try:
-                answer = await self._client.send(
-                    settings.method,
-                    url,
-                    seconds=settings.timeout_seconds,
-                    most=LARGEST_ANSWER,
-                    headers=headers,
-                    body=body,
-                )
-            except NetError as error:
-                if is_last or not error.retryable:
-                    raise
-            else:
-                asked = retry_after(answer.headers)
-                wants_another = answer.status == 429 or answer.status >= 500
-                if is_last or not wants_another or (asked or 0) > LONGEST_PAUSE:
-                    return answer
-            await asyncio.sleep(pause(attempt, asked, LONGEST_PAUSE) or 0)
-        raise AssertionError("a loop of at least one try")  # pragma: no cover
+        return await again.sent(
+            lambda: self._client.send(
+                settings.method,
+                url,
+                seconds=settings.timeout_seconds,
+                most=LARGEST_ANSWER,
+                headers=headers,
+                body=body,
+            ),
+            tries,
+            lambda status: status == 429 or status >= 500,
+            longest=LONGEST_PAUSE,
+        )
 
     def _read(self, answer: Answer) -> Output | str:
         text = answer.text()

@@ -53,19 +53,18 @@ class Listener:
                 await self._task
 
     async def _listen(self, headers: dict[str, str]) -> None:
-        reader, failed = EventReader(), 0
+        place, failed = "", 0
         while failed < MOST_FAILED:
-            place = {"Last-Event-ID": reader.last_id} if reader.last_id else {}
-            after, brought = EventReader(), False
-            after.last_id = reader.last_id
+            behind = {"Last-Event-ID": place} if place else {}
+            reader, brought = EventReader(), False
             try:
                 async with self._client.open(
-                    "GET", self._url, headers={**headers, **place, "Accept": "text/event-stream"}
+                    "GET", self._url, headers={**headers, **behind, "Accept": "text/event-stream"}
                 ) as reply:
                     if reply.status != 200 or reply.media != "text/event-stream":
                         return  # it has no such stream, or another session by now
                     async for piece in reply.pieces():
-                        for _, data in after.feed(piece):
+                        for _, data in reader.feed(piece):
                             brought = True
                             for found in protocol.messages(data):
                                 if "method" in found:
@@ -73,8 +72,8 @@ class Listener:
             except (NetError, DownError, OSError, ValueError) as error:
                 log.debug("the stream of %s broke off: %s", self._client.origin.host, error)
             failed = 0 if brought else failed + 1
-            reader = after
-            await asyncio.sleep(min(max(after.retry, FIRST_PAUSE) * 2**failed, LONGEST_PAUSE))
+            place = reader.last_id or place
+            await asyncio.sleep(min(max(reader.retry, FIRST_PAUSE) * 2**failed, LONGEST_PAUSE))
 
 
 def tells_changes(greeting: dict[str, Any]) -> bool:

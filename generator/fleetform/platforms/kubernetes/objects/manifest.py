@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleetform.names import fit
+from fleetform.plan.model import SCALARS
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 
@@ -17,7 +18,6 @@ HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
 VERSION = "app.kubernetes.io/version"
-_SCALARS = frozenset({str, int, bool, float, type(None)})
 
 
 def labels(plan: WorkloadPlan) -> dict[str, str]:
@@ -89,7 +89,7 @@ def data(value: Any) -> Any:
     kind = type(value)
     # Most items are scalars: a call for each of them would take most of the time.
     if kind is dict:
-        return {key: item if type(item) in _SCALARS else data(item) for key, item in value.items()}
+        return {key: item if type(item) in SCALARS else data(item) for key, item in value.items()}
     if kind is list or kind is tuple:
-        return [item if type(item) in _SCALARS else data(item) for item in value]
+        return [item if type(item) in SCALARS else data(item) for item in value]
     return value
