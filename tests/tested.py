@@ -76,7 +76,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
     },
     "runtime/tests": {
         "runtime/tests/test_net.py": "net/build net/client credentials net/library net/pauses proxies shared texts tokens",
-        "runtime/tests/test_collections.py": "knowledge/pgvector knowledge/qdrant",
+        "runtime/tests/test_collections.py": "knowledge/pgvector knowledge/qdrant knowledge/milvus knowledge/wholeness",
         "runtime/tests/test_knowledge.py": (
             "knowledge/__init__ knowledge/words knowledge/chunks knowledge/readers knowledge/embedded knowledge/search "
             "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"

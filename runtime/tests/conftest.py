@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,28 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def qdrant() -> Iterator[int]:
-    """Yield the port of Qdrant's engine behind its models, which take no unknown member."""
-    script = Path(__file__).with_name("qdrant_server.py")
+@contextmanager
+def _engine(name: str) -> Iterator[int]:
+    """Start a server of our own, before an engine in a locked Python of its own, and yield its port."""
+    script = Path(__file__).with_name(f"{name}_server.py")
     with subprocess.Popen(
-        [tool("qdrant"), script, KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [tool(name), script, KEY], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdin
         assert process.stdout
         yield int(process.stdout.readline())
         process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def qdrant() -> Iterator[int]:
+    """Yield the port of Qdrant's engine behind its models, which take no unknown member."""
+    with _engine("qdrant") as port:
+        yield port
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[int]:
+    """Yield the port of Milvus Lite's engine behind the REST API of Milvus, which takes no unknown member here."""
+    with _engine("milvus") as port:
+        yield port

@@ -1,7 +1,6 @@
 """A server of JSON that a script starts in a Python of its own, as long as somebody holds its standard input."""
 
 import json
-import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,9 +22,8 @@ class JsonHandler(BaseHTTPRequestHandler):
 
 
 def serve(handler):
-    """Serve on a free port, tell it, and end with the standard input."""
+    """Serve on a free port, which is printed, until the standard input ends."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()
-    os._exit(0)

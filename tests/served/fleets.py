@@ -334,6 +334,16 @@ def _stores() -> Fleet:
         "vectorStore": {"type": "qdrant", "host": "q.example", "collection": "a", "tls": tls},
         "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
     }
+    rows = {
+        "vectorStore": {
+            "type": "milvus",
+            "host": "m.example",
+            "collection": "a",
+            "secretRef": secret("milvus"),
+            "tls": tls,
+        },
+        "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
+    }
     documents: list[Json] = [
         document(
             "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
@@ -345,7 +355,8 @@ def _stores() -> Fleet:
         document(
             "Tool", "points", {"type": "retrieval", "description": "Finds.", "retrieval": points}
         ),
-        _user("searching", tools=[{"name": "table"}, {"name": "points"}]),
+        document("Tool", "rows", {"type": "retrieval", "description": "Finds.", "retrieval": rows}),
+        _user("searching", tools=[{"name": "table"}, {"name": "points"}, {"name": "rows"}]),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -447,8 +458,8 @@ def _tools() -> Fleet:
     rows["retrieval"] = {
         "type": "retrieval",
         "retrieval": {
-            "vectorStore": {"type": "milvus", "collection": "a"},
-            "embedding": {"provider": "openai", "model": "e"},
+            "vectorStore": {"type": "milvus", "host": "m.example", "collection": "a"},
+            "embedding": {"provider": "bedrock", "model": "e"},
         },
     }
     rows["documents"] = {
@@ -884,6 +895,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ),
         ("stores", "azure", "table", ALL),
         ("stores", "azure", "points", ALL),
+        ("stores", "azure", "rows", ALL),
     ),
     "Workflow": (("workflow", "bare", "flow", ALL),),
     "WorkflowRun": (("workflow", "bare", "run", ALL),),

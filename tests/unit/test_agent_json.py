@@ -265,7 +265,7 @@ def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
     store = {"type": "milvus", "host": "milvus.example", "collection": "docs"}
     retrieval = {
         "vectorStore": store,
-        "embedding": {"provider": "openai", "model": "text-embedding-3-small"},
+        "embedding": {"provider": "bedrock", "model": "amazon.titan-embed-text-v2:0"},
     }
     text = (
         agent(tools=[{"name": "docs"}, {"name": "run"}, {"name": "ask"}])
@@ -276,6 +276,32 @@ def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
     _, settings, problems = made(tmp_path, text)
     assert [tool["name"] for tool in settings["tools"]] == ["ask"]
     assert warned(problems) == ["spec.tools[0].name", "spec.tools[1].name"]
+
+
+def test_a_search_in_milvus_is_served_as_somebody_else_wrote_it(tmp_path):
+    theirs = (ROOT / "tests/fixtures/seeds/004/tools.yaml").read_text("utf-8").split("\n---\n")[0]
+    assert "collection: support-knowledge\n" in theirs
+    model = {"provider": "openai", "name": "gpt-4o", "apiKeySecretRef": {"name": "m", "key": "k"}}
+    ours = agent(model=model, tools=[{"name": "search-knowledge-base"}])
+    both = (ours + theirs).replace("namespace: ai-agents\n", "namespace: default\n")
+    data, settings, problems = made(tmp_path, both)
+    # Nothing is left out. Milvus has no hyphens in names, 0.7 hides what most models find, and an
+    # environment says which port the pods of a Service have.
+    told = {item.code for item in problems}
+    assert told == {"collection-name", "high-threshold", "guessed-port"}
+    (tool,) = settings["tools"]
+    assert tool["knowledge"]["store"] == {
+        "type": "milvus",
+        "host": "milvus.ai-data.svc.cluster.local",
+        "port": 19530,
+        "collection": "support_knowledge",
+    }
+    assert tool["knowledge"]["search"] == {"mode": "hybrid", "topK": 5, "scoreThreshold": 0.7}
+    assert [item["name"] for item in tool["parameters"]] == ["query", "category"]
+    write(tmp_path, data)
+    assert load(tmp_path / "agent.json").tools[0].type == "retrieval"
+    rendering = render([tmp_path / "agents"], tmp_path / "environments", "prod")
+    assert "port: 19530" in rendering.folders["rendered/prod"]["default/a.yaml"]
 
 
 @pytest.mark.parametrize(

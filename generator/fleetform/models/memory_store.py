@@ -145,19 +145,21 @@ class VectorStore(Spec):
     port: Port | None = optional("Port number. Default: the product's own.")
     database: Annotated[
         str | None, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_$-]*$", max_length=63)
-    ] = optional("Database name, for pgvector. Default: fleetform.")
+    ] = optional("Database name, for pgvector and Milvus. Default: fleetform, in Milvus `default`.")
     username: str | None = optional(
         "User name, for pgvector. Default: fleetform.", min_length=1, max_length=63
     )
     collection: str = Field(
-        description="Collection or table; for pgvector also schema and table with a dot between them.",
+        description="Collection or table; for pgvector also schema and table with a dot between them. Milvus takes `-` for `_`.",
         min_length=1,
         max_length=255,
     )
     fields: CollectionFields | None = optional(
         "Names of the fields of a collection that others fill. Default: as below."
     )
-    secret_ref: SecretKey | None = optional("Password or token. Default: none.")
+    secret_ref: SecretKey | None = optional(
+        "Password; for Qdrant its API key, for Milvus a token: an API key, or `user:password`. Default: none."
+    )
     tls: StoreTls | None = optional("TLS. Default: none.")
 
 

@@ -156,16 +156,23 @@ def _store(fleet: Fleet, owner: str, store: VectorStore) -> dict[str, Any]:
             "username": store.username or "fleetform",
             "password": secret,
         }
+    elif store.type == "milvus":
+        own = {"database": store.database, "token": secret}
     server = present(
         type=store.type,
         host=hosts.written_out(fleet, owner, store.host or ""),
         port=port,
-        collection=store.collection,
+        collection=collection_of(store),
         fields=view.dump(store.fields) if store.fields else None,
         **own,
     )
     # An empty `tls` means TLS with public CAs: it must not be dropped like other empty members.
     return {**server, **(tls(store.tls) if store.tls else {})}
+
+
+def collection_of(store: VectorStore) -> str:
+    """Return the name of a collection: Milvus has no hyphens in names, and what is written so can only be this one."""
+    return store.collection.replace("-", "_") if store.type == "milvus" else store.collection
 
 
 def _filter(text: str) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import embedding_model, mode, question
 from fleetform.resolve.switches import unserved
+from fleetform.rules.stores import collection
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -123,6 +124,10 @@ def _store(tool: Resolved[ToolSpec], store: VectorStore) -> Iterator[Problem]:
     form, says = NAMES.get(store.type, (r"(?s).*", ""))
     if not re.fullmatch(form, store.collection):
         yield tool.problem((*path, "collection"), "bad-name", says, hint="rename it")
+    yield from collection(tool, path, store)
+    if store.type == "milvus" and not re.fullmatch(r"[A-Za-z0-9_]*", store.database or ""):
+        says = "a database of Milvus is named by letters, digits and `_`"
+        yield tool.problem((*path, "database"), "bad-name", says, hint="rename it")
     if store.type != EMBEDDED and store.type in VECTOR_STORES and not store.host:
         yield tool.problem(
             path,

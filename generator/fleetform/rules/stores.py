@@ -89,14 +89,22 @@ def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
 
 
 def collection(owner: Resolved[Any], path: TreePath, store: Any) -> Iterator[Problem]:
-    """Yield a collection name that its vector store refuses."""
+    """Yield a collection that cannot have its name in Milvus, or has another one there."""
     if store.type != "milvus" or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", store.collection):
         return
-    better = re.sub(r"[^A-Za-z0-9_]", "_", store.collection)
-    yield owner.problem(
-        (*path, "collection"),
-        "collection-name",
-        f"Milvus allows letters, digits and underscores only in a collection's name, not `{store.collection}`",
-        hint=f"did you mean `{better}`?",
-        severity="warning",
-    )
+    place = (*path, "collection")
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", store.collection):
+        yield owner.problem(
+            place,
+            "collection-name",
+            f"Milvus has no `-` in names: the collection is `{store.collection.replace('-', '_')}`",
+            hint="write it so, to have one name everywhere",
+            severity="note",
+        )
+    else:
+        yield owner.problem(
+            place,
+            "bad-name",
+            "a collection of Milvus is named by letters, digits and `_`, and not by a digit first",
+            hint="rename it",
+        )

@@ -12,7 +12,6 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_beside
 from fleetform.resolve.references import Uses
 from fleetform.rules.regexes import fault
-from fleetform.rules.stores import collection
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -108,10 +107,6 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     yield from parameters(tool, "parameters", spec.parameters)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool, spec.api)
-    if spec.type == "retrieval" and spec.retrieval is not None:
-        yield from collection(
-            tool, ("spec", "retrieval", "vectorStore"), spec.retrieval.vector_store
-        )
 
 
 def parameters(

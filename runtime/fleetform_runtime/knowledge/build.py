@@ -3,7 +3,13 @@
 from fleetform_runtime.knowledge import Vectors
 from fleetform_runtime.knowledge.embeddings import Embedder, OpenAiEmbedder, Spent
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.knowledge import EmbeddedStore, Embedding, QdrantStore, VectorStore
+from fleetform_runtime.sections.knowledge import (
+    EmbeddedStore,
+    Embedding,
+    MilvusStore,
+    QdrantStore,
+    VectorStore,
+)
 
 
 def store(settings: VectorStore, secrets: Secrets) -> Vectors:
@@ -16,6 +22,10 @@ def store(settings: VectorStore, secrets: Secrets) -> Vectors:
         from fleetform_runtime.knowledge.qdrant import Qdrant  # noqa: PLC0415
 
         return Qdrant(settings, secrets)
+    if isinstance(settings, MilvusStore):
+        from fleetform_runtime.knowledge.milvus import Milvus  # noqa: PLC0415
+
+        return Milvus(settings, secrets)
     from fleetform_runtime.knowledge.pgvector import Pgvector  # noqa: PLC0415
 
     return Pgvector(settings, secrets)

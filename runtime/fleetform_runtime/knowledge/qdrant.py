@@ -8,7 +8,15 @@ from typing import Any
 
 import orjson
 
-from fleetform_runtime.knowledge import Chunk, KnowledgeError, Passage, Shape, Vector
+from fleetform_runtime.knowledge import (
+    Chunk,
+    KnowledgeError,
+    Passage,
+    Shape,
+    Vector,
+    wholeness,
+)
+from fleetform_runtime.knowledge.wholeness import Part
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.secrets import Secrets
@@ -182,16 +190,13 @@ class Qdrant:
 
     async def documents(self) -> dict[str, str]:
         """Return the documents; those of which a part is missing, or left over, have no hash."""
-        points: dict[str, Counter[tuple[str, int]]] = {}
         marked = {"must_not": [{"has_id": [MARK_ID]}]}
-        async for payload in self._pages(marked):
-            counted = points.setdefault(payload["document"], Counter())
-            counted[payload["digest"], payload["count"]] += 1
-        return {
-            document: digest if len(counted) == 1 and number == count else ""
-            for document, counted in points.items()
-            for (digest, count), number in [counted.most_common(1)[0]]
-        }
+        return wholeness.digests(
+            [
+                Part(payload["document"], payload["digest"], payload["count"])
+                async for payload in self._pages(marked)
+            ]
+        )
 
     async def _pages(self, where: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Yield what is known of the documents' points, page by page."""

@@ -145,7 +145,26 @@ class QdrantStore(ServerStore):
     )
 
 
-VectorStore = Annotated[EmbeddedStore | PgvectorStore | QdrantStore, Field(discriminator="type")]
+class MilvusStore(ServerStore):
+    """A collection of Milvus; `ingest` makes it if there is none."""
+
+    type: Literal["milvus"] = Field(description="Type of store.")
+    port: Port = Field(default=19530, description="TCP port of its REST API; default 19530.")
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] = Field(
+        default="default", description="Name of the database; default default."
+    )
+    token: SecretReference | None = Field(
+        default=None,
+        description="An API key, or user and password with a colon between them; default: none.",
+    )
+    collection: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,254}$")] = Field(
+        description="Name of the collection, or an alias."
+    )
+
+
+VectorStore = Annotated[
+    EmbeddedStore | PgvectorStore | QdrantStore | MilvusStore, Field(discriminator="type")
+]
 VECTOR_STORES = {
     word_of(member): member.model_fields["port"].default if "port" in member.model_fields else None
     for member in members(VectorStore)

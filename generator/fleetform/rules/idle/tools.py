@@ -50,9 +50,10 @@ def _retrieval(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Field
     else:
         why, names = "a server has folders of its own", ("path",)
     yield from given(tool, (*path, "vectorStore"), names, why, "remove it")
-    if kind != "pgvector":
-        why = f"nothing of {kind} is chosen by it"
-        yield from given(tool, (*path, "vectorStore"), ("database", "username"), why, "remove it")
+    used = {"pgvector": ("database", "username"), "milvus": ("database",)}.get(kind, ())
+    names = tuple(name for name in ("database", "username") if name not in used)
+    why = f"nothing of {kind} is chosen by it"
+    yield from given(tool, (*path, "vectorStore"), names, why, "remove it")
     if kind != EMBEDDED and retrieval.vector_store.tls is not None:
         yield from tls_fields(tool, (*path, "vectorStore", "tls"), retrieval.vector_store.tls)
     if retrieval.search.mode == "keyword":
