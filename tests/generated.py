@@ -24,6 +24,7 @@ def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
         spec = {"Agent": _agent, "MCPServer": _server, "MemoryStore": _store}[kind](chance, name)
         documents.append(_document(kind, name, space, spec, number))
     _connect(chance, documents)
+    _inform(random.Random(f"{seed} knowledge"), documents)
     environment, *others = documents
     text = "---\n".join(json.dumps(document, ensure_ascii=False) + "\n" for document in others)
     return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
@@ -271,6 +272,28 @@ def _store(chance: random.Random, name: str) -> Json:
         return {"type": "redis", "redis": redis, "provision": storage}
     postgres = {"passwordSecretRef": _secret(chance)}
     return {"type": "postgres", "postgres": postgres, "provision": storage}
+
+
+def _inform(chance: random.Random, documents: list[Json]) -> None:
+    """Let some agents search documents that they take in, on a server or on a claim of their own."""
+    for number, agent in enumerate([item for item in documents if item["kind"] == "Agent"]):
+        spec = agent["spec"]
+        if "container" in spec or chance.random() < 0.6:
+            continue
+        store: Json = {"type": "embedded", "collection": "docs"}
+        mount = {"name": f"kept-{number}", "mountPath": "/var/lib/fleetform-knowledge"}
+        if spec.get("stateful") or chance.random() < 0.5:
+            store = {"type": "pgvector", "host": "10.1.2.4", "secretRef": _secret(chance)}
+            store["collection"] = "public.docs"
+        else:
+            claim = {"size": "1Gi", "accessMode": "ReadWriteMany"}
+            spec["volumes"] = [*spec.get("volumes", ()), {**mount, "claim": claim}]
+        name = f"search-{number}"
+        tool = {"type": "retrieval", "description": "Finds.", "retrieval": {"vectorStore": store}}
+        documents.append(_document("Tool", name, agent["metadata"]["namespace"], tool, number))
+        spec["tools"] = [*spec.get("tools", ()), {"name": name}]
+        sources = [{"name": "one", "configMap": "texts"}, {"name": "two", "claim": "texts"}]
+        spec["knowledge"] = {"sources": sources, "prune": chance.random() < 0.5}
 
 
 def _connect(chance: random.Random, documents: list[Json]) -> None:

@@ -17,6 +17,7 @@ from tests.tools import ROOT
 
 Object = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet")
+WITH_PODS = (*WORKLOADS, "Job")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ def identity(item: Object) -> tuple[str, str, str, str]:
     group = item["apiVersion"].rpartition("/")[0]
     metadata = item["metadata"]
     return group, item["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def workload_of(item: Object) -> tuple[str, str]:
+    """Return namespace and name of the workload that an object belongs to: a Job has a hash in its own."""
+    metadata = item["metadata"]
+    return metadata["namespace"], metadata["labels"]["app.kubernetes.io/name"]
 
 
 def pod(workload: Object) -> Object:

@@ -43,8 +43,8 @@ def dumps(value: object) -> str:
     return text
 
 
-def digest(data: Mapping[str, str]) -> str:
-    """Hash the data of a ConfigMap: 64 hex digits, Helm's `toPrettyJson | sha256sum`.
+def digest(data: Mapping[str, Any]) -> str:
+    """Hash the data of a ConfigMap, or a pod's template: 64 hex digits, Helm's `toPrettyJson | sha256sum`.
 
     Raises:
         ValueError: anything that `dumps` refuses.

@@ -181,7 +181,7 @@ WRONG = {
     "commonLabels: {app.kubernetes.io/name: x}": "- at '/commonLabels/app.kubernetes.io~1name'",
     "config: {model: {provider: openai}, auth: {type: none}}": "- at '/config/model': missing property 'name'",
     "config: {model: {provider: openai, name: g}}": "- at '/config': missing property 'auth'",
-    "kind: DaemonSet": "- at '/kind': value must be one of 'Deployment', 'StatefulSet'",
+    "kind: DaemonSet": "- at '/kind': value must be one of 'Deployment', 'StatefulSet', 'Job'",
     "replicaCount: '2'": "- at '/replicaCount': got string, want integer",
     "replicaCuont: 7": "- at '': additional properties 'replicaCuont' not allowed",
     "networkPolicy: {egress: [{too: []}]}": "- at '/networkPolicy/egress/0': additional properties 'too' not allowed",
@@ -222,6 +222,12 @@ MISSING = {
     ],
     "{image: {repository: a/b}, kind: StatefulSet, strategy: {type: Recreate}}": [
         "strategy: no effect"
+    ],
+    "{image: {repository: a/b}, kind: Job}": [
+        "ports: no effect",
+        "startupProbe.enabled: a Job",
+        "readinessProbe.enabled: a Job",
+        "livenessProbe.enabled: a Job",
     ],
 }
 

@@ -179,6 +179,9 @@ SIGNED = TRIGGER._replace(
 STATEFUL = OWN._replace(
     kind="StatefulSet", headless=True, claim_templates=(Claim("data", "1Gi", "ReadWriteOnce", ""),)
 )
+JOB = OWN._replace(
+    kind="Job", ports=(), startup=None, readiness=None, liveness=None, pre_stop=0, grace=30
+)
 ISSUED = BASE._replace(
     expose=Expose(
         "Ingress",
@@ -336,7 +339,10 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         BASE,
         (({"apiGroups": ["*"], "resources": ["x/y"], "resourceNames": ["z"], "verbs": ["*"]},),),
     ),
-    "kind": (OWN, ("StatefulSet",)),
+    "kind": (
+        OWN._replace(ports=(), startup=None, readiness=None, liveness=None),
+        ("StatefulSet", "Job"),
+    ),
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
     "recreate": (BASE, (True,)),
@@ -394,6 +400,16 @@ def turned() -> Iterator[tuple[str, WorkloadPlan, WorkloadPlan]]:
     for path, (plan, values) in TURNS.items():
         for value in values:
             yield path, plan, _with(plan, path, value)
+
+
+def jobs() -> Iterator[WorkloadPlan]:
+    """Yield Jobs whose pods differ in what their names depend on."""
+    yield JOB
+    for path in ("name", "labels", "pod_labels", "pod_annotations", "image", "command", "env"):
+        yield from (_with(JOB, path, value) for value in TURNS[path][1])
+    for path in ("resources", "secrets", "volumes", "run_as_user", "pod_fields", "grace"):
+        yield from (_with(JOB, path, value) for value in TURNS[path][1])
+    yield JOB._replace(config=_config(), args=("ingest", "--config", "x", *TEXTS))
 
 
 def own_files() -> Iterator[WorkloadPlan]:

@@ -27,6 +27,7 @@ PLANS = (
     plans.KEDA._replace(keda=SIGNED),
     plans.ISSUED,
     plans.BASE._replace(rbac=CLUSTER),
+    plans.JOB,
 )
 
 

@@ -355,8 +355,19 @@ def _stores() -> Fleet:
         document(
             "Tool", "points", {"type": "retrieval", "description": "Finds.", "retrieval": points}
         ),
+        document(
+            "Tool", "others", {"type": "retrieval", "description": "Finds.", "retrieval": points}
+        ),
         document("Tool", "rows", {"type": "retrieval", "description": "Finds.", "retrieval": rows}),
         _user("searching", tools=[{"name": "table"}, {"name": "points"}, {"name": "rows"}]),
+        _user(
+            "informed",
+            tools=[{"name": "points"}, {"name": "others"}],
+            knowledge={
+                "tool": "points",
+                "sources": [{"name": "one", "configMap": "a"}, {"name": "two", "claim": "b"}],
+            },
+        ),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -842,6 +853,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "own-filesystem", (*MEMORY, "spec.volumes")),
         ("stores", "azure", "own-in-memory", MEMORY),
         ("stores", "azure", "with-redis", MEMORY),
+        ("stores", "azure", "informed", ("spec.knowledge",)),
     ),
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
     "MCPServer": (

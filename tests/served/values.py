@@ -31,6 +31,8 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Agent:spec.peers": (["neighbour"],),
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),
+    "Agent:spec.knowledge.tool": ("others",),
+    "knowledge.sources[].name": ("three", "four"),
     "Tool:spec.retrieval.vectorStore.path": ("/var/lib/fleetform-knowledge/own",),
     "Tool:spec.retrieval.search.filter": ('kind == "faq"', "year > 2000"),
     "MCPServer:spec.transport": ("sse", "streamable-http", "stdio"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests import manifests
 from tests.fleet import API, fleetform, read_yaml, write
-from tests.manifests import NAMES, WORKLOADS, Tree, identity, pod
+from tests.manifests import NAMES, WITH_PODS, Tree, identity, pod, workload_of
 
 
 @pytest.fixture(params=NAMES)
@@ -69,12 +69,12 @@ def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
 
 def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
     ports = {
-        identity(item)[2:]: {
+        workload_of(item): {
             (port["protocol"], port["containerPort"])
             for container in pod(item)["containers"]
             for port in container.get("ports", ())
         }
-        for item in tree.of(*WORKLOADS)
+        for item in tree.of(*WITH_PODS)
     }
     for policy in tree.of("NetworkPolicy"):
         own = ports[identity(policy)[2:]]

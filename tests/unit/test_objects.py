@@ -5,7 +5,17 @@ import re
 import pytest
 
 from tests import manifests
-from tests.manifests import NAMES, WORKLOADS, Tree, containers, identity, pod, selects
+from tests.manifests import (
+    NAMES,
+    WITH_PODS,
+    WORKLOADS,
+    Tree,
+    containers,
+    identity,
+    pod,
+    selects,
+    workload_of,
+)
 
 
 @pytest.fixture(params=NAMES)
@@ -63,7 +73,7 @@ def test_nothing_is_null(tree):
 
 
 def test_every_selector_matches_exactly_its_own_pods(tree):
-    workloads = tree.of(*WORKLOADS)
+    workloads = tree.of(*WITH_PODS)
     for kind, where in (
         ("Service", ("selector",)),
         ("NetworkPolicy", ("podSelector",)),
@@ -75,7 +85,7 @@ def test_every_selector_matches_exactly_its_own_pods(tree):
             space = item["metadata"]["namespace"]
             near = [other for other in workloads if other["metadata"]["namespace"] == space]
             (own,) = [other for other in near if selects(selector, other)]
-            assert own["metadata"]["name"] == item["metadata"]["labels"]["app.kubernetes.io/name"]
+            assert workload_of(own) == workload_of(item)
 
 
 def test_selectors_have_no_label_that_an_upgrade_changes(tree):
@@ -89,10 +99,9 @@ def test_selectors_have_no_label_that_an_upgrade_changes(tree):
 def test_every_workload_has_a_policy_an_account_and_no_other_identity(tree):
     accounts = {identity(item)[2:] for item in tree.of("ServiceAccount")}
     policies = {identity(item)[2:] for item in tree.of("NetworkPolicy")}
-    for item in tree.of(*WORKLOADS):
-        space, name = item["metadata"]["namespace"], item["metadata"]["name"]
-        assert (space, name) in policies
-        assert (space, pod(item)["serviceAccountName"]) in accounts
+    for item in tree.of(*WITH_PODS):
+        assert workload_of(item) in policies
+        assert (item["metadata"]["namespace"], pod(item)["serviceAccountName"]) in accounts
 
 
 def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
@@ -101,7 +110,7 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
         for item in tree.of("RoleBinding", "ClusterRoleBinding")
         for subject in item["subjects"]
     }
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         key = item["metadata"]["namespace"], pod(item)["serviceAccountName"]
         assert pod(item)["automountServiceAccountToken"] == (key in bound)
     assert all(not item["automountServiceAccountToken"] for item in tree.of("ServiceAccount"))
@@ -116,7 +125,7 @@ def test_every_binding_has_its_role(tree):
 
 
 def test_every_pod_passes_pod_security_restricted(tree):
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         security = pod(item)["securityContext"]
         assert security["runAsNonRoot"] is True
         assert security["runAsUser"] > 0
@@ -131,14 +140,14 @@ def test_every_pod_passes_pod_security_restricted(tree):
 
 
 def test_every_container_has_requests_and_limits(tree):
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         for container in containers(item):
             assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
             assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
 
 
 def test_every_scratch_volume_has_a_size(tree):
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         for volume in pod(item)["volumes"]:
             assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"]
 
@@ -146,7 +155,7 @@ def test_every_scratch_volume_has_a_size(tree):
 def test_what_is_mounted_is_there(tree):
     claims = {identity(item)[2:] for item in tree.of("PersistentVolumeClaim")}
     maps = {identity(item)[2:] for item in tree.of("ConfigMap")}
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         space = item["metadata"]["namespace"]
         templates = {c["metadata"]["name"] for c in item["spec"].get("volumeClaimTemplates", ())}
         volumes = {volume["name"]: volume for volume in pod(item)["volumes"]}
@@ -156,8 +165,8 @@ def test_what_is_mounted_is_there(tree):
             assert {mount["name"] for mount in mounts} <= {*volumes, *templates}
             assert len({mount["mountPath"] for mount in mounts}) == len(mounts)
         for volume in volumes.values():
-            if "persistentVolumeClaim" in volume and volume["name"] != "models":
-                # `models` is an `existingClaim`, of a golden.
+            others = volume["name"] == "models" or volume["name"].startswith("documents-")
+            if "persistentVolumeClaim" in volume and not others:  # `models` is of a golden
                 assert (space, volume["persistentVolumeClaim"]["claimName"]) in claims
             if volume["name"] == "config":
                 assert (space, volume["configMap"]["name"]) in maps
@@ -198,7 +207,7 @@ def test_every_secret_that_a_workload_reads_is_made_where_an_operator_makes_them
     }
     if not made:
         return
-    for item in tree.of(*WORKLOADS):
+    for item in tree.of(*WITH_PODS):
         space = item["metadata"]["namespace"]
         for name, key in _keys(item):
             assert (space, name, key) in made or (space, name, None) in made

@@ -1,4 +1,4 @@
-{{/* The pod template that Deployment and StatefulSet share: restricted, spread, drained before it stops. */}}
+{{/* The pod template that Deployment, StatefulSet and Job share: restricted, spread, drained before it stops. */}}
 
 {{- define "agent.template" }}
   template:
@@ -14,6 +14,9 @@
       enableServiceLinks: false
       securityContext: {{ include "agent.podSecurity" . }}
       terminationGracePeriodSeconds: {{ toJson .Values.terminationGracePeriodSeconds }}
+      {{- if eq .Values.kind "Job" }}
+      restartPolicy: Never
+      {{- end }}
       {{- with .Values.imagePullSecrets }}
       imagePullSecrets: {{ toJson . }}
       {{- end }}

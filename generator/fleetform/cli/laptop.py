@@ -63,7 +63,8 @@ def agent_of(
         documents.bring_here(fleet)
         plan = pipeline.bound(fleet, changed=True)[0] or plan
     space, _, short = name.rpartition("/")
-    served = [item for item in plan.workloads if item.config and SETTINGS in item.config.data]
+    own = [item for item in plan.workloads if item.component == "agent"]
+    served = [item for item in own if item.config and SETTINGS in item.config.data]
     found = [item for item in served if item.name == short and space in ("", item.namespace)]
     if len(found) == 1:
         return found[0]

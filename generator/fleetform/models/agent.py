@@ -11,6 +11,7 @@ from fleetform.models.base import (
     Json,
     Metadata,
     Name,
+    ObjectName,
     QualifiedName,
     ReferenceName,
     SecretKey,
@@ -22,7 +23,7 @@ from fleetform.models.mcp_server import McpCapability, Transport
 from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.tool import Authentication
-from fleetform.models.workload import Workload
+from fleetform.models.workload import Resources, Workload
 from fleetform.patterns import ORIGIN, REFERENCE_NAME
 
 _REFERENCE = {"pattern": REFERENCE_NAME, "maxLength": 253}
@@ -168,6 +169,38 @@ class Approvals(Spec):
     )
 
 
+class KnowledgeSource(Spec):
+    """A folder of documents: exactly one of its sources."""
+
+    name: Name = Field(
+        description="Name; documents are called by it, and by their path in the folder."
+    )
+    config_map: ObjectName | None = optional(
+        "A ConfigMap of the agent's namespace, each key a document. Default: none."
+    )
+    claim: ObjectName | None = optional(
+        "A PersistentVolumeClaim of the agent's namespace, which exists and is mounted read-only. Default: none."
+    )
+
+
+class Knowledge(Spec):
+    """The documents that a collection of the agent holds; a Job of its own takes them in."""
+
+    tool: Name | None = optional(
+        "The tool whose collection it is, by its name in `tools`. Default: the agent's only one of type retrieval."
+    )
+    sources: list[KnowledgeSource] = Field(
+        description="Where the documents are.", min_length=1, max_length=32
+    )
+    prune: bool = Field(
+        default=False,
+        description="Whether documents that are in no source any more are removed from the collection.",
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="Requests and limits of the Job's container."
+    )
+
+
 class Quota(Spec):
     """Limits per period."""
 
@@ -267,6 +300,9 @@ class AgentSpec(Workload):
     )
     tools: list[ToolUse] = Field(
         default_factory=list, description="What the agent can use. Default: nothing."
+    )
+    knowledge: Knowledge | None = optional(
+        "Documents for a collection that the agent searches. Default: others fill it."
     )
     memory: AgentMemory | None = optional(
         "Where conversations are stored. Default: in memory, which only works with one replica."

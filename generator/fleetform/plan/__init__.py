@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
-from fleetform.plan import consent, containers, scaling, workloads
+from fleetform.plan import consent, containers, knowledge, scaling, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
-from fleetform.plan.model import Plan, Scrape, Shape, Workload
+from fleetform.plan.model import Plan, Scrape, Workload
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
@@ -30,6 +30,11 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
     drafts = [
         workloads.agent(fleet, agent, references[agent.key], problems)
         for agent in fleet.of(kinds.AGENT)
+    ]
+    drafts += [
+        job
+        for agent in drafts
+        for job in knowledge.job(fleet, agent, references[agent.resolved.key])
     ]
     drafts += [
         workloads.server(fleet, item, problems)
@@ -55,7 +60,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         key=resolved.key,
         namespace=fleet.target_namespace(resolved.namespace),
         component=draft.component,
-        shape=Shape.STATEFUL if spec.stateful else Shape.SERVICE,
+        shape=draft.shape,
         version=draft.image[1],
         spec=spec,
         resolved=resolved,
@@ -92,6 +97,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         reaches=tuple(draft.reaches),
         admits=tuple(draft.admits),
         labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
+        beside_of=draft.beside_of,
     )
 
 

@@ -13,6 +13,7 @@ from fleetform.plan.model import (
     Party,
     Port,
     Ports,
+    Shape,
     Traffic,
     Variable,
     Volume,
@@ -43,6 +44,9 @@ class Draft:
         self.resolved = resolved
         self.workload = workload
         self.component = component
+        self.shape = Shape.STATEFUL if workload.stateful else Shape.SERVICE
+        self.beside_of = ""
+        """Name of the workload whose node it must share if both write a volume of one node."""
         self.image: tuple[str, str] = ("", "")
         self.command: tuple[str, ...] = ()
         self.args: tuple[str | FromVariable, ...] = ()

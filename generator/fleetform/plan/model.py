@@ -56,6 +56,8 @@ class Shape(Enum):
     """Runs for ever; instances are interchangeable."""
     STATEFUL = "stateful"
     """Runs for ever; each instance has its own name and volumes."""
+    JOB = "job"
+    """Runs once to its end, and again when anything of it changes."""
 
 
 class ConfigRef(NamedTuple):
@@ -325,6 +327,8 @@ class Workload(NamedTuple):
     reaches: tuple[Traffic, ...]
     admits: tuple[Traffic, ...]
     labels: Mapping[str, str]
+    beside_of: str = ""
+    """Name of the workload whose node it must share if both write a volume of one node."""
 
     @property
     def name(self) -> str:

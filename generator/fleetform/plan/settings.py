@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from fleetform.resolve.references import Uses
 
 PROMPT = "system-prompt.md"
+NO_MODEL = {"provider": "openai", "name": "none"}
+"""Where a model must be named and is never asked."""
+DRAIN = 30
+"""Grace period in seconds of what has no turns to end."""
+MARGIN = 5
+"""Seconds after the longest turn, for closing connections."""
 
 
 def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
@@ -27,6 +33,20 @@ def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
     return Files(
         contract.FOLDER, {PROMPT: agent.spec.system_prompt or ""}, settings(fleet, agent, uses)
     )
+
+
+def of_documents(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, tool: str) -> Files:
+    """Return the configuration of what takes documents in: one search, and nothing else of the agent's."""
+    document = present(
+        contract=contract.VERSION,
+        agent=present(name=agent.name, namespace=fleet.target_namespace(agent.namespace)),
+        prompt={"system": {"file": PROMPT}},
+        model=NO_MODEL,
+        tools=[item for item in tools(fleet, agent, uses) if item["name"] == tool],
+        auth={"type": "none"},  # nothing is served
+        server={"shutdownGraceSeconds": DRAIN - MARGIN},
+    )
+    return Files(contract.FOLDER, {PROMPT: "You take documents in.\n"}, document)
 
 
 def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import addresses, kinds
 from fleetform.contract import STORE_PORTS, VECTOR_STORES
 from fleetform.plan.draft import Call, Draft
-from fleetform.plan.model import Outside, Party, Ports, Range, Space
+from fleetform.plan.model import Outside, Party, Ports, Range, Shape, Space
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from fleetform.tree import TreePath
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PUBLIC = "https://provider.example"
+"""Stands for the endpoint that a provider has for everybody: a policy knows no names."""
 
 
 def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> None:
@@ -44,6 +46,16 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     if draft.workload.container is None:
         problems += _webhook(fleet, draft)
         problems += _proxies(fleet, draft)
+
+
+def documents(fleet: Fleet, draft: Draft, uses: Uses, tool: Resolved[ToolSpec]) -> None:
+    """Collect what taking documents in calls: a store and an embedding; what is wrong with them is the agent's to say."""
+    for _ in (
+        *_vectors(fleet, draft, tool),
+        *_embeddings(fleet, draft, uses, tool),
+        *_proxies(fleet, draft),
+    ):
+        pass
 
 
 def _webhook(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
@@ -78,7 +90,7 @@ def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     path: TreePath = ("spec", "model") if own else ("spec", "modelConfig")
     for _, model in (("", uses.model), *uses.models, *uses.fallbacks):
         if model is not None:
-            url = model.endpoint or "https://provider.example"
+            url = model.endpoint or PUBLIC
             yield from _to_url(fleet, draft, draft.resolved, url, path)
 
 
@@ -113,15 +125,17 @@ def _vectors(fleet: Fleet, draft: Draft, tool: Resolved[ToolSpec]) -> Iterator[P
 def _embeddings(
     fleet: Fleet, draft: Draft, uses: Uses, tool: Resolved[ToolSpec]
 ) -> Iterator[Problem]:
-    """Allow the model that turns questions into vectors; an agent's own model is allowed already."""
+    """Allow the model that turns texts into vectors; an agent's own model is allowed already."""
     found = tool.spec.retrieval
     if found is None or found.embedding is None or mode(found) == "keyword" or unserved(tool.spec):
         return
-    endpoint = found.embedding.endpoint
-    if endpoint is not None or embedding_model(uses, found) is None:
+    endpoint, like = found.embedding.endpoint, embedding_model(uses, found)
+    if endpoint is not None or like is None:
         owner = tool if tool.namespace else draft.resolved
         place: TreePath = ("spec", "retrieval", "embedding", "endpoint")
-        yield from _to_url(fleet, draft, owner, endpoint or "https://provider.example", place)
+        yield from _to_url(fleet, draft, owner, endpoint or PUBLIC, place)
+    elif draft.shape is Shape.JOB:
+        yield from _to_url(fleet, draft, draft.resolved, like.endpoint or PUBLIC, ("spec", "model"))
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from fleetform.models.workload import Container
     from fleetform.resolve import Fleet, Resolved
 
-MARGIN = 5
-"""Seconds after the longest turn, for closing connections."""
-DRAIN = 30
-"""Grace period of custom images in seconds."""
-
 
 def agent(fleet: Fleet, resolved: Resolved[Any], uses: Uses, problems: list[Problem]) -> Draft:
     """Start the plan of an agent."""
@@ -77,7 +72,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     )
     draft.ports = tuple(ports(resolved))
     draft.turn = spec.limits.turn_timeout_seconds
-    draft.drain = longest(spec.limits) + MARGIN
+    draft.drain = longest(spec.limits) + settings.MARGIN
     draft.args = ("serve", "--config", f"{contract.FOLDER}/{contract.SETTINGS}")
     draft.env = tuple(containers.env(spec.env))
     check = spec.health_check
@@ -112,7 +107,7 @@ def _own_image(
     live = check.path or ""
     paths = (check.startup_path or live, check.readiness_path or live, live)
     draft.checks = containers.checks(check, paths, _check_port(check.port, draft.ports))
-    draft.drain = DRAIN
+    draft.drain = settings.DRAIN
     if container.config_files:
         draft.files = Files(container.config_dir, dict(sorted(container.config_files.items())))
     draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)

@@ -48,6 +48,10 @@ class Resolved(NamedTuple, Generic[S_co]):
         """Return namespace and name as in the specs."""
         return self.namespace, self.name
 
+    def called(self, name: str) -> Resolved[S_co]:
+        """Return the same document under another name, for a second workload that it asks for."""
+        return self._replace(name=name)
+
     def by_environment(self, path: TreePath) -> bool:
         """Whether the environment, rather than a spec, said the last word on a value below `spec`."""
         said = (layer for layer in reversed(self.layers) if at(layer.tree, path[1:]) is not None)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fleetform.names import fit
+from fleetform.resolve.switches import unserved
+
 if TYPE_CHECKING:
+    from fleetform.models.agent import Knowledge, ToolUse
     from fleetform.models.model_config import ModelSettings
     from fleetform.models.tool import Retrieval, ToolSpec
+    from fleetform.resolve import Resolved
     from fleetform.resolve.references import Uses
+
+LONGEST = 52
+"""Characters of the name of what takes documents in: a hash follows in that of its Job."""
 
 
 def question(spec: ToolSpec) -> str:
@@ -22,6 +30,26 @@ def question(spec: ToolSpec) -> str:
 def mode(retrieval: Retrieval) -> str:
     """Return how a search finds passages."""
     return retrieval.search.mode or ("hybrid" if retrieval.embedding else "keyword")
+
+
+def taker(agent: str) -> str:
+    """Return the name of the workload that takes documents in for an agent."""
+    return fit(agent, "-knowledge", LONGEST)
+
+
+def searched(uses: Uses) -> list[tuple[ToolUse, Resolved[ToolSpec]]]:
+    """Return the retrieval tools of an agent that the runtime serves."""
+    return [
+        (use, tool)
+        for use, tool in uses.tools
+        if tool.spec.type == "retrieval" and not unserved(tool.spec)
+    ]
+
+
+def filled(knowledge: Knowledge, uses: Uses) -> tuple[ToolUse, Resolved[ToolSpec]] | None:
+    """Return the tool whose collection holds an agent's documents, None if that is not clear."""
+    found = [(use, tool) for use, tool in searched(uses) if knowledge.tool in (None, use.name)]
+    return found[0] if len(found) == 1 else None
 
 
 def embedding_model(uses: Uses, retrieval: Retrieval) -> ModelSettings | None:

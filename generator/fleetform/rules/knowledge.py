@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from fleetform import kinds
 from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
-from fleetform.problems import Problem
+from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import Uses
-from fleetform.resolve.searches import embedding_model, mode, question
+from fleetform.resolve.searches import embedding_model, filled, mode, question, searched, taker
 from fleetform.resolve.switches import unserved
 from fleetform.rules.stores import collection
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import AgentSpec, ToolUse
+    from fleetform.models.agent import AgentSpec, Knowledge, ToolUse
     from fleetform.models.memory_store import VectorStore
     from fleetform.models.tool import Retrieval, ToolSpec
     from fleetform.rules import AgentUses
@@ -38,6 +38,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             for use, tool in uses[agent.key].tools:
                 if tool.spec.type == "retrieval" and not unserved(tool.spec):
                     yield from _agent(agent, uses[agent.key], use, tool.spec)
+            if agent.spec.knowledge is not None:
+                yield from _documents(fleet, agent, agent.spec.knowledge, uses[agent.key])
 
 
 def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
@@ -177,3 +179,128 @@ def _agent(
             f"the embedding of `{use.name}` has no key for {provider}",
             hint="add `embedding.secretRef` to the Tool",
         )
+
+
+# -- what takes documents in -----------------------------------------------------------------------
+
+_KNOWLEDGE: TreePath = ("spec", "knowledge")
+
+
+def _documents(
+    fleet: Fleet, agent: Resolved[AgentSpec], knowledge: Knowledge, uses: Uses
+) -> Iterator[Problem]:
+    """Yield documents that no job could take into a collection."""
+    yield from _sources(agent, knowledge)
+    name = taker(agent.name)
+    for kind in kinds.WORKLOADS:
+        other = fleet.specs.get(kind, {}).get((agent.namespace, name))
+        if other is not None:
+            yield other.problem(
+                ("metadata", "name"),
+                "reserved-name",
+                f"`{name}` is what takes the documents of Agent `{agent.name}` in",
+                hint="choose another name",
+            )
+    found = filled(knowledge, uses)
+    if found is None:
+        yield from _unclear(agent, knowledge, uses)
+    elif found[1].spec.retrieval is not None:
+        yield from _writable(agent, found[0].name, found[1].spec.retrieval.vector_store)
+
+
+def _unclear(agent: Resolved[AgentSpec], knowledge: Knowledge, uses: Uses) -> Iterator[Problem]:
+    names = [use.name for use, _ in searched(uses)]
+    if not names:
+        if not uses.problems:  # a tool that is not found may be one
+            yield agent.problem(
+                _KNOWLEDGE,
+                "no-collection",
+                "no tool of the agent searches a collection that could hold the documents",
+                hint="add a Tool of type retrieval, on a store that the runtime has, to `tools`",
+                key=True,
+            )
+    elif knowledge.tool is None:
+        yield agent.problem(
+            _KNOWLEDGE,
+            "missing-field",
+            "the agent has several collections, and nothing says which one holds the documents",
+            hint=f"add `tool`, one of {', '.join(names)}",
+            key=True,
+        )
+    else:
+        yield agent.problem(
+            (*_KNOWLEDGE, "tool"),
+            "unknown-reference",
+            f"the agent has no retrieval tool `{knowledge.tool}`",
+            hint=did_you_mean(knowledge.tool, names, noun="retrieval tools"),
+        )
+
+
+def _sources(agent: Resolved[AgentSpec], knowledge: Knowledge) -> Iterator[Problem]:
+    taken = {f"documents-{item.name}": item.name for item in knowledge.sources}
+    seen: set[str] = set()
+    for number, source in enumerate(knowledge.sources):
+        path: TreePath = (*_KNOWLEDGE, "sources", number)
+        given = [one for one in (source.config_map, source.claim) if one is not None]
+        if len(given) != 1:
+            yield agent.problem(
+                path,
+                "volume-source",
+                f"the source `{source.name}` has {'two sources' if given else 'no source'}",
+                hint="give it one of configMap, claim",
+                key=True,
+            )
+        if source.name in seen:
+            yield agent.problem(
+                (*path, "name"),
+                "duplicate-name",
+                f"two sources are called `{source.name}`",
+                hint="rename one: documents are called by their source",
+            )
+        seen.add(source.name)
+    for number, volume in enumerate(agent.spec.volumes):
+        if volume.name in taken:
+            yield agent.problem(
+                ("spec", "volumes", number, "name"),
+                "duplicate-name",
+                f"the volume of the source `{taken[volume.name]}` of `knowledge` is called so",
+                hint="rename one of the two",
+            )
+
+
+def _writable(agent: Resolved[AgentSpec], tool: str, store: VectorStore) -> Iterator[Problem]:
+    """Yield collections that another pod than the agent's cannot write."""
+    spec, why, hint = agent.spec, "", ""
+    if store.fields is not None:
+        why = f"others fill the collection of `{tool}`, as its `fields` say"
+        hint = "remove `knowledge`, or name another collection without `fields`"
+    elif store.type == EMBEDDED:
+        why, hint = _shut(spec, tool, store.path or KNOWLEDGE)
+    if why:
+        yield agent.problem(_KNOWLEDGE, "cannot-ingest", why, hint=hint, key=True)
+
+
+def _shut(spec: AgentSpec, tool: str, folder: str) -> tuple[str, str]:
+    """Return why no other pod can write a folder of the agent, and what to do; empty if one can."""
+    around = [
+        item
+        for item in spec.volumes
+        if not item.read_only and f"{folder}/".startswith(f"{item.mount_path.rstrip('/')}/")
+    ]
+    volume = max(around, key=lambda item: len(item.mount_path), default=None)
+    if volume is None:  # a Problem has been said
+        return "", ""
+    claim = volume.claim or volume.existing_claim
+    many = f"have a `claim` with `accessMode: ReadWriteMany` at `{folder}`, or use a server such as pgvector"
+    shared = (spec.scaling.max_replicas or 1) > 1
+    access = claim and (claim.access_mode or ("ReadWriteMany" if shared else "ReadWriteOnce"))
+    why = ""
+    if claim is None:
+        why = f"the collection of `{tool}` is on `{volume.name}`, which each pod has for itself"
+    elif spec.stateful and volume.claim is not None:
+        why = f"each replica has a collection of `{tool}` of its own, and one alone would be filled"
+    elif access in ("ReadWriteOncePod", "ReadOnlyMany"):
+        why = f"`{volume.name}` is {access}: beside the agent's pod none can write it"
+    elif access == "ReadWriteOnce" and spec.scaling.min_replicas == 0:
+        why = f"`{volume.name}` is written on the agent's node alone, and the agent may be scaled to zero"
+    return (why, many) if why else ("", "")

@@ -63,6 +63,10 @@ ENVIRONMENT: dict[tuple[str, ...], str] = {
 def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     """Yield what Compose cannot do with a plan."""
     for workload in plan.workloads:
+        if workload.shape is Shape.JOB:
+            yield _no_job(workload)
+    plan = served(plan)
+    for workload in plan.workloads:
         yield from _scaling(workload)
         yield from _cluster(workload)
         yield from _ignored(workload)
@@ -75,6 +79,24 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _ports(workload)
         yield from _beside(workload)
     yield from _environment(fleet, plan)
+
+
+def served(plan: Plan) -> Plan:
+    """Return a plan without its jobs, and who they call."""
+    kept = tuple(item for item in plan.workloads if item.shape is not Shape.JOB)
+    keys = {item.key for item in plan.workloads} - {item.key for item in kept}
+    links = tuple(item for item in plan.links if item.caller not in keys)
+    return plan._replace(workloads=kept, links=links)
+
+
+def _no_job(workload: Workload) -> Problem:
+    agent = f"{workload.beside_of}.{workload.namespace}"
+    return _said(
+        workload,
+        ("spec", "knowledge"),
+        f"Compose has no jobs: nothing takes the documents of `{workload.beside_of}` in",
+        f"take them in by hand: `docker compose exec -T {agent} fleetform-runtime ingest --name NAME - < FILE`",
+    )
 
 
 def _said(

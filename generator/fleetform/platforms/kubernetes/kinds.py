@@ -138,6 +138,14 @@ KINDS = (
         pods=True,
     ),
     ObjectKind(
+        "Job",
+        "batch/v1",
+        "an Agent's `knowledge`",
+        "`knowledge`; its name contains a hash of its pods, so that what has changed runs again",
+        workload="job",
+        pods=True,
+    ),
+    ObjectKind(
         "HorizontalPodAutoscaler",
         "autoscaling/v2",
         "`scaling`",
@@ -255,7 +263,7 @@ EMITTED_BY = {kind.kind: kind.made_by for kind in KINDS} | {
     "Secret": "secret references (`apiKeySecretRef`, …): values are never written here",
 }
 """Kubernetes kinds that people put beside specs, and the field that makes Fleetform emit their like."""
-BUILT_IN_GROUPS = frozenset(kind.group for kind in KINDS if not kind.custom) | {"batch"}
+BUILT_IN_GROUPS = frozenset(kind.group for kind in KINDS if not kind.custom)
 """Groups of kinds that Kustomize knows how to merge."""
 READY = {(kind.api, kind.kind): kind.ready for kind in KINDS if kind.ready}
 """When an object is ready. Left alone, Flux takes a custom resource that no controller has judged yet for ready."""
@@ -263,4 +271,4 @@ PRUNED = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and not ki
 """Kinds that are looked through for what is no longer rendered."""
 PRUNED_IN_CLUSTER = tuple((kind.api, kind.kind) for kind in KINDS if kind.pruned and kind.cluster)
 WITH_PODS = tuple(kind.kind for kind in KINDS if kind.pods)
-"""Kinds that hold the template of a pod; what is rendered has Deployments only."""
+"""Kinds that hold the template of a pod."""

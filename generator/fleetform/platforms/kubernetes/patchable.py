@@ -41,7 +41,7 @@ _PODS: tuple[TreePath, ...] = (
 _KEDA_AUTOSCALER = ("spec", "advanced", "horizontalPodAutoscalerConfig", "behavior", REST)
 
 PLACES: Mapping[str, tuple[TreePath, ...]] = {
-    **dict.fromkeys(WITH_PODS, _PODS),
+    **{kind: _PODS for kind in WITH_PODS if kind != "Job"},  # whose pods cannot be changed
     "Deployment": (*_PODS, ("spec", "progressDeadlineSeconds")),
     "Service": (
         ("metadata", "labels", KEY),

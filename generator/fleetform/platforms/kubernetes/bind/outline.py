@@ -26,6 +26,12 @@ class Watched(Resolved[Any]):
 
     said: list[Problem]
 
+    def called(self, name: str) -> Watched:
+        """Return the same document under another name; an error about one of them counts for both."""
+        twin = Watched(*Resolved.called(self, name))
+        twin.said = self.said
+        return twin
+
     def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
         """Return a Problem at the position where a value of this document was set."""
         found = Resolved.problem(self, path, code, message, **more)

@@ -28,7 +28,7 @@ from fleetform.plan.model import (
 )
 from fleetform.platforms.kubernetes import podfields
 from fleetform.platforms.kubernetes.containers import security
-from fleetform.platforms.kubernetes.model import Claim
+from fleetform.platforms.kubernetes.model import Claim, selector
 
 if TYPE_CHECKING:
     from fleetform.models.workload import PodTemplate
@@ -129,7 +129,8 @@ def shared_claims(workloads: Iterable[Workload]) -> set[str]:
     """Return the names of claims that more than one pod of a namespace may mount."""
     pods: Counter[str] = Counter()
     for workload in workloads:
-        if workload.shape is not Shape.STATEFUL:
+        # A job that writes its agent's claim goes where the agent is: it is no reason for another mode.
+        if workload.shape is Shape.SERVICE:
             names = [v.name for v in workload.volumes if isinstance(v.source, model.Claim)]
             pods.update(dict.fromkeys(names, workload.scale.most))
     return {name for name, count in pods.items() if count > 1}
@@ -190,6 +191,21 @@ def fields(template: PodTemplate) -> dict[str, Any]:
         return {}
     found = view.dump(template)
     return {name: found[name] for name in podfields.PLAIN if found.get(name)}
+
+
+def near(workload: Workload, found: dict[str, Any]) -> dict[str, Any]:
+    """Return pod fields by which a job runs on the node of the workload whose volume it writes."""
+    if not workload.beside_of:
+        return found
+    term = {
+        "labelSelector": {"matchLabels": selector(workload.beside_of)},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    affinity = found.get("affinity") or {}
+    pods = affinity.get("podAffinity") or {}
+    pods = {**pods, required: [*(pods.get(required) or ()), term]}
+    return {**found, "affinity": {**affinity, "podAffinity": pods}}
 
 
 def spread(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fleetform.resolve.catalog import Key
 
 USER = 10001
-HOLDERS = {Shape.SERVICE: "Deployment", Shape.STATEFUL: "StatefulSet"}
+HOLDERS = {Shape.SERVICE: "Deployment", Shape.STATEFUL: "StatefulSet", Shape.JOB: "Job"}
 """Kind of the object that holds the pods of each shape."""
 
 
@@ -48,7 +48,8 @@ def workload_plan(
     template, scaled = spec.pod_template, scaler(workload)
     cluster = CLUSTERS[fleet.environment.platform]
     stateful = workload.shape is Shape.STATEFUL
-    recreate = not stateful and pods.is_single_writer(workload, shared)
+    single = pods.is_single_writer(workload, shared)
+    recreate = single and workload.shape is Shape.SERVICE
     crowded = recreate or pods.existing_of_one_node(workload)
     if crowded and workload.scale.most > 1:
         problems.append(_single_writer(workload))
@@ -89,7 +90,7 @@ def workload_plan(
         mounts=tuple(pods.mount(item) for item in workload.mounts),
         run_as_user=template.run_as_user or (0 if cluster.assigns_ids else USER),
         read_only_root=read_only_root,
-        pod_fields=pods.fields(template),
+        pod_fields=pods.near(workload, pods.fields(template)) if single else pods.fields(template),
         spread=pods.spread(template, selector(name), workload.scale.most),
         sidecars=tuple(
             pods.extra_container(item, read_only_root=read_only_root) for item in workload.sidecars
@@ -115,7 +116,7 @@ def workload_plan(
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
         test_image=_test(fleet),
-        patches=tuple(patches.of_spec(fleet, resolved)),
+        patches=() if workload.shape is Shape.JOB else tuple(patches.of_spec(fleet, resolved)),
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from fleetform import contract
-from fleetform.plan.settings import PROMPT
-from fleetform.plan.workloads import MARGIN
+from fleetform.plan.settings import MARGIN, PROMPT
 from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object

@@ -14,6 +14,7 @@ Manifest = dict[str, Any]
 """An object in Kubernetes' own keys, in the order in which people read it."""
 
 MANAGED_BY = "fleetform"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 HEADLESS_LABEL = "fleetform.dev/headless"
 """Marks headless twins, whose endpoints must not be scraped a second time."""
 PART_OF = "agent-fleet"
@@ -29,14 +30,14 @@ def labels(plan: WorkloadPlan) -> dict[str, str]:
     own = {
         **plan.selector,
         "app.kubernetes.io/component": plan.component,
-        "app.kubernetes.io/managed-by": MANAGED_BY,
+        MANAGED_BY_LABEL: MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
     }
     return {**plan.labels, **own}
 
 
 def versioned(plan: WorkloadPlan) -> dict[str, str]:
-    """Return the labels of a workload's pods, and of the Deployment or StatefulSet that holds them."""
+    """Return the labels of a workload's pods, and of the object that holds them."""
     return {**labels(plan), VERSION: plan.version}
 
 
@@ -46,7 +47,7 @@ def namespace_labels(plan: NamespacePlan, name: str) -> dict[str, str]:
         "app.kubernetes.io/name": fit(name),
         "app.kubernetes.io/instance": plan.name,
         "app.kubernetes.io/component": "namespace",
-        "app.kubernetes.io/managed-by": MANAGED_BY,
+        MANAGED_BY_LABEL: MANAGED_BY,
         "app.kubernetes.io/part-of": PART_OF,
     }
     return {**plan.labels, **own}

@@ -1,4 +1,4 @@
-"""The pod template that Deployment and StatefulSet share."""
+"""The pod template that Deployment, StatefulSet and Job share."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def _spec(plan: WorkloadPlan) -> dict[str, Any]:
         },
         "terminationGracePeriodSeconds": plan.grace,
     }
+    if plan.kind == "Job":
+        spec["restartPolicy"] = "Never"  # the logs of each try are kept
     optional = {
         "imagePullSecrets": [{"name": name} for name in plan.pull_secrets],
         **data(plan.pod_fields),

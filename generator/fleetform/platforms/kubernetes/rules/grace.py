@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.plan.workloads import MARGIN
+from fleetform.plan.settings import MARGIN
 from fleetform.platforms.kubernetes.model import PRE_STOP
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved

@@ -153,6 +153,10 @@ def _named_claims(owners: list[Owner]) -> Iterator[tuple[Owner, TreePath, str, b
             if volume.existing_claim is not None:
                 name = volume.existing_claim.name
                 yield owner, (*path, "existingClaim", "name"), name, True
+        knowledge = getattr(owner.spec, "knowledge", None)
+        for number, source in enumerate(knowledge.sources if knowledge else ()):
+            if source.claim is not None:
+                yield owner, ("spec", "knowledge", "sources", number, "claim"), source.claim, True
 
 
 # -- Secrets and configurations ------------------------------------------------------------------

@@ -29,8 +29,8 @@ CHART_BYTES = 64 << 10
 """Room for the chart itself in that Secret."""
 SMALL = 256 << 10
 """Whoever has less text than this need not be measured."""
-RANK = {"memory-store": 1, "mcp-server": 2, "agent": 3}
-"""Installation order of releases that do not call each other: stores, then servers, then agents."""
+RANK = {"memory-store": 1, "mcp-server": 2, "agent": 3, "knowledge": 4}
+"""Installation order of releases that do not call each other: stores, servers, agents, what fills their collections."""
 
 
 class Release(NamedTuple):

@@ -1,0 +1,53 @@
+"""Job: pods that run to their end, once for each revision of what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fleetform import canonical
+from fleetform.names import fit
+from fleetform.platforms.kubernetes.lens import Values
+from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.objects import pod
+from fleetform.platforms.kubernetes.objects.manifest import (
+    MANAGED_BY_LABEL,
+    Manifest,
+    workload_object,
+)
+
+RETRIES = 3
+"""Pods that may fail before the Job has failed."""
+
+
+def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
+    """Return the Job, nothing if the workload runs for ever.
+
+    A Job's pods cannot be changed, so that a changed one is another Job. It has no time to live: once
+    it was gone, Flux, Argo CD or Helm would make it anew, and run it again and again.
+    """
+    if plan.kind != "Job":
+        return ()
+    template = pod.template(plan)
+    return (
+        workload_object(
+            plan,
+            "batch/v1",
+            "Job",
+            fit(plan.name, f"-{revision(template)}"),
+            {**plan.annotations, **plan.verbatim},
+            spec={"backoffLimit": RETRIES, "template": template},
+        ),
+    )
+
+
+def revision(template: dict[str, Any]) -> str:
+    """Return a hash of a pod's template, without the label in which the chart differs."""
+    metadata = template["metadata"]
+    labels = {key: text for key, text in metadata["labels"].items() if key != MANAGED_BY_LABEL}
+    return canonical.digest({**template, "metadata": {**metadata, "labels": labels}})[:8]
+
+
+def values(plan: WorkloadPlan, default: Values) -> Values:
+    """Return nothing: `kind` says that there is a Job, and all else is that of its pods."""
+    del plan, default
+    return {}

@@ -1,0 +1,150 @@
+"""Documents that a spec names: what takes them in, with what, and when it does so again."""
+
+import json
+
+import pytest
+
+from fleetform_runtime.cli import _parser
+from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, read_yaml, write
+
+TOOL = f"""{API}
+kind: Tool
+metadata: {{name: lookup}}
+spec:
+  type: retrieval
+  description: Searches documents.
+  retrieval:
+    vectorStore: {{type: pgvector, host: db.example, collection: docs, secretRef: {{name: db, key: password}}}}
+    embedding: {{provider: openai, model: e, dimension: 8, secretRef: {{name: openai, key: key}}}}
+---
+"""
+EMBEDDED = f"""{API}
+kind: Tool
+metadata: {{name: lookup}}
+spec:
+  type: retrieval
+  description: Searches documents.
+  retrieval:
+    vectorStore: {{type: embedded, collection: docs}}
+---
+"""
+KNOWLEDGE = """  tools: [{name: lookup}]
+  knowledge: {sources: [{name: rules, configMap: handbook}]}
+"""
+VOLUME = (
+    "  volumes: [{name: docs, mountPath: /var/lib/fleetform-knowledge, claim: {size: 1Gi%s}}]\n"
+)
+
+
+def rendered(folder, text, environment=ENVIRONMENT, target="manifests"):
+    files = {"agents/a.yaml": text, "environments/prod.yaml": environment}
+    outcome = fleetform("render", "--target", target, cwd=write(folder, files))
+    assert outcome.code == 0, outcome.err
+    root = folder / "rendered/prod"
+    return [item for file in sorted(root.rglob("*.yaml")) for item in read_yaml(file.read_text())]
+
+
+def job(folder, text, environment=ENVIRONMENT):
+    (found,) = [item for item in rendered(folder, text, environment) if item["kind"] == "Job"]
+    return found, found["spec"]["template"]["spec"]
+
+
+def test_it_has_the_secrets_of_the_search_and_no_others(tmp_path):
+    own = "  env: [{name: A, value: b}, {name: T, valueFrom: {secretKeyRef: {name: t, key: t}}}]\n"
+    keyed = AGENT.replace("endpoint:", "apiKeySecretRef: {name: model, key: key}, endpoint:")
+    _, pod = job(tmp_path, TOOL + keyed + own + KNOWLEDGE)
+    (secrets,) = [item for item in pod["volumes"] if item["name"] == "secrets"]
+    named = [source["secret"]["name"] for source in secrets["projected"]["sources"]]
+    assert named == ["db", "openai"]
+    assert pod["containers"][0]["env"] == [{"name": "A", "value": "b"}]
+    assert pod["automountServiceAccountToken"] is False
+
+
+def test_nobody_reaches_it_and_it_reaches_the_store_and_the_embedding_alone(tmp_path):
+    objects = rendered(tmp_path, TOOL + AGENT + KNOWLEDGE)
+    (policy,) = [
+        item
+        for item in objects
+        if item["kind"] == "NetworkPolicy" and item["metadata"]["name"] == "helper-knowledge"
+    ]
+    assert "ingress" not in policy["spec"]
+    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert ports == {53, 443, 5432}
+
+
+def test_it_is_made_anew_when_anything_of_it_changes_and_not_when_the_agent_does(tmp_path):
+    text = TOOL + AGENT + KNOWLEDGE
+    first = job(tmp_path, text)[0]["metadata"]["name"]
+    assert first.startswith("helper-knowledge-")
+    assert job(tmp_path, text.replace("You help", "You hinder"))[0]["metadata"]["name"] == first
+    assert job(tmp_path, text.replace("qwen3", "qwen4"))[0]["metadata"]["name"] == first
+    others = (
+        text.replace("handbook", "rules-of-2026"),
+        text.replace("sources:", "prune: true, sources:"),
+        text.replace("dimension: 8", "dimension: 9"),
+        text.replace("db.example", "other.example"),
+    )
+    names = {job(tmp_path, other)[0]["metadata"]["name"] for other in others}
+    newer = ENVIRONMENT.replace("1.0.0", "1.0.1")
+    names.add(job(tmp_path, text, newer)[0]["metadata"]["name"])
+    assert len(names | {first}) == len(others) + 2
+
+
+def test_on_a_claim_of_one_node_it_goes_where_the_agent_is(tmp_path):
+    _, pod = job(tmp_path, EMBEDDED + AGENT + VOLUME % "" + KNOWLEDGE)
+    (term,) = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert term["labelSelector"]["matchLabels"]["app.kubernetes.io/name"] == "helper"
+    claims = [item for item in rendered(tmp_path, EMBEDDED + AGENT + VOLUME % "" + KNOWLEDGE)
+              if item["kind"] == "PersistentVolumeClaim"]  # fmt: skip
+    assert [item["spec"]["accessModes"] for item in claims] == [["ReadWriteOnce"]]
+
+
+def test_on_a_shared_claim_it_runs_anywhere(tmp_path):
+    shared = VOLUME % ", accessMode: ReadWriteMany"
+    _, pod = job(tmp_path, EMBEDDED + AGENT + shared + KNOWLEDGE)
+    assert "affinity" not in pod
+
+
+def test_it_runs_where_the_agent_may_and_has_nothing_else_of_its_pods(tmp_path):
+    template = """  podTemplate:
+    labels: {tier: front}
+    annotations: {example.com/a: b}
+    nodeSelector: {disk: fast}
+    sidecars: [{name: side, image: {repository: example/side, tag: "1"}}]
+"""
+    found, pod = job(tmp_path, TOOL + AGENT + template + KNOWLEDGE)
+    assert pod["nodeSelector"] == {"disk": "fast"}
+    assert len(pod["containers"]) == 1
+    assert "tier" not in found["spec"]["template"]["metadata"]["labels"]
+    assert "annotations" not in found["spec"]["template"]["metadata"]
+
+
+def test_patches_of_the_spec_are_for_the_agent_alone(tmp_path):
+    patch = """  objectPatches:
+    - target: {kind: NetworkPolicy}
+      merge: {metadata: {labels: {example.com/a: b}}}
+"""
+    patch = patch.replace("NetworkPolicy", "Deployment")
+    objects = rendered(tmp_path, TOOL + AGENT + patch + KNOWLEDGE)
+    with_label = [item["kind"] for item in objects
+                  if "example.com/a" in item.get("metadata", {}).get("labels", {})]  # fmt: skip
+    assert with_label == ["Deployment"]
+
+
+@pytest.mark.parametrize("prune", [True, False])
+def test_what_it_runs_is_a_command_of_the_runtime(prune, tmp_path):
+    text = TOOL + AGENT + KNOWLEDGE.replace("sources:", f"prune: {json.dumps(prune)}, sources:")
+    _, pod = job(tmp_path, text)
+    options = _parser().parse_args(pod["containers"][0]["args"])
+    assert (options.command, options.tool, options.prune) == ("ingest", "lookup", prune)
+    mounts = {item["mountPath"] for item in pod["containers"][0]["volumeMounts"]}
+    assert f"{options.paths[0]}/rules" in mounts
+
+
+def test_compose_leaves_it_out_and_says_so(tmp_path):
+    files = {"agents/a.yaml": TOOL + AGENT + KNOWLEDGE, "environments/prod.yaml": ENVIRONMENT}
+    outcome = fleetform("render", "--target", "compose", cwd=write(tmp_path, files))
+    assert outcome.code == 0, outcome.err
+    assert "Compose has no jobs" in outcome.err
+    text = (tmp_path / "compose/prod/compose.yaml").read_text()
+    assert "helper-knowledge" not in text
