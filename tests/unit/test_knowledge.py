@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fleetform_runtime.cli import _parser
+from fleetform_runtime.cli import _parser, main
 from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, read_yaml, write
 
 TOOL = f"""{API}
@@ -139,6 +139,32 @@ def test_what_it_runs_is_a_command_of_the_runtime(prune, tmp_path):
     assert (options.command, options.tool, options.prune) == ("ingest", "lookup", prune)
     mounts = {item["mountPath"] for item in pod["containers"][0]["volumeMounts"]}
     assert f"{options.paths[0]}/rules" in mounts
+
+
+def test_what_is_rendered_takes_the_documents_of_a_config_map_in(tmp_path, capsys):
+    """With the folders of the pod on this machine, and a ConfigMap as the kubelet mounts one."""
+    objects = rendered(tmp_path / "fleet", EMBEDDED + AGENT + VOLUME % "" + KNOWLEDGE)
+    (found,) = [item for item in objects if item["kind"] == "Job"]
+    pod = found["spec"]["template"]["spec"]
+    named = [item["configMap"]["name"] for item in pod["volumes"] if "configMap" in item]
+    (config,) = [item for item in objects if item.get("metadata", {}).get("name") == named[0]]
+    folders = {"/etc/fleetform": tmp_path / "config", "/var/lib/fleetform-knowledge": tmp_path}
+    folders["/var/lib/fleetform-documents"] = tmp_path / "documents"
+
+    def here(text):
+        for folder, own in folders.items():
+            text = text.replace(folder, str(own))
+        return text
+
+    write(tmp_path / "config", {name: here(text) for name, text in config["data"].items()})
+    rules = write(tmp_path / "documents/rules", {"..2026/refunds.md": "# Refunds\n\nFive days.\n"})
+    (rules / "..data").symlink_to("..2026")
+    (rules / "refunds.md").symlink_to("..data/refunds.md")
+    args = [here(word) for word in pod["containers"][0]["args"]]
+    assert [main(args), main(args)] == [0, 0]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("docs: 1 added")
+    assert lines[-1].startswith("docs: 0 added, 0 changed, 1 unchanged")
 
 
 def test_compose_leaves_it_out_and_says_so(tmp_path):

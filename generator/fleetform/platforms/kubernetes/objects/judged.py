@@ -87,6 +87,7 @@ def judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterato
         yield from _unpinned(before, after, applied)
         yield from _unschedulable(before, after, applied)
         yield from _too_long(before, after, applied)
+        yield from _for_life(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
         yield problem(
@@ -214,6 +215,18 @@ def _too_long(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
                 f"{dotted(path)} of {named(after)} has {texts.size_of(entries)} bytes after the patch",
                 f"at most {texts.MOST}, which leaves room for those of what applies them",
             )
+
+
+def _for_life(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield changes of a Job's pods: it is named by what they were, and no API server changes them."""
+    path = _POD[:-1]
+    if after["kind"] == "Job" and at(before, path) != at(after, path):
+        yield problem(
+            _guilty(applied, path),
+            "object-patch-for-life",
+            f"the patch changes the pods of {named(before)}, which are what they are for life",
+            "patch the Agent in `patches`, such as its `podTemplate`: that makes another Job",
+        )
 
 
 def _images(workload: Manifest) -> Iterator[tuple[TreePath, str]]:
