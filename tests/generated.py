@@ -294,6 +294,8 @@ def _inform(chance: random.Random, documents: list[Json]) -> None:
         spec["tools"] = [*spec.get("tools", ()), {"name": name}]
         sources = [{"name": "one", "configMap": "texts"}, {"name": "two", "claim": "texts"}]
         spec["knowledge"] = {"sources": sources, "prune": chance.random() < 0.5}
+        if chance.random() < 0.5:
+            spec["knowledge"]["schedule"] = chance.choice(["0 3 * * *", "*/5 8-18 * jan mon-fri"])
 
 
 def _connect(chance: random.Random, documents: list[Json]) -> None:

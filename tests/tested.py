@@ -60,14 +60,14 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_network.py": "exposure plan/traffic resolve/ports",
         "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations kubernetes/schemas kubernetes/annotations",
         "tests/unit/test_objects.py": (
-            "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress objects/job "
+            "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress objects/job cronjob "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
             "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount "
             "servicemonitor statefulset"
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_filters.py": "resolve/searches",
-        "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge",
+        "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge fleetform/cron",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "

@@ -223,6 +223,7 @@ MISSING = {
     "{image: {repository: a/b}, kind: StatefulSet, strategy: {type: Recreate}}": [
         "strategy: no effect"
     ],
+    "{image: {repository: a/b}, schedule: '@daily'}": ["schedule: no effect"],
     "{image: {repository: a/b}, kind: Job}": [
         "ports: no effect",
         "startupProbe.enabled: a Job",

@@ -143,6 +143,7 @@ BASE = WorkloadPlan(
     claim_templates=(),
     headless=False,
     recreate=False,
+    schedule="",
     min_ready=0,
     replicas=1,
     autoscaler=None,
@@ -346,6 +347,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
     "recreate": (BASE, (True,)),
+    "schedule": (JOB, ("0 3 * * *", "@daily")),
     "min_ready": (BASE, (5, 599)),
     "replicas": (BASE, (0, 2, 1000000)),
     "autoscaler": (BASE._replace(replicas=None), (HPA.autoscaler,)),
@@ -405,6 +407,7 @@ def turned() -> Iterator[tuple[str, WorkloadPlan, WorkloadPlan]]:
 def jobs() -> Iterator[WorkloadPlan]:
     """Yield Jobs whose pods differ in what their names depend on."""
     yield JOB
+    yield JOB._replace(schedule="0 3 * * 1-5", labels={}, verbatim={"a.example/x": "y"})
     for path in ("name", "labels", "pod_labels", "pod_annotations", "image", "command", "env"):
         yield from (_with(JOB, path, value) for value in TURNS[path][1])
     for path in ("resources", "secrets", "volumes", "run_as_user", "pod_fields", "grace"):

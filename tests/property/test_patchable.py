@@ -27,7 +27,7 @@ PLANS = (
     plans.KEDA._replace(keda=SIGNED),
     plans.ISSUED,
     plans.BASE._replace(rbac=CLUSTER),
-    plans.JOB,
+    plans.JOB._replace(schedule="0 3 * * *"),
 )
 
 

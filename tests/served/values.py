@@ -32,6 +32,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),
     "Agent:spec.knowledge.tool": ("others",),
+    "knowledge.schedule": ("0 3 * * *", "@daily"),
     "knowledge.sources[].name": ("three", "four"),
     "Tool:spec.retrieval.vectorStore.path": ("/var/lib/fleetform-knowledge/own",),
     "Tool:spec.retrieval.search.filter": ('kind == "faq"', "year > 2000"),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from fleetform import cron
 from fleetform_runtime.cli import _parser, main
 from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, read_yaml, write
 
@@ -174,3 +175,42 @@ def test_compose_leaves_it_out_and_says_so(tmp_path):
     assert "Compose has no jobs" in outcome.err
     text = (tmp_path / "compose/prod/compose.yaml").read_text()
     assert "helper-knowledge" not in text
+
+
+def test_by_a_schedule_it_runs_the_same_again(tmp_path):
+    text = TOOL + AGENT + KNOWLEDGE.replace("sources:", 'schedule: "0 3 * * *", sources:')
+    objects = {item["kind"]: item for item in rendered(tmp_path, text)}
+    found = objects["CronJob"]
+    assert found["metadata"]["name"] == objects["Job"]["metadata"]["name"]
+    assert found["spec"]["jobTemplate"]["spec"] == objects["Job"]["spec"]
+    assert (found["spec"]["schedule"], found["spec"]["timeZone"]) == ("0 3 * * *", "Etc/UTC")
+    assert found["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+@pytest.mark.parametrize("length", [33, 34, 53])
+def test_its_name_leaves_room_for_what_a_cluster_appends(length, tmp_path):
+    name = "a" * length
+    text = TOOL + AGENT.replace("helper", name)
+    text += KNOWLEDGE.replace("sources:", 'schedule: "@daily", sources:')
+    objects = {item["kind"]: item for item in rendered(tmp_path, text)}
+    assert len(objects["CronJob"]["metadata"]["name"]) <= 52
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 3 * * *", "*/5 8-18 1,15 jan-MAR mon-fri", "0 0 31 12 0", "5/10 ? * * ?", "@daily"],
+)
+def test_a_schedule_is_what_kubernetes_takes(text):
+    assert cron.fault(text) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "@every 5m", "@reboot", "0 3 * *", "0 3 * * * *", "0  3 * * *", " 0 3 * * *"),
+        *("60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 * 13 *", "0 0 * * 7", "5-1 * * * *"),
+        *("*/0 * * * *", "a * * * *", "0 0 * foo *", "TZ=UTC 0 3 * *", "0 0 L * *", "-1 * * * *"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(text):
+    assert cron.fault(text)

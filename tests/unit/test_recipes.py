@@ -76,6 +76,7 @@ NO_LENS = {
     "RoleBinding": "patches of bindings are refused",
     "ClusterRoleBinding": "patches of bindings are refused",
     "ConfigMap": "it is immutable, and named by its content",
+    "CronJob": "its pods cannot be changed, and it is named by their content",
     "Job": "its pods cannot be changed, and it is named by their content",
     "TriggerAuthentication": "it follows from the triggers",
     "ExternalSecret": "its values are lists of whole secrets",

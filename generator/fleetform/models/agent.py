@@ -192,6 +192,10 @@ class Knowledge(Spec):
     sources: list[KnowledgeSource] = Field(
         description="Where the documents are.", min_length=1, max_length=32
     )
+    schedule: str | None = optional(
+        "When they are taken in again, by cron's five fields in UTC, such as `0 3 * * *`. Default: only when the spec changes.",
+        max_length=100,
+    )
     prune: bool = Field(
         default=False,
         description="Whether documents that are in no source any more are removed from the collection.",

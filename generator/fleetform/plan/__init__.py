@@ -97,6 +97,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         reaches=tuple(draft.reaches),
         admits=tuple(draft.admits),
         labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
+        schedule=draft.schedule,
         beside_of=draft.beside_of,
     )
 

@@ -45,6 +45,8 @@ class Draft:
         self.workload = workload
         self.component = component
         self.shape = Shape.STATEFUL if workload.stateful else Shape.SERVICE
+        self.schedule = ""
+        """When a job runs again, as cron writes it in UTC."""
         self.beside_of = ""
         """Name of the workload whose node it must share if both write a volume of one node."""
         self.image: tuple[str, str] = ("", "")

@@ -42,6 +42,7 @@ def job(fleet: Fleet, agent: Draft, uses: Uses) -> Iterator[Draft]:
         COMPONENT,
     )
     draft.shape = Shape.JOB
+    draft.schedule = spec.knowledge.schedule or ""
     draft.beside_of = agent.resolved.name
     draft.image = agent.image
     draft.drain = settings.DRAIN

@@ -327,6 +327,8 @@ class Workload(NamedTuple):
     reaches: tuple[Traffic, ...]
     admits: tuple[Traffic, ...]
     labels: Mapping[str, str]
+    schedule: str = ""
+    """When a job runs again, as cron writes it in UTC; empty for never."""
     beside_of: str = ""
     """Name of the workload whose node it must share if both write a volume of one node."""
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from fleetform.resolve import Resolved
     from fleetform.resolve.references import Uses
 
-LONGEST = 52
-"""Characters of the name of what takes documents in: a hash follows in that of its Job."""
+LONGEST = 43
+"""Characters of the name of what takes documents in: a hash follows, and a CronJob's name has 52 at most."""
 
 
 def question(spec: ToolSpec) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+from fleetform import cron, kinds
 from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem, did_you_mean
@@ -191,6 +191,14 @@ def _documents(
 ) -> Iterator[Problem]:
     """Yield documents that no job could take into a collection."""
     yield from _sources(agent, knowledge)
+    wrong = "" if knowledge.schedule is None else cron.fault(knowledge.schedule)
+    if wrong:
+        yield agent.problem(
+            (*_KNOWLEDGE, "schedule"),
+            "bad-cron",
+            f"`{(knowledge.schedule or '')[:40]}` is no schedule: {wrong}",
+            hint='write minute, hour, day, month and weekday, such as "0 3 * * 1-5", or `@daily`',
+        )
     name = taker(agent.name)
     for kind in kinds.WORKLOADS:
         other = fleet.specs.get(kind, {}).get((agent.namespace, name))

@@ -146,6 +146,13 @@ KINDS = (
         pods=True,
     ),
     ObjectKind(
+        "CronJob",
+        "batch/v1",
+        "an Agent's `knowledge.schedule`",
+        "`knowledge.schedule`; the same pods as the Job's, named by the same hash",
+        workload="cronjob",
+    ),
+    ObjectKind(
         "HorizontalPodAutoscaler",
         "autoscaling/v2",
         "`scaling`",

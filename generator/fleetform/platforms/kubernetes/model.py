@@ -202,6 +202,8 @@ class WorkloadPlan(NamedTuple):
     claim_templates: tuple[Claim, ...]
     headless: bool
     recreate: bool
+    schedule: str
+    """When a Job runs again, in cron's words and UTC; empty for never."""
     min_ready: int
     """Seconds for which a new pod must be ready before it counts."""
     replicas: int | None

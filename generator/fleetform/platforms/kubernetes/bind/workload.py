@@ -105,6 +105,7 @@ def workload_plan(
         claim_templates=pods.claims(workload, set()) if stateful else (),
         headless=workload.by_name,
         recreate=recreate,
+        schedule=workload.schedule,
         min_ready=template.min_ready_seconds or 0,
         replicas=scaled.replicas,
         autoscaler=scaled.autoscaler,

@@ -15,6 +15,7 @@ from fleetform.platforms.kubernetes.objects.manifest import (
     workload_object,
 )
 
+API = "batch/v1"
 RETRIES = 3
 """Pods that may fail before the Job has failed."""
 
@@ -27,24 +28,30 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """
     if plan.kind != "Job":
         return ()
-    template = pod.template(plan)
     return (
         workload_object(
             plan,
-            "batch/v1",
+            API,
             "Job",
-            fit(plan.name, f"-{revision(template)}"),
+            name(plan),
             {**plan.annotations, **plan.verbatim},
-            spec={"backoffLimit": RETRIES, "template": template},
+            spec=spec(plan),
         ),
     )
 
 
-def revision(template: dict[str, Any]) -> str:
-    """Return a hash of a pod's template, without the label in which the chart differs."""
+def spec(plan: WorkloadPlan) -> dict[str, Any]:
+    """Return how the pods run, once or by a schedule."""
+    return {"backoffLimit": RETRIES, "template": pod.template(plan)}
+
+
+def name(plan: WorkloadPlan) -> str:
+    """Return the name with a hash of the pods' template, without the label in which the chart differs."""
+    template = pod.template(plan)
     metadata = template["metadata"]
     labels = {key: text for key, text in metadata["labels"].items() if key != MANAGED_BY_LABEL}
-    return canonical.digest({**template, "metadata": {**metadata, "labels": labels}})[:8]
+    digest = canonical.digest({**template, "metadata": {**metadata, "labels": labels}})
+    return fit(plan.name, f"-{digest[:8]}")
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:

@@ -19,6 +19,7 @@ from fleetform.problems import Problem
 from fleetform.tree import TreePath, at, dotted
 
 _POD: TreePath = ("spec", "template", "spec")
+_OF_JOBS: dict[str, TreePath] = {"Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate")}
 _METADATA = ("metadata", "annotations")
 _MOUNT = "automountServiceAccountToken"
 ROLES = ("Role", "ClusterRole")
@@ -219,8 +220,8 @@ def _too_long(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
 
 def _for_life(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
     """Yield changes of a Job's pods: it is named by what they were, and no API server changes them."""
-    path = _POD[:-1]
-    if after["kind"] == "Job" and at(before, path) != at(after, path):
+    path = _OF_JOBS.get(after["kind"])
+    if path is not None and at(before, path) != at(after, path):
         yield problem(
             _guilty(applied, path),
             "object-patch-for-life",
