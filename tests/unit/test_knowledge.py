@@ -168,6 +168,29 @@ def test_what_is_rendered_takes_the_documents_of_a_config_map_in(tmp_path, capsy
     assert lines[-1].startswith("docs: 0 added, 0 changed, 1 unchanged")
 
 
+def test_flux_waits_until_it_has_started_and_not_for_its_end(tmp_path):
+    files = {"agents/a.yaml": TOOL + AGENT + KNOWLEDGE, "environments/prod.yaml": ENVIRONMENT}
+    outcome = fleetform("render", "--target", "flux", cwd=write(tmp_path, files))
+    assert outcome.code == 0, outcome.err
+    text = (tmp_path / "flux/prod/kustomizations.yaml").read_text()
+    (kustomization,) = [item for item in read_yaml(text) if item["kind"] == "Kustomization"]
+    found = {item["kind"]: item["current"] for item in kustomization["spec"]["healthCheckExprs"]}
+    assert found == {"Job": "has(status.startTime)"}
+
+
+def test_a_release_of_flux_waits_for_no_end_either(tmp_path):
+    environment = ENVIRONMENT + "  gitops: {tool: flux, way: helm}\n"
+    files = {"agents/a.yaml": TOOL + AGENT + KNOWLEDGE, "environments/prod.yaml": environment}
+    outcome = fleetform("render", "--target", "flux", cwd=write(tmp_path, files))
+    assert outcome.code == 0, outcome.err
+    releases = tmp_path / "flux/prod/releases/default"
+    (found,) = read_yaml((releases / "helper-knowledge.yaml").read_text())
+    (agent,) = read_yaml((releases / "helper.yaml").read_text())
+    for part in ("install", "upgrade", "rollback"):
+        assert found["spec"][part]["disableWaitForJobs"] is True
+        assert "disableWaitForJobs" not in agent["spec"].get(part, {})
+
+
 def test_compose_leaves_it_out_and_says_so(tmp_path):
     files = {"agents/a.yaml": TOOL + AGENT + KNOWLEDGE, "environments/prod.yaml": ENVIRONMENT}
     outcome = fleetform("render", "--target", "compose", cwd=write(tmp_path, files))

@@ -144,6 +144,8 @@ KINDS = (
         "`knowledge`; its name contains a hash of its pods, so that what has changed runs again",
         workload="job",
         pods=True,
+        # Flux waits for its end, which is later than a delivery may last, and fails with it.
+        ready="has(status.startTime)",
     ),
     ObjectKind(
         "CronJob",

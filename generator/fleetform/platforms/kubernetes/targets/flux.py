@@ -173,21 +173,25 @@ def _release(build: Build, release: Release, needs: list[Release]) -> Manifest:
     checks = _checks(build, release.namespace, workload)
     names = [{"name": item.name, "namespace": item.namespace} for item in needs]
     has_test = release.document.get("tests", {}).get("enabled", True)
+    # The end of a Job is later than a delivery may last.
+    jobs = {"disableWaitForJobs": True} if release.document.get("kind") == "Job" else {}
     spec: dict[str, Any] = {
         **({"dependsOn": names} if names else {}),
         "interval": gitops.interval,
         "timeout": gitops.timeout,
         "releaseName": release.name,
         **_chart(build, release.chart),
-        "install": {"remediation": {"retries": RETRIES}},
+        "install": {**jobs, "remediation": {"retries": RETRIES}},
         "upgrade": {
             "cleanupOnFail": True,
+            **jobs,
             "remediation": {
                 "retries": RETRIES,
                 "remediateLastFailure": True,
                 "strategy": "rollback",
             },
         },
+        **({"rollback": jobs} if jobs else {}),
         **({"test": {"enable": True}} if has_test else {}),
         "driftDetection": {"mode": "enabled"},
         **({"waitStrategy": {"name": "poller"}, "healthCheckExprs": checks} if checks else {}),
