@@ -284,7 +284,7 @@ def _inform(chance: random.Random, documents: list[Json]) -> None:
         mount = {"name": f"kept-{number}", "mountPath": "/var/lib/fleetform-knowledge"}
         if spec.get("stateful") or chance.random() < 0.5:
             store = {"type": "pgvector", "host": "10.1.2.4", "secretRef": _secret(chance)}
-            store["collection"] = "public.docs"
+            store["collection"] = f"public.docs_{number}"
         else:
             claim = {"size": "1Gi", "accessMode": "ReadWriteMany"}
             spec["volumes"] = [*spec.get("volumes", ()), {**mount, "claim": claim}]

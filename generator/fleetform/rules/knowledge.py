@@ -10,7 +10,7 @@ from fleetform import cron, kinds
 from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem, did_you_mean
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, hosts
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import embedding_model, filled, mode, question, searched, taker
 from fleetform.resolve.switches import unserved
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Knowledge, ToolUse
     from fleetform.models.memory_store import VectorStore
     from fleetform.models.tool import Retrieval, ToolSpec
+    from fleetform.models.workload import Volume
     from fleetform.rules import AgentUses
     from fleetform.tree import TreePath
 
@@ -40,6 +41,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     yield from _agent(agent, uses[agent.key], use, tool.spec)
             if agent.spec.knowledge is not None:
                 yield from _documents(fleet, agent, agent.spec.knowledge, uses[agent.key])
+    yield from _filled_twice(fleet, uses)
 
 
 def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
@@ -216,6 +218,43 @@ def _documents(
         yield from _writable(agent, found[0].name, found[1].spec.retrieval.vector_store)
 
 
+def _filled_twice(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield collections that two agents fill: documents of equal names, and `prune`, would be those of either."""
+    first: dict[Any, Resolved[AgentSpec]] = {}
+    for agent in fleet.of(kinds.AGENT):
+        knowledge = agent.spec.knowledge
+        found = filled(knowledge, uses[agent.key]) if knowledge is not None else None
+        if found is None or agent.spec.container is not None:
+            continue
+        collection = _collection(fleet, agent, found[1])
+        other = first.setdefault(collection, agent)
+        if other is not agent:
+            yield agent.problem(
+                _KNOWLEDGE,
+                "collection-filled-twice",
+                f"Agent `{other.name}` in {other.file} fills the collection of `{found[0].name}` too",
+                hint="let one of them name the documents of both: the others only search",
+                key=True,
+            )
+
+
+def _collection(fleet: Fleet, agent: Resolved[AgentSpec], tool: Resolved[ToolSpec]) -> Any:
+    """Return what tells a collection from others: where it is, and its name there."""
+    store = tool.spec.retrieval.vector_store if tool.spec.retrieval else None
+    if store is None or store.type == EMBEDDED:
+        folder = (store and store.path) or KNOWLEDGE
+        volume = _volume(agent.spec, folder)
+        place = (
+            volume.existing_claim.name
+            if volume and volume.existing_claim
+            else volume and volume.name
+        )
+        return agent.namespace, place, folder, store and store.collection
+    host = hosts.written_out(fleet, tool.namespace or agent.namespace, store.host or "")
+    port = store.port or VECTOR_STORES[store.type]
+    return store.type, host, port, store.database or "fleetform", store.collection
+
+
 def _unclear(agent: Resolved[AgentSpec], knowledge: Knowledge, uses: Uses) -> Iterator[Problem]:
     names = [use.name for use, _ in searched(uses)]
     if not names:
@@ -288,14 +327,19 @@ def _writable(agent: Resolved[AgentSpec], tool: str, store: VectorStore) -> Iter
         yield agent.problem(_KNOWLEDGE, "cannot-ingest", why, hint=hint, key=True)
 
 
-def _shut(spec: AgentSpec, tool: str, folder: str) -> tuple[str, str]:
-    """Return why no other pod can write a folder of the agent, and what to do; empty if one can."""
+def _volume(spec: AgentSpec, folder: str) -> Volume | None:
+    """Return the volume that a folder is on, None if it is on none that can be written."""
     around = [
         item
         for item in spec.volumes
         if not item.read_only and f"{folder}/".startswith(f"{item.mount_path.rstrip('/')}/")
     ]
-    volume = max(around, key=lambda item: len(item.mount_path), default=None)
+    return max(around, key=lambda item: len(item.mount_path), default=None)
+
+
+def _shut(spec: AgentSpec, tool: str, folder: str) -> tuple[str, str]:
+    """Return why no other pod can write a folder of the agent, and what to do; empty if one can."""
+    volume = _volume(spec, folder)
     if volume is None:  # a Problem has been said
         return "", ""
     claim = volume.claim or volume.existing_claim
