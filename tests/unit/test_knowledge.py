@@ -237,3 +237,27 @@ def test_a_schedule_is_what_kubernetes_takes(text):
 )
 def test_what_is_no_schedule_is_refused(text):
     assert cron.fault(text)
+
+
+def test_a_store_of_the_fleet_admits_it_with_its_agent(tmp_path):
+    store = f"""---
+{API}
+kind: MemoryStore
+metadata: {{name: vectors}}
+spec:
+  type: postgres
+  postgres: {{passwordSecretRef: {{name: db, key: password}}}}
+  provision: {{}}
+"""
+    objects = rendered(tmp_path, TOOL.replace("db.example", "vectors") + AGENT + KNOWLEDGE + store)
+    (policy,) = [
+        item
+        for item in objects
+        if item["kind"] == "NetworkPolicy" and item["metadata"]["name"] == "vectors"
+    ]
+    callers = {
+        peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"]
+        for rule in policy["spec"]["ingress"]
+        for peer in rule["from"]
+    }
+    assert callers == {"helper", "helper-knowledge"}
