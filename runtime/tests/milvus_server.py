@@ -369,7 +369,7 @@ ROUTES = {
 class Handler(JsonHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self):
+    def do_POST(self):  # noqa: N802 - the name that http.server calls
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
         path = self.path.removeprefix("/v2/vectordb")
         if KEY and self.headers.get("Authorization") != f"Bearer {KEY}":
