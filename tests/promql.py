@@ -105,7 +105,12 @@ class _Reader:
         while self.peek() in PRECEDENCE[level]:
             operator = self.take()
             matched = self.grouping() if self.peek() == "on" else None
-            left = self.combine(operator, left, self.binary(level + 1), matched)
+            many = self.peek() == "group_left"
+            if many:
+                self.take()
+            right = self.binary(level + 1)
+            joined = self.combine(operator, left, right, matched)
+            left = left if many else joined
         return left
 
     def combine(
@@ -205,8 +210,7 @@ class _Reader:
         target, _, source, _ = words
         if inside is None or source not in inside:
             raise PromqlError(f"no series has {source}")
-        # The source stays a label, but a rule that relies on it would treat its sides unlike.
-        return inside - {source} | {target}
+        return inside | {target}
 
     def selector(self, name: str) -> Labels:
         if name not in self.series:

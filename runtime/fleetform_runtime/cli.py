@@ -19,9 +19,9 @@ CONFIG = f"{FOLDER}/{FILE}"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0 on success, 1 for a problem with the configuration, 2 for a usage error."""
     options = _parser().parse_args(arguments)
+    # As PID 1, which the image is, a process gets no signal that it has no handler for: it would
+    # go on until it is killed. The server has its own handlers as soon as its loop runs.
     if options.command == "serve":
-        # As PID 1, which the image is, a process gets no signal that it has no handler for: it would
-        # serve on until it is killed. The server has its own handlers as soon as its loop runs.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
     if options.command == "schema":
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "ingest":
         from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
 
+        signal.signal(signal.SIGTERM, _break_off)
         return ingest(options)
     return _serve(options) if options.command == "serve" else _check(options)
 
@@ -36,6 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _end(number: int, frame: FrameType | None) -> NoReturn:
     """End before anything is served."""
     sys.exit(0)
+
+
+def _break_off(number: int, frame: FrameType | None) -> NoReturn:
+    """End before all is done, and say so: a Job that is evicted has not succeeded."""
+    sys.stderr.write(
+        "error: ended by a signal; what was taken in stays, run it again for the rest\n"
+    )
+    sys.exit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:

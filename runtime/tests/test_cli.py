@@ -168,6 +168,36 @@ def test_a_signal_while_it_waits_for_its_store_ends_it(tmp_path, command):
             process.wait()
 
 
+@pytest.mark.parametrize("command", [(), pytest.param(("unshare", "-pf", "--mount-proc"), marks=FIRST)])  # fmt: skip
+def test_a_signal_while_documents_are_taken_in_is_no_success(tmp_path, command):
+    """A Job whose pod is evicted runs again; an exit code of 0 would end it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        knowledge = {
+            "store": {"type": "embedded", "path": str(tmp_path / "db"), "collection": "docs"},
+            "embedding": {"provider": "vllm", "name": "m", "endpoint": endpoint},
+            "search": {"mode": "hybrid"},
+        }
+        tool = {"type": "retrieval", "name": "kb", "description": "d", "knowledge": knowledge}
+        tool["parameters"] = [{"name": "query", "type": "string", "required": True}]
+        config = write(tmp_path, BASE | {"tools": [tool]})
+        (tmp_path / "a.md").write_text("# A\n\nText")
+        words = [*command, *COMMAND, "ingest", "--config", config, str(tmp_path / "a.md")]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                silent.settimeout(PATIENCE)
+                connection, _ = silent.accept()  # it asks for vectors now
+                with connection:
+                    child = f"/proc/{process.pid}/task/{process.pid}/children"
+                    one = Path(child).read_text().split() if command else [process.pid]
+                    os.kill(int(one[0]), signal.SIGTERM)
+                    _, said = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said == "error: ended by a signal; what was taken in stays, run it again for the rest\n"
+
+
 SIGNALLED = """
 import signal, sys
 from fleetform_runtime import cli, start

@@ -57,7 +57,7 @@ def test_the_whole_fleet_passes(guarded, environment):
         kind = item["kind"]
         if kind == "Namespace":
             assert _refused(guarded, item) == ""
-        if kind in ("Deployment", "StatefulSet", "Role", "ConfigMap"):
+        if kind in ("Deployment", "StatefulSet", "Job", "CronJob", "Role", "ConfigMap"):
             assert _refused(guarded, moved(item)) == "", item["metadata"]
 
 
@@ -123,6 +123,34 @@ def test_what_is_forbidden_is_refused_with_its_reason(guarded, kind, change, say
     item = one(kind)
     change(item)
     assert says in _refused(guarded, item)
+
+
+def job(item: Object) -> Object:
+    """Return a Job with the pods of a Deployment."""
+    template = copy.deepcopy(item["spec"]["template"])
+    template["spec"]["restartPolicy"] = "Never"
+    metadata = {"name": "j", "namespace": SPACE}
+    spec = {"template": template}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def schedule(item: Object) -> Object:
+    """Return a CronJob with the pods of a Deployment."""
+    spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": job(item)["spec"]}}
+    return {**job(item), "kind": "CronJob", "spec": spec}
+
+
+@pytest.mark.parametrize("holder", [job, schedule])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [(change, says) for kind, change, says in WRONG.values() if kind == "Deployment"],
+    ids=[name for name, (kind, *_) in WRONG.items() if kind == "Deployment"],
+)
+def test_pods_that_run_to_their_end_obey_the_same(guarded, holder, change, says):
+    item = one("Deployment")
+    assert _refused(guarded, holder(item)) == ""
+    change(item)
+    assert says in _refused(guarded, holder(item))
 
 
 @pytest.mark.parametrize("field", ["apiGroups", "resources", "verbs"])

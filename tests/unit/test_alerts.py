@@ -19,6 +19,8 @@ KUBE_STATE_METRICS = {
     "kube_horizontalpodautoscaler_spec_max_replicas": TARGET_LABELS | {"horizontalpodautoscaler"},
     "kube_horizontalpodautoscaler_status_current_replicas": TARGET_LABELS
     | {"horizontalpodautoscaler"},
+    "kube_job_created": TARGET_LABELS | {"job_name"},
+    "kube_job_failed": TARGET_LABELS | {"job_name", "condition"},
     "kube_statefulset_replicas": TARGET_LABELS | {"statefulset"},
     "kube_statefulset_status_replicas_ready": TARGET_LABELS | {"statefulset"},
 }
@@ -159,5 +161,9 @@ def test_every_alert_has_a_section_that_its_runbook_link_leads_to():
 
 def test_without_the_runtime_no_rule_needs_its_metrics():
     found = [rule for group in groups("a", runtime=False) for rule in group["rules"]]
-    assert {rule["alert"] for rule in found} == {"AgentNotReady", "AgentAtMaxReplicas"}
+    assert {rule["alert"] for rule in found} == {
+        "AgentNotReady",
+        "AgentAtMaxReplicas",
+        "AgentIngestionFailed",
+    }
     assert not any("agent_" in rule["expr"] for rule in found)

@@ -242,6 +242,34 @@ label_replace(
     ),
 )
 
+# A Job that failed is there until another configuration replaces it, and those of a schedule until two more have run:
+# only the last one counts. Its name is that of objects/job.py, with a number when a CronJob made it.
+_INGESTED = (
+    _Alert(
+        name="AgentIngestionFailed",
+        severity="warning",
+        lasts="1m",
+        expression=r"""
+max by (namespace, agent, job_name) (
+  <jobs>
+    == on (namespace, agent) group_left
+  max by (namespace, agent) (<jobs>)
+)
+  and on (namespace, job_name)
+max by (namespace, job_name) (kube_job_failed{namespace="<namespace>",condition="true"}) > 0
+""".lstrip().replace(
+            "<jobs>",
+            r"""label_replace(
+    kube_job_created{namespace="<namespace>",job_name=~".+-knowledge-[0-9a-f]{8}(-[0-9]+)?"},
+    "agent", "$1", "job_name", "(.+)-knowledge-[0-9a-f]{8}(?:-[0-9]+)?"
+  )""",
+        ),
+        summary="The documents of agent {{ $labels.agent }} were not all taken in: it answers from older ones",
+        next="Read the logs of Job {{ $labels.job_name }}: they name each document that failed, and why. "
+        "Delete the Job to run it again, or wait for its schedule.",
+    ),
+)
+
 _SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
@@ -276,7 +304,7 @@ _SCRAPING = (
 )
 
 _OF_THE_RUNTIME = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "scraping": _SCRAPING}
-_OF_KUBERNETES = {"workloads": _WORKLOADS}
+_OF_KUBERNETES = {"workloads": _WORKLOADS, "documents": _INGESTED}
 
 
 THRESHOLDS: Mapping[str, float] = {

@@ -20,13 +20,42 @@ API = "admissionregistration.k8s.io/v1"
 OURS = {"matchLabels": {"app.kubernetes.io/part-of": PART_OF}}
 """Namespaces of the fleet, as `namespaces.create` labels them; others must be labelled by hand."""
 _POD = "object.spec.template.spec"
+_SCHEDULED = "object.spec.jobTemplate.spec.template.spec"
 _LISTS = ("apiGroups", "resources", "verbs")
 
 
-def _each(holds: str) -> str:
+def _each(pod: str, holds: str) -> str:
     """Return what must hold for every container; the two lists have different types, and cannot be concatenated."""
-    others = f"!has({_POD}.initContainers) || {_POD}.initContainers.all(c, {holds})"
-    return f"{_POD}.containers.all(c, {holds}) && ({others})"
+    others = f"!has({pod}.initContainers) || {pod}.initContainers.all(c, {holds})"
+    return f"{pod}.containers.all(c, {holds}) && ({others})"
+
+
+def _of_pods(pod: str) -> tuple[tuple[str, str], ...]:
+    """Return what must hold for the pods of a workload, whose spec is at a path."""
+    return (
+        (
+            _each(pod, "(c.image.contains('@sha256:') || (c.image.matches(':[^/]+$') && !c.image.endsWith(':latest')))"),
+            "every image has a digest, or a tag that is not `latest`",
+        ),
+        (
+            _each(
+                pod,
+                # The API server's type of `resources` has no fields that it could check.
+                "has(c.resources) && has(dyn(c.resources).requests) && has(dyn(c.resources).limits)"
+                " && 'cpu' in dyn(c.resources).requests && 'memory' in dyn(c.resources).requests"
+                " && 'memory' in dyn(c.resources).limits",
+            ),
+            "every container requests cpu and memory, and limits memory",
+        ),
+        (
+            f"has({pod}.serviceAccountName) && {pod}.serviceAccountName != 'default'",
+            "pods run as their own ServiceAccount",
+        ),
+        (
+            f"has({pod}.enableServiceLinks) && !{pod}.enableServiceLinks",
+            "pods do not get the namespace's Services as environment variables",
+        ),
+    )  # fmt: skip
 
 
 class Rule(NamedTuple):
@@ -42,32 +71,9 @@ class Rule(NamedTuple):
 
 
 RULES = (
-    Rule(
-        "workloads", "apps", "v1", ("deployments", "statefulsets"), False,
-        (
-            (
-                _each("(c.image.contains('@sha256:') || (c.image.matches(':[^/]+$') && !c.image.endsWith(':latest')))"),
-                "every image has a digest, or a tag that is not `latest`",
-            ),
-            (
-                _each(
-                    # The API server's type of `resources` has no fields that it could check.
-                    "has(c.resources) && has(dyn(c.resources).requests) && has(dyn(c.resources).limits)"
-                    " && 'cpu' in dyn(c.resources).requests && 'memory' in dyn(c.resources).requests"
-                    " && 'memory' in dyn(c.resources).limits"
-                ),
-                "every container requests cpu and memory, and limits memory",
-            ),
-            (
-                f"has({_POD}.serviceAccountName) && {_POD}.serviceAccountName != 'default'",
-                "pods run as their own ServiceAccount",
-            ),
-            (
-                f"has({_POD}.enableServiceLinks) && !{_POD}.enableServiceLinks",
-                "pods do not get the namespace's Services as environment variables",
-            ),
-        ),
-    ),
+    Rule("workloads", "apps", "v1", ("deployments", "statefulsets"), False, _of_pods(_POD)),
+    Rule("jobs", "batch", "v1", ("jobs",), False, _of_pods(_POD)),
+    Rule("schedules", "batch", "v1", ("cronjobs",), False, _of_pods(_SCHEDULED)),
     Rule(
         "rights", "rbac.authorization.k8s.io", "v1", ("roles",), False,
         (
