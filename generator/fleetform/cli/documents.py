@@ -22,7 +22,7 @@ def bring_here(fleet: Fleet) -> None:
         retrieval = tool.spec.retrieval
         if tool.spec.type == "retrieval" and retrieval is not None:
             spec = view.replace(tool.spec, retrieval=_in_a_file(retrieval))
-            known[key] = tool._replace(typed=view.replace(tool.typed, spec=spec))
+            known[key] = tool.retyped(view.replace(tool.typed, spec=spec))
 
 
 def _in_a_file(retrieval: Retrieval) -> Any:

@@ -33,15 +33,11 @@ class Resolved(NamedTuple, Generic[S_co]):
     name: str
     tree: Map
     typed: Any
+    spec: S_co
+    """The typed spec: a view with the attributes of the kind's model (docs/adr/0003-views.md)."""
     layers: tuple[Layer, ...]
     file: str
     origin: str
-
-    @property
-    def spec(self) -> S_co:
-        """Return the typed spec: a view with the attributes of the kind's model (docs/adr/0003-views.md)."""
-        found: S_co = self.typed.spec
-        return found
 
     @property
     def key(self) -> Key:
@@ -51,6 +47,10 @@ class Resolved(NamedTuple, Generic[S_co]):
     def called(self, name: str) -> Resolved[S_co]:
         """Return the same document under another name, for a second workload that it asks for."""
         return self._replace(name=name)
+
+    def retyped(self, typed: Any) -> Resolved[S_co]:
+        """Return the same document with other contents."""
+        return self._replace(typed=typed, spec=typed.spec)
 
     def by_environment(self, path: TreePath) -> bool:
         """Whether the environment, rather than a spec, said the last word on a value below `spec`."""
@@ -185,7 +185,7 @@ def _add(
     typed = _typed(kind, whole, problems)
     if typed is not None:
         fleet.specs.setdefault(kind, {})[key] = Resolved(
-            kind, key[0], key[1], whole, typed, found, document.file, document.origin
+            kind, *key, whole, typed, typed.spec, found, document.file, document.origin
         )
 
 

@@ -33,7 +33,7 @@ class Rules:
 
     def allow(self, peer: dict[str, Any], ports: Ports) -> None:
         """Add one peer and its ports; no ports means all of them."""
-        self.found.setdefault((repr(sorted(peer.items(), key=repr)), ports), peer)
+        self.found.setdefault((repr(sorted(peer.items())), ports), peer)
 
     def grouped(self) -> tuple[NetworkRule, ...]:
         """Return one rule per set of ports, sorted by ports, its peers in a stable order."""

@@ -87,7 +87,7 @@ def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]
                 tree = _without(tree, path)
     if tree is resolved.tree:
         return resolved
-    return resolved._replace(tree=tree, typed=view.read(resolved.kind, tree))
+    return resolved.retyped(view.read(resolved.kind, tree))._replace(tree=tree)
 
 
 def _without(tree: Map, path: TreePath) -> Map:
