@@ -100,7 +100,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs filesystem/pauses redis/pauses postgres/pauses",
         "runtime/tests/test_mcp.py": "duplex jsons pipes mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_models.py": (
-            "models/build chat_completions models/failures pricing scripted stream upstream wire sections/model"
+            "models/build models/libraries chat_completions models/failures pricing scripted stream upstream wire sections/model"
         ),
         "runtime/tests/test_server.py": (
             "access/build access/hosts application http/answering http/body http/chat http/errors http/events http/gateway http/health http/info "

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,8 @@ from fleetform_runtime.net.tls import build
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
 from fleetform_runtime.sections.access import ApiKeyAuth
 from fleetform_runtime.sections.base import Tls
-from fleetform_runtime.sections.knowledge import Knowledge
+from fleetform_runtime.sections.knowledge import Embedding, Knowledge
+from fleetform_runtime.sections.model import Model
 from fleetform_runtime.settings import Settings
 
 Found = TypeVar("Found", bound=BaseModel)
@@ -49,7 +50,7 @@ def problems(
     found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
     found += _knowledge(settings)
     if models:
-        found += _extras(settings)
+        found += _extras(_models(settings))
     return found
 
 
@@ -78,23 +79,23 @@ def _short_keys(settings: Settings, secrets: Secrets) -> list[str]:
     return found
 
 
-def _extras(settings: Settings) -> list[str]:
-    found = []
-    for path, model in _models(settings):
-        if model.facts.module and not _installed(model.facts.module):
-            what = f"this image lacks the extra {model.provider}"
-            found.append(f"{path}.provider: {what}")
-    return found
+def _extras(asked: Iterable[tuple[str, Model | Embedding]]) -> list[str]:
+    return [
+        f"{path}.provider: this image lacks the extra {one.provider}"
+        for path, one in asked
+        if one.facts.module and not _installed(one.facts.module)
+    ]
 
 
 def _knowledge(settings: Settings) -> list[str]:
-    return [
+    lacking = [
         f"{path}.embedding: this image lacks the extra knowledge"
         for path, knowledge in sections(settings, Knowledge)
         if knowledge.embedding is not None
         and knowledge.store.type == "embedded"
         and not _installed("numpy")
     ]
+    return lacking + _extras(sections(settings, Embedding))
 
 
 def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:
@@ -120,7 +121,7 @@ def _broken(tls: Tls) -> str | None:
     return None
 
 
-def _models(settings: Settings) -> list[tuple[str, Any]]:
+def _models(settings: Settings) -> list[tuple[str, Model]]:
     return [
         ("$.model", settings.model),
         *((f"$.models[{index}]", model) for index, model in enumerate(settings.models)),

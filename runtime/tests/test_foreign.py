@@ -239,5 +239,5 @@ async def test_a_provider_that_is_not_there_is_a_lost_connection():
 def test_every_provider_with_a_protocol_of_its_own_has_a_maker_and_an_extra():
     foreign = {name for name, row in PROVIDERS.items() if row.module}
     project = tomllib.loads((ROOT / "runtime/pyproject.toml").read_text("utf-8"))["project"]
-    assert foreign == {*MAKERS, "bedrock"}
+    assert foreign == {*MAKERS}
     assert foreign <= set(project["optional-dependencies"])

@@ -470,7 +470,7 @@ def _tools() -> Fleet:
         "type": "retrieval",
         "retrieval": {
             "vectorStore": {"type": "milvus", "host": "m.example", "collection": "a"},
-            "embedding": {"provider": "bedrock", "model": "e"},
+            "embedding": {"provider": "bedrock", "model": "e", "region": "eu-west-1"},
         },
     }
     rows["documents"] = {

@@ -262,20 +262,52 @@ def warned(problems: tuple[Problem, ...]) -> list[str]:
 
 
 def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
-    store = {"type": "milvus", "host": "milvus.example", "collection": "docs"}
-    retrieval = {
-        "vectorStore": store,
-        "embedding": {"provider": "bedrock", "model": "amazon.titan-embed-text-v2:0"},
-    }
     text = (
-        agent(tools=[{"name": "docs"}, {"name": "run"}, {"name": "ask"}])
-        + document("Tool", "docs", {"type": "retrieval", "retrieval": retrieval})
+        agent(tools=[{"name": "run"}, {"name": "ask"}])
         + document("Tool", "run", {"type": "code"})
         + document("Tool", "ask", {"type": "human"})
     )
     _, settings, problems = made(tmp_path, text)
     assert [tool["name"] for tool in settings["tools"]] == ["ask"]
-    assert warned(problems) == ["spec.tools[0].name", "spec.tools[1].name"]
+    assert warned(problems) == ["spec.tools[0].name"]
+
+
+BEDROCK = {"provider": "bedrock", "name": "anthropic.claude", "region": "eu-central-1"}
+VERTEX = {"provider": "google", "name": "g", "project": "acme-prod", "region": "europe-west4"}
+GEMINI = {"provider": "google", "name": "g", "apiKeySecretRef": {"name": "g", "key": "k"}}
+KEY = {"file": "/var/run/secrets/fleetform/g/k"}
+
+
+@pytest.mark.parametrize(
+    ("model", "embedding", "made_of"),
+    [
+        (BEDROCK, {"provider": "bedrock"}, {"region": "eu-central-1"}),
+        (BEDROCK, {"provider": "bedrock", "region": "us-east-1"}, {"region": "us-east-1"}),
+        (VERTEX, {"provider": "google"}, {"project": "acme-prod", "region": "europe-west4"}),
+        (VERTEX, {"provider": "google", "secretRef": {"name": "g", "key": "k"}}, {"apiKey": KEY}),
+        (GEMINI, {"provider": "google"}, {"apiKey": KEY}),
+        (
+            GEMINI,
+            {"provider": "google", "project": "acme-test"},
+            {"project": "acme-test"},
+        ),
+    ],
+)
+def test_embeddings_of_clouds_are_asked_as_the_agents_model_is(tmp_path, model, embedding, made_of):
+    store = {"type": "qdrant", "host": "qdrant.data.svc", "collection": "docs"}
+    retrieval = {"vectorStore": store, "embedding": {"model": "e", **embedding}}
+    identity = {"gcpServiceAccount": "a@acme-prod.iam.gserviceaccount.com"}
+    text = agent(model=model, tools=[{"name": "docs"}], identity=identity)
+    tool = document("Tool", "docs", {"type": "retrieval", "retrieval": retrieval})
+    data, settings, problems = made(tmp_path, text + tool)
+    found = settings["tools"][0]["knowledge"]["embedding"]
+    assert found == {"provider": embedding["provider"], "name": "e", **made_of}
+    told = {item.path for item in problems if item.code == "not-used"}
+    # Of what is set here, a plain cluster has no use for the identity alone.
+    assert told <= {"spec.identity.gcpServiceAccount"}
+    assert "no-identity" not in {item.code for item in problems}
+    write(tmp_path, data)
+    load(tmp_path / "agent.json")
 
 
 def test_a_search_in_milvus_is_served_as_somebody_else_wrote_it(tmp_path):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
 from fleetform.cli import trust
-from fleetform.contract import EMBEDDED, EMBEDDINGS
+from fleetform.contract import EMBEDDED
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Retrieval
@@ -32,10 +32,6 @@ def _in_a_file(retrieval: Retrieval) -> Any:
         retrieval.vector_store,
         **{**nothing, "type": EMBEDDED, "collection": name.lstrip(".-") or "documents"},
     )
-    embedding = retrieval.embedding
-    if embedding is not None and embedding.provider not in EMBEDDINGS:
-        search = view.replace(retrieval.search, mode="keyword", score_threshold=None)
-        return view.replace(retrieval, vector_store=store, embedding=None, search=search)
     return view.replace(retrieval, vector_store=store)
 
 

@@ -6,11 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from fleetform.contract import EMBEDDINGS
 from fleetform.kinds import TOOL_TYPES
 from fleetform.models.base import (
     Duration,
     Json,
     Metadata,
+    Name,
     OneOf,
     SecretKey,
     Shared,
@@ -19,7 +21,7 @@ from fleetform.models.base import (
     optional,
 )
 from fleetform.models.memory_store import VectorStore
-from fleetform.models.model_config import Provider
+from fleetform.patterns import GCP_PROJECT
 
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)
@@ -72,7 +74,9 @@ class Api(Spec):
 class Embedding(Spec):
     """The model that turns text into vectors."""
 
-    provider: Provider = Field(description="Provider of the embedding model.")
+    provider: Annotated[str, OneOf(*sorted(EMBEDDINGS))] = Field(
+        description="Provider of the embedding model."
+    )
     model: str = Field(description="Model name.", min_length=1, max_length=253)
     dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
     endpoint: Url | None = optional(
@@ -80,6 +84,14 @@ class Embedding(Spec):
     )
     secret_ref: SecretKey | None = optional(
         "API key. Default: the agent's, if it uses the same provider."
+    )
+    region: Name | None = optional(
+        "Region in which the model is asked: of Bedrock, or of Google with `project`. Default: that of the agent's model of the same provider, else the pod's `AWS_REGION`, Google's choice."
+    )
+    project: Annotated[str, StringConstraints(pattern=GCP_PROJECT, max_length=64)] | None = (
+        optional(
+            "Google Cloud project: the model is asked through Vertex AI, with the pod's identity instead of a key. Default: that of the agent's model of the same provider, unless there is a `secretRef`."
+        )
     )
     query_prefix: str | None = optional(
         "Words before each question, which some models want, such as `search_query: `. Default: none.",

@@ -15,7 +15,7 @@ from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
 from fleetform.resolve.references import beside
-from fleetform.resolve.searches import embedding_model, mode, question
+from fleetform.resolve.searches import mode, question, reached
 from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
@@ -198,23 +198,24 @@ def _embedding(
     wanted = found.embedding if found else None
     if found is None or wanted is None:
         return None
-    like = embedding_model(uses, found)
+    at = reached(uses, found)
+    assert at
     # Short hosts are relative to whoever wrote them.
     owner = agent.namespace if wanted.endpoint is None else tool.namespace or agent.namespace
-    endpoint = wanted.endpoint or (like.endpoint if like else None)
-    secret = wanted.secret_ref or (like.api_key_secret_ref if like else None)
     return present(
         provider=wanted.provider,
         name=wanted.model,
         dimension=wanted.dimension,
-        endpoint=hosts.rewritten(fleet, owner, endpoint) if endpoint else None,
-        apiKey=secret_of(secret) if secret else None,
+        endpoint=hosts.rewritten(fleet, owner, at.endpoint) if at.endpoint else None,
+        region=at.region,
+        project=at.project,
+        apiKey=secret_of(at.secret) if at.secret else None,
         queryPrefix=wanted.query_prefix,
         documentPrefix=wanted.document_prefix,
         pricing={"inputPerMillion": wanted.input_per_million}
         if wanted.input_per_million is not None
         else None,
-        tls=tls_files(like.tls) if like and wanted.endpoint is None else None,
+        tls=tls_files(at.tls) if at.tls else None,
     )
 
 

@@ -13,7 +13,7 @@ from fleetform.problems import Problem
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
-from fleetform.resolve.searches import embedding_model, mode
+from fleetform.resolve.searches import mode, reached
 from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
@@ -129,13 +129,14 @@ def _embeddings(
     found = tool.spec.retrieval
     if found is None or found.embedding is None or mode(found) == "keyword" or unserved(tool.spec):
         return
-    endpoint, like = found.embedding.endpoint, embedding_model(uses, found)
-    if endpoint is not None or like is None:
+    at = reached(uses, found)
+    assert at
+    if not at.by_model:
         owner = tool if tool.namespace else draft.resolved
         place: TreePath = ("spec", "retrieval", "embedding", "endpoint")
-        yield from _to_url(fleet, draft, owner, endpoint or PUBLIC, place)
+        yield from _to_url(fleet, draft, owner, at.endpoint or PUBLIC, place)
     elif draft.shape is Shape.JOB:
-        yield from _to_url(fleet, draft, draft.resolved, like.endpoint or PUBLIC, ("spec", "model"))
+        yield from _to_url(fleet, draft, draft.resolved, at.endpoint or PUBLIC, ("spec", "model"))
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:

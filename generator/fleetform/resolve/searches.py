@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from fleetform.contract import PROJECTS
 from fleetform.names import fit
+from fleetform.resolve import regions
 from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import Knowledge, ToolUse
-    from fleetform.models.model_config import ModelSettings
+    from fleetform.models.base import SecretKey
+    from fleetform.models.model_config import ModelSettings, ModelTls
     from fleetform.models.tool import Retrieval, ToolSpec
     from fleetform.resolve import Resolved
     from fleetform.resolve.references import Uses
@@ -46,10 +49,52 @@ def searched(uses: Uses) -> list[tuple[ToolUse, Resolved[ToolSpec]]]:
     ]
 
 
+def by_meaning(uses: Uses) -> list[tuple[ToolUse, Retrieval]]:
+    """Return the searches of an agent that compare vectors."""
+    found = ((use, tool.spec.retrieval) for use, tool in searched(uses))
+    return [(use, one) for use, one in found if one and one.embedding and mode(one) != "keyword"]
+
+
 def filled(knowledge: Knowledge, uses: Uses) -> tuple[ToolUse, Resolved[ToolSpec]] | None:
     """Return the tool whose collection holds an agent's documents, None if that is not clear."""
     found = [(use, tool) for use, tool in searched(uses) if knowledge.tool in (None, use.name)]
     return found[0] if len(found) == 1 else None
+
+
+class Reached(NamedTuple):
+    """How the model of the vectors is reached: as the Tool says, else as the agent's model of its provider is."""
+
+    provider: str
+    endpoint: str | None
+    secret: SecretKey | None
+    tls: ModelTls | None
+    region: str | None
+    project: str | None
+    by_model: bool
+    """Whether the address is that of the agent's model, which it reaches anyhow."""
+
+
+def reached(uses: Uses, retrieval: Retrieval) -> Reached | None:
+    """Return how the model of the vectors is reached, None for a search that has none."""
+    wanted = retrieval.embedding
+    if wanted is None:
+        return None
+    like = embedding_model(uses, retrieval)
+    project = wanted.project or (like.project if like and not wanted.secret_ref else None)
+    region = wanted.region or (like.region if like else None)
+    found = Reached(
+        provider=wanted.provider,
+        endpoint=wanted.endpoint or (like.endpoint if like else None),
+        secret=wanted.secret_ref or (like.api_key_secret_ref if like else None),
+        tls=like.tls if like and wanted.endpoint is None else None,
+        region=region,
+        project=project if wanted.provider in PROJECTS else None,
+        by_model=like is not None and wanted.endpoint is None,
+    )
+    return found._replace(
+        secret=None if regions.has_project(found) else found.secret,
+        region=region if regions.has_region(found) else None,
+    )
 
 
 def embedding_model(uses: Uses, retrieval: Retrieval) -> ModelSettings | None:

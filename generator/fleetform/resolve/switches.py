@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
-from fleetform.contract import EMBEDDINGS, VECTOR_STORES, has_tool
+from fleetform.contract import has_tool
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import StoreTls
@@ -40,12 +40,4 @@ def tls_is_on(tls: StoreTls) -> bool:
 
 def unserved(spec: ToolSpec) -> str:
     """Return what of a tool the runtime does not support; empty if it supports it."""
-    found = spec.retrieval
-    if not has_tool(spec.type):
-        return f"{spec.type} tools"
-    if spec.type == "retrieval" and found is not None:
-        if found.vector_store.type not in VECTOR_STORES:
-            return f"retrieval tools on {found.vector_store.type}"
-        if found.embedding is not None and found.embedding.provider not in EMBEDDINGS:
-            return f"embeddings of {found.embedding.provider}"
-    return ""
+    return "" if has_tool(spec.type) else f"{spec.type} tools"

@@ -19,6 +19,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
+from fleetform.resolve.searches import by_meaning, reached
 from fleetform.resolve.switches import unserved
 from fleetform.resolve.waits import asking, asks_people
 from fleetform.tree import TreePath
@@ -319,7 +320,8 @@ def _identity(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     if identity is not None and identity.gcp_service_account:
         return
     models = (uses.model, *(model for _, model in (*uses.models, *uses.fallbacks)))
-    if any(model is not None and has_project(model) for model in models):
+    vectors = (reached(uses, retrieval) for _, retrieval in by_meaning(uses))
+    if any(asked is not None and has_project(asked) for asked in (*models, *vectors)):
         yield agent.problem(
             ("spec",),
             "no-identity",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from fleetform import kinds
 from fleetform.contract import EMBEDDED, EXTRAS, KNOWLEDGE_EXTRA
 from fleetform.problems import Problem
-from fleetform.resolve.searches import mode
-from fleetform.resolve.switches import unserved
+from fleetform.resolve.searches import by_meaning
 from fleetform.tree import problem_at
 
 if TYPE_CHECKING:
@@ -32,20 +31,15 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
         places += [(("spec", field, names.index(name)), model) for name, model in models]
     found: dict[str, TreePath] = {}
     for number, use in enumerate(spec.tools):
-        for other, tool in uses.tools:
-            retrieval = tool.spec.retrieval
-            if (
-                other is use
-                and retrieval
-                and retrieval.vector_store.type == EMBEDDED
-                and mode(retrieval) != "keyword"
-                and not unserved(tool.spec)
-            ):
-                found.setdefault(KNOWLEDGE_EXTRA, ("spec", "tools", number, "name"))
-    for place, model in places:
-        extra = EXTRAS.get(model.provider or "")
-        if extra:
-            found.setdefault(extra, place)
+        for retrieval in (retrieval for other, retrieval in by_meaning(uses) if other is use):
+            place: TreePath = ("spec", "tools", number, "name")
+            if retrieval.vector_store.type == EMBEDDED:
+                found.setdefault(KNOWLEDGE_EXTRA, place)
+            if retrieval.embedding and retrieval.embedding.provider in EXTRAS:
+                found.setdefault(EXTRAS[retrieval.embedding.provider], place)
+    for path, model in places:
+        if model.provider in EXTRAS:
+            found.setdefault(EXTRAS[model.provider], path)
     return found
 
 

@@ -12,7 +12,7 @@ from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, hosts
 from fleetform.resolve.references import Uses
-from fleetform.resolve.searches import embedding_model, filled, mode, question, searched, taker
+from fleetform.resolve.searches import filled, mode, question, reached, searched, taker
 from fleetform.resolve.switches import unserved
 from fleetform.rules.stores import collection
 
@@ -162,19 +162,18 @@ def _agent(
             f"nothing is mounted at `{folder}`, where the documents of `{use.name}` are kept",
             hint="add a volume with that `mountPath`, such as a `claim`",
         )
-    wanted = retrieval.embedding
-    if wanted is None or mode(retrieval) == "keyword":
+    at = reached(uses, retrieval)
+    if at is None or mode(retrieval) == "keyword":
         return
-    like = embedding_model(uses, retrieval)
-    provider = wanted.provider
-    if provider in ENDPOINT_REQUIRED and not (wanted.endpoint or (like and like.endpoint)):
+    provider = at.provider
+    if provider in ENDPOINT_REQUIRED and not at.endpoint:
         yield agent.problem(
             place,
             "missing-field",
             f"the embedding of `{use.name}` has no `endpoint`, and {provider} no public one",
             hint="add `embedding.endpoint` to the Tool",
         )
-    if provider not in KEYLESS and not (wanted.secret_ref or (like and like.api_key_secret_ref)):
+    if provider not in KEYLESS and not at.secret and not at.project:
         yield agent.problem(
             place,
             "missing-field",

@@ -32,5 +32,15 @@ def store(settings: VectorStore, secrets: Secrets) -> Vectors:
 
 
 def embedder(settings: Embedding | None, secrets: Secrets, spent: Spent) -> Embedder | None:
-    """Return what turns texts into vectors, if anything does."""
-    return None if settings is None else OpenAiEmbedder(settings, secrets, spent)
+    """Return what turns texts into vectors, if anything does; extras are imported only here.
+
+    Raises:
+        ImportError: the image lacks the provider's extra.
+    """
+    if settings is None:
+        return None
+    if settings.facts.module:
+        from fleetform_runtime.knowledge.foreign import ForeignEmbedder  # noqa: PLC0415
+
+        return ForeignEmbedder(settings, secrets, spent)
+    return OpenAiEmbedder(settings, secrets, spent)

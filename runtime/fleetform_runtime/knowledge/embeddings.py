@@ -1,6 +1,7 @@
-"""Turns texts into vectors, by OpenAI's protocol: in batches, with retries, counted."""
+"""Turns texts into vectors, in batches, with retries, counted; OpenAI's protocol is spoken here."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -45,12 +46,72 @@ def _untold(tokens: int, usd: float | None) -> None:
     """Tell nobody."""
 
 
-class OpenAiEmbedder:
+class InBatches(ABC):
+    """What all embedders have in common: batches, prefixes, a look at each vector, and who is told of the tokens."""
+
+    most = 2_048
+    """Texts that the provider takes in one request."""
+
+    def __init__(self, settings: Embedding, spent: Spent = _untold) -> None:
+        self._settings = settings
+        self._spent = spent
+
+    async def documents(self, texts: Sequence[str]) -> list[Vector]:
+        """Ask for one batch after the other."""
+        size = min(self._settings.batch_size, self.most)
+        found: list[Vector] = []
+        for start in range(0, len(texts), size):
+            prefix = self._settings.document_prefix
+            batch = [prefix + text for text in texts[start : start + size]]
+            found += await self._vectors(batch, is_question=False)
+        return found
+
+    async def question(self, text: str) -> Vector:
+        """Ask for one vector."""
+        asked = [self._settings.query_prefix + text]
+        return (await self._vectors(asked, is_question=True))[0]
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close connections."""
+
+    @abstractmethod
+    async def _asked(self, texts: list[str], *, is_question: bool) -> tuple[list[Vector], object]:
+        """Return the vectors of some texts, and how many tokens the provider says that they have."""
+
+    async def _vectors(self, texts: list[str], *, is_question: bool) -> list[Vector]:
+        vectors, tokens = await self._asked(texts, is_question=is_question)
+        if len(vectors) != len(texts):
+            what = f"{len(vectors)} vectors for {len(texts)} texts"
+            raise KnowledgeError(f"the embedding model answered with {what}")
+        for vector in vectors:
+            self._check(vector)
+        self._count(tokens, texts)
+        return vectors
+
+    def _check(self, vector: Vector) -> None:
+        wanted = self._settings.dimension
+        if not vector or (wanted is not None and len(vector) != wanted):
+            raise KnowledgeError(
+                f"{self._settings.name} answers with {len(vector)} dimensions, not {wanted}"
+            )
+        if not all(map(math.isfinite, vector)) or not any(vector):
+            raise KnowledgeError(
+                f"{self._settings.name} answers with a vector that has no direction"
+            )
+
+    def _count(self, tokens: object, texts: list[str]) -> None:
+        if not isinstance(tokens, int) or tokens <= 0:
+            tokens = sum(map(sizes.tokens, texts))
+        prices = self._settings.pricing
+        self._spent(tokens, tokens * prices.input_per_million / 1_000_000 if prices else None)
+
+
+class OpenAiEmbedder(InBatches):
     """Asks `POST /embeddings`."""
 
     def __init__(self, settings: Embedding, secrets: Secrets, spent: Spent = _untold) -> None:
-        self._settings = settings
-        self._spent = spent
+        super().__init__(settings, spent)
         self._url = url(settings, "embeddings")
         self._client = client(
             self._url,
@@ -61,34 +122,22 @@ class OpenAiEmbedder:
             connect_seconds=settings.timeouts.connect_seconds,
         )
 
-    async def documents(self, texts: Sequence[str]) -> list[Vector]:
-        """Ask for one batch after the other."""
-        size = self._settings.batch_size
-        found: list[Vector] = []
-        for start in range(0, len(texts), size):
-            prefix = self._settings.document_prefix
-            batch = [prefix + text for text in texts[start : start + size]]
-            found += await self._asked(batch)
-        return found
-
-    async def question(self, text: str) -> Vector:
-        """Ask for one vector."""
-        return (await self._asked([self._settings.query_prefix + text]))[0]
-
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def _asked(self, texts: list[str]) -> list[Vector]:
+    async def _asked(self, texts: list[str], *, is_question: bool) -> tuple[list[Vector], object]:
+        del is_question
         settings = self._settings
         body: dict[str, Any] = {"model": settings.name, "input": texts, "encoding_format": "float"}
         # Models of a fixed length refuse to be asked for one, even for their own.
         if settings.dimension is not None and "text-embedding-3" in settings.name:
             body["dimensions"] = settings.dimension
         answer = await self._sent(orjson.dumps(body))
-        vectors = self._read(answer, len(texts))
-        self._count(answer, texts)
-        return vectors
+        if not 200 <= answer.status < 300:
+            said = " ".join((answer.text() or "").split())[:SHOWN_OF_AN_ERROR]
+            raise KnowledgeError(f"the embedding model answered {answer.status}. {said}".strip())
+        return _read(answer.body, len(texts))
 
     async def _sent(self, body: bytes) -> Answer:
         settings = self._settings
@@ -109,39 +158,14 @@ class OpenAiEmbedder:
         except NetError as error:
             raise KnowledgeError(f"the embedding model: {error}") from None
 
-    def _read(self, answer: Answer, count: int) -> list[Vector]:
-        if not 200 <= answer.status < 300:
-            said = " ".join((answer.text() or "").split())[:SHOWN_OF_AN_ERROR]
-            raise KnowledgeError(f"the embedding model answered {answer.status}. {said}".strip())
-        try:
-            rows = orjson.loads(answer.body)["data"]
-            found = {
-                int(row.get("index", place)): row["embedding"] for place, row in enumerate(rows)
-            }
-            vectors: list[Vector] = [
-                [float(value) for value in found[place]] for place in range(count)
-            ]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise KnowledgeError("the embedding model did not answer with vectors") from None
-        for vector in vectors:
-            self._check(vector)
-        return vectors
 
-    def _check(self, vector: Vector) -> None:
-        wanted = self._settings.dimension
-        if not vector or (wanted is not None and len(vector) != wanted):
-            raise KnowledgeError(
-                f"{self._settings.name} answers with {len(vector)} dimensions, not {wanted}"
-            )
-        if not all(map(math.isfinite, vector)) or not any(vector):
-            raise KnowledgeError(
-                f"{self._settings.name} answers with a vector that has no direction"
-            )
-
-    def _count(self, answer: Answer, texts: list[str]) -> None:
-        usage = orjson.loads(answer.body).get("usage")
-        tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        if not isinstance(tokens, int) or tokens <= 0:
-            tokens = sum(map(sizes.tokens, texts))
-        prices = self._settings.pricing
-        self._spent(tokens, tokens * prices.input_per_million / 1_000_000 if prices else None)
+def _read(body: bytes, count: int) -> tuple[list[Vector], object]:
+    """Return the vectors of an answer in the order of their texts, and the tokens of all."""
+    try:
+        found = orjson.loads(body)
+        rows = {int(row.get("index", n)): row["embedding"] for n, row in enumerate(found["data"])}
+        vectors: list[Vector] = [[float(value) for value in rows[place]] for place in range(count)]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise KnowledgeError("the embedding model did not answer with vectors") from None
+    usage = found.get("usage")
+    return vectors, usage.get("prompt_tokens") if isinstance(usage, dict) else None

@@ -1,14 +1,13 @@
 """Models with other protocols (Anthropic, Bedrock, Google), through pydantic-ai.
 
-Only this module uses that library; the image needs it only with one of these extras.
+The image needs that library only with one of these extras.
 """
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-import httpx2
 from pydantic_ai import exceptions, messages
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.models import Model as LibraryModel
@@ -31,19 +30,17 @@ from fleetform_runtime.messages import (
 )
 from fleetform_runtime.models import (
     ChatRequest,
-    Kind,
     Listener,
     ModelError,
-    failures,
     history,
+    libraries,
     wire,
 )
-from fleetform_runtime.net.library import LibraryTransport
+from fleetform_runtime.models.libraries import Close
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
 
 _SETTINGS = ("temperature", "top_p", "max_tokens", "frequency_penalty", "presence_penalty")
-_SERVICE = "bedrock-runtime"
 _OVERRIDES = {name: name for name in (*_SETTINGS, "seed", "parallel_tool_calls", "tool_choice")} | {
     "stop": "stop_sequences",
     "reasoning_effort": "thinking",
@@ -53,22 +50,8 @@ _CACHED = {
     "bedrock": ("bedrock_cache_instructions", "bedrock_cache_messages"),
 }
 """Settings that ask for caching, where a provider wants to be asked."""
-_KINDS: tuple[tuple[type[Exception], Kind], ...] = (
-    (exceptions.ModelContextWindowExceededError, "context"),
-    (exceptions.ModelAuthenticationError, "authentication"),
-    (exceptions.ModelQuotaExceededError, "refused"),
-    (exceptions.ModelRateLimitError, "rate_limited"),
-    (exceptions.ModelTimeoutError, "timeout"),
-    (exceptions.ModelRequestTimeout, "timeout"),
-    (exceptions.ModelConnectionError, "connection"),
-    (exceptions.ModelRequestRejectedError, "refused"),
-    (exceptions.ModelServerError, "server_error"),
-    (exceptions.ModelUnavailableError, "server_error"),
-    (exceptions.ModelOverloadedError, "server_error"),
-)
 
 
-Close = Callable[[], Awaitable[None]]
 Make = Callable[[Model, str | None], tuple[LibraryModel, Close]]
 
 
@@ -116,7 +99,7 @@ class ForeignModel:
         except SecretMissingError as error:
             raise ModelError("authentication", str(error)) from None
         except exceptions.ModelAPIError as error:
-            raise _error(error, told) from None
+            raise libraries.failure(error, told=told) from None
         except Exception as error:
             # The underlying libraries may raise anything: botocore has its own exception hierarchy.
             raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None
@@ -190,73 +173,30 @@ class ForeignModel:
 
 
 def library_model(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
-    """Create the library's model of a provider, and the function that closes it.
-
-    Without a key the pod's own identity is used, if the provider supports it.
-    """
-    if model.provider == "bedrock":
-        return _bedrock(model, key)
-    client = httpx2.AsyncClient(
-        transport=LibraryTransport(model.tls, model.timeouts.connect_seconds),
-        timeout=None,
-        trust_env=False,
-    )
-    return MAKERS[model.provider](model, key, client), client.aclose
+    """Create the library's model of a provider, and the function that closes it."""
+    provider, close = libraries.provider(model, key)
+    return MAKERS[model.provider](model.name, provider), close
 
 
-def _anthropic(model: Model, key: str | None, client: Any) -> LibraryModel:
+def _anthropic(name: str, provider: Any) -> LibraryModel:
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
-    from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    provider = AnthropicProvider(api_key=key or "", base_url=model.endpoint, http_client=client)
-    return AnthropicModel(model.name, provider=provider)
+    return AnthropicModel(name, provider=provider)
 
 
-def _google(model: Model, key: str | None, client: Any) -> LibraryModel:
+def _google(name: str, provider: Any) -> LibraryModel:
     from pydantic_ai.models.google import GoogleModel  # noqa: PLC0415
 
-    provider: Any
-    if model.project:
-        from pydantic_ai.providers.google_cloud import GoogleCloudProvider  # noqa: PLC0415
-
-        provider = GoogleCloudProvider(
-            project=model.project,
-            location=model.region,
-            base_url=model.endpoint,
-            http_client=client,
-        )
-    else:
-        from pydantic_ai.providers.google import GoogleProvider  # noqa: PLC0415
-
-        provider = GoogleProvider(api_key=key or "", base_url=model.endpoint, http_client=client)
-    return GoogleModel(model.name, provider=provider)
+    return GoogleModel(name, provider=provider)
 
 
-def _bedrock(model: Model, key: str | None) -> tuple[LibraryModel, Close]:
+def _bedrock(name: str, provider: Any) -> LibraryModel:
     from pydantic_ai.models.bedrock import BedrockConverseModel  # noqa: PLC0415
-    from pydantic_ai.providers.bedrock import BedrockProvider  # noqa: PLC0415
 
-    options: dict[str, Any] = {"api_key": key} if key else {}
-    provider = BedrockProvider(
-        region_name=model.region,
-        base_url=model.endpoint,
-        aws_read_timeout=model.timeouts.request_seconds,
-        aws_connect_timeout=model.timeouts.connect_seconds,
-        **options,
-    )
-
-    events = provider.client.meta.events
-    # We do all retrying ourselves; botocore cannot be configured after its client is created.
-    events.unregister(f"needs-retry.{_SERVICE}", unique_id=f"retry-config-{_SERVICE}")
-
-    async def close() -> None:
-        provider.client.close()
-
-    return BedrockConverseModel(model.name, provider=provider), close
+    return BedrockConverseModel(name, provider=provider)
 
 
-MAKERS = {"anthropic": _anthropic, "google": _google}
-"""Factories of models whose library accepts our HTTP client; Bedrock's brings its own."""
+MAKERS = {"anthropic": _anthropic, "google": _google, "bedrock": _bedrock}
 
 
 def _history(request: ChatRequest, source: str) -> list[messages.ModelMessage]:
@@ -372,24 +312,3 @@ def _plain(part: Any, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _kind(part: Any) -> str:
     return "text" if isinstance(part, messages.TextPart | messages.TextPartDelta) else "thinking"
-
-
-def _error(error: exceptions.ModelAPIError, told: bool) -> ModelError:
-    kind: Kind = next((kind for known, kind in _KINDS if isinstance(error, known)), "invalid")
-    status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        body = getattr(error, "body", None)
-        raw = jsons.write(body) if body is not None else str(error).encode()
-        said = failures.failure(status, raw)
-        if said.kind in ("context", "filtered") or kind == "invalid":
-            kind = said.kind
-    wait = getattr(error, "retry_after", None)
-    made = ModelError(
-        kind,
-        str(error)[:500],
-        status=status,
-        retry_after=float(wait) if isinstance(wait, int | float) else None,
-        started=told,
-    )
-    made.window = said.window if isinstance(status, int) else None
-    return made

@@ -27,8 +27,8 @@ from fleetform_runtime.sections.base import (
 from fleetform_runtime.sections.memory import StoreTimeouts
 from fleetform_runtime.sections.model import ENDPOINT_REQUIRED, PROVIDERS, ProviderFacts
 
-EMBEDDING_PROVIDERS = tuple(name for name, facts in PROVIDERS.items() if not facts.module)
-"""Those that have embeddings, by OpenAI's protocol."""
+EMBEDDING_PROVIDERS = tuple(name for name, facts in PROVIDERS.items() if facts.embeddings)
+"""Those that have embeddings."""
 Field_ = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")]
 Scalar = bool | int | float | Annotated[str, Field(max_length=4_096)]
 
@@ -197,8 +197,16 @@ class Embedding(Section):
     api_version: str | None = Field(
         default=None, max_length=32, description="API version of Azure, such as 2024-10-21."
     )
+    region: str | None = Field(
+        default=None, max_length=64, description="Region of Bedrock, location of Vertex AI."
+    )
+    project: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Google Cloud project; if set, Google's models are used through Vertex AI.",
+    )
     api_key: SecretReference | None = Field(
-        default=None, description="Key of the provider; default: none."
+        default=None, description="Key of the provider; default: none, or the pod's own identity."
     )
     headers: Headers = Field(
         default_factory=dict, description="Headers of every request; credentials as references."

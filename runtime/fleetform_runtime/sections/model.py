@@ -31,6 +31,8 @@ class ProviderFacts(NamedTuple):
     """Whether it may be used without an API key."""
     module: str = ""
     """Module of the extra for its protocol; empty for OpenAI's, which needs none."""
+    embeddings: bool = True
+    """Whether it has models that turn texts into vectors."""
     regions: bool = False
     """Whether it is asked in a region of its cloud."""
     projects: bool = False
@@ -47,7 +49,7 @@ _LIBRARY = ("extraBody", "parallelToolCalls")  # has no such settings
 PROVIDERS: dict[str, ProviderFacts] = {
     "openai": ProviderFacts(public="https://api.openai.com/v1", ignores=_CACHES),
     "azure": ProviderFacts(endpoint_required=True, ignores=_CACHES, telemetry="azure.ai.openai"),
-    "anthropic": ProviderFacts(module="anthropic"),
+    "anthropic": ProviderFacts(module="anthropic", embeddings=False),
     "bedrock": ProviderFacts(
         keyless=True, module="boto3", regions=True, ignores=_LIBRARY, telemetry="aws.bedrock"
     ),
