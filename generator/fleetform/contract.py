@@ -50,6 +50,8 @@ SHARED_STORES = frozenset(name for name, facts in _FACTS["stores"].items() if fa
 """Stores that several replicas may use."""
 VECTOR_STORES: dict[str, int | None] = _FACTS["vectorStores"]
 """Stores of documents, each with its port if it is a server."""
+TOOLS = frozenset(_FACTS["tools"])
+"""Types of tools that the runtime has."""
 EMBEDDED = "embedded"
 """The store of documents that is a file of the agent's own."""
 EMBEDDINGS = frozenset(_FACTS["embeddings"])
@@ -88,8 +90,3 @@ SUMMARISATION = "summarisation"
 def is_served(feature: str) -> bool:
     """Whether the runtime supports a feature; other features cause a warning and are left out of agent.json."""
     return feature in _FACTS["features"]
-
-
-def has_tool(kind: str) -> bool:
-    """Whether the runtime has a type of tools."""
-    return kind in _FACTS["tools"]

@@ -16,6 +16,7 @@ from fleetform_runtime.sections.access import ApiKeyAuth
 from fleetform_runtime.sections.base import Tls
 from fleetform_runtime.sections.knowledge import Embedding, Knowledge
 from fleetform_runtime.sections.model import Model
+from fleetform_runtime.sections.tools import CodeTool
 from fleetform_runtime.settings import Settings
 
 Found = TypeVar("Found", bound=BaseModel)
@@ -49,6 +50,7 @@ def problems(
     found += _short_keys(settings, secrets)
     found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
     found += _knowledge(settings)
+    found += _code(settings)
     if models:
         found += _extras(_models(settings))
     return found
@@ -96,6 +98,16 @@ def _knowledge(settings: Settings) -> list[str]:
         and not _installed("numpy")
     ]
     return lacking + _extras(sections(settings, Embedding))
+
+
+def _code(settings: Settings) -> list[str]:
+    tools = [(n, tool) for n, tool in enumerate(settings.tools) if isinstance(tool, CodeTool)]
+    if not tools:
+        return []
+    from fleetform_runtime.code.runner import obstacle  # noqa: PLC0415 - few agents need it
+
+    why = obstacle()
+    return [f"$.tools[{n}]: code cannot be locked in here: {why}" for n, _ in tools if why]
 
 
 def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:

@@ -82,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help="address to listen on, overrides server.host")
     serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
     serve.add_argument(
+        "--fd",
+        type=int,
+        help="descriptor of a socket that is bound already, in place of --host and --port: who starts "
+        "the process knows its port, which nobody else can take meanwhile",
+    )
+    serve.add_argument(
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
     return parser

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import logging
+import socket
 import sys
 
 import uvloop
@@ -34,7 +35,8 @@ def start(settings: Settings, options: argparse.Namespace, secrets: Secrets) -> 
         settings.server.metrics_port if options.metrics_port is None else options.metrics_port
     )
     try:
-        main, metrics = bound(host, port), bound(host, metrics_port)
+        main = bound(host, port) if options.fd is None else socket.socket(fileno=options.fd)
+        metrics = bound(host, metrics_port)
     except OSError as error:
         sys.stderr.write(f"error: {host}:{port} and {metrics_port}: {error.strerror}\n")
         return 1

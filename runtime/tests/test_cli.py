@@ -46,7 +46,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (BASE | {"limits": {"runSeconds": -1}}, "$.limits.runSeconds: Input should be greater than 0"),
     (BASE | {"server": {"corsOrigins": ["*"]}}, "$.server.corsOrigins[0]: String should match"),
     (BASE | {"typo": 1}, "$.typo: Extra inputs are not permitted"),
-    (BASE | {"tools": [{"type": "code", "name": "x"}]}, "$.tools[0]: Input tag 'code'"),
+    (BASE | {"tools": [{"type": "spell", "name": "x"}]}, "$.tools[0]: Input tag 'spell'"),
     (BASE | {"tools": [{"type": "api", "name": "x"}]}, "$.tools[0].endpoint: Field required"),
     (BASE | {"a2a": {}}, "$.a2a: Extra inputs are not permitted"),
     (BASE | {"contract": 2}, "$.contract: Input should be 1"),

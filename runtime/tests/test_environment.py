@@ -66,5 +66,5 @@ def test_the_libraries_that_read_more_are_used_where_the_list_says():
         }
 
     assert all(file.startswith("telemetry/") for file in imports("opentelemetry"))
-    assert imports("pydantic_ai.providers.bedrock") == {"models/foreign.py"}
+    assert imports("pydantic_ai.providers.bedrock") == {"models/libraries.py"}
     assert imports("boto3") | imports("botocore") == set()

@@ -465,7 +465,12 @@ def _tools() -> Fleet:
         "parameters": [{"name": "reason"}],
         "human": {"prompt": "Well?"},
     }
-    rows["code"] = {"type": "code", "code": {"timeout": "10s"}}
+    rows["code"] = {"type": "code", "code": {"timeout": "10s", "allowModelCode": True}}
+    rows["program"] = {
+        "type": "code",
+        "code": {"source": "print(1)"},
+        "parameters": [{"name": "a"}],
+    }
     rows["retrieval"] = {
         "type": "retrieval",
         "retrieval": {

@@ -261,15 +261,41 @@ def warned(problems: tuple[Problem, ...]) -> list[str]:
     return [item.path for item in problems if item.code == "not-served"]
 
 
-def test_tools_that_are_not_served_are_warned_about_and_left_out(tmp_path):
-    text = (
-        agent(tools=[{"name": "run"}, {"name": "ask"}])
-        + document("Tool", "run", {"type": "code"})
-        + document("Tool", "ask", {"type": "human"})
-    )
-    _, settings, problems = made(tmp_path, text)
-    assert [tool["name"] for tool in settings["tools"]] == ["ask"]
-    assert warned(problems) == ["spec.tools[0].name"]
+@pytest.mark.parametrize(
+    ("code", "parameters", "written"),
+    [
+        (
+            {"source": "print(inputs['a'])", "timeout": "5s", "memory": "64Mi", "output": "1Ki"},
+            [{"name": "a"}],
+            {
+                "code": "print(inputs['a'])",
+                "parameters": [{"name": "a", "type": "string"}],
+                "timeoutSeconds": 5,
+                "memoryBytes": 64 << 20,
+                "outputBytes": 1024,
+            },
+        ),
+        (
+            {"allowModelCode": True},
+            [],
+            {
+                "allowModelCode": True,
+                "timeoutSeconds": 30,
+                "memoryBytes": 128 << 20,
+                "outputBytes": 65_536,
+            },
+        ),
+    ],
+)
+def test_programs_are_written_with_their_limits(tmp_path, code, parameters, written):
+    spec = {"type": "code", "description": "Computes.", "code": code, "parameters": parameters}
+    text = agent(tools=[{"name": "run"}]) + document("Tool", "run", spec)
+    data, settings, problems = made(tmp_path, text)
+    described = {"name": "run", "type": "code", "description": "Computes."}
+    assert settings["tools"] == [{**described, **written}]
+    assert [item.code for item in problems if item.severity == "error"] == []
+    write(tmp_path, data)
+    load(tmp_path / "agent.json")
 
 
 BEDROCK = {"provider": "bedrock", "name": "anthropic.claude", "region": "eu-central-1"}

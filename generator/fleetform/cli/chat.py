@@ -85,9 +85,11 @@ def command(
 
 @contextmanager
 def _served(local: laptop.Local, model: str | None, documents: Path | None) -> Iterator[str]:
-    port = _free_port()
-    with laptop.serving(local, port=port, model=model, quiet=True, folder=documents) as process:
-        url = f"http://127.0.0.1:{port}"
+    # Bound here and passed on: a port that was only looked for could be another process's by then.
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    with laptop.serving(local, bound, model=model, folder=documents) as process:
         Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
         yield url
 
@@ -119,9 +121,3 @@ def _ask(question: str) -> str:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def _free_port() -> int:
-    with socket.socket() as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])

@@ -278,9 +278,9 @@ def _ingest(local: Local, config: Path, folder: Path) -> None:
 
 @contextmanager
 def serving(
-    local: Local, *, port: int, model: str | None, quiet: bool, folder: Path | None = None
+    local: Local, at: int | socket.socket, *, model: str | None, folder: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the real runtime in a subprocess until the block ends."""
+    """Run the real runtime in a subprocess until the block ends, on a port, or in silence on a socket that is bound, which it takes over."""
     if find_spec("fleetform_runtime") is None:
         refuse(
             "the runtime is not installed",
@@ -294,15 +294,20 @@ def serving(
         if folder is not None:
             _ingest(local, config, folder)
         command = [sys.executable, "-m", "fleetform_runtime", "serve", "--config", str(config)]
-        command += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0"]
+        given = () if isinstance(at, int) else (at.fileno(),)
+        place_of = ["--port", str(at)] if isinstance(at, int) else ["--fd", str(at.fileno())]
+        command += ["--host", "127.0.0.1", *place_of, "--metrics-port", "0"]
         command += ["--model", model] if model else []
         process = subprocess.Popen(  # noqa: S603 - this Python, our own module
             command,
             env={**os.environ, **local.environment},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if quiet else None,
+            stdout=subprocess.DEVNULL if given else None,
+            pass_fds=given,
             start_new_session=True,
         )
+        if not isinstance(at, int):
+            at.close()  # or it would be open when the runtime is gone
         try:
             yield process
         finally:

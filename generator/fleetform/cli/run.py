@@ -110,7 +110,7 @@ def command(
     )
     laptop.check_port(port)
     signal.signal(signal.SIGTERM, _interrupt)
-    with laptop.serving(local, port=port, model=model, quiet=False, folder=documents) as process:
+    with laptop.serving(local, port, model=model, folder=documents) as process:
         try:
             _announce(plan.name, f"http://127.0.0.1:{port}", process)
             code = process.wait()

@@ -14,6 +14,7 @@ from fleetform.models.base import (
     Metadata,
     Name,
     OneOf,
+    Quantity,
     SecretKey,
     Shared,
     Spec,
@@ -135,10 +136,22 @@ class Retrieval(Spec):
 
 
 class Code(Spec):
-    """Code written by the model and run in a sandbox."""
+    """A program that runs beside the agent, where it reaches no network, no other program and no file but its own."""
 
-    language: Literal["python", "javascript"] = Field(default="python", description="Language.")
+    language: Literal["python"] = Field(default="python", description="Language.")
+    source: Annotated[str, StringConstraints(min_length=1, max_length=262144)] | None = optional(
+        "The program: it finds the parameters in `inputs`, and what it prints is the result. Default: the model's, with `allowModelCode`."
+    )
+    allow_model_code: bool = Field(
+        default=False,
+        description="Weakens: the model writes the program, so whoever talks to it does.",
+    )
     timeout: Duration = Field(default="30s", description="Timeout of one run, a duration.")
+    memory: Quantity = Field(
+        default="128Mi",
+        description="Memory of one run, beside what Python itself takes. It is a part of the agent's.",
+    )
+    output: Quantity = Field(default="64Ki", description="What it may print, in bytes.")
 
 
 class Human(Spec):
@@ -190,7 +203,7 @@ class ToolSpec(Shared):
     )
     api: Api | None = optional("For type api.")
     retrieval: Retrieval | None = optional("For type retrieval.")
-    code: Code | None = optional("For type code. Default: Python, 30 s.")
+    code: Code | None = optional("For type code.")
     human: Human | None = optional("For type human. Default: asks with the description.")
     parameters: list[Parameter] = Field(
         default_factory=list, description="Input parameters. Default: none."

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import contract, filters, view
 from fleetform.durations import seconds
+from fleetform.plan import containers
 from fleetform.plan.beside import folder
 from fleetform.plan.model import SecretPath
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import tls
+from fleetform.quantity import parse
 from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
 from fleetform.resolve.references import beside
 from fleetform.resolve.searches import mode, question, reached
-from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fleetform.models.memory_store import VectorStore
     from fleetform.models.model_config import ModelTls
     from fleetform.models.tool import Authentication, Parameter, ToolSpec
+    from fleetform.problems import Problem
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
@@ -42,9 +44,7 @@ def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:
 def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the tools of an agent: API calls, questions to people, other agents."""
     for use, tool in uses.tools:
-        write = WRITERS.get(tool.spec.type)
-        if write is not None and not unserved(tool.spec):
-            yield write(fleet, agent, use, tool, uses)
+        yield WRITERS[tool.spec.type](fleet, agent, use, tool, uses)
     for use, other in uses.agents:
         yield present(
             name=use.name,
@@ -108,6 +108,46 @@ def _api_tool(
         retries=api.retries or None,
         idempotencyKey=None if api.idempotency_key else False,
     )
+
+
+def _code_tool(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
+) -> dict[str, Any]:
+    del fleet, agent, uses
+    code = tool.spec.code
+    if code is None:  # a Problem has been said
+        return {}
+    return present(
+        **_tool(use, tool.spec),
+        type="code",
+        code=code.source,
+        allowModelCode=code.allow_model_code or None,
+        parameters=[_parameter(item) for item in tool.spec.parameters],
+        timeoutSeconds=seconds(code.timeout),
+        memoryBytes=int(parse(code.memory)),
+        outputBytes=int(parse(code.output)),
+    )
+
+
+RUNTIME = 160 << 20
+"""Bytes that the runtime takes under load, with a process of Python beside it."""
+
+
+def roomy(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
+    """Yield programs whose memory the agent's does not hold, beside that of the runtime."""
+    codes = [tool.spec.code for _, tool in uses.tools if tool.spec.code is not None]
+    limit = parse(containers.compute(agent.spec.resources, containers.DEFAULT).limits["memory"])
+    wanted = sum(parse(code.memory) for code in codes) + RUNTIME
+    if codes and wanted > limit:
+        yield agent.problem(
+            ("spec", "resources", "limits", "memory"),
+            "code-memory",
+            f"the programs of its tools may take {-(-wanted // (1 << 20))}Mi together with the runtime, "
+            f"and the limit is {-(-limit // (1 << 20))}Mi: the kernel would end the agent with them",
+            hint="raise `resources.limits.memory`, or lower `code.memory` of the Tools",
+            severity="warning",
+            key=True,
+        )
 
 
 def _retrieval_tool(
@@ -221,7 +261,7 @@ def _embedding(
 
 WRITERS: dict[
     str, Callable[[Fleet, Resolved[AgentSpec], ToolUse, Resolved[ToolSpec], Uses], dict[str, Any]]
-] = {"api": _api_tool, "retrieval": _retrieval_tool, "human": _human_tool}
+] = {"api": _api_tool, "retrieval": _retrieval_tool, "code": _code_tool, "human": _human_tool}
 """How agent.json says each type of a Tool that the runtime has."""
 
 

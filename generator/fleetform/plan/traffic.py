@@ -14,7 +14,6 @@ from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
 from fleetform.resolve.searches import mode, reached
-from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -113,7 +112,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 def _vectors(fleet: Fleet, draft: Draft, tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     """Allow the server that has the vectors."""
     store = tool.spec.retrieval.vector_store if tool.spec.retrieval else None
-    if store is None or not store.host or unserved(tool.spec):
+    if store is None or not store.host:
         return
     port = store.port or VECTOR_STORES[store.type]
     if port is not None:
@@ -127,7 +126,7 @@ def _embeddings(
 ) -> Iterator[Problem]:
     """Allow the model that turns texts into vectors; an agent's own model is allowed already."""
     found = tool.spec.retrieval
-    if found is None or found.embedding is None or mode(found) == "keyword" or unserved(tool.spec):
+    if found is None or found.embedding is None or mode(found) == "keyword":
         return
     at = reached(uses, found)
     assert at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import contract, kinds, view
-from fleetform.plan import beside, containers, settings, stores, traffic
+from fleetform.plan import beside, containers, settings, stores, tools, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Files
 from fleetform.problems import Problem
@@ -84,6 +84,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     )
     draft.checks = containers.checks(check, paths, "http")
     draft.probe = contract.PROBE
+    problems += tools.roomy(resolved, uses)
     draft.files = settings.files(fleet, resolved, uses)
     draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.contract import PROJECTS
 from fleetform.names import fit
 from fleetform.resolve import regions
-from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import Knowledge, ToolUse
@@ -42,11 +41,7 @@ def taker(agent: str) -> str:
 
 def searched(uses: Uses) -> list[tuple[ToolUse, Resolved[ToolSpec]]]:
     """Return the retrieval tools of an agent that the runtime serves."""
-    return [
-        (use, tool)
-        for use, tool in uses.tools
-        if tool.spec.type == "retrieval" and not unserved(tool.spec)
-    ]
+    return [(use, tool) for use, tool in uses.tools if tool.spec.type == "retrieval"]
 
 
 def by_meaning(uses: Uses) -> list[tuple[ToolUse, Retrieval]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
-from fleetform.contract import has_tool
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import StoreTls
     from fleetform.models.scaling import Scaling
-    from fleetform.models.tool import ToolSpec
     from fleetform.resolve import Resolved
 
 
@@ -36,8 +34,3 @@ def is_watched(resolved: Resolved[Any]) -> bool:
 def tls_is_on(tls: StoreTls) -> bool:
     """Whether a store is reached by TLS: any TLS setting turns it on, unless `enabled` is false."""
     return bool(view.given(tls)) if tls.enabled is None else tls.enabled
-
-
-def unserved(spec: ToolSpec) -> str:
-    """Return what of a tool the runtime does not support; empty if it supports it."""
-    return "" if has_tool(spec.type) else f"{spec.type} tools"

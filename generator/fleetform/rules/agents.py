@@ -20,7 +20,6 @@ from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
 from fleetform.resolve.searches import by_meaning, reached
-from fleetform.resolve.switches import unserved
 from fleetform.resolve.waits import asking, asks_people
 from fleetform.tree import TreePath
 
@@ -84,7 +83,6 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             hint="remove `path`",
         )
     yield from _tracing(fleet, agent)
-    yield from _unserved(agent, uses)
     limits = spec.rate_limits
     priced = uses.model is None or uses.model.pricing is not None
     if not priced and (
@@ -379,20 +377,6 @@ def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
                 hint="add them under `observability.tracing`, each a Secret's name and key",
                 severity="warning",
                 key=True,
-            )
-
-
-def _unserved(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
-    """Report features that the runtime does not support, which are left out of agent.json."""
-    for use, tool in uses.tools:
-        if what := unserved(tool.spec):
-            number = _number(agent, use)
-            yield agent.problem(
-                ("spec", "tools", number, "name"),
-                "not-served",
-                f"the runtime does not support {what} yet: `{use.name}` is left out of agent.json",
-                hint="use an MCPServer or an api Tool for now",
-                severity="warning",
             )
 
 

@@ -13,7 +13,6 @@ from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, hosts
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import filled, mode, question, reached, searched, taker
-from fleetform.resolve.switches import unserved
 from fleetform.rules.stores import collection
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     for agent in fleet.of(kinds.AGENT):
         if agent.spec.container is None:
             for use, tool in uses[agent.key].tools:
-                if tool.spec.type == "retrieval" and not unserved(tool.spec):
+                if tool.spec.type == "retrieval":
                     yield from _agent(agent, uses[agent.key], use, tool.spec)
             if agent.spec.knowledge is not None:
                 yield from _documents(fleet, agent, agent.spec.knowledge, uses[agent.key])

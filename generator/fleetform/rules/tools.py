@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.problems import Problem, did_you_mean
+from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_beside
 from fleetform.resolve.references import Uses
@@ -17,7 +19,7 @@ from fleetform.tree import TreePath
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
     from fleetform.models.mcp_server import McpServerSpec
-    from fleetform.models.tool import Api, Parameter, ToolSpec
+    from fleetform.models.tool import Api, Code, Parameter, ToolSpec
     from fleetform.models.workflow import WorkflowSpec
     from fleetform.rules import AgentUses
 
@@ -107,6 +109,52 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
     yield from parameters(tool, "parameters", spec.parameters)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool, spec.api)
+    if spec.type == "code" and spec.code is not None:
+        yield from _code(tool, spec.code)
+
+
+def _code(tool: Resolved[ToolSpec], code: Code) -> Iterator[Problem]:
+    place: TreePath = ("spec", "code")
+    if (code.source is None) != code.allow_model_code:
+        both = code.source is not None
+        yield tool.problem(
+            (*place, "allowModelCode") if both else place,
+            "contradiction" if both else "missing-field",
+            "the program is in `source`, and the model is to write it"
+            if both
+            else "there is no program to run",
+            hint="remove one of them"
+            if both
+            else "add `source`, or let the model write it with `allowModelCode: true`",
+            key=True,
+        )
+    if code.allow_model_code and tool.spec.parameters:
+        yield tool.problem(
+            ("spec", "parameters"),
+            "contradiction",
+            "a program that the model writes has no parameters",
+            hint="remove them, or `allowModelCode`",
+            key=True,
+        )
+    for name, least, most in (("memory", "1Mi", "64Gi"), ("output", "1Ki", "16Mi")):
+        if not parse(least) <= parse(getattr(code, name)) <= parse(most):
+            yield tool.problem(
+                (*place, name),
+                "bad-size",
+                f"`{name}` is {least} to {most}",
+                hint="write a size between them, such as the default",
+            )
+    try:
+        ast.parse(code.source or "")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        yield tool.problem(
+            (*place, "source"),
+            "bad-code",
+            f"this is not Python{line}: {getattr(error, 'msg', error)}",
+            hint="correct it; a warning only, since the image may have a newer Python",
+            severity="warning",
+        )
 
 
 def parameters(

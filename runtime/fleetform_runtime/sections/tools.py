@@ -245,7 +245,42 @@ class RetrievalTool(_Tool):
         return self
 
 
-Tool = Annotated[ApiTool | RetrievalTool | HumanTool | AgentTool, Field(discriminator="type")]
+class CodeTool(_Tool):
+    """A program that runs where it can reach nothing: no network, no other program, no file but its own."""
+
+    type: Literal["code"] = Field(description="Type of tool.")
+    code: Annotated[str, Field(min_length=1, max_length=1_000_000)] | None = Field(
+        default=None,
+        description="The program, in Python; it finds the arguments in `inputs`, and what it prints is the result.",
+    )
+    allow_model_code: bool = Field(
+        default=False,
+        description="Whether the model writes the program, as the argument `code`; default false.",
+    )
+    parameters: tuple[Parameter, ...] = Field(
+        default=(), description="Arguments, in the order in which the model sees them."
+    )
+    timeout_seconds: Seconds = Field(default=30, description="Seconds for one run; default 30.")
+    memory_bytes: Annotated[int, Field(ge=1_048_576, le=68_719_476_736)] = Field(
+        default=134_217_728,
+        description="Bytes of memory of one run, beside those of Python itself; default 134217728 (128 MiB).",
+    )
+    output_bytes: Annotated[int, Field(ge=1_024, le=16_777_216)] = Field(
+        default=65_536, description="Bytes that it may print; default 65536."
+    )
+
+    @model_validator(mode="after")
+    def _be_written_by_somebody(self) -> Self:
+        if (self.code is None) != self.allow_model_code:
+            raise ValueError("either there is `code`, or `allowModelCode` is true")
+        if self.allow_model_code and self.parameters:
+            raise ValueError("a program that the model writes has no parameters")
+        return self
+
+
+Tool = Annotated[
+    ApiTool | RetrievalTool | CodeTool | HumanTool | AgentTool, Field(discriminator="type")
+]
 TOOL_TYPES = tuple(word_of(member) for member in members(Tool))
 
 

@@ -11,6 +11,7 @@ from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import (
     AgentTool,
     ApiTool,
+    CodeTool,
     HumanTool,
     McpHttpServer,
     McpPipeServer,
@@ -50,9 +51,16 @@ def _search(tool: RetrievalTool, secrets: Secrets, metrics: Metrics) -> FixedToo
     return DocumentSearch(tool, secrets, metrics)
 
 
+def _code(tool: CodeTool, *_: object) -> FixedTool:
+    from fleetform_runtime.tools.code import CodeRun  # noqa: PLC0415 - few agents need it
+
+    return CodeRun(tool)
+
+
 BUILDERS: dict[type, Callable[[Any, Secrets, Metrics], FixedTool]] = {
     ApiTool: lambda tool, secrets, _: HttpTool(tool, secrets),
     RetrievalTool: _search,
+    CodeTool: _code,
     HumanTool: lambda tool, *_: Person(tool),
     AgentTool: lambda tool, secrets, _: OtherAgent(tool, secrets),
 }

@@ -400,7 +400,7 @@ def test_every_object_refuses_unknown_fields():
 def test_the_contract_tells_the_generator_what_is_served():
     told = facts()
     assert told["features"] == sorted(SERVED_FEATURES)
-    assert set(told["tools"]) == {"api", "retrieval", "human", "agent"}
+    assert set(told["tools"]) == {"api", "retrieval", "code", "human", "agent"}
     assert told["stores"]["redis"] == {"shared": True, "port": 6379}
     assert told["stores"]["filesystem"] == {"shared": False}
     assert told["providers"]["azure"] == {

@@ -304,7 +304,7 @@ _SCRAPING = (
 )
 
 _OF_THE_RUNTIME = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "scraping": _SCRAPING}
-_OF_KUBERNETES = {"workloads": _WORKLOADS, "documents": _INGESTED}
+_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_INGESTED)}
 
 
 THRESHOLDS: Mapping[str, float] = {

@@ -10,7 +10,6 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
-from fleetform.resolve.switches import unserved
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -32,16 +31,6 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
-    for tool in fleet.of(kinds.TOOL):
-        if what := unserved(tool.spec):
-            yield tool.problem(
-                ("spec",),
-                "not-rendered",
-                f"the runtime does not support {what} yet: nothing is rendered from this one",
-                hint="use an MCPServer or an api Tool for now",
-                severity="note",
-                key=True,
-            )
 
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -56,9 +45,7 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
             elif kind == "ModelConfig":
                 used = id(resolved) in named
             else:
-                is_left_out = kind == "Tool" and bool(unserved(resolved.spec))
-                used = id(resolved) in found or is_left_out  # which has been reported already
-                used = used or (kind != "Tool" and is_deployed(resolved))
+                used = id(resolved) in found or (kind != "Tool" and is_deployed(resolved))
             if not used:
                 yield resolved.problem(
                     ("spec",),
