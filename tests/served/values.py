@@ -111,6 +111,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "MemoryStore:spec.provision.resources.limits.memory": ("3Gi", "4Gi"),
     "ModelConfig:spec.project": ("acme-prod", "acme-dev"),
     "Agent:spec.model.project": ("acme-prod", "acme-dev"),
+    "Tool:spec.retrieval.embedding.project": ("acme-prod", "acme-dev"),
     "Agent:spec.limits.queueTimeoutSeconds": (60,),
     "Agent:spec.scaling.minReplicas": (1, 2),
     "scaling.maxReplicas": (4, 5),
