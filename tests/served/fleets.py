@@ -478,6 +478,18 @@ def _tools() -> Fleet:
             "embedding": {"provider": "bedrock", "model": "e", "region": "eu-west-1"},
         },
     }
+    rows["vertex"] = {
+        "type": "retrieval",
+        "retrieval": {
+            "vectorStore": {"type": "qdrant", "host": "q.example", "collection": "b"},
+            "embedding": {
+                "provider": "google",
+                "model": "e",
+                "project": "acme-it",
+                "region": "eu-w4",
+            },
+        },
+    }
     rows["documents"] = {
         "type": "retrieval",
         "retrieval": {
@@ -905,8 +917,10 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
                 "get",
                 "human",
                 "code",
+                "program",
                 "retrieval",
                 "documents",
+                "vertex",
                 "spare",
             )
         ),

@@ -138,9 +138,8 @@ class Retrieval(Spec):
 class Code(Spec):
     """A program that runs beside the agent, where it reaches no network, no other program and no file but its own."""
 
-    language: Literal["python"] = Field(default="python", description="Language.")
     source: Annotated[str, StringConstraints(min_length=1, max_length=262144)] | None = optional(
-        "The program: it finds the parameters in `inputs`, and what it prints is the result. Default: the model's, with `allowModelCode`."
+        "The program, in Python: it finds the parameters in `inputs`, and what it prints is the result. Default: the model's, with `allowModelCode`."
     )
     allow_model_code: bool = Field(
         default=False,

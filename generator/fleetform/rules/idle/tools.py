@@ -28,6 +28,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
                 yield from given(tool, ("spec", "parameters", number), ("field",), why, "remove it")
         elif spec.retrieval is not None:
             yield from _retrieval(tool, spec.retrieval)
+        why = "a program's result is what it prints" if spec.type == "code" else ""
+        yield from given(tool, ("spec",), ("output",), why, "remove it")
         if spec.type != "api":
             for number, _ in enumerate(spec.parameters):
                 why = f"a {spec.type} tool sends no request"
