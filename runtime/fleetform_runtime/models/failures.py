@@ -28,7 +28,7 @@ _TITLE = re.compile(rb"<title[^>]*>\s*(.*?)\s*</title>", re.IGNORECASE | re.DOTA
 _CONTEXT_CODES = frozenset(
     (
         "context_length_exceeded", "context_window_exceeded", "contextwindowexceedederror",
-        "exceed_context_size_error", "exceed_context_size", "context_too_long", "string_above_max_length",
+        "exceed_context_size_error", "exceed_context_size", "context_too_long",
         "request_too_large", "max_context_length_exceeded", "model_context_window_exceeded",
         "input_too_long", "prompt_too_long",
     )
@@ -44,6 +44,9 @@ _CONTEXT = re.compile(
     r"|\u8f93\u5165[^.]{0,10}\u8fc7\u957f|exceeds? max length",
     re.IGNORECASE,
 )
+_LONG_STRING = "string_above_max_length"
+_OF_MESSAGES = re.compile(r"\b(messages?|input|prompt)\b", re.IGNORECASE)
+"""What is too long is a part of the conversation, not the name of a tool."""
 _NOT_CONTEXT = re.compile(r"rate limit|per (minute|day|hour)|quota|\bTPM\b|\bRPM\b", re.IGNORECASE)
 _TOO_LARGE_AT_ONCE = re.compile(r"request too large|must be reduced", re.IGNORECASE)
 _FILTER = re.compile(
@@ -65,7 +68,9 @@ _WINDOW = (
         r"(?:maximum|max|available|configured)[^.\d]{0,60}?(\d{3,8})\b(?! tokens? in)",
         re.IGNORECASE,
     ),
-    re.compile(r"(?:limit|context (?:size|window|length))[^.\d]{0,40}?(\d{3,8})\b", re.IGNORECASE),
+    re.compile(
+        r"(?:limit|context (?:size|window|length))[^.\d]{0,40}?(\d{3,8})\b(?!\))", re.IGNORECASE
+    ),
     re.compile(r"less than (\d{3,8}) tokens"),
     re.compile(r"\[\d+, ?(\d{3,8})\]"),
 )
@@ -178,6 +183,7 @@ def _kind(status: int, text: str, codes: set[str]) -> Kind:
         ("authentication", status in (401, 403) and not is_filter),
         ("refused", status == 402 or bool(_SPENT.search(text)) or bool(codes & _SPENT_CODES)),
         ("context", status == 413 or bool(codes & _CONTEXT_CODES)),
+        ("context", _LONG_STRING in codes and bool(_OF_MESSAGES.search(text))),
         ("context", status == 429 and bool(_TOO_LARGE_AT_ONCE.search(text))),
         ("rate_limited", status == 429),
         ("context", is_long),

@@ -98,3 +98,13 @@ def test_nothing_is_left_to_cut_of_one_message():
     fitting = Fitting((Model(provider="openai", name="m"),))
     request = ChatRequest("s", [User("word " * 5_000)])
     assert fitting.after("m", request, ModelError("context", "too long")) is None
+
+
+@pytest.mark.parametrize(
+    ("of", "kind"), [("messages[3].content", "context"), ("input[0]", "context"), ("tools[0].function.name", "refused")],
+)  # fmt: skip
+def test_a_string_that_is_too_long_is_a_conversation_only_if_it_is_a_part_of_one(of, kind):
+    from fleetform_runtime.models.failures import failure
+
+    body = {"message": f"Invalid '{of}': string too long.", "code": "string_above_max_length"}
+    assert failure(400, json.dumps({"error": body}).encode()).kind == kind
