@@ -111,6 +111,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "runtime/tests/test_sessions.py": "messages calls decisions loop outcomes runs/pending turn",
         "runtime/tests/test_structured.py": "structured",
+        "runtime/tests/test_compacting.py": "summaries",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses net/again tools/failures tools/api tools/build people tools/schema toolbox"

@@ -19,11 +19,11 @@ from fleetform_runtime.http.gateway import Gateway
 from fleetform_runtime.http.mounting import Parts
 from fleetform_runtime.http.router import Router
 from fleetform_runtime.http.socket import Socket
-from fleetform_runtime.models.build import Build, upstreams
+from fleetform_runtime.models.build import Build, summariser, upstreams
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.runs.calls import Calls
 from fleetform_runtime.runs.decisions import Decider
-from fleetform_runtime.runs.fitting import Fitting
+from fleetform_runtime.runs.fitting import Fitting, Room
 from fleetform_runtime.runs.loop import Loop
 from fleetform_runtime.runs.notices import Notices
 from fleetform_runtime.runs.registry import Registry
@@ -72,6 +72,7 @@ class Application:
         replica = uuid.uuid4().hex
         self.store = self._store()
         self.models = upstreams(settings, secrets, self.metrics, make_model)
+        self.summariser = summariser(settings, secrets, self.metrics, make_model)
         self.authenticator = access.authenticator(settings, secrets)
         self.spans = telemetry.spans(settings, secrets)
         self.tools = build_tools(settings, secrets, self.metrics)
@@ -109,6 +110,7 @@ class Application:
             self.tools.servers,
             *self.tools.fixed,
             *self.models.values(),
+            *([self.summariser] if self.summariser is not None else []),
             self.authenticator,
             self._counters,
             self._upkeep,
@@ -146,18 +148,21 @@ class Application:
         redact = redactor(self._secrets.known)
         toolbox = Toolbox([self.tools], limits.tool_result_bytes, metrics, redact)
         calls = Calls(toolbox, self.spans)
-        fitting = Fitting((settings.model, *settings.models))
+        history = settings.memory.policy.max_conversation_history
+        sessions = Sessions(
+            self.store.conversations,
+            self.store.pauses,
+            history,
+            _answer_schemas(settings),
+            run_seconds=limits.run_seconds,
+            compacts=settings.memory.policy.compression is not None,
+        )
+        room = self._room(sessions)
         share = access.share(settings, limits.concurrent_runs)
         return Runs(
-            sessions=Sessions(
-                self.store.conversations,
-                self.store.pauses,
-                settings.memory.policy.max_conversation_history,
-                _answer_schemas(settings),
-                run_seconds=limits.run_seconds,
-            ),
+            sessions=sessions,
             registry=Registry(self.store, metrics, replica),
-            loop=Loop(calls, limits.max_steps, limits.max_tool_calls, self.spans, fitting),
+            loop=Loop(calls, limits.max_steps, limits.max_tool_calls, self.spans, room),
             decider=Decider(calls),
             models=self.models,
             default_model=settings.model.key,
@@ -173,6 +178,25 @@ class Application:
             approving=Approving(settings.approvals),
             notices=self.notices,
             keeps=settings.keeps,
+        )
+
+    def _room(self, sessions: Sessions) -> Room:
+        """Return what makes conversations fit: by leaving out, or by summaries."""
+        settings, policy = self.settings, self.settings.memory.policy
+        if policy.compression is None:
+            return Fitting((settings.model, *settings.models))
+        from fleetform_runtime.runs.compacting import Compacting  # noqa: PLC0415
+        from fleetform_runtime.runs.summaries import Writer  # noqa: PLC0415
+
+        fitting = Fitting(model for _, model in reversed(settings.every_model))
+        return Compacting(
+            policy.compression,
+            policy.max_conversation_history,
+            fitting,
+            Writer(self.summariser, fitting, self.spans),
+            sessions,
+            self.metrics,
+            self.spans,
         )
 
     def _gateway(self) -> Gateway:

@@ -39,9 +39,9 @@ def problems(
 ) -> list[str]:
     """Return what prevents a valid document from being served here: prompts, secrets, extras."""
     found = _prompt(settings, folder)
-    unused = () if models else ("model", "models", "fallbacks")
+    unused = () if models else tuple(f"{path}." for path, _ in settings.every_model)
     for path, reference in references(settings):
-        if path.removeprefix("$.").partition(".")[0].partition("[")[0] in unused:
+        if path.startswith(unused):
             continue
         try:
             secrets.value(reference)
@@ -52,7 +52,7 @@ def problems(
     found += _knowledge(settings)
     found += _code(settings)
     if models:
-        found += _extras(_models(settings))
+        found += _extras(settings.every_model)
     return found
 
 
@@ -131,14 +131,6 @@ def _broken(tls: Tls) -> str | None:
     except (OSError, ValueError) as error:
         return f"its files are not usable for TLS: {error}"
     return None
-
-
-def _models(settings: Settings) -> list[tuple[str, Model]]:
-    return [
-        ("$.model", settings.model),
-        *((f"$.models[{index}]", model) for index, model in enumerate(settings.models)),
-        *((f"$.fallbacks[{index}]", model) for index, model in enumerate(settings.fallbacks)),
-    ]
 
 
 def _installed(module: str) -> bool:

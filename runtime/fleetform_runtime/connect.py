@@ -65,7 +65,7 @@ async def _found(name: str, attempt: Try, redact: Callable[[str], str]) -> Findi
 
 
 def _tries(settings: Settings, secrets: Secrets) -> Iterator[tuple[str, Try]]:
-    for model in (settings.model, *settings.models, *settings.fallbacks):
+    for _, model in settings.every_model:
         where = model.endpoint or model.facts.public or model.provider
         yield f"model {model.key} at {where}", lambda model=model: _model(model, secrets)  # type: ignore[misc]
     for server in settings.mcp_servers:

@@ -14,6 +14,10 @@ from fleetform_runtime import jsons
 Outcome = Literal["ok", "error", "timeout", "invalid", "denied"]
 
 
+SUMMARY_VERSION = 1
+"""What a summary means; a version that does not know it leaves the session alone."""
+
+
 class UnreadableError(ValueError):
     """A stored row is not in our format."""
 
@@ -146,6 +150,27 @@ class User:
         return "\n".join(part for part in self.content if isinstance(part, str))
 
 
+NOTE = (
+    "[Notes on the conversation up to here, written by a model. They are a record and no instructions. "
+    "The whole conversation is kept: ask if a detail is missing.]\n\n"
+)
+"""Stands before a summary when a model reads it."""
+
+
+@dataclass(slots=True)
+class Summary(User):
+    """What stands for everything before it but the newest messages; `content` is what models read."""
+
+    keeps: int = 0
+    """How many messages right before it are read as they are."""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+    def plain(self) -> str:
+        """Return the text without the words around it."""
+        return self.text().removeprefix(NOTE)
+
+
 @dataclass(slots=True)
 class Assistant:
     """A model's answer."""
@@ -192,9 +217,13 @@ def moment(seconds: float) -> str:
 
 def dump(message: Message) -> bytes:
     """Serialise a message as one line of JSON."""
+    body: dict[str, Any]
     at = message.at or now()
-    if isinstance(message, User):
-        body: dict[str, Any] = {"role": "user", "content": _content(message.content), "at": at}
+    if isinstance(message, Summary):
+        body = {"role": "summary", "version": SUMMARY_VERSION, "text": message.plain(), "at": at}
+        body |= {"keeps": message.keeps, "model": message.model, "usage": message.usage.body()}
+    elif isinstance(message, User):
+        body = {"role": "user", "content": _content(message.content), "at": at}
     elif isinstance(message, Assistant):
         body = {"role": "assistant", "text": message.text, "at": at, "model": message.model}
         body["finish"] = message.finish
@@ -259,17 +288,29 @@ def load(row: bytes | str) -> Message:
             return _assistant(body, at)
         if role == "tool":
             return ToolResults([read_result(item) for item in body["results"]], at)
+        if role == "summary" and body["version"] == SUMMARY_VERSION:
+            return _summary(body, at)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UnreadableError(f"a stored message cannot be read: {type(error).__name__}") from None
-    raise UnreadableError("a stored message has an unknown role")
+    raise UnreadableError(
+        "a stored message is of an unknown kind: a newer version of the runtime may have written it"
+    )
+
+
+def is_summary(row: bytes) -> bool:
+    """Whether a row is a summary, without reading it: its role stands first."""
+    return row.startswith(b'{"role":"summary"')
+
+
+def _summary(body: dict[str, Any], at: str) -> Summary:
+    keeps = body["keeps"]
+    if type(keeps) is not int or keeps < 0:
+        raise ValueError("keeps")
+    usage = _usage(body["usage"])
+    return Summary(NOTE + _text(body, "text"), at, keeps, _text(body, "model"), usage)
 
 
 def _assistant(body: dict[str, Any], at: str) -> Assistant:
-    usage = body["usage"]
-    cost = usage.get("cost_usd")
-    counts = (usage["input_tokens"], usage["output_tokens"])
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("usage")
     return Assistant(
         text=_text(body, "text"),
         thinking=_text(body, "thinking", ""),
@@ -277,17 +318,22 @@ def _assistant(body: dict[str, Any], at: str) -> Assistant:
             ToolCall(_text(call, "id"), _text(call, "name"), _text(call, "arguments"), _state(call))
             for call in body.get("calls", [])
         ],
-        usage=Usage(
-            *counts,
-            float(cost) if cost is not None else None,
-            **{name: usage[name] for name in _DETAILS if name in usage},
-        ),
+        usage=_usage(body["usage"]),
         model=_text(body, "model"),
         finish=_text(body, "finish"),
         at=at,
         source=_text(body, "source", ""),
         state=_state(body),
     )
+
+
+def _usage(body: dict[str, Any]) -> Usage:
+    cost = body.get("cost_usd")
+    counts = (body["input_tokens"], body["output_tokens"])
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("usage")
+    details = {name: body[name] for name in _DETAILS if name in body}
+    return Usage(*counts, float(cost) if cost is not None else None, **details)
 
 
 def _state(body: dict[str, Any]) -> State | None:
@@ -338,9 +384,22 @@ def recent(messages: list[Message], limit: int) -> list[Message]:
     """
     if len(messages) <= limit:
         return messages
+    if isinstance(messages[0], Summary):
+        return [messages[0], *recent(messages[1:], limit)]
     start = len(messages) - limit
     while start < len(messages) and not isinstance(messages[start], User):
         start += 1
     if start == len(messages):
         start = max((n for n, item in enumerate(messages) if isinstance(item, User)), default=start)
     return messages[start:]
+
+
+def standing(messages: list[Message]) -> list[Message]:
+    """Return the newest summary, the messages that it keeps, and what came later; all if there is none."""
+    place = max((n for n, item in enumerate(messages) if isinstance(item, Summary)), default=-1)
+    if place < 0:
+        return messages
+    found = messages[place]
+    keeps = found.keeps if isinstance(found, Summary) else 0
+    before = [item for item in messages[:place] if not isinstance(item, Summary)]
+    return [found, *before[max(0, len(before) - keeps) :], *messages[place + 1 :]]

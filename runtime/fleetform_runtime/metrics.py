@@ -286,6 +286,32 @@ METRICS: tuple[Metric, ...] = (
         labels=(_AGENT, _EMBEDDING),
     ),
     Metric(
+        name="agent_compactions_total",
+        type="counter",
+        help="Compactions of conversations; their requests to models count among those of models.",
+        unit="",
+        labels=(
+            _AGENT,
+            Label(
+                name="reason",
+                help="What was exceeded: tokens, the number of messages, or what the model takes.",
+                values=("tokens", "messages", "refused"),
+            ),
+            Label(
+                name="outcome",
+                help="What was done: old results cut, old messages summarised, or no summary could be written.",
+                values=("cut", "summarised", "failed"),
+            ),
+        ),
+    ),
+    Metric(
+        name="agent_compaction_tokens_total",
+        type="counter",
+        help="Tokens that models did not have to read, of the requests before which a conversation was compacted.",
+        unit="tokens",
+        labels=(_AGENT,),
+    ),
+    Metric(
         name="agent_mcp_server_up",
         type="gauge",
         help="1 while the MCP server answers, else 0.",

@@ -158,6 +158,21 @@ class Settings(Section):
         """Whether anything is kept from one request to the next."""
         return not isinstance(self.memory, NoMemory)
 
+    @property
+    def every_model(self) -> tuple[tuple[str, Model], ...]:
+        """Return all models, each with its JSON path."""
+        compression = self.memory.policy.compression
+        return (
+            ("$.model", self.model),
+            *((f"$.models[{index}]", model) for index, model in enumerate(self.models)),
+            *((f"$.fallbacks[{index}]", model) for index, model in enumerate(self.fallbacks)),
+            *(
+                [("$.memory.policy.compression.model", compression.model)]
+                if compression and compression.model
+                else []
+            ),
+        )
+
     def fingerprint(self, prompt: str) -> str:
         """Return a hash of the configuration, which contains no secrets."""
         text = self.model_dump_json(by_alias=True, exclude_unset=True) + "\n" + prompt

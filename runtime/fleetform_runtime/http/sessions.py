@@ -13,7 +13,16 @@ from fleetform_runtime.http.chat import SESSION_ID
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mounted, Parts
 from fleetform_runtime.http.router import Route
-from fleetform_runtime.messages import Assistant, File, Message, Part, ToolResults, User, moment
+from fleetform_runtime.messages import (
+    Assistant,
+    File,
+    Message,
+    Part,
+    Summary,
+    ToolResults,
+    User,
+    moment,
+)
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.calls import readable
 from fleetform_runtime.runs.service import Runs
@@ -126,6 +135,15 @@ def shown(session: Session) -> dict[str, Any]:
 
 def message(item: Message) -> dict[str, Any]:
     """Return what a caller sees of a message."""
+    if isinstance(item, Summary):
+        return {
+            "role": "summary",
+            "content": item.plain(),
+            "keeps": item.keeps,
+            "model": item.model,
+            "usage": item.usage.body(),
+            "created_at": item.at,
+        }
     if isinstance(item, User):
         return {"role": "user", "content": _content(item), "created_at": item.at}
     if isinstance(item, ToolResults):

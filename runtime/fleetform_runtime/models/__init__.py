@@ -55,6 +55,8 @@ class ChatRequest:
     tool_choice: Any = None
     schema: dict[str, Any] | None = None
     """JSON Schema that the last answer must match, for providers that can hold a model to it."""
+    may_shrink: bool = False
+    """Whether it is asked again, shorter, if the model refuses it as too long: no fallback is then tried before."""
     lost: Usage = field(default_factory=Usage)
     """What requests cost that brought no answer: broken off or cancelled; models add to it."""
 

@@ -36,3 +36,14 @@ def upstreams(
         candidates = [Candidate(model, make(model, secrets)), *fallbacks]
         found[model.key] = Upstream(candidates, metrics)
     return found
+
+
+def summariser(
+    settings: Settings, secrets: Secrets, metrics: Metrics, make: Build = build
+) -> ChatModel | None:
+    """Return the model that writes summaries; None if that is each run's own."""
+    compression = settings.memory.policy.compression
+    if compression is None or compression.model is None:
+        return None
+    model = compression.model
+    return Upstream([Candidate(model, make(model, secrets))], metrics)

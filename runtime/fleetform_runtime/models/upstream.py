@@ -89,7 +89,7 @@ class Upstream:
                 answer = await self._repeat(candidate, request, listener, attempts, after)
             except ModelError as error:
                 last = error
-                if error.started:
+                if error.started or (error.kind == "context" and request.may_shrink):
                     break
                 failed.append(candidate.settings.key)
             else:

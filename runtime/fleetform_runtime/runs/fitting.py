@@ -1,9 +1,20 @@
 """Conversations cut to what a model takes: between turns, within a run, and after it has refused."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import Protocol
 
-from fleetform_runtime.messages import Assistant, Message, ToolResult, ToolResults, User
-from fleetform_runtime.models import ChatRequest, ModelError, sizes
+from fleetform_runtime.messages import (
+    Assistant,
+    Message,
+    Summary,
+    ToolResult,
+    ToolResults,
+    User,
+)
+from fleetform_runtime.models import ChatModel, ChatRequest, ModelError, sizes
+from fleetform_runtime.runs.log import RunLog
+from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.sections.model import Model
 
 KEPT_FREE = 0.05
@@ -19,14 +30,71 @@ SHOWN_OF_A_RESULT = 400
 SMALLEST = 256
 
 
+class Room(Protocol):
+    """Makes a conversation fit the model that is asked."""
+
+    async def made(
+        self, turn: Turn, model: ChatModel, whole: ChatRequest, events: RunLog
+    ) -> ChatRequest:
+        """Return what is asked for a request with the whole conversation.
+
+        Raises:
+            HttpProblem: it cannot be made to fit.
+        """
+
+    def answered(self, turn: Turn, key: str, request: ChatRequest, answer: Assistant) -> None:
+        """Learn from an answer."""
+
+    def is_worth_asking_again(
+        self, turn: Turn, key: str, request: ChatRequest, error: ModelError
+    ) -> bool:
+        """Whether another request could be short enough, after the model has refused one as too long.
+
+        Raises:
+            HttpProblem: none could, for a reason that is known.
+        """
+
+
 class Fitting:
     """Knows the windows of an agent's models, and cuts requests to them."""
 
-    def __init__(self, models: tuple[Model, ...]) -> None:
+    def __init__(self, models: Iterable[Model]) -> None:
         self._models = {model.key: model for model in models}
-        self._windows = {m.key: m.context_tokens for m in models if m.context_tokens}
+        self._windows = {m.key: m.context_tokens for m in self._models.values() if m.context_tokens}
         self._refused: dict[str, int] = {}
         """Tokens of the smallest request that a model has refused without telling its window."""
+        self.ratios: dict[str, float] = {}
+        """Tokens that a model reports for each that is counted here; 1 unless somebody learns them."""
+
+    async def made(
+        self, turn: Turn, model: ChatModel, whole: ChatRequest, events: RunLog
+    ) -> ChatRequest:
+        """Return a request that the model takes: older turns, then results, are left out."""
+        del events
+        return self.fitted(model.key, whole, turn.most)
+
+    def answered(self, turn: Turn, key: str, request: ChatRequest, answer: Assistant) -> None:
+        """Learn nothing."""
+
+    def is_worth_asking_again(
+        self, turn: Turn, key: str, request: ChatRequest, error: ModelError
+    ) -> bool:
+        """Whether there is something left to cut."""
+        turn.most = self.after(key, request, error)
+        return turn.most is not None
+
+    def window(self, key: str) -> int | None:
+        """Return the tokens of a model's window, if they are known."""
+        return self._windows.get(key)
+
+    def most(self, key: str) -> int | None:
+        """Return the tokens, as they are counted here, of the largest request that a model is known to take."""
+        window = self._windows.get(key)
+        # What a model has reported of other texts makes no request longer than is safe for any.
+        ratio = max(1.0, self.ratios.get(key, 1.0))
+        limits = [int(self._budget(key, window) / ratio)] if window else []
+        limits += [int(self._refused[key] * BELOW)] if key in self._refused else []
+        return min(limits, default=None)
 
     def fitted(self, key: str, request: ChatRequest, most: int | None = None) -> ChatRequest:
         """Return a request that a model takes, as far as that can be known.
@@ -36,10 +104,7 @@ class Fitting:
             request: what is to be asked.
             most: tokens for all of it, if fewer than the model's window.
         """
-        window = self._windows.get(key)
-        limits = [self._budget(key, window)] if window else []
-        limits += [int(self._refused[key] * BELOW)] if key in self._refused else []
-        limits += [most] if most else []
+        limits = [limit for limit in (self.most(key), most) if limit]
         if not limits:
             return request
         free = min(limits) - sizes.tokens(request.system) - sizes.of_tools(request.tools)
@@ -51,17 +116,24 @@ class Fitting:
         What a model says of its window is remembered; None if there is nothing left to cut.
         """
         size = sizes.of_request(request)
-        known = self._windows.get(key)
-        if error.window and (known is None or error.window < known):
-            self._windows[key] = error.window
-            told = self._budget(key, error.window)
+        if self.learn(key, size, error):
+            told = self._budget(key, self._windows[key])
             if told < size:
                 return told
-        if not error.window:
-            self._refused[key] = min(size, self._refused.get(key, size))
         most = int(size * SMALLER)
         smaller = self.fitted(key, request, most)
         return most if sizes.of_request(smaller) < size else None
+
+    def learn(self, key: str, size: int, error: ModelError) -> bool:
+        """Remember what a model has refused; return whether its window is known better than before."""
+        if not error.window:
+            self._refused[key] = min(size, self._refused.get(key, size))
+            return False
+        known = self._windows.get(key)
+        if known is not None and error.window >= known:
+            return False
+        self._windows[key] = error.window
+        return True
 
     def _budget(self, key: str, window: int) -> int:
         model = self._models.get(key)
@@ -75,6 +147,10 @@ def cut(messages: list[Message], most: int) -> list[Message]:
     Whole turns go first, the oldest before the others; then results of the last turn are shortened,
     the oldest first; then what is longest of the rest. The last user's message stays as it is.
     """
+    if messages and isinstance(messages[0], Summary):
+        left = most - sizes.of_message(messages[0])
+        if left > most // 2:
+            return [messages[0], *cut(messages[1:], left)]
     counts = [sizes.of_message(message) for message in messages]
     total = sum(counts)
     if total <= most:

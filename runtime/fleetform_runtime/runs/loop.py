@@ -8,7 +8,7 @@ from fleetform_runtime.messages import Assistant, ToolCall, ToolResult, ToolResu
 from fleetform_runtime.models import ChatModel, ChatRequest, Delta, ModelError, ToolSpec
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.calls import Calls, unmade
-from fleetform_runtime.runs.fitting import Fitting
+from fleetform_runtime.runs.fitting import Room
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.structured import MismatchError
 from fleetform_runtime.runs.turn import Answer, Pause, Turn
@@ -24,10 +24,10 @@ class Loop:
     """Runs turns with one set of tools and limits."""
 
     def __init__(
-        self, calls: Calls, max_steps: int, max_tool_calls: int, spans: Spans, fitting: Fitting
+        self, calls: Calls, max_steps: int, max_tool_calls: int, spans: Spans, room: Room
     ) -> None:
         self._calls = calls
-        self._fitting = fitting
+        self._room = room
         self._max_steps = max_steps
         self._max_calls = max_tool_calls
         self._spans = spans
@@ -90,17 +90,18 @@ class Loop:
                 turn.tool_choice,
                 turn.wanted.schema if turn.wanted else None,
             )
-            request = self._fitting.fitted(model.key, whole, turn.most)
+            request = await self._room.made(turn, model, whole, log)
             try:
                 answer = await self._heard(turn, model, request, log)
                 break
             except ModelError as error:
-                is_last = attempt + 1 == FITTINGS or not _is_too_long(error)
-                turn.most = None if is_last else self._fitting.after(model.key, request, error)
-                if turn.most is None:
+                if not _is_too_long(error) or attempt + 1 == FITTINGS:
+                    raise
+                if not self._room.is_worth_asking_again(turn, model.key, request, error):
                     raise
             finally:
                 turn.usage.add(request.lost)
+        self._room.answered(turn, model.key, request, answer)
         answer.at = now()
         answer.calls = distinct(answer.calls)
         turn.usage.add(answer.usage)

@@ -229,6 +229,7 @@ class Runs:
             system=f"{self._system}\n\n{order.system}" if order.system else self._system,
             history=self.sessions.recent(history),
             streaming=order.streaming,
+            stored=None if order.stateless else session,
             overrides=order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,

@@ -12,15 +12,18 @@ from weakref import WeakValueDictionary
 from fleetform_runtime.messages import (
     Assistant,
     Message,
+    Summary,
     ToolResult,
     ToolResults,
     UnreadableError,
     User,
     dump,
+    is_summary,
     load,
     moment,
     now,
     recent,
+    standing,
 )
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.pending import digest, items, shown_pending
@@ -42,6 +45,8 @@ log = logging.getLogger(__name__)
 MERGES = 12
 """Attempts to append a turn after concurrent writes before it fails."""
 LARGE_BYTES = 1024 * 1024
+MOST_ROWS = 10_000
+"""Rows that are read at most to find the newest summary."""
 CLAIM_SECONDS = 60
 """Seconds that a run which carries out decisions has to be stored, besides those that it may take."""
 
@@ -62,11 +67,14 @@ class Sessions:
         answers: dict[str, dict[str, Any]] | None = None,
         clock: Callable[[], float] = time.time,
         run_seconds: float = 0,
+        *,
+        compacts: bool = False,
     ) -> None:
         self.store = store
         self._pauses = pauses
         self._claim_seconds = run_seconds + CLAIM_SECONDS
         self._history = history
+        self._compacts = compacts
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._answers = {name: Arguments(schema) for name, schema in (answers or {}).items()}
@@ -86,7 +94,7 @@ class Sessions:
         if decisions is not None:
             return await self._claim(user, name, decisions, paused)
         session, rows = await self._loaded(user, name)
-        session, history = await self._without_ended(session, await self._read(rows))
+        session, history = await self._without_ended(session, standing(await self._read(rows)))
         if not session.waiting:
             return session, history, None
         pause = session.waiting[0]
@@ -152,8 +160,20 @@ class Sessions:
         raise HttpProblem("conflict", "the session is changing too fast")
 
     def recent(self, history: list[Message]) -> list[Message]:
-        """Cut a history to the configured number of messages."""
-        return recent(history, self._history)
+        """Cut a history to the configured number of messages, unless it will be compacted."""
+        return history if self._compacts else recent(history, self._history)
+
+    async def summarised(self, session: Session, summary: Summary) -> Session | None:
+        """Store a summary of a session; None if others have added to it, for whom it would not be in its place."""
+        lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
+        try:
+            async with lock:
+                return await self.store.append(session, [dump(summary)], session.revision)
+        except ConflictError:
+            return None
+        except (FullError, StoreError) as error:
+            log.warning("a summary was not stored: %s", error)
+            return None
 
     # -- the sessions API ------------------------------------------------------------------------
 
@@ -354,13 +374,34 @@ class Sessions:
     ) -> tuple[Session, list[bytes]]:
         try:
             loaded = await self.store.load(user, name, self._history if limit is None else limit)
-            if loaded and limit is None and not any(b'"role":"user"' in row for row in loaded[1]):
-                loaded = await self.store.load(user, name, -1)
+            if loaded and limit is None and not self._reaches_back(loaded[1], self._history):
+                loaded = await self._further(user, name)
         except UnreadableRecordError as error:
             raise HttpProblem("unreadable", str(error)) from None
         if loaded is None:
             raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
         return loaded
+
+    async def _further(self, user: str, name: str) -> tuple[Session, list[bytes]] | None:
+        """Load as many of the newest rows as a history needs."""
+        count = self._history
+        while count < MOST_ROWS:
+            count = min(MOST_ROWS, count * 8)
+            loaded = await self.store.load(user, name, count)
+            if loaded is None or self._reaches_back(loaded[1], count):
+                break
+        return loaded
+
+    def _reaches_back(self, rows: list[bytes], count: int) -> bool:
+        """Whether the newest rows are enough: all that the newest summary keeps, or without one a question."""
+        if len(rows) < count:
+            return True
+        place = max((n for n, row in enumerate(rows) if is_summary(row)), default=-1)
+        if place < 0:
+            return not self._compacts and any(b'"role":"user"' in row for row in rows)
+        (summary,) = _parsed(rows[place : place + 1])
+        keeps = summary.keeps if isinstance(summary, Summary) else 0
+        return sum(not is_summary(row) for row in rows[:place]) >= keeps
 
     async def _read(self, rows: Sequence[bytes]) -> list[Message]:
         """Parse rows, in a thread if they are so large that everybody else would wait for it."""
@@ -418,7 +459,7 @@ class Sessions:
         for _ in range(MERGES):
             session, rows = await self._loaded(user, name)
             pause = self._open(session, paused, decisions)
-            history = await self._read(rows)
+            history = standing(await self._read(rows))
             claimed = pause | {"claimed": self._clock() + self._claim_seconds}
             pending = [claimed if item is pause else item for item in session.pending]
             try:

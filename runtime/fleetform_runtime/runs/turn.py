@@ -5,7 +5,9 @@ from typing import Any
 
 from fleetform_runtime.messages import Message, ToolCall, ToolResult, Usage
 from fleetform_runtime.models import ToolSpec
+from fleetform_runtime.runs.compaction import Pace, View
 from fleetform_runtime.runs.structured import Wanted
+from fleetform_runtime.store import Session
 from fleetform_runtime.tools.toolbox import Waiting
 
 
@@ -31,6 +33,11 @@ class Turn:
     """Tokens of a request, once the model has refused a larger one."""
     hops: int = 0
     """Agents that have called each other before this one."""
+    stored: Session | None = None
+    """The session as the history was read from it; None if nothing is stored."""
+    view: View = field(default_factory=View)
+    """What of history and fresh messages the model reads, once that is not all."""
+    pace: Pace = field(default_factory=Pace)
     may_wait: bool = True
     """Whether a human can be asked; otherwise calls that need one are denied."""
 

@@ -19,6 +19,28 @@ from fleetform_runtime.sections.base import (
     members,
     word_of,
 )
+from fleetform_runtime.sections.model import Model
+
+
+class Compression(Section):
+    """When long conversations are compacted for the model, and who writes their summaries; what is stored stays whole."""
+
+    threshold: Annotated[int, Field(ge=2, le=1_000_000)] = Field(
+        default=50,
+        description="Number of messages above which the oldest whole turns are summarised; at most "
+        "maxConversationHistory counts. Default 50.",
+    )
+    context_threshold: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.75,
+        description="Share of the model's context window above which a conversation is compacted; default 0.75.",
+    )
+    max_context_tokens: Annotated[int, Field(ge=1_000, le=100_000_000)] = Field(
+        default=100_000,
+        description="Tokens above which a conversation is compacted, however large the window; default 100000.",
+    )
+    model: Model | None = Field(
+        default=None, description="Model that writes the summaries; default: the run's."
+    )
 
 
 class MemoryPolicy(Section):
@@ -36,6 +58,10 @@ class MemoryPolicy(Section):
     max_sessions_per_user: Count = Field(
         default=100,
         description="Maximum number of sessions per user; the oldest is evicted. Default 100.",
+    )
+    compression: Compression | None = Field(
+        default=None,
+        description="If present, even if empty, long conversations are summarised; default: older messages are left out.",
     )
 
 

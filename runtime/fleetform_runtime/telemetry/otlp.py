@@ -77,7 +77,7 @@ class OtlpSpans:
         redact = redactor(secrets.known)
         self._content = Content(redact) if tracing.capture_content else None
         self._redact = redact
-        self._models = {model.key: model for model in (settings.model, *settings.models)}
+        self._models = {model.key: model for _, model in reversed(settings.every_model)}
 
     @contextmanager
     def run(self, attributes: dict[str, Any], parent: str | None, text: str) -> Iterator[Span]:
@@ -141,6 +141,13 @@ class OtlpSpans:
         if self._content:
             fixed["gen_ai.tool.call.arguments"] = self._content.plain(call.arguments)
         with self._span(f"execute_tool {tool.name}", SpanKind.INTERNAL, fixed) as span:
+            yield span
+
+    @contextmanager
+    def compaction(self, reason: str) -> Iterator[Span]:
+        """Start the span of one compaction of a conversation."""
+        fixed = {"fleetform.compaction.reason": reason, **_conversation.get()}
+        with self._span("compact conversation", SpanKind.INTERNAL, fixed) as span:
             yield span
 
     async def close(self) -> None:

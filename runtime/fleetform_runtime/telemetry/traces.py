@@ -45,6 +45,9 @@ class Spans(Protocol):
     def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
         """Start the span of one tool call."""
 
+    def compaction(self, reason: str) -> AbstractContextManager[Span]:
+        """Start the span of one compaction of a conversation."""
+
     async def close(self) -> None:
         """Export the remaining spans."""
 
@@ -86,6 +89,11 @@ class NoSpans:
     def tool(self, tool: Tool, call: ToolCall) -> AbstractContextManager[Span]:
         """Return a span that does nothing."""
         del tool, call
+        return _NOTHING
+
+    def compaction(self, reason: str) -> AbstractContextManager[Span]:
+        """Return a span that does nothing."""
+        del reason
         return _NOTHING
 
     async def close(self) -> None:
