@@ -58,6 +58,8 @@ EMBEDDINGS = frozenset(_FACTS["embeddings"])
 """Providers of models that turn texts into vectors."""
 SESSION_TTL: int = _FACTS["sessionTtlSeconds"]
 """Seconds until an idle session expires, unless a policy says otherwise."""
+HISTORY: int = _FACTS["conversationHistory"]
+"""Messages that a model reads of a session, unless a policy says otherwise."""
 HTTP_PORT: int = _FACTS["ports"]["http"]
 METRICS_PORT: int = _FACTS["ports"]["metrics"]
 """Default path and port of the metrics."""
@@ -84,7 +86,6 @@ BESIDE: tuple[str, ...] = tuple(_FACTS["commands"]["beside"])
 VARIABLES: dict[str, list[str]] = _FACTS["variables"]
 """Environment variables that the runtime reads, and when: always, tracing, bedrock."""
 LONG_TERM_MEMORY = "longTermMemory"
-SUMMARISATION = "summarisation"
 
 
 def is_served(feature: str) -> bool:

@@ -46,6 +46,7 @@ def facts() -> dict[str, Any]:
         "embeddings": list(EMBEDDING_PROVIDERS),
         "stores": {word_of(member): _store(member) for member in members(Memory)},
         "sessionTtlSeconds": int(_default(MemoryPolicy, "session_ttl_seconds")),
+        "conversationHistory": _default(MemoryPolicy, "max_conversation_history"),
         "ports": {
             "http": _default(Server, "port"),
             "metrics": _default(Server, "metrics_port"),

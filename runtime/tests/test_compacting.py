@@ -624,3 +624,11 @@ async def chatted(
         raw = await answer.read()
         assert answer.status == 200, raw
         return None if fields else json.loads(raw)
+
+
+async def test_the_scripted_model_writes_notes_as_well():
+    async with serving(memory=policy(threshold=4)) as client:
+        session = await talk(client, ["the id is key-1234ab", "b", "c", "call nothing"])
+        page = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+    summaries = [m for m in page if m["role"] == "summary"]
+    assert "key-1234ab" in summaries[-1]["content"]

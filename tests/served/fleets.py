@@ -312,7 +312,13 @@ def _stores() -> Fleet:
     policy = {
         "sessionTTL": 60,
         "longTermMemory": {"enabled": True, "vectorStore": {"type": "milvus", "collection": "a"}},
-        "compression": {"enabled": True},
+        "compression": {
+            "enabled": True,
+            "threshold": 20,
+            "contextThreshold": 0.5,
+            "maxContextTokens": 50_000,
+            "model": "small",
+        },
     }
     kinds: Json = {
         "redis": {"host": "r.example", "tls": tls, "auth": {"secretRef": secret("r")}},

@@ -362,15 +362,48 @@ def test_a_search_in_milvus_is_served_as_somebody_else_wrote_it(tmp_path):
     assert "port: 19530" in rendering.folders["rendered/prod"]["default/a.yaml"]
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("longTermMemory", {"enabled": True}), ("compression", {"enabled": True, "threshold": 9})],
-)
-def test_memory_features_that_are_not_served_are_warned_about_and_left_out(field, value, tmp_path):
-    policy = {field: value, "maxConversationHistory": 7}
+def test_memory_features_that_are_not_served_are_warned_about_and_left_out(tmp_path):
+    policy = {"longTermMemory": {"enabled": True}, "maxConversationHistory": 7}
     _, settings, problems = made(tmp_path, agent(memory={"type": "in-memory", "policy": policy}))
     assert settings["memory"] == {"policy": {"maxConversationHistory": 7}, "type": "in-memory"}
-    assert warned(problems) == [f"spec.memory.policy.{field}"]
+    assert warned(problems) == ["spec.memory.policy.longTermMemory"]
+
+
+MODEL = {"provider": "openai", "name": "gpt-4o", "temperature": 0.2, "pricing": {"inputPerMillion": 1, "outputPerMillion": 2}}  # fmt: skip
+SMALL = {"provider": "ollama", "name": "llama3.2:3b", "endpoint": "http://ollama.example:11434/v1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        (None, None),
+        ("gpt-4o", {"name": "gpt-4o", "temperature": 0.2}),
+        ("gpt-4o-mini", {"name": "gpt-4o-mini", "provider": "openai", "temperature": None, "pricing": None}),
+        ("small", {"name": "llama3.2:3b", "id": "small", "provider": "ollama", "apiKey": None}),
+        ("apps/small", {"name": "llama3.2:3b", "id": "apps/small"}),
+        ("meta/llama", {"name": "meta/llama", "provider": "openai"}),
+    ],
+)  # fmt: skip
+def test_summaries_are_written_by_the_model_that_is_named(name, settings, tmp_path):
+    policy = {"compression": {"enabled": True, **({"model": name} if name else {})}}
+    text = agent(model=MODEL, memory={"type": "in-memory", "policy": policy})
+    text += document("ModelConfig", "small", SMALL)
+    _, found, problems = made(tmp_path, text)
+    compression = found["memory"]["policy"]["compression"]
+    assert compression["threshold"] == 50
+    model = compression.get("model")
+    assert (model is None) == (settings is None)
+    assert {key: model.get(key) for key in settings or {}} == (settings or {})
+    unused = [problem.path for problem in problems if problem.code == "not-rendered"]
+    assert bool(unused) == (name not in ("small", "apps/small"))
+
+
+def test_thresholds_of_summaries_reach_the_runtime(tmp_path):
+    wanted = {"threshold": 20, "contextThreshold": 0.5, "maxContextTokens": 9_000}
+    memory = {"type": "in-memory", "policy": {"compression": {"enabled": True, **wanted}}}
+    _, settings, problems = made(tmp_path, agent(model=MODEL, memory=memory))
+    assert settings["memory"]["policy"] == {"compression": wanted}
+    assert problems == ()
 
 
 def test_what_is_served_is_not_warned_about(tmp_path):

@@ -168,10 +168,25 @@ class Compression(Spec):
 
     enabled: bool = Field(default=False, description="Whether long conversations are summarised.")
     threshold: int = Field(
-        default=50, description="Number of messages after which a summary is made.", ge=2
+        default=50,
+        description="Number of messages above which the oldest are summarised; at most `maxConversationHistory` counts.",
+        ge=2,
+        le=100_000,
+    )
+    context_threshold: float | None = optional(
+        "Share of the model's `contextTokens`, 0 to 1, above which a conversation is summarised. Default: 0.75.",
+        gt=0,
+        le=1,
+    )
+    max_context_tokens: int | None = optional(
+        "Tokens above which a conversation is summarised, however large the window. Default: 100000.",
+        ge=1_000,
+        le=100_000_000,
     )
     model: str | None = optional(
-        "Model that writes the summaries. Default: the agent's.", max_length=253
+        "Model that writes the summaries: the name of a ModelConfig, else that of a model of the agent's provider. Default: the one that answers.",
+        min_length=1,
+        max_length=253,
     )
 
 

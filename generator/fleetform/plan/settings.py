@@ -140,7 +140,7 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     if store is None:
         return None
     owner = uses.store or agent
-    policy = _policy(store.policy)
+    policy = _policy(fleet, agent, uses, store.policy)
     kind = store.type or ""
     section = getattr(store, kind) if kind in STORES else None
     if section is not None:
@@ -158,12 +158,29 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     return present(type="in-memory", **limits, policy=policy)
 
 
-def _policy(policy: Policy) -> dict[str, Any]:
-    return present(
-        sessionTtlSeconds=policy.session_ttl,
-        maxConversationHistory=policy.max_conversation_history,
-        maxSessionsPerUser=policy.max_sessions_per_user,
-    )
+def _policy(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, policy: Policy) -> dict[str, Any]:
+    wanted = policy.compression
+    ref, model = uses.summariser or (None, None)
+    return {
+        **present(
+            sessionTtlSeconds=policy.session_ttl,
+            maxConversationHistory=policy.max_conversation_history,
+            maxSessionsPerUser=policy.max_sessions_per_user,
+        ),
+        # Its presence means summaries, even if it is empty: it must not be dropped like other empty members.
+        **(
+            {
+                "compression": present(
+                    threshold=wanted.threshold,
+                    contextThreshold=wanted.context_threshold,
+                    maxContextTokens=wanted.max_context_tokens,
+                    model=_model(fleet, agent, model, ref) if model else None,
+                )
+            }
+            if wanted is not None and wanted.enabled
+            else {}
+        ),
+    }
 
 
 def _auth(auth: Auth) -> dict[str, Any]:

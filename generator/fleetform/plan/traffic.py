@@ -87,10 +87,9 @@ def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
 def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     own = is_set(draft.resolved, ("spec", "model", "endpoint"))
     path: TreePath = ("spec", "model") if own else ("spec", "modelConfig")
-    for _, model in (("", uses.model), *uses.models, *uses.fallbacks):
-        if model is not None:
-            url = model.endpoint or PUBLIC
-            yield from _to_url(fleet, draft, draft.resolved, url, path)
+    for model in uses.every_model:
+        url = model.endpoint or PUBLIC
+        yield from _to_url(fleet, draft, draft.resolved, url, path)
 
 
 def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from fleetform.tree import TreePath, locate
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
-    from fleetform.models.memory_store import MemoryStoreSpec, Storage
+    from fleetform.models.memory_store import Compression, MemoryStoreSpec, Storage
     from fleetform.models.model_config import ModelSettings
 
 
@@ -29,6 +29,8 @@ class Uses:
         self.model: ModelSettings | None = None
         self.models: list[tuple[str, ModelSettings]] = []
         self.fallbacks: list[tuple[str, ModelSettings]] = []
+        self.summariser: tuple[str | None, ModelSettings] | None = None
+        """What writes summaries, if not the model that answers: its ModelConfig, and its settings."""
         self.tools: list[tuple[ToolUse, Resolved[Any]]] = []
         self.servers: list[tuple[ToolUse, Resolved[Any]]] = []
         self.inline_servers: list[ToolUse] = []
@@ -37,6 +39,12 @@ class Uses:
         self.memory: Storage | None = None
         self.store: Resolved[MemoryStoreSpec] | None = None
         self.problems: list[Problem] = []
+
+    @property
+    def every_model(self) -> list[ModelSettings]:
+        """Return the models that the agent asks, for whatever."""
+        others = [*self.models, *self.fallbacks, *([self.summariser] if self.summariser else [])]
+        return [*([self.model] if self.model else []), *(model for _, model in others)]
 
 
 def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
@@ -260,6 +268,43 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
         store = view.replace(base, **update)
     found.memory = store
     found.problems += _usable(agent, store, own.store)
+    _summaries(fleet, agent, store.policy.compression, found)
+
+
+OF_ONE_MODEL = (
+    "pricing", "context_tokens", "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty",
+    "reasoning_effort", "parallel_tool_calls", "strict_tools", "prompt_caching", "extra_body",
+)  # fmt: skip
+"""Settings that say nothing of another model of the same provider."""
+
+
+def summary_config(
+    fleet: Fleet, agent: Resolved[AgentSpec], wanted: Compression | None
+) -> Resolved[Any] | None:
+    """Return the ModelConfig that writes summaries, if its name is one's; it may be a provider's name as well."""
+    if wanted is None or not wanted.enabled or not wanted.model:
+        return None
+    space, _, short = wanted.model.rpartition("/")
+    return fleet.find("ModelConfig", space or agent.namespace, short)
+
+
+def _summaries(
+    fleet: Fleet, agent: Resolved[AgentSpec], wanted: Compression | None, found: Uses
+) -> None:
+    """Look up the model that writes summaries: a ModelConfig, one of the agent's, or another of its provider."""
+    if wanted is None or not wanted.enabled or not wanted.model or found.model is None:
+        return
+    path: TreePath = ("spec", "memory")
+    config = summary_config(fleet, agent, wanted)
+    if config is not None:
+        found.problems += sharing.problems(fleet, agent, path, config)
+        own = sharing.settings(fleet, agent, config)
+        model = _effective(fleet, agent, path, own, None, found)
+        found.summariser = (wanted.model, model) if model is not None else None
+        return
+    known = [found.model, *(model for _, model in (*found.models, *found.fallbacks))]
+    other = view.replace(found.model, name=wanted.model, **dict.fromkeys(OF_ONE_MODEL))
+    found.summariser = (None, next((one for one in known if one.name == wanted.model), other))
 
 
 def reachable(fleet: Fleet, store: Resolved[MemoryStoreSpec]) -> Any:

@@ -95,7 +95,6 @@ def reached(uses: Uses, retrieval: Retrieval) -> Reached | None:
 def embedding_model(uses: Uses, retrieval: Retrieval) -> ModelSettings | None:
     """Return the agent's model of the provider of the vectors, whose endpoint and key are theirs by default."""
     wanted = retrieval.embedding
-    models = (uses.model, *(model for _, model in (*uses.models, *uses.fallbacks)))
     return next(
-        (model for model in models if model and wanted and model.provider == wanted.provider), None
+        (model for model in uses.every_model if wanted and model.provider == wanted.provider), None
     )

@@ -317,9 +317,8 @@ def _identity(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     identity = agent.spec.identity
     if identity is not None and identity.gcp_service_account:
         return
-    models = (uses.model, *(model for _, model in (*uses.models, *uses.fallbacks)))
     vectors = (reached(uses, retrieval) for _, retrieval in by_meaning(uses))
-    if any(asked is not None and has_project(asked) for asked in (*models, *vectors)):
+    if any(asked is not None and has_project(asked) for asked in (*uses.every_model, *vectors)):
         yield agent.problem(
             ("spec",),
             "no-identity",

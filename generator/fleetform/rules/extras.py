@@ -29,6 +29,8 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
         ("fallbacks", spec.fallbacks or [], uses.fallbacks),
     ):
         places += [(("spec", field, names.index(name)), model) for name, model in models]
+    if uses.summariser:
+        places.append((("spec", "memory"), uses.summariser[1]))
     found: dict[str, TreePath] = {}
     for number, use in enumerate(spec.tools):
         for retrieval in (retrieval for other, retrieval in by_meaning(uses) if other is use):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import LONG_TERM_MEMORY, STORE_PORTS, SUMMARISATION, is_served
+from fleetform.contract import HISTORY, LONG_TERM_MEMORY, STORE_PORTS, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
@@ -16,30 +16,82 @@ from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import MemoryStoreSpec
+    from fleetform.resolve.references import Uses
     from fleetform.rules import AgentUses
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with stores, whether a MemoryStore or an agent's own."""
-    del uses
     for store in fleet.of(kinds.MEMORY_STORE):
         yield from _policy(store, ("spec",), store.spec.policy)
         yield from _provision(store)
     for agent in fleet.of(kinds.AGENT):
         if agent.spec.memory is not None and agent.spec.container is None:
             yield from _policy(agent, ("spec", "memory"), agent.spec.memory.policy)
+            yield from _summaries(agent, uses[agent.key])
 
 
 def _policy(owner: Resolved[Any], path: TreePath, policy: Any) -> Iterator[Problem]:
     memory, summaries = policy.long_term_memory, policy.compression
+    if summaries is not None and summaries.enabled:
+        yield from _threshold(owner, (*path, "policy"), policy)
     if memory is not None and memory.enabled:
         place = (*path, "policy", "longTermMemory")
         if not is_served(LONG_TERM_MEMORY):
             yield _unserved(owner, place, "long-term memory")
         if memory.vector_store is not None:
             yield from collection(owner, (*place, "vectorStore"), memory.vector_store)
-    if summaries is not None and summaries.enabled and not is_served(SUMMARISATION):
-        yield _unserved(owner, (*path, "policy", "compression"), "summaries of long conversations")
+
+
+FAMILIES = {
+    "anthropic": ("gpt-", "gemini-"),
+    "google": ("gpt-", "claude-"),
+    "openai": ("claude-", "gemini-"),
+}
+"""Beginnings of names that are no model's of a provider."""
+
+
+def _summaries(agent: Resolved[Any], uses: Uses) -> Iterator[Problem]:
+    """Report a model that writes no summaries at its provider, and one of which nobody would see that it is full."""
+    policy = uses.memory.policy if uses.memory is not None else None
+    if policy is None or policy.compression is None or not policy.compression.enabled:
+        return
+    ref, writer = uses.summariser or (None, None)
+    if writer is not None and ref is None and not writer.endpoint:
+        name = writer.name or ""
+        if name.startswith(FAMILIES.get(writer.provider or "", ())):
+            yield agent.problem(
+                ("spec", "memory"),
+                "other-provider",
+                f"`{name}`, which shall write its summaries, is no model of `{writer.provider}`, the agent's provider",
+                hint="name a ModelConfig in the store's `policy.compression.model`, or set another one in the agent's",
+                severity="warning",
+                key=True,
+            )
+    answering = uses.model
+    if answering is not None and answering.provider == "ollama" and not answering.context_tokens:
+        yield agent.problem(
+            ("spec", "memory"),
+            "unknown-window",
+            "Ollama leaves out what exceeds its window without a word, and nothing says how large that is",
+            hint="set the model's `contextTokens` to the server's `num_ctx`",
+            severity="warning",
+            key=True,
+        )
+
+
+def _threshold(owner: Resolved[Any], path: TreePath, policy: Any) -> Iterator[Problem]:
+    """Report a number of messages that is never reached: a model reads fewer."""
+    place = (*path, "compression", "threshold")
+    most = policy.max_conversation_history or HISTORY
+    if policy.compression.threshold > most and is_set(owner, place):
+        yield owner.problem(
+            place,
+            "contradiction",
+            f"a model reads {most} messages at most (`maxConversationHistory`), so older ones are summarised above that",
+            hint=f"lower it to {most}, or raise `maxConversationHistory`",
+            severity="warning",
+        )
 
 
 def _unserved(owner: Resolved[Any], path: TreePath, words: str) -> Problem:

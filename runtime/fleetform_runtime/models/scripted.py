@@ -6,6 +6,7 @@ It answers according to the words of the last message:
 - ``say N words`` streams N words; ``wait S`` waits S seconds first;
 - ``fail KIND`` fails as a provider would: rate_limited, server_error, timeout, connection, ...;
 - after tools have answered, their results are repeated;
+- asked for notes on a conversation, it repeats the words in it that have a digit;
 - anything else is echoed, with the number of the turn.
 """
 
@@ -19,6 +20,8 @@ from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
 _CALL = re.compile(r"^\s*call ([A-Za-z0-9_-]{1,64})(?: (.*))?$", re.MULTILINE)
 _WORDS = re.compile(r"\bsay (\d{1,6}) words\b")
 _WAIT = re.compile(r"\bwait (\d+(?:\.\d+)?)\b")
+_NOTES = '{"role":"'
+_FACT = re.compile(r"[A-Za-z][\w.-]*\d[\w.-]*")
 _FAIL = re.compile(r"\bfail ([a-z_]+)\b")
 
 
@@ -32,7 +35,7 @@ class ScriptedModel:
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer the last message."""
         last = request.messages[-1] if request.messages else None
-        if isinstance(last, User):
+        if isinstance(last, User) and not last.text().startswith(_NOTES):
             await _obey(last.text())
             calls = _calls(last.text())
             if calls:
@@ -72,6 +75,8 @@ def _answer(request: ChatRequest) -> str:
     if isinstance(last, ToolResults):
         return "\n".join(f"{result.name}: {result.content}" for result in last.results)
     text = last.text() if isinstance(last, User) else ""
+    if text.startswith(_NOTES):
+        return "Notes: " + ", ".join(dict.fromkeys(_FACT.findall(text)))
     if words := _WORDS.search(text):
         return " ".join(f"word{index}" for index in range(1, int(words[1]) + 1))
     turn = sum(isinstance(message, User) for message in request.messages)

@@ -63,8 +63,7 @@ def _of_the_runtime(item: Resolved[Any], names: list[str]) -> Iterator[Field]:
 def _without(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, tuple[str, str]]:
     """Return by threshold why nothing of the agent can reach it, empty if something can, and what to do."""
     spec = agent.spec
-    models = [uses.model, *(model for _, model in (*uses.models, *uses.fallbacks))]
-    repeats = any(model is not None and model.retries != 0 for model in models)
+    repeats = any(model.retries != 0 for model in uses.every_model)
     return {
         "fallbackRatio": (
             "" if spec.fallbacks else "the agent has no `fallbacks`",

@@ -10,9 +10,11 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
+from fleetform.resolve.references import summary_config
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
+    from fleetform.resolve.references import Uses
     from fleetform.rules import AgentUses
 
 NOT_RUN = ("Workflow", "WorkflowRun")
@@ -37,7 +39,7 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield documents that exist only for others to refer to, and that none refers to."""
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
-    named, bases = _models(fleet), extended(fleet.catalog)
+    named, bases = _models(fleet, uses), extended(fleet.catalog)
     for kind in ("AgentTemplate", "ModelConfig", "Tool", "MCPServer", "MemoryStore"):
         for resolved in fleet.of(kind):
             if kind == "AgentTemplate":
@@ -57,12 +59,16 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 )
 
 
-def _models(fleet: Fleet) -> set[int]:
+def _models(fleet: Fleet, uses: AgentUses) -> set[int]:
     """Return the ModelConfigs that agents on the generic runtime refer to."""
-    return {id(item) for agent in fleet.of(kinds.AGENT) for item in configs_of(fleet, agent)}
+    return {
+        id(item)
+        for agent in fleet.of(kinds.AGENT)
+        for item in configs_of(fleet, agent, uses[agent.key])
+    }
 
 
-def configs_of(fleet: Fleet, agent: Resolved[AgentSpec]) -> list[Resolved[Any]]:
+def configs_of(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> list[Resolved[Any]]:
     """Return the ModelConfigs that an agent refers to, none with an image of its own."""
     spec = agent.spec
     if spec.container is not None:
@@ -72,4 +78,6 @@ def configs_of(fleet: Fleet, agent: Resolved[AgentSpec]) -> list[Resolved[Any]]:
         fleet.find("ModelConfig", space or agent.namespace, short)
         for space, _, short in (name.rpartition("/") for name in names if name)
     ]
+    if uses.memory is not None:
+        found.append(summary_config(fleet, agent, uses.memory.policy.compression))
     return [item for item in found if item is not None]

@@ -279,9 +279,9 @@ def _uses_rule(fleet: Fleet, uses: AgentUses) -> bool:
     """Whether some model's key is where `secrets.modelKeys` says."""
     rule = fleet.environment.secrets.model_keys
     for (space, _), found in uses.items():
-        for model in (found.model, *(m for _, m in (*found.models, *found.fallbacks))):
-            key = model.api_key_secret_ref if model is not None else None
-            if model is None or key is None:
+        for model in found.every_model:
+            key = model.api_key_secret_ref
+            if key is None:
                 continue
             name = rule.name.replace("{provider}", model.provider or "")
             if (key.name, key.key) == (name.replace("{namespace}", space), rule.key):

@@ -42,6 +42,6 @@ def _used(fleet: Fleet, uses: AgentUses) -> set[tuple[int, str]]:
         use = uses[agent.key]
         named = [item for _, item in (*use.tools, *use.servers)]
         named += [use.store] if use.store is not None else []
-        named += configs_of(fleet, agent)
+        named += configs_of(fleet, agent, use)
         found |= {(id(item), agent.namespace) for item in named}
     return found

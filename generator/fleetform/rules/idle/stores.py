@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import LONG_TERM_MEMORY, SUMMARISATION, is_served
+from fleetform.contract import LONG_TERM_MEMORY, is_served
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import tls_is_on
 from fleetform.rules.idle.fields import Field, given, others
@@ -44,14 +44,19 @@ def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field
     if server is not None:
         yield from tls_fields(owner, (*base, store.type, "tls"), server.tls)
     policy = (*base, "policy")
-    for name, section, what, feature in (
-        ("compression", store.policy.compression, "compression", SUMMARISATION),
-        ("longTermMemory", store.policy.long_term_memory, "long-term memory", LONG_TERM_MEMORY),
+    for name, section, what, served in (
+        ("compression", store.policy.compression, "compression", True),
+        (
+            "longTermMemory",
+            store.policy.long_term_memory,
+            "long-term memory",
+            is_served(LONG_TERM_MEMORY),
+        ),
     ):
         on = section is not None and section.enabled
         if not on:
             yield from switch(owner, (*policy, name), on=False, what=what)
-        elif not is_served(feature) and at(owner.tree, (*policy, name, "enabled")) is None:
+        elif not served and at(owner.tree, (*policy, name, "enabled")) is None:
             names = others(owner, (*policy, name), "enabled")
             why = f"the runtime does not support {what} yet"
             yield from given(owner, (*policy, name), names, why, NOT_YET, "note")

@@ -42,8 +42,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 
 def _active(agent: Resolved[AgentSpec], uses: Uses) -> set[str]:
     """Return the features in use for which variables are read."""
-    models = [uses.model, *(model for _, model in (*uses.models, *uses.fallbacks))]
-    bedrock = any(model is not None and model.provider == "bedrock" for model in models)
+    bedrock = any(model.provider == "bedrock" for model in uses.every_model)
     tracing = agent.spec.observability.tracing.enabled
     return {"always", *(["tracing"] if tracing else []), *(["bedrock"] if bedrock else [])}
 
