@@ -129,6 +129,8 @@ class Conversation:
             elif kind == "tool_end":
                 mark = "✓" if data["ok"] else "✗"
                 self._write(f"{mark} {printable(data['name'])}: {_short(data['content'])}\n")
+            elif kind == "compaction" and data["outcome"] == "summarised":
+                self._write(f"({data['messages']} messages summarised)\n")
             elif kind == "approval_required":
                 waiting = data
             elif kind == "error":

@@ -21,7 +21,7 @@ _CALL = re.compile(r"^\s*call ([A-Za-z0-9_-]{1,64})(?: (.*))?$", re.MULTILINE)
 _WORDS = re.compile(r"\bsay (\d{1,6}) words\b")
 _WAIT = re.compile(r"\bwait (\d+(?:\.\d+)?)\b")
 _NOTES = '{"role":"'
-_FACT = re.compile(r"[A-Za-z][\w.-]*\d[\w.-]*")
+_FACT = re.compile(r"[A-Za-z][\w.-]*\d(?:[\w.-]*\w)?")
 _FAIL = re.compile(r"\bfail ([a-z_]+)\b")
 
 
