@@ -15,6 +15,7 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleetform_runtime.models import sizes
 from fleetform_runtime.models.build import build
 from fleetform_runtime.store.filesystem.conversations import FilesystemConversations
 from runtime.tests.harness import serving
@@ -252,10 +253,13 @@ BROKEN = [
     completion("   "),
     completion("word " * 20_000),
     {"choices": [{"index": 0, "message": {"role": "assistant", "content": None, "refusal": "no"}}]},
+    {"choices": [{"index": 0, "message": {"content": "Known: key-"}, "finish_reason": "length"}]},
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("reply", BROKEN, ids=["down", "overflow", "empty", "longer", "refusal"])
+@pytest.mark.parametrize(
+    "reply", BROKEN, ids=["down", "overflow", "empty", "longer", "refusal", "cut"]
+)
 async def test_a_summariser_that_fails_loses_nothing(reply):
     strict = Strict(summary=lambda text: reply)
     words = ["the id is key-1234ab", *(f"q{n}" for n in range(12))]
@@ -285,6 +289,22 @@ async def test_a_summariser_with_a_small_window_reads_in_parts():
     assert not own.faults
     assert "part-00001" in said(strict.asked[-1])
     assert "part-00071" in said(strict.asked[-1])
+
+
+async def test_a_session_of_before_is_summarised_step_by_step(tmp_path):
+    held = {"type": "filesystem", "path": str(tmp_path)}
+    words = [f"part-{n:04x}1 " + "word " * 300 for n in range(40)]
+    async with agent(Strict(), held) as client:
+        session = await talk(client, words)
+    strict = Strict(window=4_000)
+    more = {"contextTokens": 4_000, "maxTokens": 200}
+    async with agent(strict, held | {"policy": {"compression": {}}}, model=more) as client:
+        for n in range(5):
+            await client.chat(f"again {n}", session_id=session)
+    assert not strict.refused
+    assert {"part-00001", "part-000f1", "part-00211"} <= {
+        *IDENTIFIER.findall(said(strict.asked[-1]))
+    }
 
 
 async def test_instructions_in_what_is_summarised_are_data():
@@ -440,6 +460,23 @@ async def test_without_the_field_nothing_is_asked_or_loaded():
         assert await client.metric("agent_compactions_total") == 0
     assert not strict.summarised
     assert len(strict.asked[-1]) == 102
+
+
+async def test_own_work_grows_with_the_messages_and_not_faster(monkeypatch):
+    """What it costs is counted: each message is measured a few times before a request."""
+    strict, counted = Strict(), [0]
+    original = sizes.of_message
+
+    def count(message: Any) -> int:
+        counted[0] += 1
+        return original(message)
+
+    monkeypatch.setattr(sizes, "of_message", count)
+    async with agent(strict, policy(threshold=1_000)) as client:
+        session = await talk(client, [f"q{n}" for n in range(40)])
+        counted[0] = 0
+        await client.chat("again", session_id=session)
+    assert 81 <= counted[0] <= 4 * 81
 
 
 async def test_a_summary_is_read_by_an_agent_that_writes_none(tmp_path):

@@ -145,6 +145,30 @@ async def traced(told: Told, **fields: Any) -> tuple[list[Any], list[Any]]:
     return received, api.requests
 
 
+async def test_a_compaction_is_a_span_with_the_request_for_its_summary_below():
+    received: list[Any] = []
+    async with upstream(sink(received)) as receiver:
+        memory = {"type": "in-memory", "policy": {"compression": {"threshold": 2}}}
+        changes = {"observability": tracing(receiver.url), "environment": ENVIRONMENT}
+        async with serving(memory=memory, **changes) as client:
+            session = (await client.chat("one"))["session_id"]
+            await client.chat("two", session_id=session)
+            await asyncio.to_thread(client.application.spans._provider.force_flush)
+    sent = [
+        span
+        for _, _, request in received
+        for part in request.resource_spans
+        for scope in part.scope_spans
+        for span in scope.spans
+    ]
+    (compaction,) = [span for span in sent if span.name == "compact conversation"]
+    below = [span for span in sent if span.parent_span_id == compaction.span_id]
+    assert [span.name for span in below] == ["chat gpt"]
+    reason = {item.key: item.value.string_value for item in compaction.attributes}
+    assert reason["fleetform.compaction.reason"] == "messages"
+    assert reason["session.id"] == session
+
+
 async def test_spans_reach_langfuse_without_what_was_said():
     calls = [ToolCall("c1", "t", "{}")]
     received, requests = await traced(Told(Assistant("", calls=calls), Assistant("my answer")))

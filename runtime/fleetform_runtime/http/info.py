@@ -11,7 +11,7 @@ from fleetform_runtime.http.router import Route
 from fleetform_runtime.settings import SERVED_FEATURES, Feature
 from fleetform_runtime.tools import Tool
 
-_KEPT = {Feature.SESSIONS, Feature.RUNS, Feature.APPROVALS, Feature.MEMORY}
+_KEPT = {Feature.SESSIONS, Feature.RUNS, Feature.APPROVALS, Feature.MEMORY, Feature.SUMMARISATION}
 """Features that need a store."""
 
 

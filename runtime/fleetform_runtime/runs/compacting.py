@@ -13,7 +13,7 @@ from fleetform_runtime.runs.compaction import View
 from fleetform_runtime.runs.fitting import BELOW, SMALLER, SMALLEST, Fitting
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.sessions import Sessions
-from fleetform_runtime.runs.summaries import SummaryError, Writer
+from fleetform_runtime.runs.summaries import SummaryError, TooMuchError, Writer
 from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.sections.memory import Compression
 from fleetform_runtime.telemetry.metrics import Metrics
@@ -177,7 +177,7 @@ class Compacting:
         if reason != "messages" and turn.pace.is_thrashing():
             raise self._thrashing(messages, view)
         try:
-            summary = await self._summary(turn, model, messages, place, reason)
+            place, summary = await self._summary(turn, model, messages, place, reason)
         except SummaryError as error:
             log.warning("a conversation was not summarised: %s", error)
             turn.pace.without = True
@@ -199,16 +199,27 @@ class Compacting:
 
     async def _summary(
         self, turn: Turn, model: ChatModel, messages: list[Message], place: int, reason: Reason
-    ) -> Summary:
+    ) -> tuple[int, Summary]:
+        """Return a summary, and up to where: of a session that was never summarised not all at once.
+
+        Raises:
+            SummaryError: there is none.
+        """
         view = turn.view
         covered = [*([view.summary] if view.summary else []), *messages[view.start : place]]
-        summary = await self._writer.written(covered, model, turn.usage)
+        try:
+            summary = await self._writer.written(covered, model, turn.usage)
+        except TooMuchError:
+            fewer = compaction.halfway(messages, view.start, place)
+            if fewer is None:
+                raise
+            return await self._summary(turn, model, messages, fewer, reason)
         longest = sum(map(sizes.of_message, covered))
         if reason == "messages":
             longest = max(longest, FEW)
         if sizes.of_message(summary) >= longest:
             raise SummaryError("it is longer than what it stands for")
-        return summary
+        return place, summary
 
     async def _keep(self, turn: Turn, place: int, summary: Summary) -> None:
         """Store a summary of what is stored, so that the next run begins with it."""

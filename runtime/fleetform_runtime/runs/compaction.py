@@ -5,6 +5,7 @@ Pure: what is stored stays whole, and nothing is asked of anybody.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from fleetform_runtime.messages import Assistant, Message, Summary, ToolResult, ToolResults, User
 
@@ -124,9 +125,10 @@ def boundary(
         most: tokens that are allowed.
     """
     asked = question(messages)
+    behind = [*accumulate(reversed(counts), initial=0)][::-1]
 
     def left(place: int) -> int:
-        return sum(counts[place:]) + (counts[asked] if asked < place else 0)
+        return behind[place] + (counts[asked] if asked < place else 0)
 
     total = left(view.start)
     turns = list(between_turns(messages, view.start))
@@ -143,6 +145,12 @@ def of_count(messages: Sequence[Message], view: View, most: int) -> int | None:
     turns = list(between_turns(messages, view.start))
     few = [place for place in turns if len(messages) - place <= most // 2]
     return next(iter(few or turns[-1:]), None)
+
+
+def halfway(messages: Sequence[Message], start: int, place: int) -> int | None:
+    """Return where whole turns end of which there are about half as many; None if there are none."""
+    places = [n for n in between_turns(messages, start) if n <= (start + place) // 2]
+    return places[-1] if places else None
 
 
 def _shortened(message: Message) -> Message:

@@ -87,6 +87,10 @@ class Fitting:
         """Return the tokens of a model's window, if they are known."""
         return self._windows.get(key)
 
+    def thinks(self, key: str) -> bool:
+        """Whether a model is asked to think before it answers."""
+        return key in self._models and self._models[key].reasoning_effort is not None
+
     def most(self, key: str) -> int | None:
         """Return the tokens, as they are counted here, of the largest request that a model is known to take."""
         window = self._windows.get(key)

@@ -19,7 +19,8 @@ from fleetform_runtime.runs.fitting import KEPT_FREE, Fitting
 from fleetform_runtime.telemetry.traces import Spans
 
 LONGEST = 4_096
-"""Tokens of a summary, including what a model thinks of it, but no more than an eighth of its window."""
+"""Tokens of a summary, but no more than a quarter of the window of the model that writes it."""
+MOST_WORDS = 800
 SHOWN = (12_000, 3_000, 600)
 """Characters of each text that a model is shown: fewer if there would be too many parts."""
 MOST_PARTS = 8
@@ -40,11 +41,15 @@ Keep, in this order, and leave out what is empty:
 - what tools have returned that still matters, and what failed;
 - questions that are open, and the next step.
 
-Write in the language of the conversation, as plain text of at most 800 words, and nothing besides the notes."""
+Write in the language of the conversation, as plain text of at most {words} words, and nothing besides the notes."""
 
 
 class SummaryError(Exception):
     """There is no summary; the text says why, for the log."""
+
+
+class TooMuchError(SummaryError):
+    """There are more messages than a summary can be made of at once."""
 
 
 class Writer:
@@ -64,6 +69,7 @@ class Writer:
 
         Raises:
             SummaryError: there is none.
+        TooMuchError: there may be one of fewer messages.
         """
         writer, own = self._own or model, Usage()
         room = self._room(writer.key)
@@ -87,10 +93,10 @@ class Writer:
         """Return the tokens of messages that a model is shown at once."""
         window = self._fitting.window(key) or UNKNOWN_WINDOW
         taken = sizes.tokens(PROMPT) + 2 * self._longest(key)
-        return max(window // 4, int(window * (1 - KEPT_FREE)) - taken)
+        return max(window // 8, int(window * (1 - KEPT_FREE)) - taken)
 
     def _longest(self, key: str) -> int:
-        return min(LONGEST, (self._fitting.window(key) or UNKNOWN_WINDOW) // 8)
+        return min(LONGEST, (self._fitting.window(key) or UNKNOWN_WINDOW) // 4)
 
     async def _folded(self, writer: ChatModel, found: list[list[str]], own: Usage) -> str:
         """Summarise part after part, each with the notes on those before."""
@@ -101,8 +107,11 @@ class Writer:
         return text
 
     async def _asked(self, writer: ChatModel, lines: str, own: Usage) -> str:
-        overrides = {"max_tokens": self._longest(writer.key)}
-        request = ChatRequest(PROMPT, [User(lines)], overrides=overrides)
+        longest = self._longest(writer.key)
+        # A model that thinks takes as many tokens as its settings say: fewer could be none for the notes.
+        bound = {} if self._fitting.thinks(writer.key) else {"max_tokens": longest}
+        prompt = PROMPT.format(words=min(MOST_WORDS, longest // 3))
+        request = ChatRequest(prompt, [User(lines)], overrides=bound)
         try:
             with self._spans.chat(writer.key, request) as span:
                 answer = await writer.respond(request, None)
@@ -111,8 +120,8 @@ class Writer:
             own.add(request.lost)
         own.add(answer.usage)
         text = answer.text.strip()
-        if not text or answer.calls or answer.finish in ("refusal", "content_filter"):
-            raise SummaryError(f"the model wrote none: {answer.finish}")
+        if not text or answer.calls or answer.finish in ("refusal", "content_filter", "length"):
+            raise SummaryError(f"the model wrote none, or not all of it: {answer.finish}")
         return text
 
 
@@ -120,7 +129,7 @@ def parts(messages: Sequence[Message], room: int) -> list[list[str]]:
     """Return messages as lines of JSON, in as many parts as are needed for each to have at most `room` tokens.
 
     Raises:
-        SummaryError: there would be too many.
+        TooMuchError: there would be too many.
     """
     for longest in SHOWN:
         found: list[list[str]] = [[]]
@@ -133,11 +142,11 @@ def parts(messages: Sequence[Message], room: int) -> list[list[str]]:
                 left = room
             found[-1].append(line)
             left -= size
-            if left < 0:
+            if left < 0 or len(found) > MOST_PARTS:
                 break
         if left >= 0 and len(found) <= MOST_PARTS:
             return found
-    raise SummaryError("there is too much to read for the model's window")
+    raise TooMuchError("there is too much to read for the model's window")
 
 
 def _told(message: Message, longest: int) -> dict[str, Any]:
