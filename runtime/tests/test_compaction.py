@@ -169,6 +169,9 @@ def test_messages_are_counted_by_whole_turns():
     messages = [item for n in range(10) for item in (User(str(n)), Assistant("."))]
     assert compaction.of_count(messages, View(), 8) == 16
     assert compaction.of_count(messages[:1], View(), 2) is None
+    again = [Summary("n"), User("q"), *step("a"), *step("b")]
+    assert compaction.of_count(again, View(), 2) is None, "a summary alone is not summarised"
+    assert compaction.of_count([*again, User("r")], View(), 2) == 6
 
 
 @settings(deadline=None)

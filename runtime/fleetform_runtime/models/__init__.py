@@ -79,6 +79,8 @@ class ModelError(Exception):
         self.status = status
         self.retry_after = retry_after
         self.started = started
+        self.model = ""
+        """Key of the model that failed, where it may have been a fallback."""
         self.attempts: list[Attempt] = []
         """What was tried before this one."""
         self.window: int | None = None

@@ -45,7 +45,9 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 _LONG_STRING = "string_above_max_length"
-_OF_MESSAGES = re.compile(r"\b(messages?|input|prompt)\b", re.IGNORECASE)
+_OF_MESSAGES = re.compile(
+    r"'(messages|input|prompt)(\[\d+\])?(\.[\w\[\].]*\b(content|text|output|arguments)\b[\w\[\].]*)?'"
+)
 """What is too long is a part of the conversation, not the name of a tool."""
 _NOT_CONTEXT = re.compile(r"rate limit|per (minute|day|hour)|quota|\bTPM\b|\bRPM\b", re.IGNORECASE)
 _TOO_LARGE_AT_ONCE = re.compile(r"request too large|must be reduced", re.IGNORECASE)

@@ -88,7 +88,9 @@ class Upstream:
             try:
                 answer = await self._repeat(candidate, request, listener, attempts, after)
             except ModelError as error:
-                last = error
+                error.model = candidate.settings.key
+                # That a conversation is too long for the first model can be helped, whatever others say.
+                last = error if last is None or last.kind != "context" else last
                 if error.started or (error.kind == "context" and request.may_shrink):
                     break
                 failed.append(candidate.settings.key)

@@ -87,8 +87,12 @@ def old_results(messages: Sequence[Message]) -> int:
 
 
 def between_turns(messages: Sequence[Message], start: int) -> Iterator[int]:
-    """Yield where whole turns before it can be covered: before a user's message, the newest one included."""
-    for n in range(start + 1, len(messages)):
+    """Yield where whole turns before it can be covered: before a user's message, the newest one included.
+
+    A summary alone is not summarised again.
+    """
+    is_summary = start < len(messages) and isinstance(messages[start], Summary)
+    for n in range(start + 1 + is_summary, len(messages)):
         if isinstance(messages[n], User):
             yield n
 

@@ -121,7 +121,7 @@ class Fitting:
         """
         size = sizes.of_request(request)
         if self.learn(key, size, error):
-            told = self._budget(key, self._windows[key])
+            told = self._budget(error.model or key, self._windows[error.model or key])
             if told < size:
                 return told
         most = int(size * SMALLER)
@@ -129,7 +129,11 @@ class Fitting:
         return most if sizes.of_request(smaller) < size else None
 
     def learn(self, key: str, size: int, error: ModelError) -> bool:
-        """Remember what a model has refused; return whether its window is known better than before."""
+        """Remember what a model has refused; return whether its window is known better than before.
+
+        It may have been a fallback, of which nothing follows for the model that was asked first.
+        """
+        key = error.model or key
         if not error.window:
             self._refused[key] = min(size, self._refused.get(key, size))
             return False

@@ -101,10 +101,23 @@ def test_nothing_is_left_to_cut_of_one_message():
 
 
 @pytest.mark.parametrize(
-    ("of", "kind"), [("messages[3].content", "context"), ("input[0]", "context"), ("tools[0].function.name", "refused")],
+    ("of", "kind"), [("messages[3].content", "context"), ("input[0]", "context"), ("input", "context"),
+    ("messages[1].content[0].text", "context"), ("messages[2].tool_calls[0].function.arguments", "context"),
+    ("messages[2].tool_calls[0].id", "refused"), ("messages[0].name", "refused"),
+    ("tools[0].function.name", "refused"), ("metadata.input", "refused")],
 )  # fmt: skip
 def test_a_string_that_is_too_long_is_a_conversation_only_if_it_is_a_part_of_one(of, kind):
     from fleetform_runtime.models.failures import failure
 
     body = {"message": f"Invalid '{of}': string too long.", "code": "string_above_max_length"}
     assert failure(400, json.dumps({"error": body}).encode()).kind == kind
+
+
+def test_what_a_fallback_says_of_its_window_is_not_the_models_own():
+    fitting = Fitting((Model(provider="openai", name="m"), Model(provider="openai", name="small")))
+    error = ModelError("context", "too long")
+    error.window, error.model = 1_000, "small"
+    request = ChatRequest("s", [User("a " * 9_000), Assistant("b"), User("c")])
+    assert fitting.after("m", request, error) is not None
+    assert fitting.window("m") is None
+    assert fitting.window("small") == 1_000
