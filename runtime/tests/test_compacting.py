@@ -84,7 +84,10 @@ class Strict:
 
 def size_of(message: dict[str, Any]) -> int:
     calls = "".join(call["function"]["arguments"] for call in message.get("tool_calls", ()))
-    return 6 + tokens(str(message.get("content"))) + tokens(calls)
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": str(content)}]
+    said = sum(tokens(part["text"]) if part["type"] == "text" else 1_600 for part in parts)
+    return 6 + said + tokens(calls)
 
 
 def faults(messages: list[dict[str, Any]]) -> list[str]:
@@ -568,40 +571,74 @@ async def test_a_run_that_waits_for_a_person_goes_on_behind_a_summary():
     assert [m["results"][0]["content"] for m in page if m["role"] == "tool"] == ["yes"]
 
 
+TURNS = st.tuples(
+    st.integers(1, 400),  # words of the message
+    st.integers(0, 3),  # steps
+    st.integers(1, 3),  # calls at once
+    st.sampled_from(["", "", "", "image", "approval"]),
+)
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+
+
+def waiting(steps: Any) -> Any:
+    """Ask a person first, and go on with the steps."""
+    asked = [False]
+
+    def answer(messages: list[dict[str, Any]]) -> Any:
+        if asked[0]:
+            return steps(messages)
+        asked[0] = True
+        return completion("", [("h1", "ask", "{}"), ("h2", "logs", "{}")])
+
+    return answer
+
+
 @settings(
     deadline=None,
     max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
-    st.lists(
-        st.tuples(st.integers(1, 400), st.integers(0, 3), st.integers(1, 3)), min_size=2, max_size=8
-    ),
+    st.lists(TURNS, min_size=2, max_size=8),
     st.integers(3, 30),
-    st.sampled_from([2_000, 4_000, 9_000]),
+    st.sampled_from([6_000, 9_000, 20_000]),
 )
-def test_any_conversation_stays_one_that_a_strict_provider_takes(said_of, threshold, window):
+def test_any_conversation_stays_one_that_a_strict_provider_takes(turns, threshold, window):
     async def main() -> None:
         strict = Strict(window=window)
-        async with upstream(answers((200, "a line of the log " * 120, {}))) as api:
+        async with upstream(answers((200, "a line of the log " * 250, {}))) as api:
             async with agent(
                 strict,
                 policy(threshold=threshold),
-                tools=big_tool(api),
+                tools=[*big_tool(api), {"type": "human", "name": "ask", "description": "x"}],
                 model={"contextTokens": window, "maxTokens": 100},
             ) as client:
-                session = None
-                for words, steps, at_once in said_of:
-                    strict.answer = calling(steps, at_once=at_once)
-                    body = {"message": "word " * words} | (
-                        {"session_id": session} if session else {}
-                    )
-                    reply = await client.post("/chat", body)
-                    assert reply.status == 200 or reply.json["code"] == "context_too_long"
-                    session = reply.json.get("session_id", session)
+                said_of = await conversation(client, strict, turns)
         assert not strict.refused
+        assert said_of
 
     anyio.run(main)
+
+
+async def conversation(client: Any, strict: Strict, turns: Any) -> int:
+    """Have a conversation whose runs succeed or say that it is too long; return how many there were."""
+    session = None
+    for words, steps, at_once, kind in turns:
+        strict.answer = calling(steps, at_once=at_once)
+        if kind == "approval":
+            strict.answer = waiting(strict.answer)
+        text = "word " * words
+        message: Any = [{"type": "text", "text": text}, IMAGE] if kind == "image" else text
+        body = {"message": message} | ({"session_id": session} if session else {})
+        reply = await client.post("/chat", body)
+        if reply.status == 200 and "pending" in reply.json:
+            session = reply.json["session_id"]
+            decided = {"decisions": [{"id": "h1", "answer": "yes"}]}
+            run = reply.json["pending"]["run_id"]
+            reply = await client.post(f"/runs/{run}/approvals", decided)
+        assert reply.status == 200 or reply.json["code"] == "context_too_long", reply.body
+        session = reply.json.get("session_id", session)
+    return len(turns)
 
 
 # -- killed ----------------------------------------------------------------------------------------------
