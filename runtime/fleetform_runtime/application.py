@@ -186,14 +186,14 @@ class Application:
         if policy.compression is None:
             return Fitting((settings.model, *settings.models))
         from fleetform_runtime.runs.compacting import Compacting  # noqa: PLC0415
-        from fleetform_runtime.runs.summaries import Writer  # noqa: PLC0415
+        from fleetform_runtime.runs.summaries import PATIENCE, Writer  # noqa: PLC0415
 
         fitting = Fitting(model for _, model in reversed(settings.every_model))
         return Compacting(
             policy.compression,
             policy.max_conversation_history,
             fitting,
-            Writer(self.summariser, fitting, self.spans),
+            Writer(self.summariser, fitting, self.spans, settings.limits.run_seconds / PATIENCE),
             sessions,
             self.metrics,
             self.spans,

@@ -15,10 +15,14 @@ from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleetform_runtime.messages import Usage, User
 from fleetform_runtime.models import sizes
 from fleetform_runtime.models.build import build
+from fleetform_runtime.runs.fitting import Fitting
+from fleetform_runtime.runs.summaries import SummaryError, Writer
 from fleetform_runtime.store.filesystem.conversations import FilesystemConversations
-from runtime.tests.harness import serving
+from fleetform_runtime.telemetry.traces import NoSpans
+from runtime.tests.harness import Gated, serving
 from runtime.tests.killed import POINTS
 from runtime.tests.process import Runtime
 from runtime.tests.stores import BACKENDS, SHARED, memory
@@ -278,6 +282,14 @@ async def test_a_summariser_that_fails_loses_nothing(reply):
     assert not [m for m in page if m["role"] == "summary"]
     assert "key-1234ab" in said(strict.asked[-1])
     assert len(strict.asked[-1]) < 8, "it is summarised as soon as that is possible"
+
+
+async def test_a_summariser_that_does_not_answer_is_not_waited_for():
+    model, spent = Gated(), Usage()
+    writer = Writer(model, Fitting([]), NoSpans(), seconds=0.01)
+    with pytest.raises(SummaryError, match=r"within 0\.01 s"):
+        await writer.written([User("q")], model, spent)
+    assert not model.waiting
 
 
 async def test_a_summariser_with_a_small_window_reads_in_parts():
@@ -595,7 +607,7 @@ def waiting(steps: Any) -> Any:
 
 @settings(
     deadline=None,
-    max_examples=25,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

@@ -65,7 +65,7 @@ def pairs(messages: list[Message]) -> list[tuple[str, str]]:
     return found
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(conversations(), st.floats(0.05, 1.2), st.floats(0.2, 1))
 def test_whatever_is_covered_what_is_left_is_a_conversation(messages, share, goal):
     counts = [sizes.of_message(message) for message in messages]
@@ -94,7 +94,7 @@ def test_whatever_is_covered_what_is_left_is_a_conversation(messages, share, goa
     assert freed >= 0.25 * sum(counts) - counts[compaction.question(messages)] - 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(conversations())
 def test_a_step_that_has_not_ended_is_never_covered(messages):
     for place in compaction.between_steps(messages, 0):

@@ -398,6 +398,19 @@ def test_summaries_are_written_by_the_model_that_is_named(name, settings, tmp_pa
     assert bool(unused) == (name not in ("small", "apps/small"))
 
 
+def test_the_network_and_the_image_are_for_the_model_that_writes_summaries_too(tmp_path):
+    bedrock = {"provider": "bedrock", "name": "claude", "region": "eu-central-1"}
+    for name, config in (("small", SMALL), ("cloud", bedrock)):
+        policy = {"compression": {"enabled": True, "model": name}}
+        text = agent(model=MODEL, memory={"type": "in-memory", "policy": policy})
+        _, _, problems = made(tmp_path / name, text + document("ModelConfig", name, config))
+        folder = tmp_path / name
+        rendering = render([folder / "agents"], folder / "environments", "prod")
+        text = rendering.folders["rendered/prod"]["default/a.yaml"]
+        assert ("port: 11434" in text) == (name == "small")
+        assert any("bedrock" in item.message for item in problems) == (name == "cloud")
+
+
 def test_thresholds_of_summaries_reach_the_runtime(tmp_path):
     wanted = {"threshold": 20, "contextThreshold": 0.5, "maxContextTokens": 9_000}
     memory = {"type": "in-memory", "policy": {"compression": {"enabled": True, **wanted}}}

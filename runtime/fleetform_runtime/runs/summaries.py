@@ -1,5 +1,6 @@
 """Asks a model to summarise messages: in parts, if it cannot read them all at once."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ MOST_WORDS = 800
 SHOWN = (12_000, 3_000, 600)
 """Characters of each text that a model is shown: fewer if there would be too many parts."""
 MOST_PARTS = 8
+PATIENCE = 3
+"""A summary may take this part of the time of a run; then it goes on without."""
 TRIES = 3
 """Times that the parts become smaller because the model refuses them as too long."""
 UNKNOWN_WINDOW = 100_000
@@ -55,8 +58,11 @@ class TooMuchError(SummaryError):
 class Writer:
     """Writes summaries, with a model of its own or that of the run."""
 
-    def __init__(self, own: ChatModel | None, fitting: Fitting, spans: Spans) -> None:
+    def __init__(
+        self, own: ChatModel | None, fitting: Fitting, spans: Spans, seconds: float
+    ) -> None:
         self._own = own
+        self._seconds = seconds
         self._fitting = fitting
         self._spans = spans
 
@@ -72,21 +78,27 @@ class Writer:
         TooMuchError: there may be one of fewer messages.
         """
         writer, own = self._own or model, Usage()
-        room = self._room(writer.key)
         try:
-            for _ in range(TRIES):
-                try:
-                    text = await self._folded(writer, parts(messages, room), own)
-                except ModelError as error:
-                    if error.kind != "context":
-                        raise SummaryError(str(error)) from None
-                    if error.window:
-                        self._fitting.learn(writer.key, room, error)
-                    room = min(room // 2, self._room(writer.key))
-                else:
-                    return Summary(NOTE + text, now(), 0, writer.key, own)
+            async with asyncio.timeout(self._seconds):
+                text = await self._fitted(writer, messages, own)
+        except TimeoutError:
+            raise SummaryError(f"it was not written within {self._seconds:g} s") from None
         finally:
             spent.add(own)
+        return Summary(NOTE + text, now(), 0, writer.key, own)
+
+    async def _fitted(self, writer: ChatModel, messages: Sequence[Message], own: Usage) -> str:
+        """Summarise in parts as large as the model takes."""
+        room = self._room(writer.key)
+        for _ in range(TRIES):
+            try:
+                return await self._folded(writer, parts(messages, room), own)
+            except ModelError as error:
+                if error.kind != "context":
+                    raise SummaryError(str(error)) from None
+                if error.window:
+                    self._fitting.learn(writer.key, room, error)
+                room = min(room // 2, self._room(writer.key))
         raise SummaryError("the model refuses even small parts as too long")
 
     def _room(self, key: str) -> int:
