@@ -30,6 +30,8 @@ IGNORED: dict[str, frozenset[str]] = {
     name: frozenset(facts["ignores"]) for name, facts in _FACTS["providers"].items()
 }
 """Settings of a model that a provider has no place for."""
+TRUNCATES = frozenset(name for name, facts in _FACTS["providers"].items() if facts["truncates"])
+"""Model providers that leave out what exceeds a window without a word."""
 RESERVED = frozenset(_FACTS["reserved"])
 """Members of a model's request that `extraBody` may not set."""
 EXTRAS: dict[str, str] = {

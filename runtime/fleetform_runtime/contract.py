@@ -37,6 +37,7 @@ def facts() -> dict[str, Any]:
                 "regions": row.regions,
                 "projects": row.projects,
                 "ignores": list(row.ignores),
+                "truncates": row.truncates,
             }
             for name, row in PROVIDERS.items()
         },

@@ -284,6 +284,17 @@ async def test_a_summariser_that_fails_loses_nothing(reply):
     assert len(strict.asked[-1]) < 8, "it is summarised as soon as that is possible"
 
 
+async def test_a_summariser_that_would_cut_without_a_word_is_given_little_at_once():
+    strict, own = Strict(), Strict()
+    async with upstream(own) as server:
+        model = {"provider": "ollama", "name": "small", "endpoint": server.url}
+        async with agent(strict, policy(threshold=30, model=model)) as client:
+            await talk(client, [f"part-{n:04x}1 " + "word " * 300 for n in range(16)])
+    assert len(own.summarised) > 1
+    assert max(map(tokens, own.summarised)) < 3_000
+    assert "part-00001" in said(strict.asked[-1])
+
+
 async def test_a_summariser_that_does_not_answer_is_not_waited_for():
     model, spent = Gated(), Usage()
     writer = Writer(model, Fitting([]), NoSpans(), seconds=0.01)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import HISTORY, LONG_TERM_MEMORY, STORE_PORTS, is_served
+from fleetform.contract import HISTORY, LONG_TERM_MEMORY, STORE_PORTS, TRUNCATES, is_served
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
@@ -69,7 +69,7 @@ def _summaries(agent: Resolved[Any], uses: Uses) -> Iterator[Problem]:
                 key=True,
             )
     answering = uses.model
-    if answering is not None and answering.provider == "ollama" and not answering.context_tokens:
+    if answering is not None and answering.provider in TRUNCATES and not answering.context_tokens:
         yield agent.problem(
             ("spec", "memory"),
             "unknown-window",

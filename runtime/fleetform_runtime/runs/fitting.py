@@ -87,6 +87,10 @@ class Fitting:
         """Return the tokens of a model's window, if they are known."""
         return self._windows.get(key)
 
+    def truncates(self, key: str) -> bool:
+        """Whether nobody would notice that a request was too long for a model."""
+        return key in self._models and self._models[key].facts.truncates
+
     def thinks(self, key: str) -> bool:
         """Whether a model is asked to think before it answers."""
         return key in self._models and self._models[key].reasoning_effort is not None

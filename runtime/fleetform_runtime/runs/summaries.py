@@ -29,7 +29,8 @@ PATIENCE = 3
 """A summary may take this part of the time of a run; then it goes on without."""
 TRIES = 3
 """Times that the parts become smaller because the model refuses them as too long."""
-UNKNOWN_WINDOW = 100_000
+UNKNOWN_WINDOW, SMALLEST_WINDOW = 100_000, 4_096
+"""Tokens that a model is taken to read as long as it has not said otherwise, and one that would not say."""
 PROMPT = """\
 You keep the notes of a long conversation between a user and an assistant that has tools. Write notes that take the place \
 of the messages below, so that the assistant can go on without them.
@@ -103,12 +104,16 @@ class Writer:
 
     def _room(self, key: str) -> int:
         """Return the tokens of messages that a model is shown at once."""
-        window = self._fitting.window(key) or UNKNOWN_WINDOW
+        window = self._window(key)
         taken = sizes.tokens(PROMPT) + 2 * self._longest(key)
         return max(window // 8, int(window * (1 - KEPT_FREE)) - taken)
 
     def _longest(self, key: str) -> int:
-        return min(LONGEST, (self._fitting.window(key) or UNKNOWN_WINDOW) // 4)
+        return min(LONGEST, self._window(key) // 4)
+
+    def _window(self, key: str) -> int:
+        unknown = SMALLEST_WINDOW if self._fitting.truncates(key) else UNKNOWN_WINDOW
+        return self._fitting.window(key) or unknown
 
     async def _folded(self, writer: ChatModel, found: list[list[str]], own: Usage) -> str:
         """Summarise part after part, each with the notes on those before."""

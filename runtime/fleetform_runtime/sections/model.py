@@ -39,6 +39,8 @@ class ProviderFacts(NamedTuple):
     """Whether it is asked through a project of its cloud, if one is set: with the pod's identity, in a region."""
     ignores: tuple[str, ...] = ()
     """Settings of a model that its protocol or its library has no place for."""
+    truncates: bool = False
+    """Whether it leaves out what exceeds its window without a word."""
     telemetry: str = ""
     """Its name in OpenTelemetry's conventions, if different."""
 
@@ -61,7 +63,7 @@ PROVIDERS: dict[str, ProviderFacts] = {
         telemetry="gcp.gemini",
     ),
     "vllm": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
-    "ollama": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
+    "ollama": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES, truncates=True),
     "gpustack": ProviderFacts(endpoint_required=True, keyless=True, ignores=_CACHES),
     "openai-compatible": ProviderFacts(endpoint_required=True, keyless=True),
 }

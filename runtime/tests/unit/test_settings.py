@@ -410,8 +410,10 @@ def test_the_contract_tells_the_generator_what_is_served():
         "regions": False,
         "projects": False,
         "ignores": ["promptCaching"],
+        "truncates": False,
     }
     assert told["providers"]["google"]["extra"] == "google"
+    assert [name for name, row in told["providers"].items() if row["truncates"]] == ["ollama"]
     assert told["ports"] == {"http": Server().port, "metrics": Server().metrics_port}
 
 
