@@ -1,7 +1,8 @@
 """Runs programs as a pod would: as another user, without new privileges, below a filter like containerd's.
 
-A script of its own: `python locked_in.py FOLDER < programs`, where FOLDER has a copy of the package `code`. It
-prints a document with what each program gave, and what became of the process that ran them.
+A script of its own: `python locked_in.py FOLDER < programs`, where FOLDER has a copy of the package `code`, and each
+program comes with its seconds. It prints a document with what each program gave, and what became of the process that ran
+them.
 """
 
 import asyncio
@@ -64,9 +65,9 @@ async def main() -> None:
     below_a_filter()
     before = state()
     os.environ["CANARY"] = "a-secret-of-the-runtime"
-    runner = Runner(Limits(2, 128 * 1024 * 1024, 10_000))
     found = {}
-    for name, program in programs.items():
+    for name, (seconds, program) in programs.items():
+        runner = Runner(Limits(seconds, 128 * 1024 * 1024, 10_000))
         try:
             found[name] = ["printed", await runner.run(program, {"number": 7})]
         except CodeError as error:

@@ -91,7 +91,7 @@ _ALLOWED = {
     "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "rt_sigprocmask": 14,
     "rt_sigreturn": 15, "pread64": 17, "pwrite64": 18, "readv": 19, "writev": 20, "access": 21, "pipe": 22,
     "select": 23, "sched_yield": 24, "mremap": 25, "madvise": 28, "dup": 32, "dup2": 33, "nanosleep": 35,
-    "getpid": 39, "exit": 60, "uname": 63, "flock": 73, "fsync": 74, "fdatasync": 75, "truncate": 76,
+    "getpid": 39, "exit": 60, "uname": 63, "flock": 73, "fsync": 74, "fdatasync": 75,
     "ftruncate": 77, "getdents": 78, "getcwd": 79, "chdir": 80, "fchdir": 81, "rename": 82, "mkdir": 83,
     "rmdir": 84, "creat": 85, "unlink": 87, "readlink": 89, "umask": 95, "gettimeofday": 96, "getrlimit": 97,
     "getrusage": 98, "sysinfo": 99, "times": 100, "getuid": 102, "getgid": 104, "geteuid": 107, "getegid": 108,
@@ -104,7 +104,10 @@ _ALLOWED = {
     "renameat2": 316, "getrandom": 318, "membarrier": 324, "copy_file_range": 326, "statx": 332, "rseq": 334,
     "faccessat2": 439, "futex_waitv": 449,
 }  # fmt: skip
-"""All of them work on what the process has: its memory, its time, its descriptors, and files that Landlock opens."""
+"""All of them work on what the process has: its memory, its time, its descriptors, and files that Landlock opens.
+
+`truncate` takes a path, which Landlock knows only since its third version: descriptors are truncated by `ftruncate`.
+"""
 _CLONE, _CLONE3, _FCNTL, _IOCTL, _LIMIT, _KILL_THREAD = 56, 435, 72, 16, 302, 234
 _THREAD = 0x10000
 _NAMESPACES = 0x7E020080
