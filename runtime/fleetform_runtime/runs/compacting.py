@@ -137,10 +137,11 @@ class Compacting:
     ) -> None:
         """Change what is read of the conversation, and tell of it."""
         began = time.monotonic()
-        before, start = _size(messages, turn.view), turn.view.start
+        ratio, start = self._fitting.ratios.get(model.key, 1.0), turn.view.start
+        before = int(_size(messages, turn.view) * ratio)
         with self._spans.compaction(reason):
             outcome = await self._changed(turn, model, messages, most, reason)
-        after = _size(messages, turn.view)
+        after = int(_size(messages, turn.view) * ratio)
         if outcome is None:
             return
         self._metrics.count("agent_compactions_total", reason, outcome)
