@@ -57,6 +57,7 @@ def made(
     section: dict[str, Any],
     clock: Callable[[], float] | None = None,
     removed: Removed | None = None,
+    memory_seconds: float | None = None,
 ) -> Store:
     """Return a store that is not open yet."""
     options: dict[str, Any] = {"clock": clock} if clock else {}
@@ -65,6 +66,7 @@ def made(
         namespace="demo",
         agent="greeter",
         removed=Removed() if removed is None else removed,
+        memory_seconds=memory_seconds,
         **options,
     )
     return build(settings(memory=section), around)
@@ -75,8 +77,9 @@ async def opened(
     section: dict[str, Any],
     clock: Callable[[], float] | None = None,
     removed: Removed | None = None,
+    memory_seconds: float | None = None,
 ) -> AsyncIterator[Store]:
-    store = made(section, clock, removed)
+    store = made(section, clock, removed, memory_seconds)
     await store.backend.open()
     try:
         yield store

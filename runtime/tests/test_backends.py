@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from fleetform_runtime.store import StoreError
-from fleetform_runtime.store.measured import CONVERSATIONS, PAUSES, RUNS, measured
-from fleetform_runtime.store.parts import Conversations, Pauses, Runs
+from fleetform_runtime.store.measured import CONVERSATIONS, MEMORIES, PAUSES, RUNS, measured
+from fleetform_runtime.store.parts import Conversations, Memories, Pauses, Runs
 from fleetform_runtime.store.upkeep import Removals, sweep
 from fleetform_runtime.telemetry.metrics import Metrics
 from runtime.tests.harness import serving, until
@@ -138,12 +138,13 @@ async def test_one_replica_deletes_for_all_until_it_dies(backend, request, tmp_p
 
 
 def _with(store: Any, part: Any) -> Any:
-    return type(store)(store.backend, part, part, part)
+    return type(store)(store.backend, part, part, part, part)
 
 
 async def test_every_operation_of_a_part_is_measured():
     metrics = Metrics("greeter")
-    for part, operations in ((Conversations, CONVERSATIONS), (Runs, RUNS), (Pauses, PAUSES)):
+    parts = (Conversations, Runs, Pauses, Memories)
+    for part, operations in zip(parts, (CONVERSATIONS, RUNS, PAUSES, MEMORIES), strict=True):
         assert {name for name in vars(part) if not name.startswith("_")} == set(operations)
     async with opened({"type": "in-memory"}) as store:
         measured_store = measured(store, metrics)

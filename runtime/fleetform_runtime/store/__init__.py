@@ -5,6 +5,7 @@ exist for it. Messages are appended and never rewritten, so two writers cannot l
 fields that are rewritten (title, model, pending calls) are checked against a revision.
 """
 
+import base64
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -93,6 +94,33 @@ class Pause:
     expires: float
     told: bool = False
     """Whether the webhook has taken it, where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What an agent remembers of a user, beyond the conversation in which it was said."""
+
+    id: str
+    text: str
+    kind: str = "semantic"
+    vector: bytes = b""
+    """A signed byte for each dimension; empty if it has none yet."""
+    model: str = ""
+    """What made the vector: vectors of different models are never compared."""
+    created: float = 0.0
+    used: float = 0.0
+    hits: int = 0
+    """How often it was shown to a model."""
+    session: str = ""
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is remembered of a user; `mark` is another one after each deletion."""
+
+    mark: str
+    memories: list[Memory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +257,28 @@ def read_pause(row: bytes | str) -> Pause | None:
     return pause if right and isinstance(pause.told, bool) else None
 
 
+def memory_json(memory: Memory) -> bytes:
+    """Serialise a memory."""
+    body = {name: getattr(memory, name) for name in _MEMORY}
+    return orjson.dumps(body | {"vector": base64.b64encode(memory.vector).decode()})
+
+
+def read_memory(row: bytes | str) -> Memory | None:
+    """Read a memory; None if it cannot be read: others are used nevertheless."""
+    try:
+        body = _fields(row, _MEMORY, "memory")
+        body["vector"] = base64.b64decode(body["vector"], validate=True)
+        memory = Memory(**body)
+    except (UnreadableRecordError, ValueError, TypeError):
+        return None
+    texts = (memory.id, memory.text, memory.kind, memory.model, memory.session, memory.run)
+    numbers = (memory.created, memory.used, memory.hits)
+    right = all(isinstance(text, str) for text in texts) and all(
+        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
+    )
+    return memory if right else None
+
+
 def _fields(
     row: bytes | str,
     names: tuple[str, ...],
@@ -246,3 +296,4 @@ def _fields(
 _SESSION = tuple(Session.__dataclass_fields__)
 _RUN = tuple(Run.__dataclass_fields__)
 _PAUSE = tuple(Pause.__dataclass_fields__)
+_MEMORY = tuple(Memory.__dataclass_fields__)

@@ -1,14 +1,23 @@
-"""What a store of one process needs: leases that nobody else wants, and a table of its runs."""
+"""What a store of one process needs: leases that nobody else wants, a table of its runs, and what it remembers."""
+
+from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from fleetform_runtime.store import Event, Pause, Run
+from fleetform_runtime.store import Event, Memory, Pause, Remembered, Run, drawn
+
+if TYPE_CHECKING:
+    from fleetform_runtime.store.parts import Surroundings
 
 MOST_RUNS = 10_000
 MOST_PAUSES = 10_000
 """Runs that are listed as waiting; older ones can be decided on nevertheless."""
 MOST_RUN_BYTES = 16 * 1024 * 1024
+MOST_MEMORIES = 20_000
+"""Memories of all users that a process holds, about 2 KiB each; users that were idle longest are forgotten."""
 
 
 class LocalBackend:
@@ -62,6 +71,14 @@ class LocalRuns:
         """No other replica could ask."""
         return False
 
+    async def of(self, user: str) -> list[Run]:
+        """Return the runs of a user."""
+        return [run for _, run in self._runs.values() if run.user == user]
+
+    async def remove(self, run: str) -> None:
+        """Forget a run."""
+        self._drop(run)
+
     async def expire(self) -> int:
         """Forget what has expired."""
         now = self._clock()
@@ -109,6 +126,92 @@ class LocalPauses:
         """Return runs, those that wait longest first."""
         found = sorted(self._pauses.values(), key=lambda pause: (pause.since, pause.run))
         return found[start : start + count]
+
+
+class LocalMemories:
+    """What one process remembers of its users."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._clock = around.clock
+        self._seconds = around.memory_seconds or 0.0
+        self._owners: OrderedDict[str, dict[str, Memory]] = OrderedDict()
+        self._marks: dict[str, str] = {}
+
+    async def load(self, owner: str) -> Remembered:
+        """Return all that is remembered of a user."""
+        return Remembered(self._mark(owner), list(self._current(owner).values()))
+
+    async def write(
+        self, owner: str, mark: str, changed: Sequence[Memory], removed: Collection[str] = ()
+    ) -> bool:
+        """Add, replace and remove memories, unless some were deleted since."""
+        if mark != self._mark(owner):
+            return False
+        self._keep(owner, written(self._current(owner), changed, removed))
+        return True
+
+    async def touch(self, owner: str, ids: Collection[str]) -> None:
+        """Note that memories were used."""
+        self._keep(owner, touched(self._current(owner), ids, self._clock()))
+
+    async def remove(self, owner: str, ids: Collection[str] | None = None) -> int:
+        """Delete memories."""
+        self._marks[owner] = drawn()
+        held = self._current(owner)
+        self._keep(owner, without(held, ids))
+        return len(held) - len(self._owners.get(owner, ()))
+
+    async def expire(self) -> int:
+        """Forget what was not used for long."""
+        before = self._count()
+        for owner in list(self._owners):
+            self._keep(owner, self._current(owner), used=False)
+        return before - self._count()
+
+    def _mark(self, owner: str) -> str:
+        return self._marks.get(owner, "")
+
+    def _current(self, owner: str) -> dict[str, Memory]:
+        return current(self._owners.get(owner, {}).values(), self._clock() - self._seconds)
+
+    def _keep(self, owner: str, held: dict[str, Memory], *, used: bool = True) -> None:
+        if not held:
+            self._owners.pop(owner, None)
+            return
+        self._owners[owner] = held
+        if used:
+            self._owners.move_to_end(owner)
+        while len(self._owners) > 1 and self._count() > MOST_MEMORIES:
+            self._owners.popitem(last=False)
+
+    def _count(self) -> int:
+        return sum(map(len, self._owners.values()))
+
+
+def current(memories: Collection[Memory], oldest: float) -> dict[str, Memory]:
+    """Return the memories that were used since a time, by their identifiers."""
+    return {memory.id: memory for memory in memories if memory.used > oldest}
+
+
+def written(
+    held: dict[str, Memory], changed: Sequence[Memory], removed: Collection[str]
+) -> dict[str, Memory]:
+    """Return memories after adding or replacing some, and removing others."""
+    return without(held | {memory.id: memory for memory in changed}, removed)
+
+
+def touched(held: dict[str, Memory], ids: Collection[str], now: float) -> dict[str, Memory]:
+    """Return memories after the use of some."""
+    return held | {
+        name: replace(held[name], used=now, hits=held[name].hits + 1)
+        for name in ids
+        if name in held
+    }
+
+
+def without(held: dict[str, Memory], ids: Collection[str] | None) -> dict[str, Memory]:
+    """Return memories without some, or none of them."""
+    return {} if ids is None else {name: one for name, one in held.items() if name not in ids}
 
 
 def _size(run: Run) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from fleetform_runtime.store.parts import Conversations, Pauses, Runs, Store
+from fleetform_runtime.store.parts import Conversations, Memories, Pauses, Runs, Store
 from fleetform_runtime.telemetry.metrics import Metrics
 
 CONVERSATIONS = {
@@ -24,9 +24,18 @@ RUNS = {
     "events": "load",
     "ask_cancel": "update",
     "is_cancel_asked": "load",
+    "of": "list",
+    "remove": "delete",
     "expire": "delete",
 }
 PAUSES = {"put": "update", "remove": "delete", "page": "list"}
+MEMORIES = {
+    "load": "load",
+    "write": "update",
+    "touch": "update",
+    "remove": "delete",
+    "expire": "delete",
+}
 """Every operation of a part, and the label under which it is measured."""
 
 
@@ -54,4 +63,5 @@ def measured(store: Store, metrics: Metrics) -> Store:
         cast(Conversations, part(store.conversations, CONVERSATIONS)),
         cast(Runs, part(store.runs, RUNS)),
         cast(Pauses, part(store.pauses, PAUSES)),
+        cast(Memories, part(store.memories, MEMORIES)),
     )

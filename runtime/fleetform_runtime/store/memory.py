@@ -14,7 +14,7 @@ from fleetform_runtime.store import (
     rewritten,
     stepped,
 )
-from fleetform_runtime.store.local import LocalBackend, LocalPauses, LocalRuns
+from fleetform_runtime.store.local import LocalBackend, LocalMemories, LocalPauses, LocalRuns
 from fleetform_runtime.store.parts import Store, Surroundings
 
 ROW_BYTES, SESSION_BYTES = 100, 1_000
@@ -24,7 +24,8 @@ ROW_BYTES, SESSION_BYTES = 100, 1_000
 def build(settings: InMemory, around: Surroundings) -> Store:
     """Return a store that is as empty as each new process's."""
     conversations = MemoryConversations(settings, around)
-    return Store(LocalBackend(), conversations, LocalRuns(around.clock), LocalPauses())
+    runs, memories = LocalRuns(around.clock), LocalMemories(around)
+    return Store(LocalBackend(), conversations, runs, LocalPauses(), memories)
 
 
 @dataclass(slots=True)

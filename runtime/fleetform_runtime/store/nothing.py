@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from fleetform_runtime.sections.memory import NoMemory
 from fleetform_runtime.store import ConflictError, Event, Run, Session
-from fleetform_runtime.store.local import LocalBackend, LocalPauses
+from fleetform_runtime.store.local import LocalBackend, LocalMemories, LocalPauses
 from fleetform_runtime.store.parts import Store, Surroundings
 
 
 def build(settings: NoMemory, around: Surroundings) -> Store:
     """Return the store that keeps nothing."""
-    return Store(Nowhere(), NoConversations(), NoRuns(), LocalPauses())
+    return Store(Nowhere(), NoConversations(), NoRuns(), LocalPauses(), LocalMemories(around))
 
 
 class Nowhere(LocalBackend):
@@ -77,6 +77,13 @@ class NoRuns:
     async def is_cancel_asked(self, run: str) -> bool:
         """Find nothing."""
         return False
+
+    async def of(self, user: str) -> list[Run]:
+        """Find nothing."""
+        return []
+
+    async def remove(self, run: str) -> None:
+        """Have nothing to delete."""
 
     async def expire(self) -> int:
         """Have nothing to delete."""

@@ -1,12 +1,12 @@
 """A store in parts: what each kind of data asks of it, and what all of them ask of the place where they are kept."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.store import Event, Pause, Run, Session
+from fleetform_runtime.store import Event, Memory, Pause, Remembered, Run, Session
 
 
 def _untold(reason: str, count: int) -> None:
@@ -25,6 +25,8 @@ class Surroundings:
     """Is told why sessions were deleted that nobody asked to delete, and how many."""
     renewed: Callable[[], None] = lambda: None
     """Is told that all connections to a server were given up for new ones."""
+    memory_seconds: float | None = None
+    """How long something is remembered of a user after its last use; None if nothing is."""
 
 
 class Backend(Protocol):
@@ -114,8 +116,35 @@ class Runs(Protocol):
     async def is_cancel_asked(self, run: str) -> bool:
         """Whether someone asked for that."""
 
+    async def of(self, user: str) -> list[Run]:
+        """Return all runs of a user. All runs of the agent are looked through: for administrators."""
+
+    async def remove(self, run: str) -> None:
+        """Delete a run and its events, if it is there."""
+
     async def expire(self) -> int:
         """Delete what is no longer kept; return how much."""
+
+
+class Memories(Protocol):
+    """What an agent remembers of each user. What has not been used for long does not exist."""
+
+    async def load(self, owner: str) -> Remembered:
+        """Return all that is remembered of a user."""
+
+    async def write(
+        self, owner: str, mark: str, changed: Sequence[Memory], removed: Collection[str] = ()
+    ) -> bool:
+        """Add or replace memories and remove others, as one step, unless some were deleted since the mark was read."""
+
+    async def touch(self, owner: str, ids: Collection[str]) -> None:
+        """Note that memories were used, as far as they are still there."""
+
+    async def remove(self, owner: str, ids: Collection[str] | None = None) -> int:
+        """Delete memories, by default all of a user, and change the mark; return how many were deleted."""
+
+    async def expire(self) -> int:
+        """Delete what was not used for long; return how much."""
 
 
 class Pauses(Protocol):
@@ -139,3 +168,4 @@ class Store:
     conversations: Conversations
     runs: Runs
     pauses: Pauses
+    memories: Memories

@@ -82,6 +82,7 @@ async def sweep(
             if await store.backend.hold("sweep", replica, 3 * seconds):
                 await store.conversations.expire()
                 await store.runs.expire()
+                await store.memories.expire()
                 if expire is not None:
                     await expire()
         except StoreError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from fleetform_runtime.sections.memory import FilesystemMemory
 from fleetform_runtime.store.filesystem.backend import FilesystemBackend
 from fleetform_runtime.store.filesystem.conversations import FilesystemConversations
+from fleetform_runtime.store.filesystem.memories import FilesystemMemories
 from fleetform_runtime.store.filesystem.pauses import FilesystemPauses
 from fleetform_runtime.store.filesystem.runs import FilesystemRuns
 from fleetform_runtime.store.parts import Store, Surroundings
@@ -18,4 +19,5 @@ def build(settings: FilesystemMemory, around: Surroundings) -> Store:
         FilesystemConversations(backend, settings.policy, around),
         FilesystemRuns(backend, around.clock),
         FilesystemPauses(backend),
+        FilesystemMemories(backend, around),
     )

@@ -8,7 +8,14 @@ import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fleetform_runtime.store import Event, Run, StoreError, read_run, run_json
+from fleetform_runtime.store import (
+    Event,
+    Run,
+    StoreError,
+    UnreadableRecordError,
+    read_run,
+    run_json,
+)
 from fleetform_runtime.store.filesystem import files
 from fleetform_runtime.store.filesystem.backend import FilesystemBackend
 from fleetform_runtime.store.local import LocalRuns
@@ -59,6 +66,20 @@ class FilesystemRuns(LocalRuns):
             self._written.add(run)
         return found
 
+    async def of(self, user: str) -> list[Run]:
+        """Return the runs of a user, in memory and on disk."""
+        held = {run.id: run for run in await self._backend.alone(self._on_disk)}
+        held |= {run.id: run for run in await super().of(user)}
+        return [run for run in held.values() if run.user == user]
+
+    async def remove(self, run: str) -> None:
+        """Delete a run."""
+        if handle := self._noting.pop(run, None):
+            handle.cancel()
+        self._written.discard(run)
+        await super().remove(run)
+        await self._backend.alone(lambda: self._file(run).unlink(missing_ok=True))
+
     async def expire(self) -> int:
         """Forget what has expired, in memory and on disk."""
         return await super().expire() + await self._backend.alone(self._sweep)
@@ -93,6 +114,13 @@ class FilesystemRuns(LocalRuns):
             return None if self._is_over(file) else read_run(file.read_bytes().split(b"\n")[0])
         except FileNotFoundError:
             return None
+
+    def _on_disk(self) -> list[Run]:
+        found = []
+        for file in list(self._folder.glob("*.json")):
+            with contextlib.suppress(FileNotFoundError, UnreadableRecordError):
+                found.append(read_run(file.read_bytes().split(b"\n")[0]))
+        return found
 
     def _is_over(self, file: Path) -> bool:
         """Whether a file has expired; earlier versions did not say when, and an approval waits a week at most."""

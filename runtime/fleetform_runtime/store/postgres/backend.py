@@ -24,6 +24,11 @@ class PostgresBackend:
         self.clock = around.clock
         self.removed = around.removed
         self._schema = settings.schema_name
+        self._names: tuple[str, ...] = statements.NAMES
+        self._tables = statements.TABLES
+        if around.memory_seconds is not None:
+            self._names += statements.MEMORY_NAMES
+            self._tables += statements.MEMORY_TABLES
         self._is_ready = False
 
     def sql(self, text: str) -> str:
@@ -79,7 +84,7 @@ class PostgresBackend:
         return await self.client.do(work)
 
     async def _missing(self, connection: Any) -> list[str]:
-        names = [f"{self._schema}.{name}" for name in statements.NAMES]
+        names = [f"{self._schema}.{name}" for name in self._names]
         return [row[0] for row in await connection.fetch(statements.MISSING, names)]
 
     async def _make_tables(self, connection: Any) -> None:
@@ -91,7 +96,7 @@ class PostgresBackend:
             await connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
             if await connection.fetchval("SELECT to_regnamespace($1)", schema) is None:
                 await connection.execute(f"CREATE SCHEMA {schema}")
-            await connection.execute(self.sql(statements.TABLES))
+            await connection.execute(self.sql(self._tables))
 
 
 async def in_portions(delete: Callable[[], Awaitable[int]]) -> int:

@@ -1,9 +1,12 @@
 """Runs in PostgreSQL, with their events."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from fleetform_runtime.store import Event, Run, read_run, run_json
+import orjson
+
+from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
 from fleetform_runtime.store.postgres import statements
 from fleetform_runtime.store.postgres.backend import PostgresBackend, in_portions
 
@@ -96,6 +99,34 @@ class PostgresRuns:
             )
 
         return await self._client.do(work)
+
+    async def of(self, user: str) -> list[Run]:
+        """Return all runs of a user."""
+        marker = f'"user":{orjson.dumps(user).decode()}'
+
+        async def work(connection: Any) -> list[Any]:
+            found: list[Any] = await connection.fetch(
+                self._sql("SELECT body FROM {schema}.runs WHERE agent=$1 AND strpos(body, $2) > 0"),
+                self._agent,
+                marker,
+            )
+            return found
+
+        runs = []
+        for row in await self._client.do(work):
+            with contextlib.suppress(UnreadableRecordError):
+                runs.append(read_run(row[0]))
+        return [run for run in runs if run.user == user]
+
+    async def remove(self, run: str) -> None:
+        """Delete a run and its events."""
+
+        async def work(connection: Any) -> None:
+            await connection.execute(
+                self._sql("DELETE FROM {schema}.runs WHERE agent=$1 AND id=$2"), self._agent, run
+            )
+
+        await self._client.do(work)
 
     async def expire(self) -> int:
         """Delete in portions, each of which is done in time."""

@@ -28,6 +28,18 @@ CREATE TABLE IF NOT EXISTS {schema}.pauses (
   PRIMARY KEY (agent, run));
 """
 NAMES = ("sessions", "messages", "runs", "events", "leases", "pauses")
+MEMORY_TABLES = """
+CREATE TABLE IF NOT EXISTS {schema}.memories (
+  agent text NOT NULL, owner text NOT NULL, id text NOT NULL,
+  used double precision NOT NULL, hits bigint NOT NULL, body text NOT NULL,
+  PRIMARY KEY (agent, owner, id));
+CREATE INDEX IF NOT EXISTS memories_used ON {schema}.memories (agent, used);
+CREATE TABLE IF NOT EXISTS {schema}.memory_marks (
+  agent text NOT NULL, owner text NOT NULL, mark text NOT NULL, expires double precision NOT NULL,
+  PRIMARY KEY (agent, owner));
+"""
+MEMORY_NAMES = ("memories", "memory_marks")
+"""Tables of agents that remember their users; the others need no right to create them."""
 READY = """
 INSERT INTO {schema}.leases VALUES ($1, 'ready', '', $2)
 ON CONFLICT (agent, name) DO UPDATE SET expires = EXCLUDED.expires
@@ -87,4 +99,39 @@ RETURNING 1
 IS_HELD = """
 SELECT expires > extract(epoch FROM clock_timestamp()) FROM {schema}.leases
 WHERE agent = $1 AND name = $2
+"""
+
+OWNER_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+MARK = "SELECT mark FROM {schema}.memory_marks WHERE agent = $1 AND owner = $2 AND expires > $3"
+SET_MARK = """
+INSERT INTO {schema}.memory_marks VALUES ($1, $2, $3, $4)
+ON CONFLICT (agent, owner) DO UPDATE SET mark = $3, expires = $4
+"""
+MEMORIES = """
+SELECT body, used, hits FROM {schema}.memories
+WHERE agent = $1 AND owner = $2 AND used > $3 ORDER BY id
+"""
+PUT_MEMORIES = """
+INSERT INTO {schema}.memories
+SELECT $1, $2, * FROM unnest($3::text[], $4::float8[], $5::bigint[], $6::text[])
+ON CONFLICT (agent, owner, id) DO UPDATE
+SET used = EXCLUDED.used, hits = EXCLUDED.hits, body = EXCLUDED.body
+"""
+TOUCH_MEMORIES = """
+UPDATE {schema}.memories SET used = $3, hits = hits + 1
+WHERE agent = $1 AND owner = $2 AND id = ANY($4::text[])
+"""
+REMOVE_MEMORIES = """
+WITH gone AS (
+  DELETE FROM {schema}.memories
+  WHERE agent = $1 AND owner = $2 AND ($3::text[] IS NULL OR id = ANY($3)) RETURNING 1)
+SELECT count(*) FROM gone
+"""
+EXPIRE_MEMORIES = """
+WITH gone AS (
+  DELETE FROM {schema}.memories WHERE agent = $1 AND (owner, id) IN (
+    SELECT owner, id FROM {schema}.memories WHERE agent = $1 AND used <= $2 LIMIT $3)
+  RETURNING 1),
+marks AS (DELETE FROM {schema}.memory_marks WHERE agent = $1 AND expires <= $4)
+SELECT count(*) FROM gone
 """

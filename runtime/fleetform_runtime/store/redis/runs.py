@@ -1,7 +1,8 @@
 """Runs in Redis: <prefix>{<run>}:run, :events, :stop."""
 
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run,
 from fleetform_runtime.store.redis.backend import RedisBackend
 from fleetform_runtime.store.redis.client import Script
 
+READ_AT_ONCE = 200
 _PUT = Script("""
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
 local seen = tonumber(string.match(redis.call('LINDEX', KEYS[2], -1) or '', '^%[(%d+)') or 0)
@@ -85,6 +87,29 @@ class RedisRuns:
 
         return await self._client.do(work)
 
+    async def of(self, user: str) -> list[Run]:
+        """Return all runs of a user."""
+
+        async def work(redis: Any) -> list[bytes]:
+            pattern = f"{self._prefix}{{*}}:run"
+            names = [name async for name in redis.scan_iter(match=pattern, count=1_000)]
+            found: list[bytes] = []
+            for start in range(0, len(names), READ_AT_ONCE):
+                rows = await redis.mget(names[start : start + READ_AT_ONCE])
+                found += [row for row in rows if row is not None and marker in row]
+            return found
+
+        marker = b'"user":' + orjson.dumps(user)
+        return [run for run in _readable(await self._client.do(work)) if run.user == user]
+
+    async def remove(self, run: str) -> None:
+        """Delete a run."""
+
+        async def work(redis: Any) -> None:
+            await redis.delete(*self._keys(run))
+
+        await self._client.do(work)
+
     async def expire(self) -> int:
         """Nothing is left to do: Redis deletes what has expired by itself."""
         return 0
@@ -92,6 +117,12 @@ class RedisRuns:
     def _keys(self, run: str) -> tuple[str, str, str]:
         base = f"{self._prefix}{{{hashlib.sha256(run.encode()).hexdigest()[:32]}}}"
         return f"{base}:run", f"{base}:events", f"{base}:stop"
+
+
+def _readable(rows: Sequence[bytes]) -> Iterator[Run]:
+    for row in rows:
+        with contextlib.suppress(UnreadableRecordError):
+            yield read_run(row)
 
 
 def _read_event(line: bytes) -> Event:
