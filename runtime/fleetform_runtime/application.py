@@ -1,10 +1,13 @@
 """Assembles everything that lives as long as the process, from one agent.json."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fleetform_runtime import __version__
 from fleetform_runtime.access import build as access
@@ -40,8 +43,12 @@ from fleetform_runtime.store.parts import Store, Surroundings
 from fleetform_runtime.store.upkeep import Removals, Upkeep
 from fleetform_runtime.telemetry import build as telemetry
 from fleetform_runtime.telemetry.metrics import Metrics
+from fleetform_runtime.tools.build import FixedTool
 from fleetform_runtime.tools.build import build as build_tools
 from fleetform_runtime.tools.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from fleetform_runtime.memories.remembering import Remembering
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +82,10 @@ class Application:
         self.summariser = summariser(settings, secrets, self.metrics, make_model)
         self.authenticator = access.authenticator(settings, secrets)
         self.spans = telemetry.spans(settings, secrets)
-        self.tools = build_tools(settings, secrets, self.metrics)
         self._counters = access.counters(settings, secrets)
+        self._quotas = Quotas(settings.limits, self._counters, self.metrics)
+        self.remembering, tools = self._remembering()
+        self.tools = build_tools(settings, secrets, self.metrics, tools)
         self.notices = self._notices()
         self._beating: asyncio.Task[None] | None = None
         self.runs = self._runs(prompt, replica)
@@ -107,6 +116,7 @@ class Application:
             self._beating.cancel()
         closing: list[_Closing] = [
             *([self.notices] if self.notices is not None else []),
+            *([self.remembering] if self.remembering is not None else []),
             self.tools.servers,
             *self.tools.fixed,
             *self.models.values(),
@@ -125,15 +135,36 @@ class Application:
     # -- assembly ----------------------------------------------------------------------------------
 
     def _store(self) -> Store:
-        agent = self.settings.agent
+        agent, remembers = self.settings.agent, self.settings.long_term_memory
         around = Surroundings(
             secrets=self._secrets,
             namespace=agent.namespace,
             agent=agent.name,
             removed=Removals(self.metrics),
+            memory_seconds=remembers.ttl_seconds if remembers else None,
             renewed=lambda: self.metrics.count("agent_memory_reconnects_total"),
         )
         return measured(build_store(self.settings, around), self.metrics)
+
+    def _remembering(self) -> tuple[Remembering | None, Sequence[FixedTool]]:
+        """Return what remembers users, and its tools; few agents have it, so only they import it."""
+        section = self.settings.long_term_memory
+        if section is None:
+            return None, ()
+        from fleetform_runtime.memories.build import build, tools  # noqa: PLC0415
+
+        made = build(
+            section,
+            self.store,
+            self.models,
+            self.settings.model.key,
+            self._secrets,
+            self.metrics,
+            redactor(self._secrets.known),
+            self._quotas,
+            self.spans,
+        )
+        return made, tools(made, section)
 
     def _notices(self) -> Notices | None:
         settings = self.settings
@@ -172,11 +203,12 @@ class Application:
             gate=Gate(
                 limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, metrics, share
             ),
-            quotas=Quotas(limits, self._counters, metrics),
+            quotas=self._quotas,
             metrics=metrics,
             spans=self.spans,
             approving=Approving(settings.approvals),
             notices=self.notices,
+            remembering=self.remembering,
             keeps=settings.keeps,
         )
 

@@ -102,7 +102,13 @@ async def _server(settings: Settings, secrets: Secrets) -> str:
 
 async def _store(settings: Settings, secrets: Secrets) -> str:
     agent = settings.agent
-    around = Surroundings(secrets=secrets, namespace=agent.namespace, agent=agent.name)
+    remembers = settings.long_term_memory
+    around = Surroundings(
+        secrets=secrets,
+        namespace=agent.namespace,
+        agent=agent.name,
+        memory_seconds=remembers.ttl_seconds if remembers else None,
+    )
     store = build_store(settings, around)
     try:
         await store.backend.open()

@@ -66,6 +66,8 @@ _ROUTE = Label(
         "/sessions",
         "/sessions/{id}",
         "/sessions/{id}/messages",
+        "/memories",
+        "/memories/{id}",
         "/runs",
         "/runs/{id}",
         "/runs/{id}/events",
@@ -240,7 +242,7 @@ METRICS: tuple[Metric, ...] = (
         labels=(
             _AGENT,
             _TOOL,
-            Label(name="type", help="Type of tool.", values=(*TOOL_TYPES, "mcp")),
+            Label(name="type", help="Type of tool.", values=(*TOOL_TYPES, "mcp", "memory")),
             Label(
                 name="outcome",
                 help="How the call ended.",
@@ -274,7 +276,7 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         name="agent_embedding_tokens_total",
         type="counter",
-        help="Tokens of questions that were turned into vectors.",
+        help="Tokens of questions and memories that were turned into vectors.",
         unit="tokens",
         labels=(_AGENT, _EMBEDDING),
     ),
@@ -310,6 +312,42 @@ METRICS: tuple[Metric, ...] = (
         help="Tokens that models did not have to read, of the requests before which a conversation was compacted.",
         unit="tokens",
         labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_memories_recalled",
+        type="histogram",
+        help="Memories that were put beside one question.",
+        unit="memories",
+        labels=(_AGENT,),
+        buckets=(0, 1, 2, 3, 5, 10, 20, 50),
+    ),
+    Metric(
+        name="agent_memories_changed_total",
+        type="counter",
+        help="What became of memories, but for those that have expired.",
+        unit="memories",
+        labels=(
+            _AGENT,
+            Label(
+                name="change",
+                help="`outdated` and `evicted` were removed unasked, `deleted` since a user wanted it.",
+                values=("added", "updated", "outdated", "evicted", "deleted"),
+            ),
+        ),
+    ),
+    Metric(
+        name="agent_memory_extractions_total",
+        type="counter",
+        help="Conversations that were looked through for what to remember.",
+        unit="conversations",
+        labels=(
+            _AGENT,
+            Label(
+                name="outcome",
+                help="`dropped`: its user has had something deleted meanwhile, or the conversation.",
+                values=("learned", "nothing", "dropped", "failed"),
+            ),
+        ),
     ),
     Metric(
         name="agent_mcp_server_up",

@@ -14,6 +14,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "not_found": (404, "There is no such resource", False),
     "session_not_found": (404, "There is no such session", False),
     "not_kept": (404, "The agent keeps nothing between requests", False),
+    "memory_not_found": (404, "There is no such memory", False),
     "run_not_found": (404, "There is no such run", False),
     "model_not_found": (404, "The agent has no such model", False),
     "method_not_allowed": (405, "The path does not support this method", False),

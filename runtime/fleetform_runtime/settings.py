@@ -12,8 +12,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from fleetform_runtime.sections.access import ApiKeyAuth, Approvals, Auth, Limits, OidcAuth
+from fleetform_runtime.sections.access import (
+    ApiKeyAuth,
+    Approvals,
+    Auth,
+    Limits,
+    NoAuth,
+    OidcAuth,
+)
 from fleetform_runtime.sections.base import JsonSchema, Name, NonNegative, Section
+from fleetform_runtime.sections.long_term import TOOLS, LongTermMemory
 from fleetform_runtime.sections.memory import InMemory, Memory, NoMemory
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Health, Observability, Server
@@ -131,6 +139,10 @@ class Settings(Section):
     memory: Memory = Field(
         default_factory=InMemory, description="Where conversations are kept; default: in-memory."
     )
+    long_term_memory: LongTermMemory | None = Field(
+        default=None,
+        description="What is remembered of each user beyond a conversation, in the store of `memory`; default: nothing.",
+    )
     auth: Auth = Field(
         description="How callers authenticate. There is no default: without a decision the runtime does not start."
     )
@@ -204,6 +216,32 @@ class Settings(Section):
         if approvers.roles and not (isinstance(self.auth, OidcAuth) and self.auth.roles_claim):
             raise ValueError(
                 "approvals.approvers.roles: callers have no roles without auth.rolesClaim"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_memories_of_nobody(self) -> Self:
+        section = self.long_term_memory
+        if section is None:
+            return self
+        if not self.keeps:
+            raise ValueError("longTermMemory needs a store, and memory is of type none")
+        if isinstance(self.auth, NoAuth) and section.user is None:
+            raise ValueError(
+                "longTermMemory.user is missing: with auth of type none callers are not told apart"
+            )
+        if not isinstance(self.auth, NoAuth) and section.user is not None:
+            raise ValueError(
+                "longTermMemory.user is for auth of type none: callers who authenticate are users themselves"
+            )
+        keys = [model.key for model in (self.model, *self.models)]
+        if section.model is not None and section.model not in keys:
+            raise ValueError(
+                f"longTermMemory.model: {section.model} is none of the agent's models: {', '.join(keys)}"
+            )
+        if taken := sorted({tool.name for tool in self.tools} & {*TOOLS}):
+            raise ValueError(
+                f"tools: {taken[0]} is the name of a tool that comes with longTermMemory; rename yours"
             )
         return self
 

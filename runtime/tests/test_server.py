@@ -34,7 +34,7 @@ async def test_a_chat_is_answered_in_json():
 
 
 async def test_every_route_is_a_label_of_the_metrics():
-    async with serving() as client:
+    async with serving(longTermMemory={"user": "me"}) as client:
         gateway = client.application.gateway
     served = {route.path for route in gateway.router.routes if not route.silent}
     unlabelled = {"/openapi.json"}

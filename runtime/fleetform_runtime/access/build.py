@@ -20,7 +20,8 @@ def authenticator(settings: Settings, secrets: Secrets) -> Authenticator:
         from fleetform_runtime.access.oidc import Oidc  # noqa: PLC0415
 
         return Oidc(auth)
-    return Anybody()
+    remembers = settings.long_term_memory
+    return Anybody(remembers.user) if remembers and remembers.user else Anybody()
 
 
 def counters(settings: Settings, secrets: Secrets) -> Counters:

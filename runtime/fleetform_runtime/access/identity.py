@@ -47,9 +47,12 @@ class Authenticator(Protocol):
 class Anybody:
     """Admits everyone, as one user."""
 
+    def __init__(self, user: str = "anonymous") -> None:
+        self._user = user
+
     async def identify(self, headers: Mapping[str, str]) -> Identity:
         """Return the only user."""
-        return Identity("anonymous")
+        return Identity(self._user)
 
     async def close(self) -> None:
         """Nothing to close."""

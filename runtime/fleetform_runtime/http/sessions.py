@@ -101,8 +101,12 @@ class SessionRoutes:
         )
 
     async def delete(self, request: Request) -> Response:
-        """Delete a session."""
-        await self._runs.delete_session(request.state.identity.user, _name(request))
+        """Delete a session, and what was learned in it if the caller wants that."""
+        told = request.query_params.get("memories", "false")
+        if told not in ("true", "false"):
+            raise HttpProblem("invalid_request", "memories must be true or false")
+        user = request.state.identity.user
+        await self._runs.delete_session(user, _name(request), memories=told == "true")
         return Response(status_code=204)
 
     async def messages(self, request: Request) -> Json:

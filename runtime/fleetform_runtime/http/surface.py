@@ -4,7 +4,16 @@ from dataclasses import replace
 
 from starlette.requests import Request
 
-from fleetform_runtime.http import chat, health, info, openai, responses, runs, sessions
+from fleetform_runtime.http import (
+    chat,
+    health,
+    info,
+    memories,
+    openai,
+    responses,
+    runs,
+    sessions,
+)
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mount, Parts
 from fleetform_runtime.http.openapi import document
@@ -16,6 +25,7 @@ MOUNTED: tuple[Mount, ...] = (
     openai.mount,
     responses.mount,
     sessions.mount,
+    memories.mount,
     runs.mount,
     info.mount,
     health.mount,

@@ -5,6 +5,8 @@ It answers according to the words of the last message:
 - ``call NAME {"a": 1}`` calls that tool; any line of the message may be such a call;
 - ``say N words`` streams N words; ``wait S`` waits S seconds first;
 - ``fail KIND`` fails as a provider would: rate_limited, server_error, timeout, connection, ...;
+- ``what do you know`` repeats the notes that stand before the message; else they are not looked at;
+- asked what to remember, it takes what the user has said that begins with "I " or "My ";
 - after tools have answered, their results are repeated;
 - asked for notes on a conversation, it repeats the words in it that have a digit;
 - anything else is echoed, with the number of the turn.
@@ -14,6 +16,9 @@ import asyncio
 import re
 from typing import cast, get_args
 
+import orjson
+
+from fleetform_runtime.memories.notes import LEARNING, without
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResults, Usage, User
 from fleetform_runtime.models import ChatRequest, Kind, Listener, ModelError
 
@@ -36,8 +41,8 @@ class ScriptedModel:
         """Answer the last message."""
         last = request.messages[-1] if request.messages else None
         if isinstance(last, User) and not last.text().startswith(_NOTES):
-            await _obey(last.text())
-            calls = _calls(last.text())
+            await _obey(without(last.text()))
+            calls = _calls(without(last.text()))
             if calls:
                 return Assistant(
                     calls=calls, usage=_usage(request, ""), model=self.key, finish="tool_calls"
@@ -74,13 +79,28 @@ def _answer(request: ChatRequest) -> str:
     last = request.messages[-1] if request.messages else None
     if isinstance(last, ToolResults):
         return "\n".join(f"{result.name}: {result.content}" for result in last.results)
-    text = last.text() if isinstance(last, User) else ""
+    whole = last.text() if isinstance(last, User) else ""
+    text = without(whole)
     if text.startswith(_NOTES):
         return "Notes: " + ", ".join(dict.fromkeys(_FACT.findall(text)))
+    if request.system.startswith(LEARNING):
+        return _learned(whole)
+    if text.strip() == "what do you know":
+        return whole.removesuffix(text).strip() or "nothing"
     if words := _WORDS.search(text):
         return " ".join(f"word{index}" for index in range(1, int(words[1]) + 1))
     turn = sum(isinstance(message, User) for message in request.messages)
     return f"You said: {text} (turn {turn})"
+
+
+def _learned(document: str) -> str:
+    try:
+        said = [str(one["user"]) for one in orjson.loads(document)["conversation"]]
+    except (ValueError, KeyError, TypeError):
+        return "{}"
+    lines = [line.strip() for text in said for line in text.splitlines()]
+    kept = [{"text": line} for line in lines if line.startswith(("I ", "My "))]
+    return orjson.dumps({"add": kept}).decode()
 
 
 def _usage(request: ChatRequest, text: str) -> Usage:

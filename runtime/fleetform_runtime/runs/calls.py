@@ -11,6 +11,7 @@ from fleetform_runtime import jsons
 from fleetform_runtime.messages import ToolCall, ToolResult
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.turn import Turn
+from fleetform_runtime.sections.long_term import TOOLS as MEMORY_TOOLS
 from fleetform_runtime.telemetry.traces import Spans
 from fleetform_runtime.tools import CallContext, Tool
 from fleetform_runtime.tools.toolbox import Toolbox, Waiting
@@ -50,7 +51,15 @@ class Calls:
         with self._spans.tool(tool, call) as span:
             key = _key(turn, call)
             context = CallContext(
-                turn.run, turn.session, turn.user, call.id, key, turn.hops, reply, turn.may_wait
+                turn.run,
+                turn.session,
+                turn.user,
+                call.id,
+                key,
+                turn.hops,
+                reply,
+                turn.may_wait,
+                turn.has_results(apart_from=MEMORY_TOOLS),
             )
             result = await self.toolbox.call(tool, call, context)
             if isinstance(result, Waiting):

@@ -40,6 +40,8 @@ class Loop:
             HttpProblem: a limit of the run was reached.
         """
         tools = await self._calls.toolbox.tools()
+        if not turn.remembers:
+            tools = {name: tool for name, tool in tools.items() if tool.kind != "memory"}
         specs = [spec(tool) for tool in tools.values()]
         if taken := sorted({tool.name for tool in turn.foreign} & tools.keys()):
             what = f"tools: the agent has a tool {taken[0]} of its own; rename yours"
@@ -84,7 +86,7 @@ class Loop:
         for attempt in range(FITTINGS):
             whole = ChatRequest(
                 _system(turn),
-                [*turn.history, *turn.fresh, *turn.draft],
+                [*turn.history, *turn.asked(), *turn.draft],
                 specs,
                 turn.overrides,
                 turn.tool_choice,

@@ -1,5 +1,7 @@
 """The life of a run in this replica: admit, start, execute, resume, cancel, drain."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time
@@ -7,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetform_runtime.access.approvers import Approving
 from fleetform_runtime.access.gate import Gate
@@ -31,6 +33,9 @@ from fleetform_runtime.store import Event, Pause, Run, Session, StoreError
 from fleetform_runtime.telemetry.logs import run_context
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import Spans
+
+if TYPE_CHECKING:
+    from fleetform_runtime.memories.remembering import Remembering
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,7 @@ class Runs:
         spans: Spans,
         approving: Approving,
         notices: Notices | None = None,
+        remembering: Remembering | None = None,
         wanted: Wanted | None = None,
         keeps: bool = True,
         clock: Callable[[], float] = time.time,
@@ -79,6 +85,7 @@ class Runs:
         self._wanted = wanted
         self._approving = approving
         self._notices = notices
+        self.remembering = remembering
         self._keeps = keeps
         self._clock = clock
         self._starting = 0
@@ -222,6 +229,7 @@ class Runs:
         if order.message is not None:
             order.message.at = now()
             fresh.append(order.message)
+        hops = pause.get("hops", 0) if pause else order.hops
         return Turn(
             run=run.id,
             session=session.id,
@@ -233,8 +241,10 @@ class Runs:
             overrides=order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,
-            hops=pause.get("hops", 0) if pause else order.hops,
+            hops=hops,
             may_wait=not order.stateless,
+            # An agent that calls stands for many people, and a client of /v1 keeps what is said itself.
+            remembers=self.remembering is not None and not order.stateless and not hops,
             fresh=fresh,
             wanted=self._what_is_wanted(order, pause),
         )
@@ -296,6 +306,8 @@ class Runs:
             try:
                 async with asyncio.timeout(self._limits.run_seconds):
                     again = None
+                    if self.remembering is not None:
+                        await self.remembering.recall(turn)
                     if pause is not None:
                         decisions = order.decisions or {}
                         again = await self._decider.apply(turn, pause, decisions, run.log)
@@ -316,6 +328,8 @@ class Runs:
         if not order.stateless:
             await self.sessions.end(session, turn, waiting, pause)
         outcomes.succeed(run, turn, answer, waiting)
+        if waiting is None and self.remembering is not None:
+            self.remembering.hear(session, turn, answer)
         if waiting is not None:
             shown = run.result["pending"]
             self._tell_waiting(
@@ -415,12 +429,16 @@ class Runs:
         await self.registry.ask_cancel(user, run)
         return replace(state, status="cancelling")
 
-    async def delete_session(self, user: str, name: str) -> None:
-        """Delete a session, and what it waits for elsewhere.
+    async def delete_session(self, user: str, name: str, *, memories: bool = False) -> None:
+        """Delete a session, and what it waits for elsewhere; with `memories` also what was learned in it.
 
         Raises:
             HttpProblem: there is no such session.
         """
+        if self.remembering is not None:
+            self.remembering.learning.drop(user, name)
+            if memories:
+                await self.remembering.forget_session(user, name)
         for pause in await self.sessions.delete(user, name):
             await self._decider.withdraw(pause)
 
@@ -458,6 +476,8 @@ class Runs:
             task.cancel()
         if late:
             await asyncio.wait(late, timeout=5)
+        if self.remembering is not None:
+            await self.remembering.drain(until - time.monotonic())
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [run.task for run in self.registry.running if run.task is not None]

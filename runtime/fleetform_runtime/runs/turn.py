@@ -1,9 +1,10 @@
 """A run's input and output while it is executed, and how it ended."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fleetform_runtime.messages import Message, ToolCall, ToolResult, Usage
+from fleetform_runtime.messages import Message, ToolCall, ToolResult, ToolResults, Usage, User
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.runs.compaction import Pace, View
 from fleetform_runtime.runs.structured import Wanted
@@ -40,12 +41,44 @@ class Turn:
     pace: Pace = field(default_factory=Pace)
     may_wait: bool = True
     """Whether a human can be asked; otherwise calls that need one are denied."""
+    remembers: bool = False
+    """Whether it is a user who asks, of whom something may be remembered."""
+    notes: str = ""
+    """What is remembered that fits the question: beside it for the model, and not kept with it."""
+    mark: str | None = None
+    """The mark of the user's memories as the run began; None if nothing is to be learned from it."""
 
     fresh: list[Message] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     calls: list[dict[str, Any]] = field(default_factory=list)
     spoken: list[str] = field(default_factory=list)
     """Text of the answer streamed so far, in case the run is cut off."""
+
+    def question(self) -> User | None:
+        """Return the newest message of the user."""
+        return next((item for item in reversed(self.fresh) if isinstance(item, User)), None)
+
+    def asked(self) -> list[Message]:
+        """Return the messages of the run, with the notes before the question."""
+        question = self.question() if self.notes else None
+        return [self._with_notes(item) if item is question else item for item in self.fresh]
+
+    def has_results(self, apart_from: Collection[str] = ()) -> bool:
+        """Whether tools have answered in this run, apart from some."""
+        return any(
+            result.name not in apart_from
+            for item in self.fresh
+            if isinstance(item, ToolResults)
+            for result in item.results
+        )
+
+    def _with_notes(self, question: Message) -> Message:
+        if not isinstance(question, User):  # pragma: no cover - only questions are passed
+            return question
+        content = question.content
+        if isinstance(content, str):
+            return replace(question, content=f"{self.notes}\n\n{content}")
+        return replace(question, content=[f"{self.notes}\n", *content])
 
 
 @dataclass(slots=True)

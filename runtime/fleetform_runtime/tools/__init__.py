@@ -79,6 +79,8 @@ class CallContext:
     agent {waits, decisions}."""
     may_wait: bool = True
     """Whether people can be asked."""
+    tainted: bool = False
+    """Whether other tools have answered in this run, so that what a model says may be theirs."""
 
 
 class Tool(Protocol):

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import Client
 from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.long_term import TOOLS
 from fleetform_runtime.sections.tools import (
     AgentTool,
     ApiTool,
@@ -165,10 +166,12 @@ class AgentTools:
         return [*self.fixed, *self.servers.listed()]
 
 
-def build(settings: Settings, secrets: Secrets, metrics: Metrics) -> AgentTools:
-    """Return an agent's tools, in the order of its specification; nothing is opened yet."""
+def build(
+    settings: Settings, secrets: Secrets, metrics: Metrics, more: Sequence[FixedTool] = ()
+) -> AgentTools:
+    """Return an agent's tools, in the order of its specification, and more behind them; nothing is opened yet."""
     fixed = [BUILDERS[type(tool)](tool, secrets, metrics) for tool in settings.tools]
-    return AgentTools(fixed, mcp_servers(settings, secrets, metrics))
+    return AgentTools([*fixed, *more], mcp_servers(settings, secrets, metrics))
 
 
 def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpServers:
@@ -178,7 +181,7 @@ def mcp_servers(settings: Settings, secrets: Secrets, metrics: Metrics) -> McpSe
             McpServer(server, _transport(server, secrets), metrics)
             for server in settings.mcp_servers
         ],
-        [tool.name for tool in settings.tools],
+        [*(tool.name for tool in settings.tools), *(TOOLS if settings.long_term_memory else ())],
     )
 
 
