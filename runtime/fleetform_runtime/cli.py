@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, ingest, schema."""
+"""The command line of the image: serve, check, ingest, forget, schema."""
 
 import argparse
 import json
@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, _end)
     if options.command == "schema":
         return _schema()
+    if options.command == "forget":
+        from fleetform_runtime.memories.command import forget  # noqa: PLC0415
+
+        return forget(options)
     if options.command == "ingest":
         from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
 
@@ -59,7 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     ingest = commands.add_parser(
         "ingest", help="take documents into the collection of a retrieval tool"
     )
-    for command in (serve, check, ingest):
+    forget = commands.add_parser(
+        "forget", help="delete a user: sessions, memories, runs; prints how many"
+    )
+    for command in (serve, check, ingest, forget):
         command.add_argument(
             "--config",
             type=Path,
@@ -73,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
             help="answer by fixed rules, without key or network: for demonstrations and tests",
         )
     _ingest_options(ingest)
+    forget.add_argument(
+        "--user",
+        required=True,
+        help="the user: the name of an API key, KEY/USER for one that a gateway names, the subject of a token",
+    )
     check.add_argument(
         "--connect",
         action="store_true",

@@ -52,6 +52,10 @@ class Counters(Protocol):
         """Add (name, amount, seconds to live) and return the sums."""
         ...
 
+    async def forget(self, user: str) -> None:
+        """Delete the counters of a user."""
+        ...
+
     async def close(self) -> None:
         """Close connections."""
         ...
@@ -86,8 +90,18 @@ class LocalCounters:
             sums.append(total)
         return sums
 
+    async def forget(self, user: str) -> None:
+        """Delete the counters of a user."""
+        of = prefix_of(user)
+        self._held = {name: held for name, held in self._held.items() if not name.startswith(of)}
+
     async def close(self) -> None:
         """Nothing to close."""
+
+
+def prefix_of(user: str) -> str:
+    """Return how the names of a user's counters begin."""
+    return f"user:{user}:"
 
 
 @dataclass(frozen=True, slots=True)

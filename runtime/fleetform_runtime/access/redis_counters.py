@@ -1,9 +1,10 @@
 """Counters shared by all replicas."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from fleetform_runtime.access.quotas import Claim, Refused
+from fleetform_runtime.access.quotas import Claim, Refused, prefix_of
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.store.redis.client import RedisClient, Script, prefix
@@ -28,6 +29,10 @@ for i = 1, #KEYS / 2 do
 end
 return {}
 """)
+
+
+_SPECIAL = re.compile(r"[\\*?\[\]^-]")
+"""What means something in a pattern of Redis."""
 
 
 class RedisCounters:
@@ -61,6 +66,18 @@ class RedisCounters:
             return found
 
         return [float(raw) for raw in (await self._client.do(work))[::2]]
+
+    async def forget(self, user: str) -> None:
+        """Delete the counters of a user."""
+        names = self._prefix + prefix_of(user)
+
+        async def work(redis: Any) -> None:
+            async for name in redis.scan_iter(
+                match=_SPECIAL.sub(r"\\\g<0>", names) + "*", count=1_000
+            ):
+                await redis.delete(name)
+
+        await self._client.do(work)
 
     async def close(self) -> None:
         """Close the pool."""

@@ -105,7 +105,7 @@ class Registry:
         while self._backend.shared:
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
-                    await self._backend.hold(_lease(self.replica), self.replica, LEASE_SECONDS)
+                    await self._backend.hold(lease(self.replica), self.replica, LEASE_SECONDS)
                 if self._beating is None:
                     self._beating = time.monotonic()
                 await self._store_late()
@@ -193,7 +193,7 @@ class Registry:
             return False
         if now - self._heard.get(run.replica, float("-inf")) < BEAT_SECONDS:
             return False
-        if not await self._backend.is_held(_lease(run.replica)):
+        if not await self._backend.is_held(lease(run.replica)):
             return True
         self._heard = {name: at for name, at in self._heard.items() if now - at < BEAT_SECONDS}
         self._heard[run.replica] = now
@@ -273,7 +273,8 @@ def not_found() -> HttpProblem:
     return HttpProblem("run_not_found", "it never existed, is not yours, or is no longer kept")
 
 
-def _lease(replica: str) -> str:
+def lease(replica: str) -> str:
+    """Return the name of the lease that a living replica holds."""
     return f"replica:{replica}"
 
 

@@ -16,6 +16,7 @@ CONVERSATIONS = {
     "recent": "list",
     "update": "update",
     "delete": "delete",
+    "clear": "delete",
     "expire": "delete",
 }
 RUNS = {

@@ -104,6 +104,10 @@ class MemoryConversations:
         """Delete a session."""
         return self._drop(user, session)
 
+    async def clear(self, user: str) -> int:
+        """Delete all sessions of a user."""
+        return sum([self._drop(user, name) for name in list(self._users.get(user, ()))])
+
     async def expire(self) -> int:
         """Delete expired sessions that nobody touches."""
         before = len(self._sessions)

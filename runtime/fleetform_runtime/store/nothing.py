@@ -52,6 +52,10 @@ class NoConversations:
         """Find nothing."""
         return False
 
+    async def clear(self, user: str) -> int:
+        """Have nothing to delete."""
+        return 0
+
     async def expire(self) -> int:
         """Have nothing to delete."""
         return 0

@@ -94,6 +94,9 @@ class Conversations(Protocol):
     async def delete(self, user: str, session: str) -> bool:
         """Delete a session and its rows; return whether it existed."""
 
+    async def clear(self, user: str) -> int:
+        """Delete all sessions of a user, readable or not, and all traces of them; return how many."""
+
     async def expire(self) -> int:
         """Delete expired sessions that nobody touches; return how many."""
 

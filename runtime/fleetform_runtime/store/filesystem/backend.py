@@ -1,6 +1,8 @@
 """A folder as a place: threads, in which one user's work does not hold up another's, and what a chat needs of a disk."""
 
 import asyncio
+import fcntl
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,7 @@ class FilesystemBackend(LocalBackend):
         self._own = ThreadPoolExecutor(1, "store-own")
         self._lanes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._opening: list[Callable[[], None]] = []
+        self._held: int | None = None
 
     def on_open(self, work: Callable[[], None]) -> None:
         """Let a part prepare itself when the folder is there, in a thread."""
@@ -37,15 +40,36 @@ class FilesystemBackend(LocalBackend):
 
         def work() -> None:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._hold(fcntl.LOCK_SH)
             for each in self._opening:
                 each()
 
         await self.alone(work)
 
+    async def is_used(self) -> bool:
+        """Whether another process has opened the folder: it holds what is in it in memory, too."""
+        return not await self.alone(lambda: self._hold(fcntl.LOCK_EX))
+
+    def _hold(self, how: int) -> bool:
+        """Take the folder, beside others or alone; a disk that knows no locks has nobody else."""
+        if self._held is None:
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+            self._held = os.open(self.root / ".lock", flags, 0o600)
+        try:
+            fcntl.flock(self._held, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
     async def close(self) -> None:
         """Wait for the last write."""
         self._threads.shutdown(wait=True)
         self._own.shutdown(wait=True)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     async def ping(self) -> None:
         """Write a file."""

@@ -8,6 +8,7 @@ memory; its file is written anew when most of its lines have been replaced.
 """
 
 import os
+import shutil
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -77,6 +78,12 @@ class FilesystemConversations:
     async def delete(self, user: str, session: str) -> bool:
         """Delete a session."""
         return await self._backend.do(user, lambda: self._delete(user, session))
+
+    async def clear(self, user: str) -> int:
+        """Delete all sessions of a user, and the lines of the index that tell of them."""
+        count = await self._backend.do(user, lambda: self._clear(user))
+        await self._backend.alone(self._compact)
+        return count
 
     async def expire(self) -> int:
         """Delete expired sessions that nobody touches, and lines of the index that no longer count."""
@@ -205,6 +212,11 @@ class FilesystemConversations:
         self._file(user, session).unlink(missing_ok=True)
         self._add_line(replace(held, revision=-1))
         return True
+
+    def _clear(self, user: str) -> int:
+        count = sum([self._delete(user, name) for name in list(self._users.get(user, ()))])
+        shutil.rmtree(self._backend.root / "sessions" / files.safe(user), ignore_errors=True)
+        return count
 
     def _list(self, user: str, start: int, count: int) -> tuple[list[Session], int]:
         names = list(reversed(self._users.get(user, OrderedDict())))

@@ -148,6 +148,19 @@ class PostgresConversations:
 
         return await self._client.do(work) != "DELETE 0"
 
+    async def clear(self, user: str) -> int:
+        """Delete all sessions of a user."""
+
+        async def work(connection: Any) -> str:
+            done: str = await connection.execute(
+                self._sql("DELETE FROM {schema}.sessions WHERE agent=$1 AND owner=$2"),
+                self._agent,
+                user,
+            )
+            return done
+
+        return int((await self._client.do(work)).split()[1])
+
     async def expire(self) -> int:
         """Delete in portions, each of which is done in time."""
         oldest = self._clock() - self._policy.session_ttl_seconds

@@ -139,6 +139,19 @@ class RedisConversations:
 
         return await self._client.do(work) > 0
 
+    async def clear(self, user: str) -> int:
+        """Delete all sessions of a user."""
+        index = self._index(user)
+
+        async def work(redis: Any) -> int:
+            count = 0
+            for name in await redis.zrange(index, 0, -1):
+                count += bool(await redis.delete(*self._keys(user, name.decode())))
+            await redis.delete(index)
+            return count
+
+        return await self._client.do(work)
+
     async def expire(self) -> int:
         """Nothing is left to do."""
         return 0
