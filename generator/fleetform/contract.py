@@ -87,9 +87,3 @@ BESIDE: tuple[str, ...] = tuple(_FACTS["commands"]["beside"])
 """Command of such a server's container, before its folder and the words that start it."""
 VARIABLES: dict[str, list[str]] = _FACTS["variables"]
 """Environment variables that the runtime reads, and when: always, tracing, bedrock."""
-LONG_TERM_MEMORY = "longTermMemory"
-
-
-def is_served(feature: str) -> bool:
-    """Whether the runtime supports a feature; other features cause a warning and are left out of agent.json."""
-    return feature in _FACTS["features"]

@@ -122,6 +122,13 @@ def weakened(tree: Map) -> Iterator[Weakening]:
 
 _NOTHING: tuple[Any, ...] = (None, False, [], {}, "")
 _KEYED = ("annotations", "labels")
+_SELF = "approvers decide on calls of their own runs, and nobody else looks at them"
+_ONE_USER = "whoever can reach the agent reads, adds and deletes memories of one and the same user"
+_IN_SECTIONS: dict[TreePath, str] = {
+    ("approvals", "self"): _SELF,
+    ("longTermMemory", "user"): _ONE_USER,
+}
+"""Fields whose name alone does not tell that they weaken a promise."""
 
 
 def _says(tree: Map, path: TreePath, value: Any) -> str:
@@ -132,8 +139,8 @@ def _says(tree: Map, path: TreePath, value: Any) -> str:
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
     if path == ("spec", "auth", "type") and value == "none":
         return "anyone who can reach the agent counts as the same user"
-    if path[-2:] == ("approvals", "self"):
-        return "approvers decide on calls of their own runs, and nobody else looks at them"
+    if path[-2:] in _IN_SECTIONS:
+        return _IN_SECTIONS[path[-2:]]
     if path == ("spec", "serviceAccount"):
         return (
             "runs as an account that it does not make: its permissions and identity are not its own"

@@ -58,7 +58,6 @@ class Feature(StrEnum):
 
 
 SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
-    Feature.LONG_TERM_MEMORY,
     Feature.WORKFLOWS,
     Feature.A2A,
     Feature.WEB_UI,

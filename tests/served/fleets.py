@@ -303,6 +303,9 @@ OAUTH = {
 }
 
 
+LEARNING = {"longTermMemory": {"enabled": True}}
+
+
 def _user(name: str, **spec: Json) -> Json:
     return document("Agent", name, {**PLAIN, **spec})
 
@@ -311,7 +314,12 @@ def _stores() -> Fleet:
     tls = {"enabled": True, "secretRef": {"name": "t"}}
     policy = {
         "sessionTTL": 60,
-        "longTermMemory": {"enabled": True, "vectorStore": {"type": "milvus", "collection": "a"}},
+        "longTermMemory": {
+            "enabled": True,
+            "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
+            "user": "one",
+            "vectorStore": {"type": "milvus", "collection": "a"},
+        },
         "compression": {
             "enabled": True,
             "threshold": 20,
@@ -374,6 +382,9 @@ def _stores() -> Fleet:
                 "sources": [{"name": "one", "configMap": "a"}, {"name": "two", "claim": "b"}],
             },
         ),
+        document("MemoryStore", "learning", {"type": "in-memory", "policy": {}}),
+        _user("learning", auth=KEYS, memory={"store": "learning"}),
+        _user("learning-alone", auth=KEYS, memory={"type": "in-memory", "policy": LEARNING}),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -877,6 +888,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "own-in-memory", MEMORY),
         ("stores", "azure", "with-redis", MEMORY),
         ("stores", "azure", "informed", ("spec.knowledge",)),
+        ("stores", "azure", "learning-alone", ("spec.memory.policy.longTermMemory",)),
     ),
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
     "MCPServer": (
@@ -896,6 +908,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "postgres", ALL),
         ("stores", "azure", "filesystem", ("spec.filesystem", "spec.policy", "spec.type")),
         ("stores", "azure", "in-memory", ("spec.inMemory", "spec.policy", "spec.type")),
+        ("stores", "azure", "learning", ("spec.policy.longTermMemory",)),
         ("provisioned", "azure", "cache", ALL),
         (
             "provisioned",

@@ -32,6 +32,7 @@ SILENT: dict[str, str] = {
         "the agent says of its memory everything that the store says, and what it says wins"
     ),
     r"Agent:spec\.memory\.policy\.compression\.enabled": "the store that the agent names says it already",
+    r"Agent:spec\.memory\.policy\.longTermMemory\.enabled": "the store of the agent says so already",
     r"Agent:spec\.observability\.tracing\.enabled": (
         "the network to hosts outside is open already, by a trigger or a tool of the same agent"
     ),
@@ -50,7 +51,7 @@ NEVER: dict[str, str] = {
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"(Workflow|WorkflowRun):.*": NOT_YET,
     r"Tool:spec\.code\..*": NOT_YET,
-    r".*\.policy\.longTermMemory\..*": NOT_YET,
+    r".*\.policy\.longTermMemory\.vectorStore\..*": "memories are kept with the conversations, which is said",
     r"(Tool|ModelConfig|AgentTemplate)\:metadata\.(name|namespace)": SELECTS,
     r"MemoryStore:metadata\.(name|namespace)": SELECTS,
     r"(Tool|ModelConfig|AgentTemplate):metadata\.(labels|annotations)": FOR_PEOPLE,

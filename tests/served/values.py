@@ -29,6 +29,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "approvals.approvers.keys": (["two"], ["one", "two"]),
     "approvals.approvers.roles": (["dev"],),
     "Agent:spec.peers": (["neighbour"],),
+    "longTermMemory.model": ("gpt-4o",),
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),
     "Agent:spec.knowledge.tool": ("others",),

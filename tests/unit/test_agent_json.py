@@ -362,13 +362,6 @@ def test_a_search_in_milvus_is_served_as_somebody_else_wrote_it(tmp_path):
     assert "port: 19530" in rendering.folders["rendered/prod"]["default/a.yaml"]
 
 
-def test_memory_features_that_are_not_served_are_warned_about_and_left_out(tmp_path):
-    policy = {"longTermMemory": {"enabled": True}, "maxConversationHistory": 7}
-    _, settings, problems = made(tmp_path, agent(memory={"type": "in-memory", "policy": policy}))
-    assert settings["memory"] == {"policy": {"maxConversationHistory": 7}, "type": "in-memory"}
-    assert warned(problems) == ["spec.memory.policy.longTermMemory"]
-
-
 MODEL = {"provider": "openai", "name": "gpt-4o", "temperature": 0.2, "pricing": {"inputPerMillion": 1, "outputPerMillion": 2}}  # fmt: skip
 SMALL = {"provider": "ollama", "name": "llama3.2:3b", "endpoint": "http://ollama.example:11434/v1"}
 
@@ -417,6 +410,35 @@ def test_thresholds_of_summaries_reach_the_runtime(tmp_path):
     _, settings, problems = made(tmp_path, agent(model=MODEL, memory=memory))
     assert settings["memory"]["policy"] == {"compression": wanted}
     assert problems == ()
+
+
+OLLAMA = {"provider": "ollama", "model": "nomic-embed-text", "endpoint": "http://vectors:11434"}
+
+
+def remembering(tmp_path, more="", **fields):
+    policy = {"longTermMemory": {"enabled": True, "user": "default"} | fields}
+    text = agent(memory={"type": "in-memory", "policy": policy}, auth={"type": "none"})
+    _, settings, problems = made(tmp_path, text + more)
+    return settings["longTermMemory"], problems
+
+
+def test_what_is_remembered_of_users_is_in_the_document(tmp_path):
+    given = {"maxMemories": 3, "maxPerUser": 50, "ttl": 60, "requiresApproval": True}
+    found, problems = remembering(tmp_path, **given)
+    assert found == {
+        "maxMemories": 3,
+        "maxPerUser": 50,
+        "ttlSeconds": 60,
+        "requiresApproval": True,
+        "user": "default",
+    }
+    assert problems == ()
+    found, _ = remembering(tmp_path, embedding=OLLAMA)
+    assert found["embedding"] == {
+        "provider": "ollama",
+        "name": "nomic-embed-text",
+        "endpoint": "http://vectors.default.svc.cluster.local:11434",
+    }
 
 
 def test_what_is_served_is_not_warned_about(tmp_path):

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.contract import KNOWLEDGE, NO_MEMORY, SESSIONS, STORES
+from fleetform.contract import EMBEDDINGS, KNOWLEDGE, NO_MEMORY, SESSIONS, STORES
 from fleetform.models.base import (
     AbsolutePath,
     Host,
     Metadata,
+    Name,
     ObjectName,
     OneOf,
     Port,
@@ -19,6 +20,7 @@ from fleetform.models.base import (
     Shared,
     Size,
     Spec,
+    Url,
     optional,
 )
 from fleetform.models.workload import (
@@ -30,6 +32,7 @@ from fleetform.models.workload import (
     Resources,
     Volume,
 )
+from fleetform.patterns import GCP_PROJECT
 
 
 class SecretName(Spec):
@@ -163,6 +166,40 @@ class VectorStore(Spec):
     tls: StoreTls | None = optional("TLS. Default: none.")
 
 
+class Embedding(Spec):
+    """The model that turns text into vectors."""
+
+    provider: Annotated[str, OneOf(*sorted(EMBEDDINGS))] = Field(
+        description="Provider of the embedding model."
+    )
+    model: str = Field(description="Model name.", min_length=1, max_length=253)
+    dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
+    endpoint: Url | None = optional(
+        "Base URL. Default: that of the agent's model, if it is of the same provider, else the provider's public one."
+    )
+    secret_ref: SecretKey | None = optional(
+        "API key. Default: the agent's, if it uses the same provider."
+    )
+    region: Name | None = optional(
+        "Region in which the model is asked: of Bedrock, or of Google with `project`. Default: that of the agent's model of the same provider, else the pod's `AWS_REGION`, Google's choice."
+    )
+    project: Annotated[str, StringConstraints(pattern=GCP_PROJECT, max_length=64)] | None = (
+        optional(
+            "Google Cloud project: the model is asked through Vertex AI, with the pod's identity instead of a key. Default: that of the agent's model of the same provider, unless there is a `secretRef`."
+        )
+    )
+    query_prefix: str | None = optional(
+        "Words before each question, which some models want, such as `search_query: `. Default: none.",
+        max_length=256,
+    )
+    document_prefix: str | None = optional(
+        "Words before each passage, such as `search_document: `. Default: none.", max_length=256
+    )
+    input_per_million: float | None = optional(
+        "Price of a million tokens in USD. Default: unknown.", ge=0, le=1_000_000
+    )
+
+
 class Compression(Spec):
     """Summaries of long conversations."""
 
@@ -191,10 +228,41 @@ class Compression(Spec):
 
 
 class LongTermMemory(Spec):
-    """Facts kept across sessions."""
+    """Facts about each user, kept across sessions in the store of the conversations."""
 
     enabled: bool = Field(default=False, description="Whether facts are kept across sessions.")
-    vector_store: VectorStore | None = optional("Where facts are kept. Required if enabled.")
+    embedding: Embedding | None = optional(
+        "How memories are compared by their meaning. Default: by their words."
+    )
+    model: str | None = optional(
+        "Which of the agent's models decides what to remember: one of `models`, or its own. Default: its own.",
+        min_length=1,
+        max_length=253,
+    )
+    max_memories: int | None = optional(
+        "Memories that are put beside a question. Default: 5.", ge=1, le=50
+    )
+    max_per_user: int | None = optional(
+        "Memories of a user; those go first that were shown least. Default: 500.", ge=1, le=2000
+    )
+    ttl: int | None = optional(
+        "Seconds after its last use until a memory is deleted. Default: 15552000, which is 180 days.",
+        ge=1,
+        le=315360000,
+    )
+    requires_approval: bool = Field(
+        default=False,
+        description="Whether people approve what the tools `remember` and `forget` are to do.",
+    )
+    user: Annotated[
+        str | None,
+        StringConstraints(pattern=r"^[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,255}$", max_length=256),
+    ] = optional(
+        "The one user whose memories they are. Required with `auth` of type none, refused with others."
+    )
+    vector_store: VectorStore | None = optional(
+        "Not needed: memories are kept in the store of the conversations. Default: none."
+    )
 
 
 class Policy(Spec):

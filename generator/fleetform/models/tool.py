@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.contract import EMBEDDINGS
 from fleetform.kinds import TOOL_TYPES
 from fleetform.models.base import (
     Duration,
     Json,
     Metadata,
-    Name,
     OneOf,
     Quantity,
     SecretKey,
@@ -21,8 +19,7 @@ from fleetform.models.base import (
     Url,
     optional,
 )
-from fleetform.models.memory_store import VectorStore
-from fleetform.patterns import GCP_PROJECT
+from fleetform.models.memory_store import Embedding, VectorStore
 
 HeaderName = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=128)
@@ -70,40 +67,6 @@ class Api(Spec):
         default_factory=dict, description="Fixed headers; never credentials. Default: none."
     )
     authentication: Authentication | None = optional("Authentication. Default: none.")
-
-
-class Embedding(Spec):
-    """The model that turns text into vectors."""
-
-    provider: Annotated[str, OneOf(*sorted(EMBEDDINGS))] = Field(
-        description="Provider of the embedding model."
-    )
-    model: str = Field(description="Model name.", min_length=1, max_length=253)
-    dimension: int | None = optional("Length of a vector. Default: the model's.", ge=1, le=65536)
-    endpoint: Url | None = optional(
-        "Base URL. Default: that of the agent's model, if it is of the same provider, else the provider's public one."
-    )
-    secret_ref: SecretKey | None = optional(
-        "API key. Default: the agent's, if it uses the same provider."
-    )
-    region: Name | None = optional(
-        "Region in which the model is asked: of Bedrock, or of Google with `project`. Default: that of the agent's model of the same provider, else the pod's `AWS_REGION`, Google's choice."
-    )
-    project: Annotated[str, StringConstraints(pattern=GCP_PROJECT, max_length=64)] | None = (
-        optional(
-            "Google Cloud project: the model is asked through Vertex AI, with the pod's identity instead of a key. Default: that of the agent's model of the same provider, unless there is a `secretRef`."
-        )
-    )
-    query_prefix: str | None = optional(
-        "Words before each question, which some models want, such as `search_query: `. Default: none.",
-        max_length=256,
-    )
-    document_prefix: str | None = optional(
-        "Words before each passage, such as `search_document: `. Default: none.", max_length=256
-    )
-    input_per_million: float | None = optional(
-        "Price of a million tokens in USD. Default: unknown.", ge=0, le=1_000_000
-    )
 
 
 class Search(Spec):

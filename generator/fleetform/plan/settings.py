@@ -8,13 +8,13 @@ from fleetform import contract, view
 from fleetform.plan.model import Files
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
-from fleetform.plan.tools import mcp_servers, tls_files, tools
-from fleetform.resolve import hosts, regions
+from fleetform.plan.tools import embedding, mcp_servers, tls_files, tools
+from fleetform.resolve import hosts, memories, regions
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Approvals, Auth, Quota
-    from fleetform.models.memory_store import Policy
+    from fleetform.models.memory_store import LongTermMemory, Policy
     from fleetform.models.model_config import ModelSettings
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
@@ -55,7 +55,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
     Secrets, the paths of secret files and addresses in it are symbols of the plan's model.
     """
     spec: AgentSpec = agent.spec
-    return present(
+    document = present(
         contract=contract.VERSION,
         agent=present(
             name=agent.name,
@@ -87,6 +87,11 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         ),
         observability=_observability(fleet, spec, agent.namespace),
     )
+    remembers = memories.long_term(uses)
+    if remembers is None:
+        return document
+    # Empty, it means that users are remembered: it must not be dropped like other empty members.
+    return {**document, "longTermMemory": _long_term(fleet, agent, uses, remembers)}
 
 
 def _model(
@@ -181,6 +186,23 @@ def _policy(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, policy: Policy
             else {}
         ),
     }
+
+
+def _long_term(
+    fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, found: LongTermMemory
+) -> dict[str, Any]:
+    owner, _ = memories.place(agent, uses, "embedding", "endpoint")
+    return present(
+        embedding=embedding(
+            fleet, agent, owner.namespace or agent.namespace, uses, memories.embedding(uses)
+        ),
+        model=found.model,
+        maxMemories=found.max_memories,
+        maxPerUser=found.max_per_user,
+        ttlSeconds=found.ttl,
+        requiresApproval=found.requires_approval or None,
+        user=found.user,
+    )
 
 
 def _auth(auth: Auth) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from fleetform.resolve.searches import mode, question, reached
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
-    from fleetform.models.memory_store import VectorStore
+    from fleetform.models.memory_store import Embedding, VectorStore
     from fleetform.models.model_config import ModelTls
     from fleetform.models.tool import Authentication, Parameter, ToolSpec
     from fleetform.problems import Problem
@@ -166,7 +166,11 @@ def _retrieval_tool(
         type="retrieval",
         knowledge=present(
             store=_store(fleet, tool.namespace or agent.namespace, found.vector_store),
-            embedding=_embedding(fleet, agent, tool, uses) if mode(found) != "keyword" else None,
+            embedding=embedding(
+                fleet, agent, tool.namespace or agent.namespace, uses, found.embedding
+            )
+            if mode(found) != "keyword"
+            else None,
             search=present(
                 mode=mode(found),
                 topK=search.top_k,
@@ -231,17 +235,20 @@ QUESTION = {
 """The parameter of a search whose spec has none."""
 
 
-def _embedding(
-    fleet: Fleet, agent: Resolved[AgentSpec], tool: Resolved[ToolSpec], uses: Uses
+def embedding(
+    fleet: Fleet,
+    agent: Resolved[AgentSpec],
+    written: str,
+    uses: Uses,
+    wanted: Embedding | None,
 ) -> dict[str, Any] | None:
-    found = tool.spec.retrieval
-    wanted = found.embedding if found else None
-    if found is None or wanted is None:
+    """Return how an agent turns texts into vectors; `written` is the namespace of who says so."""
+    if wanted is None:
         return None
-    at = reached(uses, found)
+    at = reached(uses, wanted)
     assert at
     # Short hosts are relative to whoever wrote them.
-    owner = agent.namespace if wanted.endpoint is None else tool.namespace or agent.namespace
+    owner = agent.namespace if wanted.endpoint is None else written
     return present(
         provider=wanted.provider,
         name=wanted.model,

@@ -10,6 +10,7 @@ from fleetform.contract import STORE_PORTS, VECTOR_STORES
 from fleetform.plan.draft import Call, Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Shape, Space
 from fleetform.problems import Problem
+from fleetform.resolve import memories
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
@@ -38,6 +39,7 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     for peer in uses.peers:
         _peer(draft, peer)
     problems += _memory(fleet, draft, uses)
+    problems += _memories(fleet, draft, uses)
     auth = draft.resolved.spec.auth
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
         place: TreePath = ("spec", "auth", "oidc", "issuer")
@@ -127,7 +129,7 @@ def _embeddings(
     found = tool.spec.retrieval
     if found is None or found.embedding is None or mode(found) == "keyword":
         return
-    at = reached(uses, found)
+    at = reached(uses, found.embedding)
     assert at
     if not at.by_model:
         owner = tool if tool.namespace else draft.resolved
@@ -195,6 +197,17 @@ def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         owner = uses.store or draft.resolved
         path: TreePath = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
         yield from _to_host(fleet, draft, owner, endpoint.host, endpoint.port, path)
+
+
+def _memories(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
+    """Allow the model by whose vectors memories are compared; an agent's own model is allowed already."""
+    wanted = memories.embedding(uses)
+    if wanted is None or draft.workload.container is not None:
+        return
+    at = reached(uses, wanted)
+    if at is not None and not at.by_model:
+        owner, path = memories.place(draft.resolved, uses, "embedding", "endpoint")
+        yield from _to_url(fleet, draft, owner, at.endpoint or PUBLIC, path)
 
 
 def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:

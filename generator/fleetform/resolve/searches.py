@@ -11,6 +11,7 @@ from fleetform.resolve import regions
 if TYPE_CHECKING:
     from fleetform.models.agent import Knowledge, ToolUse
     from fleetform.models.base import SecretKey
+    from fleetform.models.memory_store import Embedding
     from fleetform.models.model_config import ModelSettings, ModelTls
     from fleetform.models.tool import Retrieval, ToolSpec
     from fleetform.resolve import Resolved
@@ -57,7 +58,7 @@ def filled(knowledge: Knowledge, uses: Uses) -> tuple[ToolUse, Resolved[ToolSpec
 
 
 class Reached(NamedTuple):
-    """How the model of the vectors is reached: as the Tool says, else as the agent's model of its provider is."""
+    """How the model of the vectors is reached: as the spec says, else as the agent's model of its provider is."""
 
     provider: str
     endpoint: str | None
@@ -69,12 +70,11 @@ class Reached(NamedTuple):
     """Whether the address is that of the agent's model, which it reaches anyhow."""
 
 
-def reached(uses: Uses, retrieval: Retrieval) -> Reached | None:
+def reached(uses: Uses, wanted: Embedding | None) -> Reached | None:
     """Return how the model of the vectors is reached, None for a search that has none."""
-    wanted = retrieval.embedding
     if wanted is None:
         return None
-    like = embedding_model(uses, retrieval)
+    like = embedding_model(uses, wanted)
     project = wanted.project or (like.project if like and not wanted.secret_ref else None)
     region = wanted.region or (like.region if like else None)
     found = Reached(
@@ -92,9 +92,8 @@ def reached(uses: Uses, retrieval: Retrieval) -> Reached | None:
     )
 
 
-def embedding_model(uses: Uses, retrieval: Retrieval) -> ModelSettings | None:
+def embedding_model(uses: Uses, wanted: Embedding | None) -> ModelSettings | None:
     """Return the agent's model of the provider of the vectors, whose endpoint and key are theirs by default."""
-    wanted = retrieval.embedding
     return next(
         (model for model in uses.every_model if wanted and model.provider == wanted.provider), None
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from fleetform.resolve.memories import long_term
+
 if TYPE_CHECKING:
     from fleetform.models.agent import Limits, ToolUse
     from fleetform.resolve.references import Uses
@@ -20,14 +22,22 @@ def longest(limits: Limits) -> int:
 
 def asks_people(uses: Uses, known: Known) -> bool:
     """Whether a call of some tool waits for a person, who approves it or answers it."""
-    return any(True for one in _reached(uses, known) for _ in asking(one))
+    return _memories_ask(uses) or any(True for one in _reached(uses, known) for _ in asking(one))
 
 
 def needs_approval(uses: Uses, known: Known) -> bool:
     """Whether a call of some tool waits for an approval: not for an answer."""
+    if _memories_ask(uses):
+        return True
     reached = [*_reached(uses, known)]
     people = {id(use) for one in reached for use, tool in one.tools if tool.spec.type == "human"}
     return any(id(use) not in people for one in reached for use in asking(one))
+
+
+def _memories_ask(uses: Uses) -> bool:
+    """Whether people approve what is remembered; an agent that is called by another one remembers nothing then."""
+    found = long_term(uses)
+    return found is not None and found.requires_approval
 
 
 def _reached(uses: Uses, known: Known) -> Iterator[Uses]:

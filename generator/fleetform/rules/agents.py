@@ -17,6 +17,7 @@ from fleetform.contract import (
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import destination, split
+from fleetform.resolve.memories import embedding
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
 from fleetform.resolve.searches import by_meaning, reached
@@ -317,7 +318,8 @@ def _identity(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     identity = agent.spec.identity
     if identity is not None and identity.gcp_service_account:
         return
-    vectors = (reached(uses, retrieval) for _, retrieval in by_meaning(uses))
+    wanted = (*(retrieval.embedding for _, retrieval in by_meaning(uses)), embedding(uses))
+    vectors = (reached(uses, one) for one in wanted)
     if any(asked is not None and has_project(asked) for asked in (*uses.every_model, *vectors)):
         yield agent.problem(
             ("spec",),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fleetform import kinds
 from fleetform.contract import EMBEDDED, EXTRAS, KNOWLEDGE_EXTRA
 from fleetform.problems import Problem
+from fleetform.resolve.memories import embedding
 from fleetform.resolve.searches import by_meaning
 from fleetform.tree import problem_at
 
@@ -39,6 +40,9 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
                 found.setdefault(KNOWLEDGE_EXTRA, place)
             if retrieval.embedding and retrieval.embedding.provider in EXTRAS:
                 found.setdefault(EXTRAS[retrieval.embedding.provider], place)
+    remembers = embedding(uses)
+    if remembers is not None and remembers.provider in EXTRAS:
+        found.setdefault(EXTRAS[remembers.provider], ("spec", "memory"))
     for path, model in places:
         if model.provider in EXTRAS:
             found.setdefault(EXTRAS[model.provider], path)

@@ -161,7 +161,7 @@ def _agent(
             f"nothing is mounted at `{folder}`, where the documents of `{use.name}` are kept",
             hint="add a volume with that `mountPath`, such as a `claim`",
         )
-    at = reached(uses, retrieval)
+    at = reached(uses, retrieval.embedding)
     if at is None or mode(retrieval) == "keyword":
         return
     provider = at.provider

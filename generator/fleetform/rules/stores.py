@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import HISTORY, LONG_TERM_MEMORY, STORE_PORTS, TRUNCATES, is_served
+from fleetform.contract import HISTORY, STORE_PORTS, TRUNCATES
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.references import is_set
@@ -32,15 +32,9 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 
 def _policy(owner: Resolved[Any], path: TreePath, policy: Any) -> Iterator[Problem]:
-    memory, summaries = policy.long_term_memory, policy.compression
+    summaries = policy.compression
     if summaries is not None and summaries.enabled:
         yield from _threshold(owner, (*path, "policy"), policy)
-    if memory is not None and memory.enabled:
-        place = (*path, "policy", "longTermMemory")
-        if not is_served(LONG_TERM_MEMORY):
-            yield _unserved(owner, place, "long-term memory")
-        if memory.vector_store is not None:
-            yield from collection(owner, (*place, "vectorStore"), memory.vector_store)
 
 
 FAMILIES = {
@@ -92,17 +86,6 @@ def _threshold(owner: Resolved[Any], path: TreePath, policy: Any) -> Iterator[Pr
             hint=f"lower it to {most}, or raise `maxConversationHistory`",
             severity="warning",
         )
-
-
-def _unserved(owner: Resolved[Any], path: TreePath, words: str) -> Problem:
-    return owner.problem(
-        path,
-        "not-served",
-        f"the runtime does not support {words} yet: left out of agent.json",
-        hint="nothing to do: it takes effect once the runtime supports it",
-        severity="warning",
-        key=True,
-    )
 
 
 def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
-from fleetform.contract import LONG_TERM_MEMORY, is_served
+from fleetform.contract import PROJECTS, REGIONS
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.regions import has_project
 from fleetform.resolve.switches import tls_is_on
 from fleetform.rules.idle.fields import Field, given, others
 from fleetform.rules.idle.fields import switched as switch
 from fleetform.tree import TreePath, at
 
 if TYPE_CHECKING:
-    from fleetform.models.memory_store import MemoryStoreSpec
+    from fleetform.models.memory_store import Embedding, MemoryStoreSpec
     from fleetform.rules import AgentUses
 
 SECTIONS = {
@@ -24,7 +25,6 @@ SECTIONS = {
     "in-memory": "inMemory",
 }
 """The section of each type."""
-NOT_YET = "nothing to do: it takes effect once the runtime supports it"
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
@@ -44,22 +44,17 @@ def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field
     if server is not None:
         yield from tls_fields(owner, (*base, store.type, "tls"), server.tls)
     policy = (*base, "policy")
-    for name, section, what, served in (
-        ("compression", store.policy.compression, "compression", True),
-        (
-            "longTermMemory",
-            store.policy.long_term_memory,
-            "long-term memory",
-            is_served(LONG_TERM_MEMORY),
-        ),
-    ):
-        on = section is not None and section.enabled
-        if not on:
-            yield from switch(owner, (*policy, name), on=False, what=what)
-        elif not served and at(owner.tree, (*policy, name, "enabled")) is None:
-            names = others(owner, (*policy, name), "enabled")
-            why = f"the runtime does not support {what} yet"
-            yield from given(owner, (*policy, name), names, why, NOT_YET, "note")
+    summaries, memories = store.policy.compression, store.policy.long_term_memory
+    if summaries is None or not summaries.enabled:
+        yield from switch(owner, (*policy, "compression"), on=False, what="compression")
+    place = (*policy, "longTermMemory")
+    if memories is None or not memories.enabled:
+        yield from switch(owner, place, on=False, what="long-term memory")
+        return
+    why = "memories are kept in the store of the conversations, where those of a user are few enough to compare all"
+    yield from given(owner, place, ("vectorStore",), why, "remove it", "note")
+    if memories.embedding is not None:
+        yield from where_asked(owner, (*place, "embedding"), memories.embedding)
 
 
 def tls_fields(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field]:
@@ -72,6 +67,15 @@ def tls_fields(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field
     if lacks:
         why = "there is no `secretRef` with a certificate"
         yield from given(owner, base, ("clientCertificate",), why, "add `secretRef`, or remove it")
+
+
+def where_asked(owner: Resolved[Any], base: TreePath, embedding: Embedding) -> Iterator[Field]:
+    """Yield what says in which part of a cloud vectors are made, where the provider has no such parts."""
+    for name, known in (("region", REGIONS), ("project", PROJECTS)):
+        why = "" if embedding.provider in known else f"`{embedding.provider}` has no {name}s"
+        yield from given(owner, base, (name,), why, "remove it")
+    why = "with `project` the pod's identity is used" if has_project(embedding) else ""
+    yield from given(owner, base, ("secretRef",), why, "remove it, or `project`")
 
 
 def _provision(store: Resolved[MemoryStoreSpec]) -> Iterator[Field]:

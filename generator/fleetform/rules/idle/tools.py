@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import EMBEDDED, PROJECTS, REGIONS
+from fleetform.contract import EMBEDDED
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.regions import has_project
 from fleetform.rules.idle.fields import Field, given
-from fleetform.rules.idle.stores import tls_fields
+from fleetform.rules.idle.stores import tls_fields, where_asked
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Retrieval, ToolSpec
@@ -59,20 +58,9 @@ def _retrieval(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Field
     yield from given(tool, (*path, "vectorStore"), names, why, "remove it")
     if kind != EMBEDDED and retrieval.vector_store.tls is not None:
         yield from tls_fields(tool, (*path, "vectorStore", "tls"), retrieval.vector_store.tls)
-    yield from _place(tool, retrieval)
+    if retrieval.embedding is not None:
+        yield from where_asked(tool, (*path, "embedding"), retrieval.embedding)
     if retrieval.search.mode == "keyword":
         yield from given(
             tool, path, ("embedding",), "a search of mode keyword has no vectors", "remove it"
         )
-
-
-def _place(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Field]:
-    """Yield what says in which part of a cloud vectors are made, where the provider has no such parts."""
-    embedding, base = retrieval.embedding, ("spec", "retrieval", "embedding")
-    if embedding is None:
-        return
-    for name, known in (("region", REGIONS), ("project", PROJECTS)):
-        why = "" if embedding.provider in known else f"`{embedding.provider}` has no {name}s"
-        yield from given(tool, base, (name,), why, "remove it")
-    why = "with `project` the pod's identity is used" if has_project(embedding) else ""
-    yield from given(tool, base, ("secretRef",), why, "remove it, or `project`")
