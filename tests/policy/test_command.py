@@ -58,6 +58,18 @@ def test_approvers_of_their_own_calls_weaken(tmp_path):
     assert weakened(tmp_path) == {}
 
 
+def test_memories_of_one_user_whoever_calls_weaken(tmp_path):
+    weak = (
+        AGENT + "  memory: {type: in-memory, policy: {longTermMemory: {enabled: true, user: me}}}\n"
+    )
+    write(tmp_path, {**GOOD, "agents/a.yaml": weak})
+    paths = {path for _, path in weakened(tmp_path)}
+    assert paths == {
+        "spec.auth.type = none",
+        "spec.memory.policy.longTermMemory.user = me",
+    }
+
+
 def weakened(folder, *arguments):
     """Return what is weakened: places with their environments."""
     done = fleetform("policy", "--format", "json", *arguments, cwd=folder)

@@ -185,6 +185,28 @@ def test_without_callers_there_are_no_approvers(keep):
     assert ("approvals: by whoever asks (--keep-auth)" in local.notes) is not keep
 
 
+@pytest.mark.parametrize(
+    ("auth", "model", "endpoint", "left"),
+    [
+        ("apiKey", None, "https://far.example", {"user": "me", "embedding": True}),
+        ("apiKey", "scripted", "https://far.example", {"user": "me", "embedding": False}),
+        ("apiKey", "scripted", None, {"user": "me", "embedding": False}),
+        ("none", "scripted", "http://127.0.0.1:9/v1", {"user": "ann", "embedding": True}),
+    ],
+)
+def test_an_agent_that_remembers_its_users_has_one_on_a_laptop(auth, model, endpoint, left):
+    section = {"embedding": {"provider": "openai"} | ({"endpoint": endpoint} if endpoint else {})}
+    section |= {"user": "ann"} if auth == "none" else {}
+    document = {"agent": {"name": "a"}, "auth": {"type": auth}, "longTermMemory": section}
+    laptop._simplify(laptop.Local(document, {}), model, None, keep_auth=False, keep_tracing=False)
+    found = document["longTermMemory"]
+    assert found.get("user") == left["user"]
+    assert ("embedding" in found) == left["embedding"]
+    kept = {"agent": {"name": "a"}, "auth": {"type": "apiKey"}, "longTermMemory": {}}
+    laptop._simplify(laptop.Local(kept, {}), None, None, keep_auth=True, keep_tracing=False)
+    assert kept["longTermMemory"] == {}
+
+
 def test_no_webhook_is_told_from_a_laptop():
     approvals = {"webhook": {"url": "https://hooks.example"}}
     document = {"agent": {"name": "a"}, "auth": {"type": "none"}, "approvals": approvals}

@@ -197,6 +197,24 @@ def test_the_proxies_of_an_agent_are_within_its_reach(tmp_path):
     )
 
 
+def test_what_turns_memories_into_vectors_is_within_reach(tmp_path):
+    memory = (
+        "  memory:\n    type: in-memory\n    policy:\n      longTermMemory:\n        enabled: true\n        user: me\n"
+        '        embedding: {provider: ollama, model: e, endpoint: "http://vectors.shelf.svc:11434/v1"}\n'
+    )
+    for text, reached in ((AGENT, False), (AGENT + memory, True)):
+        write(tmp_path, {"agents/a.yaml": text, "environments/prod.yaml": PROD})
+        done = fleetform("render", "--env", "prod", cwd=tmp_path)
+        assert done.code == 0, done.err
+        (file,) = (tmp_path / "rendered").rglob("helper.yaml")
+        (policy,) = [one for one in read_yaml(file.read_text()) if one["kind"] == "NetworkPolicy"]
+        spaces = {
+            peer.get("namespaceSelector", {}).get("matchLabels", {}).get(NAMESPACE): port
+            for peer, _, port in rules(policy, "egress")
+        }
+        assert (spaces.get("shelf") == 11434) == reached
+
+
 PROD = f"""{API}
 kind: Environment
 metadata: {{name: prod}}

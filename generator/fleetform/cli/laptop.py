@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
+USER = "me"
+"""Whose memories they are where callers are not told apart."""
 _HERE = "http://localhost"
 _REFERENCE = re.compile(rf"{re.escape(SECRETS)}/([^/]+)/([^/]+)")
 
@@ -221,10 +223,24 @@ def _simplify(
     if document.get("approvals") == {}:
         del document["approvals"]
     documents.keep_here(local.document, by_words=model == SCRIPTED, notes=local.notes)
+    _remember_here(local, model)
     seen = document.setdefault("observability", {})
     if not keep_tracing and seen.pop("tracing", None):
         local.notes.append("tracing: off (--keep-tracing)")
     seen.setdefault("logging", {})["format"] = "text"
+
+
+def _remember_here(local: Local, model: str | None) -> None:
+    """Remember the one user of a laptop, with the scripted model by words alone if vectors are made elsewhere."""
+    section = local.document.get("longTermMemory")
+    if section is None:
+        return
+    if local.document["auth"]["type"] == "none":
+        section.setdefault("user", USER)
+    vectors = section.get("embedding", {"endpoint": _HERE})
+    if model == SCRIPTED and not trust.is_local(vectors.get("endpoint", "")):
+        del section["embedding"]
+        local.notes.append("memories: compared by words, without their embedding")
 
 
 def _with_values(local: Local, node: Any, values: dict[str, str], stand_in: bool) -> Any:
