@@ -6,7 +6,6 @@ A mark has the user's hash in place of a name, since it outlives the memories.
 
 import hashlib
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from fleetform_runtime.store import Memory, Remembered, drawn, memory_json, read_memory
@@ -44,9 +43,9 @@ class PostgresMemories:
         # The mark is read first: what is deleted between the two makes it stale.
         mark, rows = await self._client.do(work)
         found = [
-            replace(memory, used=used, hits=hits)
+            memory
             for body, used, hits in rows
-            if (memory := read_memory(body)) is not None
+            if (memory := read_memory(body, used, hits)) is not None
         ]
         return Remembered(mark, found)
 

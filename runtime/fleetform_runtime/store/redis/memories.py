@@ -9,7 +9,6 @@ No module of Redis is needed. Redis deletes all of a user by itself once nothing
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from fleetform_runtime.store import Memory, Remembered, drawn, memory_json, read_memory
@@ -77,14 +76,15 @@ class RedisMemories:
         keys = self._keys(owner)
 
         async def work(redis: Any) -> list[Any]:
-            async with redis.pipeline(transaction=True) as pipe:
+            # The mark is read first: what is deleted between the two makes it stale.
+            async with redis.pipeline(transaction=False) as pipe:
+                pipe.get(keys[2])
                 pipe.hgetall(keys[0])
                 pipe.hgetall(keys[1])
-                pipe.get(keys[2])
                 found: list[Any] = await pipe.execute()
             return found
 
-        rows, uses, mark = await self._client.do(work)
+        mark, rows, uses = await self._client.do(work)
         stored = [_read(row, uses.get(name, b"")) for name, row in rows.items()]
         readable = [memory for memory in stored if memory is not None]
         held = current(readable, self._clock() - self._seconds)
@@ -140,11 +140,8 @@ def _use(used: float, hits: int) -> str:
 
 
 def _read(row: bytes, use: bytes) -> Memory | None:
-    memory = read_memory(row)
-    if memory is None:
-        return None
     try:
         used, hits = use.split()
-        return replace(memory, used=float(used), hits=int(hits))
+        return read_memory(row, float(used), int(hits))
     except ValueError:
-        return memory
+        return read_memory(row)
