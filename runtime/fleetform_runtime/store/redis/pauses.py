@@ -4,6 +4,17 @@ from typing import Any
 
 from fleetform_runtime.store import Pause, pause_json, read_pause
 from fleetform_runtime.store.redis.backend import RedisBackend
+from fleetform_runtime.store.redis.client import Script
+
+# Scripts, since MULTI is a right of its own that an account need not have.
+_PUT = Script("""
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+""")
+_REMOVE = Script("""
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[1])
+""")
 
 
 class RedisPauses:
@@ -18,10 +29,9 @@ class RedisPauses:
         """Add a run."""
 
         async def work(redis: Any) -> None:
-            async with redis.pipeline(transaction=True) as pipe:
-                pipe.zadd(self._since, {pause.run: pause.since})
-                pipe.hset(self._runs, pause.run, pause_json(pause))
-                await pipe.execute()
+            await _PUT(
+                redis, [self._since, self._runs], [pause.run, repr(pause.since), pause_json(pause)]
+            )
 
         await self._client.do(work)
 
@@ -29,10 +39,7 @@ class RedisPauses:
         """Remove a run."""
 
         async def work(redis: Any) -> None:
-            async with redis.pipeline(transaction=True) as pipe:
-                pipe.zrem(self._since, run)
-                pipe.hdel(self._runs, run)
-                await pipe.execute()
+            await _REMOVE(redis, [self._since, self._runs], [run])
 
         await self._client.do(work)
 
