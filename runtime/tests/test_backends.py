@@ -1,12 +1,13 @@
 """Every place where a store is keeps the same promises: it comes back, it tells what it lacks, and it knows who lives."""
 
 import asyncio
+import time
 from typing import Any
 
 import asyncpg
 import pytest
 
-from fleetform_runtime.store import StoreError
+from fleetform_runtime.store import Memory, StoreError
 from fleetform_runtime.store.measured import CONVERSATIONS, MEMORIES, PAUSES, RUNS, measured
 from fleetform_runtime.store.parts import Conversations, Memories, Pauses, Runs
 from fleetform_runtime.store.upkeep import Removals, sweep
@@ -69,11 +70,14 @@ async def test_a_database_without_its_tables_is_not_ready(postgres):
 async def test_an_account_that_may_not_create_uses_tables_that_are_there(postgres):
     fields = {"type": "postgres", "host": "127.0.0.1", "port": postgres.port}
     fields |= {"database": "postgres", "schema": "granted"}
-    async with opened(fields | {"username": "agent"}) as store:
+    async with opened(fields | {"username": "agent"}, memory_seconds=60) as store:
         grants = """CREATE ROLE guest LOGIN; GRANT USAGE ON SCHEMA granted TO guest;
             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA granted TO guest"""
         await store.backend.client.do(lambda connection: connection.execute(grants))
-    async with opened(fields | {"username": "guest"}) as store:
+    async with opened(fields | {"username": "guest"}, memory_seconds=60) as store:
+        assert await store.memories.write("ann", "", [Memory(id="a", text="x", used=time.time())])
+        assert await store.memories.remove("ann") == 1
+        await store.memories.expire()
         await store.backend.ping()
         assert (await store.conversations.append(HERE, rows("a"))).messages == 1
         assert await store.backend.hold("x", "h", 1)

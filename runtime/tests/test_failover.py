@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from fleetform_runtime.http.health import Health
+from fleetform_runtime.memories.command import erased
 from fleetform_runtime.store import StoreError, UnreadableRecordError, UnsuitableStoreError
 from fleetform_runtime.store.local import LocalBackend
 from runtime.tests.harness import serving, until
@@ -219,6 +220,9 @@ class OtherRedis(RedisServer):
             self.command = [redis_binary(), str(file), "--sentinel"]
 
 
+ASK = {"type": "human", "name": "ask", "description": "Asks.", "parameters": []}
+
+
 async def test_an_account_of_redis_that_may_do_only_what_is_needed(tmp_path):
     """Whom it reaches it may not ask; what it may not write is told by readiness."""
     rights = ("on", ">secret", "~mine:*", "+@read", "+@write", "+evalsha", "+eval")
@@ -227,9 +231,18 @@ async def test_an_account_of_redis_that_may_do_only_what_is_needed(tmp_path):
         fields = {"username": "agent", "password": {"file": str(tmp_path / "password")}}
         for prefix, status in (("mine:", 200), ("other:", 503)):
             memory = section("redis", server.port, keyPrefix=prefix, **fields)
-            async with serving(memory=memory) as client:
+            remembers = {"longTermMemory": {"user": "me"}, "tools": [ASK]}
+            async with serving(memory=memory, **remembers) as client:
                 assert (await client.get("/health/ready")).status == status
                 assert (await client.post("/chat", {"message": "x"})).status == status
+                assert (await client.post("/chat", {"message": "call ask {}"})).status == status
+                for ask in (client.post("/memories", {"text": "x"}), client.get("/memories")):
+                    assert (await ask).status // 100 * 100 == status // 100 * 100
+                assert (await client.ask("DELETE", "/memories")).status == status
+                if status == 200:
+                    store = client.application.store
+                    gone = await erased(store, "me")
+                    assert (gone.sessions, gone.runs) == (2, 2)
 
 
 async def test_a_pooler_that_shares_connections_by_transaction_is_served(postgres):

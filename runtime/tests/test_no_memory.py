@@ -23,7 +23,7 @@ async def test_each_request_stands_alone():
         info = (await client.get("/info")).json
     assert [len(asked.messages) for asked in told.asked] == [1, 1, 1]
     assert info["memory"] == "none"
-    assert not {"sessions", "runs", "approvals", "memory"} & {*info["features"]}
+    assert not {"sessions", "runs", "approvals", "memory", "longTermMemory"} & {*info["features"]}
 
 
 @pytest.mark.parametrize(

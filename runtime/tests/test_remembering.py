@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +12,7 @@ from fleetform_runtime.memories.learning import LEARN, changes
 from fleetform_runtime.messages import Assistant, ToolCall, Usage
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.store import Memory
-from runtime.tests.harness import serving, settings, until
+from runtime.tests.harness import BASE, serving, settings, until
 from runtime.tests.stores import BACKENDS, memory
 
 pytestmark = pytest.mark.anyio
@@ -393,6 +395,51 @@ async def test_without_the_field_nothing_of_it_is_there():
         session = answer["session_id"]
         assert (await client.ask("DELETE", f"/sessions/{session}?memories=true")).status == 204
         assert client.application.remembering is None
+
+
+IMPORTS = """
+import sys
+from fleetform_runtime.application import Application
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.settings import Settings
+Application(Settings.model_validate_json(sys.argv[1]), "", Secrets({}))
+print(any(name.startswith("fleetform_runtime.memories") for name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(("fields", "found"), [({}, "False"), ({"longTermMemory": MEMORY}, "True")])
+def test_what_remembers_is_imported_only_where_something_is(fields, found):
+    command = [sys.executable, "-c", IMPORTS, json.dumps(BASE | fields)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == found
+
+
+async def test_adding_memories_counts_as_requests_do():
+    limits = {"requestsPerMinute": 2}
+    async with serving(longTermMemory=MEMORY, limits=limits) as client:
+        statuses = [(await client.post("/memories", {"text": f"n {n}"})).status for n in range(3)]
+        assert statuses == [201, 201, 429]
+
+
+async def test_adding_while_others_delete_all_the_time_is_a_conflict():
+    async with serving(longTermMemory=MEMORY) as client:
+
+        async def refused(*given):
+            return False
+
+        client.application.remembering.memories._store.write = refused
+        added = await client.post("/memories", {"text": "x"})
+        assert (added.status, added.json["code"]) == (409, "conflict")
+        answer = await client.chat('call remember {"text": "x"}')
+        assert answer["tool_calls"][0]["content"].startswith("What is remembered cannot be reached")
+
+
+async def test_no_more_of_a_message_is_kept_in_the_queue_than_is_looked_at():
+    told = Learner(Assistant("y" * 9_000))
+    async with serving(make=told, longTermMemory=MEMORY) as client:
+        await client.chat("x" * 100_000)
+        (heard,) = client.application.remembering.learning._queue.values()
+        assert [(len(one.said), len(one.answered)) for one in heard.exchanges] == [(4_000, 4_000)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from fleetform_runtime.http.router import Route
 from fleetform_runtime.settings import SERVED_FEATURES, Feature
 from fleetform_runtime.tools import Tool
 
-_KEPT = {Feature.SESSIONS, Feature.RUNS, Feature.APPROVALS, Feature.MEMORY, Feature.SUMMARISATION}
+_KEPT = {
+    Feature.SESSIONS,
+    Feature.RUNS,
+    Feature.APPROVALS,
+    Feature.MEMORY,
+    Feature.SUMMARISATION,
+    Feature.LONG_TERM_MEMORY,
+}
 """Features that need a store."""
 
 

@@ -16,7 +16,8 @@ from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.sessions import page_of
 from fleetform_runtime.messages import moment
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.store import Memory
+from fleetform_runtime.runs.service import Runs
+from fleetform_runtime.store import ConflictError, Memory
 
 if TYPE_CHECKING:
     from fleetform_runtime.memories.remembering import Remembering
@@ -35,8 +36,9 @@ class NewMemory(Fields):
 class MemoryRoutes:
     """Handles /memories for the caller's own memories."""
 
-    def __init__(self, remembering: Remembering, answering: Answering) -> None:
+    def __init__(self, remembering: Remembering, runs: Runs, answering: Answering) -> None:
         self._remembering = remembering
+        self._runs = runs
         self._answering = answering
 
     async def list(self, request: Request) -> Json:
@@ -51,9 +53,12 @@ class MemoryRoutes:
         from fleetform_runtime.memories.service import Draft  # noqa: PLC0415 - few agents need it
 
         body: NewMemory = await self._answering.read(request, NewMemory)
-        made = await self._remembering.memories.remember(
-            _owner(request), Draft(body.text, body.kind)
-        )
+        owner, draft = _owner(request), Draft(body.text, body.kind)
+        await self._runs.admit(owner)
+        try:
+            made = await self._remembering.memories.remember(owner, draft)
+        except ConflictError:
+            raise HttpProblem("conflict", "memories are deleted at the same time") from None
         if made is None:
             raise HttpProblem("invalid_fields", "text: there is nothing to remember in it")
         return Json(_shown(made), 201)
@@ -91,7 +96,7 @@ def mount(parts: Parts) -> Mounted:
     """Mount memories, where there are any."""
     if parts.runs.remembering is None:
         return Mounted(())
-    memories = MemoryRoutes(parts.runs.remembering, parts.answering)
+    memories = MemoryRoutes(parts.runs.remembering, parts.runs, parts.answering)
     path = "/memories"
     return Mounted(
         (

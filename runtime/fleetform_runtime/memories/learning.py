@@ -54,12 +54,14 @@ class Exchange:
     said: str
     answered: str = ""
 
+    def __post_init__(self) -> None:
+        """Keep no more of it in the queue than will be looked at."""
+        self.said = self.said[:LONGEST_SAID]
+        self.answered = self.answered[:LONGEST_SAID]
+
     def body(self) -> dict[str, str]:
         """Return what the model sees."""
-        shown = {"user": self.said[:LONGEST_SAID]}
-        if self.answered:
-            shown["assistant"] = self.answered[:LONGEST_SAID]
-        return shown
+        return {"user": self.said, **({"assistant": self.answered} if self.answered else {})}
 
 
 @dataclass(slots=True)

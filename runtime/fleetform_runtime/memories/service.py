@@ -17,7 +17,7 @@ from fleetform_runtime.memories.notes import cleaned
 from fleetform_runtime.memories.ranking import Ranked
 from fleetform_runtime.memories.vectors import quantised
 from fleetform_runtime.sections.long_term import LongTermMemory
-from fleetform_runtime.store import Memory, Remembered, StoreError
+from fleetform_runtime.store import ConflictError, Memory, Remembered, StoreError
 from fleetform_runtime.store.parts import Memories
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -116,13 +116,17 @@ class UserMemories:
     async def remember(
         self, owner: str, draft: Draft, session: str = "", run: str = ""
     ) -> Memory | None:
-        """Remember what somebody has asked for; None if there is nothing in it, or too much is deleted meanwhile."""
+        """Remember what somebody has asked for; None if there is nothing in it.
+
+        Raises:
+            ConflictError: others delete all the time.
+        """
         for _ in range(TRIES):
             held = await self._store.load(owner)
             made = await self.write(owner, held.mark, [draft], (), session, run)
             if made is not None:
                 return made[0] if made else None
-        return None
+        raise ConflictError
 
     async def write(
         self,

@@ -368,6 +368,14 @@ class Runs:
         except StoreError as error:
             log.warning("usage was not counted: %s", error)
 
+    async def admit(self, user: str) -> None:
+        """Count a request that is no run, and asks a model nevertheless.
+
+        Raises:
+            HttpProblem: a quota is exhausted.
+        """
+        await self._quotas.admit(user)
+
     # -- queries, cancellation
     # ----------------------------------------------------------------------
 

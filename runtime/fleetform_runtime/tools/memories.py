@@ -5,7 +5,7 @@ from typing import Any
 from fleetform_runtime.memories.learning import Learning
 from fleetform_runtime.memories.service import Draft, UserMemories
 from fleetform_runtime.sections.long_term import TOOLS
-from fleetform_runtime.store import StoreError
+from fleetform_runtime.store import ConflictError, StoreError
 from fleetform_runtime.tools import CallContext, Kind, ToolError
 
 UNAVAILABLE = "What is remembered cannot be reached now."
@@ -62,7 +62,7 @@ class Remember(_MemoryTool):
             made = await self._memories.remember(
                 context.user, Draft(text), context.session, context.run
             )
-        except StoreError:
+        except (StoreError, ConflictError):
             raise ToolError(UNAVAILABLE) from None
         if made is None:
             raise ToolError("There is nothing to remember in this text.", "invalid")

@@ -1,7 +1,7 @@
 """A folder as a place: threads, in which one user's work does not hold up another's, and what a chat needs of a disk."""
 
 import asyncio
-import fcntl
+import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ class FilesystemBackend(LocalBackend):
 
         def work() -> None:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._hold(fcntl.LOCK_SH)
+            self._hold("LOCK_SH")
             for each in self._opening:
                 each()
 
@@ -48,15 +48,18 @@ class FilesystemBackend(LocalBackend):
 
     async def is_used(self) -> bool:
         """Whether another process has opened the folder: it holds what is in it in memory, too."""
-        return not await self.alone(lambda: self._hold(fcntl.LOCK_EX))
+        return not await self.alone(lambda: self._hold("LOCK_EX"))
 
-    def _hold(self, how: int) -> bool:
-        """Take the folder, beside others or alone; a disk that knows no locks has nobody else."""
+    def _hold(self, how: str) -> bool:
+        """Take the folder, beside others or alone; a system or a disk that knows no locks has nobody else."""
         if self._held is None:
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
             self._held = os.open(self.root / ".lock", flags, 0o600)
         try:
-            fcntl.flock(self._held, how | fcntl.LOCK_NB)
+            with contextlib.suppress(ImportError):
+                import fcntl  # noqa: PLC0415 - not on Windows
+
+                fcntl.flock(self._held, getattr(fcntl, how) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:
