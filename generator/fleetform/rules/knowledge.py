@@ -13,6 +13,7 @@ from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, hosts
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import filled, mode, question, reached, searched, taker
+from fleetform.rules import embeddings
 from fleetform.rules.stores import collection
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
 
 def _tool(tool: Resolved[ToolSpec], retrieval: Retrieval) -> Iterator[Problem]:
     search, way = retrieval.search, mode(retrieval)
+    yield from embeddings.dimension(tool, (*_PLACE, "embedding"), retrieval.embedding)
     if way != "keyword" and retrieval.embedding is None:
         yield tool.problem(
             (*_PLACE, "search", "mode"),

@@ -12,6 +12,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.memories import TOOLS, long_term, place
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import reached
+from fleetform.rules import embeddings
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -82,6 +83,7 @@ def _tools(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 
 def _embedding(agent: Resolved[AgentSpec], uses: Uses, wanted: Embedding) -> Iterator[Problem]:
     owner, path = place(agent, uses, "embedding")
+    yield from embeddings.dimension(owner, path, wanted)
     at = reached(uses, wanted)
     assert at
     if at.provider in ENDPOINT_REQUIRED and not at.endpoint:
