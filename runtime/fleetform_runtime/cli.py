@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--connect",
         action="store_true",
-        help="also try every model (with a request of a few tokens), MCP server, store and issuer from "
+        help="also try every model (with a request of a few tokens), embedding, MCP server, store and issuer from "
         "here, and print one line each; exit 1 if one of them does not answer",
     )
     serve.add_argument("--host", help="address to listen on, overrides server.host")

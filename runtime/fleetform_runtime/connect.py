@@ -6,13 +6,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from fleetform_runtime.access.oidc import Oidc
+from fleetform_runtime.check import sections
 from fleetform_runtime.forms import redactor
+from fleetform_runtime.knowledge import KnowledgeError
+from fleetform_runtime.knowledge.embeddings import OpenAiEmbedder
 from fleetform_runtime.messages import User
 from fleetform_runtime.models import ChatRequest, ModelError
 from fleetform_runtime.models.build import build as build_model
 from fleetform_runtime.net import NetError
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.access import OidcAuth
+from fleetform_runtime.sections.knowledge import Embedding
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.store import StoreError
@@ -25,6 +29,7 @@ SECONDS = 30.0
 """Longest wait for one of them."""
 ASKED = ChatRequest("", [User("Answer with the word ok.")], overrides={"max_tokens": 64})
 """The smallest request that proves endpoint, key and name of a model; reasoning models need some tokens."""
+EMBEDDED = "ok"
 LONGEST_REASON = 300
 
 Try = Callable[[], Awaitable[str]]
@@ -58,7 +63,7 @@ async def _found(name: str, attempt: Try, redact: Callable[[str], str]) -> Findi
             detail = await attempt()
     except TimeoutError:
         return Finding(name, False, f"no answer within {SECONDS:g} s")
-    except (ModelError, NetError, StoreError, ImportError) as error:
+    except (ModelError, NetError, StoreError, KnowledgeError, ImportError) as error:
         said = " ".join(redact(str(error)).split())
         return Finding(name, False, said[:LONGEST_REASON])
     return Finding(name, True, f"{detail}, {time.monotonic() - began:.1f} s")
@@ -68,6 +73,9 @@ def _tries(settings: Settings, secrets: Secrets) -> Iterator[tuple[str, Try]]:
     for _, model in settings.every_model:
         where = model.endpoint or model.facts.public or model.provider
         yield f"model {model.key} at {where}", lambda model=model: _model(model, secrets)  # type: ignore[misc]
+    embeddings = {one.source: one for _, one in sections(settings, Embedding)}
+    for source, embedding in embeddings.items():
+        yield f"embedding {source}", lambda one=embedding: _embedding(one, secrets)  # type: ignore[misc]
     for server in settings.mcp_servers:
         one = settings.model_copy(update={"mcp_servers": (server,)})
         yield f"MCP server {server.name}", lambda one=one: _server(one, secrets)  # type: ignore[misc]
@@ -85,6 +93,15 @@ async def _model(model: Model, secrets: Secrets) -> str:
     finally:
         await made.close()
     return f"{answer.name or model.name} answers"
+
+
+async def _embedding(embedding: Embedding, secrets: Secrets) -> str:
+    made = OpenAiEmbedder(embedding, secrets)
+    try:
+        vector = await made.question(EMBEDDED)
+    finally:
+        await made.close()
+    return f"vectors of {len(vector)} dimensions"
 
 
 async def _server(settings: Settings, secrets: Secrets) -> str:

@@ -272,6 +272,8 @@ async def test_what_an_agent_needs_is_tried_from_where_it_runs(tmp_path):
         if request.path == "/mcp":
             number = (await request.json())["id"]
             return web.json_response({"jsonrpc": "2.0", "id": number, "result": listed})
+        if request.path in ("/embeddings", "/v1/embeddings"):
+            return web.json_response({"data": [{"index": 0, "embedding": [0.5, 1.0]}]})
         if not request.path.startswith("/bad"):
             assert request.headers["Authorization"] == "Bearer sk-secret-of-the-test"
             return web.json_response(completion("ok"))
@@ -283,19 +285,26 @@ async def test_what_an_agent_needs_is_tried_from_where_it_runs(tmp_path):
         model = {"provider": "openai-compatible", "name": "m", "endpoint": server.url}
         servers = [{"name": "files", "transport": "streamable-http", "url": f"{server.url}/mcp"}]
         good = model | {"apiKey": {"env": "KEY"}}
-        code, text = await checked(tmp_path, model=good, mcpServers=servers)
+        vectors = {"provider": "ollama", "name": "e", "endpoint": server.url}
+        remembers = {"user": "me", "embedding": vectors}
+        fields = {"mcpServers": servers, "longTermMemory": remembers}
+        code, text = await checked(tmp_path, model=good, **fields)
         assert code == 0, text
         lines = text.splitlines()[1:]
         assert lines[0].startswith(f"ok     model m at {server.url}: m answers")
-        assert lines[1].startswith("ok     MCP server files: 1 tools")
-        assert lines[2].startswith("ok     store in-memory")
+        assert lines[1].startswith(f"ok     embedding e at {server.url}: vectors of 2 dimensions")
+        assert lines[2].startswith("ok     MCP server files: 1 tools")
+        assert lines[3].startswith("ok     store in-memory")
         gone = [{"name": "gone", "transport": "streamable-http", "url": "http://127.0.0.1:1/mcp"}]
         memory = {"type": "redis", "host": "127.0.0.1", "port": 1}
         bad = good | {"endpoint": f"{server.url}/bad"}
-        code, text = await checked(tmp_path, model=bad, mcpServers=gone, memory=memory)
+        remembers = {"user": "me", "embedding": vectors | {"endpoint": f"{server.url}/bad"}}
+        fields = {"mcpServers": gone, "memory": memory, "longTermMemory": remembers}
+        code, text = await checked(tmp_path, model=bad, **fields)
     assert code == 1
     assert "failed model m" in text
     assert "authentication" in text
+    assert "failed embedding e" in text
     assert "failed MCP server gone" in text
     assert "failed store redis" in text
     assert "sk-secret-of-the-test" not in text

@@ -234,6 +234,11 @@ class Embedding(Section):
         return self
 
     @property
+    def source(self) -> str:
+        """Return who makes the vectors, for people."""
+        return f"{self.name} at {self.endpoint or self.facts.public or self.provider}"
+
+    @property
     def facts(self) -> ProviderFacts:
         """Return the facts about the provider."""
         return PROVIDERS[self.provider]
