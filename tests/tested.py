@@ -102,7 +102,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_kept_runs.py": "filesystem/runs redis/runs postgres/runs filesystem/pauses redis/pauses postgres/pauses",
         "runtime/tests/test_mcp.py": "duplex jsons pipes mcp/http mcp/protocol mcp/server",
         "runtime/tests/test_memories.py": "filesystem/memories redis/memories postgres/memories",
-        "runtime/tests/test_forget.py": "memories/command",
+        "runtime/tests/test_forget.py": "memories/command runs/erasing filesystem/errands",
         "runtime/tests/test_remembering.py": (
             "memories/build memories/learning memories/remembering http/memories tools/memories long_term"
         ),

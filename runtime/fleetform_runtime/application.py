@@ -38,6 +38,8 @@ from fleetform_runtime.sections.tools import HumanTool
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.store import UnsuitableStoreError
 from fleetform_runtime.store.build import build as build_store
+from fleetform_runtime.store.filesystem import errands
+from fleetform_runtime.store.filesystem.backend import FilesystemBackend
 from fleetform_runtime.store.measured import measured
 from fleetform_runtime.store.parts import Store, Surroundings
 from fleetform_runtime.store.upkeep import Removals, Upkeep
@@ -88,6 +90,7 @@ class Application:
         self.tools = build_tools(settings, secrets, self.metrics, tools)
         self.notices = self._notices()
         self._beating: asyncio.Task[None] | None = None
+        self._running_errands: asyncio.Task[None] | None = None
         self.runs = self._runs(prompt, replica)
         self._upkeep = Upkeep(self.store, replica, self.runs.expire)
         self.gateway = self._gateway()
@@ -108,12 +111,17 @@ class Application:
             await self.close()
             raise
         self._beating = asyncio.create_task(self.runs.registry.beat())
+        if isinstance(self.store.backend, FilesystemBackend):
+            self._running_errands = asyncio.create_task(
+                errands.run(self.store.backend, self._delete)
+            )
         await self.tools.servers.open()
 
     async def close(self) -> None:
         """Close everything; a part that fails to close keeps no other one open."""
-        if self._beating is not None:
-            self._beating.cancel()
+        for task in (self._beating, self._running_errands):
+            if task is not None:
+                task.cancel()
         closing: list[_Closing] = [
             *([self.notices] if self.notices is not None else []),
             *([self.remembering] if self.remembering is not None else []),
@@ -131,6 +139,17 @@ class Application:
                 await part.close()
             except Exception:
                 log.exception("%s was not closed", type(part).__name__)
+
+    async def _delete(self, user: str) -> str:
+        """Delete all that is kept of a user, in a store that this process alone has open; return a report."""
+        from fleetform_runtime.runs.erasing import erased  # noqa: PLC0415 - hardly ever
+
+        if self.remembering is not None:
+            self.remembering.learning.drop(user)
+        await self.runs.stop(user)
+        gone = await erased(self.store, user)
+        await self._counters.forget(user)
+        return gone.line()
 
     # -- assembly ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from fleetform_runtime.http.health import Health
-from fleetform_runtime.memories.command import erased
+from fleetform_runtime.runs.erasing import erased
 from fleetform_runtime.store import StoreError, UnreadableRecordError, UnsuitableStoreError
 from fleetform_runtime.store.local import LocalBackend
 from runtime.tests.harness import serving, until

@@ -8,7 +8,8 @@ import pytest
 
 from fleetform_runtime.access.redis_counters import RedisCounters
 from fleetform_runtime.cli import main
-from fleetform_runtime.memories.command import RefusedError, erased
+from fleetform_runtime.memories import command
+from fleetform_runtime.runs.erasing import RefusedError, erased
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import Pause, Run
 from runtime.tests.harness import BASE, Gated, serving, settings, until
@@ -135,14 +136,52 @@ async def test_memories_of_an_agent_that_remembers_no_more_are_deleted_too(
     assert "1 memories" in capsys.readouterr().out
 
 
-async def test_a_folder_that_an_agent_uses_is_left_alone(request, tmp_path, capsys):
+async def test_an_agent_that_has_its_folder_open_deletes_the_user_itself(request, tmp_path, capsys):
+    section = memory("filesystem", request, tmp_path)
+    gated = Gated()
+    gated.gate.set()
+    fields = {**KEYS, "memory": section, "longTermMemory": {"idleSeconds": 600}}
+    ann, bob = on_behalf("ann-the-first"), on_behalf("bob-the-other")
+    async with serving(make=gated, environment=SECRETS, **fields) as client:
+        for headers in (ann, bob):
+            await client.post("/memories", {"text": "Likes tea"}, headers=headers)
+            await client.post("/chat", {"message": "I like tea"}, headers=headers)
+        gated.gate.clear()
+        asking = asyncio.create_task(client.post("/chat", {"message": "hello"}, headers=ann))
+        await until(lambda: gated.waiting)
+        assert await in_a_thread(config(tmp_path, **fields)) == 0
+        assert (await asking).json["code"] == "cancelled"
+        assert capsys.readouterr().out.startswith(f"{ANN}: deleted: 1 sessions, 1 memories, ")
+        gated.gate.set()
+        await learned(client)
+        assert (await client.get("/sessions", headers=ann)).json["total"] == 0
+        assert (await client.get("/memories", headers=ann)).json["total"] == 0
+        assert (await client.get("/sessions", headers=bob)).json["total"] == 1
+        left = await dump(section, request, tmp_path, client.application.store)
+        assert b"ann-the-first" not in left
+    assert b"ann-the-first" not in await dump(section, request, tmp_path, client.application.store)
+
+
+async def test_an_agent_that_does_not_answer_or_cannot_delete_is_told_of(
+    request, tmp_path, capsys, monkeypatch
+):
     section = memory("filesystem", request, tmp_path)
     file = config(tmp_path, memory=section)
     async with serving(memory=section) as client:
         await client.chat("hello")
+
+        async def fails(user):
+            raise ValueError(user)
+
+        client.application.store.conversations.clear = fails
         assert await in_a_thread(file, "anonymous") == 1
-        assert "error: the agent runs" in capsys.readouterr().err
-        assert (await client.get("/sessions")).json["total"] == 1
+        assert "error: it failed; the log of the agent" in capsys.readouterr().err
+    async with opened(section):
+        monkeypatch.setattr(command, "WAIT_SECONDS", 0)
+        monkeypatch.setattr(command, "MORE_SECONDS", 0.1)
+        assert await in_a_thread(file, "anonymous") == 1
+        assert "error: the agent has its folder open and does not" in capsys.readouterr().err
+    assert list((tmp_path / "sessions/errands").iterdir()) == []
     assert await in_a_thread(file, "anonymous") == 0
     assert "1 sessions" in capsys.readouterr().out
 

@@ -437,6 +437,14 @@ class Runs:
         await self.registry.ask_cancel(user, run)
         return replace(state, status="cancelling")
 
+    async def stop(self, user: str) -> None:
+        """Cancel all runs of a user in this process, and wait for their ends."""
+        mine = [run for run in self.registry.running if run.user == user]
+        for run in mine:
+            run.stop()
+        if tasks := [run.task for run in mine if run.task is not None]:
+            await asyncio.wait(tasks)
+
     async def delete_session(self, user: str, name: str, *, memories: bool = False) -> None:
         """Delete a session, and what it waits for elsewhere; with `memories` also what was learned in it.
 

@@ -48,7 +48,11 @@ class FilesystemBackend(LocalBackend):
 
     async def is_used(self) -> bool:
         """Whether another process has opened the folder: it holds what is in it in memory, too."""
-        return not await self.alone(lambda: self._hold("LOCK_EX"))
+
+        def work() -> bool:
+            return self.root.exists() and not self._hold("LOCK_EX")
+
+        return await self.alone(work)
 
     def _hold(self, how: str) -> bool:
         """Take the folder, beside others or alone; a system or a disk that knows no locks has nobody else."""
