@@ -9,7 +9,7 @@ from fleetform_runtime.access.oidc import Oidc
 from fleetform_runtime.check import sections
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.knowledge import KnowledgeError
-from fleetform_runtime.knowledge.embeddings import OpenAiEmbedder
+from fleetform_runtime.knowledge.build import embedder
 from fleetform_runtime.messages import User
 from fleetform_runtime.models import ChatRequest, ModelError
 from fleetform_runtime.models.build import build as build_model
@@ -96,7 +96,8 @@ async def _model(model: Model, secrets: Secrets) -> str:
 
 
 async def _embedding(embedding: Embedding, secrets: Secrets) -> str:
-    made = OpenAiEmbedder(embedding, secrets)
+    made = embedder(embedding, secrets, lambda *_: None)
+    assert made
     try:
         vector = await made.question(EMBEDDED)
     finally:
