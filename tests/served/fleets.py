@@ -304,6 +304,12 @@ OAUTH = {
 
 
 LEARNING = {"longTermMemory": {"enabled": True}}
+CLOUDY: Json = {
+    "longTermMemory": {
+        "enabled": True,
+        "embedding": {"provider": "google", "model": "e", "project": "acme-prod", "region": "eu"},
+    }
+}
 
 
 def _user(name: str, **spec: Json) -> Json:
@@ -358,6 +364,7 @@ def _stores() -> Fleet:
         },
         "embedding": {"provider": "ollama", "model": "e", "endpoint": "https://e.example/v1"},
     }
+    clouds = points | {"embedding": CLOUDY["longTermMemory"]["embedding"]}
     documents: list[Json] = [
         document(
             "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
@@ -385,6 +392,13 @@ def _stores() -> Fleet:
         document("MemoryStore", "learning", {"type": "in-memory", "policy": {}}),
         _user("learning", auth=KEYS, memory={"store": "learning"}),
         _user("learning-alone", auth=KEYS, memory={"type": "in-memory", "policy": LEARNING}),
+        document(
+            "Tool", "vertex", {"type": "retrieval", "description": "Finds.", "retrieval": clouds}
+        ),
+        _user("searching-cloudy", tools=[{"name": "vertex"}]),
+        document("MemoryStore", "cloudy", {"type": "in-memory", "policy": CLOUDY}),
+        _user("cloudy", auth=KEYS, memory={"store": "cloudy"}),
+        _user("cloudy-alone", auth=KEYS, memory={"type": "in-memory", "policy": CLOUDY}),
     ]
     for kind, own in kinds.items():
         section = "inMemory" if kind == "in-memory" else kind
@@ -889,6 +903,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "with-redis", MEMORY),
         ("stores", "azure", "informed", ("spec.knowledge",)),
         ("stores", "azure", "learning-alone", ("spec.memory.policy.longTermMemory",)),
+        ("stores", "azure", "cloudy-alone", ("spec.memory.policy.longTermMemory.embedding",)),
     ),
     "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
     "MCPServer": (
@@ -909,6 +924,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "filesystem", ("spec.filesystem", "spec.policy", "spec.type")),
         ("stores", "azure", "in-memory", ("spec.inMemory", "spec.policy", "spec.type")),
         ("stores", "azure", "learning", ("spec.policy.longTermMemory",)),
+        ("stores", "azure", "cloudy", ("spec.policy.longTermMemory.embedding",)),
         ("provisioned", "azure", "cache", ALL),
         (
             "provisioned",
@@ -944,6 +960,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             )
         ),
         ("stores", "azure", "table", ALL),
+        ("stores", "azure", "vertex", ("spec.retrieval.embedding",)),
         ("stores", "azure", "points", ALL),
         ("stores", "azure", "rows", ALL),
     ),

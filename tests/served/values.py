@@ -30,6 +30,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "approvals.approvers.roles": (["dev"],),
     "Agent:spec.peers": (["neighbour"],),
     "longTermMemory.model": ("gpt-4o",),
+    "embedding.project": ("acme-test", "acme-prod"),
     "Agent:spec.memory.store": ("other-store",),
     "Agent:spec.tools[].name": ("spare",),
     "Agent:spec.knowledge.tool": ("others",),
