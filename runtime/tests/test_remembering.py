@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from fleetform_runtime.memories.learning import LEARN, changes
-from fleetform_runtime.messages import Assistant, ToolCall, Usage
+from fleetform_runtime.messages import Assistant, ToolCall, Usage, User
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.store import Memory
 from runtime.tests.harness import BASE, serving, settings, until
@@ -95,6 +95,28 @@ async def test_notes_stand_beside_the_question_and_nowhere_else():
         messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
         assert "Rex" not in json.dumps(messages)
         assert (await client.get("/memories")).json["memories"][0]["hits"] > 0
+
+
+async def test_notes_reach_a_model_whose_conversations_are_summarised_and_no_summary_has_them():
+    told = Learner()
+    compression = {"threshold": 2}
+    policy = {"compression": compression}
+    fields = {"memory": {"type": "in-memory", "policy": policy}, "longTermMemory": MEMORY}
+    async with serving(make=told, **fields) as client:
+        await client.post("/memories", {"text": "My dog is called Rex"})
+        session = (await client.chat("number one"))["session_id"]
+        for n in range(4):
+            await client.chat(f"number {n}", session_id=session)
+        noted = [
+            [m.text() for m in request.messages if isinstance(m, User) and "Rex" in m.text()]
+            for request in told.asked
+        ]
+        summaries = [found for found in noted if not found]
+        assert summaries
+        assert all(len(found) <= 1 for found in noted)
+        assert noted[-1][0].endswith("</notes>\n\nnumber 3")
+        messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        assert "Rex" not in json.dumps(messages)
 
 
 async def test_users_have_memories_of_their_own():

@@ -5,7 +5,7 @@ from typing import Protocol
 from fleetform_runtime.memories import notes
 from fleetform_runtime.memories.learning import Exchange, Learning
 from fleetform_runtime.memories.service import UserMemories
-from fleetform_runtime.messages import Assistant, Message, ToolResults, Usage, User
+from fleetform_runtime.messages import Assistant, Message, Summary, ToolResults, Usage, User
 from fleetform_runtime.models import ChatModel, ChatRequest
 from fleetform_runtime.runs.turn import Answer, Turn
 from fleetform_runtime.sections.long_term import TOOLS
@@ -82,6 +82,8 @@ def is_own(session: Session, turn: Turn) -> bool:
 
 
 def _is_foreign(message: Message) -> bool:
+    if isinstance(message, Summary):  # of what tools have said, too
+        return True
     if isinstance(message, ToolResults):
         return any(result.name not in TOOLS for result in message.results)
     if isinstance(message, User) and not isinstance(message.content, str):

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from typing import Any, Literal
 
-from fleetform_runtime.messages import Assistant, Message, Summary, recent
+from fleetform_runtime.messages import Assistant, Message, Summary, User, recent
 from fleetform_runtime.models import ChatModel, ChatRequest, ModelError, sizes
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs import compaction
@@ -65,11 +65,12 @@ class Compacting:
             HttpProblem: the run fills the window again and again.
         """
         messages = [*turn.history, *turn.fresh]
-        around = replace(whole, messages=turn.draft)
+        notes: list[Message] = [User(turn.notes)] if turn.notes else []
+        around = replace(whole, messages=[*notes, *turn.draft])
         most = max(SMALLEST, self._allowed(model.key) - sizes.of_request(around))
         if reason := self._reason(turn, messages, most):
             await self._compact(turn, model, messages, most, reason, events)
-        left = recent(compaction.shown(messages, turn.view), self._history)
+        left = turn.noted(recent(compaction.shown(messages, turn.view), self._history))
         request = replace(whole, messages=[*left, *turn.draft], may_shrink=not turn.pace.refused)
         refused = int(turn.pace.refused * SMALLER) or None
         request = self._fitting.fitted(model.key, request, refused)

@@ -86,7 +86,7 @@ class Loop:
         for attempt in range(FITTINGS):
             whole = ChatRequest(
                 _system(turn),
-                [*turn.history, *turn.asked(), *turn.draft],
+                [*turn.history, *turn.noted(turn.fresh), *turn.draft],
                 specs,
                 turn.overrides,
                 turn.tool_choice,

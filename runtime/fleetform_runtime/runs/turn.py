@@ -4,7 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fleetform_runtime.messages import Message, ToolCall, ToolResult, ToolResults, Usage, User
+from fleetform_runtime.messages import (
+    Message,
+    Summary,
+    ToolCall,
+    ToolResult,
+    ToolResults,
+    Usage,
+    User,
+)
 from fleetform_runtime.models import ToolSpec
 from fleetform_runtime.runs.compaction import Pace, View
 from fleetform_runtime.runs.structured import Wanted
@@ -56,12 +64,15 @@ class Turn:
 
     def question(self) -> User | None:
         """Return the newest message of the user."""
-        return next((item for item in reversed(self.fresh) if isinstance(item, User)), None)
+        own = (item for item in reversed(self.fresh) if isinstance(item, User))
+        return next((item for item in own if not isinstance(item, Summary)), None)
 
-    def asked(self) -> list[Message]:
-        """Return the messages of the run, with the notes before the question."""
+    def noted(self, messages: list[Message]) -> list[Message]:
+        """Return messages with the notes before the question, if it is one of them."""
         question = self.question() if self.notes else None
-        return [self._with_notes(item) if item is question else item for item in self.fresh]
+        if question is None:
+            return messages
+        return [self._with_notes(item) if item is question else item for item in messages]
 
     def has_results(self, apart_from: Collection[str] = ()) -> bool:
         """Whether tools have answered in this run, apart from some."""
