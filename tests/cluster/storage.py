@@ -5,26 +5,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.cluster.plane import Object, Plane
+from tests.cluster import fleet
+from tests.cluster.plane import Object, Plane, listed
 
-CLASS = {
-    "apiVersion": "storage.k8s.io/v1",
-    "kind": "StorageClass",
-    "metadata": {
-        "name": "simulated",
-        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
-    },
-    "provisioner": "simulated.example.com",
-    "volumeBindingMode": "WaitForFirstConsumer",
-}
+DRIVER = "simulated.example.com"
+DEFAULT = "simulated"
 CHOSEN = "volume.kubernetes.io/selected-node"
 """What the scheduler writes on a claim that waits for its first pod: the node of that pod."""
 
 
 @contextmanager
 def driver(plane: Plane) -> Iterator[None]:
-    """Be the driver of the default class until the block ends."""
-    plane.apply("-f", "-", text=json.dumps(CLASS))
+    """Be the driver of the default class, and of those that the fleet names, until the block ends."""
+    plane.apply("-f", "-", text=listed(map(_class, sorted({DEFAULT, *_named()}))))
     over = threading.Event()
 
     def serve() -> None:
@@ -45,6 +38,28 @@ def driver(plane: Plane) -> Iterator[None]:
         thread.join()
 
 
+def _named() -> set[str]:
+    """Return the classes that the fleet's claims name, in any environment."""
+    claims = (
+        item["spec"]
+        for name in fleet.ENVIRONMENTS
+        for item in fleet.objects(name)
+        if item["kind"] == "PersistentVolumeClaim"
+    )
+    return {spec["storageClassName"] for spec in claims if "storageClassName" in spec}
+
+
+def _class(name: str) -> Object:
+    default = {"storageclass.kubernetes.io/is-default-class": str(name == DEFAULT).lower()}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "annotations": default},
+        "provisioner": DRIVER,
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+
+
 def _disk(claim: Object) -> Object:
     """Return the volume for a claim."""
     metadata, spec = claim["metadata"], claim["spec"]
@@ -57,7 +72,7 @@ def _disk(claim: Object) -> Object:
             "capacity": spec["resources"]["requests"],
             "accessModes": spec["accessModes"],
             "storageClassName": spec["storageClassName"],
-            "csi": {"driver": CLASS["provisioner"], "volumeHandle": metadata["uid"]},
+            "csi": {"driver": DRIVER, "volumeHandle": metadata["uid"]},
             "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **names},
         },
     }
