@@ -270,6 +270,25 @@ async def test_meaning_is_found_where_no_word_is_the_same(tmp_path):
     await place.close()
 
 
+async def test_a_rare_condition_finds_what_is_last_of_all(tmp_path):
+    place = store(tmp_path)
+    many = [
+        Document(f"{number}.md", f"refund refund {'refund' if number < 250 else 'odd'}".encode())
+        for number in range(300)
+    ]
+    rare = Document("rare.md", b"---\ncategory: rare\n---\nparcel and one refund among other words")
+    async with embedding(dimension=4) as (settings, _):
+        embedder = OpenAiEmbedder(settings, Secrets({}))
+        await Ingest(place, embedder, settings).run([*many, rare])
+        condition = Comparison(field="category", op="==", value="rare")
+        for mode in ("keyword", "vector", "hybrid"):
+            search = Searcher(place, Search(mode=mode), embedder, settings)
+            assert await sources(search, "refund", condition) == ["rare.md"]
+            assert "rare.md" not in await sources(search, "refund")
+        await embedder.close()
+    await place.close()
+
+
 @pytest.mark.parametrize("change", [{"name": "other"}, {"provider": "ollama"}, {"dimension": 8}])
 async def test_vectors_of_another_model_are_refused_by_name(change, tmp_path):
     place = store(tmp_path)

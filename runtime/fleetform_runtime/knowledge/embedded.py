@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,8 @@ from fleetform_runtime.sections.knowledge import (
 
 T = TypeVar("T")
 BUSY_SECONDS = 10.0
+FIRST_LOOK = 200
+"""Passages that are compared with a condition at first; each time that they are too few, four times as many."""
 VERSION = 1
 _TABLES = """
 CREATE TABLE collection (version INTEGER, model TEXT, dimension INTEGER);
@@ -84,14 +87,9 @@ class Embedded:
             if not len(ids):
                 return []
             scores = matrix @ _unit(vector)
-            if where is not None:
-                text, values = sql(where)
-                rows = connection.execute(f"SELECT id FROM chunk WHERE {text}", values)  # noqa: S608
-                kept = numpy.isin(ids, numpy.fromiter((row[0] for row in rows), dtype=numpy.int64))
-                ids, scores = ids[kept], scores[kept]
-            best = numpy.argsort(-scores, kind="stable")[:limit]
-            found = {int(ids[place]): float(scores[place]) for place in best}
-            return _passages(connection, found)
+            best = numpy.argsort(-scores, kind="stable")
+            ordered = ((int(ids[place]), float(scores[place])) for place in best)
+            return _passages(connection, _first(connection, ordered, where, limit))
 
         return await self._do(work)
 
@@ -101,26 +99,30 @@ class Embedded:
         """Ask the full-text index."""
 
         def work(connection: sqlite3.Connection) -> list[Passage]:
-            text, values = sql(where) if where is not None else ("1", [])
             asked = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
-            rows = connection.execute(
-                "SELECT chunk.id, -bm25(words) FROM words JOIN chunk ON chunk.id = words.rowid"  # noqa: S608
-                f" WHERE words MATCH ? AND {text} ORDER BY bm25(words), chunk.id LIMIT ?",
-                [asked, *values, limit],
+            ordered = connection.execute(
+                "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank, rowid", (asked,)
             )
-            found = {number: float(score) for number, score in rows}
+            found = _first(connection, ordered, where, limit)
             if vector is not None and found:
-                ids, matrix = self._vectors(connection)
-                unit = _unit(vector)
-                places = {int(number): place for place, number in enumerate(ids)}
-                found = {
-                    number: float(matrix[places[number]] @ unit)
-                    for number in found
-                    if number in places
-                }
+                found = self._cosines(connection, [*found], _unit(vector))
             return _passages(connection, found)
 
         return await self._do(work) if words else []
+
+    def _cosines(
+        self, connection: sqlite3.Connection, numbers: list[int], unit: Any
+    ) -> dict[int, float]:
+        """Return the cosines of those passages that have a vector, in their order."""
+        import numpy  # noqa: PLC0415
+
+        ids, matrix = self._vectors(connection)
+        places = numpy.searchsorted(ids, numbers)
+        return {
+            number: float(matrix[place] @ unit)
+            for number, place in zip(numbers, places, strict=True)
+            if place < len(ids) and ids[place] == number
+        }
 
     def _vectors(self, connection: sqlite3.Connection) -> tuple[Any, Any]:
         """Return the ids and the unit vectors, which are read again when the file changes."""
@@ -228,6 +230,29 @@ def _packed(vector: Vector) -> bytes:
     """Return a unit vector as little-endian floats."""
     size = sum(value * value for value in vector) ** 0.5 or 1.0
     return array("f", [value / size for value in vector]).tobytes()
+
+
+def _first(
+    connection: sqlite3.Connection,
+    ordered: Iterable[tuple[int, float]],
+    where: Condition | None,
+    limit: int,
+) -> dict[int, float]:
+    """Return the first passages that match a condition: it is slow to compare, and most often few have to be."""
+    rest, found, size = iter(ordered), dict[int, float](), FIRST_LOOK
+    text, values = sql(where) if where is not None else ("", [])
+    while len(found) < limit and (batch := list(islice(rest, size if text else limit))):
+        if text:
+            asked = (json.dumps([number for number, _ in batch]), *values)
+            rows = connection.execute(
+                f"SELECT id FROM chunk WHERE id IN (SELECT value FROM json_each(?)) AND {text}",  # noqa: S608
+                asked,
+            )
+            kept = {row[0] for row in rows}
+            batch = [one for one in batch if one[0] in kept]
+        found |= batch[: limit - len(found)]
+        size *= 4
+    return found
 
 
 def _passages(connection: sqlite3.Connection, scores: dict[int, float]) -> list[Passage]:
