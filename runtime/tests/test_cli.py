@@ -134,42 +134,42 @@ def test_a_process_serves_and_ends_cleanly(tmp_path):
 FIRST = pytest.mark.skipif(
     os.geteuid() != 0 or not shutil.which("unshare"), reason="only root makes process 1"
 )
+AS = [(), pytest.param(("unshare", "-pf", "--mount-proc"), marks=FIRST)]
+"""As any process, and as process 1, where a signal without a handler is lost."""
 
 
-@pytest.mark.parametrize("command", [(), pytest.param(("unshare", "-pf", "--mount-proc"), marks=FIRST)])  # fmt: skip
-def test_a_signal_while_it_waits_for_its_store_ends_it(tmp_path, command):
-    """As process 1 nothing else would: a signal without a handler is lost there."""
+def ended(wrapper, words, silent):
+    """Start a command, and end it by SIGTERM once it waits for a server that is silent; return its status and errors."""
+    command = [*wrapper, *COMMAND, *words]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            silent.settimeout(PATIENCE)
+            connection, _ = silent.accept()
+            with connection:
+                child = f"/proc/{process.pid}/task/{process.pid}/children"
+                one = Path(child).read_text().split() if wrapper else [process.pid]
+                os.kill(int(one[0]), signal.SIGTERM)
+                _, said = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("wrapper", AS)
+def test_a_signal_while_it_waits_for_its_store_ends_it(tmp_path, wrapper):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         memory = {"type": "redis", "host": "127.0.0.1", "port": silent.getsockname()[1]}
         memory["timeouts"] = {"requestSeconds": 600, "connectSeconds": 600}
         config = write(tmp_path, BASE | {"memory": memory})
-        words = [
-            *command,
-            *COMMAND,
-            "serve",
-            "--config",
-            config,
-            "--port",
-            "0",
-            "--metrics-port",
-            "0",
-        ]
-        process = subprocess.Popen([*words, "--model", "scripted"], stdout=subprocess.DEVNULL)
-        try:
-            silent.settimeout(PATIENCE)
-            connection, _ = silent.accept()  # it opens its store now
-            with connection:
-                child = f"/proc/{process.pid}/task/{process.pid}/children"
-                one = Path(child).read_text().split() if command else [process.pid]
-                os.kill(int(one[0]), signal.SIGTERM)
-                assert process.wait(PATIENCE) == 0
-        finally:
-            process.kill()
-            process.wait()
+        words = ["serve", "--config", config, "--port", "0", "--metrics-port", "0"]
+        status, _ = ended(wrapper, [*words, "--model", "scripted"], silent)
+    assert status == 0
 
 
-@pytest.mark.parametrize("command", [(), pytest.param(("unshare", "-pf", "--mount-proc"), marks=FIRST)])  # fmt: skip
-def test_a_signal_while_documents_are_taken_in_is_no_success(tmp_path, command):
+@pytest.mark.parametrize("wrapper", AS)
+def test_a_signal_while_documents_are_taken_in_is_no_success(tmp_path, wrapper):
     """A Job whose pod is evicted runs again; an exit code of 0 would end it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
@@ -182,20 +182,9 @@ def test_a_signal_while_documents_are_taken_in_is_no_success(tmp_path, command):
         tool["parameters"] = [{"name": "query", "type": "string", "required": True}]
         config = write(tmp_path, BASE | {"tools": [tool]})
         (tmp_path / "a.md").write_text("# A\n\nText")
-        words = [*command, *COMMAND, "ingest", "--config", config, str(tmp_path / "a.md")]
-        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-            try:
-                silent.settimeout(PATIENCE)
-                connection, _ = silent.accept()  # it asks for vectors now
-                with connection:
-                    child = f"/proc/{process.pid}/task/{process.pid}/children"
-                    one = Path(child).read_text().split() if command else [process.pid]
-                    os.kill(int(one[0]), signal.SIGTERM)
-                    _, said = process.communicate(timeout=PATIENCE)
-            finally:
-                process.kill()
-    assert process.returncode == 128 + signal.SIGTERM
-    assert said == "error: ended by a signal; what was taken in stays, run it again for the rest\n"
+        found = ended(wrapper, ["ingest", "--config", config, str(tmp_path / "a.md")], silent)
+    said = "error: ended by a signal; what was taken in stays, run it again for the rest\n"
+    assert found == (128 + signal.SIGTERM, said)
 
 
 SIGNALLED = """
