@@ -96,7 +96,7 @@ test: $(DEV) quick-tools ## Install everything the tests need and run them; SEED
 	$(PYTEST) -n 3 --dist worksteal
 
 .PHONY: proofs
-proofs: $(DEV) tools ## Turn every field of every spec, and ask Kubernetes' validation, Helm 3, kubectl, promtool, checkov, ...
+proofs: $(DEV) tools ## Turn every field of every spec, break processes at every point, ask Kubernetes' validation, Helm 3, promtool, ...
 	$(PYTEST) -n 3 --dist worksteal -m proof
 
 .PHONY: parity

@@ -146,6 +146,7 @@ def said(messages: list[dict[str, Any]]) -> str:
 # -- before every request ----------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("backend", BACKENDS)
 async def test_a_fact_of_turn_two_is_in_the_request_of_turn_sixty(backend, request, tmp_path):
     held = memory(backend, request, tmp_path)
@@ -667,6 +668,7 @@ async def conversation(client: Any, strict: Strict, turns: Any) -> int:
 # -- killed ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("point", "backend"),
     [
