@@ -369,6 +369,10 @@ def test_an_extra_container_may_have_devices():
         ({"nvidia.com/gpu": [1]}, "schema-type"),
         ({"kubernetes.io/gpu": 1}, "bad-resource"),
         ({"x.kubernetes.io/gpu": 1}, "bad-resource"),
+        ({"requests.nvidia.com/gpu": 1}, "bad-resource"),
+        ({"hugepages-2Mi": "3Mi"}, "bad-resource"),
+        ({"hugepages-1Gi": "2Mi"}, "bad-resource"),
+        ({"hugepages-0Mi": "2Mi"}, "bad-resource"),
     ],
 )
 def test_what_is_no_device_is_refused(limits, code):
@@ -390,8 +394,9 @@ def test_compose_reserves_gpus_of_nvidia_and_says_that_it_has_no_others():
 
 @pytest.mark.parametrize("name", ["requests.nvidia.com/gpu", "requests.hugepages-2Mi"])
 def test_quotas_of_devices_are_compared_with_what_workloads_need(name):
-    spec = {"resources": {"limits": {name.removeprefix("requests."): 4}}}
-    for hard, said in ((4, False), (3, True)):
+    need = 4 << 20  # two huge pages
+    spec = {"resources": {"limits": {name.removeprefix("requests."): need}}}
+    for hard, said in ((need, False), (need - 1, True)):
         tenants = {**BARE, "tenants": {"ns": {"hard": {name: hard}}}}
         _, problems = rendered(agent(spec), environment=tenants)
         assert any(item.code == "quota-too-small" for item in problems) is said

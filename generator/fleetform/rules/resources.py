@@ -50,13 +50,20 @@ def _devices(resolved: Resolved[Any], root: TreePath, given: Resources) -> Itera
     for name in sorted({*low, *high} - {*AMOUNTS}):
         place = (*root, "requests" if name in low else "limits", name)
         domain = name.partition("/")[0]
-        if domain == "kubernetes.io" or domain.endswith(".kubernetes.io"):
+        if domain == "kubernetes.io" or domain.endswith(".kubernetes.io") or _is_of_quotas(name):
             yield resolved.problem(
                 place,
                 "bad-resource",
                 f"`{name}` is a name that Kubernetes keeps to itself",
                 hint="use the name that the device plugin offers, such as `nvidia.com/gpu`",
                 key=True,
+            )
+        elif size := _odd_pages(name, low.get(name) or high[name]):
+            yield resolved.problem(
+                place,
+                "bad-resource",
+                f"{low.get(name) or high[name]} is no multiple of {size}, the size of one huge page of `{name}`",
+                hint=f"write so many times {size}, or use `hugepages-` of another size",
             )
         elif name in low and name in high and parse(low[name]) != parse(high[name]):
             yield resolved.problem(
@@ -65,3 +72,22 @@ def _devices(resolved: Resolved[Any], root: TreePath, given: Resources) -> Itera
                 f"the request {low[name]} of `{name}` is not the limit {high[name]}",
                 hint="remove it: devices and huge pages are not shared, so a request is the limit",
             )
+
+
+_PAGES = "hugepages-"
+
+
+def _is_of_quotas(name: str) -> bool:
+    """Whether a name of a device begins as quotas call what is requested of it."""
+    return name.startswith("requests.") and "/" in name
+
+
+def _odd_pages(name: str, amount: str) -> str:
+    """Return the size of the huge pages that an amount is no multiple of, empty if it is."""
+    size = name.removeprefix(_PAGES)
+    if size == name:
+        return ""
+    try:
+        return size if not parse(size) or parse(amount) % parse(size) else ""
+    except ValueError:
+        return ""  # the schema's to say

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform import addresses, kinds, quantity
@@ -33,6 +33,7 @@ class Fields(NamedTuple):
 
 _NUMBER = regex(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
 _WHOLE = regex(r"0*[1-9][0-9]{0,17}")
+_ZONE = regex(r"[A-Za-z][-+A-Za-z0-9_]*(/[-+A-Za-z0-9_]+)*")
 _CRON = regex(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
 
 
@@ -262,6 +263,29 @@ def _values(resolved: Resolved[Workload], path: TreePath, trigger: Trigger) -> I
                 f"`{value[:40]}` is not a cron expression",
                 hint='write minute, hour, day, month and weekday, such as "0 8 * * 1-5"',
             )
+    if trigger.type == "cron":
+        yield from _window(resolved, path, trigger.metadata)
+
+
+def _window(
+    resolved: Resolved[Workload], path: TreePath, metadata: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Yield a window of a cron trigger that KEDA refuses: it would create no HPA."""
+    zone, start = metadata.get("timezone", "UTC"), metadata.get("start")
+    if not _ZONE.fullmatch(zone):
+        yield resolved.problem(
+            (*path, "timezone"),
+            "bad-cron",
+            f"`{zone[:40]}` is not the name of a time zone",
+            hint="write it as the IANA database does, such as `Europe/Paris` or `UTC`",
+        )
+    if start is not None and start == metadata.get("end"):
+        yield resolved.problem(
+            (*path, "end"),
+            "bad-cron",
+            f"the window starts and ends at `{start[:40]}`",
+            hint="let it end at another time",
+        )
 
 
 def _wrong_number(trigger: Trigger, name: str, value: str) -> tuple[str, str] | None:
