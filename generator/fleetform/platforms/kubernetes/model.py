@@ -351,3 +351,5 @@ class FleetPlan(NamedTuple):
     gitops: Gitops = Gitops()
     spaces: tuple[str, ...] = ()
     """Namespaces in the cluster that the environment names or its workloads are in, in order."""
+    digests: bool = False
+    """Whether images need a digest, those of patches too."""

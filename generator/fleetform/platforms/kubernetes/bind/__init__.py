@@ -73,4 +73,5 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         tuple(
             sorted({*fleet.environment.namespaces.map.values(), *(item.name for item in spaces)})
         ),
+        fleet.environment.images.require_digest,
     )

@@ -79,13 +79,15 @@ def trespasses(before: Manifest, after: Manifest, applied: list[Applied]) -> Ite
         )
 
 
-def judged(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
-    """Yield what the patches broke, each at the patch that changed it last."""
+def judged(
+    before: Manifest, after: Manifest, applied: list[Applied], *, digests: bool
+) -> Iterator[Problem]:
+    """Yield what the patches broke, each at the patch that changed it last; `digests`: whether images need one."""
     errors = [*validator(after["kind"]).iter_errors(after)]
     if not errors:
         yield from _unsafe(before, after, applied)
         yield from _entitled(before, after, applied)
-        yield from _unpinned(before, after, applied)
+        yield from _unpinned(before, after, applied, digests=digests)
         yield from _unschedulable(before, after, applied)
         yield from _too_long(before, after, applied)
         yield from _for_life(before, after, applied)
@@ -172,7 +174,9 @@ def _tokens(before: Manifest, after: Manifest) -> Iterator[TreePath]:
                 yield (*_POD, "volumes", number, "projected", "sources", place)
 
 
-def _unpinned(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+def _unpinned(
+    before: Manifest, after: Manifest, applied: list[Applied], *, digests: bool
+) -> Iterator[Problem]:
     """Yield images whose content may change at any time, and which the object as built has not."""
     if after["kind"] not in WITH_PODS:
         return
@@ -185,6 +189,13 @@ def _unpinned(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
                 code,
                 f"the image `{name}` of {named(after)} after the patch has {images.FAULTS[code]}",
                 "use a version or a digest",
+            )
+        elif digests and "@" not in name and name not in was:
+            yield problem(
+                _guilty(applied, path),
+                "image-without-digest",
+                f"the image `{name}` of {named(after)} after the patch has no digest, which the environment requires",
+                "write its digest behind the tag, as `@sha256:…`",
             )
 
 

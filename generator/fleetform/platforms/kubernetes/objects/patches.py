@@ -41,7 +41,7 @@ def apply(plan: FleetPlan, units: tuple[Unit, ...]) -> Patched:
         mine = own.get((unit.namespace, unit.workload), ())
         objects = []
         for item in unit.objects:
-            done = _patched(unit, item, (mine, shared))
+            done = _patched(unit, item, (mine, shared), digests=plan.digests)
             objects.append(done.manifest)
             applied += done.applied
             problems += done.problems
@@ -61,7 +61,9 @@ class _Done(NamedTuple):
     used: set[int]
 
 
-def _patched(unit: Unit, built: Manifest, stages: Iterable[Sequence[ObjectPatch]]) -> _Done:
+def _patched(
+    unit: Unit, built: Manifest, stages: Iterable[Sequence[ObjectPatch]], *, digests: bool
+) -> _Done:
     """Return an object after the patches that match it: first those of its spec, then the environment's."""
     done = _Done(built, [], [], set())
     budget = Budget()
@@ -69,7 +71,7 @@ def _patched(unit: Unit, built: Manifest, stages: Iterable[Sequence[ObjectPatch]
         if patches:
             done = _staged(unit, done, patches, budget)
     if done.applied:
-        done.problems.extend(judged(built, done.manifest, done.applied))
+        done.problems.extend(judged(built, done.manifest, done.applied, digests=digests))
     return done
 
 
