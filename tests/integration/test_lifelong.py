@@ -54,6 +54,21 @@ CHANGES = {
         volume("size: 6Gi") + "  stateful: true\n",
         "`spec.volumeClaimTemplates` of StatefulSet `team/web` changes from",
     ),
+    "a first class": (
+        volume("size: 5Gi"),
+        volume("size: 5Gi, storageClass: a"),
+        "`spec.storageClassName` of PersistentVolumeClaim `team/data` changes from",
+    ),
+    "a first disk": (
+        "  stateful: true\n",
+        volume("size: 5Gi") + "  stateful: true\n",
+        "`spec.volumeClaimTemplates` of StatefulSet `team/web` changes from",
+    ),
+    "no more disks": (
+        volume("size: 5Gi") + "  stateful: true\n",
+        "  stateful: true\n",
+        "`spec.volumeClaimTemplates` of StatefulSet `team/web` changes from",
+    ),
     "stateful": ("", "  stateful: true\n", "Deployment `team/web` becomes a StatefulSet"),
     "stateless": ("  stateful: true\n", "", "StatefulSet `team/web` becomes a Deployment"),
     "autoscaled": (

@@ -26,6 +26,8 @@ FOR_LIFE = {
     "Service": ("clusterIP",),
 }
 """By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation)."""
+MAY_LACK = {"storageClassName": "accessModes", "volumeClaimTemplates": "selector"}
+"""Those that an object may be without, which is a value of its own, and what each whole object has."""
 KINDS = frozenset(FOR_LIFE)
 _KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
 _VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
@@ -85,8 +87,10 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
         old = before[kind, space, name].spec
         for field in FOR_LIFE[kind]:
             # A patch of an overlay has some of the fields: what is missing there was not removed.
-            if field in old and field in new and old[field] != new[field]:
-                message = f"`spec.{field}` of {title} changes from {_text(old[field])} to {_text(new[field])}, which no cluster does"
+            names = (field, MAY_LACK.get(field, field))
+            is_known = any(name in old and name in new for name in names)
+            if is_known and old.get(field) != new.get(field):
+                message = f"`spec.{field}` of {title} changes from {_text(old.get(field))} to {_text(new.get(field))}, which no cluster does"
                 hint = _HINTS.get(
                     kind, "set it as it was, or delete the object before it is applied"
                 )
@@ -116,6 +120,8 @@ def _sizes(file: str, title: str, old: dict[str, Any], new: dict[str, Any]) -> I
 
 def _text(value: Any) -> str:
     """Return a value as JSON, cut short: what somebody else wrote into the output may be of any size."""
+    if value is None:
+        return "nothing"
     text = ""
     for part in json.JSONEncoder(ensure_ascii=False, default=str).iterencode(value):
         text += part
