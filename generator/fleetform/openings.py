@@ -25,6 +25,12 @@ def opened(path: TreePath, value: Any, namespace: str) -> str:
     return ""
 
 
+EMPTY: Mapping[TreePath, str] = {
+    ("spec", "network", "privateRanges"): "no private range is excluded from wider ones",
+}
+"""What an empty value opens, where that is not the same as none."""
+
+
 def _range(value: Any, direction: str) -> str:
     try:
         found = ip_network(str(value), strict=False)

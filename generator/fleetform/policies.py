@@ -108,7 +108,10 @@ def weakenings(fleet: Fleet) -> Iterator[Weakening]:
 def weakened(tree: Map) -> Iterator[Weakening]:
     """Yield every place of a document that weakens a promise."""
     for path, value in leaves(tree):
-        says = "" if VERBATIM in path or value in _NOTHING else _says(tree, path, value)
+        if value in _NOTHING:
+            says = "" if value is None else openings.EMPTY.get(path, "")
+        else:
+            says = "" if VERBATIM in path else _says(tree, path, value)
         if says:
             yield _weakening(tree, path, f" = {value}", says)
     for number, patch in enumerate(at(tree, ("spec", VERBATIM)) or ()):

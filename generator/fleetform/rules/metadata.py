@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 RESERVED_PREFIXES = ("app.kubernetes.io/", "fleetform.dev/", "kubernetes.io/", "helm.sh/")
+OF_NAMESPACES = frozenset(
+    f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn")
+)
+"""Labels that every namespace gets with a value of its own."""
 RESERVED_NAMES = {
     "kustomization": "kustomization.yaml is Flux's and Kustomize's own file",
     "default": "every namespace has a ServiceAccount `default`, and pods of others run as it",
@@ -45,6 +49,15 @@ def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
     ):
         for key in entries:
             yield from _reserved(fleet.environment_tree, path, key)
+            if key in OF_NAMESPACES:
+                yield problem_at(
+                    fleet.environment_tree,
+                    (*path, key),
+                    "reserved-label",
+                    f"`{key}` is `restricted` in every namespace, and no label changes that",
+                    hint="remove it: pods that cannot comply belong into a namespace of somebody else's",
+                    key=True,
+                )
 
 
 def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:

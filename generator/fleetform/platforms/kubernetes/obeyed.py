@@ -27,6 +27,7 @@ FAMILIES = (
         (
             "cncf.io", "multus-cni.io", "cilium.io", "projectcalico.org", "tigera.io", "ovn.org", "antrea.io",
             "submariner.io", "kube-ovn.io", "metallb.io", "metallb.universe.tf", "tailscale.com", "weave.works",
+            "kube-vip.io", "purelb.io", "kubesphere.io",
         ),
         "networks that no NetworkPolicy covers",
     ),
@@ -36,13 +37,13 @@ FAMILIES = (
     ),
     Family(
         (
-            "hashicorp.com", "banzaicloud.com", "bank-vaults.dev", "1password.com", "onepassword.com", "doppler.com",
+            "hashicorp.com", "banzaicloud.com", "banzaicloud.io", "bank-vaults.dev", "1password.com", "onepassword.com", "doppler.com",
             "infisical.com", "akeyless.io", "external-secrets.io", "spiffe.io", "conjur.org", "cyberark.com",
         ),
         "which secrets a pod is given",
     ),
     Family(
-        ("amazonaws.com", "azure.com", "azure.workload.identity", "gke.io", "google.com", "alibabacloud.com", "kube2iam.com"),
+        ("amazonaws.com", "azure.com", "azure.workload.identity", "gke.io", "google.com", "alibabacloud.com", "oraclecloud.com", "hetzner.cloud", "kube2iam.com"),
         "which cloud identity and which cloud resources it gets",
     ),
     Family(
@@ -50,7 +51,7 @@ FAMILIES = (
         "which containers are added, and where an agent on the node connects to",
     ),
     Family(
-        ("traefik.io", "traefik.containo.us", "konghq.com", "getambassador.io", "projectcontour.io", "haproxy.org", "haproxy.com"),
+        ("traefik.io", "traefik.containo.us", "konghq.com", "getambassador.io", "projectcontour.io", "haproxy.org", "haproxy.com", "nginx.org", "nginx.com", "f5.com"),
         "who is routed where",
     ),
     Family(
@@ -59,7 +60,7 @@ FAMILIES = (
     ),
     Family(("keda.sh", "velero.io", "cert-manager.io", "k8up.io"), "what its operator does"),
     Family(("kyverno.io", "gatekeeper.sh", "kubewarden.io", "neuvector.com", "falco.org"), "which policies apply"),
-    Family(("katacontainers.io", "crio.io", "containerd.io", "nvidia.com", "criu.org"), "how the container runtime runs it"),
+    Family(("katacontainers.io", "crio.io", "containerd.io", "nvidia.com", "criu.org", "nri.io"), "how the container runtime runs it"),
 )  # fmt: skip
 BARE = (
     "io.kubernetes.", "io.katacontainers.", "io.podman.", "io.containerd.", "io.cilium.", "org.criu.", "run.oci.",
