@@ -84,6 +84,12 @@ def test_a_host_of_two_words_is_what_it_says_or_refused(tmp_path, host):
     assert f"is `{host}` a Service of the namespace" in said
 
 
+@pytest.mark.parametrize("host", ["web.desk.svc.cluster", "web.desk.pod", "10-0-0-1.desk.pod.cluster.local", "web.cluster.local.", "web.desk.cluster.local"])  # fmt: skip
+def test_a_name_of_the_cluster_that_is_no_service_is_refused(tmp_path, host):
+    said = leads(tmp_path, f"http://{host}:8080/v1")
+    assert f"`{host}` is a name of the cluster's own, but of no Service" in said
+
+
 def test_the_dot_that_says_outside_is_not_passed_on(tmp_path):
     assert leads(tmp_path, "https://acme.tools./v1") == "internet"
     text = "".join(path.read_text("utf-8") for path in (tmp_path / "rendered").rglob("*.yaml"))

@@ -176,6 +176,18 @@ def is_ambiguous(fleet: Fleet, host: str, port: int) -> bool:
     return not (last in OUTSIDE or last.startswith("xn--") or (len(last) == 2 and port == 443))
 
 
+_OWN_NAMES = (".cluster.local", ".svc.cluster", ".pod")
+"""How names end that only the DNS of a cluster answers, those of Services apart."""
+
+
+def is_no_service(host: str) -> bool:
+    """Tell whether a host is a name of the cluster's own, but of no Service: a pod's, or a Service's cut short."""
+    name = host.rstrip(".")
+    labels = name.removesuffix(".cluster.local").split(".")
+    is_service = len(labels) >= 3 and labels[-1] == "svc"
+    return name.endswith(_OWN_NAMES) and not is_service
+
+
 def _is_ours(fleet: Fleet, namespace: str) -> bool:
     return namespace in fleet.spaces
 

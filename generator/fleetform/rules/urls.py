@@ -10,7 +10,7 @@ from fleetform import addresses, kinds
 from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.resolve.hosts import is_ambiguous, is_for_identity, split
+from fleetform.resolve.hosts import is_ambiguous, is_for_identity, is_no_service, split
 from fleetform.tree import TreePath, at, entries, leaves, problem_at
 
 if TYPE_CHECKING:
@@ -91,8 +91,16 @@ def _url(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:
 
 
 def _guessed(fleet: Fleet, tree: Map, path: TreePath, host: str, *ports: int) -> Iterator[Problem]:
-    """Yield `name.word`, which may be a Service or a domain: a guess would open the internet."""
-    if any(is_ambiguous(fleet, host, port) for port in ports):
+    """Yield `name.word`, a Service or a domain, and names of pods: a guess would open the internet."""
+    if is_no_service(host):
+        yield problem_at(
+            tree,
+            path,
+            "ambiguous-host",
+            f"`{host[:80]}` is a name of the cluster's own, but of no Service",
+            hint="write `name.namespace.svc` for a Service; pods have no names that stay",
+        )
+    elif any(is_ambiguous(fleet, host, port) for port in ports):
         yield problem_at(
             tree,
             path,
