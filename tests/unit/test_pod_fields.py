@@ -402,6 +402,27 @@ def test_quotas_of_devices_are_compared_with_what_workloads_need(name):
         assert any(item.code == "quota-too-small" for item in problems) is said
 
 
+@pytest.mark.parametrize(
+    ("name", "need"),
+    [
+        ("count/deployments.apps", 1),
+        ("services", 1),
+        ("count/services", 1),
+        ("count/pods", 2),
+        ("requests.ephemeral-storage", "2Gi"),
+        ("limits.ephemeral-storage", "2Gi"),
+        ("ephemeral-storage", "2Gi"),
+    ],
+)
+def test_quotas_of_objects_and_disks_are_compared_with_what_workloads_need(name, need):
+    disk = {"ephemeral-storage": "1Gi"}
+    spec = {"resources": {"requests": disk, "limits": disk}, "scaling": {"minReplicas": 2}}
+    for hard, said in ((need, False), (0, True)):
+        tenants = {**BARE, "tenants": {"ns": {"hard": {name: hard}}}}
+        _, problems = rendered(agent(spec), environment=tenants)
+        assert any(item.code == "quota-too-small" for item in problems) is said
+
+
 def test_null_takes_a_device_away_that_a_template_gives():
     template = document("AgentTemplate", "t", {"resources": {"limits": {"nvidia.com/gpu": 1}}})
     heir = agent({"extends": "t", "resources": {"limits": {"nvidia.com/gpu": None}}})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -17,10 +17,24 @@ COUNTED = {
     "requests.memory": ("requests", "memory"),
     "limits.cpu": ("limits", "cpu"),
     "limits.memory": ("limits", "memory"),
+    "requests.ephemeral-storage": ("requests", "ephemeral-storage"),
+    "limits.ephemeral-storage": ("limits", "ephemeral-storage"),
+    "ephemeral-storage": ("requests", "ephemeral-storage"),
     "cpu": ("requests", "cpu"),
     "memory": ("requests", "memory"),
 }
 """By name in a quota: the resources of containers that count against it."""
+OBJECTS: Mapping[str, Callable[[WorkloadPlan], int]] = {
+    "pods": lambda plan: plan.least,
+    "count/pods": lambda plan: plan.least,
+    "services": lambda plan: bool(plan.ports),
+    "count/services": lambda plan: bool(plan.ports),
+    "count/deployments.apps": lambda plan: plan.kind == "Deployment",
+    "count/statefulsets.apps": lambda plan: plan.kind == "StatefulSet",
+    "count/jobs.batch": lambda plan: plan.kind == "Job",
+    "count/cronjobs.batch": lambda plan: plan.kind == "CronJob",
+}
+"""By name in a quota: how many of the objects that it counts a workload has at least."""
 
 
 def problems(
@@ -72,13 +86,13 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
     counted = COUNTED.get(name) or _device(name)
     if counted:
         return sum((plan.least * _pod(plan, *counted) for plan in own), Fraction())
-    if name == "pods":
-        return Fraction(sum(plan.least for plan in own))
+    if name in OBJECTS:
+        return Fraction(sum(OBJECTS[name](plan) for plan in own))
     claims = [
         *namespace.claims,
         *(claim for plan in own for _ in range(plan.least) for claim in plan.claim_templates),
     ]
-    if name == "persistentvolumeclaims":
+    if name in ("persistentvolumeclaims", "count/persistentvolumeclaims"):
         return Fraction(len(claims))
     if name == "requests.storage":
         return sum((parse(claim.size) for claim in claims), Fraction())
