@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from fleetform.addresses import PRIVATE, PRIVATE_V6, networks, within
+from fleetform.platforms.kubernetes import obeyed
 from fleetform.tree import TreePath
 
 _WIDE = {4: 8, 6: 32}
@@ -144,6 +145,12 @@ def _pages(value: Any, namespace: str) -> str:
     return f"scripts of pages of {value} may call the agent"
 
 
+def _priority(value: Any, namespace: str) -> str:
+    del namespace
+    is_system = str(value).startswith(obeyed.SYSTEM)
+    return "its pods push those of everybody else off their nodes" if is_system else ""
+
+
 def _readers(value: Any, namespace: str) -> str:
     del namespace
     return f"agents of the namespace {value} may use it"
@@ -176,6 +183,7 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("network", "apiServer"): _wide("reaches"),
     ("secrets", "remoteKey"): _shared,
     ("secrets", "store", "kind"): _cluster,
+    ("podTemplate", "priorityClassName"): _priority,
     ("spec", "corsOrigins"): _pages,
     ("spec", "shareWith"): _readers,
 }

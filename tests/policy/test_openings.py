@@ -37,6 +37,9 @@ ENVIRONMENTS = {
         "expose.services[0].annotations[0] = a.kubernetes.io/b"
     ),
     "network: {nodeRanges: [10.0.0.0/8]}": "network.nodeRanges[0] = 10.0.0.0/8",
+    "patches: [{target: {kind: Agent}, spec: {podTemplate: {priorityClassName: system-node-critical}}}]": (
+        "podTemplate.priorityClassName = system-node-critical"
+    ),
     "network: {privateRanges: []}": "network.privateRanges = []",
     "network: {privateRanges: [10.0.0.0/8]}": "network.privateRanges[0] = 10.0.0.0/8",
     "network: {gatewayRanges: [0.0.0.0/0]}": "network.gatewayRanges[0] = 0.0.0.0/0",

@@ -82,6 +82,10 @@ HARMLESS = frozenset(
 """Keys of those domains that only say something of the pod itself."""
 
 
+SYSTEM = "system-"
+"""How the priority classes begin that Kubernetes has for what a cluster cannot be without."""
+
+
 def decides(key: str) -> str:
     """Return what a key decides, empty for one that means nothing to a controller that is known here."""
     whole = key.lower()

@@ -28,6 +28,22 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         for path, entries in maps:
             for key in entries:
                 yield from refused(resolved, (*path, key), key)
+        yield from _priority(
+            resolved,
+            (*root, "podTemplate", "priorityClassName"),
+            spec.pod_template.priority_class_name,
+        )
+
+
+def _priority(resolved: Resolved[Any], path: TreePath, name: str | None) -> Iterator[Problem]:
+    """Yield a class of Kubernetes' own, unless the environment set it."""
+    if name and name.startswith(obeyed.SYSTEM) and not resolved.by_environment(path):
+        yield resolved.problem(
+            path,
+            "obeyed-key",
+            f"pods of the class `{name}` push those of everybody else off their nodes: that is not a spec's to say",
+            hint="let the Environment's `defaults` or `patches` in environments/ set it, or choose a class of your own",
+        )
 
 
 def refused(
