@@ -151,6 +151,11 @@ def _priority(value: Any, namespace: str) -> str:
     return "its pods push those of everybody else off their nodes" if is_system else ""
 
 
+def _everywhere(value: Any, namespace: str) -> str:
+    del namespace
+    return "its permissions hold in every namespace" if value == "cluster" else ""
+
+
 def _readers(value: Any, namespace: str) -> str:
     del namespace
     return f"agents of the namespace {value} may use it"
@@ -184,6 +189,7 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("secrets", "remoteKey"): _shared,
     ("secrets", "store", "kind"): _cluster,
     ("podTemplate", "priorityClassName"): _priority,
+    ("rbac", "scope"): _everywhere,
     ("spec", "corsOrigins"): _pages,
     ("spec", "shareWith"): _readers,
 }

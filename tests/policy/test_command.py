@@ -156,15 +156,18 @@ def test_a_patch_weakens_by_the_places_that_it_names(patch, count, tmp_path):
     assert len([path for _, path in found if "objectPatches" in path]) == count
 
 
-def test_the_example_fleet_weakens_little_and_in_environments_alone():
+def test_the_example_fleet_weakens_little_and_but_for_one_scope_in_environments():
     found = weakened(ROOT)
-    assert sorted(found.values()) == [["prod"], ["prod"], ["staging"]]
-    assert all(place.startswith("environments/") for place, _ in found)
-    assert weakened(ROOT, "--env", "dev") == {}
+    assert sorted(found.values()) == [["dev", "prod", "staging"], ["prod"], ["prod"], ["staging"]]
+    specs = {path for place, path in found if not place.startswith("environments/")}
+    assert specs == {"spec.rbac.scope = cluster"}
+    assert {path for _, path in weakened(ROOT, "--env", "dev")} == specs
 
 
-def test_a_fleet_that_weakens_nothing_says_so():
-    done = fleetform("policy", "--env", "dev", cwd=ROOT)
+def test_a_fleet_that_weakens_nothing_says_so(tmp_path):
+    keys = "{keys: [{name: gateway, secretRef: {name: keys, key: gateway}}]}"
+    safe = AGENT.replace("auth: {type: none}", f"auth: {{type: apiKey, apiKey: {keys}}}")
+    done = fleetform("policy", cwd=write(tmp_path, {**GOOD, "agents/a.yaml": safe}))
     assert done.code == 0
     assert done.out.endswith("nothing weakened\n")
     for item in policies.POLICIES:

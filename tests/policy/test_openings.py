@@ -17,6 +17,9 @@ SPECS = {
     'identity: {awsRoleArn: "arn:aws:iam::123456789012:role/a"}': (
         "identity.awsRoleArn = arn:aws:iam::123456789012:role/a"
     ),
+    'rbac: {scope: cluster, rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]}': (
+        "rbac.scope = cluster"
+    ),
     "service: {type: LoadBalancer}": "service.type = LoadBalancer",
     "service: {type: NodePort}": "service.type = NodePort",
     "service: {type: LoadBalancer, loadBalancerSourceRanges: [203.0.113.0/24]}": (
