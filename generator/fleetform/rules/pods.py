@@ -73,13 +73,17 @@ def _groups(
     for path, container in extra:
         yield "variables", _named(_listed((*path, "env"), container.env)), ()
         mounts = _listed((*path, "volumeMounts"), container.volume_mounts)
-        yield "mount paths", [((*at, "mountPath"), item.mount_path) for at, item in mounts], ()
+        yield (
+            "mount paths",
+            [((*at, "mountPath"), _folder(item.mount_path)) for at, item in mounts],
+            (),
+        )
     volumes = _listed((*root, "volumes"), spec.volumes)
     more = _listed((*root, "podTemplate", "volumes"), spec.pod_template.volumes)
     yield "volumes", _named([*volumes, *more]), ()
     aliases = _listed((*root, "podTemplate", "hostAliases"), spec.pod_template.host_aliases)
     yield "host aliases", [((*path, "ip"), item.ip) for path, item in aliases], ()
-    paths = [((*path, "mountPath"), item.mount_path) for path, item in volumes]
+    paths = [((*path, "mountPath"), _folder(item.mount_path)) for path, item in volumes]
     yield "mount paths", [*_config_folder(spec, root), *paths], ()
     pull = (*root, "podTemplate", "imagePullSecrets")
     yield "pull secrets", _listed(pull, spec.pod_template.image_pull_secrets), ()
@@ -90,7 +94,7 @@ def _groups(
 
 def _config_folder(spec: Any, root: TreePath) -> Iterator[Row]:
     if spec.container is not None and spec.container.config_files:
-        yield (*root, "container", "configDir"), spec.container.config_dir
+        yield (*root, "container", "configDir"), _folder(spec.container.config_dir)
 
 
 def _ports(
@@ -137,6 +141,11 @@ def _listed(path: TreePath, items: Iterable[Any]) -> list[Row]:
 
 def _named(rows: Iterable[Row]) -> list[Row]:
     return [((*path, "name"), item.name) for path, item in rows]
+
+
+def _folder(path: str) -> str:
+    """Return a mount path as the container has it: a slash at its end says nothing."""
+    return path.rstrip("/") or "/"
 
 
 def _twice(
