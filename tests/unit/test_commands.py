@@ -24,6 +24,14 @@ def test_diff_shows_what_differs_and_leaves_with_three(tmp_path):
     assert not (tmp_path / "rendered").exists()
 
 
+def test_validate_looks_where_every_command_does(tmp_path):
+    outcome = fleetform("validate", cwd=write(tmp_path, GOOD))
+    assert (outcome.code, outcome.err) == (0, "2 documents valid\n")
+    moved = write(tmp_path / "elsewhere", {"agents/a.yaml": GOOD["agents/a.yaml"]})
+    outcome = fleetform("validate", "--environments", "../environments", cwd=moved)
+    assert (outcome.code, outcome.err) == (0, "2 documents valid\n")
+
+
 def test_list_names_every_document_and_its_file(tmp_path):
     outcome = fleetform("list", cwd=write(tmp_path, GOOD))
     rows = [line.split() for line in outcome.out.splitlines()]

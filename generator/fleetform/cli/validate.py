@@ -16,9 +16,12 @@ from fleetform.problems import Problem, errors
 @reported
 def command(
     paths: Annotated[
-        list[Path],
-        typer.Argument(help="Files or folders of specs and environments.", show_default=False),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="Files or folders of specs and environments; default: agents, and --environments.",
+            show_default=False,
+        ),
+    ] = None,
     env: Annotated[
         str | None,
         typer.Option(
@@ -40,11 +43,11 @@ def command(
 
     Examples:
 
-      fleetform validate agents environments
+      fleetform validate
 
       fleetform validate agents --env prod --format sarif > fleetform.sarif
     """
-    sources = pipeline.read(paths)
+    sources = pipeline.read(paths or [Path("agents"), environments])
     if env is None:
         _finish(sources.problems, len(sources.documents), form)
         return
