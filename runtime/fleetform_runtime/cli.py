@@ -44,10 +44,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _break_off(number: int, frame: FrameType | None) -> NoReturn:
-    """End before all is done, and say so: a Job that is evicted has not succeeded."""
-    sys.stderr.write(
-        "error: ended by a signal; what was taken in stays, run it again for the rest\n"
-    )
+    """End before anything is taken in."""
     sys.exit(128 + number)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -35,8 +36,11 @@ def ingest(options: argparse.Namespace) -> int:
         return _refused([str(error)], 1)
     try:
         report = asyncio.run(_run(tool.knowledge, secrets, options))
-    except KnowledgeError as error:
-        return _refused([redactor(secrets.known)(str(error))], 1)
+    except (asyncio.CancelledError, KnowledgeError) as error:
+        # A Job that is evicted has not succeeded.
+        ended = isinstance(error, asyncio.CancelledError)
+        said = ENDED if ended else redactor(secrets.known)(str(error))
+        return _refused([said], 128 + signal.SIGTERM if ended else 1)
     for line in report.failed:
         sys.stderr.write(f"error: {line}\n")
     sys.stdout.write(f"{tool.knowledge.store.collection}: {report.line()}\n")
@@ -63,7 +67,14 @@ def _tool(settings: Settings, name: str | None) -> RetrievalTool | str:
     return tools[0]
 
 
+ENDED = "ended by a signal; what was taken in stays, run it again for the rest"
+
+
 async def _run(knowledge: Knowledge, secrets: Secrets, options: argparse.Namespace) -> Report:
+    task = asyncio.current_task()
+    if task is not None:
+        # Cancelled, everything is closed on the way; a handler that raises would leave the loop as it is.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     tokens = 0
 
     def spent(count: int, usd: float | None) -> None:
