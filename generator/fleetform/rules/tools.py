@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -144,8 +143,12 @@ def _code(tool: Resolved[ToolSpec], code: Code) -> Iterator[Problem]:
                 f"`{name}` is {least} to {most}",
                 hint="write a size between them, such as the default",
             )
+    if code.source is None:
+        return
+    import ast  # noqa: PLC0415 - few fleets have programs
+
     try:
-        ast.parse(code.source or "")
+        ast.parse(code.source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = f" in line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         yield tool.problem(
