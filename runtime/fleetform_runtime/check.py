@@ -101,13 +101,13 @@ def _knowledge(settings: Settings) -> list[str]:
 
 
 def _code(settings: Settings) -> list[str]:
-    tools = [(n, tool) for n, tool in enumerate(settings.tools) if isinstance(tool, CodeTool)]
-    if not tools:
+    places = [path for path, _ in sections(settings, CodeTool)]
+    if not places:
         return []
     from fleetform_runtime.code.runner import obstacle  # noqa: PLC0415 - few agents need it
 
     why = obstacle()
-    return [f"$.tools[{n}]: code cannot be locked in here: {why}" for n, _ in tools if why]
+    return [f"{path}: code cannot be locked in here: {why}" for path in places if why]
 
 
 def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:

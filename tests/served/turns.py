@@ -77,7 +77,7 @@ def _judged(before: Any, after: Any, file: str, place: Any) -> str:
     return "refused" if after[0] is None else "silent"
 
 
-NO_EFFECT = frozenset({"not-on-compose", "not-used", "not-served", "contradiction", "not-rendered"})
+NO_EFFECT = frozenset({"not-on-compose", "not-used", "contradiction", "not-rendered"})
 """Codes of Problems that say of a place that it has no effect."""
 
 
@@ -85,9 +85,8 @@ def _covers(problem: Problem, place: Any) -> bool:
     """Whether a Problem says of a place, or of what it is in, that it has no effect."""
     if problem.code not in NO_EFFECT:
         return False
-    # A tool that is not served is named at its entry's name; everything of a document has one spec.
-    path = problem.path.removesuffix(".name") if problem.code == "not-served" else problem.path
-    whole = _dotted(place)
+    path, whole = problem.path, _dotted(place)
+    # Everything of a document has one spec.
     is_whole = problem.code == "not-rendered"
     return is_whole or path == whole or whole.startswith((f"{path}.", f"{path}["))
 

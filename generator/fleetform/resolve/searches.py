@@ -41,7 +41,7 @@ def taker(agent: str) -> str:
 
 
 def searched(uses: Uses) -> list[tuple[ToolUse, Resolved[ToolSpec]]]:
-    """Return the retrieval tools of an agent that the runtime serves."""
+    """Return the retrieval tools of an agent."""
     return [(use, tool) for use, tool in uses.tools if tool.spec.type == "retrieval"]
 
 

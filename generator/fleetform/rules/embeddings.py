@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS
 from fleetform.problems import Problem
 
 if TYPE_CHECKING:
     from fleetform.models.memory_store import Embedding
     from fleetform.resolve import Resolved
+    from fleetform.resolve.searches import Reached
     from fleetform.tree import TreePath
 
 SHORTENED = {
@@ -26,6 +28,28 @@ FIXED = {
     },
 }
 """Models of one length, by provider and by their names without a tag."""
+
+
+def unreachable(
+    owner: Resolved[Any], path: TreePath, at: Reached, what: str, where: str, *, key: bool
+) -> Iterator[Problem]:
+    """Yield what is missing to ask a model: `what` is asked, and a field `where` would say it; `key` as in a Problem."""
+    if at.provider in ENDPOINT_REQUIRED and not at.endpoint:
+        yield owner.problem(
+            path,
+            "missing-field",
+            f"the embedding of {what} has no `endpoint`, and {at.provider} no public one",
+            hint=f"add {where.format('endpoint')}",
+            key=key,
+        )
+    if at.provider not in KEYLESS and not at.secret and not at.project:
+        yield owner.problem(
+            path,
+            "missing-field",
+            f"the embedding of {what} has no key for {at.provider}",
+            hint=f"add {where.format('secretRef')}",
+            key=key,
+        )
 
 
 def dimension(owner: Resolved[Any], path: TreePath, wanted: Embedding | None) -> Iterator[Problem]:

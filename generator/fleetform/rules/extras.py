@@ -33,13 +33,13 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
     if uses.summariser:
         places.append((("spec", "memory"), uses.summariser[1]))
     found: dict[str, TreePath] = {}
-    for number, use in enumerate(spec.tools):
-        for retrieval in (retrieval for other, retrieval in by_meaning(uses) if other is use):
-            place: TreePath = ("spec", "tools", number, "name")
-            if retrieval.vector_store.type == EMBEDDED:
-                found.setdefault(KNOWLEDGE_EXTRA, place)
-            if retrieval.embedding and retrieval.embedding.provider in EXTRAS:
-                found.setdefault(EXTRAS[retrieval.embedding.provider], place)
+    numbers = {id(use): number for number, use in enumerate(spec.tools)}
+    for use, retrieval in by_meaning(uses):
+        place: TreePath = ("spec", "tools", numbers[id(use)], "name")
+        if retrieval.vector_store.type == EMBEDDED:
+            found.setdefault(KNOWLEDGE_EXTRA, place)
+        if retrieval.embedding and retrieval.embedding.provider in EXTRAS:
+            found.setdefault(EXTRAS[retrieval.embedding.provider], place)
     remembers = embedding(uses)
     if remembers is not None and remembers.provider in EXTRAS:
         found.setdefault(EXTRAS[remembers.provider], ("spec", "memory"))

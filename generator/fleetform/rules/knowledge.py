@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import cron, kinds
-from fleetform.contract import EMBEDDED, ENDPOINT_REQUIRED, KEYLESS, KNOWLEDGE, VECTOR_STORES
+from fleetform.contract import EMBEDDED, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, hosts
@@ -166,21 +166,10 @@ def _agent(
     at = reached(uses, retrieval.embedding)
     if at is None or mode(retrieval) == "keyword":
         return
-    provider = at.provider
-    if provider in ENDPOINT_REQUIRED and not at.endpoint:
-        yield agent.problem(
-            place,
-            "missing-field",
-            f"the embedding of `{use.name}` has no `endpoint`, and {provider} no public one",
-            hint="add `embedding.endpoint` to the Tool",
-        )
-    if provider not in KEYLESS and not at.secret and not at.project:
-        yield agent.problem(
-            place,
-            "missing-field",
-            f"the embedding of `{use.name}` has no key for {provider}",
-            hint="add `embedding.secretRef` to the Tool",
-        )
+    what = f"`{use.name}`"
+    yield from embeddings.unreachable(
+        agent, place, at, what, "`embedding.{}` to the Tool", key=False
+    )
 
 
 # -- what takes documents in -----------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.memories import TOOLS, long_term, place
@@ -86,19 +85,5 @@ def _embedding(agent: Resolved[AgentSpec], uses: Uses, wanted: Embedding) -> Ite
     yield from embeddings.dimension(owner, path, wanted)
     at = reached(uses, wanted)
     assert at
-    if at.provider in ENDPOINT_REQUIRED and not at.endpoint:
-        yield owner.problem(
-            path,
-            "missing-field",
-            f"the embedding of what `{agent.name}` remembers has no `endpoint`, and {at.provider} no public one",
-            hint="add `endpoint`",
-            key=True,
-        )
-    if at.provider not in KEYLESS and not at.secret and not at.project:
-        yield owner.problem(
-            path,
-            "missing-field",
-            f"the embedding of what `{agent.name}` remembers has no key for {at.provider}",
-            hint="add `secretRef`",
-            key=True,
-        )
+    what = f"what `{agent.name}` remembers"
+    yield from embeddings.unreachable(owner, path, at, what, "`{}`", key=True)

@@ -92,8 +92,7 @@ class Runner:
             printed = said = b""
         finally:
             watch.cancel()
-            with suppress(ProcessLookupError):
-                process.kill()
+            _end(process)
             await process.wait()
         return self._answer(status, printed, said, why)
 
@@ -122,8 +121,7 @@ class Runner:
             found += piece
             if len(found) > most:
                 why.append(f"it printed more than {most} bytes")
-                with suppress(ProcessLookupError):
-                    process.kill()
+                _end(process)
                 break
         return bytes(found[:most])
 
@@ -135,8 +133,7 @@ class Runner:
                 why.append(
                     f"its files are more than {MOST_FILES}, or more than {LARGEST_FOLDER} bytes"
                 )
-                with suppress(ProcessLookupError):
-                    process.kill()
+                _end(process)
 
     def _answer(self, status: int, printed: bytes, said: bytes, why: list[str]) -> str:
         output = printed.decode("utf-8", "replace")
@@ -150,6 +147,11 @@ class Runner:
         if status != 0:
             raise CodeError(_joined(error or f"The code ended with the status {status}.", output))
         return output
+
+
+def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _told(stream: asyncio.StreamWriter, asked: bytes) -> None:

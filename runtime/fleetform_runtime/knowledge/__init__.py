@@ -20,6 +20,14 @@ class MismatchError(KnowledgeError):
     """A collection was made by another model than the one that asks."""
 
 
+SHOWN_OF_AN_ERROR = 500
+
+
+def shown(text: object) -> str:
+    """Return what a server says of an error, in one line and not too long."""
+    return " ".join(str(text or "").split())[:SHOWN_OF_AN_ERROR]
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What the vectors of a collection are; a collection without vectors has no model and dimension 0."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from fleetform_runtime.knowledge import KnowledgeError, Vector
+from fleetform_runtime.knowledge import KnowledgeError, Vector, shown
 from fleetform_runtime.models import sizes
 from fleetform_runtime.models.chat_completions import auth, url
 from fleetform_runtime.net import NetError, again
@@ -18,7 +18,6 @@ from fleetform_runtime.sections.knowledge import Embedding
 
 LARGEST_ANSWER = 128 * 1024 * 1024
 LONGEST_PAUSE = 30.0
-SHOWN_OF_AN_ERROR = 500
 RETRYABLE = frozenset((408, 409, 429))
 
 
@@ -135,7 +134,7 @@ class OpenAiEmbedder(InBatches):
             body["dimensions"] = settings.dimension
         answer = await self._sent(orjson.dumps(body))
         if not 200 <= answer.status < 300:
-            said = " ".join((answer.text() or "").split())[:SHOWN_OF_AN_ERROR]
+            said = shown(answer.text())
             raise KnowledgeError(f"the embedding model answered {answer.status}. {said}".strip())
         return _read(answer.body, len(texts))
 

@@ -10,7 +10,7 @@ from pydantic_ai.embeddings.settings import EmbeddingSettings
 from fleetform_runtime.knowledge import KnowledgeError, Vector
 from fleetform_runtime.knowledge.embeddings import LONGEST_PAUSE, InBatches, Spent
 from fleetform_runtime.models import libraries
-from fleetform_runtime.models.libraries import Close
+from fleetform_runtime.models.libraries import Close, ForKey
 from fleetform_runtime.net.pauses import pause
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.knowledge import Embedding
@@ -28,19 +28,15 @@ class ForeignEmbedder(InBatches):
         # for the models that are called like this.
         alone = settings.project is not None and settings.name.startswith("gemini-embedding")
         self.most = 1 if alone else 96
-        self._secrets = secrets
-        self._made: tuple[str | None, EmbeddingModel, Close] | None = None
+        self._library = ForKey(settings.api_key, secrets, self._model)
 
     async def close(self) -> None:
         """Close the library's connections."""
-        made, self._made = self._made, None
-        if made is not None:
-            await made[2]()
+        await self._library.close()
 
     async def _asked(self, texts: list[str], *, is_question: bool) -> tuple[list[Vector], object]:
         tries = self._settings.retries + 1
         for attempt in range(tries):
-            error = None
             try:
                 return await self._embedded(texts, is_question=is_question)
             except exceptions.ModelAPIError as failed:
@@ -60,7 +56,7 @@ class ForeignEmbedder(InBatches):
         seconds = self._settings.timeouts.request_seconds
         try:
             async with asyncio.timeout(seconds):
-                found = await (await self._current()).embed(
+                found = await (await self._library.current()).embed(
                     texts, input_type="query" if is_question else "document", settings=settings
                 )
         except TimeoutError:
@@ -77,18 +73,10 @@ class ForeignEmbedder(InBatches):
             [float(value) for value in row] for row in found.embeddings
         ], found.usage.input_tokens
 
-    async def _current(self) -> EmbeddingModel:
-        reference = self._settings.api_key
-        key = self._secrets.value(reference) if reference is not None else None
-        if self._made is None or self._made[0] != key:
-            await self.close()
-            provider, close = libraries.provider(self._settings, key)
-            self._made = (
-                key,
-                MAKERS[self._settings.provider](self._settings.name, provider),
-                close,
-            )
-        return self._made[1]
+    def _model(self, key: str | None) -> tuple[EmbeddingModel, Close]:
+        settings = self._settings
+        provider, close = libraries.provider(settings, key)
+        return MAKERS[settings.provider](settings.name, provider), close
 
 
 def _google(name: str, provider: Any) -> EmbeddingModel:

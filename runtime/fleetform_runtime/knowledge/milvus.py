@@ -16,6 +16,7 @@ from fleetform_runtime.knowledge import (
     Passage,
     Shape,
     Vector,
+    shown,
     wholeness,
 )
 from fleetform_runtime.knowledge.wholeness import Part
@@ -37,7 +38,6 @@ MOST_ROWS = 16_384
 LONGEST_TEXT = 65_535
 """Bytes of a text that Milvus keeps at most."""
 LARGEST_ANSWER = 64 * 1024 * 1024
-SHOWN_OF_AN_ERROR = 500
 PREPARING_SECONDS = 60.0
 """For a new collection, its indexes and its way into memory."""
 LOOKS_SECONDS = 0.2
@@ -58,9 +58,7 @@ class Milvus:
 
     def __init__(self, settings: MilvusStore, secrets: Secrets) -> None:
         self._settings = settings
-        scheme = "http" if settings.tls is None else "https"
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self._url = f"{scheme}://{host}:{settings.port}/v2/vectordb"
+        self._url = f"{settings.url(settings.port)}/v2/vectordb"
         token = settings.token
         self._client = client(
             self._url,
@@ -355,7 +353,7 @@ class Milvus:
         if code == ABSENT and may_be_absent:
             return None
         if code != 0:  # with the status 200, as a rule
-            said = " ".join(str(document.get("message", "")).split())[:SHOWN_OF_AN_ERROR]
+            said = shown(document.get("message"))
             raise KnowledgeError(f"Milvus answered {code}. {said}".strip())
         return document.get("data")
 

@@ -14,6 +14,7 @@ from fleetform_runtime.knowledge import (
     Passage,
     Shape,
     Vector,
+    shown,
     wholeness,
 )
 from fleetform_runtime.knowledge.wholeness import Part
@@ -30,7 +31,6 @@ VECTOR, WORDS = "vector", "words"
 BATCH = 256
 PAGE = 1_000
 LARGEST_ANSWER = 64 * 1024 * 1024
-SHOWN_OF_AN_ERROR = 500
 USUAL_LENGTH = 100
 """Words of a passage whose own are neither made more of nor less."""
 COSINES = ("Cosine", "Dot")
@@ -42,9 +42,7 @@ class Qdrant:
 
     def __init__(self, settings: QdrantStore, secrets: Secrets) -> None:
         self._settings = settings
-        scheme = "http" if settings.tls is None else "https"
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self._url = f"{scheme}://{host}:{settings.port}/collections/{settings.collection}"
+        self._url = f"{settings.url(settings.port)}/collections/{settings.collection}"
         self._client = client(
             self._url,
             secrets,
@@ -266,8 +264,7 @@ class Qdrant:
         if may_be_absent and answer.status == 404:
             return None
         if not 200 <= answer.status < 300:
-            said = " ".join((answer.text() or "").split())[:SHOWN_OF_AN_ERROR]
-            raise KnowledgeError(f"Qdrant answered {answer.status}. {said}".strip())
+            raise KnowledgeError(f"Qdrant answered {answer.status}. {shown(answer.text())}".strip())
         try:
             return orjson.loads(answer.body)["result"]
         except (ValueError, KeyError, TypeError):

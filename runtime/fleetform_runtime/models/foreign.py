@@ -36,7 +36,7 @@ from fleetform_runtime.models import (
     libraries,
     wire,
 )
-from fleetform_runtime.models.libraries import Close
+from fleetform_runtime.models.libraries import Close, ForKey
 from fleetform_runtime.secrets import SecretMissingError, Secrets
 from fleetform_runtime.sections.model import Model
 
@@ -66,9 +66,8 @@ class ForeignModel:
     ) -> None:
         self.key = model.key
         self._model = model
-        self._secrets = secrets
-        self._make = make or library_model
-        self._made: tuple[str | None, LibraryModel, Close] | None = None
+        made = make or library_model
+        self._library = ForKey(model.api_key, secrets, lambda key: made(model, key))
 
     async def respond(self, request: ChatRequest, listener: Listener | None) -> Assistant:
         """Answer within the configured deadlines."""
@@ -88,7 +87,7 @@ class ForeignModel:
             async with asyncio.timeout(seconds):
                 if listener is None:
                     found = await model_request(
-                        await self._current(),
+                        await self._library.current(),
                         _history(request, self._model.source),
                         **self._options(request),
                     )
@@ -107,9 +106,7 @@ class ForeignModel:
 
     async def close(self) -> None:
         """Close the library's connections."""
-        made, self._made = self._made, None
-        if made is not None:
-            await made[2]()
+        await self._library.close()
 
     async def _streamed(
         self, request: ChatRequest, hear: Callable[[Any, str], None]
@@ -117,7 +114,7 @@ class ForeignModel:
         first = self._model.timeouts.first_token_seconds
         async with asyncio.timeout(first) as until_first:
             async with model_request_stream(
-                await self._current(),
+                await self._library.current(),
                 _history(request, self._model.source),
                 **self._options(request),
             ) as stream:
@@ -132,14 +129,6 @@ class ForeignModel:
                         if isinstance(delta, messages.TextPartDelta | messages.ThinkingPartDelta):
                             hear(_kind(delta), delta.content_delta or "")
                 return stream.get()
-
-    async def _current(self) -> LibraryModel:
-        reference = self._model.api_key
-        key = self._secrets.value(reference) if reference is not None else None
-        if self._made is None or self._made[0] != key:
-            await self.close()
-            self._made = (key, *self._make(self._model, key))
-        return self._made[1]
 
     def _options(self, request: ChatRequest) -> dict[str, Any]:
         model = self._model

@@ -4,7 +4,7 @@ Only this module and those that ask through it use that library; the image needs
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx2
 from pydantic_ai import exceptions
@@ -13,7 +13,8 @@ from pydantic_ai.providers import Provider
 from fleetform_runtime import jsons
 from fleetform_runtime.models import Kind, ModelError, failures
 from fleetform_runtime.net.library import LibraryTransport
-from fleetform_runtime.sections.base import Timeouts, Tls
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.base import SecretReference, Timeouts, Tls
 
 Close = Callable[[], Awaitable[None]]
 
@@ -31,6 +32,42 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (exceptions.ModelUnavailableError, "server_error"),
     (exceptions.ModelOverloadedError, "server_error"),
 )
+
+
+Made = TypeVar("Made")
+
+
+class ForKey(Generic[Made]):
+    """What a library asks with, which is made when it is first needed, and again when its key has changed."""
+
+    def __init__(
+        self,
+        reference: SecretReference | None,
+        secrets: Secrets,
+        make: Callable[[str | None], tuple[Made, Close]],
+    ) -> None:
+        self._reference = reference
+        self._secrets = secrets
+        self._make = make
+        self._made: tuple[str | None, Made, Close] | None = None
+
+    async def current(self) -> Made:
+        """Return it.
+
+        Raises:
+            SecretMissingError: the key cannot be read.
+        """
+        key = self._secrets.value(self._reference) if self._reference is not None else None
+        if self._made is None or self._made[0] != key:
+            await self.close()
+            self._made = (key, *self._make(key))
+        return self._made[1]
+
+    async def close(self) -> None:
+        """Close the library's connections."""
+        made, self._made = self._made, None
+        if made is not None:
+            await made[2]()
 
 
 class Reached(Protocol):

@@ -117,6 +117,11 @@ class ServerStore(Section):
         default_factory=StoreTimeouts, description="Deadlines of an operation."
     )
 
+    def url(self, port: int) -> str:
+        """Return the URL of a server that speaks HTTP."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self.tls is None else 'https'}://{host}:{port}"
+
 
 class PgvectorStore(ServerStore):
     """A table of PostgreSQL with the extension pgvector; `ingest` makes it if there is none."""
