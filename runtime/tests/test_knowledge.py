@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fleetform_runtime.cli import main
-from fleetform_runtime.knowledge import KnowledgeError, MismatchError
+from fleetform_runtime.knowledge import Chunk, KnowledgeError, MismatchError, Shape
 from fleetform_runtime.knowledge.chunks import SIZE, cut
-from fleetform_runtime.knowledge.embedded import Embedded
+from fleetform_runtime.knowledge.embedded import RANKED, Embedded
 from fleetform_runtime.knowledge.embeddings import OpenAiEmbedder
 from fleetform_runtime.knowledge.ingest import Document, Ingest, found
 from fleetform_runtime.knowledge.readers import UnreadableDocumentError, read
@@ -66,6 +68,30 @@ async def test_words_of_many_scripts_are_found(question, source, tmp_path):
     await Ingest(place := store(tmp_path)).run(documents())
     assert source in await sources(Searcher(place, KEYWORD), question)
     await place.close()
+
+
+async def test_frequent_words_decide_nothing_where_rarer_ones_find_enough(tmp_path):
+    place = store(tmp_path)
+    await place.create(Shape(None, None))
+    chunks = [
+        Chunk(number, "", ["usual", f"w{number}"] + ["half"] * (number % 2), {}, None)
+        for number in range(RANKED + 2)
+    ]
+    await place.replace("a.md", "digest", chunks)
+    for words, ids in (
+        (["usual", "w7"], ["a.md#7"]),
+        (["w9", "usual", "w3"], ["a.md#3", "a.md#9"]),
+        (["usual", "nowhere"], ["a.md#0", "a.md#2", "a.md#4"]),
+        (["usual", "half"], ["a.md#1", "a.md#3", "a.md#5"]),
+    ):
+        passages = await place.matching(words, None, None, 3)
+        assert sorted(passage.id for passage in passages) == ids
+    await place.close()
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_has_the_same_words_as_beside_other_scripts(text):
+    assert indexed(text) == indexed(f"{text} 환")[:-1]
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,8 @@ T = TypeVar("T")
 BUSY_SECONDS = 10.0
 FIRST_LOOK = 200
 """Passages that are compared with a condition at first; each time that they are too few, four times as many."""
+RANKED = 2_000
+"""Passages that are ranked by words: where frequent words would bring more, rarer ones decide alone."""
 VERSION = 1
 _TABLES = """
 CREATE TABLE collection (version INTEGER, model TEXT, dimension INTEGER);
@@ -33,6 +35,7 @@ CREATE TABLE chunk (
 CREATE INDEX chunk_document ON chunk (document);
 CREATE VIRTUAL TABLE words USING fts5(text, tokenize = "unicode61 remove_diacritics 0");
 """
+_FREQUENCIES = "CREATE VIRTUAL TABLE temp.frequency USING fts5vocab(main, words, row)"
 _MEMBER = "json_extract(chunk.metadata, ?)"
 
 
@@ -99,7 +102,8 @@ class Embedded:
         """Ask the full-text index."""
 
         def work(connection: sqlite3.Connection) -> list[Passage]:
-            asked = " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+            telling = _telling(connection, words)
+            asked = " OR ".join('"' + word.replace('"', '""') + '"' for word in telling)
             ordered = connection.execute(
                 "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank, rowid", (asked,)
             )
@@ -207,6 +211,26 @@ def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(
         path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
+
+
+def _telling(connection: sqlite3.Connection, words: Sequence[str]) -> list[str]:
+    """Return words without the most frequent ones, as soon as rarer ones bring enough passages to rank.
+
+    A word that half of all passages have says next to nothing, and to rank them for it takes longer than all else.
+    What the index has cut into several words has no frequency of its own, and stays.
+    """
+    if not connection.execute("SELECT 1 FROM temp.sqlite_master").fetchone():
+        connection.execute(_FREQUENCIES)
+    rows = connection.execute(
+        "SELECT term, doc FROM temp.frequency WHERE term IN (SELECT value FROM json_each(?))",
+        (json.dumps(words),),
+    )
+    dropped, total = set[str](), 0
+    for word, passages in sorted(rows, key=lambda row: row[1]):
+        if total and total + passages > RANKED:
+            dropped.add(word)
+        total += passages
+    return [word for word in words if word not in dropped]
 
 
 def _drop(connection: sqlite3.Connection, documents: Iterable[str]) -> None:
