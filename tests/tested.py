@@ -83,6 +83,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"
         ),
         "runtime/tests/test_code.py": "code/__init__ code/jail code/runner tools/code",
+        "runtime/tests/test_monty.py": "code/engines code/monty",
         "runtime/tests/test_foreign_embeddings.py": "knowledge/foreign",
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters access/shares",

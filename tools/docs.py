@@ -12,7 +12,7 @@ from pathlib import Path
 import lock
 from reference import pages
 
-from fleetform.contract import EXTRAS, KNOWLEDGE_EXTRA, PROVIDERS
+from fleetform.contract import EXTRAS, IMAGE_EXTRAS, PROVIDERS
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.targets import DEFAULT, TARGETS
 
@@ -74,12 +74,12 @@ def providers() -> str:
 
 
 def images() -> str:
-    """Return the table of the builds of the runtime image, and the providers' extras in each."""
+    """Return the table of the builds of the runtime image, and the extras in each."""
     rows = []
     for one in lock.LOCKS:
         name = Path(one.path).stem
         if one.sources == lock.RUNTIME and Path(one.path).parent.name == "requirements":
-            known = [extra for extra in one.extras if extra in (*EXTRAS.values(), KNOWLEDGE_EXTRA)]
+            known = [extra for extra in one.extras if extra in IMAGE_EXTRAS]
             rows.append(f"| `{name}` | `[{', '.join(known)}]` |")
     head = ["| `--build-arg REQUIREMENTS=` | `images.extras` of an environment |", "|---|---|"]
     return "\n".join([*head, *rows])

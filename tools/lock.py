@@ -62,7 +62,7 @@ LOCKS = (
     Lock(
         "runtime/requirements/all.txt",
         RUNTIME,
-        ("tracing", "anthropic", "bedrock", "google", "knowledge"),
+        ("tracing", "anthropic", "bedrock", "google", "knowledge", "monty"),
         within=DEV,
     ),
     Lock("runtime/requirements/build.txt", ("runtime/requirements/build.in",)),

@@ -40,6 +40,10 @@ EXTRAS: dict[str, str] = {
 """Extra of the runtime image that speaks a provider's protocol; the other providers need none."""
 KNOWLEDGE_EXTRA = "knowledge"
 """Extra of the runtime image for vectors of documents, and for PDF."""
+MONTY_EXTRA = "monty"
+"""Extra of the runtime image for the engine of the same name, which runs programs."""
+IMAGE_EXTRAS = tuple(dict.fromkeys((*EXTRAS.values(), KNOWLEDGE_EXTRA, MONTY_EXTRA)))
+"""Every extra of the runtime image that a spec may need."""
 STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 """Types of stores that keep conversations."""
 NO_MEMORY = "none"

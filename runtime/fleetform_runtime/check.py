@@ -101,13 +101,13 @@ def _knowledge(settings: Settings) -> list[str]:
 
 
 def _code(settings: Settings) -> list[str]:
-    places = [path for path, _ in sections(settings, CodeTool)]
-    if not places:
+    tools = [*sections(settings, CodeTool)]
+    if not tools:
         return []
-    from fleetform_runtime.code.runner import obstacle  # noqa: PLC0415 - few agents need it
+    from fleetform_runtime.code.engines import obstacle  # noqa: PLC0415 - few agents need it
 
-    why = obstacle()
-    return [f"{path}: code cannot be locked in here: {why}" for path in places if why]
+    reasons = [(path, obstacle(tool.engine)) for path, tool in tools]
+    return [f"{path}: code cannot be locked in here: {why}" for path, why in reasons if why]
 
 
 def sections(node: Any, kind: type[Found], path: str = "$") -> Iterator[tuple[str, Found]]:

@@ -1,7 +1,7 @@
 """Runs programs as a pod would: as another user, without new privileges, below a filter like containerd's.
 
-A script of its own: `python locked_in.py FOLDER < programs`, where FOLDER has a copy of the package `code`, and each
-program comes with its seconds. It prints a document with what each program gave, and what became of the process that ran
+A script of its own: `python locked_in.py FOLDER ENGINE < programs`, where FOLDER has a copy of the package `code`, and
+of what the engine needs, and each program comes with its seconds. It prints a document with what each program gave, and what became of the process that ran
 them.
 """
 
@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, sys.argv[1])
-from fleetform_runtime.code import CodeError, jail
-from fleetform_runtime.code.runner import Limits, Runner, obstacle
+from fleetform_runtime.code import CodeError, Limits, jail
+from fleetform_runtime.code.engines import WAYS
 
 USER = 10001
 REFUSED = (
@@ -65,15 +65,17 @@ async def main() -> None:
     below_a_filter()
     before = state()
     os.environ["CANARY"] = "a-secret-of-the-runtime"
-    found = {}
+    found, way = {}, WAYS[sys.argv[2]]
     for name, (seconds, program) in programs.items():
-        runner = Runner(Limits(seconds, 128 * 1024 * 1024, 10_000))
+        runner = way.make(Limits(seconds, 128 * 1024 * 1024, 10_000))
         try:
             found[name] = ["printed", await runner.run(program, {"number": 7})]
         except CodeError as error:
             found[name] = ["failed", str(error)]
+        finally:
+            await runner.close()
     left = [str(place) for place in Path(tempfile.gettempdir()).glob("code-*")]
-    told = {"obstacle": obstacle(), "user": os.geteuid(), "found": found}
+    told = {"obstacle": way.obstacle(), "user": os.geteuid(), "found": found}
     json.dump({**told, "same": state() == before, "left": left}, sys.stdout)
 
 

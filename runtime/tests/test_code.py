@@ -3,18 +3,14 @@
 import asyncio
 import json
 import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-import fleetform_runtime
-from fleetform_runtime.code import CodeError, jail, runner
-from fleetform_runtime.code.runner import Limits, Runner
+from fleetform_runtime.code import CodeError, Limits, jail, runner
+from fleetform_runtime.code.runner import Runner
 from runtime.tests.harness import serving
+from runtime.tests.jailed import CANARY, in_a_pod
 
 pytestmark = [
     pytest.mark.anyio,
@@ -69,7 +65,6 @@ def called(text):
     return f"{CALL}done = c.{text}\nassert done != -1, os.strerror(ctypes.get_errno())"
 
 
-CANARY = f"/tmp/canary-{os.getpid()}"
 REFUSED = {
     "passwords": "open('/etc/passwd').read()",
     "the root": "import os; os.listdir('/')",
@@ -163,23 +158,6 @@ STOPPED = {
 }
 
 
-def _readable(path):
-    return all(folder.stat().st_mode & 0o005 == 0o005 for folder in Path(path).resolve().parents)
-
-
-def _interpreter(folder):
-    """Return a Python that every user may start; that of the tests may be root's alone."""
-    if _readable(sys.executable) and _readable(os.__file__):
-        return sys.executable
-    library = Path(os.__file__).parent
-    left_out = ("test", "tests", "site-packages", "__pycache__", "idlelib", "ensurepip", "config-*")
-    shutil.copytree(
-        library, folder / "lib" / library.name, ignore=shutil.ignore_patterns(*left_out)
-    )
-    (folder / "bin").mkdir()
-    return shutil.copy(Path(sys.executable).resolve(), folder / "bin" / library.name)
-
-
 @pytest.fixture(scope="module")
 def outcome():
     """Run every program once, one after the other, as the user of a pod."""
@@ -196,32 +174,7 @@ def outcome():
         name: (1 if "longer than" in STOPPED.get(name, ("", ""))[1] else 100, program)
         for name, program in programs.items()
     }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        package = Path(fleetform_runtime.__file__).parent
-        (folder / "fleetform_runtime").mkdir()
-        (folder / "fleetform_runtime/__init__.py").touch()
-        shutil.copytree(package / "code", folder / "fleetform_runtime/code")
-        place = folder / "tmp"
-        place.mkdir()
-        place.chmod(0o777)
-        script = shutil.copy(Path(__file__).with_name("locked_in.py"), folder)
-        canary = Path(CANARY)
-        canary.write_text("whole")
-        canary.chmod(0o666)
-        try:
-            done = subprocess.run(
-                [_interpreter(folder), "-I", "-S", "-B", script, name],
-                env={"TMPDIR": str(place)}, input=json.dumps(timed), capture_output=True, text=True, check=False, timeout=300,
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-            found = json.loads(done.stdout)
-            kept = canary.stat()
-            found["canary"] = [canary.read_text(), kept.st_mode & 0o7777, kept.st_mtime > 1]
-            return found
-        finally:
-            canary.unlink(missing_ok=True)
+    return in_a_pod(timed, "python")
 
 
 @pytest.mark.proof

@@ -499,7 +499,7 @@ def _tools() -> Fleet:
     rows["code"] = {"type": "code", "code": {"timeout": "10s", "allowModelCode": True}}
     rows["program"] = {
         "type": "code",
-        "code": {"source": "print(1)"},
+        "code": {"source": "print(1)", "engine": "monty"},
         "parameters": [{"name": "a"}],
     }
     rows["retrieval"] = {

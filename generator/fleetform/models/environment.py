@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic.json_schema import WithJsonSchema
 
 from fleetform.addresses import PRIVATE, PRIVATE_V6
-from fleetform.contract import EXTRAS, KNOWLEDGE_EXTRA
+from fleetform.contract import IMAGE_EXTRAS
 from fleetform.models.agent import AgentSpec
 from fleetform.models.base import (
     Host,
@@ -90,11 +90,9 @@ class Images(Spec):
     runtime: Annotated[
         str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9._/:]*[a-z0-9])?$", max_length=255)
     ] = Field(default="fleetform/agent-runtime", description="Repository of the generic runtime.")
-    extras: (
-        list[Annotated[str, OneOf(*dict.fromkeys((*EXTRAS.values(), KNOWLEDGE_EXTRA)))]] | None
-    ) = optional(
-        "Extras that the runtime image was built with, for the model providers that need one; `[]` is the core image. "
-        "Default: unknown, with a note if a model needs one."
+    extras: list[Annotated[str, OneOf(*IMAGE_EXTRAS)]] | None = optional(
+        "Extras that the runtime image was built with, for what needs one, such as some model providers; `[]` is the core "
+        "image. Default: unknown, with a note if something needs one."
     )
     pins: dict[str, ImagePin] = Field(
         default_factory=dict,

@@ -104,6 +104,10 @@ class Code(Spec):
     source: Annotated[str, StringConstraints(min_length=1, max_length=262144)] | None = optional(
         "The program, in Python: it finds the parameters in `inputs`, and what it prints is the result. Default: the model's, with `allowModelCode`."
     )
+    engine: Literal["auto", "python", "monty"] = Field(
+        default="auto",
+        description="What runs it: `python`, in a process that locks itself in; `monty`, an interpreter of a part of Python, for which the image needs the extra `monty`; `auto`, the first that is possible on the node.",
+    )
     allow_model_code: bool = Field(
         default=False,
         description="Weakens: the model writes the program, so whoever talks to it does.",

@@ -120,6 +120,7 @@ def _code_tool(
     return present(
         **_tool(use, tool.spec),
         type="code",
+        engine=None if code.engine == "auto" else code.engine,
         code=code.source,
         allowModelCode=code.allow_model_code or None,
         parameters=[_parameter(item) for item in tool.spec.parameters],

@@ -1,4 +1,4 @@
-"""Whether the runtime image speaks to the providers of the agents' models: some need an extra of it."""
+"""Whether the runtime image has what the agents need: some providers, searches and programs need an extra of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import kinds
-from fleetform.contract import EMBEDDED, EXTRAS, KNOWLEDGE_EXTRA
+from fleetform.contract import EMBEDDED, EXTRAS, KNOWLEDGE_EXTRA, MONTY_EXTRA
 from fleetform.problems import Problem
 from fleetform.resolve.memories import embedding
 from fleetform.resolve.searches import by_meaning
@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from fleetform.tree import TreePath
 
 
+_NEEDS = {KNOWLEDGE_EXTRA: "the search", MONTY_EXTRA: "the engine of its program"}
+"""What needs an extra, unless it is a model."""
+
+
 def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
-    """Return the extras that an agent's models need, each with the place in the agent that leads to it first."""
+    """Return the extras that an agent needs, each with the place in the agent that leads to it first."""
     spec = agent.spec
     own: TreePath = ("spec", "model" if spec.model is not None else "modelConfig")
     places = [(own, uses.model)] if uses.model else []
@@ -40,6 +44,9 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
             found.setdefault(KNOWLEDGE_EXTRA, place)
         if retrieval.embedding and retrieval.embedding.provider in EXTRAS:
             found.setdefault(EXTRAS[retrieval.embedding.provider], place)
+    for use, tool in uses.tools:
+        if tool.spec.code is not None and tool.spec.code.engine == MONTY_EXTRA:
+            found.setdefault(MONTY_EXTRA, ("spec", "tools", numbers[id(use)], "name"))
     remembers = embedding(uses)
     if remembers is not None and remembers.provider in EXTRAS:
         found.setdefault(EXTRAS[remembers.provider], ("spec", "memory"))
@@ -61,9 +68,9 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 yield agent.problem(
                     place,
                     "image-without-extra",
-                    f"{'the search' if extra == KNOWLEDGE_EXTRA else 'the model'} needs the extra `{extra}`, which `images.extras` of `{fleet.environment_name}` "
+                    f"{_NEEDS.get(extra, 'the model')} needs the extra `{extra}`, which `images.extras` of `{fleet.environment_name}` "
                     "does not list: the runtime would not start",
-                    hint="build the runtime image with it (docs/image.md) and list it, or use another model",
+                    hint="build the runtime image with it (docs/image.md) and list it, or do without it",
                     severity="warning",
                     key=True,
                 )

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from fleetform_runtime.code import CodeError, jail
+from fleetform_runtime.code import MOST_TOLD, CodeError, Limits, jail, joined
 
 SCRIPT = str(Path(jail.__file__))
 LARGEST_FILE = 16 * 1024 * 1024
@@ -20,19 +20,9 @@ MOST_FILES = 10_000
 """Bytes of a file, and bytes and number of all files and folders that the code makes."""
 GLANCE = 0.1
 """Seconds between two looks at the folder."""
-MOST_TOLD = 2_000
-"""Characters of an error, the last ones of which say most."""
 MOST_TO_A_PIPE = 64 * 1024
 BASE = 96 * 1024 * 1024
 """Bytes of address space that Python takes before the code does anything."""
-
-
-class Limits(NamedTuple):
-    """How much code may use: seconds of time, bytes of memory and of what it prints."""
-
-    seconds: float
-    memory: int
-    output: int
 
 
 def obstacle() -> str:
@@ -63,6 +53,9 @@ class Runner:
                 return await self._run(code, inputs, work)
             finally:
                 await asyncio.to_thread(remove, work)
+
+    async def close(self) -> None:
+        """Close nothing: a run that is cut off ends its process."""
 
     async def _run(self, code: str, inputs: dict[str, Any], work: str) -> str:
         limits = self._limits
@@ -141,11 +134,11 @@ class Runner:
         if status == jail.WALL:
             raise CodeError(f"code cannot be locked in here: {error}")
         if why:
-            raise CodeError(_joined(f"The code was stopped: {why[0]}.", output))
+            raise CodeError(joined(f"The code was stopped: {why[0]}.", output))
         if status < 0:
-            raise CodeError(_joined(f"The code was stopped by signal {-status}: it took more than it may.", output))  # fmt: skip
+            raise CodeError(joined(f"The code was stopped by signal {-status}: it took more than it may.", output))  # fmt: skip
         if status != 0:
-            raise CodeError(_joined(error or f"The code ended with the status {status}.", output))
+            raise CodeError(joined(error or f"The code ended with the status {status}.", output))
         return output
 
 
@@ -214,7 +207,3 @@ def _emptied(folder: int) -> str:
             return str(entry.name)
         os.unlink(entry.name, dir_fd=folder)
     return ""
-
-
-def _joined(error: str, output: str) -> str:
-    return f"{error}\nIt printed until then:\n{output[-MOST_TOLD:]}" if output else error

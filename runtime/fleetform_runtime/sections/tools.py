@@ -253,6 +253,11 @@ class CodeTool(_Tool):
         default=None,
         description="The program, in Python; it finds the arguments in `inputs`, and what it prints is the result.",
     )
+    engine: Literal["auto", "python", "monty"] = Field(
+        default="auto",
+        description="What runs it: python, in a process that locks itself in; monty, an interpreter of a part of Python; "
+        "auto, the first of them that is possible. Default auto.",
+    )
     allow_model_code: bool = Field(
         default=False,
         description="Whether the model writes the program, as the argument `code`; default false.",

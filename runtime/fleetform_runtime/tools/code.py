@@ -3,18 +3,22 @@
 import platform
 from typing import Any
 
-from fleetform_runtime.code import CodeError
-from fleetform_runtime.code.runner import Limits, Runner
+from fleetform_runtime.code import CodeError, Limits
+from fleetform_runtime.code.engines import WAYS, chosen
 from fleetform_runtime.sections.tools import CodeTool
 from fleetform_runtime.tools import CallContext, Kind, ToolError
 from fleetform_runtime.tools.api import arguments_schema
 
 CODE = "code"
 """The argument that is the code, where the model writes it."""
-RULES = (
-    "It runs Python {version} with its standard library alone: no network, no other program, no files but those that it "
-    "makes in its working folder, which is empty at each call. What it prints is the result."
-)
+VERSION = ".".join(platform.python_version_tuple()[:2])
+RULES = {
+    "python": f"It runs Python {VERSION} with its standard library alone: no network, no other program, no files but those "
+    "that it makes in its working folder, which is empty at each call. What it prints is the result.",
+    "monty": "It runs a part of Python: of the standard library there are math, json, re, datetime, decimal, collections, "
+    "itertools, csv and little else; no network, no files, no other program. What it prints is the result.",
+}
+"""What a model is told of each engine."""
 _BY_MODEL = {
     "type": "object",
     "properties": {CODE: {"type": "string", "description": "The program.", "minLength": 1}},
@@ -33,17 +37,16 @@ class CodeRun:
         self.name = settings.name
         self.requires_approval = settings.requires_approval
         self.description = settings.description
+        engine = chosen(settings.engine)
         if settings.allow_model_code:
-            version = ".".join(platform.python_version_tuple()[:2])
-            told = RULES.format(version=version)
-            self.description = f"{settings.description.rstrip()}\n\n{told}"
+            self.description = f"{settings.description.rstrip()}\n\n{RULES[engine]}"
         self.schema = (
             _BY_MODEL if settings.allow_model_code else arguments_schema(settings.parameters)
         )
         self.checked: dict[str, Any] | None = self.schema
         self._settings = settings
         limits = Limits(settings.timeout_seconds, settings.memory_bytes, settings.output_bytes)
-        self._runner = Runner(limits)
+        self._runner = WAYS[engine].make(limits)
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Run the code to its end."""
@@ -61,4 +64,5 @@ class CodeRun:
             raise ToolError(str(error)) from None
 
     async def close(self) -> None:
-        """Close nothing: a run that is cut off ends its process."""
+        """End what runs."""
+        await self._runner.close()
