@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from fleetform import contract, emit, pipeline
-from fleetform.platforms.compose import rules
 from fleetform.platforms.compose.networks import OUTSIDE
 from fleetform.problems import errors
 from tests import generated
@@ -141,7 +140,7 @@ def test_any_fleet_made_by_chance_is_read_or_refused_with_a_reason(seed, tmp_pat
     names = re.findall(r"set (\S+) or", outcome.err)
     file = rendered(root, "prod", **dict.fromkeys(names, "x"))
     services = load(file)["services"]
-    served = rules.served(found.plan).workloads
+    served = found.plan.workloads
     assert {f"{item.name}.{item.namespace}" for item in served} <= {*services}
 
 

@@ -191,13 +191,33 @@ def test_a_release_of_flux_waits_for_no_end_either(tmp_path):
         assert "disableWaitForJobs" not in agent["spec"].get(part, {})
 
 
-def test_compose_leaves_it_out_and_says_so(tmp_path):
-    files = {"agents/a.yaml": TOOL + AGENT + KNOWLEDGE, "environments/prod.yaml": ENVIRONMENT}
+@pytest.mark.parametrize("schedule", ["", "0 3 * * *"])
+def test_compose_has_it_as_a_service_that_is_started_by_hand(tmp_path, schedule):
+    text = (
+        KNOWLEDGE.replace("sources:", f'schedule: "{schedule}", sources:')
+        if schedule
+        else KNOWLEDGE
+    )
+    files = {
+        "agents/a.yaml": EMBEDDED + AGENT + VOLUME % "" + text,
+        "environments/prod.yaml": ENVIRONMENT,
+    }
     outcome = fleetform("render", "--target", "compose", cwd=write(tmp_path, files))
     assert outcome.code == 0, outcome.err
-    assert "Compose has no jobs" in outcome.err
-    text = (tmp_path / "compose/prod/compose.yaml").read_text()
-    assert "helper-knowledge" not in text
+    assert "docker compose run --rm helper-knowledge.default" in outcome.err
+    assert ("warning: spec.knowledge: Compose has no schedules" in outcome.err) == bool(schedule)
+    (found,) = read_yaml((tmp_path / "compose/prod/compose.yaml").read_text())
+    agent, job = (found["services"][f"{name}.default"] for name in ("helper", "helper-knowledge"))
+    assert (job["profiles"], job["restart"]) == (["jobs"], "no")
+    assert not {"ports", "healthcheck"} & {*job}
+    assert "profiles" not in agent
+    mounts = {item["target"]: item for item in job["volumes"]}
+    documents = mounts["/var/lib/fleetform-documents/rules"]
+    assert documents["source"] == "./documents/default/handbook"
+    assert documents["read_only"]
+    assert documents["bind"] == {"create_host_path": False}
+    (kept,) = [item for item in agent["volumes"] if item["type"] == "volume"]
+    assert mounts["/var/lib/fleetform-knowledge"]["source"] == kept["source"]
 
 
 def test_by_a_schedule_it_runs_the_same_again(tmp_path):

@@ -1,4 +1,4 @@
-// Read compose.yaml files as `docker compose config` does and print each as JSON: references that lead
+// Read compose.yaml files as `docker compose config` does with all profiles, and print each as JSON: references that lead
 // nowhere, wrong units, cycles and unknown keys are errors.
 package main
 
@@ -41,7 +41,8 @@ func main() {
 }
 
 func show(path string) error {
-	options, err := cli.NewProjectOptions([]string{path}, cli.WithDotEnv, cli.WithResolvedPaths(true))
+	everything := cli.WithProfiles([]string{"*"})
+	options, err := cli.NewProjectOptions([]string{path}, cli.WithDotEnv, cli.WithResolvedPaths(true), everything)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,6 @@ def build(
     problems = [*rules.problems(fleet, plan)]
     if errors(problems) or not sound:
         return None, problems
-    plan = rules.served(plan)
     found = [
         service
         for workload, around in _surroundings(fleet, plan)

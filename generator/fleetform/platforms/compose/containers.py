@@ -9,13 +9,14 @@ from fleetform.plan.model import (
     Claim,
     Compute,
     ConfigFolder,
+    ExistingClaim,
     FromVariable,
     Mount,
     Scratch,
     SecretFolder,
     Shape,
 )
-from fleetform.platforms.compose.model import SECRETS
+from fleetform.platforms.compose.model import DOCUMENTS, SECRETS
 from fleetform.quantity import parse
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _quoted(word: str) -> str:
 
 
 def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any]]:
-    """Yield the mounts of a container. Existing configuration has none, which is a Problem."""
+    """Yield the mounts of a container. Existing configuration is there for jobs alone, otherwise it is a Problem."""
     sources = {volume.name: volume.source for volume in all_volumes(workload)}
     shared = {mount.volume for extra in extras(workload) for mount in extra.mounts}
     for mount in given:
@@ -138,6 +139,15 @@ def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any
         elif isinstance(source, SecretFolder):
             folder = f"./{SECRETS}/{workload.namespace}/{source.name}"
             yield bind(folder, mount.path)
+        elif isinstance(source, ConfigFolder | ExistingClaim) and workload.shape is Shape.JOB:
+            yield bind(f"./{DOCUMENTS}/{workload.namespace}/{source.name}", mount.path)
+
+
+def documents(workload: Workload) -> Iterator[str]:
+    """Yield the folders below `documents/` that a job reads."""
+    for volume in workload.volumes:
+        if isinstance(volume.source, ConfigFolder | ExistingClaim):
+            yield f"{workload.namespace}/{volume.source.name}"
 
 
 def bind(source: str, target: str) -> dict[str, Any]:

@@ -11,6 +11,10 @@ Json = Mapping[str, Any]
 CONFIG = "config"
 SECRETS = "secrets"
 """Folders next to compose.yaml; the second is written by `fleetform secrets` and never committed."""
+DOCUMENTS = "documents"
+"""The folder next to it that takes the place of existing ConfigMaps and claims, from which jobs read."""
+JOBS = "jobs"
+"""The profile of services that `up` leaves alone: they come to an end, and are started by `run`."""
 
 
 class SecretKey(NamedTuple):

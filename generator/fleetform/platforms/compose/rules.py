@@ -15,7 +15,8 @@ from fleetform.plan.model import (
     Traffic,
     Workload,
 )
-from fleetform.platforms.compose import containers, services
+from fleetform.platforms.compose import containers, networks, services
+from fleetform.platforms.compose.model import DOCUMENTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import probes
 from fleetform.resolve.hosts import Address
@@ -63,10 +64,6 @@ ENVIRONMENT: dict[tuple[str, ...], str] = {
 def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     """Yield what Compose cannot do with a plan."""
     for workload in plan.workloads:
-        if workload.shape is Shape.JOB:
-            yield _no_job(workload)
-    plan = served(plan)
-    for workload in plan.workloads:
         yield from _scaling(workload)
         yield from _cluster(workload)
         yield from _ignored(workload)
@@ -78,24 +75,24 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _traffic(workload)
         yield from _ports(workload)
         yield from _beside(workload)
+        yield from _job(workload)
     yield from _environment(fleet, plan)
 
 
-def served(plan: Plan) -> Plan:
-    """Return a plan without its jobs, and who they call."""
-    kept = tuple(item for item in plan.workloads if item.shape is not Shape.JOB)
-    keys = {item.key for item in plan.workloads} - {item.key for item in kept}
-    links = tuple(item for item in plan.links if item.caller not in keys)
-    return plan._replace(workloads=kept, links=links)
-
-
-def _no_job(workload: Workload) -> Problem:
-    agent = f"{workload.beside_of}.{workload.namespace}"
-    return _said(
+def _job(workload: Workload) -> Iterator[Problem]:
+    """Say how a job is started: `up` starts what runs for ever."""
+    if workload.shape is not Shape.JOB:
+        return
+    start = f"docker compose run --rm {networks.name(workload)}"
+    yield _said(
         workload,
         ("spec", "knowledge"),
-        f"Compose has no jobs: nothing takes the documents of `{workload.beside_of}` in",
-        f"take them in by hand: `docker compose exec -T {agent} fleetform-runtime ingest --name NAME - < FILE`",
+        "Compose has no schedules: nothing takes the documents in by itself"
+        if workload.schedule
+        else "Compose starts no job by itself",
+        f"put the documents into {' and '.join(f'`{DOCUMENTS}/{folder}`' for folder in containers.documents(workload))} "
+        f"beside compose.yaml, and start it when they change: `{start}`",
+        "warning" if workload.schedule else "note",
     )
 
 
@@ -299,6 +296,8 @@ def _missing(workload: Workload, path: TreePath, name: str) -> Problem:
 
 def _volumes(workload: Workload) -> Iterator[Problem]:
     path: TreePath = ("spec", "volumes")
+    if workload.shape is Shape.JOB:
+        return  # its volumes are documents, or the agent's own
     for name in containers.missing(workload):
         yield _missing(workload, path, name)
     yield from _existing(workload, path)

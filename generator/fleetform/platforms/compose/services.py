@@ -15,12 +15,13 @@ from fleetform.plan.model import (
     SecretFolder,
     SecretPath,
     SecretRef,
+    Shape,
     Variable,
     Workload,
     bound,
 )
 from fleetform.platforms.compose import containers, networks
-from fleetform.platforms.compose.model import CONFIG, SECRETS, SecretKey, Service
+from fleetform.platforms.compose.model import CONFIG, JOBS, SECRETS, SecretKey, Service
 from fleetform.resolve.hosts import Address, Url
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
             working_dir=workload.working_dir,
         ),
         **_rights(workload),
-        "restart": "unless-stopped",
+        **({"profiles": [JOBS]} if workload.shape is Shape.JOB else {}),
+        "restart": "no" if workload.shape is Shape.JOB else "unless-stopped",
         "stop_grace_period": f"{workload.drain}s",
         **_optional(environment=own, env_file=_env_file(name, variables)),
         **_optional(**{SOURCES: _sources(variables)}),
@@ -91,10 +93,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
             depends_on={service: {"condition": what} for service, what in sorted(first.items())},
             healthcheck=containers.healthcheck(workload),
         ),
-        "deploy": {
-            "replicas": max(1, workload.scale.least),
-            "resources": containers.resources(workload.compute),
-        },
+        "deploy": _deployed(workload),
         "labels": _labels(workload),
     }
     if not around.networks:
@@ -109,6 +108,13 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         dict(containers.named_volumes(workload)),
         around.networks,
     )
+
+
+def _deployed(workload: Workload) -> dict[str, Any]:
+    resources = {"resources": containers.resources(workload.compute)}
+    if workload.shape is Shape.JOB:
+        return resources
+    return {"replicas": max(1, workload.scale.least), **resources}
 
 
 def _hosts(workload: Workload) -> list[str]:
