@@ -44,7 +44,6 @@ READY = """
 INSERT INTO {schema}.leases VALUES ($1, 'ready', '', $2)
 ON CONFLICT (agent, name) DO UPDATE SET expires = EXCLUDED.expires
 """
-MISSING = "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL"
 INSERT = """
 WITH changed AS (
   INSERT INTO {schema}.sessions VALUES ($1, $2, $3, $5, $6, $7)
