@@ -32,8 +32,8 @@ class StepState:
     """When the current attempt began."""
     waited: float = 0.0
     """Seconds of the current attempt in which it waited for a person."""
-    waits: bool = False
-    """Whether it waits for a person."""
+    waits: float | None = None
+    """Since when it waits for a person, if it does."""
     again: float | None = None
     """When the next attempt begins, after one that failed."""
     ended: float | None = None
@@ -194,7 +194,7 @@ def shown_step(name: str, step: StepState) -> dict[str, Any]:
     found = {
         "name": name,
         "phase": step.phase,
-        "reason": "WaitingForPerson" if step.waits else "",
+        "reason": "WaitingForPerson" if step.waits is not None else "",
         "attempts": step.failures + (step.phase in ("Running", "Succeeded")),
         "restarts": step.crashes,
         "startTime": _time(step.started),
@@ -209,7 +209,7 @@ def shown_step(name: str, step: StepState) -> dict[str, Any]:
 def conditions(run: WorkflowRun, steps: dict[str, StepState]) -> list[dict[str, Any]]:
     """Return the conditions of a run, as those of a Kubernetes object."""
     over = run.phase in ("Succeeded", "Failed")
-    waits = not over and any(step.waits for step in steps.values())
+    waits = not over and any(step.waits is not None for step in steps.values())
     found = [{"type": "Initialized", "status": "True", "lastTransitionTime": _time(run.created)}]
     if run.started is not None:
         since = _time(run.ended if over else run.started)

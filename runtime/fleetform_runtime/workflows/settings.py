@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 
 from fleetform_runtime.sections.access import Auth
 from fleetform_runtime.sections.base import (
-    Count,
     HttpUrl,
     Json,
     Name,

@@ -1,0 +1,317 @@
+"""Steps as A2A messages: the same id is the same task, however often it is sent, so an answer is never paid for twice."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from fleetform_runtime import jsons
+from fleetform_runtime.net import NetError, TooLargeError
+from fleetform_runtime.net.build import client
+from fleetform_runtime.net.client import CONNECT_SECONDS, Client
+from fleetform_runtime.net.client import Answer as HttpAnswer
+from fleetform_runtime.net.pauses import pause, retry_after
+from fleetform_runtime.problems import CODES
+from fleetform_runtime.runs.structured import bare
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.workflows.settings import StepAgent
+
+VERSION = "1.0"
+ERROR = "https://fleetform.dev/a2a/error/v1"
+SCHEMA = "https://fleetform.dev/a2a/output-schema/v1"
+USAGE = "https://fleetform.dev/a2a/usage/v1"
+"""Metadata of messages and tasks that our own agents know."""
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+MOST_AWAY_SECONDS = 60.0
+"""Seconds for which an agent that cannot be reached is taken for one that restarts."""
+REQUEST_SECONDS = 30.0
+"""Seconds for a request; one that starts a task is answered before the task is over."""
+FIRST_LOOK, LOOK_SECONDS = 0.1, 2.0
+"""Seconds until a task is looked at first, and between two looks at most."""
+CANCEL_SECONDS = 5.0
+MOST_SAID = 1_000
+_OVER = {"completed", "failed", "canceled", "rejected"}
+_WAITS = {"input_required", "auth_required"}
+
+
+class CallError(Exception):
+    """A step was not performed; the message tells people why."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        may_retry: bool,
+        after: float | None = None,
+        crashed: bool = False,
+    ) -> None:
+        super().__init__(message[:MOST_SAID])
+        self.code = code
+        self.may_retry = may_retry
+        self.after = after
+        """Seconds for which the agent asks not to be called."""
+        self.crashed = crashed
+        """Whether the agent's process ended meanwhile, which is no fault of the step's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What an agent is asked: `id` identifies the task."""
+
+    id: str
+    text: str
+    data: Any
+    schema: dict[str, Any] | None
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent has answered."""
+
+    value: Any
+    """JSON, or the text as it is."""
+    task: str = ""
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+Waiting = Callable[[bool, str], None]
+"""Is told that a task waits for a person, or no longer does, and its id."""
+
+
+class Caller(Protocol):
+    """Calls agents."""
+
+    async def ask(self, agent: StepAgent, message: Message, waiting: Waiting) -> Answer:
+        """Return an agent's answer; whoever asks ends it by cancelling.
+
+        Raises:
+            CallError: there is none.
+        """
+
+    async def cancel(self, agent: StepAgent, task: str) -> None:
+        """Tell an agent that nobody waits for a task any more."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+class A2aCaller:
+    """Calls agents by A2A 1.0 over JSON-RPC."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._clients: dict[str, Client] = {}
+
+    async def ask(self, agent: StepAgent, message: Message, waiting: Waiting) -> Answer:
+        """Send a message, and look at its task until that is over.
+
+        Short requests in place of one that is open all the time: nobody on the way ends them for being idle, and an
+        agent that has vanished without a word is noticed.
+        """
+        task = await self._sent(agent, message)
+        told, looks = (False, ""), 0
+        while (state := _state(task)) not in _OVER:
+            name = _name(task)
+            if (state in _WAITS, name) != told:
+                told = (state in _WAITS, name)
+                waiting(*told)
+            await asyncio.sleep(min(LOOK_SECONDS, FIRST_LOOK * 1.5**looks))
+            looks += 1
+            task = await self._reached(agent, "GetTask", {"id": name}, message.trace)
+        if told[0]:
+            waiting(False, told[1])
+        if state != "completed":
+            raise _failed(task, state)
+        return Answer(_value(task), _name(task, needed=False), _metadata(task, USAGE))
+
+    async def cancel(self, agent: StepAgent, task: str) -> None:
+        """Cancel a task; an agent that cannot be reached comes to its end alone."""
+        with contextlib.suppress(CallError, NetError, TimeoutError):
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await self._asked(agent, "CancelTask", {"id": task}, "")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for one in self._clients.values():
+            await one.close()
+
+    async def _sent(self, agent: StepAgent, message: Message) -> dict[str, Any]:
+        parts: list[dict[str, Any]] = [{"text": message.text}, {"data": message.data}]
+        body: dict[str, Any] = {"messageId": message.id, "role": "ROLE_USER", "parts": parts}
+        if message.schema is not None:
+            body |= {"extensions": [SCHEMA], "metadata": {SCHEMA: message.schema}}
+        params = {"message": body, "configuration": {"returnImmediately": True}}
+        result = await self._reached(agent, "SendMessage", params, message.trace)
+        if isinstance(result.get("task"), dict):
+            return dict(result["task"])
+        if isinstance(result.get("message"), dict):
+            said = result["message"]
+            return {
+                "status": {"state": "completed"},
+                "artifacts": [{"parts": said.get("parts", [])}],
+            }
+        raise _unreadable()
+
+    async def _reached(
+        self, agent: StepAgent, method: str, params: dict[str, Any], trace: str
+    ) -> dict[str, Any]:
+        """Ask until there is an answer, as long as the agent may be about to come back."""
+        loop = asyncio.get_running_loop()
+        seen, tries = loop.time(), 0
+        while True:
+            began = loop.time()
+            try:
+                return await self._asked(agent, method, params, trace)
+            except TooLargeError:
+                most = f"its answer has more than {LARGEST_ANSWER} bytes"
+                raise CallError("answer_too_large", most, may_retry=False) from None
+            except NetError as error:
+                if not error.retryable or loop.time() - seen > MOST_AWAY_SECONDS:
+                    raise CallError("unreachable", str(error), may_retry=error.retryable) from None
+            if loop.time() - began > CONNECT_SECONDS:  # it was there until now
+                seen, tries = loop.time(), 0
+            tries += 1
+            await asyncio.sleep(pause(tries - 1, None, LOOK_SECONDS) or 0)
+
+    async def _asked(
+        self, agent: StepAgent, method: str, params: dict[str, Any], trace: str
+    ) -> dict[str, Any]:
+        """Ask once.
+
+        Raises:
+            NetError: there is no answer.
+            CallError: it is a refusal, or cannot be read.
+        """
+        body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        headers = {"Content-Type": "application/json", "A2A-Version": VERSION}
+        if trace:
+            headers["traceparent"] = trace
+        answer = await self._client(agent).send(
+            "POST",
+            agent.url,
+            seconds=REQUEST_SECONDS,
+            most=LARGEST_ANSWER,
+            headers=headers,
+            body=body,
+        )
+        return _result(answer)
+
+    def _client(self, agent: StepAgent) -> Client:
+        found = self._clients.get(agent.name)
+        if found is None:
+            found = client(agent.url, self._secrets, auth=agent.auth, tls=agent.tls)
+            self._clients[agent.name] = found
+        return found
+
+
+def _result(answer: HttpAnswer) -> dict[str, Any]:
+    try:
+        body = orjson.loads(answer.body)
+    except ValueError:
+        body = None
+    after = retry_after(answer.headers)
+    if isinstance(body, dict) and isinstance(body.get("result"), dict):
+        return dict(body["result"])
+    error = body.get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        problem = _problem(error.get("data")) or {}
+        code = str(problem.get("code") or f"a2a{error.get('code')}")
+        said = f"{error.get('message', '')}: {problem.get('detail', '')}".rstrip(": ")
+        may = bool(problem.get("retryable", error.get("code") == -32603))
+        raise CallError(code, said, may_retry=may, after=after)
+    if isinstance(body, dict) and body.get("code") in CODES:
+        said = str(body.get("detail", ""))
+        raise CallError(str(body["code"]), said, may_retry=bool(body.get("retryable")), after=after)
+    if answer.status == 200:
+        raise _unreadable()
+    may = answer.status in (408, 425, 429) or answer.status >= 500
+    said = f"the agent answered {answer.status}"
+    raise CallError(f"http_{answer.status}", said, may_retry=may, after=after)
+
+
+def _problem(data: Any) -> dict[str, Any] | None:
+    """Return our own problem among the details of an error, which are a list since 1.0."""
+    for item in data if isinstance(data, list) else [data]:
+        if isinstance(item, dict) and item.get("code") in CODES:
+            return item
+    return None
+
+
+def _name(task: dict[str, Any], *, needed: bool = True) -> str:
+    name = task.get("id")
+    if needed and not (isinstance(name, str) and name):
+        raise _unreadable()
+    return str(name or "")
+
+
+def _state(task: dict[str, Any]) -> str:
+    status = task.get("status")
+    state = status.get("state") if isinstance(status, dict) else None
+    return str(state).removeprefix("TASK_STATE_").lower().replace("-", "_")
+
+
+def _failed(task: dict[str, Any], state: str) -> CallError:
+    about = _metadata(task, ERROR)
+    code = str(about.get("code") or state)
+    said = _words(task["status"].get("message")) or f"the agent's task is {state}"
+    after = about.get("retry_after")
+    return CallError(
+        code,
+        said,
+        may_retry=bool(about.get("retryable", state == "failed")),
+        after=float(after) if isinstance(after, int | float) else None,
+        crashed=code == "interrupted",
+    )
+
+
+def _metadata(task: dict[str, Any], uri: str) -> dict[str, Any]:
+    metadata = task.get("metadata")
+    found = metadata.get(uri) if isinstance(metadata, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _value(task: dict[str, Any]) -> Any:
+    """Return the answer: data as it is, text as the JSON that it holds, or as text."""
+    artifacts = task.get("artifacts")
+    parts = [
+        part
+        for artifact in (artifacts if isinstance(artifacts, list) else [])
+        if isinstance(artifact, dict)
+        for part in artifact.get("parts", [])
+        if isinstance(part, dict)
+    ]
+    data = [part["data"] for part in parts if "data" in part]
+    if data:
+        return data[-1]
+    text = "".join(str(part["text"]) for part in parts if "text" in part)
+    return of_text(text)
+
+
+def of_text(text: str) -> Any:
+    """Return the JSON that an answer is or holds, otherwise the text."""
+    inner = bare(text)
+    if inner[:1] not in ("{", "["):
+        return text
+    try:
+        found = jsons.read(inner)
+        orjson.dumps(found)
+    except (ValueError, TypeError):
+        return text
+    return text if jsons.is_deep(found, inner) else found
+
+
+def _words(message: Any) -> str:
+    parts = message.get("parts", []) if isinstance(message, dict) else []
+    return " ".join(
+        str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part
+    )
+
+
+def _unreadable() -> CallError:
+    return CallError("unreadable", "the agent's answer is not A2A", may_retry=True)

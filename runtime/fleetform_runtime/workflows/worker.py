@@ -1,0 +1,115 @@
+"""Takes runs that nobody holds, and executes several of them at a time."""
+
+import asyncio
+import logging
+import random
+import uuid
+
+from fleetform_runtime.store import StoreError
+from fleetform_runtime.workflows.execution import Around, Execution
+from fleetform_runtime.workflows.records import WorkflowRun
+from fleetform_runtime.workflows.store import Claim, LostError
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+"""Seconds between two looks for runs; those that this process is asked for begin at once."""
+AWAY_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
+
+
+class Worker:
+    """Executes the runs of one workflow, beside other processes that do so."""
+
+    def __init__(self, around: Around, most: int, retention: float) -> None:
+        self._around = around
+        self._most = most
+        self._retention = retention
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    def start(self) -> None:
+        """Begin to look for runs."""
+        self._looking = asyncio.create_task(self._look())
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    def wake(self) -> None:
+        """Look for runs now."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """End; others take what was at work from where it stands, at once."""
+        for task in (self._looking, self._sweeping):
+            if task is not None:
+                task.cancel()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look(self) -> None:
+        while True:
+            self._wake.clear()
+            pause = LOOK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - no secret
+            try:
+                while (claim := await self._claimed()) is not None:
+                    task = asyncio.create_task(self._execute(claim))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._ended)
+            except StoreError as error:
+                log.warning("the store of workflows does not answer: %s", error)
+                pause = AWAY_SECONDS
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _claimed(self) -> Claim | None:
+        return await self._around.store.claim(uuid.uuid4().hex, self._around.lease, self._most)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _execute(self, claim: Claim) -> None:
+        try:
+            await executed(self._around, claim)
+        except LostError:
+            log.warning("run %s is held by somebody else now", claim.name)
+        except Exception:
+            # It is taken again when the lease is over, from where it stands.
+            log.exception("run %s broke off", claim.name)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311
+            try:
+                while await self._around.store.expire(self._retention):
+                    pass
+            except StoreError as error:
+                log.warning("ended runs of workflows were not deleted: %s", error)
+
+
+async def executed(around: Around, claim: Claim) -> WorkflowRun:
+    """Execute a run that is held; whoever ends this lets others take it at once.
+
+    Raises:
+        LostError: somebody else holds it now.
+    """
+    log.info("run %s is executed", claim.name, extra={"workflow_run": claim.name})
+    try:
+        run = await Execution(around, claim).run()
+    except asyncio.CancelledError:
+        try:
+            await around.store.release(claim)
+        except StoreError as error:
+            log.warning("run %s is free when its lease is over: %s", claim.name, error)
+        raise
+    log.info(
+        "run %s: %s%s", run.name, run.phase, f", {run.reason}" if run.reason else "",
+        extra={"workflow_run": run.name},
+    )  # fmt: skip
+    return run
