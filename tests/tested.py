@@ -87,6 +87,11 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_foreign_embeddings.py": "knowledge/foreign",
         "runtime/tests/test_no_memory.py": "store/nothing",
         "runtime/tests/test_access.py": "gate identity oidc quotas redis_counters access/shares",
+        "runtime/tests/test_a2a.py": (
+            "a2a/__init__ http/a2a a2a/bindings a2a/card a2a/dialects a2a/errors a2a/names a2a/parts a2a/requests "
+            "a2a/service a2a/tasks a2a/updates"
+        ),
+        "runtime/tests/test_a2a_people.py": "a2a/people",
         "runtime/tests/test_content.py": "http/content",
         "runtime/tests/test_cli.py": "__main__ start check connect secrets",
         "runtime/tests/test_docs.py": "reference openapi",
@@ -121,7 +126,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_compacting.py": "summaries",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
-            "addresses net/again tools/failures tools/api tools/build people tools/schema toolbox"
+            "addresses net/again tools/failures tools/api tools/build tools/people tools/schema toolbox"
         ),
         "runtime/tests/unit/test_history.py": "models/history",
         "runtime/tests/unit/test_schemas.py": "mcp/schemas",

@@ -66,6 +66,23 @@ _ROUTE = Label(
         "/sessions",
         "/sessions/{id}",
         "/sessions/{id}/messages",
+        "/.well-known/agent-card.json",
+        "/.well-known/agent.json",
+        "/a2a",
+        *(
+            f"/a2a{prefix}{path}"
+            for prefix, card in (("", "/extendedAgentCard"), ("/v1", "/card"))
+            for path in (
+                "/message:send",
+                "/message:stream",
+                "/tasks/{id}",
+                "/tasks/{id}:cancel",
+                "/tasks/{id}:subscribe",
+                "/tasks/{id}/pushNotificationConfigs",
+                "/tasks/{id}/pushNotificationConfigs/{config}",
+                card,
+            )
+        ),
         "/memories",
         "/memories/{id}",
         "/runs",

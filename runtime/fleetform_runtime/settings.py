@@ -20,7 +20,7 @@ from fleetform_runtime.sections.access import (
     NoAuth,
     OidcAuth,
 )
-from fleetform_runtime.sections.base import JsonSchema, Name, NonNegative, Section
+from fleetform_runtime.sections.base import HttpUrl, JsonSchema, Name, NonNegative, Section
 from fleetform_runtime.sections.long_term import TOOLS, LongTermMemory
 from fleetform_runtime.sections.memory import InMemory, Memory, NoMemory
 from fleetform_runtime.sections.model import Model
@@ -59,7 +59,6 @@ class Feature(StrEnum):
 
 SERVED_FEATURES: frozenset[Feature] = frozenset(Feature) - {
     Feature.WORKFLOWS,
-    Feature.A2A,
     Feature.WEB_UI,
 }
 """What agent.json can express; the generator warns about anything else and leaves it out."""
@@ -90,6 +89,15 @@ class Prompt(Section):
     """Instructions for the model before a conversation."""
 
     system: PromptFile = Field(description="The system prompt.")
+
+
+class A2a(Section):
+    """What the card says to other agents."""
+
+    url: HttpUrl = Field(
+        description="Base URL of the agent as others reach it, such as http://name.ns.svc; the card has it, and "
+        "nothing that a request says."
+    )
 
 
 class Output(Section):
@@ -151,6 +159,10 @@ class Settings(Section):
     )
     limits: Limits = Field(default_factory=Limits, description="Limits.")
     server: Server = Field(default_factory=Server, description="Ports and shutdown.")
+    a2a: A2a | None = Field(
+        default=None,
+        description="What other agents are told of this one; default: that it is on this machine.",
+    )
     health: Health = Field(default_factory=Health, description="Paths of the probes.")
     observability: Observability = Field(
         default_factory=Observability, description="Traces and logs."

@@ -48,7 +48,7 @@ MISTAKES: list[tuple[Any, str]] = [
     (BASE | {"typo": 1}, "$.typo: Extra inputs are not permitted"),
     (BASE | {"tools": [{"type": "spell", "name": "x"}]}, "$.tools[0]: Input tag 'spell'"),
     (BASE | {"tools": [{"type": "api", "name": "x"}]}, "$.tools[0].endpoint: Field required"),
-    (BASE | {"a2a": {}}, "$.a2a: Extra inputs are not permitted"),
+    (BASE | {"webUi": {}}, "$.webUi: Extra inputs are not permitted"),
     (BASE | {"contract": 2}, "$.contract: Input should be 1"),
     (BASE | {"auth": KEYS}, "$.auth.keys[0].secret: the environment variable SHORT_KEY is not set"),
     (

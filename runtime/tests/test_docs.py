@@ -13,7 +13,8 @@ from runtime.tests.harness import serving
 from runtime.tests.upstreams import answers, upstream
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/runtime.md").read_text("utf-8")
+PAGES = {name: (ROOT / f"docs/{name}.md").read_text("utf-8") for name in ("runtime", "a2a")}
+PAGE = PAGES["runtime"]
 EXAMPLE = re.compile(r"```http\n(.*?)```\n```(json|text)\n(.*?)```", re.DOTALL)
 
 
@@ -43,9 +44,10 @@ def request(text: str, seen: dict[str, str]) -> tuple[str, str, dict[str, str], 
 
 
 @pytest.mark.anyio
-async def test_every_example_of_the_page_is_true():
-    examples = EXAMPLE.findall(PAGE)
-    assert len(examples) >= 9
+@pytest.mark.parametrize(("page", "least"), [("runtime", 9), ("a2a", 1)])
+async def test_every_example_of_the_page_is_true(page, least):
+    examples = EXAMPLE.findall(PAGES[page])
+    assert len(examples) >= least
     tools = [
         {
             "type": "api",
@@ -115,7 +117,7 @@ def test_the_reference_follows_from_the_schema(capsys):
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("page", ["runtime", "laptop", "faults", "runtime-configuration"])
+@pytest.mark.parametrize("page", ["runtime", "a2a", "laptop", "faults", "runtime-configuration"])
 def test_links_lead_somewhere(page):
     text = (ROOT / f"docs/{page}.md").read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

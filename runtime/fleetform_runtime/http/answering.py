@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
+import orjson
 from starlette.requests import Request
 
 from fleetform_runtime.access.shares import Shares, once
-from fleetform_runtime.http.body import read
+from fleetform_runtime.http.body import check_size, read, received
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream, Frames, frames
 from fleetform_runtime.problems import HttpProblem
@@ -68,6 +69,22 @@ class Answering:
             request, model, limits.body_bytes, self._server.read_seconds, limits.attachment_bytes
         )
 
+    async def read_json(self, request: Request, apart: Callable[[Any], int]) -> Any:
+        """Read a body within the same limits; `apart` counts the characters of its images and files.
+
+        Raises:
+            HttpProblem: it is too large, too slow, or no JSON.
+        """
+        limits = self._limits
+        most = limits.body_bytes + limits.attachment_bytes
+        raw = await received(request, most, self._server.read_seconds)
+        try:
+            document = orjson.loads(raw)
+        except ValueError as error:
+            raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
+        check_size(document, raw, limits.body_bytes, apart)
+        return document
+
     async def answer(
         self,
         request: Request,
@@ -95,11 +112,30 @@ class Answering:
         return self._stream(source, parting(run, leave), write(run) if write else frames)
 
     async def follow(
-        self, user: str, open_events: Callable[[float], Awaitable[AsyncIterator[list[Event]]]]
+        self,
+        user: str,
+        open_events: Callable[[float], Awaitable[AsyncIterator[list[Event]]]],
+        write: Frames = frames,
+        headers: dict[str, str] | None = None,
+        gone: Callable[[], None] | None = None,
     ) -> EventStream:
-        """Follow a run that somebody else started; `open_events` takes seconds between signs of life."""
+        """Follow a run; `open_events` takes seconds between signs of life, `gone` is called at the end of the stream."""
         source, leave = await self._entered(user, lambda: open_events(self._server.ping_seconds))
-        return self._stream(source, leave)
+
+        def part() -> None:
+            leave()
+            if gone is not None:
+                gone()
+
+        return self._stream(source, part, write, headers)
+
+    def placed(self, user: str) -> Callable[[], None]:
+        """Take a place among the open streams for whoever waits for a run; return what gives it back.
+
+        Raises:
+            HttpProblem: there is none.
+        """
+        return self._streams.enter(user)
 
     async def _entered(
         self, user: str, begin: Callable[[], Awaitable[T]]
@@ -117,8 +153,9 @@ class Answering:
         source: AsyncIterator[list[Event]],
         leave: Callable[[], None],
         write: Frames = frames,
+        headers: dict[str, str] | None = None,
     ) -> EventStream:
-        return EventStream(source, self._server.slow_reader_seconds, write, leave)
+        return EventStream(source, self._server.slow_reader_seconds, write, leave, headers)
 
 
 def parting(run: LiveRun, leave: Callable[[], None]) -> Callable[[], None]:
@@ -132,17 +169,22 @@ def parting(run: LiveRun, leave: Callable[[], None]) -> Callable[[], None]:
 
 
 async def finished(request: Request, run: LiveRun) -> dict[str, Any]:
-    """Wait for a run; if its caller hangs up and nobody else will ask for it, stop it.
+    """Wait for a run; return its result.
 
     Raises:
         HttpProblem: the run failed.
     """
+    await watched(request, run)
+    return await run.finished()
+
+
+async def watched(request: Request, run: LiveRun) -> None:
+    """Stop a run if its caller hangs up and nobody else will ask for it; return once it has ended, or will be kept."""
     if run.alone and run.task is not None:
         gone = asyncio.create_task(_hung_up(request))
         await asyncio.wait([run.task, gone], return_when=asyncio.FIRST_COMPLETED)
         if not gone.cancel():
             run.desert()
-    return await run.finished()
 
 
 async def _hung_up(request: Request) -> None:

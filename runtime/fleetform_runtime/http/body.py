@@ -1,6 +1,7 @@
 """Request bodies: limited in size and time, and validated."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
@@ -31,14 +32,22 @@ async def read(
     Raises:
         HttpProblem: it is too large, too slow, not JSON, or does not match the model.
     """
+    return parsed(await received(request, most + attachments, seconds), model, most)
+
+
+async def received(request: Request, most: int, seconds: float) -> bytes:
+    """Return a body that says to be JSON.
+
+    Raises:
+        HttpProblem: it is too large, too slow, or says to be something else.
+    """
     _check_type(request)
     try:
         async with asyncio.timeout(seconds):
-            raw = await _bytes(request, most + attachments)
+            return await _bytes(request, most)
     except TimeoutError:
         detail = f"the body did not arrive within {seconds:g} s"
         raise HttpProblem("request_timeout", detail, headers=CLOSE) from None
-    return parsed(raw, model, most)
 
 
 def parsed(raw: bytes | str, model: type[T], most: int) -> T:
@@ -58,13 +67,21 @@ def parsed(raw: bytes | str, model: type[T], most: int) -> T:
         raise HttpProblem("invalid_json", "the body is nested too deeply") from None
 
 
-def check_size(document: Any, raw: bytes | str, most: int) -> None:
+def check_size(
+    document: Any, raw: bytes | str, most: int, apart: Callable[[Any], int] = attached
+) -> None:
     """Check that what was received is no larger than a limit, but for its images and files.
+
+    Args:
+        document: what it is, parsed.
+        raw: as it was received.
+        most: the limit in bytes.
+        apart: counts the characters of its images and files.
 
     Raises:
         HttpProblem: it is larger, or nested too deeply for what is done with it.
     """
-    if len(raw) > most and len(raw) - attached(document) > most:
+    if len(raw) > most and len(raw) - apart(document) > most:
         raise _too_large(most)
     if jsons.is_deep(document, raw):
         raise HttpProblem(

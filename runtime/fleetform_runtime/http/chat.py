@@ -1,5 +1,6 @@
 """POST /chat and its alias."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -19,6 +20,7 @@ from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.tools import HOPS, MOST_HOPS
 
 SESSION_ID = r"^[A-Za-z0-9_-]{1,128}$"
+SESSION = re.compile(SESSION_ID)
 
 
 class ChatBody(Fields):

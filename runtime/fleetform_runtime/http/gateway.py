@@ -98,7 +98,7 @@ class Gateway:
             return {"Vary": "Origin"}
         return {
             "Access-Control-Allow-Origin": origin,
-            "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, ETag",
+            "Access-Control-Expose-Headers": "X-Request-Id, Retry-After, ETag, A2A-Extensions",
             "Vary": "Origin",
         }
 
@@ -177,7 +177,7 @@ class _Exchange:
             headers={
                 "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
                 "Access-Control-Allow-Headers": "Authorization, Content-Type, X-API-Key, "
-                "X-Request-Id, X-User-Id, If-Match, Last-Event-ID",
+                "X-Request-Id, X-User-Id, If-Match, Last-Event-ID, A2A-Version, A2A-Extensions",
                 "Access-Control-Max-Age": "600",
             },
         )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from starlette.requests import Request
 
 from fleetform_runtime.http import (
+    a2a,
     chat,
     health,
     info,
@@ -24,6 +25,7 @@ MOUNTED: tuple[Mount, ...] = (
     chat.mount,
     openai.mount,
     responses.mount,
+    a2a.mount,
     sessions.mount,
     memories.mount,
     runs.mount,

@@ -38,6 +38,12 @@ class Order:
     """The run that the decisions belong to."""
     decided_by: str = ""
     """Who decided, where the specification says who does."""
+    id: str | None = None
+    """The name of the run, which has been claimed, if it has one before it starts."""
+    opens: str | None = None
+    """The name of the session, if it may be a new one."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What an A2A client knows the run by."""
 
 
 @dataclass(slots=True)
@@ -66,6 +72,8 @@ class LiveRun:
     """The reasoning of its answer, for callers that know no events."""
     resumed: dict[str, Any] = field(default_factory=dict)
     """The run that it goes on from, and who decided that, where the specification says who does."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What an A2A client knows it by."""
 
     @property
     def shown_session(self) -> str | None:
@@ -95,6 +103,7 @@ class LiveRun:
             ended=self.ended,
             result=self.result | self.resumed,
             replica=self.replica,
+            origin=self.origin,
         )
 
     def stop(self) -> None:

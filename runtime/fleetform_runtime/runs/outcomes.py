@@ -100,7 +100,8 @@ def fail(run: LiveRun, turn: Turn, problem: HttpProblem) -> None:
         "tool_calls": turn.calls,
         "usage": usage,
         "finish_reason": "cancelled" if run.cancelled else "error",
-        "error": problem.body(),
+        "error": problem.body()
+        | ({} if problem.retry_after is None else {"retry_after": problem.retry_after}),
     }
     run.log.emit("usage", usage)
     run.log.emit(

@@ -12,7 +12,7 @@ import orjson
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun
 from fleetform_runtime.runs.log import LAST
-from fleetform_runtime.store import Event, Run, StoreError, UnreadableRecordError
+from fleetform_runtime.store import Event, Run, StoreError, UnreadableRecordError, drawn
 from fleetform_runtime.store.parts import Store
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -57,6 +57,8 @@ class Registry:
         """Since when every beat has reached the store."""
         self._heard: dict[str, float] = {}
         """When another replica was last known to live."""
+        self._claimed: dict[str, asyncio.Future[None]] = {}
+        """Names of runs that this replica is about to start: each future tells that it has, or why it has not."""
 
     # -- runs of this replica --------------------------------------------------------------------
 
@@ -65,9 +67,65 @@ class Registry:
         """Return the active runs of this replica."""
         return list(self._live.values())
 
+    async def claim(self, run: Run) -> bool:
+        """Take the name of a run that is about to start; return whether nobody had it, on any replica.
+
+        Whoever took it begins the run, or releases the name.
+        """
+        if any(run.id in runs for runs in (self._claimed, self._live, self._ended)):
+            return False
+        self._claimed[run.id] = asyncio.get_running_loop().create_future()
+        marked = replace(run, replica=self.replica, origin=run.origin | {"claim": drawn()})
+        try:
+            taken = await self._runs.claim(marked, KEPT_SECONDS)
+            # A write that was repeated, since its answer was lost, may find what it has written.
+            taken = taken or await self._runs.get(run.id) == marked
+        except UnreadableRecordError:
+            taken = False
+        except BaseException:
+            self._settle(run.id, None)
+            raise
+        if not taken:
+            self._settle(run.id, None)
+        return taken
+
+    async def release(self, run: str, problem: HttpProblem | None) -> None:
+        """Give back the name of a run that did not start; who waits for it gets the problem as well."""
+        if run not in self._claimed:  # it started
+            return
+        try:
+            await asyncio.shield(self._runs.remove(run))
+        except StoreError as error:
+            log.warning("the name of a run that did not start stays taken: %s", error)
+        finally:
+            self._settle(run, problem)
+
+    async def started(self, run: str) -> bool:
+        """Wait for a run that this replica is about to start; return whether there was one to wait for.
+
+        Raises:
+            HttpProblem: it did not start.
+        """
+        if (future := self._claimed.get(run)) is None:
+            return False
+        await asyncio.wait([future])
+        if (problem := future.exception()) is not None:
+            raise replace(problem) if isinstance(problem, HttpProblem) else problem
+        return True
+
+    def _settle(self, run: str, problem: HttpProblem | None) -> None:
+        if (future := self._claimed.pop(run, None)) is None:
+            return
+        if problem is None:
+            future.set_result(None)
+        else:
+            future.set_exception(problem)
+            future.exception()  # nobody may be waiting
+
     def begin(self, run: LiveRun) -> None:
         """Register a run."""
         self._live[run.id] = run
+        self._settle(run.id, None)
         self._mark(run, 1)
 
     async def end(self, run: LiveRun, waiting_seconds: float) -> None:
@@ -82,10 +140,24 @@ class Registry:
         seconds = waiting_seconds if run.status == "waiting" else KEPT_SECONDS
         try:
             await asyncio.shield(self.put(run, seconds))
+            await self.point(run, seconds)
         except StoreError as error:
             log.warning("the run was not stored: %s", error)
             if self._backend.shared:
                 self._unstored[run.id] = run
+
+    async def point(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
+        """Let the task that a run is of lead to it, for as long as the run is kept: it is known by its first run."""
+        task = run.origin.get("task", run.id)
+        if task == run.id:
+            return
+        first = await self._runs.get(task)
+        if first is None:
+            return
+        origin = first.origin | {"latest": run.id}
+        await self._runs.put(replace(first, origin=origin), [], seconds)
+        if (live := self.local(first.user, task)) is not None:
+            live.origin = origin
 
     async def put(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
         """Store a run, with its new events for other replicas."""
@@ -183,21 +255,29 @@ class Registry:
 
     async def _is_lost(self, run: Run) -> bool:
         """Whether a run will never end, for its replica is dead."""
-        if run.status != "running" or run.replica in ("", self.replica):
+        if run.status != "running" or run.replica == "":
             return False
-        if not self._backend.shared:
-            return True
+        if run.replica == self.replica:
+            return self._is_orphan(run.id)
+        return not self._backend.shared or await self._is_dead(run.replica)
+
+    async def _is_dead(self, replica: str) -> bool:
+        """Whether another replica lives no more, as far as this one can tell."""
         now = time.monotonic()
         # When the store was away nobody could renew a lease: the others have two beats to do so.
         if self._beating is None or now - self._beating < 2 * BEAT_SECONDS:
             return False
-        if now - self._heard.get(run.replica, float("-inf")) < BEAT_SECONDS:
+        if now - self._heard.get(replica, float("-inf")) < BEAT_SECONDS:
             return False
-        if not await self._backend.is_held(lease(run.replica)):
+        if not await self._backend.is_held(lease(replica)):
             return True
         self._heard = {name: at for name, at in self._heard.items() if now - at < BEAT_SECONDS}
-        self._heard[run.replica] = now
+        self._heard[replica] = now
         return False
+
+    def _is_orphan(self, run: str) -> bool:
+        """Whether a run that goes on here, by what is stored, is not known here."""
+        return all(run not in runs for runs in (self._live, self._claimed, self._unstored))
 
     async def change(self, run: Run) -> None:
         """Store another state of a run that is not active."""

@@ -116,7 +116,7 @@ class Runs:
             session, history, pause = await self._prepared(order)
             chosen = model or self.models.get(session.model) or self.models[self.default_model]
             run = LiveRun(
-                uuid.uuid4().hex,
+                order.id or uuid.uuid4().hex,
                 order.user,
                 session.id,
                 RunLog(),
@@ -125,10 +125,12 @@ class Runs:
                 kept=self._keeps,
                 alone=order.stateless,
                 resumed=_resumed(order),
+                origin=order.origin,
             )
             turn = self._turn(order, run, session, history, chosen.key, pause)
             session = replace(session, model=chosen.key)
-            await self.registry.put(run)
+            if order.id is None:  # else whoever claimed its name has stored it
+                await self.registry.put(run)
         except BaseException:
             leave()
             if pause is not None:
@@ -158,6 +160,15 @@ class Runs:
         if order.session is not None:
             raise not_kept("omit session_id, and send all that the answer depends on")
         order.stateless = True
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is kept from one request to the next."""
+        return self._keeps
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return self._clock()
 
     def model(self, key: str) -> ChatModel:
         """Return a model from the specification's list.
@@ -190,12 +201,15 @@ class Runs:
         pause = await self.sessions.pause(state.user, state.session, run, decisions)
         await self._decider.check(pause, decisions)
         order.user, order.session, order.model = state.user, state.session, None
+        order.opens = None
+        order.origin = order.origin or _origin_after(state)
         order.decisions, order.paused = decisions, run
         if self._approving.is_by_others:
             order.decided_by = identity.user
         started = await self.start(order)
         resumed = self._decided(state, order, started)
         await self.registry.change(resumed)
+        await self.registry.point(started)
         if self._notices is not None:
             by = resumed.result["decision"]["by"]
             self._notices.tell("decided", run, {"asked_by": state.user, "decided_by": by})
@@ -211,10 +225,17 @@ class Runs:
 
     async def _prepared(self, order: Order) -> tuple[Session, list[Message], dict[str, Any] | None]:
         if order.stateless:
-            return Session(id=uuid.uuid4().hex, user=order.user), order.history, None
+            return Session(id=order.opens or uuid.uuid4().hex, user=order.user), order.history, None
         if order.session is None:
-            return Session(id=uuid.uuid4().hex, user=order.user), [], None
-        return await self.sessions.begin(order.user, order.session, order.decisions, order.paused)
+            return Session(id=order.opens or uuid.uuid4().hex, user=order.user), [], None
+        try:
+            return await self.sessions.begin(
+                order.user, order.session, order.decisions, order.paused
+            )
+        except HttpProblem as problem:
+            if order.opens is None or problem.code != "session_not_found":
+                raise
+            return Session(id=order.opens, user=order.user), [], None
 
     def _turn(
         self,
@@ -497,6 +518,11 @@ class Runs:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [run.task for run in self.registry.running if run.task is not None]
+
+
+def _origin_after(state: Run) -> dict[str, Any]:
+    """Return what the run that goes on from another one is known by: it is of the same task."""
+    return {"task": state.origin["task"]} if "task" in state.origin else {}
 
 
 def _resumed(order: Order) -> dict[str, str]:

@@ -81,6 +81,8 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     replica: str = ""
     """The process that executes it, or has executed it."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """What an A2A client knows it by: the task that it is of, and the message that it answers; empty for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,9 +234,12 @@ def read_run(row: bytes | str) -> Run:
     Raises:
         UnreadableRecordError: it is invalid.
     """
-    run = Run(**_fields(row, _RUN, "run", {"replica": ""}))
+    run = Run(**_fields(row, _RUN, "run", {"replica": "", "origin": {}}))
     texts = (run.id, run.user, run.session, run.status, run.replica)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(run.result, dict):
+    objects = (run.result, run.origin)
+    if not all(isinstance(text, str) for text in texts) or not all(
+        isinstance(item, dict) for item in objects
+    ):
         raise UnreadableRecordError("a stored run has fields of the wrong type")
     return run
 

@@ -56,6 +56,13 @@ class LocalRuns:
         """Store a run."""
         self.keep(run, seconds)
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Store a run unless there is one of this name."""
+        if self.find(run.id) is not None:
+            return False
+        self.keep(run, seconds)
+        return True
+
     async def get(self, run: str) -> Run | None:
         """Return a run that has not expired."""
         return self.find(run)

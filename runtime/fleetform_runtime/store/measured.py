@@ -21,6 +21,7 @@ CONVERSATIONS = {
 }
 RUNS = {
     "put": "update",
+    "claim": "update",
     "get": "load",
     "events": "load",
     "ask_cancel": "update",

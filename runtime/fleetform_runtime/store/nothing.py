@@ -67,6 +67,10 @@ class NoRuns:
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Forget it."""
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Know of no other."""
+        return True
+
     async def get(self, run: str) -> Run | None:
         """Find nothing."""
         return None

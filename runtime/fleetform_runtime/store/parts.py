@@ -107,6 +107,9 @@ class Runs(Protocol):
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
         """Store the state of a run, and add events for the other replicas."""
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Store the state of a run unless there is one of this name, as one step; return whether there was none."""
+
     async def get(self, run: str) -> Run | None:
         """Return the state of a run."""
 

@@ -57,6 +57,13 @@ class FilesystemRuns(LocalRuns):
             self._written.discard(run.id)
             await self._backend.do(run.user, lambda: self._file(run.id).unlink(missing_ok=True))
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Keep a run unless there is one of this name, in memory or on disk."""
+        if await self.get(run.id) is not None or self.find(run.id) is not None:
+            return False
+        await self.put(run, [], seconds)
+        return True
+
     async def get(self, run: str) -> Run | None:
         """Return a run."""
         if held := self.find(run):

@@ -42,6 +42,21 @@ class PostgresRuns:
 
         await self._client.do(work)
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Store the state of a run unless there is one of this name; what has expired makes room, with its events."""
+        now = self._clock()
+
+        async def work(connection: Any) -> bool:
+            values = (self._agent, run.id, now + seconds, run_json(run).decode())
+            if await connection.fetchval(self._sql(statements.CLAIM_RUN), *values):
+                return True
+            room = self._sql(statements.REMOVE_EXPIRED_RUN)
+            if not await connection.fetchval(room, self._agent, run.id, now):
+                return False
+            return bool(await connection.fetchval(self._sql(statements.CLAIM_RUN), *values))
+
+        return await self._client.do(work)
+
     async def get(self, run: str) -> Run | None:
         """Return the state of a run."""
 

@@ -88,6 +88,13 @@ WITH changed AS (
 INSERT INTO {schema}.events
 SELECT $1, $2, * FROM unnest($5::bigint[], $6::text[], $7::text[]) ON CONFLICT DO NOTHING
 """
+CLAIM_RUN = """
+INSERT INTO {schema}.runs (agent, id, expires, body) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING RETURNING 1
+"""
+REMOVE_EXPIRED_RUN = """
+DELETE FROM {schema}.runs WHERE agent = $1 AND id = $2 AND expires <= $3 RETURNING 1
+"""
 HOLD = """
 INSERT INTO {schema}.leases AS held
 VALUES ($1, $2, $3, extract(epoch FROM clock_timestamp())::float8 + $4::float8)

@@ -47,6 +47,16 @@ class RedisRuns:
 
         await self._client.do(work)
 
+    async def claim(self, run: Run, seconds: float) -> bool:
+        """Store the state of a run unless there is one of this name."""
+        state, _, _ = self._keys(run.id)
+        life = max(1, int(seconds * 1000))
+
+        async def work(redis: Any) -> bool:
+            return bool(await redis.set(state, run_json(run), px=life, nx=True))
+
+        return await self._client.do(work)
+
     async def get(self, run: str) -> Run | None:
         """Return the state of a run."""
         state, _, _ = self._keys(run)
