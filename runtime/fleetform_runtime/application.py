@@ -34,6 +34,7 @@ from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import Wanted, wanted
 from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.sections.tools import HumanTool
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.store import UnsuitableStoreError
@@ -82,7 +83,10 @@ class Application:
         self.store = self._store()
         self.models = upstreams(settings, secrets, self.metrics, make_model)
         self.summariser = summariser(settings, secrets, self.metrics, make_model)
-        self.authenticator = access.authenticator(settings, secrets)
+        remembers = settings.long_term_memory
+        self.authenticator = access.authenticator(
+            settings.auth, secrets, remembers.user if remembers else None
+        )
         self.spans = telemetry.spans(settings, secrets)
         self._counters = access.counters(settings, secrets)
         self._quotas = Quotas(settings.limits, self._counters, self.metrics)
@@ -150,6 +154,27 @@ class Application:
         gone = await erased(self.store, user)
         await self._counters.forget(user)
         return gone.line()
+
+    # -- the process -----------------------------------------------------------------------------
+
+    @property
+    def server(self) -> Server:
+        """Return where it is served."""
+        return self.settings.server
+
+    @property
+    def largest_message(self) -> int:
+        """Return the bytes of a message of a WebSocket."""
+        return self.settings.limits.body_bytes + self.settings.limits.attachment_bytes
+
+    def begin_to_drain(self) -> int:
+        """Become unready; return how many runs are active."""
+        self.state.draining = True
+        return len(self.runs.registry.running)
+
+    async def drain(self) -> None:
+        """Let runs finish."""
+        await self.runs.drain(self.settings.server.shutdown_grace_seconds)
 
     # -- assembly ----------------------------------------------------------------------------------
 
@@ -270,7 +295,7 @@ class Application:
             self.metrics,
             server.cors_origins,
             self._is_draining,
-            hosts.check_of(settings),
+            hosts.check_of(settings.auth, settings.server),
         )
 
     def _is_draining(self) -> bool:

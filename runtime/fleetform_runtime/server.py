@@ -6,14 +6,14 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from fleetform_runtime.application import Application
 from fleetform_runtime.http.protocol import bounded
+from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.telemetry.metrics import TEXT, Metrics
 
 log = logging.getLogger(__name__)
@@ -87,13 +87,38 @@ def bound(host: str, port: int) -> socket.socket:
     return made
 
 
+class Served(Protocol):
+    """What is served: an agent, or a workflow."""
+
+    gateway: Any
+    metrics: Metrics
+
+    @property
+    def server(self) -> Server:
+        """Return where it is served."""
+
+    @property
+    def largest_message(self) -> int:
+        """Return the bytes of a message of a WebSocket."""
+
+    async def open(self) -> None:
+        """Connect."""
+
+    async def close(self) -> None:
+        """Close everything."""
+
+    def begin_to_drain(self) -> int:
+        """Become unready; return how many runs are active."""
+
+    async def drain(self) -> None:
+        """Let what is active finish, or leave it to others."""
+
+
 class Process:
     """Serves an application until a signal arrives."""
 
-    def __init__(
-        self, application: Application, main: socket.socket, metrics: socket.socket
-    ) -> None:
-        server, limits = application.settings.server, application.settings.limits
+    def __init__(self, application: Served, main: socket.socket, metrics: socket.socket) -> None:
+        server = application.server
         self._application = application
         self._server = server
         self._stop = asyncio.Event()
@@ -102,7 +127,7 @@ class Process:
             main,
             http=bounded(server.read_seconds),
             ws="websockets-sansio",
-            ws_max_size=limits.body_bytes + limits.attachment_bytes,
+            ws_max_size=application.largest_message,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             backlog=2048,
         )
@@ -165,12 +190,11 @@ class Process:
 
     async def _drain(self) -> None:
         """Become unready, stop listening, let runs and streams finish, in this order."""
-        self._application.state.draining = True
-        log.info("draining: %d runs are still active", len(self._application.runs.registry.running))
+        log.info("draining: %d runs are still active", self._application.begin_to_drain())
         if self._server.drain_delay_seconds:
             await asyncio.sleep(self._server.drain_delay_seconds)
         self._main.stop_listening()
-        await self._application.runs.drain(self._server.shutdown_grace_seconds)
+        await self._application.drain()
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

@@ -190,6 +190,22 @@ async def test_what_is_open_is_counted_and_what_is_over_goes(section):
         assert len(await kept.page("", None, 9)) == 3
 
 
+async def test_one_run_is_taken_by_its_name(section):
+    async with store(section) as kept:
+        for name in ("a", "b", "c"):
+            await kept.submit(run(name), 2, "queue")
+        claims = [
+            await kept.claim(f"w{number}", LONG, 2, name)
+            for number, name in enumerate(("c", "c", "nowhere", "a", "b"))
+        ]
+        assert [claim and claim.name for claim in claims] == ["c", None, None, "a", None]
+        await kept.stop("b", "Cancelled")
+        assert (await kept.claim("w", LONG, 2, "b")).name == "b"
+        await kept.release(claims[0])
+        assert await kept.claim("x", LONG, 2, "a") is None
+        assert (await kept.claim("y", LONG, 2, "c")).name == "c"
+
+
 async def test_many_who_ask_at_once_get_one_run_each_and_no_more_than_the_limit(section):
     async with store(section) as kept:
         await asyncio.gather(*(kept.submit(run(f"r{n}"), 9, "queue") for n in range(12)))

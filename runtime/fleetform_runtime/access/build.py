@@ -3,7 +3,7 @@
 from fleetform_runtime.access.identity import Anybody, ApiKeys, Authenticator
 from fleetform_runtime.access.quotas import Counters, LocalCounters
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
+from fleetform_runtime.sections.access import ApiKeyAuth, Auth, OidcAuth
 from fleetform_runtime.sections.memory import RedisMemory
 from fleetform_runtime.settings import Settings
 
@@ -11,17 +11,15 @@ SHARE = (3, 4)
 """Part of the places that one of several users may hold: the others find one then."""
 
 
-def authenticator(settings: Settings, secrets: Secrets) -> Authenticator:
-    """Return what identifies callers; what only OIDC needs is imported for it alone."""
-    auth = settings.auth
+def authenticator(auth: Auth, secrets: Secrets, nobody: str | None = None) -> Authenticator:
+    """Return what identifies callers, `nobody` being who calls where nobody signs in; only OIDC imports what it needs."""
     if isinstance(auth, ApiKeyAuth):
         return ApiKeys(auth, secrets)
     if isinstance(auth, OidcAuth):
         from fleetform_runtime.access.oidc import Oidc  # noqa: PLC0415
 
         return Oidc(auth)
-    remembers = settings.long_term_memory
-    return Anybody(remembers.user) if remembers and remembers.user else Anybody()
+    return Anybody(nobody) if nobody else Anybody()
 
 
 def counters(settings: Settings, secrets: Secrets) -> Counters:

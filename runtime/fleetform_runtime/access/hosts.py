@@ -7,7 +7,8 @@ for a part of the page, and only the Host header tells that it is not.
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.sections.access import Auth
+from fleetform_runtime.sections.serving import Server
 
 
 def _is_loopback(host: str) -> bool:
@@ -24,8 +25,8 @@ def hostname(header: str) -> str:
     return header.rpartition(":")[0] if header.count(":") == 1 else header
 
 
-def check_of(settings: Settings) -> Callable[[str], bool] | None:
+def check_of(auth: Auth, server: Server) -> Callable[[str], bool] | None:
     """Return what tells whether a Host header is ours; None where anybody may call, or everybody signs in."""
-    if settings.auth.type != "none" or not _is_loopback(settings.server.host):
+    if auth.type != "none" or not _is_loopback(server.host):
         return None
     return lambda header: _is_loopback(hostname(header))

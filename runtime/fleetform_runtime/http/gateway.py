@@ -17,7 +17,6 @@ from fleetform_runtime.access.identity import Authenticator
 from fleetform_runtime.http import errors
 from fleetform_runtime.http.events import SlowReaderError
 from fleetform_runtime.http.router import Route, Router
-from fleetform_runtime.metrics import METRICS
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.telemetry.logs import request_id
@@ -26,13 +25,6 @@ from fleetform_runtime.telemetry.metrics import Metrics
 log = logging.getLogger("fleetform_runtime.requests")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-LABELS = next(
-    frozenset(label.values)
-    for metric in METRICS
-    if metric.name == "agent_request_total"
-    for label in metric.labels
-    if label.name == "route"
-)
 _CAUSES = {"memory_unavailable": "memory", "overloaded": "overload", "timeout": "timeout"}
 
 Socket = Callable[[Scope, Receive, Send], Any]
@@ -82,6 +74,11 @@ class Gateway:
     def metrics(self) -> Metrics:
         """Return the metrics."""
         return self._metrics
+
+    def failed(self, cause: str) -> None:
+        """Count a request that failed through no fault of the caller."""
+        metrics = self._metrics
+        metrics.count(f"{metrics.kind}_request_errors_total", cause)
 
     async def respond(self, request: Request, route: Route) -> Any:
         """Call the route's handler."""
@@ -154,7 +151,7 @@ class _Exchange:
             )
         except Exception:
             log.exception("a request failed")
-            self._gateway.metrics.count("agent_request_errors_total", "internal")
+            self._gateway.failed("internal")
             answer = self._problem(HttpProblem("internal", "see the runtime's log"))
         await answer(self._scope, self._receive, self._sending)
 
@@ -185,7 +182,7 @@ class _Exchange:
     def _problem(self, problem: HttpProblem) -> Response:
         openai = self._scope["path"].startswith("/v1/")
         if problem.run_id is None and (cause := _CAUSES.get(problem.code)):
-            self._gateway.metrics.count("agent_request_errors_total", cause)
+            self._gateway.failed(cause)
         return errors.response(problem, openai=openai)
 
     async def _sending(self, message: Message) -> None:
@@ -201,14 +198,14 @@ class _Exchange:
         if self._route is not None and self._route.silent:
             return
         path = self._route.path if self._route is not None else "other"
-        label = path if path in LABELS else "other"
+        metrics = self._gateway.metrics
+        label = path if path in metrics.routes else "other"
         failed = self._scope.get("state", {}).get("stream_failed", False)
         status = 500 if failed or not self._status else self._status
         seconds = time.perf_counter() - self._began
         identity = getattr(self._request.state, "identity", None)
-        metrics = self._gateway.metrics
-        metrics.count("agent_request_total", label, f"{status // 100}xx")
-        metrics.observe("agent_request_duration_seconds", seconds, label)
+        metrics.count(f"{metrics.kind}_request_total", label, f"{status // 100}xx")
+        metrics.observe(f"{metrics.kind}_request_duration_seconds", seconds, label)
         log.info(
             "%s %s %s",
             self._scope["method"],

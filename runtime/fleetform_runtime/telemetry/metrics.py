@@ -26,12 +26,25 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Holds every metric of one agent; methods are named after events."""
+    """Holds every metric of one agent, or of one workflow; methods are named after events."""
 
-    def __init__(self, agent: str) -> None:
+    def __init__(
+        self, agent: str, kind: str = "agent", catalogue: tuple[Metric, ...] = METRICS
+    ) -> None:
         self.agent = agent
+        self.kind = kind
+        """First word of every name."""
         self.registry = CollectorRegistry(auto_describe=False)
-        self._held: dict[str, Any] = {metric.name: self._make(metric) for metric in METRICS}
+        self._held: dict[str, Any] = {metric.name: self._make(metric) for metric in catalogue}
+        self.routes = frozenset(
+            value
+            for metric in catalogue
+            if metric.name == f"{kind}_request_total"
+            for label in metric.labels
+            if label.name == "route"
+            for value in label.values
+        )
+        """Paths that have series of their own."""
         self._children: dict[tuple[str, ...], Any] = {}
         self._tools: set[str] = set()
 

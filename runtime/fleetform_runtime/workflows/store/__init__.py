@@ -87,11 +87,11 @@ class WorkflowStore(Protocol):
             RejectedError: with the policy `reject`, `most` runs are open; with any, MOST_OPEN.
         """
 
-    async def claim(self, owner: str, seconds: float, most: int) -> Claim | None:
+    async def claim(self, owner: str, seconds: float, most: int, name: str = "") -> Claim | None:
         """Take a run that nobody holds: one whose holder is silent, one to end, or the oldest that waits.
 
-        No more than `most` runs are held or silent at a time. Asked again by the same owner, who must be another one
-        for each claim, it returns the same run.
+        No more than `most` runs are held or silent at a time. With a name it is that run or none. Asked again by the
+        same owner, who must be another one for each claim, it returns the same run.
         """
 
     async def renew(self, claim: Claim, seconds: float) -> str:

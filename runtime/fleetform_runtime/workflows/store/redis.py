@@ -77,15 +77,22 @@ return redis.call('HGETALL', key)
 _CLAIM = Script(
     _HEAD
     + """
-local owner, seconds, most = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local owner, seconds, most, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local before = redis.call('GET', p..'owner:'..owner)
 if before then
   local run = redis.call('HMGET', p..'run:'..before, 'owner', 'ended')
   if run[1] == owner and not run[2] then return {text(now), before, redis.call('HGETALL', p..'run:'..before)} end
 end
-local name = redis.call('ZRANGEBYSCORE', p..'leases', '-inf', text(now), 'LIMIT', 0, 1)[1]
-  or redis.call('ZRANGE', p..'stopping', 0, 0)[1]
-if not name and redis.call('ZCARD', p..'leases') < most then name = redis.call('ZRANGE', p..'pending', 0, 0)[1] end
+local name
+if wanted == '' then
+  name = redis.call('ZRANGEBYSCORE', p..'leases', '-inf', text(now), 'LIMIT', 0, 1)[1]
+    or redis.call('ZRANGE', p..'stopping', 0, 0)[1]
+  if not name and redis.call('ZCARD', p..'leases') < most then name = redis.call('ZRANGE', p..'pending', 0, 0)[1] end
+else
+  local lease = redis.call('ZSCORE', p..'leases', wanted)
+  if lease and tonumber(lease) <= now or redis.call('ZSCORE', p..'stopping', wanted)
+    or redis.call('ZCARD', p..'leases') < most and redis.call('ZSCORE', p..'pending', wanted) then name = wanted end
+end
 if not name then return false end
 local key = p..'run:'..name
 redis.call('HINCRBY', key, 'epoch', 1)
@@ -244,9 +251,9 @@ class RedisStore:
             raise RejectedError
         return _found(row)
 
-    async def claim(self, owner: str, seconds: float, most: int) -> Claim | None:
+    async def claim(self, owner: str, seconds: float, most: int, name: str = "") -> Claim | None:
         """Take a run."""
-        row = await self._run(_CLAIM, owner, seconds, most)
+        row = await self._run(_CLAIM, owner, seconds, most, name)
         if row is None:
             return None
         now, _, run = row

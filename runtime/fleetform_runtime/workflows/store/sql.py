@@ -77,9 +77,9 @@ class SqlStore(ABC):
         """Keep a new run."""
         return await self._do(lambda tx: self._submit(tx, run, most, policy), alone=True)
 
-    async def claim(self, owner: str, seconds: float, most: int) -> Claim | None:
+    async def claim(self, owner: str, seconds: float, most: int, name: str = "") -> Claim | None:
         """Take a run."""
-        return await self._do(lambda tx: self._claim(tx, owner, seconds, most), alone=True)
+        return await self._do(lambda tx: self._claim(tx, owner, seconds, most, name), alone=True)
 
     async def renew(self, claim: Claim, seconds: float) -> str:
         """Hold a run for longer."""
@@ -158,12 +158,14 @@ class SqlStore(ABC):
         assert found is not None
         return found
 
-    async def _claim(self, tx: Transaction, owner: str, seconds: float, most: int) -> Claim | None:
+    async def _claim(
+        self, tx: Transaction, owner: str, seconds: float, most: int, name: str
+    ) -> Claim | None:
         """Take a run."""
         now = await tx.now()
         rows = await tx.rows(_RUNS + _OPEN + " AND owner = $2", self._workflow, owner)
         if not rows:
-            rows = await self._free(tx, now, most)
+            rows = await self._free(tx, now, most, name)
             if not rows:
                 return None
             await tx.rows(
@@ -175,22 +177,24 @@ class SqlStore(ABC):
         found = await self._found(tx, rows[0])
         return Claim(found, rows[0][4], now)
 
-    async def _free(self, tx: Transaction, now: float, most: int) -> list[tuple[Any, ...]]:
+    async def _free(
+        self, tx: Transaction, now: float, most: int, name: str
+    ) -> list[tuple[Any, ...]]:
+        runs = _RUNS + _OPEN + " AND ($2 = '' OR name = $2) AND "
         first = " ORDER BY created, name LIMIT 1"
-        silent = await tx.rows(
-            _RUNS + _OPEN + " AND lease <= $2" + first, self._workflow, now
-        ) or await tx.rows(
-            _RUNS + _OPEN + " AND lease IS NULL AND stop <> ''" + first, self._workflow
+        rows = await tx.rows(runs + "lease <= $3" + first, self._workflow, name, now)
+        rows = rows or await tx.rows(
+            runs + "lease IS NULL AND stop <> ''" + first, self._workflow, name
         )
-        if silent:
-            return silent
+        if rows:
+            return rows
         held = (
             "SELECT count(*) FROM {schema}workflow_runs WHERE " + _OPEN + " AND lease IS NOT NULL"
         )
         ((number,),) = await tx.rows(held, self._workflow)
         if number >= most:
             return []
-        return await tx.rows(_RUNS + _OPEN + " AND lease IS NULL" + first, self._workflow)
+        return await tx.rows(runs + "lease IS NULL" + first, self._workflow, name)
 
     async def _renew(self, tx: Transaction, claim: Claim, seconds: float) -> str:
         """Hold a run for longer."""
