@@ -82,6 +82,18 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "knowledge/__init__ knowledge/words knowledge/chunks knowledge/readers knowledge/embedded knowledge/search "
             "knowledge/embeddings knowledge/build knowledge/ingest knowledge/command sections/knowledge tools/retrieval"
         ),
+        "runtime/tests/test_workflow_stores.py": (
+            "workflows/store/__init__ workflows/store/build workflows/store/sql workflows/store/sqlite "
+            "workflows/store/postgres workflows/store/redis postgres/tables"
+        ),
+        "runtime/tests/test_workflow_runs.py": "workflows/execution workflows/records workflows/worker",
+        "runtime/tests/test_workflows.py": (
+            "workflows/__init__ workflows/api workflows/application workflows/calls workflows/command "
+            "workflows/counting workflows/notice"
+        ),
+        "runtime/tests/unit/test_workflow_settings.py": (
+            "workflows/asking workflows/expressions workflows/settings workflows/submitting"
+        ),
         "runtime/tests/test_code.py": "code/__init__ code/jail code/runner tools/code",
         "runtime/tests/test_monty.py": "code/engines code/monty",
         "runtime/tests/test_foreign_embeddings.py": "knowledge/foreign",
@@ -96,11 +108,11 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_cli.py": "__main__ start check connect secrets",
         "runtime/tests/test_docs.py": "reference openapi",
         "runtime/tests/test_backends.py": (
-            "store/build store/parts measured upkeep redis/__init__ redis/backend postgres/__init__ postgres/backend "
+            "fleetform_runtime/store/build store/parts measured upkeep redis/__init__ redis/backend postgres/__init__ postgres/backend "
             "store/local"
         ),
         "runtime/tests/test_conversations.py": (
-            "store/__init__ store/memory redis/conversations postgres/conversations statements"
+            "fleetform_runtime/store/__init__ store/memory redis/conversations postgres/conversations statements"
         ),
         "runtime/tests/test_failover.py": "redis/client postgres/client",
         "runtime/tests/test_filesystem.py": "filesystem/__init__ filesystem/backend filesystem/conversations files",
@@ -117,11 +129,11 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "models/build models/libraries chat_completions models/failures pricing scripted stream upstream wire sections/model"
         ),
         "runtime/tests/test_server.py": (
-            "access/build access/hosts application http/answering http/body http/chat http/errors http/events http/gateway http/health http/info "
+            "access/build access/hosts fleetform_runtime/application http/answering http/body http/chat http/errors http/events http/gateway http/health http/info "
             "http/mounting http/protocol http/router http/runs surface problems runs/live runs/log registry "
             "runs/service"
         ),
-        "runtime/tests/test_sessions.py": "messages calls decisions loop outcomes runs/pending turn",
+        "runtime/tests/test_sessions.py": "messages runs/calls decisions loop outcomes runs/pending turn",
         "runtime/tests/test_structured.py": "structured",
         "runtime/tests/test_compacting.py": "summaries",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",

@@ -31,7 +31,7 @@ def load(path: Path) -> tuple[Settings | None, list[str]]:
     try:
         return Settings.model_validate_json(raw), []
     except ValidationError as error:
-        return None, [f"{path}: {line}" for line in _lines(error, raw)]
+        return None, lines(path, error, raw)
 
 
 def problems(
@@ -140,13 +140,14 @@ def _installed(module: str) -> bool:
         return False
 
 
-def _lines(error: ValidationError, raw: bytes) -> list[str]:
+def lines(path: Path, error: ValidationError, raw: bytes) -> list[str]:
+    """Return how a document violates its contract, one line each."""
     try:
         document = json.loads(raw)
     except ValueError:
         document = None
     return [
-        f"{_path(item['loc'], document)}: {item['msg'].removeprefix('Value error, ')}"
+        f"{path}: {_path(item['loc'], document)}: {item['msg'].removeprefix('Value error, ')}"
         for item in error.errors(include_url=False, include_input=False)
     ]
 

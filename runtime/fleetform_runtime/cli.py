@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, ingest, forget, schema."""
+"""The command line of the image: serve, check, ingest, forget, workflow, schema."""
 
 import argparse
 import json
@@ -11,9 +11,10 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from fleetform_runtime import __version__
-from fleetform_runtime.places import FILE, FOLDER
+from fleetform_runtime.places import FILE, FOLDER, WORKFLOW_FILE
 
 CONFIG = f"{FOLDER}/{FILE}"
+WORKFLOW = f"{FOLDER}/{WORKFLOW_FILE}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # As PID 1, which the image is, a process gets no signal that it has no handler for: it would
     # go on until it is killed. The server has its own handlers as soon as its loop runs.
-    if options.command == "serve":
+    if options.command == "serve" or getattr(options, "action", "") == "serve":
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
     if options.command == "schema":
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fleetform_runtime.memories.command import forget  # noqa: PLC0415
 
         return forget(options)
+    if options.command == "workflow":
+        from fleetform_runtime.workflows.command import workflow  # noqa: PLC0415
+
+        return workflow(options)
     if options.command == "ingest":
         from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
 
@@ -77,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             help="answer by fixed rules, without key or network: for demonstrations and tests",
         )
     _ingest_options(ingest)
+    _workflow_options(commands.add_parser("workflow", help="execute runs of a workflow"))
     forget.add_argument(
         "--user",
         required=True,
@@ -100,6 +106,46 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
     return parser
+
+
+def _workflow_options(workflow: argparse.ArgumentParser) -> None:
+    actions = workflow.add_subparsers(dest="action", required=True)
+    run = actions.add_parser(
+        "run",
+        help="carry one run to its end and print it; exit 0 if it has succeeded, 1 if it has failed, 75 to be started "
+        "again: it goes on where it stands",
+    )
+    serve = actions.add_parser("serve", help="execute runs, and answer requests, until SIGTERM")
+    for command in (run, serve):
+        command.add_argument(
+            "--config",
+            type=Path,
+            default=Path(os.environ.get("FLEETFORM_CONFIG", WORKFLOW)),
+            help=f"workflow.json; default: $FLEETFORM_CONFIG, else {WORKFLOW}",
+        )
+    run.add_argument(
+        "--name",
+        help="name of the run; one that is there already is carried on, or shown if it is over. Default: a new one",
+    )
+    run.add_argument(
+        "--input",
+        action="append",
+        metavar="NAME=VALUE",
+        help="an input: the text itself if it is a string, else JSON; may be repeated",
+    )
+    run.add_argument("--input-file", type=Path, help="inputs as a JSON object")
+    run.add_argument(
+        "--status-file", type=Path, help="where to write how it ended, such as /dev/termination-log"
+    )
+    run.add_argument(
+        "--format", choices=["text", "json"], default="text", help="form of what is printed"
+    )
+    serve.add_argument("--host", help="address to listen on, overrides server.host")
+    serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
+    serve.add_argument("--fd", type=int, help="descriptor of a socket that is bound already")
+    serve.add_argument(
+        "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
+    )
 
 
 def _ingest_options(ingest: argparse.ArgumentParser) -> None:

@@ -414,3 +414,183 @@ METRICS: tuple[Metric, ...] = (
     ),
 )
 """Every metric, in the order in which a request meets them."""
+
+_WORKFLOW = Label(name="workflow", help="Name of the workflow.")
+_STEP = Label(name="step", help="Name of the step.")
+_RUN = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 86_400)
+
+WORKFLOW_METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="workflow_build_info",
+        type="gauge",
+        help="Always 1; its labels identify the runtime and the configuration.",
+        unit="",
+        labels=(
+            _WORKFLOW,
+            Label(name="version", help="Version of the runtime."),
+            Label(name="config", help="First 8 hex digits of the configuration's hash."),
+        ),
+    ),
+    Metric(
+        name="workflow_request_total",
+        type="counter",
+        help="Answered requests, without probes and metrics.",
+        unit="requests",
+        labels=(
+            _WORKFLOW,
+            Label(
+                name="route",
+                help="Template of the path, never the path itself.",
+                values=(
+                    "/workflows/{name}/runs",
+                    "/runs",
+                    "/runs/{id}",
+                    "/runs/{id}/events",
+                    "/runs/{id}/cancel",
+                    "/runs/{id}/retry",
+                    "/runs/{id}/steps/{step}",
+                    "/runs/{id}/steps/{step}/approvals",
+                    "other",
+                ),
+            ),
+            _STATUS,
+        ),
+    ),
+    Metric(
+        name="workflow_request_errors_total",
+        type="counter",
+        help="Requests that failed through no fault of the caller.",
+        unit="requests",
+        labels=(
+            _WORKFLOW,
+            Label(
+                name="error_type",
+                help="Cause of a failure that is not the caller's fault.",
+                values=("memory", "timeout", "overload", "internal"),
+            ),
+        ),
+    ),
+    Metric(
+        name="workflow_request_duration_seconds",
+        type="histogram",
+        help="Duration of a request, to the end of its answer.",
+        unit="seconds",
+        labels=(_WORKFLOW, Label(name="route", help="As of workflow_request_total.")),
+        buckets=_REQUEST,
+    ),
+    Metric(
+        name="workflow_runs_total",
+        type="counter",
+        help="Runs that this process has carried to their end.",
+        unit="runs",
+        labels=(
+            _WORKFLOW,
+            Label(name="phase", help="How they ended.", values=("Succeeded", "Failed")),
+            Label(
+                name="reason",
+                help="Why; empty for those that succeeded.",
+                values=(
+                    "",
+                    "Timeout",
+                    "Cancelled",
+                    "Replaced",
+                    "StepFailed",
+                    "OutputMissing",
+                    "OutputTooLarge",
+                ),
+            ),
+        ),
+    ),
+    Metric(
+        name="workflow_runs_open",
+        type="gauge",
+        help="Runs that are not over, of all processes together: each of them tells the same number.",
+        unit="runs",
+        labels=(
+            _WORKFLOW,
+            Label(
+                name="phase",
+                help="`Pending` if nobody has begun.",
+                values=("Pending", "Running"),
+            ),
+        ),
+    ),
+    Metric(
+        name="workflow_oldest_pending_seconds",
+        type="gauge",
+        help="How long the oldest run that nobody has begun has been waiting.",
+        unit="seconds",
+        labels=(_WORKFLOW,),
+    ),
+    Metric(
+        name="workflow_longest_silent_seconds",
+        type="gauge",
+        help="For how long a run that was begun has been without a process that is at work on it.",
+        unit="seconds",
+        labels=(_WORKFLOW,),
+    ),
+    Metric(
+        name="workflow_run_duration_seconds",
+        type="histogram",
+        help="Duration of a run from when it was asked for.",
+        unit="seconds",
+        labels=(_WORKFLOW,),
+        buckets=_RUN,
+    ),
+    Metric(
+        name="workflow_step_duration_seconds",
+        type="histogram",
+        help="Duration of a step with all of its attempts.",
+        unit="seconds",
+        labels=(
+            _WORKFLOW,
+            _STEP,
+            Label(
+                name="outcome",
+                help="How it ended.",
+                values=("Succeeded", "Failed", "Skipped"),
+            ),
+        ),
+        buckets=_RUN,
+    ),
+    Metric(
+        name="workflow_step_attempts_total",
+        type="counter",
+        help="Attempts at a step.",
+        unit="attempts",
+        labels=(
+            _WORKFLOW,
+            _STEP,
+            Label(
+                name="outcome",
+                help="`crashed`: the agent's process ended meanwhile, which is no failure of the step's.",
+                values=("succeeded", "failed", "crashed"),
+            ),
+        ),
+    ),
+    Metric(
+        name="workflow_takeovers_total",
+        type="counter",
+        help="Runs that went on here after another process had begun them.",
+        unit="runs",
+        labels=(_WORKFLOW,),
+    ),
+    Metric(
+        name="workflow_fenced_writes_total",
+        type="counter",
+        help="Runs that this process had to leave to another one.",
+        unit="runs",
+        labels=(_WORKFLOW,),
+    ),
+    Metric(
+        name="workflow_notifications_total",
+        type="counter",
+        help="Failed runs of which the webhook was told, or could not be told.",
+        unit="runs",
+        labels=(
+            _WORKFLOW,
+            Label(name="outcome", help="Whether it has taken it.", values=("told", "lost")),
+        ),
+    ),
+)
+"""What processes export that execute workflows."""

@@ -1,8 +1,9 @@
 """Paths in a pod that the runtime reads."""
 
 FOLDER = "/etc/fleetform"
-"""agent.json and its prompts."""
+"""agent.json and its prompts, or workflow.json."""
 FILE = "agent.json"
+WORKFLOW_FILE = "workflow.json"
 SECRETS = "/var/run/secrets/fleetform"
 """Secrets: a folder per Secret, a file per key."""
 PROBE = ("/opt/runtime/bin/python", "-m", "fleetform_runtime.probe")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fleetform_runtime.schema import contract
+from fleetform_runtime.schema import contract, workflow_contract
 
 FILE = "runtime-configuration.md"
 HEAD = """\
@@ -13,22 +13,23 @@ HEAD = """\
 
 <!-- Written by `make schemas` from the models in runtime/fleetform_runtime: edit those, not this. -->
 
-One JSON document, `agent.json`, tells the runtime everything; prompts stand beside it as files. The
-generator writes it; to run an agent without the generator, use this page and
-[the schema](../schemas/agent-runtime.json). Durations are seconds, secrets are references to a file or
+One JSON document, `agent.json`, tells the runtime everything; prompts stand beside it as files. A workflow has
+`workflow.json` in its place. The generator writes both; to run an agent or a workflow without the generator, use this page
+and the schemas ([agent.json](../schemas/agent-runtime.json), [workflow.json](../schemas/workflow-runtime.json)). Durations are seconds, secrets are references to a file or
 an environment variable, a field that is not wanted is left out, and an unknown field stops the start.
 """
 
 
 def page() -> str:
     """Return the page."""
-    document = contract()
-    sections = [_section("agent.json", document)]
+    sections: list[str] = []
     done: set[str] = set()
-    for name in _order(document, document["$defs"]):
-        if name not in done:
-            done.add(name)
-            sections.append(_section(name, document["$defs"][name]))
+    for document in (contract(), workflow_contract()):
+        sections.append(_section(document["title"], document))
+        for name in _order(document, document["$defs"]):
+            if name not in done:
+                done.add(name)
+                sections.append(_section(name, document["$defs"][name]))
     return HEAD + "\n" + "\n".join(sections)
 
 

@@ -1,4 +1,4 @@
-"""The files that describe the contract: agent-runtime.json, runtime.json, metrics.json."""
+"""The files that describe the contract: agent-runtime.json, workflow-runtime.json, runtime.json, metrics.json."""
 
 import argparse
 import json
@@ -11,8 +11,9 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from fleetform_runtime.contract import facts
-from fleetform_runtime.metrics import METRICS
+from fleetform_runtime.metrics import METRICS, WORKFLOW_METRICS
 from fleetform_runtime.settings import Settings
+from fleetform_runtime.workflows.settings import WorkflowSettings
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -53,11 +54,24 @@ def contract() -> dict[str, Any]:
     }
 
 
+def workflow_contract() -> dict[str, Any]:
+    """Build the JSON Schema 2020-12 of workflow.json, self-contained."""
+    body = WorkflowSettings.model_json_schema(schema_generator=_ContractSchema)
+    description = "Configuration of one workflow, read by the Fleetform runtime from workflow.json."
+    return {
+        "$schema": _DIALECT,
+        "$id": "https://fleetform.dev/schemas/workflow-runtime.json",
+        **body,
+        "title": "workflow.json",
+        "description": description,
+    }
+
+
 def catalogue() -> dict[str, Any]:
     """Build the metrics catalogue, without empty fields."""
     metrics = [
         {key: value for key, value in asdict(metric).items() if value not in ("", (), [])}
-        for metric in METRICS
+        for metric in (*METRICS, *WORKFLOW_METRICS)
     ]
     for metric in metrics:
         metric["labels"] = [
@@ -70,6 +84,7 @@ def files() -> dict[str, str]:
     """Return the text of each file by name, indented by two."""
     documents = {
         "agent-runtime.json": contract(),
+        "workflow-runtime.json": workflow_contract(),
         "runtime.json": facts(),
         "metrics.json": catalogue(),
     }

@@ -321,7 +321,7 @@ async def test_many_probes_at_once_are_one_write():
             count += 1
             await asyncio.sleep(0.01)
 
-    health = Health(Counted(), lambda: False, list)
+    health = Health(Counted().ping, lambda: False, list)
     answers = await asyncio.gather(*(health.ready(None) for _ in range(50)))  # type: ignore[arg-type]
     assert {answer.status_code for answer in answers} == {200}
     assert count == 1

@@ -11,7 +11,6 @@ from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mounted, Parts
 from fleetform_runtime.http.router import Handler, Route
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
-from fleetform_runtime.store.parts import Backend
 
 ASK_SECONDS = 2.0
 REMEMBER_SECONDS = 1.0
@@ -23,13 +22,13 @@ class Health:
 
     def __init__(
         self,
-        store: Backend,
+        ping: Callable[[], Awaitable[None]],
         is_draining: Callable[[], bool],
         degraded: Callable[[], list[str]],
         problems: Callable[[], list[str]] = list,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
+        self._ping = ping
         self._is_draining = is_draining
         self._degraded = degraded
         self._problems = problems
@@ -63,7 +62,7 @@ class Health:
     async def _store_failure(self) -> dict[str, str] | None:
         async with self._asking:  # whoever comes meanwhile gets the same answer
             if self._clock() - self._asked >= REMEMBER_SECONDS:
-                self._failure = await _failure(self._store.ping)
+                self._failure = await _failure(self._ping)
                 self._asked = self._clock()
         return self._failure
 
@@ -83,7 +82,7 @@ async def _failure(ping: Callable[[], Awaitable[None]]) -> dict[str, str] | None
 def mount(parts: Parts) -> Mounted:
     """Mount the probes, on their usual paths and on those of the agent."""
     servers = parts.tools.servers
-    health = Health(parts.store, parts.is_draining, servers.unreachable, servers.problems)
+    health = Health(parts.store.ping, parts.is_draining, servers.unreachable, servers.problems)
     paths = parts.settings.health
     probes: dict[str, Handler] = {
         "/healthz": health.live,

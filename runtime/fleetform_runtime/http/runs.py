@@ -70,7 +70,7 @@ class RunRoutes:
 
     async def follow(self, request: Request) -> EventStream:
         """Follow a run from an event on."""
-        user, run, after = request.state.identity.user, _name(request), _last_event(request)
+        user, run, after = request.state.identity.user, _name(request), last_event(request)
         return await self._answering.follow(
             user, lambda ping: self._runs.follow(user, run, after, ping)
         )
@@ -170,7 +170,12 @@ def _name(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def _last_event(request: Request) -> int:
+def last_event(request: Request) -> int:
+    """Return the number of the event from which on a client wants to follow.
+
+    Raises:
+        HttpProblem: it is no number.
+    """
     shown = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
     if not (shown.isdecimal() and shown.isascii() and len(shown) < 16):
         raise HttpProblem("invalid_request", "Last-Event-ID is the number of an event")

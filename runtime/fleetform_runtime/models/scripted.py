@@ -9,12 +9,14 @@ It answers according to the words of the last message:
 - asked what to remember, it takes what the user has said that begins with "I " or "My ";
 - after tools have answered, their results are repeated;
 - asked for notes on a conversation, it repeats the words in it that have a digit;
+- asked for JSON of a schema, it answers with the smallest value that matches, in which every text is what it would
+  have said otherwise;
 - anything else is echoed, with the number of the turn.
 """
 
 import asyncio
 import re
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import orjson
 
@@ -48,6 +50,8 @@ class ScriptedModel:
                     calls=calls, usage=_usage(request, ""), model=self.key, finish="tool_calls"
                 )
         text = _answer(request)
+        if request.schema is not None and not _is_json(text):
+            text = orjson.dumps(_smallest(request.schema, text)).decode()
         if listener is not None:
             await self._tell(text, listener)
         return Assistant(text=text, usage=_usage(request, text), model=self.key)
@@ -91,6 +95,34 @@ def _answer(request: ChatRequest) -> str:
         return " ".join(f"word{index}" for index in range(1, int(words[1]) + 1))
     turn = sum(isinstance(message, User) for message in request.messages)
     return f"You said: {text} (turn {turn})"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _smallest(schema: Any, text: str) -> Any:
+    """Return the smallest value that matches a schema, as far as a demonstration needs it."""
+    if not isinstance(schema, dict):
+        return text
+    for name in ("const", "enum", "anyOf", "oneOf"):
+        if name in schema:
+            found = schema[name] if name == "const" else schema[name][0]
+            return _smallest(found, text) if name.endswith("Of") else found
+    kind = schema.get("type")
+    kind = kind[0] if isinstance(kind, list) else kind
+    if kind == "object":
+        members = schema.get("properties", {})
+        return {name: _smallest(members.get(name), text) for name in schema.get("required", ())}
+    if kind == "array":
+        return [_smallest(schema.get("items"), text)] * schema.get("minItems", 0)
+    if kind in ("integer", "number"):
+        return schema.get("minimum", 0)
+    return {"boolean": False, "null": None}.get(str(kind), text[: schema.get("maxLength")])
 
 
 def _learned(document: str) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -31,6 +31,8 @@ _FIELDS = (
     "finish_reason",
     "input_tokens",
     "output_tokens",
+    "workflow_run",
+    "step",
 )
 # Names and messages of tools and servers stand in log lines too; repr escapes each of these.
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -75,9 +77,9 @@ class TextFormatter(logging.Formatter):
         return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-def configure(settings: Logging, redact: Redact) -> None:
-    """Send the logs of the whole process to standard output."""
-    handler = logging.StreamHandler(sys.stdout)
+def configure(settings: Logging, redact: Redact, stream: TextIO | None = None) -> None:
+    """Send the logs of the whole process to a stream, by default standard output."""
+    handler = logging.StreamHandler(stream or sys.stdout)
     made = JsonFormatter(redact) if settings.format == "json" else TextFormatter(redact)
     handler.setFormatter(made)
     root = logging.getLogger()

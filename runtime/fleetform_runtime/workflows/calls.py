@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -25,6 +26,7 @@ SCHEMA = "https://fleetform.dev/a2a/output-schema/v1"
 USAGE = "https://fleetform.dev/a2a/usage/v1"
 """Metadata of messages and tasks that our own agents know."""
 
+NO_TASK = -32001
 LARGEST_ANSWER = 4 * 1024 * 1024
 MOST_AWAY_SECONDS = 60.0
 """Seconds for which an agent that cannot be reached is taken for one that restarts."""
@@ -97,6 +99,20 @@ class Caller(Protocol):
     async def cancel(self, agent: StepAgent, task: str) -> None:
         """Tell an agent that nobody waits for a task any more."""
 
+    async def pending(self, agent: StepAgent, task: str) -> Any:
+        """Return what a task waits for, as the agent shows it; None if nothing is known.
+
+        Raises:
+            CallError: the agent cannot be asked.
+        """
+
+    async def decide(self, agent: StepAgent, task: str, decisions: list[dict[str, Any]]) -> None:
+        """Pass on what a person has decided.
+
+        Raises:
+            CallError: the agent refuses it.
+        """
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -123,7 +139,7 @@ class A2aCaller:
                 waiting(*told)
             await asyncio.sleep(min(LOOK_SECONDS, FIRST_LOOK * 1.5**looks))
             looks += 1
-            task = await self._reached(agent, "GetTask", {"id": name}, message.trace)
+            task = await self._looked(agent, name, message.trace)
         if told[0]:
             waiting(False, told[1])
         if state != "completed":
@@ -135,6 +151,30 @@ class A2aCaller:
         with contextlib.suppress(CallError, NetError, TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self._asked(agent, "CancelTask", {"id": task}, "")
+
+    async def pending(self, agent: StepAgent, task: str) -> Any:
+        """Return what a task waits for."""
+        found = await self._once(agent, "GetTask", {"id": task})
+        said = found["status"].get("message") if isinstance(found.get("status"), dict) else None
+        data = [part["data"] for part in _parts(said) if isinstance(part.get("data"), dict)]
+        return next((one["pending"] for one in data if "pending" in one), None)
+
+    async def decide(self, agent: StepAgent, task: str, decisions: list[dict[str, Any]]) -> None:
+        """Send decisions to a task."""
+        body = {
+            "messageId": uuid.uuid4().hex,
+            "taskId": task,
+            "role": "ROLE_USER",
+            "parts": [{"data": {"decisions": decisions}}],
+        }
+        params = {"message": body, "configuration": {"returnImmediately": True}}
+        await self._once(agent, "SendMessage", params)
+
+    async def _once(self, agent: StepAgent, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return await self._asked(agent, method, params, "")
+        except NetError as error:
+            raise CallError("unreachable", str(error), may_retry=error.retryable) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -157,6 +197,16 @@ class A2aCaller:
                 "artifacts": [{"parts": said.get("parts", [])}],
             }
         raise _unreadable()
+
+    async def _looked(self, agent: StepAgent, task: str, trace: str) -> dict[str, Any]:
+        """Return a task; an agent that does not know it any more has ended, and had kept it to itself."""
+        try:
+            return await self._reached(agent, "GetTask", {"id": task}, trace)
+        except CallError as error:
+            if error.code != f"a2a{NO_TASK}":
+                raise
+            said = "the agent does not know its task any more"
+            raise CallError("interrupted", said, may_retry=True, crashed=True) from None
 
     async def _reached(
         self, agent: StepAgent, method: str, params: dict[str, Any], trace: str
@@ -236,10 +286,11 @@ def _result(answer: HttpAnswer) -> dict[str, Any]:
 
 
 def _problem(data: Any) -> dict[str, Any] | None:
-    """Return our own problem among the details of an error, which are a list since 1.0."""
+    """Return our own problem among the details of an error."""
     for item in data if isinstance(data, list) else [data]:
-        if isinstance(item, dict) and item.get("code") in CODES:
-            return item
+        found = item.get(ERROR, item) if isinstance(item, dict) else None
+        if isinstance(found, dict) and found.get("code") in CODES:
+            return found
     return None
 
 
@@ -282,9 +333,7 @@ def _value(task: dict[str, Any]) -> Any:
     parts = [
         part
         for artifact in (artifacts if isinstance(artifacts, list) else [])
-        if isinstance(artifact, dict)
-        for part in artifact.get("parts", [])
-        if isinstance(part, dict)
+        for part in _parts(artifact)
     ]
     data = [part["data"] for part in parts if "data" in part]
     if data:
@@ -307,10 +356,12 @@ def of_text(text: str) -> Any:
 
 
 def _words(message: Any) -> str:
+    return " ".join(str(part["text"]) for part in _parts(message) if "text" in part)
+
+
+def _parts(message: Any) -> list[dict[str, Any]]:
     parts = message.get("parts", []) if isinstance(message, dict) else []
-    return " ".join(
-        str(part["text"]) for part in parts if isinstance(part, dict) and "text" in part
-    )
+    return [part for part in parts if isinstance(part, dict)]
 
 
 def _unreadable() -> CallError:

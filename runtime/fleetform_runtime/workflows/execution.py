@@ -54,6 +54,9 @@ class Observer(Protocol):
     def run(self, run: WorkflowRun, seconds: float) -> None:
         """A run is over."""
 
+    def takeover(self) -> None:
+        """Somebody else had begun the run."""
+
     def fenced(self) -> None:
         """A write came too late."""
 
@@ -158,6 +161,8 @@ class Execution:
         takeovers = self._run.takeovers + (self._run.phase == "Running")
         started = self._run.started if self._run.started is not None else self.now()
         phase = self._run.phase
+        if phase == "Running":
+            self._around.observer.takeover()
         await self._write(
             replace(self._run, phase="Running", started=started, takeovers=takeovers),
             kind="run" if phase == "Pending" else "takeover",
@@ -445,6 +450,10 @@ class Execution:
 
     async def _note(self, step: Step, state: StepState) -> None:
         shown = shown_step(step.name, state)
+        log.info(
+            "run %s, step %s: %s%s", self._run.name, step.name, state.phase, f", {state.code}" if state.code else "",
+            extra={"workflow_run": self._run.name, "step": step.name},
+        )  # fmt: skip
         await self._write(self._run, {step.name: state}, kind="step", **shown)
 
     async def _write(

@@ -26,7 +26,6 @@ from fleetform_runtime.sections.serving import Health, Observability, Server
 from fleetform_runtime.sections.tools import OutboundAuth, Parameter
 from fleetform_runtime.workflows import expressions
 
-WORKFLOW_FILE = "workflow.json"
 DAY = 86_400
 
 Kept = Annotated[

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import random
 import uuid
+from collections.abc import Callable
 
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.workflows.execution import Around, Execution
 from fleetform_runtime.workflows.records import WorkflowRun
-from fleetform_runtime.workflows.store import Claim, LostError
+from fleetform_runtime.workflows.store import Claim, Counts, LostError
 
 log = logging.getLogger(__name__)
 
@@ -16,35 +17,49 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks for runs; those that this process is asked for begin at once."""
 AWAY_SECONDS = 5.0
 SWEEP_SECONDS = 60.0
+COUNT_SECONDS = 10.0
 
 
 class Worker:
     """Executes the runs of one workflow, beside other processes that do so."""
 
-    def __init__(self, around: Around, most: int, retention: float) -> None:
+    def __init__(
+        self,
+        around: Around,
+        most: int,
+        retention: float,
+        counted: Callable[[Counts], None] = lambda _: None,
+    ) -> None:
+        """Take what all runs share, how many may be executed at a time, and for how long they are kept.
+
+        `counted` is told now and then what is open, of all processes together.
+        """
         self._around = around
+        self._counted = counted
         self._most = most
         self._retention = retention
         self._tasks: set[asyncio.Task[None]] = set()
-        self._looking: asyncio.Task[None] | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._regular: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
     def start(self) -> None:
         """Begin to look for runs."""
-        self._looking = asyncio.create_task(self._look())
-        self._sweeping = asyncio.create_task(self._sweep())
+        self._regular = [
+            asyncio.create_task(work()) for work in (self._look, self._sweep, self._count)
+        ]
 
     def wake(self) -> None:
         """Look for runs now."""
         self._wake.set()
 
+    @property
+    def active(self) -> int:
+        """Return how many runs are executed here."""
+        return len(self._tasks)
+
     async def stop(self) -> None:
         """End; others take what was at work from where it stands, at once."""
-        for task in (self._looking, self._sweeping):
-            if task is not None:
-                task.cancel()
-        tasks = [*self._tasks]
+        tasks = [*self._regular, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -91,6 +106,14 @@ class Worker:
                     pass
             except StoreError as error:
                 log.warning("ended runs of workflows were not deleted: %s", error)
+
+    async def _count(self) -> None:
+        while True:
+            try:
+                self._counted(await self._around.store.counts())
+            except StoreError:
+                log.debug("what is open was not counted")
+            await asyncio.sleep(COUNT_SECONDS)
 
 
 async def executed(around: Around, claim: Claim) -> WorkflowRun:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from fleetform_runtime.metrics import METRICS, TARGET_LABELS, Metric
+from fleetform_runtime.metrics import METRICS, TARGET_LABELS, WORKFLOW_METRICS, Metric
 
 ROOT = Path(__file__).parents[3]
 
-each_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+each_metric = pytest.mark.parametrize(
+    "metric", [*METRICS, *WORKFLOW_METRICS], ids=lambda metric: metric.name
+)
 
 
 def test_every_metric_of_the_seeds_is_there():
@@ -23,7 +25,7 @@ def test_every_metric_of_the_seeds_is_there():
 
 
 def test_names_occur_once():
-    names = [metric.name for metric in METRICS]
+    names = [metric.name for metric in (*METRICS, *WORKFLOW_METRICS)]
     assert sorted(set(names)) == sorted(names)
 
 
@@ -33,7 +35,7 @@ def test_what_an_adapter_derives_is_not_exported():
 
 @each_metric
 def test_names_are_those_that_prometheus_expects_of_the_type(metric: Metric):
-    assert re.fullmatch(r"agent_[a-z0-9_]+", metric.name)
+    assert re.fullmatch(r"(agent|workflow)_[a-z0-9_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.type == "counter")
     assert not metric.name.endswith(("_bucket", "_sum", "_count", "_created"))
 
@@ -44,7 +46,7 @@ def test_no_label_is_called_as_one_of_the_target(metric: Metric):
     assert not TARGET_LABELS & set(names)
     assert not {"le", "quantile", "session", "user", "session_id", "user_id"} & set(names)
     assert len(set(names)) == len(names)
-    assert names[0] == "agent"
+    assert names[0] == metric.name.partition("_")[0]
 
 
 @each_metric
@@ -67,7 +69,9 @@ def test_the_latency_alert_has_a_bucket_to_compare_with():
 
 def test_the_committed_catalogue_lists_every_metric():
     catalogue = json.loads((ROOT / "schemas/metrics.json").read_text("utf-8"))
-    assert [entry["name"] for entry in catalogue["metrics"]] == [m.name for m in METRICS]
+    assert [entry["name"] for entry in catalogue["metrics"]] == [
+        m.name for m in (*METRICS, *WORKFLOW_METRICS)
+    ]
 
 
 SOURCE = "\n".join(
@@ -79,5 +83,5 @@ SOURCE = "\n".join(
 
 @each_metric
 def test_something_counts_each_of_them(metric: Metric):
-    shared = metric.name.replace("agent_", "{metrics.kind}_", 1)
+    shared = "{metrics.kind}_" + metric.name.partition("_")[2]
     assert f'"{metric.name}"' in SOURCE or f'f"{shared}"' in SOURCE

@@ -1,0 +1,126 @@
+"""A workflow, ready to begin runs and to execute them."""
+
+import hashlib
+import logging
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from fleetform_runtime import __version__
+from fleetform_runtime.access import build as access
+from fleetform_runtime.access import hosts
+from fleetform_runtime.http.gateway import Gateway
+from fleetform_runtime.http.router import Router
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.store import StoreError, UnsuitableStoreError
+from fleetform_runtime.workflows import counting
+from fleetform_runtime.workflows.api import LARGEST_BODY, WorkflowApi, routes
+from fleetform_runtime.workflows.calls import A2aCaller
+from fleetform_runtime.workflows.execution import Around
+from fleetform_runtime.workflows.notice import Notifier
+from fleetform_runtime.workflows.settings import WorkflowSettings
+from fleetform_runtime.workflows.store.build import build as build_store
+from fleetform_runtime.workflows.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class Workflow:
+    """What executes runs of a workflow: a store, agents, who is told, and counters."""
+
+    def __init__(self, settings: WorkflowSettings, secrets: Secrets) -> None:
+        self.settings = settings
+        secrets.learn_all(settings)
+        self.metrics = counting.metrics(settings.workflow.name)
+        self.counting = counting.Counting(self.metrics)
+        self.store = build_store(settings, secrets)
+        self.caller = A2aCaller(secrets)
+        notification = settings.notification
+        notifier = Notifier(notification, settings.workflow, secrets) if notification else None
+        self.around = Around(
+            self.store, self.caller, settings.agent, notifier, self.counting, settings.lease_seconds
+        )
+        text = settings.model_dump_json(by_alias=True, exclude_unset=True)
+        self.hash = hashlib.sha256(text.encode()).hexdigest()
+        self.metrics.set("workflow_build_info", 1, __version__, self.hash[:8])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.caller.close()
+        await self.store.close()
+
+
+class WorkflowApplication:
+    """A workflow with its HTTP API, executed beside other processes on the same store."""
+
+    def __init__(self, settings: WorkflowSettings, secrets: Secrets) -> None:
+        self._settings = settings
+        self._draining = False
+        self._workflow = flow = Workflow(settings, secrets)
+        self.metrics = flow.metrics
+        self.worker = Worker(
+            flow.around,
+            settings.concurrency.max_concurrent,
+            settings.retention_seconds,
+            flow.counting.open,
+        )
+        api = WorkflowApi(settings, flow.store, flow.caller, self.worker.wake)
+        self._authenticator = access.authenticator(settings.auth, secrets)
+        self.gateway = Gateway(
+            Router(routes(settings, api, flow.store, self._is_draining)),
+            _no_socket,
+            self._authenticator,
+            self.metrics,
+            settings.server.cors_origins,
+            self._is_draining,
+            hosts.check_of(settings.auth, settings.server),
+        )
+
+    @property
+    def server(self) -> Server:
+        """Return where it is served."""
+        return self._settings.server
+
+    @property
+    def largest_message(self) -> int:
+        """Return the bytes of a message of a WebSocket, of which there are none."""
+        return LARGEST_BODY
+
+    async def open(self) -> None:
+        """Connect; a store that does not answer yet is tried again.
+
+        Raises:
+            UnsuitableStoreError: it is of a kind that is not supported.
+        """
+        try:
+            await self._workflow.store.open()
+        except UnsuitableStoreError:
+            await self.close()
+            raise
+        except StoreError as error:
+            log.warning("the store of workflows does not answer: %s", error)
+        self.worker.start()
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self.worker.stop()
+        await self._authenticator.close()
+        await self._workflow.close()
+
+    def begin_to_drain(self) -> int:
+        """Become unready; return how many runs are executed here."""
+        self._draining = True
+        return self.worker.active
+
+    async def drain(self) -> None:
+        """Leave all runs to others, which go on where they stand: nobody has to wait for their end."""
+        await self.worker.stop()
+
+    def _is_draining(self) -> bool:
+        return self._draining
+
+
+async def _no_socket(scope: Scope, receive: Receive, send: Send) -> Any:
+    await WebSocket(scope, receive, send).close(1008)
