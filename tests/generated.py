@@ -138,6 +138,7 @@ def _environment(chance: random.Random) -> Json:
             "issuer": {"name": "letsencrypt"},
         },
         "network": {
+            "unencrypted": ["9.9.9.9", "10.1.2.3", "10.1.2.4"],
             "gatewayNamespace": "gateways",
             "nodeLocalDns": chance.random() < 0.5,
             "nodeRanges": ["10.4.0.0/16"],

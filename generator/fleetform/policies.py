@@ -42,6 +42,7 @@ POLICIES = (
     Policy("patches-in-bounds", "a spec patches harmless places of its own objects only, and sets no key that a controller obeys", "refused", ("object-patch-place", "object-patch-too-big", "obeyed-key", "rbac-patched"), "CWE-269: improper privilege management"),
     Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr", "no-consent", "ambiguous-host"), "CIS Kubernetes Benchmark: network policies in all namespaces"),
     Policy("no-metadata", "cloud metadata addresses are blocked, except for a declared identity", "rendered", ("closed-address",), "CWE-918: server-side request forgery"),
+    Policy("encrypted", "no credential leaves the cluster unencrypted, but to hosts that the environment names", "refused", ("unencrypted",), "CWE-319: cleartext transmission of sensitive information"),
     Policy("own-routes", "no spec takes requests for a host that is not granted, or below another's path", "refused", ("host-not-granted", "route-clash", "service-not-granted"), "CWE-441: unintended proxy or intermediary"),
     Policy("own-secrets", "no two Secrets share one in the provider's store", "refused", ("remote-key-clash",), "CWE-653: improper isolation"),
     Policy("store-identity", "no secret store is read with the operator's own identity, unless the environment says so or a warning does", "refused", ("no-store-identity",), "CWE-250: execution with unnecessary privileges"),

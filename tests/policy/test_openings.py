@@ -43,6 +43,7 @@ ENVIRONMENTS = {
     "patches: [{target: {kind: Agent}, spec: {podTemplate: {priorityClassName: system-node-critical}}}]": (
         "podTemplate.priorityClassName = system-node-critical"
     ),
+    "network: {unencrypted: [models.example]}": "network.unencrypted[0] = models.example",
     "network: {privateRanges: []}": "network.privateRanges = []",
     "network: {privateRanges: [10.0.0.0/8]}": "network.privateRanges[0] = 10.0.0.0/8",
     "network: {gatewayRanges: [0.0.0.0/0]}": "network.gatewayRanges[0] = 0.0.0.0/0",

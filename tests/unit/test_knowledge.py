@@ -15,7 +15,7 @@ spec:
   type: retrieval
   description: Searches documents.
   retrieval:
-    vectorStore: {{type: pgvector, host: db.example, collection: docs, secretRef: {{name: db, key: password}}}}
+    vectorStore: {{type: pgvector, host: db.example, collection: docs, tls: {{enabled: true}}, secretRef: {{name: db, key: password}}}}
     embedding: {{provider: openai, model: e, dimension: 8, secretRef: {{name: openai, key: key}}}}
 ---
 """

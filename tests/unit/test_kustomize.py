@@ -25,7 +25,7 @@ FLEET = {
 }
 
 
-MEMORY = "  memory: {type: redis, redis: {host: 10.1.2.3, auth: {secretRef: {name: a, key: b}}}}\n"
+MEMORY = "  memory: {type: redis, redis: {host: 10.1.2.3, tls: {enabled: true}, auth: {secretRef: {name: a, key: b}}}}\n"
 """Replicas share it."""
 KEY = "auth: {type: apiKey, apiKey: {keys: [{name: k, secretRef: {name: a, key: k}}]}}"
 

@@ -435,6 +435,10 @@ class NetworkDefaults(Spec):
         default_factory=lambda: [*PRIVATE, *PRIVATE_V6],
         description="Private ranges, excluded from traffic to the internet and from wider ranges. A family without any keeps its defaults.",
     )
+    unencrypted: list[Host] = Field(
+        default_factory=list,
+        description="Weakens: hosts and addresses outside of the cluster to which credentials go by plain http, or without TLS.",
+    )
 
 
 def _threshold(name: str, default: float) -> Any:

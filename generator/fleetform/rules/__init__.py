@@ -10,6 +10,7 @@ from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
     credentials,
+    encryption,
     extra_bodies,
     extras,
     graphs,
@@ -48,6 +49,7 @@ RULES = (
     json_schemas.rules,
     stores.rules,
     urls.rules,
+    encryption.rules,
     graphs.rules,
     workflows.rules,
     idle.rules,

@@ -16,7 +16,6 @@ from fleetform.contract import (
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.memories import embedding
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
@@ -61,7 +60,6 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
     else:
         yield from _auth(agent, spec.auth)
         yield from _approvers(agent, spec.auth)
-    yield from _webhook(fleet, agent)
     yield from _memory(agent, uses)
     yield from _filesystem(agent, uses)
     yield from _forgetful(agent, uses)
@@ -176,23 +174,6 @@ def _approvers(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
             f"`{keys[0].name}` is the agent's only key: all runs are its own, and it may not decide on them",
             hint="add another key to `auth.apiKey`, or set `approvals.self`",
             key=True,
-        )
-
-
-def _webhook(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
-    """Report a webhook that is told through the open what agents are about to do."""
-    approvals = agent.spec.approvals
-    if approvals is None or approvals.webhook is None:
-        return
-    url = approvals.webhook.url
-    host, port = split(url)
-    is_inside = destination(fleet, agent.namespace, host, port).namespace
-    if url.lower().startswith("http://") and not is_inside:
-        yield agent.problem(
-            ("spec", "approvals", "webhook", "url"),
-            "bad-url",
-            f"`{host}` is outside of the cluster, and would be told over http",
-            hint="use https",
         )
 
 
