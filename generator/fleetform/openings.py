@@ -147,8 +147,13 @@ def _pages(value: Any, namespace: str) -> str:
 
 def _priority(value: Any, namespace: str) -> str:
     del namespace
-    is_system = str(value).startswith(obeyed.SYSTEM)
-    return "its pods push those of everybody else off their nodes" if is_system else ""
+    whose = "everybody else" if str(value).startswith(obeyed.SYSTEM) else "lower classes"
+    return f"its pods push those of {whose} off their nodes"
+
+
+def _classes(value: Any, namespace: str) -> str:
+    del namespace
+    return f"pods of specs may push those below {value} off their nodes"
 
 
 def _everywhere(value: Any, namespace: str) -> str:
@@ -189,6 +194,7 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("secrets", "remoteKey"): _shared,
     ("secrets", "store", "kind"): _cluster,
     ("podTemplate", "priorityClassName"): _priority,
+    ("spec", "priorityClasses"): _classes,
     ("rbac", "scope"): _everywhere,
     ("spec", "corsOrigins"): _pages,
     ("spec", "shareWith"): _readers,

@@ -44,6 +44,7 @@ ENVIRONMENTS = {
         "podTemplate.priorityClassName = system-node-critical"
     ),
     "network: {unencrypted: [models.example]}": "network.unencrypted[0] = models.example",
+    "priorityClasses: [important]": "priorityClasses[0] = important",
     "network: {privateRanges: []}": "network.privateRanges = []",
     "network: {privateRanges: [10.0.0.0/8]}": "network.privateRanges[0] = 10.0.0.0/8",
     "network: {gatewayRanges: [0.0.0.0/0]}": "network.gatewayRanges[0] = 0.0.0.0/0",

@@ -732,6 +732,10 @@ class EnvironmentSpec(Spec):
     tenants: dict[Name, Quota] = Field(
         default_factory=dict, description="Quotas by namespace as in the specs. Default: none."
     )
+    priority_classes: list[Name] = Field(
+        default_factory=list,
+        description="Priority classes that specs may name in `podTemplate.priorityClassName`: their pods push those of lower classes off their nodes. Default: none.",
+    )
     targets: list[TargetName] = Field(
         default_factory=lambda: [DEFAULT_TARGET],
         description=f"What `render` writes: {'; '.join(f'`{t.name}`: {t.writes}' for t in TARGETS)}.",

@@ -51,6 +51,45 @@ def is_value(text: str) -> bool:
     return bool(_VALUE.search(text)) and len(text) <= 63 and "\n" not in text
 
 
+# -- what is not a spec's to say -----------------------------------------------------------------
+
+KEPT = ("node-role.kubernetes.io", "node.kubernetes.io", "node.cloudprovider.kubernetes.io", "components.gke.io", "karpenter.sh", "node.cilium.io", "node.ocs.openshift.io")  # fmt: skip
+"""Domains of taints by which a cluster keeps nodes for itself, or out of use."""
+KEPT_KEYS = frozenset({"CriticalAddonsOnly", "ToBeDeletedByClusterAutoscaler", "DeletionCandidateOfClusterAutoscaler"})  # fmt: skip
+LOST = frozenset({"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"})
+"""Taints of nodes that are lost: how long a pod waits before it is evicted from one is its own business."""
+
+
+def trespasses(pod: Json, namespace: str) -> Iterator[Fault]:
+    """Yield what reaches beyond a pod and its namespace: nodes that are not for it, and pods that it keeps off nodes.
+
+    `namespace` is the pod's own, in the cluster. Only required anti-affinity binds others: their pods must fulfil it too.
+    """
+    for number, given in enumerate(pod.get("tolerations") or ()):
+        key = given.get("key") or ""
+        hint = "tolerate the taint of the nodes that it is for, by its key"
+        if not key:
+            message = "without a key it tolerates every taint, also those of control planes and of nodes of others"
+            yield Fault(("tolerations", number), message, hint)
+        elif _is_kept(key) and not (key in LOST and given.get("effect") == "NoExecute"):
+            message = f"nodes with the taint `{key}` are kept for the cluster itself, or out of use"
+            yield Fault(("tolerations", number, "key"), message, hint)
+    terms = ((pod.get("affinity") or {}).get("podAntiAffinity") or {}).get(_REQUIRED) or ()
+    for number, term in enumerate(terms):
+        path: TreePath = ("affinity", "podAntiAffinity", _REQUIRED, number)
+        others = {*(term.get("namespaces") or ())} - {namespace}
+        if term.get("namespaceSelector") is not None or others:
+            field = "namespaces" if others else "namespaceSelector"
+            message = "it keeps pods of other namespaces off the nodes that its own are on"
+            yield Fault(
+                (*path, field), message, f"remove `{field}`, or prefer it instead ({_PREFERRED})"
+            )
+
+
+def _is_kept(key: str) -> bool:
+    return key in KEPT_KEYS or key.rpartition("/")[0] in KEPT
+
+
 # -- tolerations and spread ----------------------------------------------------------------------
 
 

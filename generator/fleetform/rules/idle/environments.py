@@ -14,7 +14,7 @@ from fleetform.kinds import AGENT, WORKLOADS
 from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
 from fleetform.resolve.hosts import own_hosts, published
-from fleetform.rules import extras
+from fleetform.rules import extras, pods
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
 from fleetform.tree import TreePath, at, problem_at
@@ -227,11 +227,11 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield row(exposed, "nothing is exposed", "expose", "type")
     services = [item.spec.service for item in callable_ if item.spec.service.type != "ClusterIP"]
     yield row(services, "every Service is a ClusterIP", "expose", "services")
-    why = "no Service has `externalTrafficPolicy: Cluster`"
     passed = any(item.external_traffic_policy == "Cluster" for item in services)
-    yield row(passed, why, "network", "nodeRanges")
+    yield row(passed, "no Service has `externalTrafficPolicy: Cluster`", "network", "nodeRanges")
     yield row(exposed, "nothing is exposed", "network", "gatewayNamespace")
     yield row(exposed or services, "nothing is exposed", "network", "gatewayRanges")
+    yield row(_is_ranked(fleet), "no spec names a priority class", "priorityClasses")
     scraped = "prometheus-operator" in has
     why = "the environment lacks the capability `prometheus-operator`"
     yield row(scraped, why, "monitoring", "labels")
@@ -266,6 +266,10 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
 
 
 PLATFORM_KEYS = frozenset({"aws_role_arn", "gcp_service_account"})
+
+
+def _is_ranked(fleet: Fleet) -> bool:
+    return any(spec.pod_template.priority_class_name for _, spec, _ in pods.workloads(fleet))
 
 
 def _identities(item: object) -> Iterator[str]:

@@ -29,20 +29,25 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             for key in entries:
                 yield from refused(resolved, (*path, key), key)
         yield from _priority(
+            fleet,
             resolved,
             (*root, "podTemplate", "priorityClassName"),
             spec.pod_template.priority_class_name,
         )
 
 
-def _priority(resolved: Resolved[Any], path: TreePath, name: str | None) -> Iterator[Problem]:
-    """Yield a class of Kubernetes' own, unless the environment set it."""
-    if name and name.startswith(obeyed.SYSTEM) and not resolved.by_environment(path):
+def _priority(
+    fleet: Fleet, resolved: Resolved[Any], path: TreePath, name: str | None
+) -> Iterator[Problem]:
+    """Yield a class that the environment neither set nor grants."""
+    granted = fleet.environment.priority_classes
+    if name and name not in granted and not resolved.by_environment(path):
+        known = f"granted: {', '.join(granted)}" if granted else "it grants none"
         yield resolved.problem(
             path,
-            "obeyed-key",
-            f"pods of the class `{name}` push those of everybody else off their nodes: that is not a spec's to say",
-            hint="let the Environment's `defaults` or `patches` in environments/ set it, or choose a class of your own",
+            "placement-not-granted",
+            f"pods of the class `{name}` push those of lower ones off their nodes, whosever they are: the environment does not grant it",
+            hint=f"add it to the environment's `priorityClasses` ({known}), or let its `patches` set it",
         )
 
 

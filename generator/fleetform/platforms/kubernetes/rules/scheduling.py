@@ -1,4 +1,4 @@
-"""Tolerations, affinity and spread constraints that an API server refuses."""
+"""Tolerations, affinity and spread constraints that an API server refuses, or that are not a spec's to say."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _SET = frozenset({"tolerations", "affinity", "topology_spread_constraints"})
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield what the scheduler's fields of pods hold that no API server takes."""
+    """Yield what the scheduler's fields of pods hold that no API server takes, and what they take from others."""
     for resolved, spec, root in workloads(fleet):
         template = spec.pod_template
         if _SET & view.given(template):
-            yield from _pod(resolved, (*root, "podTemplate"), view.dump(template))
+            path = (*root, "podTemplate")
+            yield from _pod(resolved, path, view.dump(template))
+            yield from _beyond(fleet, resolved, path, view.dump(template))
 
 
 def _pod(resolved: Resolved[Any], path: TreePath, pod: Mapping[str, Any]) -> Iterator[Problem]:
@@ -35,3 +37,19 @@ def _pod(resolved: Resolved[Any], path: TreePath, pod: Mapping[str, Any]) -> Ite
     for fault in scheduling.faults({**pod, "affinity": affinity}):
         where = (*path, *fault.path)
         yield resolved.problem(where, "bad-scheduling", fault.message, hint=fault.hint)
+
+
+def _beyond(
+    fleet: Fleet, resolved: Resolved[Any], path: TreePath, pod: Mapping[str, Any]
+) -> Iterator[Problem]:
+    """Yield what a spec does to nodes and pods of others, unless the environment says it."""
+    for fault in scheduling.trespasses(pod, fleet.target_namespace(resolved.namespace)):
+        # Layers replace both lists as a whole.
+        last = next(place for place, step in enumerate(fault.path) if isinstance(step, int))
+        if not resolved.by_environment((*path, *fault.path[:last])):
+            yield resolved.problem(
+                (*path, *fault.path),
+                "placement-not-granted",
+                f"{fault.message}: that is not a spec's to say",
+                hint=f"{fault.hint}, or let the Environment's `defaults` or `patches` in environments/ set it",
+            )
