@@ -182,7 +182,9 @@ def _workload(chance: random.Random, name: str) -> Iterator[tuple[str, Json]]:
         yield "scaling", _scaling(chance)
     if chance.random() < 0.4:
         rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
-        yield "rbac", {"scope": chance.choice(["cluster", "namespace"]), "rules": [rule]}
+        scope = chance.choice(["cluster", "namespace"])
+        confirmed = {"allowDangerous": ["pods"]} if scope == "cluster" else {}
+        yield "rbac", {"scope": scope, "rules": [rule], **confirmed}
     if chance.random() < 0.3:
         mode = {"accessMode": "ReadWriteMany"}
         claim = {"name": "shared", "mountPath": "/shared", "claim": {"size": "1Gi", **mode}}

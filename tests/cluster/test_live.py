@@ -262,7 +262,9 @@ def as_account(plane: Plane, folder: Path, role: str, binding: str) -> Path:
 def test_the_documented_rights_are_enough(plane, repository):
     applied(plane, repository)
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
-    more = AGENT + f"  rbac: {{scope: cluster, rules: {json.dumps(rules)}}}\n"
+    more = (
+        AGENT + f"  rbac: {{scope: cluster, rules: {json.dumps(rules)}, allowDangerous: [pods]}}\n"
+    )
     write(repository, {"agents/a.yaml": more})
     for role, binding in (
         ("fleetform-plan", "clusterrolebinding"),

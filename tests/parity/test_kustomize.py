@@ -113,7 +113,7 @@ apiVersion: fleetform.dev/v1alpha1
 kind: MCPServer
 metadata: {{name: {name}}}
 spec:
-  rbac: {{scope: {scope}, rules: [{{apiGroups: [""], resources: [pods], verbs: [get]}}]}}
+  rbac: {{scope: {scope}, rules: [{{apiGroups: [""], resources: [services], verbs: [get]}}]}}
   container: {{image: {{repository: example/own, tag: "1"}}, ports: [{{name: http, containerPort: 80}}]}}
 """
 ACCOUNTS = {"own": "", "existing": "robot", "ours": "default", "own-in-prod": "other"}

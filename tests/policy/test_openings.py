@@ -17,7 +17,7 @@ SPECS = {
     'identity: {awsRoleArn: "arn:aws:iam::123456789012:role/a"}': (
         "identity.awsRoleArn = arn:aws:iam::123456789012:role/a"
     ),
-    'rbac: {scope: cluster, rules: [{apiGroups: [""], resources: [pods], verbs: [get]}]}': (
+    'rbac: {scope: cluster, rules: [{apiGroups: [""], resources: [nodes], verbs: [get]}]}': (
         "rbac.scope = cluster"
     ),
     "service: {type: LoadBalancer}": "service.type = LoadBalancer",

@@ -89,12 +89,16 @@ def test_a_read_that_gives_away_secrets_or_leads_into_pods_is_dangerous(group, n
 @pytest.mark.parametrize(
     ("group", "name", "verbs", "cluster"),
     [
-        ("", "pods", [*rights.READS], True),
-        ("", "pods/log", ["get"], True),
+        ("", "pods", [*rights.READS], False),
+        ("", "pods/log", ["get"], False),
+        ("", "configmaps", ["get"], False),
+        ("acme.example", "widgets", ["list"], False),
+        ("external-secrets.io", "externalsecrets", ["get", "list"], False),
+        ("", "nodes", ["list"], True),
         ("", "nodes/status", ["get"], True),
+        ("", "namespaces", ["list", "watch"], True),
+        ("metrics.k8s.io", "pods", ["list"], True),
         ("apps", "deployments/scale", ["get"], True),
-        ("external-secrets.io", "externalsecrets", ["get", "list"], True),
-        ("acme.example", "widgets", ["list"], True),
         ("", "events", ["create", "patch", "get"], True),
         ("events.k8s.io", "events", ["create"], True),
         ("authorization.k8s.io", "selfsubjectaccessreviews", ["create"], True),
@@ -103,6 +107,30 @@ def test_a_read_that_gives_away_secrets_or_leads_into_pods_is_dangerous(group, n
 )
 def test_what_is_known_to_be_harmless_needs_no_confirmation(group, name, verbs, cluster):
     assert dangers(group, name, verbs, cluster=cluster) == []
+
+
+OTHERS = {
+    "": "configmaps pods pods/log pods/status podtemplates replicationcontrollers serviceaccounts",
+    "apps": "deployments daemonsets statefulsets replicasets controllerrevisions deployments/status",
+    "batch": "jobs cronjobs",
+    "argoproj.io": "applications workflows rollouts",
+    "serving.knative.dev": "services",
+    "external-secrets.io": "externalsecrets",
+    "rbac.authorization.k8s.io": "roles clusterrolebindings",
+    "acme.example": "widgets",
+    "metrics.example": "pods",
+}
+
+
+@pytest.mark.parametrize("verb", sorted(rights.READS))
+@pytest.mark.parametrize(
+    ("group", "name"), [(group, name) for group, names in OTHERS.items() for name in names.split()]
+)
+def test_what_holds_the_data_of_others_is_dangerous_to_read_in_the_whole_cluster(group, name, verb):
+    assert dangers(group, name, [verb], cluster=True) == [name]
+    assert dangers(group, name, [verb], cluster=False) == []
+    rule = {"apiGroups": [group], "resources": [name], "verbs": [verb]}
+    assert rights.is_of_others(rule, name)
 
 
 def test_a_lease_is_only_harmless_in_its_namespace():

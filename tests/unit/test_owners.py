@@ -8,7 +8,7 @@ from tests.fleet import API, GOOD, fleetform, write
 
 PODS = {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}
 MAPS = {"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}]}
-WIDE = {**PODS, "scope": "cluster"}
+WIDE = {**PODS, "scope": "cluster", "allowDangerous": ["pods"]}
 ROLE = {"awsRoleArn": "arn:aws:iam::123456789012:role/victim"}
 OTHER_ROLE = {"awsRoleArn": "arn:aws:iam::123456789012:role/evil"}
 CONTAINER = {"container": {"image": {"repository": "example/own", "tag": "1"}}}

@@ -476,7 +476,7 @@ class Rbac(Spec):
     )
     allow_dangerous: list[str] = Field(
         default_factory=list,
-        description="Weakens: confirms dangerous permissions in `rules`, by the name of the resource or verb: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, and every write that is not known to be harmless. Never `*`. Default: none.",
+        description="Weakens: confirms dangerous permissions in `rules`, by the name of the resource or verb: `secrets`, `pods/exec`, `escalate`, `bind`, `impersonate`, every write that is not known to be harmless and, with `scope: cluster`, every read of what holds data of others, such as `configmaps`. Never `*`. Default: none.",
     )
 
 

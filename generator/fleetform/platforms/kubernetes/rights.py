@@ -34,6 +34,30 @@ HARMLESS_WRITES_IN_ITS_NAMESPACE: Mapping[tuple[str, str], frozenset[str]] = {
     ("coordination.k8s.io", "leases"): _RECORD,
 }
 """Harmless in a Role; in a ClusterRole they reach those of the control plane."""
+_EVERYWHERE = {
+    "": "endpoints events limitranges namespaces nodes persistentvolumeclaims persistentvolumes resourcequotas services",
+    "events.k8s.io": "events",
+    "discovery.k8s.io": "endpointslices",
+    "networking.k8s.io": "ingresses ingressclasses ipaddresses networkpolicies servicecidrs",
+    "gateway.networking.k8s.io": "backendtlspolicies gatewayclasses gateways grpcroutes httproutes referencegrants",
+    "autoscaling": "horizontalpodautoscalers",
+    "policy": "poddisruptionbudgets",
+    "storage.k8s.io": "csidrivers csinodes csistoragecapacities storageclasses volumeattachments",
+    "scheduling.k8s.io": "priorityclasses",
+    "node.k8s.io": "runtimeclasses",
+    "coordination.k8s.io": "leases",
+    "apiextensions.k8s.io": "customresourcedefinitions",
+    "apiregistration.k8s.io": "apiservices",
+    "metrics.k8s.io": "nodes pods",
+    "authentication.k8s.io": "selfsubjectreviews",
+}
+HARMLESS_READS_EVERYWHERE = frozenset(
+    (group, name) for group, names in _EVERYWHERE.items() for name in names.split()
+)
+"""What may be read in the whole cluster: it says what is where and how it does. Everything else holds what
+belongs to others: ConfigMaps and logs their data, whatever has pods the values of their variables and
+arguments; of a kind that is not known here nobody can say. In its own namespace all of it is a workload's to read.
+"""
 HARMLESS_PARTS = frozenset({"status", "scale"})
 """Subresources of any resource that only say something; others lead into pods and nodes, even by `get`."""
 HARMLESS_LOGS = ("", "pods/log")
@@ -103,6 +127,11 @@ def dangers(rule: Rule, *, cluster: bool) -> Iterator[tuple[TreePath, str]]:
         yield ("nonResourceURLs", place), value
 
 
+def is_of_others(rule: Rule, name: str) -> bool:
+    """Whether a permission that is dangerous in the whole cluster would be harmless in one namespace."""
+    return all(found != name for _, found in dangers(rule, cluster=False))
+
+
 def _reaches(group: str, name: str, verbs: AbstractSet[str], *, cluster: bool) -> bool:
     """Whether one of the verbs, on one resource, reaches beyond the permissions of the rule itself."""
     kind = group, name
@@ -111,7 +140,13 @@ def _reaches(group: str, name: str, verbs: AbstractSet[str], *, cluster: bool) -
         harmless |= HARMLESS_WRITES_IN_ITS_NAMESPACE.get(kind, frozenset())
     if not verbs <= READS | harmless:
         return True
-    return bool(verbs & READS) and _gives_away(group, name)
+    return bool(verbs & READS) and (_gives_away(group, name) or (cluster and _shows_others(*kind)))
+
+
+def _shows_others(group: str, name: str) -> bool:
+    """Whether reading a resource in every namespace shows what is in them. A scale is a number; a status is the whole."""
+    whole, _, part = name.partition("/")
+    return part != "scale" and (group, whole) not in HARMLESS_READS_EVERYWHERE
 
 
 def _gives_away(group: str, name: str) -> bool:

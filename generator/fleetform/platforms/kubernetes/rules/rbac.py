@@ -33,13 +33,14 @@ def _rbac(resolved: Resolved[Workload], rbac: Rbac) -> Iterator[Problem]:
             yield resolved.problem((*path, *fault.path), fault.code, fault.message, hint=fault.hint)
         for where, value in rights.dangers(rule, cluster=rbac.scope == "cluster"):
             used.add(value)
-            if value not in confirmed:
-                yield resolved.problem(
-                    (*path, *where),
-                    "rbac-dangerous",
-                    f"`{value}` may let it exceed its own permissions",
-                    hint=f"remove it, or confirm it with `allowDangerous: [{value}]`",
-                )
+            if value in confirmed:
+                continue
+            says = f"`{value}` may let it exceed its own permissions"
+            hint = f"remove it, or confirm it with `allowDangerous: [{value}]`"
+            if rights.is_of_others(rule, value):
+                says = f"`{value}` of every namespace shows it what belongs to others"
+                hint = f"use `scope: namespace`, remove it, or confirm it with `allowDangerous: [{value}]`"
+            yield resolved.problem((*path, *where), "rbac-dangerous", says, hint=hint)
     for place, name in enumerate(rbac.allow_dangerous):
         if name.lower() not in used:
             yield resolved.problem(
