@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 """Fields that hold a URL."""
-ENVIRONMENT_KEYS = KEYS | {"otlpEndpoint", "server", "vaultUrl"}
-"""The same in an environment; controllers connect to some of them."""
+ENVIRONMENT_KEYS = KEYS | {"charts", "otlpEndpoint", "registry", "runtime", "server", "vaultUrl"}
+"""The same in an environment; controllers and nodes connect to some of them."""
+_OTHERS = frozenset({"host", "hosts", "cidr", "repository", "value"})
+"""Other fields of specs that hold a host, an address or a URL."""
 _HOST = regex(r"[a-z0-9_]([-a-z0-9_.]*[a-z0-9_])?\.?|[0-9a-f:.]*:[0-9a-f:.]*")
 
 
@@ -30,16 +32,14 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     del uses
     for kind in kinds.WITH_HOSTS:
         for resolved in fleet.of(kind):
-            if not any(
-                key in KEYS or key in ("host", "hosts", "cidr") for key, _ in entries(resolved.tree)
-            ):
+            if not any(key in KEYS or key in _OTHERS for key, _ in entries(resolved.tree)):
                 continue
             for path, value in leaves(resolved.tree):
                 if path[0] == "spec" and isinstance(value, str) and value:
                     yield from _leaf(fleet, resolved, path, value)
     for path, value in leaves(fleet.environment_tree):
         if path[-1] in ENVIRONMENT_KEYS and isinstance(value, str) and _is_own(path):
-            for host in addresses.hosts_in(value):
+            for host in addresses.hosts_in(value.removeprefix("oci://")):
                 yield from closed(fleet.environment_tree, path, host)
             if path[1] in ("providers", "monitoring"):
                 yield from _guessed(fleet, fleet.environment_tree, path, *split(value))
@@ -74,6 +74,24 @@ def _leaf(fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str) -> 
         yield from closed(resolved.tree, path, value)
     elif path[-1] == "cidr" and path[-3:-2] == ("allowTo",):
         yield from _range(resolved.tree, path, value)
+    elif path[-1] == "repository" and {".", ":"} & {*value.partition("/")[0]} and "/" in value:
+        yield from closed(resolved.tree, path, split(f"//{value}")[0])
+    elif path[-1] == "value" and path[-3:-2] == ("env",):
+        yield from _variable(fleet, resolved, path, value)
+
+
+def _variable(
+    fleet: Fleet, resolved: Resolved[Any], path: TreePath, value: str
+) -> Iterator[Problem]:
+    """Yield a variable that is a URL, or a proxy, at a closed address."""
+    name = str(at(resolved.tree, (*path[:-1], "name")) or "").lower()
+    if "://" not in value and not name.endswith("_proxy"):
+        return
+    identity = getattr(resolved.spec, "identity", None)
+    for host in addresses.hosts_in(value) if name != "no_proxy" else ():
+        found = addresses.closed_host(host)
+        if found and not is_for_identity(fleet, identity, host, split(value)[1]):
+            yield from closed(resolved.tree, path, host)
 
 
 def _url(tree: Map, path: TreePath, value: str) -> Iterator[Problem]:

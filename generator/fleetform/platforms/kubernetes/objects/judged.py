@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
+from fleetform import addresses
 from fleetform.plan import images
 from fleetform.platforms.kubernetes import annotations as texts
 from fleetform.platforms.kubernetes import patchable, rights, scheduling
@@ -90,6 +92,7 @@ def judged(
         yield from _unpinned(before, after, applied, digests=digests)
         yield from _unschedulable(before, after, applied)
         yield from _too_long(before, after, applied)
+        yield from _reaching(before, after, applied)
         yield from _for_life(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
@@ -227,6 +230,44 @@ def _too_long(before: Manifest, after: Manifest, applied: list[Applied]) -> Iter
                 f"{dotted(path)} of {named(after)} has {texts.size_of(entries)} bytes after the patch",
                 f"at most {texts.MOST}, which leaves room for those of what applies them",
             )
+
+
+def _reaching(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield addresses that stay closed, which the patches opened or gave a name."""
+    was = {said for _, said in _closed(before)}
+    for path, said in _closed(after):
+        if said not in was:
+            yield problem(
+                _guilty(applied, path),
+                "closed-address",
+                f"{named(after)} reaches a closed address after the patch: {dotted(path)}: {said}",
+                "remove it, or exclude it with `except`; `identity` gives a workload the metadata server that its cloud identity needs",
+            )
+
+
+def _closed(manifest: Manifest) -> Iterator[tuple[TreePath, str]]:
+    """Yield the closed ranges that a policy lets pods reach, and the closed addresses that pods have names for."""
+    for path, block in _blocks(manifest):
+        excepted = [*addresses.networks(block.get("except") or ())]
+        for network in addresses.networks([block.get("cidr") or ""]):
+            closed = addresses.closed_around(network)
+            inside = [str(closed)] if closed else addresses.exceptions(network)
+            for part in addresses.networks(inside):
+                if not any(addresses.within(part, one) for one in excepted):
+                    yield path, f"`{network}` includes {part}, which stays closed"
+                    break
+
+
+def _blocks(manifest: Manifest) -> Iterator[tuple[TreePath, Mapping[str, Any]]]:
+    """Yield ranges of addresses with their places; that of an alias is one address."""
+    if manifest["kind"] == "NetworkPolicy":
+        for number, rule in enumerate(at(manifest, ("spec", "egress")) or ()):
+            for place, peer in enumerate(rule.get("to") or ()):
+                if peer.get("ipBlock"):
+                    yield ("spec", "egress", number, "to", place, "ipBlock"), peer["ipBlock"]
+    elif manifest["kind"] in WITH_PODS:
+        for number, alias in enumerate(at(manifest, (*_POD, "hostAliases")) or ()):
+            yield (*_POD, "hostAliases", number), {"cidr": alias.get("ip")}
 
 
 def _for_life(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
