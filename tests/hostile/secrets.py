@@ -136,9 +136,18 @@ NUMBERED = (
     "SESSION_COOKIE", "DB_LOGIN", "DB_AUTH", "HMAC", "PRIVATE_KEY_3", "STORAGE_ACCOUNT_KEY", "db.password.2", "GITHUB_TOKENS", "ACCESS_KEY_B64",
 )  # fmt: skip
 """Variables whose name says it, with something behind it."""
+JOINED = (
+    "PGPASS", "PWD_DB", "DBPWD", "DBpwd", "PASS_REDIS", "REDISPW", "MYSQLPWD", "mysqlPwd", "SMTPPASS", "LDAPPW", "LDAP_PSW", "PWDADMIN", "ROOTPW",
+    "PSWD_ORACLE", "SSHPASS", "KEYSTOREPASS", "TRUSTSTORE_PWD", "PASSWORDKAFKA", "PASSWD_POSTGRES_PROD", "MONGOPASS", "SAPWD", "userpw", "FTPPASSWD_2",
+    "RABBITMQPASS", "ADMINPASSCODE", "PASSWORT", "API_KEY_STRIPE", "WEBPWD", "pw.db", "jdbc.pass", "MYPASS", "DB_PSW_OLD", "TOKEN_GITHUB", "SECRET_SLACK",
+)  # fmt: skip
+"""Words and abbreviations joined in any order: credentials whatever they look like."""
 HARMLESS = (
     "tokenBudget", "maxTokens", "MAX_TOKENS", "TOKEN_LIMIT", "TOKEN_TYPE", "PASSWORD_POLICY", "PASSWORD_MIN_LENGTH", "SECRET_NAME", "SECRET_ARN",
     "API_KEY_HEADER", "KEY_PREFIX", "AUTH_URL", "TOKEN_ENDPOINT", "SESSION_TTL", "COOKIE_NAME", "SESSION_TIMEOUT", "PUBLIC_KEY", "CACHE_KEY", "PARTITION_KEY",
+    "compat", "pattern", "PASSAGE", "passport", "PASSPORT_ID", "surpass", "trespass", "underpass", "encompass", "passive", "passenger", "expat",
+    "dispatch", "urlpat", "PASS_RATE", "NUM_PASSES", "passes", "PASSID", "TOKENID", "USERTOKENS_MAX", "DBPASSFILE", "PGPASSFILE", "PWDHOST", "DBPATH", "APPASSETS", "spawn", "pwa",
+    "PWA_NAME", "DATABASE_NAME", "DB_ADMIN", "REDIS", "ADMIN", "KEY_REDIS", "KEYSTORE", "MAX_TOKENS_ADMIN", "SESSION_REDIS", "MAIL_CLIENT", "PASSENGER_APP",
     "tokenizer", "passthrough", "compass", "keyboard", "monkey", "author", "authority", "patience", "bypass", "PATH", "secretary", "TOKENS_PER_MINUTE",
 )  # fmt: skip
 """Names that only speak of secrets."""

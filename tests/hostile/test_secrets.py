@@ -249,6 +249,14 @@ def test_a_number_or_an_attribute_hides_no_name(name, tmp_path):
     assert "plaintext-credential" in {problem["code"] for problem in found}
 
 
+@pytest.mark.parametrize("name", secrets.JOINED)
+@pytest.mark.parametrize("value", ["hunter", "correct-horse", "12345678"])
+def test_no_order_and_no_missing_gap_hides_a_name(name, value, tmp_path):
+    assert credential_names.is_credential(name, value)
+    found = said(tmp_path, variable(value, name))
+    assert "plaintext-credential" in {problem["code"] for problem in found}
+
+
 @pytest.mark.parametrize("name", secrets.HARMLESS)
 @pytest.mark.parametrize(
     "value", ["4096", "strong", "https://id.example/Token2", "prod/Db1", "K8s-Token-1"]
