@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds
+from fleetform import kinds, timezones
 from fleetform.contract import HTTP_PORT, STORE_PORTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
@@ -187,6 +187,14 @@ def _whole(resolved: Resolved[Any], path: TreePath, source: Any) -> Iterator[Pro
 
 
 def _variable(resolved: Resolved[Any], path: TreePath, variable: Any) -> Iterator[Problem]:
+    if variable.name == "TZ" and variable.value and timezones.is_lost(variable.value):
+        yield resolved.problem(
+            (*path, "value"),
+            "unknown-zone",
+            f"`{variable.value[:40]}` is not the name of a time zone, and programs take it for UTC",
+            hint=timezones.hint(variable.value),
+            severity="warning",
+        )
     source = variable.value_from
     if source is None:
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from fleetform import addresses
+from fleetform import addresses, cron, timezones
 from fleetform.plan import images
 from fleetform.platforms.kubernetes import annotations as texts
 from fleetform.platforms.kubernetes import patchable, rights, scheduling
@@ -93,6 +93,7 @@ def judged(
         yield from _unschedulable(before, after, applied)
         yield from _too_long(before, after, applied)
         yield from _reaching(before, after, applied)
+        yield from _mistimed(before, after, applied)
         yield from _for_life(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
@@ -268,6 +269,31 @@ def _blocks(manifest: Manifest) -> Iterator[tuple[TreePath, Mapping[str, Any]]]:
     elif manifest["kind"] in WITH_PODS:
         for number, alias in enumerate(at(manifest, (*_POD, "hostAliases")) or ()):
             yield (*_POD, "hostAliases", number), {"cidr": alias.get("ip")}
+
+
+def _mistimed(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield schedules and time zones of the patches that no controller can follow."""
+    for path, said, hint in _times(after):
+        if at(before, path) != at(after, path):
+            message = f"{named(after)} never runs after the patch: {dotted(path)}: {said}"
+            yield problem(_guilty(applied, path), "bad-cron", message, hint)
+
+
+def _times(manifest: Manifest) -> Iterator[tuple[TreePath, str, str]]:
+    """Yield wrong schedules and zones with their places, what is wrong, and what to do."""
+    zones: list[tuple[TreePath, str | None]] = []
+    if manifest["kind"] == "CronJob":
+        wrong = cron.fault(manifest["spec"]["schedule"])
+        if wrong:
+            yield ("spec", "schedule"), wrong, 'write one such as "0 8 * * 1-5"'
+        zones.append((("spec", "timeZone"), manifest["spec"].get("timeZone")))
+    elif manifest["kind"] == "ScaledObject":
+        for number, trigger in enumerate(manifest["spec"]["triggers"]):
+            path = ("spec", "triggers", number, "metadata", "timezone")
+            zones.append((path, at(manifest, path) if trigger["type"] == "cron" else None))
+    for path, zone in zones:
+        if zone is not None and not timezones.is_known(zone):
+            yield path, f"`{zone[:40]}` is not the name of a time zone", timezones.hint(zone)
 
 
 def _for_life(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:

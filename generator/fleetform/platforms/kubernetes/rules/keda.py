@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from fleetform import addresses, kinds, quantity
+from fleetform import addresses, kinds, quantity, timezones
 from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved
@@ -33,7 +33,6 @@ class Fields(NamedTuple):
 
 _NUMBER = regex(r"(?!0+(\.0+)?\Z)[0-9]+(\.[0-9]+)?")
 _WHOLE = regex(r"0*[1-9][0-9]{0,17}")
-_ZONE = regex(r"[A-Za-z][-+A-Za-z0-9_]*(/[-+A-Za-z0-9_]+)*")
 _CRON = regex(r"([-0-9*/,?A-Za-z]+ +){4}[-0-9*/,?A-Za-z]+")
 
 
@@ -272,12 +271,12 @@ def _window(
 ) -> Iterator[Problem]:
     """Yield a window of a cron trigger that KEDA refuses: it would create no HPA."""
     zone, start = metadata.get("timezone", "UTC"), metadata.get("start")
-    if not _ZONE.fullmatch(zone):
+    if not timezones.is_known(zone):
         yield resolved.problem(
             (*path, "timezone"),
             "bad-cron",
             f"`{zone[:40]}` is not the name of a time zone",
-            hint="write it as the IANA database does, such as `Europe/Paris` or `UTC`",
+            hint=timezones.hint(zone),
         )
     if start is not None and start == metadata.get("end"):
         yield resolved.problem(
