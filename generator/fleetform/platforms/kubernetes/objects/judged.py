@@ -289,8 +289,8 @@ def _times(manifest: Manifest) -> Iterator[tuple[TreePath, str, str]]:
         zones.append((("spec", "timeZone"), manifest["spec"].get("timeZone")))
     elif manifest["kind"] == "ScaledObject":
         for number, trigger in enumerate(manifest["spec"]["triggers"]):
-            path = ("spec", "triggers", number, "metadata", "timezone")
-            zones.append((path, at(manifest, path) if trigger["type"] == "cron" else None))
+            place: TreePath = ("spec", "triggers", number, "metadata", "timezone")
+            zones.append((place, at(manifest, place) if trigger["type"] == "cron" else None))
     for path, zone in zones:
         if zone is not None and not timezones.is_known(zone):
             yield path, f"`{zone[:40]}` is not the name of a time zone", timezones.hint(zone)
