@@ -182,6 +182,21 @@ def is_self(host: str) -> bool:
     )
 
 
+PRIVATE_ENDS = frozenset(
+    {
+        "corp", "domain", "home", "internal", "intra", "intranet", "lan", "local", "localdomain", "mail", "priv", "private",
+    }
+)  # fmt: skip
+"""Last labels of names that only a network of its own resolves: kept free for that, or taken for it by habit."""
+
+
+def is_private_name(host: str) -> bool:
+    """Tell whether a host is a name that the internet does not know, and that leads to an address of no public range."""
+    labels = host.rstrip(".").lower().split(".")
+    known = labels[-1] in PRIVATE_ENDS or labels[-2:] == ["home", "arpa"]
+    return len(labels) > 1 and known and not readings(host)
+
+
 def _is_own(found: Address) -> bool:
     carried = getattr(found, "ipv4_mapped", None) or found
     return bool(

@@ -69,7 +69,18 @@ def leads(folder, url: str) -> str:
         ("https://mistral.ai/v1", "internet"),
         ("https://api.acme.tools/v1", "internet"),
         ("https://acme.tools./v1", "internet"),
-        ("http://nas.local:11434", "internet"),
+        *[
+            (f"https://{host}/v1", "")
+            for host in (
+                "nas.local",
+                "gpu.lan",
+                "models.acme.corp",
+                "llm.eu.internal",
+                "a.home.arpa",
+                "nas.corp.",
+                "X.Y.INTERNAL.",
+            )
+        ],
         ("http://93.184.216.34", "internet"),
         ("http://[2606:2800:220:1::1]", "internet"),
     ],
@@ -94,3 +105,44 @@ def test_the_dot_that_says_outside_is_not_passed_on(tmp_path):
     assert leads(tmp_path, "https://acme.tools./v1") == "internet"
     text = "".join(path.read_text("utf-8") for path in (tmp_path / "rendered").rglob("*.yaml"))
     assert "https://acme.tools/v1" in text
+
+
+PRIVATE = "http://models.acme.internal:8443/v1"
+
+
+def said(folder, url: str, more: str = "") -> str:
+    write(folder, {"agents/a.yaml": agent(url) + more, "environments/prod.yaml": ENVIRONMENT})
+    return fleetform("validate", "--env", "prod", cwd=folder).err
+
+
+def test_the_way_to_a_private_name_is_a_range_that_somebody_names(tmp_path):
+    warning = "`models.acme.internal` is a name of a private network"
+    assert warning in said(tmp_path, PRIVATE)
+    named = "  network: {allowTo: [{cidr: 10.20.0.0/16, ports: [%d]}]}\n"
+    assert warning not in said(tmp_path, PRIVATE, named % 8443)
+    assert warning in said(tmp_path, PRIVATE, named % 443)
+    assert "name of a private network" not in said(tmp_path, "http://models.internal.example.com")
+
+
+SIDECAR = """  podTemplate:
+    FIELD:
+      - name: proxy
+        image: {repository: acme/proxy, tag: 1.0.0}
+"""
+PORT = "        ports: [{name: proxy, containerPort: 4000}]\n"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.8.0.1", "[::1]", "0.0.0.0", "a.localhost"])  # fmt: skip
+def test_the_pod_itself_is_asked_only_where_something_listens(host, tmp_path):
+    def warned(port: int, more: str = "") -> bool:
+        return f"nothing listens on port {port}" in said(tmp_path, f"http://{host}:{port}/v1", more)
+
+    sidecar = SIDECAR.replace("FIELD", "sidecars")
+    native = SIDECAR.replace("FIELD", "initContainers")
+    assert warned(4000)
+    assert warned(4000, native + PORT)  # it ends before the agent starts
+    assert warned(4001, sidecar + PORT)
+    assert not warned(4000, sidecar + PORT)
+    assert not warned(4000, native + PORT + "        restartPolicy: Always\n")
+    assert not warned(4000, sidecar)  # which does not say where it listens
+    assert leads(tmp_path, f"http://{host}:4000") == ""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import TreePath
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PUBLIC = "https://provider.example"
 """Stands for the endpoint that a provider has for everybody: a policy knows no names."""
 
@@ -249,9 +248,29 @@ def _to_host(
         yield from _to_workload(draft, owner, found.workload, port, path)
     elif found.namespace:
         draft.reach(Address(found.service, found.namespace), (("TCP", port),), owner, path)
-    elif host not in LOOPBACK and not addresses.closed_host(host):
+    elif addresses.is_self(host):
+        yield from _to_itself(draft, owner, port, path)
+    elif not addresses.closed_host(host):
         # What is closed is refused by rules/urls, but for the servers that an identity needs, which it opens itself.
         draft.reach(_party(host), (("TCP", port),), owner, path)
+
+
+def _to_itself(draft: Draft, owner: Resolved[Any], port: int, path: TreePath) -> Iterator[Problem]:
+    """Yield a port of the pod itself on which nothing is known to listen."""
+    template = draft.workload.pod_template
+    stay = [item for item in template.init_containers if item.restart_policy == "Always"]
+    beside = [*template.sidecars, *stay]
+    listens = {item.container_port for container in beside for item in container.ports}
+    listens |= {item.container_port for item in draft.ports}
+    if port in listens or any(not container.ports for container in beside):
+        return
+    yield owner.problem(
+        path,
+        "nobody-listens",
+        f"this is the pod itself, where nothing listens on port {port}",
+        hint=f"add a container with that port to `podTemplate.sidecars`, or name a Service: http://name.namespace.svc:{port}",
+        severity="warning",
+    )
 
 
 def _party(host: str) -> Party:

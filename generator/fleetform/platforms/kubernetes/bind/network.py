@@ -62,7 +62,7 @@ def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Pol
         own = found[workload.key]
         _cluster(fleet, workload, own)
         for traffic in workload.reaches:
-            _reach(fleet, traffic, own.egress, problems)
+            _reach(fleet, workload, traffic, own.egress, problems)
         for traffic in workload.admits:
             _admit(traffic, own.ingress)
     names = {workload.key: (workload.namespace, workload.name) for workload in plan.workloads}
@@ -136,12 +136,17 @@ def _block(cidr: str, private: tuple[addresses.Network, ...] = ()) -> dict[str, 
     return {"ipBlock": {"cidr": str(network)} | ({"except": inside} if inside else {})}
 
 
-def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem]) -> None:
-    """Allow a destination outside the fleet; warn if the pod port is a guess."""
+def _reach(
+    fleet: Fleet, workload: Workload, traffic: Traffic, egress: Rules, problems: list[Problem]
+) -> None:
+    """Allow a destination outside the fleet; warn if the pod port is a guess, or the address unknown."""
     party = traffic.party
     if isinstance(party, Range):
         private = private_ranges(tuple(fleet.environment.network.private_ranges))
         egress.allow(_block(party.cidr, private), traffic.ports)
+        return
+    if isinstance(party, Outside) and addresses.is_private_name(party.host):
+        problems += _unknown_way(workload, traffic, party.host)
         return
     if isinstance(party, Outside):
         for peer in outside(fleet):
@@ -164,6 +169,20 @@ def _reach(fleet: Fleet, traffic: Traffic, egress: Rules, problems: list[Problem
             )
         )
     egress.allow(everything_in(party.namespace), ((protocol, known or port),))
+
+
+def _unknown_way(workload: Workload, traffic: Traffic, host: str) -> Iterable[Problem]:
+    """Yield a host of a private network, to whose address no range opens the way: the internet's does not."""
+    ranges = (item for item in workload.reaches if isinstance(item.party, Range))
+    if not any({*traffic.ports} & {*item.ports} for item in ranges):
+        ((_, port),) = traffic.ports
+        yield traffic.owner.problem(
+            traffic.path,
+            "unknown-address",
+            f"`{host[:80]}` is a name of a private network, whose addresses nobody says: the policy opens no way to it",
+            hint=f"add its range: `network.allowTo: [{{cidr: 10.20.0.0/16, ports: [{port}]}}]`",
+            severity="warning",
+        )
 
 
 def _admit(traffic: Traffic, ingress: Rules) -> None:
