@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.fleet import AGENT, ENVIRONMENT, GOOD, write
+from fleetform import kinds
+from fleetform.validators import schema
+from tests.fleet import AGENT, ENVIRONMENT, GOOD, fleetform, write
 from tests.policy.test_command import weakened
 
 SPECS = {
@@ -78,3 +80,39 @@ def test_what_is_narrow_is_not(line, tmp_path):
 def test_what_an_environment_opens_is_listed(line, place, tmp_path):
     write(tmp_path, {**GOOD, "environments/prod.yaml": f"{ENVIRONMENT}  {line}\n"})
     assert any(path == f"spec.{place}" for _, path in weakened(tmp_path))
+
+
+NOBODY = {"allow", "capabilities", "apiServer"}
+"""Lists of which an empty one means none, as it says."""
+
+
+def test_no_empty_list_means_everything():
+    found = {
+        (kind, part, name): rule.get("minItems", 0)
+        for kind in kinds.NAMES
+        for part, definition in schema(kind)["$defs"].items()
+        for name, rule in definition.get("properties", {}).items()
+        if rule.get("type") == "array"
+        and ("Default: all" in rule["description"] or "Default: any" in rule["description"])
+    }
+    assert len(found) > 5
+    assert {name for (_, _, name), least in found.items() if not least} == NOBODY
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "network: {dnsLabels: {}}",
+        "expose: {hosts: [{host: a.example.com, namespaces: []}]}",
+        "expose: {services: [{type: NodePort, namespaces: []}]}",
+    ],
+)
+def test_an_empty_selection_is_refused_where_it_would_be_everything(line, tmp_path):
+    write(tmp_path, {**GOOD, "environments/prod.yaml": f"{ENVIRONMENT}  {line}\n"})
+    assert fleetform("validate", "--env", "prod", cwd=tmp_path).code == 1
+
+
+def test_a_right_to_no_name_is_no_right_to_all(tmp_path):
+    rule = '{apiGroups: [""], resources: [configmaps], resourceNames: [], verbs: [get]}'
+    write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}  rbac: {{rules: [{rule}]}}\n"})
+    assert "resourceNames" in fleetform("validate", "--env", "prod", cwd=tmp_path).err

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from fleetform.problems import errors
+from tests.fleet import AGENT, GOOD, fleetform, write
 from tests.served.fleets import BARE, document, fleet
 from tests.served.rendering import outcome
 
@@ -481,3 +482,35 @@ def test_a_whole_secret_is_refused_on_compose():
     assert refused(agent(envFrom=WHOLE[:1]), environment=LOCAL) == [
         ("not-on-compose", "spec.envFrom")
     ]
+
+
+SHM = "{name: shm, mountPath: /dev/shm, emptyDir: SIZE, medium: Memory}"
+SIDE = """  podTemplate:
+    volumes: [{name: side, emptyDir: 128Mi, medium: Memory}]
+    sidecars:
+      - {name: proxy, image: {repository: acme/proxy, tag: 1.0.0}, volumeMounts: [{name: side, mountPath: /side}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "warned"),
+    [
+        ("  volumes: [SHM]\n".replace("SHM", SHM.replace("SIZE", "512Mi")), "of its container may take 512Mi"),
+        ("  volumes: [SHM]\n".replace("SHM", SHM.replace("SIZE", "256Mi")), ""),
+        (f"  volumes: [{SHM.replace('SIZE', '1Gi')}]\n  resources: {{limits: {{memory: 2Gi}}}}\n", ""),
+        (
+            f"  volumes: [{SHM.replace('SIZE', '300Mi')}, {{name: b, mountPath: /b, emptyDir: 300Mi, medium: Memory}}]\n",
+            "of its container may take 600Mi",
+        ),
+        (f"  volumes: [{SHM.replace('SIZE', '300Mi')}, {{name: b, mountPath: /b, emptyDir: 9Gi}}]\n", ""),
+        (SIDE, "of `proxy` may take 128Mi"),
+        (SIDE.replace("mountPath: /side", "mountPath: /side, readOnly: true"), ""),
+        (SIDE.replace("128Mi", "32Mi"), ""),
+    ],
+)  # fmt: skip
+def test_volumes_in_memory_leave_room_below_the_limit(more, warned, tmp_path):
+    write(tmp_path, {**GOOD, "agents/a.yaml": AGENT + more})
+    done = fleetform("validate", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert ("volumes in memory" in done.err) is bool(warned)
+    assert warned in done.err

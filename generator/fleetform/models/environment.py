@@ -349,6 +349,7 @@ class HostGrant(Spec):
     namespaces: list[Name] = Field(
         default_factory=list,
         description="Namespaces as in the specs whose workloads may use it. Default: all.",
+        min_length=1,
     )
 
 
@@ -397,6 +398,7 @@ class NetworkDefaults(Spec):
     dns_labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
         description="Labels of the DNS pods. Default: the platform's, mostly `k8s-app: kube-dns`.",
+        min_length=1,
     )
     dns_port: Port | None = optional(
         "Port that the DNS pods listen on, TCP and UDP. Default: the platform's, 53, or 5353 for openshift."

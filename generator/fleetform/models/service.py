@@ -39,6 +39,7 @@ class ServiceGrant(Spec):
     namespaces: list[Name] = Field(
         default_factory=list,
         description="Namespaces as in the specs whose workloads may have it. Default: all.",
+        min_length=1,
     )
     annotations: list[LabelKey] = Field(
         default_factory=list,

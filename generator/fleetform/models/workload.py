@@ -461,7 +461,7 @@ class RbacRule(Spec):
     )
     verbs: list[str] = Field(description="Verbs, such as `get`.", min_length=1)
     resource_names: list[str] | None = optional(
-        "Resource names that the rule is limited to. Default: all."
+        "Resource names that the rule is limited to. Default: all.", min_length=1
     )
 
 

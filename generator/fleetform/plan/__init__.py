@@ -8,7 +8,7 @@ from fleetform import kinds, rules
 from fleetform.plan import consent, containers, knowledge, scaling, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
-from fleetform.plan.model import Plan, Scrape, Workload
+from fleetform.plan.model import Plan, Scrape, Shape, Workload
 from fleetform.problems import Problem
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
@@ -56,6 +56,9 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
     """Return a draft's workload: decisions that are the same for all kinds."""
     resolved, spec = draft.resolved, draft.workload
     template = spec.pod_template
+    if draft.shape is not Shape.JOB:  # which has the volumes of its agent
+        root = ("spec", "provision") if draft.component == "memory-store" else ("spec",)
+        problems += containers.in_memory(resolved, spec, root)
     return Workload(
         key=resolved.key,
         namespace=fleet.target_namespace(resolved.namespace),

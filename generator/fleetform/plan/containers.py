@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
@@ -93,6 +94,45 @@ def compute(given: Resources, default: Compute) -> Compute:
                 high[name] = value
     devices = {name: value for name, value in (low | high).items() if name not in RESOURCES}
     return Compute(_ordered(low | devices), _ordered(high | devices))
+
+
+def in_memory(owner: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Problem]:
+    """Yield containers whose volumes in memory may take all of their memory: the kernel ends who fills them."""
+    template = spec.pod_template
+    given = [
+        *((volume, (*root, "volumes", number)) for number, volume in enumerate(spec.volumes)),
+        *(
+            (volume, (*root, "podTemplate", "volumes", number))
+            for number, volume in enumerate(template.volumes)
+        ),
+    ]
+    sizes = {
+        volume.name: (parse(volume.empty_dir), (*path, "emptyDir"))
+        for volume, path in given
+        if volume.medium == "Memory" and volume.empty_dir
+    }
+    if not sizes:
+        return
+    own = [volume.name for volume in spec.volumes if not volume.read_only]
+    rows = [("its container", own, compute(spec.resources, DEFAULT))]
+    for item in (*template.init_containers, *template.sidecars):
+        mounts = [mount.name for mount in item.volume_mounts if not mount.read_only]
+        rows.append((f"`{item.name}`", mounts, compute(item.resources, DEFAULT_EXTRA)))
+    for name, mounts, amounts in rows:
+        found = [sizes[mount] for mount in dict.fromkeys(mounts) if mount in sizes]
+        total, limit = sum((size for size, _ in found), Fraction()), parse(amounts.limits["memory"])
+        if found and total >= limit:
+            yield owner.problem(
+                max(found, key=lambda item: item[0])[1],
+                "memory-volume",
+                f"volumes in memory of {name} may take {_mebibytes(total)}, which count against its memory limit of {_mebibytes(limit)}",
+                hint="raise `resources.limits.memory` above what they take together with the program, or lower `emptyDir`",
+                severity="warning",
+            )
+
+
+def _mebibytes(amount: Fraction) -> str:
+    return f"{-(-amount // (1 << 20))}Mi"
 
 
 def _ordered(amounts: dict[str, str]) -> dict[str, str]:
