@@ -44,7 +44,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/served/test_meaning.py": "switches",
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
-        "tests/unit/test_pod_fields.py": "rules/probes resolve/probes",
+        "tests/unit/test_pod_fields.py": "objects/counted rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
             "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras extra_bodies bind/quotas rules/tenants rules/sizes rules/passed "
             "rules/volumes rules/workflows rules/memories rules/embeddings"

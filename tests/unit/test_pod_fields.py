@@ -410,6 +410,13 @@ def test_quotas_of_devices_are_compared_with_what_workloads_need(name):
         ("services", 1),
         ("count/services", 1),
         ("count/pods", 2),
+        ("configmaps", 1),  # that of the cluster
+        ("count/configmaps", 1),
+        ("count/serviceaccounts", 2),
+        ("count/networkpolicies.networking.k8s.io", 1),
+        ("count/poddisruptionbudgets.policy", 1),
+        ("count/replicasets.apps", 1),
+        ("resourcequotas", 1),
         ("requests.ephemeral-storage", "2Gi"),
         ("limits.ephemeral-storage", "2Gi"),
         ("ephemeral-storage", "2Gi"),
@@ -422,6 +429,41 @@ def test_quotas_of_objects_and_disks_are_compared_with_what_workloads_need(name,
         tenants = {**BARE, "tenants": {"ns": {"hard": {name: hard}}}}
         _, problems = rendered(agent(spec), environment=tenants)
         assert any(item.code == "quota-too-small" for item in problems) is said
+
+
+@pytest.mark.parametrize(
+    ("name", "need"), [("secrets", 2), ("count/secrets", 2), ("count/externalsecrets.external-secrets.io", 2)]
+)  # fmt: skip
+def test_quotas_of_secrets_count_those_that_an_operator_makes(name, need):
+    store = {"operatorIdentity": True, "aws": {"region": "eu-west-1"}}
+    secrets = {"capabilities": ["external-secrets"], "secrets": {"provider": "aws", "store": store}}
+    env = [
+        {"name": key.upper(), "valueFrom": {"secretKeyRef": {"name": key, "key": "k"}}}
+        for key in ("one", "two")
+    ]
+    for hard in (need, need - 1):
+        tenants = {**BARE, **secrets, "tenants": {"ns": {"hard": {name: hard}}}}
+        _, problems = rendered(agent({"env": env}), environment=tenants)
+        assert any(item.code == "quota-too-small" for item in problems) is (hard < need)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "need"),
+    [
+        ("NodePort", "services.nodeports", 1),
+        ("NodePort", "services.loadbalancers", 0),
+        ("LoadBalancer", "services.loadbalancers", 1),
+    ],
+)
+def test_quotas_of_services_count_them_by_type(service, name, need):
+    granted = {
+        "expose": {"services": [{"type": service}]},
+        "network": {"gatewayRanges": ["10.4.0.0/16"]},
+    }
+    for hard in {need, max(need - 1, 0)}:
+        tenants = {**BARE, **granted, "tenants": {"ns": {"hard": {name: hard}}}}
+        _, problems = rendered(agent({"service": {"type": service}}), environment=tenants)
+        assert any(item.code == "quota-too-small" for item in problems) is (hard < need)
 
 
 def test_null_takes_a_device_away_that_a_template_gives():

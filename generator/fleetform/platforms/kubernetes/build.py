@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.platforms.kubernetes import objects
-from fleetform.platforms.kubernetes.bind import bind
+from fleetform.platforms.kubernetes.bind import bind, quotas
 from fleetform.platforms.kubernetes.model import FleetPlan
-from fleetform.platforms.kubernetes.objects import Unit, judged, patches, provided
+from fleetform.platforms.kubernetes.objects import Unit, counted, judged, patches, provided
 from fleetform.platforms.kubernetes.objects.changes import Applied
 from fleetform.problems import Problem, errors
 
@@ -46,6 +46,8 @@ def build(
     if errors(problems) or not sound:
         return None, problems
     problems += judged.unpatched(bound)
+    if any(tenant.hard for tenant in fleet.environment.tenants.values()):
+        problems += quotas.counted(fleet, counted.counts(objects.Units(bound)))
     if fleet.targets == ("manifests",) and not _is_patched(bound):
         return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
     base = _base(fleet, root) if "kustomize" in fleet.targets else None

@@ -27,14 +27,8 @@ COUNTED = {
 OBJECTS: Mapping[str, Callable[[WorkloadPlan], int]] = {
     "pods": lambda plan: plan.least,
     "count/pods": lambda plan: plan.least,
-    "services": lambda plan: bool(plan.ports),
-    "count/services": lambda plan: bool(plan.ports),
-    "count/deployments.apps": lambda plan: plan.kind == "Deployment",
-    "count/statefulsets.apps": lambda plan: plan.kind == "StatefulSet",
-    "count/jobs.batch": lambda plan: plan.kind == "Job",
-    "count/cronjobs.batch": lambda plan: plan.kind == "CronJob",
 }
-"""By name in a quota: how many of the objects that it counts a workload has at least."""
+"""By name in a quota: how many of the objects that it counts a workload has at least, of those that are not rendered."""
 
 
 def problems(
@@ -79,6 +73,31 @@ def _quota(
                 ("spec", "tenants", space, "hard", name),
                 f"the workloads of `{space}` need {_text(need)} at their fewest replicas, and the quota allows {hard}",
             )
+
+
+def counted(fleet: Fleet, counts: Mapping[str, Mapping[str, int]]) -> Iterator[Problem]:
+    """Yield quotas that allow fewer objects than are rendered, by namespace in the cluster and name of a quota."""
+    for space, tenant in fleet.environment.tenants.items():
+        own = counts.get(fleet.target_namespace(space), {})
+        for name, hard in tenant.hard.items():
+            need = own.get(name, 0)
+            if need > parse(hard):
+                yield problem_at(
+                    fleet.environment_tree,
+                    ("spec", "tenants", space, "hard", name),
+                    "quota-too-small",
+                    f"a release of `{space}` needs {need}, and the quota allows {hard}",
+                    hint=_ROOM.get(name.removeprefix("count/"), "raise it"),
+                    severity="warning",
+                )
+
+
+_ROOM = {
+    "configmaps": "raise it, and leave room: older configurations stay until `fleetform gc` removes them",
+    "secrets": "raise it, and leave room for Secrets that others make, such as Helm's releases",
+    "replicasets.apps": "raise it, and leave room: a Deployment keeps older ones",
+}
+"""What to do, by what is counted, where rendered objects are not all."""
 
 
 def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fraction:
