@@ -462,7 +462,9 @@ def test_quotas_of_services_count_them_by_type(service, name, need):
     }
     for hard in {need, max(need - 1, 0)}:
         tenants = {**BARE, **granted, "tenants": {"ns": {"hard": {name: hard}}}}
-        _, problems = rendered(agent({"service": {"type": service}}), environment=tenants)
+        balanced = {"loadBalancerSourceRanges": ["203.0.113.0/24"]}
+        own = {"type": service, **(balanced if service == "LoadBalancer" else {})}
+        _, problems = rendered(agent({"service": own}), environment=tenants)
         assert any(item.code == "quota-too-small" for item in problems) is (hard < need)
 
 
