@@ -2,8 +2,8 @@
 
 The record of ownership is written before the first change (old and new files) and again after the
 last (the new files): a run that is interrupted leaves files that are old or new, never partial, and
-the next run completes the work. It is a list of names, one per line: pull requests that change two
-neighbours do not meet in it, and one that merged with conflicts can still be read.
+the next run completes the work. It is a list of names, one per line, that Git can merge as a union:
+pull requests that change or add neighbours do not meet in it, and one that merged with conflicts can still be read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,17 +63,20 @@ class Output:
         self._record = ""
 
     def compare(self, texts: Mapping[str, str]) -> Changes:
-        """Return the differences between the disk and `texts`; only reads."""
+        """Return the differences between the disk and `texts`; only reads.
+
+        Lists that Git merged are in order when they name the same: the next `write` sorts them.
+        """
         folder = self._open(make=False)
         if folder is None:
-            return self._compare(None, texts)
+            return self._compare(None, texts, is_same=_says_the_same)
         with folder:
-            return self._compare(folder, texts)
+            return self._compare(folder, texts, is_same=_says_the_same)
 
     def write(self, texts: Mapping[str, str]) -> Changes:
         """Make the disk equal to `texts`; other people's files stay as they are."""
         with self._locked() as folder:
-            changes = self._compare(folder, texts)
+            changes = self._compare(folder, texts, is_same=str.__eq__)
             self._refuse_foreign(changes)
             if changes:
                 self._change(folder, texts, changes)
@@ -96,7 +99,13 @@ class Output:
         """Refuse what `write` would refuse, without writing."""
         self._refuse_foreign(self.compare(texts))
 
-    def _compare(self, folder: Folder | None, texts: Mapping[str, str]) -> Changes:
+    def _compare(
+        self,
+        folder: Folder | None,
+        texts: Mapping[str, str],
+        *,
+        is_same: Callable[[str, str], bool],
+    ) -> Changes:
         self._record = self._read(folder, RECORD) or _names(self._read(folder, _FORMER))
         self._refuse_links(folder, texts)
         changes = Changes()
@@ -106,7 +115,7 @@ class Output:
             there = self._read(folder, path)
             if there is None:
                 changes.new[path] = text
-            elif there != text:
+            elif there != text and not is_same(there, text):
                 changes.changed[path] = (there, text)
             else:
                 changes.same += 1
@@ -295,6 +304,20 @@ def write_all(outputs: Mapping[Output, Mapping[str, str]]) -> dict[Output, Chang
 def _listed(paths: Iterable[str], note: str = "") -> str:
     """Return a record's text."""
     return _HEADER + note + "".join(f"{path}\n" for path in sorted(paths))
+
+
+def _says_the_same(there: str, text: str) -> bool:
+    """Whether two texts that end with a list of names differ in its order alone: Git puts what two branches add in any."""
+    old, new = there.splitlines(), text.splitlines()
+    if len(old) != len(new) or sorted(old) != sorted(new):
+        return False
+    head = next((number for number, line in enumerate(new) if line.startswith(_ITEM)), len(new))
+    is_list = new[:head][-1:] == [_LIST] and all(line.startswith(_ITEM) for line in new[head:])
+    return is_list and old[:head] == new[:head]
+
+
+_LIST, _ITEM = "resources:", "- "
+"""The list of a kustomization, one name per line, and how each begins."""
 
 
 def _names(former: str | None) -> str:
