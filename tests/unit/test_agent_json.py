@@ -254,11 +254,7 @@ def test_shutdown_waits_for_the_queue_too(tmp_path):
     assert "terminationGracePeriodSeconds: 170\n" in text
 
 
-# -- what the runtime does not serve -------------------------------------------------------------
-
-
-def warned(problems: tuple[Problem, ...]) -> list[str]:
-    return [item.path for item in problems if item.code == "not-served"]
+# -- programs that tools run ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

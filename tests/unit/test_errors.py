@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.errors.cases import CASES, REWRITE, validate
 from tests.fleet import AGENT, GOOD, fleetform, write
 
 SOURCE = Path(package.__file__).parent
+TESTS = Path(__file__).parents[1]
 STAGES = (
     "load.py",
     "parse.py",
@@ -76,9 +77,9 @@ def _calls(file: Path) -> Iterator[ast.Call]:
                 yield node
 
 
-def codes() -> set[str]:
-    """Return every code of a Problem that the stages before writing may say."""
-    files = [SOURCE / stage for stage in STAGES]
+def codes(stages: Iterable[str] = STAGES) -> set[str]:
+    """Return every code of a Problem that some stages may say, by default those before writing."""
+    files = [SOURCE / stage for stage in stages]
     files = [file for path in files for file in ([path] if path.is_file() else path.rglob("*.py"))]
     found = set()
     for file in files:
@@ -93,6 +94,40 @@ def test_every_code_in_the_source_is_said_by_a_case():
     said = codes()
     assert len(said) > 90
     assert said - {*map(promised, CASES)} - ELSEWHERE == set()
+
+
+def _asked_for(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the codes that a test compares those of Problems with: `item.code == "…"`, `"…" in {row["code"] …}`."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Compare):
+            continue
+        parts = [*ast.walk(node)]
+        if any(
+            ast.unparse(part).endswith((".code", "['code']")) for part in parts if _is_place(part)
+        ):
+            for part in parts:
+                value = part.value if isinstance(part, ast.Constant) else None
+                if isinstance(value, str) and CODE.fullmatch(value):
+                    yield part.lineno, value
+
+
+def _is_place(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute | ast.Subscript)
+
+
+def test_every_code_that_a_test_asks_for_can_be_said():
+    """A test that looks for a code which nothing says any more finds nothing, and passes for ever."""
+    said = codes([""]) | ELSEWHERE | {*map(promised, CASES)}
+    asked = [
+        (f"{file.relative_to(TESTS)}:{line}", code)
+        for file in sorted(TESTS.rglob("*.py"))
+        for line, code in _asked_for(ast.parse(file.read_text("utf-8")))
+    ]
+    assert len({code for _, code in asked}) > 20
+    assert [place for place in asked if place[1] not in said] == []
+    assert [*_asked_for(ast.parse("[i for i in p if i.code == 'not-served']"))] == [
+        (1, "not-served")
+    ]
 
 
 def test_a_configuration_that_no_config_map_holds_is_refused(tmp_path):

@@ -106,7 +106,16 @@ def test_every_value_of_a_chart_comes_from_the_plan(chart, whole):
 def test_builders_and_kinds_are_the_same():
     named = {getattr(kind, owner) for kind in KINDS for owner in ("workload", "namespace")} - {""}
     folder = ROOT / "generator/fleetform/platforms/kubernetes/objects"
-    others = {"__init__", "admission", "changes", "judged", "manifest", "namespace", "operations"}
+    others = {
+        "__init__",
+        "admission",
+        "changes",
+        "counted",
+        "judged",
+        "manifest",
+        "namespace",
+        "operations",
+    }
     others |= {"patches", "pod", "pod_security", "provided"}
     assert {path.stem for path in folder.glob("*.py")} - others == named
 

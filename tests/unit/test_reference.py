@@ -1,6 +1,7 @@
 """The reference: every field of every kind in a row, the pages of docs/ as generated, examples that are valid."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from fleetform import kinds, reference
 from fleetform.reference import rows
+from fleetform.validators import schema
 from tests.fleet import fleetform
 from tests.tools import ROOT
 
@@ -100,3 +102,25 @@ def test_the_examples_are_a_fleet_that_renders(tmp_path):
     assert outcome.code == 0
     found = json.loads(outcome.out)
     assert {problem["code"] for problem in found} == {"not-rendered"}
+
+
+def test_what_names_a_config_map_does_not_speak_of_a_secret_and_the_other_way_round():
+    """A part of two uses is described for both, or there are two."""
+    found = 0
+    for kind in kinds.NAMES:
+        parts = schema(kind)["$defs"]
+        for part in parts.values():
+            for name, rule in part.get("properties", {}).items():
+                ours, others = (
+                    ("Secret", "ConfigMap") if "ecret" in name else ("ConfigMap", "Secret")
+                )
+                if not re.search(r"(?i)configMap(Key)?Ref$|secret(Key)?Ref$", name):
+                    continue
+                for below in re.findall(r"#/\$defs/(\w+)", json.dumps(rule)):
+                    found += 1
+                    texts = [item["description"] for item in parts[below]["properties"].values()]
+                    assert not any(others in text and ours not in text for text in texts), (
+                        name,
+                        below,
+                    )
+    assert found > 20

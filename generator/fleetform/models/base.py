@@ -131,6 +131,15 @@ class SecretKey(Spec):
     )
 
 
+class ConfigMapKey(Spec):
+    """A key of a ConfigMap in the workload's namespace."""
+
+    name: ObjectName = Field(description="Name of the ConfigMap.")
+    key: str = Field(
+        description="Key in the ConfigMap.", pattern=DATA_KEY, min_length=1, max_length=253
+    )
+
+
 class Shared(Spec):
     """A document that agents of other namespaces may refer to, if it says so."""
 

@@ -51,6 +51,13 @@ class PodsMetric(Spec):
     target: MetricTarget = Field(description="Target; its type is AverageValue.")
 
 
+class ExternalMetric(Spec):
+    """A metric of something outside of the cluster."""
+
+    metric: MetricIdentifier = Field(description="Which metric.")
+    target: MetricTarget = Field(description="Target; its type is Value or AverageValue.")
+
+
 class ObjectReference(Spec):
     """An object that a metric describes."""
 
@@ -80,7 +87,7 @@ class Metric(Spec):
     resource: ResourceMetric | None = optional("For type Resource.")
     pods: PodsMetric | None = optional("For type Pods: needs an adapter that serves the metric.")
     object: ObjectMetric | None = optional("For type Object.")
-    external: PodsMetric | None = optional(
+    external: ExternalMetric | None = optional(
         "For type External: needs an adapter that serves the metric."
     )
 

@@ -11,6 +11,7 @@ from fleetform.models.base import (
     INT32,
     AbsolutePath,
     Bytes,
+    ConfigMapKey,
     Count,
     EnvName,
     Host,
@@ -65,7 +66,7 @@ class EnvFrom(Spec):
     """Where an environment variable's value comes from."""
 
     secret_key_ref: SecretKey | None = optional("A key of a Secret. Default: none.")
-    config_map_key_ref: SecretKey | None = optional("A key of a ConfigMap. Default: none.")
+    config_map_key_ref: ConfigMapKey | None = optional("A key of a ConfigMap. Default: none.")
     field_ref: str | None = optional(
         "A field of the pod, such as `metadata.name`. Default: none.",
         max_length=280,
