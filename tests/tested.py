@@ -67,6 +67,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_filters.py": "resolve/searches",
+        "tests/unit/test_workflows.py": "plan/workflows resolve/flows",
         "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge fleetform/cron",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (

@@ -125,7 +125,9 @@ def _workflow_options(workflow: argparse.ArgumentParser) -> None:
         )
     run.add_argument(
         "--name",
-        help="name of the run; one that is there already is carried on, or shown if it is over. Default: a new one",
+        default=os.environ.get("WORKFLOW_RUN"),
+        help="name of the run; one that is there already is carried on, or shown if it is over. Default: $WORKFLOW_RUN, "
+        "else a new one",
     )
     run.add_argument(
         "--input",

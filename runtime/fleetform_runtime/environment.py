@@ -13,6 +13,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy"
 
 ENVIRONMENT: dict[str, tuple[Reader, ...]] = {
     "FLEETFORM_CONFIG": ("always",),
+    "WORKFLOW_RUN": ("always",),
     "SSL_CERT_FILE": ("always",),
     "SSL_CERT_DIR": ("always",),
     "SSLKEYLOGFILE": ("always",),

@@ -144,6 +144,8 @@ BASE = WorkloadPlan(
     headless=False,
     recreate=False,
     schedule="",
+    time_zone="Etc/UTC",
+    fail_on=(),
     min_ready=0,
     replicas=1,
     autoscaler=None,
@@ -183,6 +185,7 @@ STATEFUL = OWN._replace(
 JOB = OWN._replace(
     kind="Job", ports=(), startup=None, readiness=None, liveness=None, pre_stop=0, grace=30
 )
+SCHEDULED = JOB._replace(kind="CronJob", schedule="0 3 * * *")
 ISSUED = BASE._replace(
     expose=Expose(
         "Ingress",
@@ -344,6 +347,8 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         OWN._replace(ports=(), startup=None, readiness=None, liveness=None),
         ("StatefulSet", "Job"),
     ),
+    "time_zone": (SCHEDULED, ("Europe/Berlin", "Asia/Seoul")),
+    "fail_on": (JOB, ((1,), (1, 2, 255))),
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
     "recreate": (BASE, (True,)),
@@ -413,6 +418,9 @@ def jobs() -> Iterator[WorkloadPlan]:
     for path in ("resources", "secrets", "volumes", "run_as_user", "pod_fields", "grace"):
         yield from (_with(JOB, path, value) for value in TURNS[path][1])
     yield JOB._replace(config=_config(), args=("ingest", "--config", "x", *TEXTS))
+    yield JOB._replace(fail_on=(1, 2), component="workflow-run")
+    yield SCHEDULED
+    yield SCHEDULED._replace(fail_on=(3,), time_zone="Asia/Seoul", verbatim={"a.example/x": "y"})
 
 
 def own_files() -> Iterator[WorkloadPlan]:

@@ -21,6 +21,8 @@ KUBE_STATE_METRICS = {
     | {"horizontalpodautoscaler"},
     "kube_job_created": TARGET_LABELS | {"job_name"},
     "kube_job_failed": TARGET_LABELS | {"job_name", "condition"},
+    "kube_pod_container_info": TARGET_LABELS | {"pod", "container"},
+    "kube_pod_owner": TARGET_LABELS | {"pod", "owner_kind", "owner_name"},
     "kube_statefulset_replicas": TARGET_LABELS | {"statefulset"},
     "kube_statefulset_status_replicas_ready": TARGET_LABELS | {"statefulset"},
 }
@@ -34,7 +36,8 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"
 def test_metrics_and_labels_of_a_rule_exist(rule):
     labels = read(rule["expr"], SERIES)
     assert labels is not None
-    assert {"namespace", "agent"} <= labels
+    assert "namespace" in labels
+    assert labels & {"agent", "workflow", "job_name"}
 
 
 def test_every_threshold_is_compared_with_and_nothing_is_left_open():
@@ -74,12 +77,12 @@ def test_texts_use_only_labels_that_the_alert_carries(rule):
     labels = read(rule["expr"], SERIES) or frozenset()
     text = " ".join(rule["annotations"].values())
     assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels
-    assert "$labels.agent" in rule["annotations"]["summary"]
+    assert re.search(r"\$labels\.(agent|workflow|job_name)", rule["annotations"]["summary"])
 
 
 @each_rule
 def test_every_selector_names_the_namespace_and_no_agent(rule):
-    selectors = re.findall(r"\b(?:agent|kube)_\w+\{(.*?)\}[\s)\[,]", rule["expr"] + "\n")
+    selectors = re.findall(r"\b(?:agent|kube|workflow)_\w+\{(.*?)\}[\s)\[,]", rule["expr"] + "\n")
     metrics = [name for name in re.findall(r"\w+", rule["expr"]) if name in SERIES]
     assert len(selectors) == len(metrics) > 0
     for selector in selectors:
@@ -103,7 +106,7 @@ def test_values_of_closed_labels_exist(rule):
 
 @each_rule
 def test_a_rule_says_how_bad_it_is_and_what_to_do(rule):
-    assert re.fullmatch(r"Agent[A-Za-z]+", rule["alert"])
+    assert re.fullmatch(r"(Agent|Workflow)[A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert re.fullmatch(r"\d+m", rule["for"])
     assert rule["annotations"]["description"].endswith(".")
@@ -165,5 +168,6 @@ def test_without_the_runtime_no_rule_needs_its_metrics():
         "AgentNotReady",
         "AgentAtMaxReplicas",
         "AgentIngestionFailed",
+        "WorkflowRunFailed",
     }
     assert not any("agent_" in rule["expr"] for rule in found)

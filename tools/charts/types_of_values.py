@@ -147,6 +147,7 @@ TYPES: dict[str, Schema] = {
             closed(("parameter", "name", "key"), parameter=TEXT, name=NAME, key=SECRET_KEY)
         ),
     ),
+    "integers": many({"type": "integer"}),
     "route parent": closed(
         ("name",), group=TEXT, kind=TEXT, name=NAME, namespace=NAME, sectionName=NAME, port=PORT
     ),

@@ -14,7 +14,7 @@
       enableServiceLinks: false
       securityContext: {{ include "agent.podSecurity" . }}
       terminationGracePeriodSeconds: {{ toJson .Values.terminationGracePeriodSeconds }}
-      {{- if eq .Values.kind "Job" }}
+      {{- if has .Values.kind (list "Job" "CronJob") }}
       restartPolicy: Never
       {{- end }}
       {{- with .Values.imagePullSecrets }}

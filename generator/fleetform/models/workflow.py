@@ -6,8 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from fleetform.models.base import Duration, Json, Metadata, Name, SecretKey, Spec, optional
-from fleetform.models.tool import Parameter
+from fleetform.models.agent import Auth
+from fleetform.models.base import (
+    Duration,
+    Json,
+    Metadata,
+    Name,
+    QualifiedName,
+    SecretKey,
+    Spec,
+    optional,
+)
+from fleetform.models.tool import Authentication, Parameter
+from fleetform.models.workload import Resources
 
 OutputPath = Annotated[str, StringConstraints(pattern=r"^(\.[A-Za-z0-9_-]+)+$", max_length=1024)]
 
@@ -40,6 +51,9 @@ class Step(Spec):
     retries: int | None = optional("Retries. Default: `errorHandling.maxRetries`.", ge=0, le=100)
     parallel: bool = Field(
         default=False, description="Whether it may run in parallel with other steps that are ready."
+    )
+    authentication: Authentication | None = optional(
+        "Authentication at the agent. Default: for an agent of this namespace its first API key, otherwise none."
     )
 
 
@@ -80,6 +94,40 @@ class Concurrency(Spec):
     )
 
 
+class WorkflowMemory(Spec):
+    """Where runs are kept."""
+
+    store: QualifiedName = Field(
+        description="Name of a MemoryStore of type `redis` or `postgres`, or `namespace/name`."
+    )
+
+
+class Serve(Spec):
+    """An HTTP API that begins, shows and ends runs, and the pods that execute them."""
+
+    auth: Auth = Field(description="How callers authenticate.")
+    replicas: int = Field(
+        default=1,
+        description="Pods. More than one need a `memory` that they share.",
+        ge=1,
+        le=100,
+    )
+
+
+class Schedule(Spec):
+    """Runs that begin by themselves."""
+
+    cron: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
+        description="When, as minute, hour, day, month and weekday, or `@daily` and the like."
+    )
+    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default="Etc/UTC", description="Time zone of `cron`, as the IANA database names it."
+    )
+    input: dict[str, Json] = Field(
+        default_factory=dict, description="Inputs. Default: the workflow's own defaults."
+    )
+
+
 class WorkflowSpec(Spec):
     """Steps, what flows between them, and what happens on failure."""
 
@@ -100,6 +148,17 @@ class WorkflowSpec(Spec):
     )
     timeout: Duration = Field(default="1h", description="Timeout of a run, a duration.")
     concurrency: Concurrency = Field(default_factory=Concurrency, description="Concurrent runs.")
+    memory: WorkflowMemory | None = optional(
+        "Where runs are kept. Default: the Redis or PostgreSQL that all agents of its steps share, otherwise each pod's memory."
+    )
+    serve: Serve | None = optional(
+        "An HTTP API, and pods that execute what it is asked for. Default: only WorkflowRuns and `schedule` begin runs."
+    )
+    schedule: Schedule | None = optional("Runs that begin by themselves. Default: none.")
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="Requests and limits of the pods that execute runs; the agents have their own.",
+    )
 
 
 class Workflow(Spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
-from fleetform.plan import consent, containers, knowledge, scaling, workloads
+from fleetform.plan import consent, containers, knowledge, scaling, workflows, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
 from fleetform.plan.model import Plan, Scrape, Shape, Workload
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from fleetform.resolve import Fleet
 
 __all__ = ["plan"]
+
+GENERIC = ("agent", workflows.COMPONENT)
+"""Components that the generic runtime may be."""
 
 
 def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
@@ -46,6 +49,7 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
         for item in fleet.of(kinds.MEMORY_STORE)
         if is_deployed(item)
     ]
+    drafts += workflows.drafts(fleet, references, problems)
     declared = consent.Declared(drafts)
     problems += consent.problems(fleet, declared)
     closed = tuple(_closed(fleet, draft, problems) for draft in drafts)
@@ -101,6 +105,8 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         admits=tuple(draft.admits),
         labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
         schedule=draft.schedule,
+        time_zone=draft.time_zone,
+        fail_on=draft.fail_on,
         beside_of=draft.beside_of,
     )
 
@@ -108,7 +114,10 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
 def _scrape(draft: Draft) -> Scrape | None:
     """Return where metrics are served; the generic runtime has metrics unless the spec disables them."""
     metrics = draft.workload.observability.metrics
-    generic = draft.component == "agent" and draft.workload.container is None
-    wanted = generic if metrics.enabled is None else metrics.enabled
-    port = metrics_port(draft.resolved) if wanted else None
+    generic = draft.component in GENERIC and draft.workload.container is None
+    wanted = (generic if metrics.enabled is None else metrics.enabled) and bool(draft.ports)
+    if draft.component == workflows.COMPONENT:
+        port = next((port for port in draft.ports if port.name == "metrics"), None)
+    else:
+        port = metrics_port(draft.resolved) if wanted else None
     return Scrape(port, metrics.path, metrics.interval_seconds) if port else None

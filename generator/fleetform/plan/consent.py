@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform.plan.model import Link, Shape, Space
+from fleetform.plan.knowledge import COMPONENT as KNOWLEDGE
+from fleetform.plan.model import Link, Space
 from fleetform.problems import Problem
 from fleetform.resolve.sharing import is_shared
 from fleetform.tree import locate
@@ -80,7 +81,7 @@ def problems(fleet: Fleet, declared: Declared) -> Iterator[Problem]:
     sub-agents, stores, URLs) is the usual case there, and nothing is said.
     """
     for draft in declared.drafts.values():
-        if draft.shape is Shape.JOB:  # it calls what its agent calls, on whose consent it is
+        if draft.component == KNOWLEDGE:  # it calls what its agent calls, on whose consent it is
             continue
         said: set[tuple[Key, object]] = set()
         for call in draft.calls:

@@ -46,7 +46,10 @@ class Draft:
         self.component = component
         self.shape = Shape.STATEFUL if workload.stateful else Shape.SERVICE
         self.schedule = ""
-        """When a job runs again, as cron writes it in UTC."""
+        """When a job runs again, as cron writes it."""
+        self.time_zone = "Etc/UTC"
+        self.fail_on: tuple[int, ...] = ()
+        """Exit codes with which a job has failed for good."""
         self.beside_of = ""
         """Name of the workload whose node it must share if both write a volume of one node."""
         self.image: tuple[str, str] = ("", "")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fleetform import contract
 from fleetform.resolve import ports
 from fleetform.resolve.hosts import Address
 
@@ -58,6 +59,13 @@ class Shape(Enum):
     """Runs for ever; each instance has its own name and volumes."""
     JOB = "job"
     """Runs once to its end, and again when anything of it changes."""
+    SCHEDULED = "scheduled"
+    """Runs to its end whenever its schedule says so."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether its instances come to an end."""
+        return self in (Shape.JOB, Shape.SCHEDULED)
 
 
 class ConfigRef(NamedTuple):
@@ -65,6 +73,10 @@ class ConfigRef(NamedTuple):
 
     name: str
     key: str
+
+
+JOB_NAME = "metadata.labels['batch.kubernetes.io/job-name']"
+"""Where an instance of a job finds the name of it, which for one of a schedule is another one at each time."""
 
 
 class FieldRef(NamedTuple):
@@ -124,11 +136,13 @@ class Compute(NamedTuple):
 
 
 class Files(NamedTuple):
-    """Configuration as files in one folder: texts by name, and settings as `agent.json`."""
+    """Configuration as files in one folder: texts by name, and settings as JSON."""
 
     directory: str
     texts: Mapping[str, str]
     settings: Settings | None = None
+    name: str = contract.SETTINGS
+    """File of the settings."""
 
 
 class Scratch(NamedTuple):
@@ -328,7 +342,11 @@ class Workload(NamedTuple):
     admits: tuple[Traffic, ...]
     labels: Mapping[str, str]
     schedule: str = ""
-    """When a job runs again, as cron writes it in UTC; empty for never."""
+    """When a job runs again, as cron writes it; empty for never."""
+    time_zone: str = "Etc/UTC"
+    """Time zone of the schedule."""
+    fail_on: tuple[int, ...] = ()
+    """Exit codes with which a job has failed for good; with others it is started again."""
     beside_of: str = ""
     """Name of the workload whose node it must share if both write a volume of one node."""
 

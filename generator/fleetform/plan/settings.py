@@ -71,7 +71,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         mcpServers=[*mcp_servers(fleet, agent, uses)],
         output={"schema": spec.output_schema} if spec.output_schema is not None else None,
         memory=_memory(fleet, agent, uses),
-        auth=_auth(spec.auth) if spec.auth else None,
+        auth=auth(spec.auth) if spec.auth else None,
         approvals=_approvals(fleet, agent.namespace, spec.approvals) if spec.approvals else None,
         limits=_limits(spec),
         server=present(
@@ -205,7 +205,8 @@ def _long_term(
     )
 
 
-def _auth(auth: Auth) -> dict[str, Any]:
+def auth(auth: Auth) -> dict[str, Any]:
+    """Return how callers authenticate."""
     if auth.type == "apiKey" and auth.api_key:
         keys = [
             present(name=key.name, secret=secret_of(key.secret_ref), onBehalf=key.on_behalf or None)

@@ -55,7 +55,7 @@ def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict
             or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
             url=service_url(fleet, other),
-            auth=_agent_auth(fleet, agent, use, other),
+            auth=agent_auth(fleet, agent, use.authentication, other),
         )
 
 
@@ -77,7 +77,7 @@ def _human_tool(
     return present(
         **_tool(use, spec, spec.human.prompt if spec.human else None),
         type="human",
-        parameters=[_parameter(item) for item in spec.parameters],
+        parameters=[parameter(item) for item in spec.parameters],
         output=spec.output,
     )
 
@@ -98,7 +98,7 @@ def _api_tool(
         auth=_outbound(api.authentication, fleet, tool.namespace or agent.namespace),
         parameters=[
             {
-                **_parameter(item),
+                **parameter(item),
                 "in": item.location or default_location(item.name, api.endpoint, api.method),
             }
             for item in tool.spec.parameters
@@ -123,7 +123,7 @@ def _code_tool(
         engine=None if code.engine == "auto" else code.engine,
         code=code.source,
         allowModelCode=code.allow_model_code or None,
-        parameters=[_parameter(item) for item in tool.spec.parameters],
+        parameters=[parameter(item) for item in tool.spec.parameters],
         timeoutSeconds=seconds(code.timeout),
         memoryBytes=int(parse(code.memory)),
         outputBytes=int(parse(code.output)),
@@ -158,9 +158,7 @@ def _retrieval_tool(
     if found is None:  # a Problem has been said
         return {}
     search = found.search
-    parameters = [
-        {**_parameter(item), **present(field=item.field)} for item in tool.spec.parameters
-    ]
+    parameters = [{**parameter(item), **present(field=item.field)} for item in tool.spec.parameters]
     asked = question(tool.spec)
     return present(
         **_tool(use, tool.spec),
@@ -280,7 +278,8 @@ def default_location(name: str, endpoint: str, method: str) -> str:
     return "query" if method in ("GET", "DELETE") else "body"
 
 
-def _parameter(item: Parameter) -> dict[str, Any]:
+def parameter(item: Parameter) -> dict[str, Any]:
+    """Return a parameter as the runtime knows it."""
     body = view.dump(item)
     body.pop("in", None)
     body.pop("field", None)
@@ -311,13 +310,14 @@ def _outbound(auth: Authentication | None, fleet: Fleet, namespace: str) -> dict
     )
 
 
-def _agent_auth(
-    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, other: Resolved[Any]
+def agent_auth(
+    fleet: Fleet, caller: Resolved[Any], own: Authentication | None, other: Resolved[Any]
 ) -> dict[str, Any] | None:
-    if use.authentication is not None:
-        return _outbound(use.authentication, fleet, agent.namespace)
+    """Return how a caller signs in at an agent: its own way, or by the first key of an agent of its namespace."""
+    if own is not None:
+        return _outbound(own, fleet, caller.namespace)
     theirs = other.spec.auth
-    if theirs and theirs.api_key and other.namespace == agent.namespace:
+    if theirs and theirs.api_key and other.namespace == caller.namespace:
         return {"type": "bearer", "token": secret_of(theirs.api_key.keys[0].secret_ref)}
     return None
 
@@ -386,6 +386,11 @@ def service_url(fleet: Fleet, workload: Resolved[Any]) -> Url:
     """Return the URL of a workload's service, without a path."""
     port = main_port(workload)
     return Url("http", hosts.address(fleet, workload), port.service_port if port else None)
+
+
+def a2a_url(fleet: Fleet, agent: Resolved[Any]) -> Url:
+    """Return the URL at which an agent speaks A2A."""
+    return service_url(fleet, agent)._replace(rest="/a2a")
 
 
 def with_path(url: str | Url, path: str) -> str | Url:

@@ -19,8 +19,10 @@ from fleetform.resolve.searches import mode, reached
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
     from fleetform.models.tool import Authentication, ToolSpec
+    from fleetform.models.workflow import WorkflowSpec
     from fleetform.models.workload import Peer
     from fleetform.resolve import Fleet, Resolved
+    from fleetform.resolve.flows import Kept
     from fleetform.tree import TreePath
 
 PUBLIC = "https://provider.example"
@@ -46,6 +48,34 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     if draft.workload.container is None:
         problems += _webhook(fleet, draft)
         problems += _proxies(fleet, draft)
+
+
+def step(draft: Draft, agent: Resolved[Any], owner: Resolved[Any], path: TreePath) -> None:
+    """Allow the agent of a workflow's step."""
+    port = main_port(agent)
+    if port is not None:
+        draft.calls.append(Call(agent, (("TCP", port.container_port),), owner, path))
+
+
+def workflow(
+    fleet: Fleet, draft: Draft, found: Resolved[WorkflowSpec], kept: Kept | None
+) -> Iterator[Problem]:
+    """Collect what executing runs calls besides agents: a store, tokens, and a webhook, whose URL nobody knows."""
+    if kept is not None:
+        section = getattr(kept.spec, kept.spec.type)
+        place: TreePath = ("spec", kept.spec.type, "host")
+        if section is not None and section.host:
+            yield from _to_host(fleet, draft, kept.store, section.host, section.port, place)
+    spec = found.spec
+    for number, item in enumerate(spec.steps):
+        place = ("spec", "steps", number, "authentication")
+        yield from _token(fleet, draft, found, item.authentication, place)
+    if spec.error_handling.on_workflow_failure == "notify":
+        place = ("spec", "errorHandling", "notificationChannel")
+        yield from _to_url(fleet, draft, found, PUBLIC, place)
+    if spec.serve is not None and spec.serve.auth.oidc is not None and draft.ports:
+        place = ("spec", "serve", "auth", "oidc", "issuer")
+        yield from _to_url(fleet, draft, found, spec.serve.auth.oidc.issuer, place)
 
 
 def documents(fleet: Fleet, draft: Draft, uses: Uses, tool: Resolved[ToolSpec]) -> None:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import kinds, view
+from fleetform import cron, kinds, timezones, view
 from fleetform.jsonschemas import jsonschema_rs
 from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
 from fleetform.rules.graphs import cycles
 from fleetform.rules.tools import fits, parameters
@@ -38,11 +38,14 @@ _PATH = regex(r"(\.[A-Za-z0-9_-]+)+\Z")
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with workflows and their runs."""
-    del uses
     for workflow in fleet.of(kinds.WORKFLOW):
         yield from _workflow(fleet, workflow)
+        yield from _schedule(workflow)
+        yield from _memory(fleet, workflow, uses)
+        yield from _callable(fleet, workflow)
     for run in fleet.of(kinds.WORKFLOW_RUN):
         yield from _run(fleet, run)
+    yield from _names(fleet)
 
 
 def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
@@ -93,6 +96,97 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
             severity="warning",
             key=True,
         )
+
+
+def _schedule(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
+    schedule = workflow.spec.schedule
+    if schedule is None:
+        return
+    path: TreePath = ("spec", "schedule")
+    if wrong := cron.fault(schedule.cron):
+        yield workflow.problem(
+            (*path, "cron"),
+            "bad-cron",
+            f"`{schedule.cron[:40]}` is no schedule: {wrong}",
+            hint='write minute, hour, day, month and weekday, such as "0 3 * * 1-5", or `@daily`',
+        )
+    if not timezones.is_known(schedule.time_zone):
+        yield workflow.problem(
+            (*path, "timeZone"),
+            "bad-time-zone",
+            f"`{schedule.time_zone[:40]}` is not the name of a time zone",
+            hint=timezones.hint(schedule.time_zone),
+        )
+    yield from _inputs(workflow, workflow, (*path, "input"), schedule.input)
+
+
+def _memory(fleet: Fleet, workflow: Resolved[WorkflowSpec], uses: AgentUses) -> Iterator[Problem]:
+    """Yield runs that are lost with a pod, and pods that would not know of each other's."""
+    serve = workflow.spec.serve
+    if workflow.spec.memory is not None or flows.kept(fleet, workflow, uses, []) is not None:
+        return
+    runs = any(
+        run.spec.workflow_ref.name == workflow.name and run.namespace == workflow.namespace
+        for run in fleet.of(kinds.WORKFLOW_RUN)
+    )
+    if serve is not None and serve.replicas > 1:
+        yield workflow.problem(
+            ("spec", "serve", "replicas"),
+            "not-shared",
+            f"{serve.replicas} pods would each have runs of their own",
+            hint="set `memory.store` to a MemoryStore of type redis or postgres",
+        )
+    elif serve is not None or workflow.spec.schedule is not None or runs:
+        yield workflow.problem(
+            ("spec",),
+            "runs-in-memory",
+            "its runs are kept in the memory of a pod: one that is started again begins anew, and asks every agent again",
+            hint="set `memory.store` to a MemoryStore of type redis or postgres",
+            severity="warning",
+            key=True,
+        )
+
+
+def _callable(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
+    """Yield steps whose agents do not speak A2A, as far as is known, or let nobody in without a token."""
+    for number, step in enumerate(workflow.spec.steps):
+        agent = fleet.find("Agent", workflow.namespace, step.agent)
+        if agent is None:
+            continue
+        path: TreePath = ("spec", "steps", number, "agent")
+        auth = agent.spec.auth
+        if agent.spec.container is not None:
+            yield workflow.problem(
+                path,
+                "own-image",
+                f"Agent `{agent.name}` has an image of its own: it must speak A2A 1.0 at `/a2a` of its main port",
+                hint="nothing to do, if it does",
+                severity="note",
+            )
+        elif auth is not None and auth.oidc is not None and step.authentication is None:
+            yield workflow.problem(
+                path,
+                "no-credentials",
+                f"Agent `{agent.name}` asks its callers for a token, and the step has none",
+                hint="set `authentication` of the step, such as `type: oauth2`",
+            )
+
+
+def _names(fleet: Fleet) -> Iterator[Problem]:
+    """Yield names that two workloads would have."""
+    taken: dict[tuple[str, str], str] = {}
+    for owner, name, what in flows.names(fleet):
+        key = (owner.namespace, name)
+        others = [fleet.specs.get(kind, {}).get(key) for kind in kinds.WORKLOADS]
+        other = next((f"{item.kind} `{name}`" for item in others if item), taken.get(key))
+        taken.setdefault(key, what)
+        if other is not None:
+            yield owner.problem(
+                ("metadata", "name"),
+                "reserved-name",
+                f"{what} would have the name of {other}",
+                hint="choose another name",
+            )
 
 
 def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
@@ -209,11 +303,18 @@ def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
     yield from problems
     if workflow is None:
         return
+    yield from _inputs(run, workflow, ("spec", "input"), run.spec.input)
+
+
+def _inputs(
+    owner: Resolved[Any], workflow: Resolved[WorkflowSpec], path: TreePath, given: Any
+) -> Iterator[Problem]:
+    """Yield inputs of a run that the workflow does not take, and those that are missing."""
     known = {item.name: item for item in workflow.spec.input}
-    for name, value in run.spec.input.items():
+    for name, value in given.items():
         if name not in known:
-            yield run.problem(
-                ("spec", "input", name),
+            yield owner.problem(
+                (*path, name),
                 "unknown-input",
                 f"the workflow has no input `{name}`",
                 hint=did_you_mean(name, known, noun="inputs"),
@@ -221,30 +322,30 @@ def _run(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Iterator[Problem]:
             )
         elif not fits(known[name].type, value):
             wanted = known[name].type
-            yield run.problem(
-                ("spec", "input", name),
+            yield owner.problem(
+                (*path, name),
                 "bad-input",
                 f"{_shown(value)} is not of type {wanted}, which the workflow's input `{name}` has",
                 hint=f"write it as that type: {EXAMPLES[wanted]}",
             )
-        elif known[name].enum is not None and value not in known[name].enum:
-            yield run.problem(
-                ("spec", "input", name),
+        elif (allowed := known[name].enum) is not None and value not in allowed:
+            yield owner.problem(
+                (*path, name),
                 "bad-input",
                 f"`{str(value)[:40]}` is not allowed",
                 hint=did_you_mean(str(value), map(str, known[name].enum or ()), noun="allowed"),
             )
         elif _broken(known[name], value):
-            yield run.problem(
-                ("spec", "input", name),
+            yield owner.problem(
+                (*path, name),
                 "bad-input",
                 f"{_shown(value)} violates the constraints of the workflow's input `{name}`",
                 hint=f"allowed: {', '.join(f'`{rule}`' for rule in _broken(known[name], value))}",
             )
     for name, item in known.items():
-        if item.required and item.default is None and name not in run.spec.input:
-            yield run.problem(
-                ("spec", "input"),
+        if item.required and item.default is None and name not in given:
+            yield owner.problem(
+                path,
                 "missing-input",
                 f"the input `{name}` is missing",
                 hint=f"add `{name}:`",

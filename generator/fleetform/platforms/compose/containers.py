@@ -139,7 +139,7 @@ def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any
         elif isinstance(source, SecretFolder):
             folder = f"./{SECRETS}/{workload.namespace}/{source.name}"
             yield bind(folder, mount.path)
-        elif isinstance(source, ConfigFolder | ExistingClaim) and workload.shape is Shape.JOB:
+        elif isinstance(source, ConfigFolder | ExistingClaim) and workload.shape.ends:
             yield bind(f"./{DOCUMENTS}/{workload.namespace}/{source.name}", mount.path)
 
 

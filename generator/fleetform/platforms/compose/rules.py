@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform.plan.model import (
+    JOB_NAME,
     Claim,
     ConfigRef,
     ExistingClaim,
@@ -81,19 +82,29 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
 
 def _job(workload: Workload) -> Iterator[Problem]:
     """Say how a job is started: `up` starts what runs for ever."""
-    if workload.shape is not Shape.JOB:
+    if not workload.shape.ends:
         return
-    start = f"docker compose run --rm {networks.name(workload)}"
+    start = f"`docker compose run --rm {networks.name(workload)}`"
+    folders = " and ".join(f"`{DOCUMENTS}/{folder}`" for folder in containers.documents(workload))
+    hint = f"start it with {start}"
+    if folders:
+        hint = f"put the documents into {folders} beside compose.yaml, and start it when they change: {start}"
     yield _said(
         workload,
-        ("spec", "knowledge"),
-        "Compose has no schedules: nothing takes the documents in by itself"
+        _asked(workload),
+        "Compose has no schedules: nothing starts this by itself"
         if workload.schedule
         else "Compose starts no job by itself",
-        f"put the documents into {' and '.join(f'`{DOCUMENTS}/{folder}`' for folder in containers.documents(workload))} "
-        f"beside compose.yaml, and start it when they change: `{start}`",
+        hint,
         "warning" if workload.schedule else "note",
     )
+
+
+def _asked(workload: Workload) -> TreePath:
+    """Return the place of a spec that asks for a job."""
+    if workload.resolved.kind == "Agent":
+        return ("spec", "knowledge")
+    return ("spec", "schedule") if workload.schedule else ("spec",)
 
 
 def _said(
@@ -213,6 +224,7 @@ def _containers(workload: Workload) -> Iterator[Problem]:
             yield _missing(workload, path, variable.value.name)
         if (
             isinstance(variable.value, FieldRef)
+            and variable.value.path != JOB_NAME  # started by hand, it has none
             and services.fact(workload, variable.value.path) is None
         ):
             yield _said(
@@ -296,7 +308,7 @@ def _missing(workload: Workload, path: TreePath, name: str) -> Problem:
 
 def _volumes(workload: Workload) -> Iterator[Problem]:
     path: TreePath = ("spec", "volumes")
-    if workload.shape is Shape.JOB:
+    if workload.shape.ends:
         return  # its volumes are documents, or the agent's own
     for name in containers.missing(workload):
         yield _missing(workload, path, name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import canonical
 from fleetform.contract import SECRETS as SECRET_FILES
-from fleetform.contract import SETTINGS
 from fleetform.plan.model import (
     ConfigRef,
     FieldRef,
@@ -15,7 +14,6 @@ from fleetform.plan.model import (
     SecretFolder,
     SecretPath,
     SecretRef,
-    Shape,
     Variable,
     Workload,
     bound,
@@ -78,8 +76,8 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
             working_dir=workload.working_dir,
         ),
         **_rights(workload),
-        **({"profiles": [JOBS]} if workload.shape is Shape.JOB else {}),
-        "restart": "no" if workload.shape is Shape.JOB else "unless-stopped",
+        **({"profiles": [JOBS]} if workload.shape.ends else {}),
+        "restart": "no" if workload.shape.ends else "unless-stopped",
         "stop_grace_period": f"{workload.drain}s",
         **_optional(environment=own, env_file=_env_file(name, variables)),
         **_optional(**{SOURCES: _sources(variables)}),
@@ -112,7 +110,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
 
 def _deployed(workload: Workload) -> dict[str, Any]:
     resources = {"resources": containers.resources(workload.compute)}
-    if workload.shape is Shape.JOB:
+    if workload.shape.ends:
         return resources
     return {"replicas": max(1, workload.scale.least), **resources}
 
@@ -207,7 +205,7 @@ def _configuration(
     texts = dict(given.texts)
     if given.settings is not None:
         document = _settings(workload, given.settings, around, secrets)
-        texts = {SETTINGS: canonical.dumps(document) + "\n", **texts}
+        texts = {given.name: canonical.dumps(document) + "\n", **texts}
     folder = f"{networks.name(workload)}-{canonical.digest(texts)[:8]}"
     files = {f"{folder}/{file}": text for file, text in texts.items()}
     mount = containers.bind(f"./{CONFIG}/{folder}", given.directory)

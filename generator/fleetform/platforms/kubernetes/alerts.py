@@ -270,6 +270,80 @@ max by (namespace, job_name) (kube_job_failed{namespace="<namespace>",condition=
     ),
 )
 
+_RUN = """\
+max by (namespace, job_name) (kube_job_failed{namespace="<namespace>",condition="true"}) > 0
+  and on (namespace, job_name)
+label_replace(
+  max by (namespace, owner_name) (
+    kube_pod_owner{namespace="<namespace>",owner_kind="Job"}
+      * on (namespace, pod) group_left
+    max by (namespace, pod) (kube_pod_container_info{namespace="<namespace>",container="workflow-run"})
+  ),
+  "job_name", "$1", "owner_name", "(.+)"
+)
+"""
+_JOBS_OF_RUNS = (
+    _Alert(
+        name="WorkflowRunFailed",
+        severity="warning",
+        lasts="1m",
+        expression=_RUN,
+        summary="The workflow run of Job {{ $labels.job_name }} has failed",
+        next="The termination message of its pod says why; its log tells what became of each step. Delete the Job to begin "
+        "a run of another name, or repeat the failed steps.",
+    ),
+)
+_RUNS = (
+    _Alert(
+        name="WorkflowRunsFailing",
+        severity="warning",
+        lasts="1m",
+        expression="""\
+sum by (namespace, workflow) (
+  increase(workflow_runs_total{namespace="<namespace>",phase="Failed",reason!~"Cancelled|Replaced"}[15m])
+) > 0
+""",
+        summary="Runs of workflow {{ $labels.workflow }} have failed within the last 15 minutes",
+        next="List them with GET /runs?phase=Failed: each says which step failed, and why. Repeat one with POST "
+        "/runs/{name}/retry, which leaves as they are the steps that have succeeded.",
+    ),
+    _Alert(
+        name="WorkflowRunStuck",
+        severity="critical",
+        lasts="2m",
+        expression="""\
+max by (namespace, workflow) (workflow_longest_silent_seconds{namespace="<namespace>"}) > 120
+""",
+        summary="A run of workflow {{ $labels.workflow }} has been without a process for {{ $value | humanizeDuration }}",
+        next="Whoever executed it is gone, and nobody goes on: look at the pods of the workflow and of its Jobs, and at what "
+        "they say of the store.",
+    ),
+    _Alert(
+        name="WorkflowQueueOld",
+        severity="warning",
+        lasts="5m",
+        expression="""\
+max by (namespace, workflow) (workflow_oldest_pending_seconds{namespace="<namespace>"}) > 1800
+""",
+        summary="A run of workflow {{ $labels.workflow }} has been waiting for {{ $value | humanizeDuration }}",
+        next="As many runs are executed as concurrency.maxConcurrent allows: look for one that waits for a person or hangs, or "
+        "raise the limit.",
+    ),
+    _Alert(
+        name="WorkflowNotificationLost",
+        severity="warning",
+        lasts="1m",
+        expression="""\
+sum by (namespace, workflow) (
+  increase(workflow_notifications_total{namespace="<namespace>",outcome="lost"}[15m])
+) > 0
+""",
+        summary="Nobody was told of a failed run of workflow {{ $labels.workflow }}",
+        next="The webhook refused it or cannot be reached: the log says which; check the Secret with its URL, and the "
+        "NetworkPolicy.",
+    ),
+)
+
 _SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
@@ -303,8 +377,13 @@ _SCRAPING = (
     ),
 )
 
-_OF_THE_RUNTIME = {"requests": _REQUESTS, "upstreams": _UPSTREAMS, "scraping": _SCRAPING}
-_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_INGESTED)}
+_OF_THE_RUNTIME = {
+    "requests": _REQUESTS,
+    "upstreams": _UPSTREAMS,
+    "workflows": _RUNS,
+    "scraping": _SCRAPING,
+}
+_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_INGESTED, *_JOBS_OF_RUNS)}
 
 
 THRESHOLDS: Mapping[str, float] = {

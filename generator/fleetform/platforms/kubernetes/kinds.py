@@ -140,8 +140,8 @@ KINDS = (
     ObjectKind(
         "Job",
         "batch/v1",
-        "an Agent's `knowledge`",
-        "`knowledge`; its name contains a hash of its pods, so that what has changed runs again",
+        "an Agent's `knowledge`, a WorkflowRun",
+        "`knowledge`, a WorkflowRun; its name contains a hash of its pods, so that what has changed runs again",
         workload="job",
         pods=True,
         # Flux waits for its end, which is later than a delivery may last, and fails with it.
@@ -150,8 +150,8 @@ KINDS = (
     ObjectKind(
         "CronJob",
         "batch/v1",
-        "an Agent's `knowledge.schedule`",
-        "`knowledge.schedule`; the same pods as the Job's, named by the same hash",
+        "an Agent's `knowledge.schedule`, a Workflow's `schedule`",
+        "`knowledge.schedule`: the same pods as the Job's, named by the same hash; a Workflow's `schedule`",
         workload="cronjob",
     ),
     ObjectKind(

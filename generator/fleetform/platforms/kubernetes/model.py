@@ -203,7 +203,11 @@ class WorkloadPlan(NamedTuple):
     headless: bool
     recreate: bool
     schedule: str
-    """When a Job runs again, in cron's words and UTC; empty for never."""
+    """When a Job runs again, in cron's words; empty for never."""
+    time_zone: str
+    """Time zone of the schedule."""
+    fail_on: tuple[int, ...]
+    """Exit codes with which a Job has failed for good; with others it is started again."""
     min_ready: int
     """Seconds for which a new pod must be ready before it counts."""
     replicas: int | None

@@ -46,7 +46,6 @@ PARTS = (
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield fields without effect, at the place where they are set, with the reason."""
-    yield from documents.rules(fleet)
     yield from environments.rules(fleet, uses)
     found = [field for part in PARTS for field in part(fleet, uses)]
     idle = [field for field in found if field.why]

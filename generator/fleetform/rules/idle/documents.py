@@ -1,4 +1,4 @@
-"""Documents from which nothing is rendered: kinds that are only checked, and unused documents."""
+"""Documents from which nothing is rendered, since nothing refers to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
 from fleetform.resolve.references import summary_config
@@ -17,28 +17,13 @@ if TYPE_CHECKING:
     from fleetform.resolve.references import Uses
     from fleetform.rules import AgentUses
 
-NOT_RUN = ("Workflow", "WorkflowRun")
-"""Kinds that the runtime does not run yet."""
-
-
-def rules(fleet: Fleet) -> Iterator[Problem]:
-    """Yield documents that the runtime does not support yet."""
-    for kind in NOT_RUN:
-        for resolved in fleet.of(kind):
-            yield resolved.problem(
-                ("spec",),
-                "not-rendered",
-                f"a {kind} is only checked for now: nothing is rendered from it",
-                hint="nothing to do: it takes effect once the runtime supports workflows",
-                severity="warning",
-                key=True,
-            )
-
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield documents that exist only for others to refer to, and that none refers to."""
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
+    keeping = (flows.kept(fleet, workflow, uses, []) for workflow in fleet.of(kinds.WORKFLOW))
+    found |= {id(kept.store) for kept in keeping if kept is not None}
     named, bases = _models(fleet, uses), extended(fleet.catalog)
     for kind in ("AgentTemplate", "ModelConfig", "Tool", "MCPServer", "MemoryStore"):
         for resolved in fleet.of(kind):

@@ -29,10 +29,11 @@ def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, 
     document = _bound(files.settings, keys) if files.settings is not None else {}
     data = dict(files.texts)
     if document:
-        data = {SETTINGS: canonical.dumps(document) + "\n", **data}
+        data = {files.name: canonical.dumps(document) + "\n", **data}
     _check_size(workload, data, problems)
     mounted = tuple((name, tuple(sorted(found))) for name, found in sorted(keys.items()))
-    return revision(workload.name, data, files.directory, document), mounted
+    own = document if files.name == SETTINGS else {}
+    return revision(workload.name, data, files.directory, own), mounted
 
 
 def revision(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.bind.secrets import Needs
     from fleetform.resolve import Fleet
 
+WATCHED = ("agent", "workflow")
+"""Components whose metrics alerts are for."""
 CALLABLE = {kind.component: kind.name for kind in kinds.ALL if kind.callable}
 """Kinds of the workloads that alerts are about, by their components."""
 POD_SECURITY = {
@@ -29,10 +31,10 @@ def namespace_plan(
     name = fleet.target_namespace(space)
     quota = environment.tenants.get(space)
     store = stores.secret_store(fleet, space)
-    watched = any(plan.metrics is not None and plan.component == "agent" for plan in plans)
+    watched = any(plan.metrics is not None and plan.component in WATCHED for plan in plans)
     monitored = watched or (
         "prometheus-operator" in environment.capabilities
-        and any(plan.component == "agent" for plan in plans)
+        and any(plan.component in (*WATCHED, "workflow-run") for plan in plans)
     )
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}

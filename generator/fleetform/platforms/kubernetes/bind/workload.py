@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from fleetform.resolve.catalog import Key
 
 USER = 10001
-HOLDERS = {Shape.SERVICE: "Deployment", Shape.STATEFUL: "StatefulSet", Shape.JOB: "Job"}
+HOLDERS = {
+    Shape.SERVICE: "Deployment",
+    Shape.STATEFUL: "StatefulSet",
+    Shape.JOB: "Job",
+    Shape.SCHEDULED: "CronJob",
+}
 """Kind of the object that holds the pods of each shape."""
 
 
@@ -106,6 +111,8 @@ def workload_plan(
         headless=workload.by_name,
         recreate=recreate,
         schedule=workload.schedule,
+        time_zone=workload.time_zone,
+        fail_on=workload.fail_on,
         min_ready=template.min_ready_seconds or 0,
         replicas=scaled.replicas,
         autoscaler=scaled.autoscaler,
@@ -117,7 +124,7 @@ def workload_plan(
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
         test_image=_test(fleet),
-        patches=() if workload.shape is Shape.JOB else tuple(patches.of_spec(fleet, resolved)),
+        patches=() if workload.shape.ends else tuple(patches.of_spec(fleet, resolved)),
     )
 
 

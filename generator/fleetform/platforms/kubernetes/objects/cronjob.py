@@ -1,4 +1,4 @@
-"""CronJob: a Job's pods again, by a schedule."""
+"""CronJob: a Job's pods by a schedule, beside the Job or in place of it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,30 @@ LATE = 3600
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
-    """Return the CronJob, nothing without a schedule; two of its runs never overlap.
+    """Return the CronJob, nothing without a schedule.
 
-    It has the Job's name: changed pods are another CronJob, and the runs of the old one end with it.
+    Beside a Job, two of its runs never overlap, and it has the Job's name: changed pods are another CronJob, and the
+    runs of the old one end with it. Alone it has the workload's name, and whoever runs decides what may overlap.
     """
-    if plan.kind != "Job" or not plan.schedule:
+    alone = plan.kind == "CronJob"
+    if not alone and (plan.kind != "Job" or not plan.schedule):
         return ()
     template = {"metadata": {"labels": dict(sorted(labels(plan).items()))}, "spec": job.spec(plan)}
     spec = {
         "schedule": plan.schedule,
-        "timeZone": "Etc/UTC",
-        "concurrencyPolicy": "Forbid",
+        "timeZone": plan.time_zone,
+        "concurrencyPolicy": "Allow" if alone else "Forbid",
         "startingDeadlineSeconds": LATE,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
         "jobTemplate": template,
     }
     annotations = {**plan.annotations, **plan.verbatim}
-    return (workload_object(plan, job.API, "CronJob", job.name(plan), annotations, spec=spec),)
+    name = plan.name if alone else job.name(plan)
+    return (workload_object(plan, job.API, "CronJob", name, annotations, spec=spec),)
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the chart's `schedule`."""
+    """Return the chart's `schedule` and `timeZone`."""
     del default
-    return {"schedule": plan.schedule}
+    return {"schedule": plan.schedule, "timeZone": plan.time_zone}

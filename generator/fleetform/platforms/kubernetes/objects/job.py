@@ -18,6 +18,8 @@ from fleetform.platforms.kubernetes.objects.manifest import (
 API = "batch/v1"
 RETRIES = 3
 """Pods that may fail before the Job has failed."""
+STARTS = 20
+"""The same where exit codes say which failures are for good: the others are of the cluster."""
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
@@ -42,7 +44,21 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 def spec(plan: WorkloadPlan) -> dict[str, Any]:
     """Return how the pods run, once or by a schedule."""
-    return {"backoffLimit": RETRIES, "template": pod.template(plan)}
+    if not plan.fail_on:
+        return {"backoffLimit": RETRIES, "template": pod.template(plan)}
+    codes = {"containerName": plan.component, "operator": "In", "values": [*plan.fail_on]}
+    evicted = [{"type": "DisruptionTarget", "status": "True"}]
+    return {
+        "backoffLimit": STARTS,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {
+            "rules": [
+                {"action": "FailJob", "onExitCodes": codes},
+                {"action": "Ignore", "onPodConditions": evicted},
+            ]
+        },
+        "template": pod.template(plan),
+    }
 
 
 def name(plan: WorkloadPlan) -> str:
@@ -55,6 +71,6 @@ def name(plan: WorkloadPlan) -> str:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return nothing: `kind` says that there is a Job, and all else is that of its pods."""
-    del plan, default
-    return {}
+    """Return the chart's `failOnExitCodes`; `kind` says that there is a Job, and all else is that of its pods."""
+    del default
+    return {"failOnExitCodes": [*plan.fail_on]}

@@ -40,7 +40,7 @@ def _spec(plan: WorkloadPlan) -> dict[str, Any]:
         },
         "terminationGracePeriodSeconds": plan.grace,
     }
-    if plan.kind == "Job":
+    if plan.kind in ("Job", "CronJob"):
         spec["restartPolicy"] = "Never"  # the logs of each try are kept
     optional = {
         "imagePullSecrets": [{"name": name} for name in plan.pull_secrets],

@@ -29,7 +29,14 @@ CHART_BYTES = 64 << 10
 """Room for the chart itself in that Secret."""
 SMALL = 256 << 10
 """Whoever has less text than this need not be measured."""
-RANK = {"memory-store": 1, "mcp-server": 2, "agent": 3, "knowledge": 4}
+RANK = {
+    "memory-store": 1,
+    "mcp-server": 2,
+    "agent": 3,
+    "knowledge": 4,
+    "workflow": 4,
+    "workflow-run": 5,
+}
 """Installation order of releases that do not call each other: stores, servers, agents, what fills their collections."""
 
 

@@ -1,0 +1,221 @@
+"""Workflows: pods that serve an API and execute runs, and jobs for single runs and for a schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from fleetform import canonical, contract, kinds, view
+from fleetform.durations import seconds
+from fleetform.plan import containers, settings, tools, traffic
+from fleetform.plan.draft import Draft
+from fleetform.plan.model import JOB_NAME, FieldRef, Files, Shape, Variable
+from fleetform.plan.present import present, secret_of
+from fleetform.plan.stores import STORES, tls
+from fleetform.resolve import flows, hosts
+from fleetform.resolve.ports import Port
+
+if TYPE_CHECKING:
+    from fleetform.models.workflow import Step, WorkflowSpec
+    from fleetform.models.workload import Workload
+    from fleetform.problems import Problem
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.resolve.catalog import Key
+    from fleetform.resolve.references import Uses
+    from fleetform.tree import TreePath
+
+COMPONENT = "workflow"
+RUN_COMPONENT = "workflow-run"
+RUN_LABEL = "workflow-run"
+"""Label of a run's pods, by which people find its log."""
+RUN = "WORKFLOW_RUN"
+"""Variable with the name of a scheduled run: that of its Job, which is another one at each time."""
+CONFIG, INPUT = "workflow.json", "input.json"
+FAILED = (1, 2)
+"""Exit codes of a run that has failed, or cannot be begun: another pod would find the same."""
+STATUS = "/dev/termination-log"
+
+
+def drafts(fleet: Fleet, uses: dict[Key, Uses], problems: list[Problem]) -> Iterator[Draft]:
+    """Yield the plans of everything that workflows of a fleet need."""
+    for workflow in fleet.of(kinds.WORKFLOW):
+        kept = flows.kept(fleet, workflow, uses, problems)
+        if workflow.spec.serve is not None:
+            yield _service(fleet, workflow, kept, problems)
+        schedule = workflow.spec.schedule
+        if schedule is not None:
+            draft = _job(fleet, workflow, workflow.called(flows.schedule_of(workflow.name)), kept, problems)  # fmt: skip
+            draft.shape = Shape.SCHEDULED
+            draft.schedule, draft.time_zone = schedule.cron, schedule.time_zone
+            draft.env = (Variable(RUN, FieldRef(JOB_NAME)),)
+            _begun(draft, (), dict(schedule.input))
+            yield draft
+    for run in fleet.of(kinds.WORKFLOW_RUN):
+        found = flows.workflow_of(fleet, run)
+        if found is not None:
+            kept = flows.kept(fleet, found, uses, [])
+            draft = _job(fleet, found, run, kept, problems)
+            _begun(draft, ("--name", run.name), dict(run.spec.input))
+            yield draft
+
+
+def _service(
+    fleet: Fleet, workflow: Resolved[WorkflowSpec], kept: flows.Kept | None, problems: list[Problem]
+) -> Draft:
+    serve = workflow.spec.serve
+    assert serve is not None
+    scaling = {"minReplicas": serve.replicas, "maxReplicas": serve.replicas}
+    draft = _draft(fleet, workflow, workflow, COMPONENT, kept, problems, scaling=scaling)
+    draft.ports = (
+        Port("http", contract.HTTP_PORT, contract.HTTP_PORT, "TCP", "http"),
+        Port("metrics", contract.METRICS_PORT, contract.METRICS_PORT, "TCP", "http"),
+    )
+    draft.args = ("workflow", "serve", "--config", _config())
+    draft.checks = containers.checks(draft.workload.health_check, contract.PROBES, "http")
+    draft.probe = contract.PROBE
+    return draft
+
+
+def _job(
+    fleet: Fleet,
+    workflow: Resolved[WorkflowSpec],
+    resolved: Resolved[Any],
+    kept: flows.Kept | None,
+    problems: list[Problem],
+) -> Draft:
+    draft = _draft(fleet, workflow, resolved, RUN_COMPONENT, kept, problems)
+    draft.shape = Shape.JOB
+    draft.fail_on = FAILED
+    return draft
+
+
+def _begun(draft: Draft, name: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Let a job carry out one run; without a name its variable has one."""
+    files = draft.files
+    assert files is not None
+    words = ("workflow", "run", "--config", _config(), *name, "--status-file", STATUS)
+    if given:
+        words = (*words, "--input-file", f"{contract.FOLDER}/{INPUT}")
+        draft.files = files._replace(texts={INPUT: canonical.dumps(given) + "\n"})
+    draft.args = words
+
+
+def _draft(
+    fleet: Fleet,
+    workflow: Resolved[WorkflowSpec],
+    resolved: Resolved[Any],
+    component: str,
+    kept: flows.Kept | None,
+    problems: list[Problem],
+    **more: Any,
+) -> Draft:
+    draft = Draft(resolved, _workload(workflow.spec, resolved, component, more), component)
+    runtime = view.make("Agent", "Image", {"repository": fleet.environment.images.runtime})
+    draft.image = containers.image(fleet, resolved, runtime, ("spec",), problems)
+    draft.drain = settings.DRAIN
+    draft.files = Files(contract.FOLDER, {}, _settings(fleet, workflow, kept), CONFIG)
+    agents = flows.agents_of(fleet, workflow)
+    for number, step in enumerate(workflow.spec.steps):
+        if step.agent in agents:
+            place: TreePath = ("spec", "steps", number, "agent")
+            owner = workflow if resolved.kind == "Workflow" else resolved
+            traffic.step(draft, agents[step.agent], owner, place)
+    problems += traffic.workflow(fleet, draft, workflow, kept)
+    return draft
+
+
+def _workload(
+    spec: WorkflowSpec, resolved: Resolved[Any], component: str, more: dict[str, Any]
+) -> Workload:
+    """Return what executes runs as a workload, with nothing but what a workflow says of it."""
+    empty: Any = view.make("Agent", "AgentSpec", more)
+    labels = {RUN_LABEL: resolved.name} if component == RUN_COMPONENT else {}
+    template = view.replace(empty.pod_template, labels=labels)
+    whole: Workload = view.replace(empty, pod_template=template, resources=spec.resources)
+    return whole
+
+
+def _config() -> str:
+    return f"{contract.FOLDER}/{CONFIG}"
+
+
+# -- workflow.json -----------------------------------------------------------------------------------
+
+
+def _settings(
+    fleet: Fleet, workflow: Resolved[WorkflowSpec], kept: flows.Kept | None
+) -> dict[str, Any]:
+    """Return the configuration of a workflow as data: only explicit decisions, none of the runtime's own defaults."""
+    spec, agents = workflow.spec, flows.agents_of(fleet, workflow)
+    handling, channel = spec.error_handling, spec.error_handling.notification_channel
+    tells = handling.on_workflow_failure == "notify" and channel is not None
+    entries = {_entry(step): _agent(fleet, workflow, step, agents[step.agent])
+               for step in spec.steps if step.agent in agents}  # fmt: skip
+    return present(
+        contract=contract.VERSION,
+        workflow=present(
+            name=workflow.name,
+            namespace=fleet.target_namespace(workflow.namespace),
+            displayName=spec.display_name,
+            description=spec.description,
+        ),
+        definition=present(
+            input=[tools.parameter(item) for item in spec.input],
+            steps=[_step(workflow, step) for step in spec.steps],
+            output=dict(spec.output),
+            onStepFailure="continue" if handling.on_step_failure == "continue" else None,
+            notify=tells or None,
+            timeoutSeconds=seconds(spec.timeout),
+        ),
+        agents=[entries[name] for name in sorted(entries)],
+        notification=present(type=channel.type, url=secret_of(channel.webhook.secret_ref))
+        if channel is not None and tells
+        else None,
+        concurrency=present(
+            maxConcurrent=spec.concurrency.max_concurrent,
+            policy=None if spec.concurrency.policy == "queue" else spec.concurrency.policy,
+        ),
+        memory=_memory(fleet, kept),
+        auth=settings.auth(spec.serve.auth) if spec.serve else {"type": "none"},
+        server={"port": contract.HTTP_PORT, "metricsPort": contract.METRICS_PORT},
+    )
+
+
+def _entry(step: Step) -> str:
+    """Return the name of an agent in the configuration: a step that signs in as somebody else has one of its own."""
+    return step.name if step.authentication is not None else step.agent
+
+
+def _agent(
+    fleet: Fleet, workflow: Resolved[WorkflowSpec], step: Step, agent: Resolved[Any]
+) -> dict[str, Any]:
+    return present(
+        name=_entry(step),
+        url=tools.a2a_url(fleet, agent),
+        auth=tools.agent_auth(fleet, workflow, step.authentication, agent),
+    )
+
+
+def _step(workflow: Resolved[WorkflowSpec], step: Step) -> dict[str, Any]:
+    handling = workflow.spec.error_handling
+    default = handling.max_retries if handling.on_step_failure == "retry" else 0
+    return present(
+        name=step.name,
+        agent=_entry(step),
+        dependsOn=list(step.depends_on),
+        input=dict(step.input),
+        output=[present(name=item.name, path=item.path) for item in step.output],
+        timeoutSeconds=seconds(step.timeout) if step.timeout else None,
+        retries=(default if step.retries is None else step.retries) or None,
+        parallel=step.parallel or None,
+    )
+
+
+def _memory(fleet: Fleet, kept: flows.Kept | None) -> dict[str, Any]:
+    if kept is None:
+        return {"type": "in-memory"}
+    kind = kept.spec.type
+    section = getattr(kept.spec, kind)
+    host = hosts.written_out(fleet, kept.store.namespace, section.host or "")
+    own = present(type=kind, host=host, **STORES[kind].settings(section))
+    return {**own, **tls(section.tls)}
