@@ -142,8 +142,8 @@ def _says(tree: Map, path: TreePath, value: Any) -> str:
     if opened:
         return opened
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if path == ("spec", "auth", "type") and value == "none":
-        return "anyone who can reach the agent counts as the same user"
+    if path in (("spec", "auth", "type"), ("spec", "serve", "auth", "type")) and value == "none":
+        return "anyone who can reach the workload counts as the same user"
     if path[-2:] in _IN_SECTIONS:
         return _IN_SECTIONS[path[-2:]]
     if path == ("spec", "serviceAccount"):

@@ -553,11 +553,41 @@ def _workflow() -> Fleet:
         {"name": "first", "agent": "neighbour", "output": [{"name": "a", "path": ".a"}]},
         {"name": "second", "agent": "neighbour", "dependsOn": ["first"]},
     ]
-    flow = {"steps": steps, "input": [{"name": "topic"}]}
+    signs: Json = {
+        "bearer": {"type": "bearer", "secretRef": secret("a")},
+        "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
+        "header": {"type": "header", "header": "X-Key", "secretRef": secret("b")},
+        "oauth2": OAUTH,
+    }
+    steps += [
+        {"name": name, "agent": "neighbour", "authentication": sign} for name, sign in signs.items()
+    ]
+    hook = {"type": "slack", "webhook": {"secretRef": secret("c")}}
+    flow = {
+        "steps": steps,
+        "input": [{"name": "topic"}],
+        "errorHandling": {
+            "onStepFailure": "retry",
+            "maxRetries": 1,
+            "onWorkflowFailure": "notify",
+            "notificationChannel": hook,
+        },
+        "schedule": {"cron": "@daily"},
+    }
+    keys = {"apiKey": {"keys": [{"name": "k", "secretRef": secret("d")}]}}
+    kept = {"memory": {"store": "kept"}, "schedule": None}
+    silent = {"errorHandling": {"onStepFailure": "retry", "notificationChannel": hook}}
+    served = {**kept, **silent, "serve": {"auth": {"type": "apiKey", **keys}}}
+    oidc = {"issuer": "https://login.example", "audience": "flow"}
+    signed = {**kept, "serve": {"auth": {"type": "oidc", "oidc": oidc}}}
     return fleet(
         *SHARED,
+        _user("next-door"),
+        document("MemoryStore", "kept", {"type": "redis", "redis": {"host": "r.example"}}),
         document("Workflow", "flow", flow),
         document("Workflow", "other-flow", flow),
+        document("Workflow", "served", {**flow, **served}),
+        document("Workflow", "signed", {**flow, **signed}),
         document("WorkflowRun", "run", {"workflowRef": {"name": "flow"}}),
     )
 
@@ -964,7 +994,11 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "points", ALL),
         ("stores", "azure", "rows", ALL),
     ),
-    "Workflow": (("workflow", "bare", "flow", ALL),),
+    "Workflow": (
+        ("workflow", "bare", "flow", ALL),
+        ("workflow", "bare", "served", ALL),
+        ("workflow", "bare", "signed", ("spec.serve",)),
+    ),
     "WorkflowRun": (("workflow", "bare", "run", ALL),),
     "Environment": tuple(
         (fleet_name, environment, "prod", ALL)

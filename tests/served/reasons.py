@@ -6,7 +6,6 @@ Patterns match `Kind:leaf` as a whole.
 FOR_PEOPLE = "for people who read the spec, as the field's description says"
 OTHER_FORM = "one of several forms: the fields of another form are asked for when only the name of the form changes"
 SELECTS = "it selects: another selection than the one that matches finds nothing, which is said"
-NOT_YET = "the runtime does not serve it yet, which is said"
 ONE_POD = "a store is one pod, which is replaced before a new one starts, whatever else it mounts"
 REFUSED = "it is there to be refused, with a hint"
 
@@ -49,8 +48,6 @@ NEVER: dict[str, str] = {
     r"MemoryStore:spec\.provision\.volumes\[\]\.existingClaim\.accessMode": ONE_POD,
     r"(Agent|MCPServer):spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
-    r"(Workflow|WorkflowRun):.*": NOT_YET,
-    r"Tool:spec\.code\..*": NOT_YET,
     r".*\.policy\.longTermMemory\.vectorStore\..*": "memories are kept with the conversations, which is said",
     r"(Tool|ModelConfig|AgentTemplate)\:metadata\.(name|namespace)": SELECTS,
     r"MemoryStore:metadata\.(name|namespace)": SELECTS,
@@ -63,7 +60,10 @@ NEVER: dict[str, str] = {
     r".*scaling\.keda\.triggers\[\]\.type": OTHER_FORM,
     r".*json6902\[\]\.(op|from)": OTHER_FORM,
     r"Tool:spec\.type": OTHER_FORM,
-    r".*:spec\.auth\.type": OTHER_FORM,
+    r".*:spec\.(serve\.)?auth\.type": OTHER_FORM,
+    r"Tool:spec\.code\.allowModelCode": OTHER_FORM,
+    r"(Workflow|WorkflowRun):metadata\.namespace": "the agents of its steps are those of its namespace, which is said",
+    r"Workflow:spec\.input\[\]\.(in|field)": "an input is sent to no API, and searches no documents, which is said",
     r"MCPServer:spec\.observability\.(tracing|logging)\..*": (
         "a server's image sets up its traces and logs itself, which is said"
     ),

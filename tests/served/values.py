@@ -41,7 +41,14 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "MCPServer:spec.transport": ("sse", "streamable-http", "stdio"),
     "Agent:spec.tools[].kind": ("Tool", "MCPServer"),
     "Agent:spec.tools[].namespace": ("elsewhere",),
-    "Workflow:spec.steps[].agent": ("neighbour", "other"),
+    "Tool:spec.code.memory": ("64Mi", "256Mi"),
+    "Tool:spec.code.output": ("32Ki", "128Ki"),
+    "Workflow:spec.steps[].agent": ("next-door",),
+    "Workflow:spec.memory.store": ("other-store",),
+    "Workflow:spec.schedule.input": ({"topic": "x"},),
+    "Workflow:spec.schedule.cron": ("0 3 * * *", "@hourly"),
+    "Workflow:spec.schedule.timeZone": ("Asia/Seoul",),
+    "Workflow:spec.errorHandling.onWorkflowFailure": ("notify", "none"),
     "Workflow:spec.steps[].dependsOn": (["first"], []),
     "WorkflowRun:spec.workflowRef.name": ("other-flow",),
     "WorkflowRun:spec.input": ({"topic": "x"},),
@@ -232,7 +239,8 @@ def _by_type(rule: Rule, current: Json) -> tuple[Json, ...]:
         return tuple([value] for value in _by_type(rule["items"], None))
     if kind == "object":
         names = rule.get("propertyNames", {}).get("enum") or ("one",)
-        values = _by_type(rule.get("additionalProperties") or {}, None)
+        extra = rule.get("additionalProperties") or {}
+        values = _by_type(extra, None) if isinstance(extra, dict) else PLAIN
         return tuple({names[0]: value} for value in values)
     if not isinstance(kind, str):
         return ()

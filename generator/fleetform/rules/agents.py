@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.contract import (
@@ -97,11 +97,11 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         )
 
 
-def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
-    path: TreePath = ("spec", "auth")
+def callers(owner: Resolved[Any], path: TreePath, auth: Auth) -> Iterator[Problem]:
+    """Yield sections that the type of an authentication of callers lacks, or has no use for."""
     for kind, value, name in (("apiKey", auth.api_key, "apiKey"), ("oidc", auth.oidc, "oidc")):
         if auth.type == kind and value is None:
-            yield agent.problem(
+            yield owner.problem(
                 path,
                 "missing-field",
                 f"`{name}` is missing",
@@ -109,13 +109,18 @@ def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
                 key=True,
             )
         if auth.type != kind and value is not None:
-            yield agent.problem(
+            yield owner.problem(
                 (*path, name),
                 "contradiction",
                 f"`{name}` is set, but the type is `{auth.type}`",
                 hint="remove one of them",
                 key=True,
             )
+
+
+def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
+    path: TreePath = ("spec", "auth")
+    yield from callers(agent, path, auth)
     exposed = agent.spec.expose is not None or agent.spec.service.type != "ClusterIP"
     if auth.type == "none" and exposed:
         yield agent.problem(

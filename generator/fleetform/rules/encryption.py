@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 GRANT: TreePath = ("spec", "network", "unencrypted")
 """Where an environment names the hosts that are reached without encryption all the same."""
 _KEY, _TOKEN, _PASSWORD = "an API key", "a credential", "a password"
+_KEYS = "the question which keys callers are known by"
 
 
 class Sent(NamedTuple):
@@ -97,6 +98,8 @@ def _all(fleet: Fleet, uses: AgentUses) -> Iterator[Sent]:
         yield from _authenticated(
             server, ("spec", "url"), server.spec.url, way, server.spec.authentication
         )
+    for workflow in fleet.of(kinds.WORKFLOW):
+        yield from _workflow(workflow)
     for store in fleet.of(kinds.MEMORY_STORE):
         yield from _store(store, ("spec",), store.spec)
     yield from _workloads(fleet)
@@ -210,12 +213,21 @@ def _callers(agent: Resolved[Any]) -> Iterator[Sent]:
     spec = agent.spec
     if spec.auth is not None and spec.auth.oidc is not None:
         place: TreePath = ("spec", "auth", "oidc", "issuer")
-        what = "the question which keys callers are known by"
-        yield from _bare(agent, place, spec.auth.oidc.issuer, what)
+        yield from _bare(agent, place, spec.auth.oidc.issuer, _KEYS)
     if spec.approvals is not None and spec.approvals.webhook is not None:
         place = ("spec", "approvals", "webhook", "url")
         what = "what the agent is about to do"
         yield from _bare(agent, place, spec.approvals.webhook.url, what)
+
+
+def _workflow(workflow: Resolved[Any]) -> Iterator[Sent]:
+    serve = workflow.spec.serve
+    if serve is not None and serve.auth.oidc is not None:
+        place: TreePath = ("spec", "serve", "auth", "oidc", "issuer")
+        yield from _bare(workflow, place, serve.auth.oidc.issuer, _KEYS)
+    for number, step in enumerate(workflow.spec.steps):
+        way: TreePath = ("spec", "steps", number, "authentication")
+        yield from _authenticated(workflow, way, None, way, step.authentication)
 
 
 # -- what others send ----------------------------------------------------------------------------

@@ -12,8 +12,9 @@ from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
+from fleetform.rules.agents import callers
 from fleetform.rules.graphs import cycles
-from fleetform.rules.tools import fits, parameters
+from fleetform.rules.tools import authentication, fits, parameters
 from fleetform.tree import TreePath, leaves
 
 if TYPE_CHECKING:
@@ -149,7 +150,12 @@ def _memory(fleet: Fleet, workflow: Resolved[WorkflowSpec], uses: AgentUses) -> 
 
 def _callable(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     """Yield steps whose agents do not speak A2A, as far as is known, or let nobody in without a token."""
+    serve = workflow.spec.serve
+    if serve is not None:
+        yield from callers(workflow, ("spec", "serve", "auth"), serve.auth)
     for number, step in enumerate(workflow.spec.steps):
+        way: TreePath = ("spec", "steps", number, "authentication")
+        yield from authentication(workflow, way, step.authentication)
         agent = fleet.find("Agent", workflow.namespace, step.agent)
         if agent is None:
             continue

@@ -23,6 +23,7 @@ from fleetform.rules.idle import (
     stores,
     tools,
     variables,
+    workflows,
     workloads,
 )
 from fleetform.rules.idle.fields import Field
@@ -41,6 +42,7 @@ PARTS = (
     tools.fields,
     models.fields,
     shares.fields,
+    workflows.fields,
 )
 
 

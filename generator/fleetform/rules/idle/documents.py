@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield documents that exist only for others to refer to, and that none refers to."""
+    yield from _begun(fleet)
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
     keeping = (flows.kept(fleet, workflow, uses, []) for workflow in fleet.of(kinds.WORKFLOW))
@@ -42,6 +43,22 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     severity="note",
                     key=True,
                 )
+
+
+def _begun(fleet: Fleet) -> Iterator[Problem]:
+    """Yield workflows of which nobody begins a run."""
+    named = {(run.namespace, run.spec.workflow_ref.name) for run in fleet.of(kinds.WORKFLOW_RUN)}
+    for workflow in fleet.of(kinds.WORKFLOW):
+        spec = workflow.spec
+        if spec.serve is None and spec.schedule is None and workflow.key not in named:
+            yield workflow.problem(
+                ("spec",),
+                "not-rendered",
+                "nothing begins a run of this Workflow: nothing is rendered from it",
+                hint="add a WorkflowRun, `schedule` or `serve`",
+                severity="note",
+                key=True,
+            )
 
 
 def _models(fleet: Fleet, uses: AgentUses) -> set[int]:

@@ -1,0 +1,28 @@
+"""Fields of workflows that have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fleetform import kinds
+from fleetform.resolve import Fleet
+from fleetform.rules.idle.fields import Field, given
+
+if TYPE_CHECKING:
+    from fleetform.rules import AgentUses
+
+
+def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
+    """Yield what only parameters of tools have, and whom nobody tells."""
+    del uses
+    for workflow in fleet.of(kinds.WORKFLOW):
+        spec = workflow.spec
+        for number, _ in enumerate(spec.input):
+            why = "an input of a workflow is sent to no API, and searches no documents"
+            yield from given(workflow, ("spec", "input", number), ("in", "field"), why, "remove it")
+        tells = spec.error_handling.on_workflow_failure == "notify"
+        why = "" if tells else "`onWorkflowFailure` is `none`"
+        hint = "set `onWorkflowFailure: notify`, or remove it"
+        place = ("spec", "errorHandling")
+        yield from given(workflow, place, ("notificationChannel",), why, hint)
