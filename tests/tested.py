@@ -68,11 +68,12 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_filters.py": "resolve/searches",
         "tests/unit/test_workflows.py": "plan/workflows resolve/flows",
+        "tests/integration/test_workflow_command.py": "cli/workflow",
         "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge fleetform/cron",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
-            "model_config observability models/tool workflow models/workload models/service"
+            "model_config observability models/tool models/workflow models/workload models/service"
         ),
         "tests/unit/test_write.py": "folder cli/render rendering",
     },

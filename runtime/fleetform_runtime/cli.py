@@ -146,6 +146,9 @@ def _workflow_options(workflow: argparse.ArgumentParser) -> None:
     serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
     serve.add_argument("--fd", type=int, help="descriptor of a socket that is bound already")
     serve.add_argument(
+        "--idle", action="store_true", help="answer requests, and execute nothing: to look at runs"
+    )
+    serve.add_argument(
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
 

@@ -15,7 +15,7 @@ from tests.tools import ROOT, tool
 pytestmark = pytest.mark.proof
 
 GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
-IN_ONE_GO = ("tutorial", "knowledge", "code", "conversations", "memories")
+IN_ONE_GO = ("tutorial", "knowledge", "code", "conversations", "memories", "workflows")
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)

@@ -25,6 +25,7 @@ COMMANDS = (
     "migrate",
     "run",
     "chat",
+    "workflow",
 )
 
 

@@ -37,7 +37,10 @@ def app(only: str = "") -> typer.Typer:
     cli.callback()(_main)
     for name in (only,) if only in COMMANDS else COMMANDS:
         module = import_module(f"fleetform.cli.{name}")
-        cli.command(name)(module.command)
+        if hasattr(module, "group"):
+            cli.add_typer(module.group, name=name)
+        else:
+            cli.command(name)(module.command)
     return cli
 
 

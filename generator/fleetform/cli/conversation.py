@@ -47,14 +47,8 @@ class Agent:
 
     def events(self, path: str, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the events of a run as they arrive."""
-        kind = ""
         with self._sent("POST", path, {**body, "stream": True}) as answer:
-            for raw in _lines(answer):
-                name, _, value = raw.partition(": ")
-                if name == "event":
-                    kind = value
-                elif name == "data":
-                    yield kind, json.loads(value)
+            yield from events_of(answer)
 
     def _sent(
         self, method: str, path: str, body: dict[str, Any] | None
@@ -74,6 +68,17 @@ class Agent:
             connection.close()
             raise ChatError(f"{parts.netloc} does not answer: {error}") from None
         return answer
+
+
+def events_of(answer: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield server-sent events as they arrive."""
+    kind = ""
+    for raw in _lines(answer):
+        name, _, value = raw.partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, json.loads(value)
 
 
 def _lines(answer: http.client.HTTPResponse) -> Iterator[str]:

@@ -27,7 +27,8 @@ from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
-    from fleetform.platforms.kubernetes.model import WorkloadPlan
+    from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
+    from fleetform.resolve import Fleet
 
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
@@ -56,14 +57,27 @@ def agent_of(
 
     `with_documents`: its searches have their collections on this machine, whatever store the spec names.
     """
+    fleet, plan = planned(env, agents, environments, form)
+    if with_documents:
+        documents.bring_here(fleet)
+        plan = pipeline.bound(fleet, changed=True)[0] or plan
+    return chosen(plan, name, env)
+
+
+def planned(
+    env: str, agents: list[Path], environments: Path, form: Format
+) -> tuple[Fleet, FleetPlan]:
+    """Return a fleet and its plan; exit if it has errors."""
     specs, spaces = pipeline.read(agents), pipeline.read([environments])
     fleet, problems = pipeline.fleet_of(specs, spaces, env, str(environments))
     plan, said = pipeline.bound(fleet) if fleet else (None, [])
-    if plan is None or errors([*problems, *said]):
+    if fleet is None or plan is None or errors([*problems, *said]):
         stop([*problems, *said], form)
-    if fleet is not None and with_documents:
-        documents.bring_here(fleet)
-        plan = pipeline.bound(fleet, changed=True)[0] or plan
+    return fleet, plan
+
+
+def chosen(plan: FleetPlan, name: str, env: str) -> WorkloadPlan:
+    """Return the plan of an agent by its name, or namespace/name; exit if there is none."""
     space, _, short = name.rpartition("/")
     own = [item for item in plan.workloads if item.component == "agent"]
     served = [item for item in own if item.config and SETTINGS in item.config.data]
@@ -126,8 +140,8 @@ def localised(
         _stay_here(local)
     for name, part in local.document.items():
         stand_in = model == SCRIPTED and name != "auth"
-        local.document[name] = _with_values(local, part, {} if stand_in else values, stand_in)
-    _show(local)
+        local.document[name] = with_values(local, part, {} if stand_in else values, stand_in)
+    show(local)
     if model != SCRIPTED:
         sent = trust.uses(local.document)
         named = [
@@ -243,15 +257,15 @@ def _remember_here(local: Local, model: str | None) -> None:
         local.notes.append("memories: compared by words, without their embedding")
 
 
-def _with_values(local: Local, node: Any, values: dict[str, str], stand_in: bool) -> Any:
-    """Replace references to mounted files with references to environment variables."""
+def with_values(local: Local, node: Any, values: dict[str, str], stand_in: bool) -> Any:
+    """Replace references to mounted files with references to environment variables; note what is missing."""
     if isinstance(node, list):
-        return [_with_values(local, item, values, stand_in) for item in node]
+        return [with_values(local, item, values, stand_in) for item in node]
     if not isinstance(node, dict):
         return node
     found = _REFERENCE.fullmatch(node["file"]) if set(node) == {"file"} else None
     if found is None:
-        return {key: _with_values(local, item, values, stand_in) for key, item in node.items()}
+        return {key: with_values(local, item, values, stand_in) for key, item in node.items()}
     names = variables(*found.groups())
     value = lookup(values, *found.groups())
     if value is None and stand_in:
@@ -335,7 +349,7 @@ def serving(
                 process.wait()
 
 
-def _show(local: Local) -> None:
+def show(local: Local) -> None:
     """Print what was changed for a laptop; exit if something is missing."""
     for note in dict.fromkeys(local.notes):
         typer.echo(f"note: {note}", err=True)

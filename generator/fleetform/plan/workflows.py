@@ -59,6 +59,11 @@ def drafts(fleet: Fleet, uses: dict[Key, Uses], problems: list[Problem]) -> Iter
             yield draft
 
 
+def settings_of(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> dict[str, Any]:
+    """Return the configuration of a workflow whose runs are kept elsewhere than in the cluster."""
+    return _settings(fleet, workflow, None)
+
+
 def _service(
     fleet: Fleet, workflow: Resolved[WorkflowSpec], kept: flows.Kept | None, problems: list[Problem]
 ) -> Draft:
@@ -193,6 +198,7 @@ def _agent(
         name=_entry(step),
         url=tools.a2a_url(fleet, agent),
         auth=tools.agent_auth(fleet, workflow, step.authentication, agent),
+        schemas=False if agent.spec.container is not None else None,
     )
 
 

@@ -55,8 +55,10 @@ class Workflow:
 class WorkflowApplication:
     """A workflow with its HTTP API, executed beside other processes on the same store."""
 
-    def __init__(self, settings: WorkflowSettings, secrets: Secrets) -> None:
+    def __init__(self, settings: WorkflowSettings, secrets: Secrets, *, works: bool = True) -> None:
+        """Take a workflow; unless it `works`, runs are only shown and asked for."""
         self._settings = settings
+        self._works = works
         self._draining = False
         self._workflow = flow = Workflow(settings, secrets)
         self.metrics = flow.metrics
@@ -101,7 +103,8 @@ class WorkflowApplication:
             raise
         except StoreError as error:
             log.warning("the store of workflows does not answer: %s", error)
-        self.worker.start()
+        if self._works:
+            self.worker.start()
 
     async def close(self) -> None:
         """Close everything."""

@@ -43,7 +43,7 @@ def _schema(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked(run: str, step: Step, wanted: dict[str, Any] | None) -> str:
-    """Return the text of a step's message."""
+    """Return the text of a step's message, with the schema of its answer if that is to be told in words."""
     text = (
         f"Perform the step `{step.name}` of the workflow run `{run}` with the data of this message."
     )

@@ -89,7 +89,8 @@ def _serve(settings: WorkflowSettings, options: argparse.Namespace, secrets: Sec
 
     async def serve() -> None:
         log.info("workflow %s is served on %s:%d", settings.workflow.name, host, port)
-        await Process(WorkflowApplication(settings, secrets), main, metrics).run()
+        application = WorkflowApplication(settings, secrets, works=not options.idle)
+        await Process(application, main, metrics).run()
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

@@ -329,7 +329,7 @@ class Execution:
         wanted = schema(self._plan, step)
         message = Message(
             f"{self._run.id}.{step.name}.{state.tries}",
-            asked(self._run.name, step, wanted),
+            asked(self._run.name, step, None if agent.schemas else wanted),
             data,
             wanted,
             self._run.trace,

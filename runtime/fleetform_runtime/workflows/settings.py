@@ -56,6 +56,11 @@ class StepAgent(Section):
     )
     auth: OutboundAuth | None = Field(default=None, description="Authentication; default: none.")
     tls: Tls | None = Field(default=None, description="TLS of an https URL.")
+    schemas: bool = Field(
+        default=True,
+        description="Whether it takes the schema of its answer as metadata, as agents of this runtime do; otherwise it is "
+        "told in words. Default true.",
+    )
 
 
 class StepOutput(Section):

@@ -44,6 +44,11 @@ def revision(
     return Config(hashed, data, directory, document or {})
 
 
+def document_of(settings: Any) -> dict[str, Any]:
+    """Return settings as the runtime reads them in a pod."""
+    return _bound(settings, {})
+
+
 def _bound(tree: Any, keys: dict[str, set[str]]) -> dict[str, Any]:
     """Return settings with the cluster's names; collects the keys of Secrets."""
 
