@@ -15,6 +15,8 @@ from fleetform_runtime.places import FILE, FOLDER, WORKFLOW_FILE
 
 CONFIG = f"{FOLDER}/{FILE}"
 WORKFLOW = f"{FOLDER}/{WORKFLOW_FILE}"
+AGAIN = 75
+"""Exit code of a run that goes on when it is started again: the store was away, or the process was told to end."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return forget(options)
     if options.command == "workflow":
+        if options.action == "run":
+            signal.signal(signal.SIGTERM, _leave)
         from fleetform_runtime.workflows.command import workflow  # noqa: PLC0415
 
         return workflow(options)
@@ -51,6 +55,11 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 def _break_off(number: int, frame: FrameType | None) -> NoReturn:
     """End before anything is taken in."""
     sys.exit(128 + number)
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End before a run has begun: whoever started this may start it again."""
+    sys.exit(AGAIN)
 
 
 def _parser() -> argparse.ArgumentParser:

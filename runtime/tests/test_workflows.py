@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import threading
 import time
 import urllib.request
@@ -11,8 +12,8 @@ import pytest
 
 from runtime.tests.flows import DEFINITION, Flow, killing
 from runtime.tests.killed_workflow import POINTS
-from runtime.tests.process import Runtime
-from runtime.tests.servers import PATIENCE
+from runtime.tests.process import COMMAND, Runtime
+from runtime.tests.servers import PATIENCE, RedisServer
 from runtime.tests.stores import memory
 
 pytestmark = pytest.mark.proof
@@ -206,3 +207,93 @@ def test_two_processes_share_the_runs_and_one_that_ends_leaves_its_own(writer, t
     assert phases == {"Succeeded"}
     assert requests_of(writer) == 32
     second.stop()
+
+
+@pytest.mark.parametrize("backend", ["filesystem", "redis", "postgres"])
+def test_four_processes_keep_a_limit_through_a_death_and_a_long_sleep(
+    writer, request, tmp_path, backend
+):
+    """One is killed, one sleeps past its lease and comes back: every run ends once, and the limit holds."""
+    section = memory(backend, request, tmp_path)
+    steps = [DEFINITION["steps"][0] | {"output": [], "input": {"do": "wait 0.2"}}]
+    changes = {
+        "memory": section,
+        "concurrency": {"maxConcurrent": 3},
+        "definition": {**DEFINITION, "steps": steps, "output": {}},
+    }
+    flows = [Flow(tmp_path / f"flow{number}", writer.url, **changes) for number in range(4)]
+    for flow in flows:
+        flow.start()
+    names = [f"r{number}" for number in range(60)]
+    for number, name in enumerate(names):
+        body = {"name": name, "input": {"topic": str(number)}}
+        assert flows[number % 4].asked("POST", "/runs", body)[0] == 201
+    flows[0].stop(signal.SIGKILL)
+    flows[1].process.send_signal(signal.SIGSTOP)
+    most, asleep = 0, time.monotonic() + 4
+    while True:
+        status, found = flows[2].asked("GET", "/runs?limit=100")
+        assert status == 200
+        phases = [item["phase"] for item in found["items"]]
+        most = max(most, phases.count("Running"))
+        if asleep and time.monotonic() > asleep:
+            flows[1].process.send_signal(signal.SIGCONT)
+            asleep = 0
+        if not asleep and {*phases} <= {"Succeeded", "Failed"}:
+            break
+        time.sleep(0.1)
+    assert (phases.count("Succeeded"), len(phases)) == (60, 60)
+    assert 1 <= most <= 3
+    assert requests_of(writer) == 60
+    for flow in flows[1:]:
+        flow.stop()
+
+
+def test_a_store_that_is_away_for_a_while_fails_no_run(writer, tmp_path):
+    with RedisServer() as server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        steps = [
+            step | {"input": {**step["input"], "do": "wait 0.5"}} for step in DEFINITION["steps"]
+        ]
+        changes = {"memory": section, "definition": {**DEFINITION, "steps": steps}}
+        flow = Flow(tmp_path / "flow", writer.url, **changes).start()
+        for name in ("a", "b"):
+            assert flow.asked("POST", "/runs", {"name": name, "input": {"topic": name}})[0] == 201
+        time.sleep(0.3)
+        server.kill()
+        assert flow.asked("GET", "/runs/a")[0] == 503
+        time.sleep(4)
+        server.start()
+        phases = [flow.ended(name)["status"]["phase"] for name in ("a", "b")]
+        assert phases == ["Succeeded", "Succeeded"]
+        assert requests_of(writer) == 8
+        flow.stop()
+
+
+def test_a_job_whose_store_is_away_goes_on_when_it_is_started_again(writer, tmp_path):
+    with RedisServer() as server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        steps = [DEFINITION["steps"][0] | {"output": [], "input": {"do": "wait 2"}}]
+        flow = Flow(tmp_path / "flow", writer.url, memory=section, definition={**DEFINITION, "steps": steps, "output": {}})  # fmt: skip
+        command = [
+            *COMMAND,
+            "workflow",
+            "run",
+            "--config",
+            str(flow.config),
+            "--name",
+            "r",
+            "--input",
+            "topic=x",
+        ]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stderr
+            while b"step research: Running" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 75
+        assert b"goes on when this is started again" in said
+        done = flow.run("r", topic="x")
+        assert done.returncode == 0, done.stderr
+        assert requests_of(writer) == 1

@@ -17,6 +17,7 @@ import uvloop
 from pydantic import ValidationError
 
 from fleetform_runtime import check
+from fleetform_runtime.cli import AGAIN
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import SecretMissingError, Secrets, references
@@ -31,8 +32,6 @@ from fleetform_runtime.workflows.worker import executed
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-AGAIN = 75
-"""Exit code of a process that may be started again to go on: the store was away, or it was told to end."""
 AWAY_SECONDS = 120.0
 """Seconds for which a store may be away before a run has begun."""
 LOOK_SECONDS = 1.0
