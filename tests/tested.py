@@ -69,6 +69,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_filters.py": "resolve/searches",
         "tests/unit/test_workflows.py": "plan/workflows resolve/flows",
         "tests/integration/test_workflow_command.py": "cli/workflow",
+        "tests/unit/test_drawing.py": "cli/graph",
         "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge fleetform/cron",
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (

@@ -14,6 +14,8 @@ _FIELDS = (
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 6, _DAYS),
 )
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, of February those of a leap year."""
 _PART = re.compile(r"(?:[*?]|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
 
 
@@ -28,7 +30,29 @@ def fault(text: str) -> str:
         for part in field.lower().split(","):
             if not _is_part(part, least, most, names):
                 return f"`{part[:20]}` is no {what} from {least} to {most}"
-    return ""
+    return "" if _fires(fields) else "no month of it has such a day"
+
+
+def _fires(fields: list[str]) -> bool:
+    """Tell whether a schedule ever comes true: a day of the week counts as well as one of the month."""
+    day, month, weekday = (field.lower() for field in fields[2:])
+    if weekday[0] not in "*?":
+        return True
+    days, months = _numbers(day, 1, 31, ()), _numbers(month, 1, 12, _MONTHS)
+    return any(least <= _LONGEST[number - 1] for number in months for least in days)
+
+
+def _numbers(field: str, least: int, most: int, names: tuple[str, ...]) -> set[int]:
+    """Return the numbers that a field stands for, which is right."""
+    found: set[int] = set()
+    for part in field.split(","):
+        shown = _PART.fullmatch(part)
+        assert shown is not None
+        first, last, step = shown.groups()
+        low = _number(first, least, names) if first else least
+        high = _number(last, least, names) if last else (low if first and not step else most)
+        found.update(range(low, high + 1, int(step or 1)))
+    return found
 
 
 def _is_part(part: str, least: int, most: int, names: tuple[str, ...]) -> bool:

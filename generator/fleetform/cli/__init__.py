@@ -16,6 +16,7 @@ COMMANDS = (
     "plan",
     "gc",
     "list",
+    "graph",
     "policy",
     "releases",
     "charts",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from fleetform import pipeline
+from fleetform import kinds, pipeline
 from fleetform.cli import documents, trust
 from fleetform.cli.report import PROBLEMS, Format, stop
 from fleetform.contract import BESIDE, NO_MEMORY, SECRETS, SETTINGS
@@ -27,8 +27,9 @@ from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
+    from fleetform.models.workflow import WorkflowSpec
     from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
-    from fleetform.resolve import Fleet
+    from fleetform.resolve import Fleet, Resolved
 
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
@@ -74,6 +75,22 @@ def planned(
     if fleet is None or plan is None or errors([*problems, *said]):
         stop([*problems, *said], form)
     return fleet, plan
+
+
+def workflow_of(fleet: Fleet, name: str, env: str) -> Resolved[WorkflowSpec]:
+    """Return a workflow by its name, or namespace/name; exit if there is none."""
+    space, _, short = name.rpartition("/")
+    known = [*fleet.of(kinds.WORKFLOW)]
+    found = [item for item in known if item.name == short and space in ("", item.namespace)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(f"{item.namespace}/{item.name}" for item in found)
+        refuse(f"several workflows are named `{short}`", f"be specific: {names}")
+    return refuse(
+        f"there is no workflow `{name}` in {env}",
+        did_you_mean(short, [item.name for item in known], noun="workflows"),
+    )
 
 
 def chosen(plan: FleetPlan, name: str, env: str) -> WorkloadPlan:

@@ -20,10 +20,12 @@ from fleetform.cli.conversation import Agent, ChatError, events_of
 from fleetform.cli.report import PROBLEMS, Format, reported
 from fleetform.cli.run import EnvFile, Model, Trust, check
 from fleetform.local_values import EnvFileError, known_values
-from fleetform.problems import did_you_mean, printable
+from fleetform.problems import printable
 
 if TYPE_CHECKING:
-    from fleetform.resolve import Fleet
+    from fleetform.models.workflow import WorkflowSpec
+    from fleetform.platforms.kubernetes.model import FleetPlan
+    from fleetform.resolve import Fleet, Resolved
 
 NOWHERE = "http://127.0.0.1:9/a2a"
 """Where an agent is that nobody calls."""
@@ -207,9 +209,14 @@ class Here:
     """A workflow with its agents, as they run on this machine."""
 
     def __init__(
-        self, name: str, env: str, fleet: Fleet, plan: Any, document: dict[str, Any]
+        self,
+        workflow: Resolved[WorkflowSpec],
+        env: str,
+        fleet: Fleet,
+        plan: FleetPlan,
+        document: dict[str, Any],
     ) -> None:
-        self._name = name
+        self._workflow = workflow
         self._env = env
         self._fleet = fleet
         self._plan = plan
@@ -270,13 +277,9 @@ class Here:
 
     def _agent(self, entry: str) -> str:
         """Return the agent of an entry of the configuration, which may be named by a step."""
-        steps = self._fleet.find("Workflow", *self._key()).spec.steps  # type: ignore[union-attr]
+        steps = self._workflow.spec.steps
         name = next((s.agent for s in steps if s.name == entry and s.authentication), entry)
-        return f"{self._fleet.target_namespace(self._key()[0])}/{name}"
-
-    def _key(self) -> tuple[str, str]:
-        space, _, short = self._name.rpartition("/")
-        return space, short
+        return f"{self._fleet.target_namespace(self._workflow.namespace)}/{name}"
 
     def _localised(
         self, model: str | None, env_file: Path | None, trusted: list[str] | None
@@ -310,26 +313,13 @@ RUNTIME = (sys.executable, "-m", "fleetform_runtime", "workflow")
 
 
 def _here(name: str, env: str, agents: list[Path], environments: Path) -> Here:
-    from fleetform import kinds  # noqa: PLC0415 - a command that talks to a cluster needs no fleet
-    from fleetform.plan import workflows  # noqa: PLC0415
+    from fleetform.plan import workflows  # noqa: PLC0415 - a command that talks to a cluster needs no fleet
     from fleetform.platforms.kubernetes.bind import config  # noqa: PLC0415
 
     fleet, plan = laptop.planned(env, agents, environments, Format.TEXT)
-    space, _, short = name.rpartition("/")
-    known = [*fleet.of(kinds.WORKFLOW)]
-    found = [item for item in known if item.name == short and space in ("", item.namespace)]
-    if len(found) != 1:
-        names = [f"{item.namespace}/{item.name}" for item in (found or known)]
-        if found:
-            laptop.refuse(
-                f"several workflows are named `{short}`", f"be specific: {', '.join(names)}"
-            )
-        laptop.refuse(
-            f"there is no workflow `{name}` in {env}",
-            did_you_mean(short, [item.name for item in known], noun="workflows"),
-        )
-    document = config.document_of(workflows.settings_of(fleet, found[0]))
-    return Here(f"{found[0].namespace}/{found[0].name}", env, fleet, plan, document)
+    found = laptop.workflow_of(fleet, name, env)
+    document = config.document_of(workflows.settings_of(fleet, found))
+    return Here(found, env, fleet, plan, document)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import cron, kinds, timezones, view
+from fleetform.durations import seconds
 from fleetform.jsonschemas import jsonschema_rs
 from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
@@ -44,6 +45,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _schedule(workflow)
         yield from _memory(fleet, workflow, uses)
         yield from _callable(fleet, workflow)
+        yield from _times(fleet, workflow)
+        yield from _unused(workflow)
     for run in fleet.of(kinds.WORKFLOW_RUN):
         yield from _run(fleet, run)
     yield from _names(fleet)
@@ -176,6 +179,57 @@ def _callable(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
                 f"Agent `{agent.name}` asks its callers for a token, and the step has none",
                 hint="set `authentication` of the step, such as `type: oauth2`",
             )
+
+
+def _times(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
+    """Yield steps that another limit ends before their own."""
+    whole = seconds(workflow.spec.timeout)
+    for number, step in enumerate(workflow.spec.steps):
+        if step.timeout is None:
+            continue
+        own, path = seconds(step.timeout), ("spec", "steps", number, "timeout")
+        agent = fleet.find("Agent", workflow.namespace, step.agent)
+        if own > whole:
+            yield workflow.problem(
+                path,
+                "timeout-too-long",
+                f"the whole run has {workflow.spec.timeout}: it would end before the step",
+                hint="raise `timeout` of the workflow, or lower this one",
+                severity="warning",
+            )
+        elif agent is not None and agent.spec.container is None:
+            turn = agent.spec.limits.turn_timeout_seconds
+            if own > turn:
+                yield workflow.problem(
+                    path,
+                    "timeout-too-long",
+                    f"Agent `{agent.name}` ends a turn after {turn} s: it would fail before the step",
+                    hint=f"raise `limits.turnTimeoutSeconds` of the agent, or lower this to {turn}s",
+                    severity="warning",
+                )
+
+
+def _unused(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
+    """Yield outputs that neither another step nor the result refers to."""
+    texts = [*(step.input for step in workflow.spec.steps), workflow.spec.output]
+    used = {
+        tuple(expression[1:].split(".")[1:4:2])
+        for data in texts
+        for _, value in leaves(data)
+        if isinstance(value, str)
+        for expression in _HOLE.findall(value)
+        if expression.startswith(".steps.")
+    }
+    for number, step in enumerate(workflow.spec.steps):
+        for place, item in enumerate(step.output):
+            if (step.name, item.name) not in used:
+                yield workflow.problem(
+                    ("spec", "steps", number, "output", place, "name"),
+                    "unused-output",
+                    f"nothing refers to `{item.name}`: it is asked for, kept, and shown with the step alone",
+                    hint=f"refer to `{{{{ .steps.{step.name}.output.{item.name} }}}}`, or remove it",
+                    severity="note",
+                )
 
 
 def _names(fleet: Fleet) -> Iterator[Problem]:
