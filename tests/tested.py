@@ -21,6 +21,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_pin.py": "registries cli/pin",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",
         "tests/parity/test_fields.py": "kubernetes/model bind/__init__ bind/workload bind/pods targets/values podfields lens objects/defaultdeny",
+        "tests/conformance/test_refused.py": "objects/refused",
         "tests/conformance/test_scheduling.py": "kubernetes/scheduling rules/scheduling",
         "tests/parity/test_flux.py": "targets/manifests",
         "tests/parity/test_kustomize.py": "targets/transformers kubernetes/build",

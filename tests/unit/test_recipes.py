@@ -116,7 +116,7 @@ def test_builders_and_kinds_are_the_same():
         "namespace",
         "operations",
     }
-    others |= {"patches", "pod", "pod_security", "provided"}
+    others |= {"patches", "pod", "pod_security", "provided", "refused"}
     assert {path.stem for path in folder.glob("*.py")} - others == named
 
 

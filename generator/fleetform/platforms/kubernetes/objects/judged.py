@@ -12,7 +12,7 @@ from fleetform.platforms.kubernetes import annotations as texts
 from fleetform.platforms.kubernetes import patchable, rights, scheduling
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
-from fleetform.platforms.kubernetes.objects import pod_security
+from fleetform.platforms.kubernetes.objects import pod_security, refused
 from fleetform.platforms.kubernetes.objects.changes import Applied, overlap
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.pod import template
@@ -94,6 +94,7 @@ def judged(
         yield from _too_long(before, after, applied)
         yield from _reaching(before, after, applied)
         yield from _mistimed(before, after, applied)
+        yield from _refused(before, after, applied)
         yield from _for_life(before, after, applied)
     for error in errors:
         path = tuple(error.instance_path)
@@ -294,6 +295,19 @@ def _times(manifest: Manifest) -> Iterator[tuple[TreePath, str, str]]:
     for path, zone in zones:
         if zone is not None and not timezones.is_known(zone):
             yield path, f"`{zone[:40]}` is not the name of a time zone", timezones.hint(zone)
+
+
+def _refused(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield what the patches made that the schema takes and an API server does not."""
+    was = {fault.says for fault in refused.faults(before)}
+    for fault in refused.faults(after):
+        if fault.says not in was:
+            yield problem(
+                _guilty(applied, fault.path),
+                "object-patch-invalid",
+                f"{named(after)} is refused after the patch: {dotted(fault.path)}: {fault.says}",
+                fault.hint,
+            )
 
 
 def _for_life(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
