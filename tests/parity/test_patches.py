@@ -74,7 +74,7 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
         ("Deployment", add(f"{POD}/volumes/-", {"name": "w", "emptyDir": {"medium": "Memory"}})),
     ),
     (FULL, ("Deployment", add(f"{POD}/volumes/0/emptyDir/sizeLimit", "1Gi"))),
-    (FULL, ("Deployment", add(f"{MAIN}/volumeMounts/3", {"name": "w", "mountPath": "/w"}))),
+    (FULL, ("Deployment", add(f"{MAIN}/volumeMounts/3", {"name": "v", "mountPath": "/w"}))),
     (
         FULL,
         ("Deployment", add(f"{MAIN}/command", ["sh", "{{ x }}"]) + add(f"{MAIN}/workingDir", "/")),
