@@ -49,6 +49,7 @@ REFUSED: dict[str, tuple[str, list[Json]]] = {
     "two service ports": ("Service", add("/spec/ports/-", {"name": "http", "port": 81, "targetPort": 81, "protocol": "TCP"})),
     "two numbers": ("Service", add("/spec/ports/-", {"name": "more", "port": 8080, "targetPort": 81, "protocol": "TCP"})),
     "no name": ("Service", add("/spec/ports/-", {"port": 81, "targetPort": 81, "protocol": "TCP"})),
+    "no service port": ("Service", [{"op": "remove", "path": "/spec/ports"}]),
     "least above most": ("HorizontalPodAutoscaler", add("/spec/minReplicas", 9)),
     "two budgets": ("PodDisruptionBudget", add("/spec/minAvailable", 1)),
     "no range": ("NetworkPolicy", add("/spec/ingress", [{"from": [{"ipBlock": {"cidr": "10.0.0.0/99"}}]}])),

@@ -56,6 +56,10 @@ def test_an_open_address_may_have_a_name_anywhere(tmp_path):
     ids=json.dumps,
 )
 def test_no_patch_opens_a_closed_range(block, tmp_path):
+    """Nor everything, which a rule that names nobody is."""
+    rule = "{op: add, path: /spec/egress/-, value: {ports: [{port: 80, protocol: TCP}]}}"
+    everybody = f"  objectPatches: [{{target: {{kind: NetworkPolicy}}, json6902: [{rule}]}}]\n"
+    assert said(tmp_path, environment=everybody) == {"closed-address"}
     operation = {"op": "add", "path": "/spec/egress/-", "value": {"to": [{"ipBlock": block}]}}
     patch = json.dumps({"target": {"kind": "NetworkPolicy"}, "json6902": [operation]})
     assert said(tmp_path, environment=f"  objectPatches: [{patch}]\n") == {"closed-address"}

@@ -264,6 +264,8 @@ def _blocks(manifest: Manifest) -> Iterator[tuple[TreePath, Mapping[str, Any]]]:
     """Yield ranges of addresses with their places; that of an alias is one address."""
     if manifest["kind"] == "NetworkPolicy":
         for number, rule in enumerate(at(manifest, ("spec", "egress")) or ()):
+            if not rule.get("to"):  # which means everybody
+                yield ("spec", "egress", number), {"cidr": "0.0.0.0/0"}
             for place, peer in enumerate(rule.get("to") or ()):
                 if peer.get("ipBlock"):
                     yield ("spec", "egress", number, "to", place, "ipBlock"), peer["ipBlock"]

@@ -161,6 +161,8 @@ def _probe(path: TreePath, given: Json, *, always: bool) -> Iterator[Fault]:
 def _service(spec: Json) -> Iterator[Fault]:
     ports = spec.get("ports") or ()
     path: TreePath = ("spec", "ports")
+    if not (ports or spec.get("clusterIP") == "None" or spec.get("type") == "ExternalName"):
+        yield Fault(path, "a Service needs a port", "leave one")
     yield from _twice(path, [port for port in ports if port.get("name")], "name", "port")
     if len(ports) > 1 and not all(port.get("name") for port in ports):
         yield Fault(path, "of several ports each needs a name", "add `name`")
