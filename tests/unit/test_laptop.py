@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from fleetform.cli import laptop, trust
+from fleetform.cli import conversation, laptop, trust
 from fleetform.cli.conversation import Conversation
 
 
@@ -95,6 +95,22 @@ def test_credentials_of_the_machine_count_when_a_spec_gives_their_address():
     model = {"provider": "bedrock", "endpoint": "https://evil.example"}
     assert [use.receiver for use in trust.uses({"model": model})] == ["https://evil.example"]
     assert [*trust.uses({"model": {"provider": "bedrock"}})] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "is_told"),
+    [
+        *[(url, True) for url in ("https://agents.example.org/a", "http://127.0.0.1:8080", "http://[::1]:1", "http://agent.ns.svc:8080", "http://agent")],
+        *[(url, False) for url in ("http://agents.example.org/a", "agents.example.org", "http://10.0.0.1:8080", "http://[fd12::1]:80", "http://agent.ns.svc.example")],
+    ],
+)  # fmt: skip
+def test_a_key_for_an_agent_goes_encrypted_or_nowhere_far(url, is_told):
+    conversation.Agent(url, None)
+    if is_told:
+        conversation.Agent(url, "key")
+    else:
+        with pytest.raises(conversation.ChatError, match="without encryption"):
+            conversation.Agent(url, "key")
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "http://127.8.0.1/x", "http://[::1]:80"])

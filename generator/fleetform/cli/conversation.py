@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleetform.addresses import is_self
 from fleetform.characters import HIDDEN
 from fleetform.problems import printable
 
@@ -23,6 +24,12 @@ class ChatError(Exception):
     """The agent cannot be reached, or refuses; the message is shown to the user."""
 
 
+def _is_near(host: str) -> bool:
+    """Whether a host is this machine, or a Service of the cluster that it is in."""
+    name = host.rstrip(".").removesuffix(".cluster.local")
+    return is_self(host) or ("." not in name and ":" not in name) or name.endswith(".svc")
+
+
 class Agent:
     """One agent's HTTP API."""
 
@@ -30,6 +37,10 @@ class Agent:
         self._parts = urlsplit(url if "://" in url else f"http://{url}")
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
             raise ChatError(f"`{url}` is not the URL of an agent")
+        if key and self._parts.scheme == "http" and not _is_near(self._parts.hostname):
+            raise ChatError(
+                f"the key would go to {self._parts.hostname} without encryption: use https, or `kubectl port-forward`"
+            )
         self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
