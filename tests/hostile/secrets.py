@@ -137,7 +137,7 @@ NUMBERED = (
 )  # fmt: skip
 """Variables whose name says it, with something behind it."""
 JOINED = (
-    "PGPASS", "PWD_DB", "DBPWD", "DBpwd", "PASS_REDIS", "REDISPW", "MYSQLPWD", "mysqlPwd", "SMTPPASS", "LDAPPW", "LDAP_PSW", "PWDADMIN", "ROOTPW",
+    "PGPASS", "PWD_DB", "MQTTPWD", "ACMEPWD", "VNCPASS", "PASS_MQTT", "DBPWD", "DBpwd", "PASS_REDIS", "REDISPW", "MYSQLPWD", "mysqlPwd", "SMTPPASS", "LDAPPW", "LDAP_PSW", "PWDADMIN", "ROOTPW",
     "PSWD_ORACLE", "SSHPASS", "KEYSTOREPASS", "TRUSTSTORE_PWD", "PASSWORDKAFKA", "PASSWD_POSTGRES_PROD", "MONGOPASS", "SAPWD", "userpw", "FTPPASSWD_2",
     "RABBITMQPASS", "ADMINPASSCODE", "PASSWORT", "API_KEY_STRIPE", "WEBPWD", "pw.db", "jdbc.pass", "MYPASS", "DB_PSW_OLD", "TOKEN_GITHUB", "SECRET_SLACK",
 )  # fmt: skip

@@ -86,6 +86,12 @@ def test_what_is_only_its_own_matter_is_free(name, tmp_path):
     assert " error: " not in said(tmp_path, HARMLESS[name])
 
 
+@pytest.mark.parametrize("value", [5, "x", [5], [{"namespaces": 7}], [{"topologyKey": "a", "namespaceSelector": 7}], {"a": 1}])  # fmt: skip
+def test_what_has_no_form_is_a_problem_and_nothing_else(value, tmp_path):
+    done = said(tmp_path, {"affinity": {"podAntiAffinity": {REQUIRED: value}}})
+    assert " error: spec.podTemplate.affinity" in done
+
+
 def test_a_class_is_granted_by_its_name(tmp_path):
     template = {"priorityClassName": "important"}
     assert " error: " not in said(tmp_path, template, "  priorityClasses: [low, important]\n")

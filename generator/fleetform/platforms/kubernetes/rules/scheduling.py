@@ -21,22 +21,27 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what the scheduler's fields of pods hold that no API server takes, and what they take from others."""
     for resolved, spec, root in workloads(fleet):
         template = spec.pod_template
-        if _SET & view.given(template):
-            path = (*root, "podTemplate")
-            yield from _pod(resolved, path, view.dump(template))
-            yield from _beyond(fleet, resolved, path, view.dump(template))
+        if not _SET & view.given(template):
+            continue
+        path = (*root, "podTemplate")
+        pod, said = _sound(resolved, path, view.dump(template))
+        yield from said
+        for fault in scheduling.faults(pod):
+            where = (*path, *fault.path)
+            yield resolved.problem(where, "bad-scheduling", fault.message, hint=fault.hint)
+        yield from _beyond(fleet, resolved, path, pod)
 
 
-def _pod(resolved: Resolved[Any], path: TreePath, pod: Mapping[str, Any]) -> Iterator[Problem]:
+def _sound(
+    resolved: Resolved[Any], path: TreePath, pod: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], list[Problem]]:
+    """Return a pod without the parts of its affinity that have no form, and what is wrong with those."""
     affinity = dict(pod.get("affinity") or {})
-    said = passed.unlike(resolved, (*path, "affinity"), _AFFINITY, affinity) if affinity else ()
-    for broken, problem in [*said]:
-        yield problem
+    said = [*passed.unlike(resolved, (*path, "affinity"), _AFFINITY, affinity)] if affinity else []
+    for broken, _ in said:
         if broken:
             affinity.pop(broken[0], None)
-    for fault in scheduling.faults({**pod, "affinity": affinity}):
-        where = (*path, *fault.path)
-        yield resolved.problem(where, "bad-scheduling", fault.message, hint=fault.hint)
+    return {**pod, "affinity": affinity}, [problem for _, problem in said]
 
 
 def _beyond(
