@@ -631,7 +631,9 @@ FULL = {
         "defaultDeny": True,
         "gatewayNamespace": "gateways",
         "nodeRanges": ["10.4.0.0/16"],
+        "unencrypted": ["p.example"],
     },
+    "priorityClasses": ["important"],
     "monitoring": {"otlpEndpoint": "https://otlp.example"},
     "secrets": {
         "provider": "aws",

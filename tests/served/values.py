@@ -126,6 +126,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "scaling.maxReplicas": (4, 5),
     "scaling.keda.fallbackReplicas": (2,),
     "target.averageUtilization": (50, 60),
+    "podTemplate.priorityClassName": ("important",),
     # Environments.
     "Environment:spec.extends": ("other-root",),
     "Environment:spec.capabilities": (
