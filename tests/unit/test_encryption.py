@@ -140,3 +140,12 @@ def test_a_password_goes_to_a_store_by_tls(store, tmp_path):
 def test_without_a_credential_plain_http_is_nobodys_business(tmp_path):
     open_ = f"{AGENT}{NO_AUTH}  model: {{provider: ollama, name: q, endpoint: 'http://out.example.com'}}\n"
     assert not is_refused(said(tmp_path, open_))
+
+
+def test_keys_of_langfuse_follow_the_environments_endpoint(tmp_path):
+    text = WAYS["traces"].replace("      endpoint: 'URL'\n", "")
+    for scheme, refused in (("http", True), ("https", False)):
+        monitoring = f"  monitoring: {{otlpEndpoint: '{scheme}://traces.example.com'}}\n"
+        done = said(tmp_path, text, monitoring)
+        assert is_refused(done) is refused
+        assert ("environments/prod.yaml:7:" in done) is refused

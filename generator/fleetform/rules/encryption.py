@@ -239,7 +239,12 @@ def _workloads(fleet: Fleet) -> Iterator[Sent]:
         tracing = spec.observability.tracing if resolved.kind == "Agent" else None
         if tracing is not None and tracing.enabled and tracing.provider == "langfuse":
             place: TreePath = (*root, "observability", "tracing", "endpoint")
-            yield from _bare(resolved, place, tracing.endpoint, _KEY)
+            shared = fleet.environment.monitoring.otlp_endpoint
+            if tracing.endpoint:
+                yield from _bare(resolved, place, tracing.endpoint, _KEY)
+            else:
+                place = ("spec", "monitoring", "otlpEndpoint")
+                yield from _bare(resolved, place, shared, _KEY, fleet.environment_tree)
         scaling = getattr(spec, "scaling", None)
         if scaling is None or not keda_is_on(scaling):
             continue
