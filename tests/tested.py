@@ -95,6 +95,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "workflows/__init__ workflows/api workflows/application workflows/calls workflows/command "
             "workflows/counting workflows/notice"
         ),
+        "runtime/tests/test_workflow_traces.py": "workflows/spans",
         "runtime/tests/unit/test_workflow_settings.py": (
             "workflows/asking workflows/expressions workflows/settings workflows/submitting"
         ),

@@ -577,9 +577,11 @@ def _workflow() -> Fleet:
     keys = {"apiKey": {"keys": [{"name": "k", "secretRef": secret("d")}]}}
     kept = {"memory": {"store": "kept"}, "schedule": None}
     silent = {"errorHandling": {"onStepFailure": "retry", "notificationChannel": hook}}
-    served = {**kept, **silent, "serve": {"auth": {"type": "apiKey", **keys}}}
+    unseen = {"observability": {"tracing": {"endpoint": "https://t.example"}}}
+    served = {**kept, **silent, **unseen, "serve": {"auth": {"type": "apiKey", **keys}}}
     oidc = {"issuer": "https://login.example", "audience": "flow"}
-    signed = {**kept, "serve": {"auth": {"type": "oidc", "oidc": oidc}}}
+    seen = {"observability": {"tracing": {"enabled": True, "endpoint": "https://t.example"}}}
+    signed = {**kept, **seen, "serve": {"auth": {"type": "oidc", "oidc": oidc}}}
     return fleet(
         *SHARED,
         _user("next-door"),
@@ -999,7 +1001,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
     "Workflow": (
         ("workflow", "bare", "flow", ALL),
         ("workflow", "bare", "served", ALL),
-        ("workflow", "bare", "signed", ("spec.serve",)),
+        ("workflow", "bare", "signed", ("spec.serve", "spec.observability")),
     ),
     "WorkflowRun": (("workflow", "bare", "run", ALL),),
     "Environment": tuple(

@@ -17,6 +17,7 @@ from fleetform.models.base import (
     Spec,
     optional,
 )
+from fleetform.models.observability import Logging, Tracing
 from fleetform.models.tool import Authentication, Parameter
 from fleetform.models.workload import Resources
 
@@ -128,6 +129,13 @@ class Schedule(Spec):
     )
 
 
+class WorkflowObservability(Spec):
+    """Traces and logs of what executes runs."""
+
+    tracing: Tracing = Field(default_factory=Tracing, description="Traces.")
+    logging: Logging = Field(default_factory=Logging, description="Logs.")
+
+
 class WorkflowSpec(Spec):
     """Steps, what flows between them, and what happens on failure."""
 
@@ -155,6 +163,10 @@ class WorkflowSpec(Spec):
         "An HTTP API, and pods that execute what it is asked for. Default: only WorkflowRuns and `schedule` begin runs."
     )
     schedule: Schedule | None = optional("Runs that begin by themselves. Default: none.")
+    observability: WorkflowObservability = Field(
+        default_factory=WorkflowObservability,
+        description="Traces and logs of what executes runs; the agents have their own.",
+    )
     resources: Resources = Field(
         default_factory=Resources,
         description="Requests and limits of the pods that execute runs; the agents have their own.",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Approvals, Auth, Quota
     from fleetform.models.memory_store import LongTermMemory, Policy
     from fleetform.models.model_config import ModelSettings
+    from fleetform.models.observability import Observability
+    from fleetform.models.workflow import WorkflowObservability
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
@@ -85,7 +87,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
             readyPath=spec.health_check.readiness_path,
             startupPath=spec.health_check.startup_path,
         ),
-        observability=_observability(fleet, spec, agent.namespace),
+        observability=observability(fleet, spec.observability, agent.namespace),
     )
     remembers = memories.long_term(uses)
     if remembers is None:
@@ -266,8 +268,11 @@ def _quota(quota: Quota) -> dict[str, Any]:
     )
 
 
-def _observability(fleet: Fleet, spec: AgentSpec, namespace: str) -> dict[str, Any]:
-    tracing, logging = spec.observability.tracing, spec.observability.logging
+def observability(
+    fleet: Fleet, given: Observability | WorkflowObservability, namespace: str
+) -> dict[str, Any]:
+    """Return where traces are sent, and how logs are written."""
+    tracing, logging = given.tracing, given.logging
     traces = None
     if tracing.enabled:
         endpoint = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint

@@ -125,6 +125,7 @@ def _draft(
             place: TreePath = ("spec", "steps", number, "agent")
             owner = workflow if resolved.kind == "Workflow" else resolved
             traffic.step(draft, agents[step.agent], owner, place)
+    traffic.common(fleet, draft, problems)
     problems += traffic.workflow(fleet, draft, workflow, kept)
     return draft
 
@@ -136,7 +137,10 @@ def _workload(
     empty: Any = view.make("Agent", "AgentSpec", more)
     labels = {RUN_LABEL: resolved.name} if component == RUN_COMPONENT else {}
     template = view.replace(empty.pod_template, labels=labels)
-    whole: Workload = view.replace(empty, pod_template=template, resources=spec.resources)
+    seen = view.replace(empty.observability, tracing=spec.observability.tracing)
+    whole: Workload = view.replace(
+        empty, pod_template=template, resources=spec.resources, observability=seen
+    )
     return whole
 
 
@@ -183,6 +187,7 @@ def _settings(
         memory=_memory(fleet, kept),
         auth=settings.auth(spec.serve.auth) if spec.serve else {"type": "none"},
         server={"port": contract.HTTP_PORT, "metricsPort": contract.METRICS_PORT},
+        observability=settings.observability(fleet, spec.observability, workflow.namespace),
     )
 
 

@@ -81,7 +81,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             f"the generic runtime serves its metrics at {METRICS_PATH}: Prometheus would find nothing at this path",
             hint="remove `path`",
         )
-    yield from _tracing(fleet, agent)
+    yield from tracing(fleet, agent)
     limits = spec.rate_limits
     priced = uses.model is None or uses.model.pricing is not None
     if not priced and (
@@ -334,7 +334,8 @@ def _origins(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
             )
 
 
-def _tracing(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
+def tracing(fleet: Fleet, agent: Resolved[Any]) -> Iterator[Problem]:
+    """Yield traces that nobody receives, of an agent or a workflow."""
     tracing = agent.spec.observability.tracing
     path: TreePath = ("spec", "observability", "tracing")
     if not tracing.enabled:

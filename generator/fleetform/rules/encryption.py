@@ -235,16 +235,18 @@ def _workflow(workflow: Resolved[Any]) -> Iterator[Sent]:
 
 def _workloads(fleet: Fleet) -> Iterator[Sent]:
     """Yield the keys of Langfuse, and what KEDA's operator signs in with."""
-    for resolved, spec, root in workloads(fleet):
-        tracing = spec.observability.tracing if resolved.kind == "Agent" else None
-        if tracing is not None and tracing.enabled and tracing.provider == "langfuse":
-            place: TreePath = (*root, "observability", "tracing", "endpoint")
+    traced: list[Resolved[Any]] = [*fleet.of(kinds.AGENT), *fleet.of(kinds.WORKFLOW)]
+    for resolved in traced:
+        tracing = resolved.spec.observability.tracing
+        if tracing.enabled and tracing.provider == "langfuse":
+            place: TreePath = ("spec", "observability", "tracing", "endpoint")
             shared = fleet.environment.monitoring.otlp_endpoint
             if tracing.endpoint:
                 yield from _bare(resolved, place, tracing.endpoint, _KEY)
             else:
                 place = ("spec", "monitoring", "otlpEndpoint")
                 yield from _bare(resolved, place, shared, _KEY, fleet.environment_tree)
+    for resolved, spec, root in workloads(fleet):
         scaling = getattr(spec, "scaling", None)
         if scaling is None or not keda_is_on(scaling):
             continue

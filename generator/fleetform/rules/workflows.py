@@ -13,7 +13,7 @@ from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
-from fleetform.rules.agents import callers
+from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
 from fleetform.rules.tools import authentication, fits, parameters
 from fleetform.tree import TreePath, leaves
@@ -46,6 +46,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _memory(fleet, workflow, uses)
         yield from _callable(fleet, workflow)
         yield from _times(fleet, workflow)
+        yield from tracing(fleet, workflow)
         yield from _unused(workflow)
     for run in fleet.of(kinds.WORKFLOW_RUN):
         yield from _run(fleet, run)

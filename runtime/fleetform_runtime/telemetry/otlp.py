@@ -52,14 +52,13 @@ def export(settings: Tracing, secrets: Secrets) -> Export:
     return Export(url, found, {"x-langfuse-ingestion-version": "4"} if is_langfuse else None)
 
 
-class OtlpSpans:
-    """Starts spans with the names of OpenTelemetry's semantic conventions."""
+class Exporting:
+    """Spans of one service, on their way to a receiver."""
 
-    def __init__(self, settings: Settings, secrets: Secrets) -> None:
-        tracing = settings.observability.tracing
+    def __init__(self, tracing: Tracing, name: str, namespace: str, secrets: Secrets) -> None:
         resource = {
-            "service.name": settings.agent.name,
-            "service.namespace": settings.agent.namespace,
+            "service.name": name,
+            "service.namespace": namespace,
             "service.version": __version__,
         }
         if tracing.environment:
@@ -72,17 +71,59 @@ class OtlpSpans:
         self._export = export(tracing, secrets)
         self._provider.add_span_processor(self._export)
         self._tracer = self._provider.get_tracer("fleetform_runtime", __version__)
-        self._agent = settings.agent.name
         self._environment = tracing.environment
-        redact = redactor(secrets.known)
-        self._content = Content(redact) if tracing.capture_content else None
-        self._redact = redact
+        self._redact = redactor(secrets.known)
+        self._content = Content(self._redact) if tracing.capture_content else None
+
+    async def close(self) -> None:
+        """Export the remaining spans."""
+        await self._export.close()
+
+    @contextmanager
+    def span(
+        self, name: str, kind: SpanKind, attributes: dict[str, Any], context: Any = None
+    ) -> Iterator["OpenSpan"]:
+        """Start a span, whose context the requests that are sent meanwhile carry."""
+        with self._tracer.start_as_current_span(
+            name,
+            context=context,
+            kind=kind,
+            attributes=attributes,
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as started:
+            span = OpenSpan(started, self._content)
+            token = traceparent.set(span.traceparent())
+            try:
+                yield span
+            except BaseException as error:
+                if isinstance(error, ModelError):
+                    span.tried(error.attempts)
+                # The text of an exception may contain user messages, or a provider's body.
+                span.failed(_error_type(error))
+                raise
+            finally:
+                traceparent.reset(token)
+
+
+def context_of(parent: str | None) -> Any:
+    """Return the context that a W3C header names, None without one."""
+    return _PROPAGATOR.extract({"traceparent": parent}) if parent else None
+
+
+class OtlpSpans(Exporting):
+    """Starts spans of an agent."""
+
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
+        agent = settings.agent
+        super().__init__(settings.observability.tracing, agent.name, agent.namespace, secrets)
+        self._agent = agent.name
         self._models = {model.key: model for _, model in reversed(settings.every_model)}
 
     @contextmanager
     def run(self, attributes: dict[str, Any], parent: str | None, text: str) -> Iterator[Span]:
         """Start the span of one run of the agent."""
-        context = _PROPAGATOR.extract({"traceparent": parent}) if parent else None
+        context = context_of(parent)
         shared = {
             "gen_ai.conversation.id": attributes["session_id"],
             "session.id": attributes["session_id"],
@@ -104,7 +145,7 @@ class OtlpSpans:
             fixed["langfuse.trace.input"] = self._content.plain(text)
         token = _conversation.set(shared)
         try:
-            with self._span(
+            with self.span(
                 f"invoke_agent {self._agent}", SpanKind.INTERNAL, fixed, context
             ) as span:
                 yield span
@@ -124,7 +165,7 @@ class OtlpSpans:
         if self._content:
             fixed["gen_ai.system_instructions"] = self._content.system(request.system)
             fixed["gen_ai.input.messages"] = self._content.history(request.messages)
-        with self._span(f"chat {model}", SpanKind.CLIENT, fixed) as span:
+        with self.span(f"chat {model}", SpanKind.CLIENT, fixed) as span:
             yield span
 
     @contextmanager
@@ -140,19 +181,15 @@ class OtlpSpans:
         }
         if self._content:
             fixed["gen_ai.tool.call.arguments"] = self._content.plain(call.arguments)
-        with self._span(f"execute_tool {tool.name}", SpanKind.INTERNAL, fixed) as span:
+        with self.span(f"execute_tool {tool.name}", SpanKind.INTERNAL, fixed) as span:
             yield span
 
     @contextmanager
     def compaction(self, reason: str) -> Iterator[Span]:
         """Start the span of one compaction of a conversation."""
         fixed = {"fleetform.compaction.reason": reason, **_conversation.get()}
-        with self._span("compact conversation", SpanKind.INTERNAL, fixed) as span:
+        with self.span("compact conversation", SpanKind.INTERNAL, fixed) as span:
             yield span
-
-    async def close(self) -> None:
-        """Export the remaining spans."""
-        await self._export.close()
 
     def _metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Return a caller's metadata; its `tags` are the trace's tags."""
@@ -165,39 +202,16 @@ class OtlpSpans:
                 found[f"langfuse.trace.metadata.{name[:64]}"] = self._redact(str(value)[:200])
         return found
 
-    @contextmanager
-    def _span(
-        self, name: str, kind: SpanKind, attributes: dict[str, Any], context: Any = None
-    ) -> Iterator[Span]:
-        with self._tracer.start_as_current_span(
-            name,
-            context=context,
-            kind=kind,
-            attributes=attributes,
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as started:
-            span = _OpenSpan(started, self._content)
-            token = traceparent.set(span.traceparent())
-            try:
-                yield span
-            except BaseException as error:
-                if isinstance(error, ModelError):
-                    span.tried(error.attempts)
-                # The text of an exception may contain user messages, or a provider's body.
-                started.set_attribute("error.type", _error_type(error))
-                started.set_status(Status(StatusCode.ERROR))
-                raise
-            finally:
-                traceparent.reset(token)
 
+class OpenSpan:
+    """A span that has not ended."""
 
-class _OpenSpan:
     def __init__(self, span: Any, content: Content | None) -> None:
         self._span = span
         self._content = content
 
     def answered(self, answer: Assistant) -> None:
+        """Record a model's answer."""
         set_one = self._span.set_attribute
         self.tried(answer.attempts)
         usage = answer.usage
@@ -233,23 +247,31 @@ class _OpenSpan:
             )
 
     def returned(self, result: ToolResult) -> None:
+        """Record a tool's result."""
         if result.outcome != "ok":
-            self._span.set_attribute("error.type", result.outcome)
-            self._span.set_status(Status(StatusCode.ERROR))
+            self.failed(result.outcome)
         if self._content:
             self._span.set_attribute("gen_ai.tool.call.result", self._content.plain(result.content))
 
     def finished(self, output: str, finish: str) -> None:
+        """Record how a run ended."""
         self._span.set_attribute("gen_ai.response.finish_reasons", (finish,))
         if self._content:
             self._span.set_attribute("langfuse.trace.output", self._content.plain(output))
 
+    def failed(self, why: str) -> None:
+        """Note that it has failed, by a word of a closed set."""
+        self._span.set_attribute("error.type", why)
+        self._span.set_status(Status(StatusCode.ERROR))
+
     def traceparent(self) -> str | None:
+        """Return the header by which others go on with the trace."""
         carrier: dict[str, str] = {}
         _PROPAGATOR.inject(carrier, set_span_in_context(self._span))
         return carrier.get("traceparent")
 
     def trace_id(self) -> str | None:
+        """Return the trace's identifier."""
         return format(self._span.get_span_context().trace_id, "032x")
 
 

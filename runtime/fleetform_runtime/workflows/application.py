@@ -21,6 +21,7 @@ from fleetform_runtime.workflows.calls import A2aCaller
 from fleetform_runtime.workflows.execution import Around
 from fleetform_runtime.workflows.notice import Notifier
 from fleetform_runtime.workflows.settings import WorkflowSettings
+from fleetform_runtime.workflows.spans import build as build_spans
 from fleetform_runtime.workflows.store.build import build as build_store
 from fleetform_runtime.workflows.worker import Worker
 
@@ -39,8 +40,15 @@ class Workflow:
         self.caller = A2aCaller(secrets)
         notification = settings.notification
         notifier = Notifier(notification, settings.workflow, secrets) if notification else None
+        self.spans = build_spans(settings, secrets)
         self.around = Around(
-            self.store, self.caller, settings.agent, notifier, self.counting, settings.lease_seconds
+            self.store,
+            self.caller,
+            settings.agent,
+            notifier,
+            self.counting,
+            settings.lease_seconds,
+            self.spans,
         )
         text = settings.model_dump_json(by_alias=True, exclude_unset=True)
         self.hash = hashlib.sha256(text.encode()).hexdigest()
@@ -50,6 +58,7 @@ class Workflow:
         """Close all connections."""
         await self.caller.close()
         await self.store.close()
+        await self.spans.close()
 
 
 class WorkflowApplication:

@@ -12,7 +12,7 @@ import orjson
 from fleetform_runtime import jsons
 from fleetform_runtime.net import NetError, TooLargeError
 from fleetform_runtime.net.build import client
-from fleetform_runtime.net.client import CONNECT_SECONDS, Client
+from fleetform_runtime.net.client import CONNECT_SECONDS, Client, traceparent
 from fleetform_runtime.net.client import Answer as HttpAnswer
 from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.problems import CODES
@@ -240,7 +240,7 @@ class A2aCaller:
         """
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         headers = {"Content-Type": "application/json", "A2A-Version": VERSION}
-        if trace:
+        if trace and traceparent.get() is None:
             headers["traceparent"] = trace
         answer = await self._client(agent).send(
             "POST",

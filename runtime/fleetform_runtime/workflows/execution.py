@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -21,6 +21,7 @@ from fleetform_runtime.workflows.records import (
     shown_step,
 )
 from fleetform_runtime.workflows.settings import Definition, Step, StepAgent
+from fleetform_runtime.workflows.spans import FlowSpans, NoSpans
 from fleetform_runtime.workflows.store import Claim, LostError, WorkflowStore
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,7 @@ class Around:
     notifier: Told | None
     observer: Observer
     lease: float
+    spans: FlowSpans = field(default_factory=NoSpans)
 
 
 class _Ended(Exception):  # noqa: N818 - how a run ends is no error
@@ -149,12 +151,14 @@ class Execution:
     async def _work(self) -> WorkflowRun:
         if self._run.phase in ("Pending", "Running"):
             await self._begin()
-            try:
-                output = await self._until_over()
-            except _Ended as ended:
-                await self._finish("Failed", reason=ended.reason, message=str(ended))
-            else:
-                await self._finish("Succeeded", output=output)
+            with self._around.spans.run(self._run.name, self._run.trace) as span:
+                try:
+                    output = await self._until_over()
+                except _Ended as ended:
+                    span.failed(ended.reason)
+                    await self._finish("Failed", reason=ended.reason, message=str(ended))
+                else:
+                    await self._finish("Succeeded", output=output)
         return await self._close()
 
     async def _begin(self) -> None:
@@ -334,7 +338,13 @@ class Execution:
             wanted,
             self._run.trace,
         )
-        return await self._in_time(step, agent, message)
+        with self._around.spans.step(step.name, step.agent, state.tries) as span:
+            try:
+                return await self._in_time(step, agent, message)
+            except CallError as error:
+                span.failed(error.code)
+                refused = error
+        raise refused
 
     async def _in_time(self, step: Step, agent: StepAgent, message: Message) -> Answer:
         """Wait for an answer as long as the step may take, without the time in which a person is waited for."""

@@ -12,6 +12,7 @@ from fleetform_runtime.tools.api import arguments_schema
 from fleetform_runtime.tools.schema import Arguments
 from fleetform_runtime.workflows.records import WorkflowRun
 from fleetform_runtime.workflows.settings import Definition, WorkflowSettings
+from fleetform_runtime.workflows.spans import drawn
 from fleetform_runtime.workflows.store import Found, RejectedError, WorkflowStore
 
 LONGEST_NAME = 63
@@ -98,7 +99,7 @@ async def submitted(
         user=user,
         input=inputs,
         definition=settings.definition.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        trace=trace,
+        trace=trace or drawn(),
     )
     limit = settings.concurrency
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from fleetform.kinds import AGENT, WORKLOADS
+from fleetform.kinds import AGENT, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, Severity, did_you_mean
 from fleetform.resolve import Fleet, names
 from fleetform.resolve.hosts import own_hosts, published
@@ -242,7 +242,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield row(rights, "no workload has `rbac.rules`", "network", "apiServer")
     traced = any(
         item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
-        for item in workloads
+        for item in (*workloads, *fleet.of(WORKFLOW))
         if item.kind != "MemoryStore"
     )
     yield row(

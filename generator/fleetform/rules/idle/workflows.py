@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from fleetform import kinds
 from fleetform.resolve import Fleet
-from fleetform.rules.idle.fields import Field, given
+from fleetform.rules.idle.fields import Field, given, switched
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
@@ -21,6 +22,12 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         for number, _ in enumerate(spec.input):
             why = "an input of a workflow is sent to no API, and searches no documents"
             yield from given(workflow, ("spec", "input", number), ("in", "field"), why, "remove it")
+        tracing = spec.observability.tracing
+        place: TreePath = ("spec", "observability", "tracing")
+        yield from switched(workflow, place, on=tracing.enabled, what="tracing")
+        if tracing.enabled:
+            why = "spans of a workflow have no contents: those of its agents have, if they say so"
+            yield from given(workflow, place, ("captureContent",), why, "remove it")
         tells = spec.error_handling.on_workflow_failure == "notify"
         why = "" if tells else "`onWorkflowFailure` is `none`"
         hint = "set `onWorkflowFailure: notify`, or remove it"
