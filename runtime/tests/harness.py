@@ -154,11 +154,12 @@ async def serving(
     environment: Mapping[str, str] | None = None,
     prompt: str = "You help.",
     headers: Mapping[str, str] | None = None,
+    port: int = 0,
     **changes: Any,
 ) -> AsyncIterator[Client]:
     """Serve an agent; the sections given replace those of the base."""
     application = Application(settings(**changes), prompt, Secrets(environment or {}), make)
-    process = Process(application, bound("127.0.0.1", 0), bound("127.0.0.1", 0))
+    process = Process(application, bound("127.0.0.1", port), bound("127.0.0.1", 0))
     task = asyncio.create_task(process.run())
     try:
         while not process.listening and not task.done():

@@ -15,7 +15,7 @@ import pytest
 from fleetform_runtime.a2a.names import ERROR, PROGRESS, SCHEMA, USAGE
 from fleetform_runtime.messages import Assistant, ToolCall
 from fleetform_runtime.store import Event, Run
-from runtime.tests.a2a import (
+from runtime.tests.a2a_calls import (
     answer,
     called,
     error,
@@ -463,7 +463,7 @@ async def test_what_the_former_version_calls_otherwise_means_the_same():
             "content": content,
             "metadata": {"some_name": 1},
         }
-        assert (await client.post("/a2a/v1/message:send", {"message": message})).status == 200
+        assert (await client.post("/a2a/v1/message:send", {"request": message})).status == 200
         pushing = {
             "message": said_before("x", "m3"),
             "configuration": {"pushNotificationConfig": {"url": "x"}},
@@ -553,3 +553,59 @@ def test_what_speaks_it_is_imported_with_the_first_request():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# -- lists -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_tasks_are_listed_page_by_page_those_that_changed_last_first(
+    backend, request, tmp_path
+):
+    section = memory(backend, request, tmp_path)
+    async with serving(memory=section, auth=AUTH, environment=KEYS) as client:
+        ann, bob = as_("ANN"), as_("BOB")
+        made = [
+            await send(client, said(f"hello {n}", f"m{n}", contextId=f"c{n % 2}"), headers=ann)
+            for n in range(5)
+        ]
+        await send(client, said("fail server_error", "m5", contextId="c3"), headers=ann)
+        await client.post("/chat", {"message": "no task"}, headers=ann)
+        await send(client, said("other"), headers=bob)
+        names = [task["id"] for task in reversed(made)]
+        found, token, pages = [], "", 0
+        while True:
+            params = {"pageSize": 2, "pageToken": token}
+            page = await result(client, "ListTasks", params, headers=ann)
+            assert (page["pageSize"], page["totalSize"]) == (2, 6)
+            found += [task["id"] for task in page["tasks"]]
+            assert all("artifacts" not in task for task in page["tasks"])
+            token, pages = page["nextPageToken"], pages + 1
+            if not token:
+                break
+        assert (found[1:], pages) == (names, 3)
+        chosen = {"contextId": "c1", "status": "TASK_STATE_COMPLETED", "includeArtifacts": True}
+        page = await result(client, "ListTasks", chosen, headers=ann)
+        assert page["tasks"] == [made[3], made[1]]
+        late = {"statusTimestampAfter": made[4]["status"]["timestamp"]}
+        page = await result(client, "ListTasks", late, headers=ann)
+        assert made[4]["id"] in [task["id"] for task in page["tasks"]]
+        path = "/a2a/tasks?pageSize=1&status=TASK_STATE_FAILED&includeArtifacts=true"
+        (failed,) = (await client.get(path, headers=ann)).json["tasks"]
+        assert (failed["contextId"], failed["artifacts"]) == ("c3", [])
+        for wrong in (
+            {"pageSize": 0}, {"pageSize": 101}, {"pageSize": "x"}, {"pageSize": True}, {"pageToken": "x"},
+            {"status": "working"}, {"includeArtifacts": 4}, {"statusTimestampAfter": "soon"}, {"contextId": 4},
+        ):  # fmt: skip
+            assert (await error(client, "ListTasks", wrong, headers=ann))["code"] == -32602, wrong
+        gone = await error(client, "tasks/list", {}, headers=ann)
+        assert gone["code"] == -32601
+
+
+async def test_what_is_forgotten_is_listed_no_more():
+    async with serving() as client:
+        await send(client, said("hello"))
+        store = client.application.store
+        (run,) = await store.runs.tasks("anonymous")
+        await store.runs.remove(run.id)
+        assert (await result(client, "ListTasks", {}))["totalSize"] == 0

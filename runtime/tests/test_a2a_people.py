@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleetform_runtime.a2a.names import HITL
-from runtime.tests.a2a import answer, called, error, result, said, said_before, send, streamed
+from runtime.tests.a2a_calls import answer, called, error, result, said, said_before, send, streamed
 from runtime.tests.harness import serving
 from runtime.tests.stores import SHARED, memory
 from runtime.tests.test_approvals import tools

@@ -57,6 +57,7 @@ class Bindings:
             "SendMessage": self._send,
             "SendStreamingMessage": self._stream,
             "GetTask": self._get,
+            "ListTasks": self._list,
             "CancelTask": self._cancel,
             "SubscribeToTask": self._subscribe,
             "GetExtendedAgentCard": self._card,
@@ -186,6 +187,9 @@ class Bindings:
     async def _get(self, asked: Asked, params: Params) -> Any:
         task = await self._tasks.get(asked.caller, requests.task_of(params))
         return asked.answer(asked.dialect.task(task))
+
+    async def _list(self, asked: Asked, params: Params) -> Any:
+        return asked.answer(await self._tasks.list(asked.caller, requests.listing(params)))
 
     async def _cancel(self, asked: Asked, params: Params) -> Any:
         task = await self._tasks.cancel(asked.caller, requests.task_of(params))

@@ -69,7 +69,11 @@ def _part_from_rpc(part: Json) -> Json:
 
 def _params_rest(params: Json) -> Json:
     params = _camel(params)
-    message, configuration = params.get("message"), params.get("configuration")
+    # The protobuf's own name of the member is another one than that in its JSON, and both are read.
+    message, configuration = (
+        params.get("message", params.get("request")),
+        params.get("configuration"),
+    )
     if isinstance(message, dict):
         content = message.get("content", message.get("parts"))
         message = {**message, "parts": _each(content, _part_from_rest)}

@@ -68,7 +68,7 @@ def _written(part: dict[str, Any], path: str) -> dict[str, Any]:
 def apart(document: Any) -> int:
     """Return how many characters of a request are bytes of files, in any version."""
     params = document.get("params", document) if isinstance(document, dict) else None
-    message = params.get("message") if isinstance(params, dict) else None
+    message = params.get("message", params.get("request")) if isinstance(params, dict) else None
     if not isinstance(message, dict):
         return 0
     parts = message.get("parts") or message.get("content")

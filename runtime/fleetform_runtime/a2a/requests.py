@@ -2,16 +2,19 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from fleetform_runtime.a2a.errors import A2aError, invalid
-from fleetform_runtime.a2a.names import HITL, SCHEMA
+from fleetform_runtime.a2a.names import HITL, SCHEMA, STATES
 from fleetform_runtime.a2a.parts import kind_of
 from fleetform_runtime.http.chat import SESSION
 from fleetform_runtime.http.content import MOST_PARTS
+from fleetform_runtime.messages import moment
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
+from fleetform_runtime.store import Run
 
 LONGEST_NAME = 256
 
@@ -105,6 +108,74 @@ def sending(params: dict[str, Any]) -> Sending:
         _texts(configuration, "acceptedOutputModes", "configuration"),
         not immediately,
     )
+
+
+MOST_LISTED = 100
+_STATES = frozenset(STATES.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which tasks are listed, and what of them."""
+
+    context: str = ""
+    state: str = ""
+    after: str = ""
+    """The moment after which they changed, as ISO 8601 in UTC."""
+    size: int = 50
+    cursor: tuple[float, str] | None = None
+    artifacts: bool = False
+
+
+def listing(params: dict[str, Any]) -> Listing:
+    """Return what to list; in a path all values are texts.
+
+    Raises:
+        A2aError: something is of the wrong type.
+    """
+    size = params.get("pageSize", 50)
+    if isinstance(size, str) and size.isascii() and size.isdecimal() and len(size) < 10:
+        size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= MOST_LISTED:
+        raise invalid("pageSize", f"is a number from 1 to {MOST_LISTED}")
+    artifacts = params.get("includeArtifacts", False)
+    if artifacts not in (True, False, "true", "false"):
+        raise invalid("includeArtifacts", "is true or false")
+    state = text(params, "status", "")
+    if state and state != "TASK_STATE_UNSPECIFIED" and not state.startswith("TASK_STATE_"):
+        raise invalid("status", f"is one of {', '.join(sorted(_STATES))}")
+    return Listing(
+        text(params, "contextId", ""),
+        state.removesuffix("TASK_STATE_UNSPECIFIED"),
+        _utc(text(params, "statusTimestampAfter", "")),
+        size,
+        _cursor(text(params, "pageToken", "")),
+        artifacts in (True, "true"),
+    )
+
+
+def token(run: Run) -> str:
+    """Return what a client says to read on behind a task."""
+    return f"{run.touched!r}_{run.id}"
+
+
+def _cursor(said: str) -> tuple[float, str] | None:
+    if not said:
+        return None
+    number, _, name = said.partition("_")
+    try:
+        return float(number), name
+    except ValueError:
+        raise invalid("pageToken", "is none that was given out") from None
+
+
+def _utc(said: str) -> str:
+    if not said:
+        return ""
+    try:
+        return moment(datetime.fromisoformat(said).astimezone(UTC).timestamp())
+    except (ValueError, OverflowError):
+        raise invalid("statusTimestampAfter", "is a time as ISO 8601 has it") from None
 
 
 def task_of(params: dict[str, Any]) -> str:

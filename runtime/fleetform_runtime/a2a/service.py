@@ -11,7 +11,7 @@ from starlette.requests import Request
 from fleetform_runtime.a2a import people
 from fleetform_runtime.a2a.errors import A2aError, invalid, no_task
 from fleetform_runtime.a2a.parts import content
-from fleetform_runtime.a2a.requests import Sending
+from fleetform_runtime.a2a.requests import Listing, Sending, token
 from fleetform_runtime.a2a.tasks import shown
 from fleetform_runtime.access.identity import Identity
 from fleetform_runtime.http.answering import Answering, watched
@@ -102,6 +102,28 @@ class Tasks:
             A2aError: there is no such task.
         """
         return shown(task, await self._task(caller.user, task), [])
+
+    async def list(self, caller: Caller, wanted: Listing) -> dict[str, Any]:
+        """Return a page of the caller's tasks, those that changed last first."""
+        found: list[tuple[Run, dict[str, Any]]] = []
+        for first in await self._registry.tasks(caller.user):
+            last = await self._last(str(first.origin.get("latest", first.id))) or first
+            task = shown(first.id, last, [], artifacts=wanted.artifacts)
+            if wanted.artifacts:
+                task.setdefault("artifacts", [])
+            if _is_wanted(task, wanted):
+                found.append((first, task))
+        found.sort(key=lambda pair: (pair[0].touched, pair[0].id), reverse=True)
+        rest = found
+        if (cursor := wanted.cursor) is not None:
+            rest = [pair for pair in found if (pair[0].touched, pair[0].id) < cursor]
+        page = rest[: wanted.size]
+        return {
+            "tasks": [task for _, task in page],
+            "nextPageToken": token(page[-1][0]) if len(rest) > len(page) else "",
+            "pageSize": wanted.size,
+            "totalSize": len(found),
+        }
 
     async def cancel(self, caller: Caller, task: str) -> dict[str, Any]:
         """Cancel a task; return it.
@@ -256,6 +278,15 @@ class Tasks:
                 raise
             events = live.log.follow(live.log.first_id - 1, idle)
         return Followed(task, state, events, live)
+
+
+def _is_wanted(task: dict[str, Any], wanted: Listing) -> bool:
+    status = task["status"]
+    return (
+        wanted.context in ("", task["contextId"])
+        and wanted.state in ("", status["state"])
+        and status["timestamp"] >= wanted.after
+    )
 
 
 async def _once() -> AsyncIterator[list[Event]]:

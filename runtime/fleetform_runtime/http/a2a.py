@@ -98,6 +98,9 @@ def mount(parts: Parts) -> Mounted:
             handler = surface.rest(operation, version)
             shown = f"{summary} (version {version})"
             routes.append(Route(method, prefix + path, handler, summary=shown, answer=answer))
+        if version == "1.0":  # 0.3 lists no tasks
+            handler = surface.rest("ListTasks", version)
+            routes.append(Route("GET", f"{prefix}/tasks", handler, summary="List tasks"))
         card = "/extendedAgentCard" if version == "1.0" else "/card"
         handler = surface.rest("GetExtendedAgentCard", version)
         routes.append(Route("GET", prefix + card, handler, summary=f"{_CARD} (version {version})"))

@@ -154,7 +154,7 @@ class Registry:
         first = await self._runs.get(task)
         if first is None:
             return
-        origin = first.origin | {"latest": run.id}
+        origin = first.origin | {"latest": run.id, "updated": self._clock()}
         await self._runs.put(replace(first, origin=origin), [], seconds)
         if (live := self.local(first.user, task)) is not None:
             live.origin = origin
@@ -247,6 +247,17 @@ class Registry:
             raise HttpProblem("unreadable", str(error)) from None
         if kept is None:
             return live.state() if live is not None else None
+        return _interrupted(kept) if await self._is_lost(kept) else kept
+
+    async def tasks(self, user: str) -> list[Run]:
+        """Return the tasks of a user that changed last, each as `find` does."""
+        kept = await self._runs.tasks(user)
+        return [found for run in kept if (found := await self._current(run)) is not None]
+
+    async def _current(self, kept: Run) -> Run | None:
+        live = self._live.get(kept.id) or self._ended.get(kept.id)
+        if live is not None and not self._is_decided_elsewhere(live):
+            return live.state()
         return _interrupted(kept) if await self._is_lost(kept) else kept
 
     def _is_decided_elsewhere(self, run: LiveRun) -> bool:

@@ -84,6 +84,16 @@ class Run:
     origin: dict[str, Any] = field(default_factory=dict)
     """What an A2A client knows it by: the task that it is of, and the message that it answers; empty for others."""
 
+    @property
+    def is_task(self) -> bool:
+        """Whether an A2A client knows a task by it: it is the task's first run."""
+        return self.origin.get("task") == self.id
+
+    @property
+    def touched(self) -> float:
+        """Return when it changed last, or its task did, in seconds since 1970."""
+        return float(self.origin.get("updated") or self.ended or self.created)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fleetform_runtime.store import Event, Memory, Pause, Remembered, Run, drawn
+from fleetform_runtime.store.parts import MOST_TASKS
 
 if TYPE_CHECKING:
     from fleetform_runtime.store.parts import Surroundings
@@ -81,6 +82,16 @@ class LocalRuns:
     async def of(self, user: str) -> list[Run]:
         """Return the runs of a user."""
         return [run for _, run in self._runs.values() if run.user == user]
+
+    async def tasks(self, user: str) -> list[Run]:
+        """Return the user's tasks that have not expired, those that changed last first."""
+        now = self._clock()
+        found = [
+            run
+            for expires, run in self._runs.values()
+            if run.user == user and run.is_task and expires > now
+        ]
+        return sorted(found, key=lambda run: (run.touched, run.id), reverse=True)[:MOST_TASKS]
 
     async def remove(self, run: str) -> None:
         """Forget a run."""

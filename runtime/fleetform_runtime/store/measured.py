@@ -27,6 +27,7 @@ RUNS = {
     "ask_cancel": "update",
     "is_cancel_asked": "load",
     "of": "list",
+    "tasks": "list",
     "remove": "delete",
     "expire": "delete",
 }

@@ -90,6 +90,10 @@ class NoRuns:
         """Find nothing."""
         return []
 
+    async def tasks(self, user: str) -> list[Run]:
+        """Find nothing."""
+        return []
+
     async def remove(self, run: str) -> None:
         """Have nothing to delete."""
 

@@ -8,6 +8,9 @@ from typing import Protocol
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import Event, Memory, Pause, Remembered, Run, Session
 
+MOST_TASKS = 200
+"""Tasks of a user that are listed; older ones are found by their names."""
+
 
 def _untold(reason: str, count: int) -> None:
     """Tell nobody."""
@@ -124,6 +127,9 @@ class Runs(Protocol):
 
     async def of(self, user: str) -> list[Run]:
         """Return all runs of a user. All runs of the agent are looked through: for administrators."""
+
+    async def tasks(self, user: str) -> list[Run]:
+        """Return the user's runs that are tasks, those that changed last first, MOST_TASKS at most."""
 
     async def remove(self, run: str) -> None:
         """Delete a run and its events, if it is there."""

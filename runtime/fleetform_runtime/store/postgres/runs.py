@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
+from fleetform_runtime.store.parts import MOST_TASKS
 from fleetform_runtime.store.postgres import statements
 from fleetform_runtime.store.postgres.backend import PostgresBackend, in_portions
 
@@ -39,6 +40,8 @@ class PostgresRuns:
                 kinds,
                 bodies,
             )
+            if run.is_task and run.status != "running":
+                await self._list(connection, run)
 
         await self._client.do(work)
 
@@ -48,14 +51,23 @@ class PostgresRuns:
 
         async def work(connection: Any) -> bool:
             values = (self._agent, run.id, now + seconds, run_json(run).decode())
-            if await connection.fetchval(self._sql(statements.CLAIM_RUN), *values):
-                return True
-            room = self._sql(statements.REMOVE_EXPIRED_RUN)
-            if not await connection.fetchval(room, self._agent, run.id, now):
-                return False
-            return bool(await connection.fetchval(self._sql(statements.CLAIM_RUN), *values))
+            claim, room = self._sql(statements.CLAIM_RUN), self._sql(statements.REMOVE_EXPIRED_RUN)
+            taken = bool(
+                await connection.fetchval(claim, *values)
+                or (
+                    await connection.fetchval(room, self._agent, run.id, now)
+                    and await connection.fetchval(claim, *values)
+                )
+            )
+            if taken and run.is_task:
+                await self._list(connection, run)
+            return taken
 
         return await self._client.do(work)
+
+    async def _list(self, connection: Any, run: Run) -> None:
+        values = (self._agent, run.user, run.id, run.touched)
+        await connection.execute(self._sql(statements.LIST_TASK), *values)
 
     async def get(self, run: str) -> Run | None:
         """Return the state of a run."""
@@ -132,6 +144,21 @@ class PostgresRuns:
             with contextlib.suppress(UnreadableRecordError):
                 runs.append(read_run(row[0]))
         return [run for run in runs if run.user == user]
+
+    async def tasks(self, user: str) -> list[Run]:
+        """Return the user's tasks, those that changed last first."""
+
+        async def work(connection: Any) -> list[Any]:
+            found: list[Any] = await connection.fetch(
+                self._sql(statements.TASKS), self._agent, user, self._clock(), MOST_TASKS
+            )
+            return found
+
+        runs = []
+        for row in await self._client.do(work):
+            with contextlib.suppress(UnreadableRecordError):
+                runs.append(read_run(row[0]))
+        return runs
 
     async def remove(self, run: str) -> None:
         """Delete a run and its events."""

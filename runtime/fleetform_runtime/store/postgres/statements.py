@@ -26,8 +26,13 @@ CREATE TABLE IF NOT EXISTS {schema}.leases (
 CREATE TABLE IF NOT EXISTS {schema}.pauses (
   agent text NOT NULL, run text NOT NULL, since double precision NOT NULL, body text NOT NULL,
   PRIMARY KEY (agent, run));
+CREATE TABLE IF NOT EXISTS {schema}.tasks (
+  agent text NOT NULL, owner text NOT NULL, run text NOT NULL, touched double precision NOT NULL,
+  PRIMARY KEY (agent, run),
+  FOREIGN KEY (agent, run) REFERENCES {schema}.runs ON DELETE CASCADE);
+CREATE INDEX IF NOT EXISTS tasks_touched ON {schema}.tasks (agent, owner, touched);
 """
-NAMES = ("sessions", "messages", "runs", "events", "leases", "pauses")
+NAMES = ("sessions", "messages", "runs", "events", "leases", "pauses", "tasks")
 MEMORY_TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}.memories (
   agent text NOT NULL, owner text NOT NULL, id text NOT NULL,
@@ -91,6 +96,15 @@ SELECT $1, $2, * FROM unnest($5::bigint[], $6::text[], $7::text[]) ON CONFLICT D
 CLAIM_RUN = """
 INSERT INTO {schema}.runs (agent, id, expires, body) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING RETURNING 1
+"""
+LIST_TASK = """
+INSERT INTO {schema}.tasks VALUES ($1, $2, $3, $4)
+ON CONFLICT (agent, run) DO UPDATE SET touched = EXCLUDED.touched
+"""
+TASKS = """
+SELECT runs.body FROM {schema}.tasks JOIN {schema}.runs ON runs.agent = tasks.agent AND runs.id = tasks.run
+WHERE tasks.agent = $1 AND tasks.owner = $2 AND runs.expires > $3
+ORDER BY tasks.touched DESC, tasks.run DESC LIMIT $4
 """
 REMOVE_EXPIRED_RUN = """
 DELETE FROM {schema}.runs WHERE agent = $1 AND id = $2 AND expires <= $3 RETURNING 1

@@ -8,10 +8,17 @@ from typing import Any
 import orjson
 
 from fleetform_runtime.store import Event, Run, UnreadableRecordError, read_run, run_json
+from fleetform_runtime.store.parts import MOST_TASKS
 from fleetform_runtime.store.redis.backend import RedisBackend
 from fleetform_runtime.store.redis.client import Script
 
 READ_AT_ONCE = 200
+_LIST = Script("""
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[4]) then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+""")
+"""Lists a task of a user, for as long as the one that is kept longest."""
 _PUT = Script("""
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
 local seen = tonumber(string.match(redis.call('LINDEX', KEYS[2], -1) or '', '^%[(%d+)') or 0)
@@ -44,6 +51,8 @@ class RedisRuns:
 
         async def work(redis: Any) -> None:
             await _PUT(redis, (state, log), (life, run_json(run), *lines))
+            if run.is_task and run.status != "running":
+                await self._list(redis, run, life)
 
         await self._client.do(work)
 
@@ -53,7 +62,10 @@ class RedisRuns:
         life = max(1, int(seconds * 1000))
 
         async def work(redis: Any) -> bool:
-            return bool(await redis.set(state, run_json(run), px=life, nx=True))
+            taken = bool(await redis.set(state, run_json(run), px=life, nx=True))
+            if taken and run.is_task:
+                await self._list(redis, run, life)
+            return taken
 
         return await self._client.do(work)
 
@@ -112,6 +124,18 @@ class RedisRuns:
         marker = b'"user":' + orjson.dumps(user)
         return [run for run in _readable(await self._client.do(work)) if run.user == user]
 
+    async def tasks(self, user: str) -> list[Run]:
+        """Return the user's tasks, those that changed last first."""
+
+        async def work(redis: Any) -> list[bytes]:
+            names = await redis.zrevrange(self._listed(user), 0, MOST_TASKS - 1)
+            if not names:
+                return []
+            rows = await redis.mget([self._keys(name.decode())[0] for name in names])
+            return [row for row in rows if row is not None]
+
+        return [run for run in _readable(await self._client.do(work)) if run.user == user]
+
     async def remove(self, run: str) -> None:
         """Delete a run."""
 
@@ -123,6 +147,13 @@ class RedisRuns:
     async def expire(self) -> int:
         """Nothing is left to do: Redis deletes what has expired by itself."""
         return 0
+
+    async def _list(self, redis: Any, run: Run, life: int) -> None:
+        values = (run.touched, run.id, MOST_TASKS, life)
+        await _LIST(redis, [self._listed(run.user)], values)
+
+    def _listed(self, user: str) -> str:
+        return f"{self._prefix}{{{hashlib.sha256(user.encode()).hexdigest()[:32]}}}:tasks"
 
     def _keys(self, run: str) -> tuple[str, str, str]:
         base = f"{self._prefix}{{{hashlib.sha256(run.encode()).hexdigest()[:32]}}}"
