@@ -49,6 +49,7 @@ class Contender:
     name: str
     command: Callable[[int], list[str]]
     has_tools: bool = True
+    speaks_a2a: bool = False
     figures: dict[str, list[float]] = field(default_factory=dict)
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -118,6 +119,26 @@ async def chats(
         return (contender.cpu() - before) / count * 1000
 
 
+async def messages(contender: Contender, count: int, method: str, at_once: int = 16) -> float:
+    """Return milliseconds of CPU time per message over A2A, in the version that the method is of."""
+    is_new = method == "SendMessage"
+    role, part = (
+        ("ROLE_USER", {"text": "hello"}) if is_new else ("user", {"kind": "text", "text": "hello"})
+    )
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=at_once)) as session:
+
+        async def one(n: int) -> None:
+            message = {"messageId": f"{method}{n}", "role": role, "parts": [part]}
+            body = {"jsonrpc": "2.0", "id": n, "method": method, "params": {"message": message}}
+            async with session.post(contender.url + "/a2a", json=body) as answer:
+                assert b"result" in await answer.read()
+
+        await asyncio.gather(*(one(-n) for n in range(1, 21)))
+        before = contender.cpu()
+        await asyncio.gather(*(one(n) for n in range(count)))
+        return (contender.cpu() - before) / count * 1000
+
+
 async def streams(contender: Contender) -> float:
     """Return microseconds of CPU time per streamed token."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
@@ -148,7 +169,7 @@ def ours(folder: Path, model_url: str, mcp_url: str) -> Contender:
     (folder / "p.md").write_text("You help.")
     base = [str(Path(sys.executable).with_name("fleetform-runtime")), "serve"]
     base += ["--config", str(folder / "agent.json"), "--host", "127.0.0.1", "--metrics-port", "0"]
-    return Contender("fleetform", lambda port: [*base, "--port", str(port)])
+    return Contender("fleetform", lambda port: [*base, "--port", str(port)], speaks_a2a=True)
 
 
 async def measure(contender: Contender, count: int) -> None:
@@ -157,6 +178,9 @@ async def measure(contender: Contender, count: int) -> None:
     contender.note("idle MiB", contender.resident())
     try:
         contender.note("chat ms", await chats(contender, "hello", count))
+        if contender.speaks_a2a:
+            contender.note("A2A ms", await messages(contender, count, "SendMessage"))
+            contender.note("A2A 0.3 ms", await messages(contender, count, "message/send"))
         if contender.has_tools:
             contender.note("tool chat ms", await chats(contender, "tool", max(50, count // 4)))
         contender.note("token us", await streams(contender))
@@ -198,7 +222,7 @@ async def turns(folder: Path, model_url: str) -> dict[int, float]:
 
 
 def table(contenders: list[Contender]) -> None:
-    names = ("chat ms", "tool chat ms", "token us", "start s", "idle MiB")
+    names = ("chat ms", "A2A ms", "A2A 0.3 ms", "tool chat ms", "token us", "start s", "idle MiB")
     print("| | " + " | ".join(names) + " |")
     print("|---|" + "--:|" * len(names))
     for contender in contenders:
