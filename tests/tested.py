@@ -109,6 +109,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "a2a/service a2a/tasks a2a/updates"
         ),
         "runtime/tests/test_a2a_people.py": "a2a/people",
+        "runtime/tests/test_a2a_peers.py": "a2a/answers a2a/peer a2a/waiting",
         "runtime/tests/test_content.py": "http/content",
         "runtime/tests/test_cli.py": "__main__ start check connect secrets",
         "runtime/tests/test_docs.py": "reference openapi",

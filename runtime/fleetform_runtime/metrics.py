@@ -183,6 +183,19 @@ METRICS: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        name="agent_called_total",
+        type="counter",
+        help="Runs that another agent asked for.",
+        unit="runs",
+        labels=(
+            _AGENT,
+            Label(
+                name="caller",
+                help="Name of that agent as it says; `other` after the first 100.",
+            ),
+        ),
+    ),
+    Metric(
         name="agent_rate_limited_total",
         type="counter",
         help="Requests refused by a limit.",

@@ -297,12 +297,6 @@ async def test_nobody_sees_or_touches_the_tasks_of_others():
         assert (await called(client, "GetTask", {"id": task["id"]})).status == 401
 
 
-async def test_a_run_that_is_no_task_is_none():
-    async with serving() as client:
-        run = (await client.chat("hello"))["run_id"]
-        assert (await error(client, "GetTask", {"id": run}))["code"] == -32001
-
-
 # -- parts -----------------------------------------------------------------------------------------
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from fleetform_runtime.a2a.answers import Seen
+from fleetform_runtime.a2a.waiting import waits_of
 from fleetform_runtime.tools import DecisionNeededError
-from fleetform_runtime.tools.agents import waits_of
 from runtime.tests.harness import Client, serving, until
 from runtime.tests.stores import SHARED, memory
 from runtime.tests.test_access import AUTH, KEYS, as_
@@ -230,7 +231,7 @@ async def test_a_run_that_is_gone_is_a_result():
             (there,) = await waiting(b)
             await b.post(f"/runs/{there['run_id']}/cancel", None)
             done = (await a.post(f"/runs/{first['run_id']}/approvals", decided(item))).json
-            assert "has cancelled" in done["output"]
+            assert "was cancelled" in done["output"]
     assert server.requests == []
 
 
@@ -266,8 +267,8 @@ CALL = {"id": "c", "type": "approval", "name": "n", "digest": "d", "args": {}}
 @pytest.mark.parametrize(
     "pending",
     [
-        5, [], {}, {"run_id": "r"}, {"run_id": "r", "calls": []}, {"run_id": "r", "calls": 5},
-        {"run_id": "r", "calls": [5]}, {"run_id": "../x", "calls": [CALL]}, {"run_id": 5, "calls": [CALL]},
+        {}, {"run_id": "r"}, {"run_id": "r", "calls": []}, {"run_id": "r", "calls": 5},
+        {"run_id": "r", "calls": [5]},
         {"run_id": "r", "calls": [CALL | {"type": "other"}]}, {"run_id": "r", "calls": [CALL | {"id": 5}]},
         {"run_id": "r", "calls": [CALL, CALL]}, {"run_id": "r", "calls": [CALL] * 65},
         {"run_id": "r", "calls": [CALL | {"args": "x" * 300_000}]},
@@ -277,28 +278,39 @@ CALL = {"id": "c", "type": "approval", "name": "n", "digest": "d", "args": {}}
     ],
 )  # fmt: skip
 async def test_what_cannot_be_shown_is_not_waited_for(pending):
-    withdrawn = []
+    cancelled = []
+    part = {"data": {"pending": pending}}
+    status = {"state": "TASK_STATE_INPUT_REQUIRED", "message": {"parts": [part]}}
+    task = {"id": "t", "contextId": "c", "status": status}
 
     async def other(request: web.Request) -> web.Response:
-        if request.path != "/chat":
-            withdrawn.append(request.path)
-        return web.json_response({"output": "", "pending": pending})
+        body = await request.json()
+        if body["method"] == "CancelTask":
+            cancelled.append(body["params"]["id"])
+        return web.json_response({"jsonrpc": "2.0", "id": 1, "result": {"task": task}})
 
+    seen = Seen()
+    seen.take({"task": task})
     with pytest.raises(ValueError, match=r"does not say|too large"):
-        waits_of({"pending": pending})
+        waits_of(seen)
     async with upstream(other) as server:
         url = {"type": "agent", "name": "b", "description": "Asks.", "url": server.url}
         async with serving(tools=[url]) as a:
             answer = await a.chat(CALLS_B)
-    if pending:
-        assert "waits for people" in answer["output"]
-    run = pending.get("run_id") if isinstance(pending, dict) else None
-    assert withdrawn == (["/runs/r/cancel"] if run == "r" else [])
+    assert "waits for people" in answer["output"]
+    assert cancelled == ["t"]
 
 
 @pytest.mark.parametrize("expires", [None, 5, "x", "9999-99-99", "-1"])
 def test_an_odd_expiry_is_none(expires):
-    found = waits_of({"pending": {"run_id": "r", "calls": [CALL], "expires_at": expires}})
+    pending = {"run_id": "r", "calls": [CALL], "expires_at": expires}
+    status = {
+        "state": "TASK_STATE_INPUT_REQUIRED",
+        "message": {"parts": [{"data": {"pending": pending}}]},
+    }
+    seen = Seen()
+    seen.take({"task": {"id": "t", "status": status}})
+    found = waits_of(seen)
     assert "expires" not in found
     assert DecisionNeededError(found).waits is found
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import BasicAuth, web
 
+from fleetform_runtime.a2a import peer
 from fleetform_runtime.messages import Assistant, ToolCall, ToolResults, Usage
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.addresses import check_host, is_forbidden, literal
@@ -330,8 +331,12 @@ def in_pieces(body: dict[str, Any], status: int = 200):
 async def test_an_answer_that_comes_in_pieces_is_one():
     """What has arrived so far is not the answer: of an agent, a token, an API."""
     auth = {"type": "oauth2ClientCredentials", "clientId": "me", "clientSecret": {"env": "S"}}
+    status = {"state": "TASK_STATE_COMPLETED"}
+    artifacts = [{"artifactId": "a", "parts": [{"text": "all of it"}]}]
+    task = {"id": "t", "contextId": "c", "status": status, "artifacts": artifacts}
+    body = {"result": {"task": task}, "output": "all of it", "access_token": "t"}
     async with (
-        upstream(in_pieces({"output": "all of it", "access_token": "t"})) as server,
+        upstream(in_pieces(body)) as server,
         serving(
             tools=[
                 {"type": "agent", "name": "r", "description": "Asks.", "url": server.url},
@@ -346,7 +351,7 @@ async def test_an_answer_that_comes_in_pieces_is_one():
 
 
 async def test_an_agent_that_answers_without_end_is_a_result(monkeypatch):
-    monkeypatch.setattr("fleetform_runtime.tools.agents.LARGEST_ANSWER", 10)
+    monkeypatch.setattr(peer, "LARGEST_ANSWER", 10)
     async with (
         upstream(answers({"output": "x" * 100})) as server,
         serving(
@@ -385,14 +390,14 @@ async def test_a_token_is_asked_for_in_the_way_that_the_server_takes(takes):
             assert (await result(client, {}))["ok"]
 
 
-async def test_another_agent_is_asked_by_its_chat():
+async def test_another_agent_is_asked_over_a2a():
     async with serving() as other:
         tools = [{"type": "agent", "name": "r", "description": "Asks.", "url": other.url}]
         async with serving(tools=tools) as client:
             call = await result(client, {"message": "who"}, name="r")
             assert call["content"] == "You said: who (turn 1)"
             assert (await result(client, {"message": ""}, name="r"))["ok"] is False
-        assert await other.metric("agent_request_total", route="/chat") == 1
+        assert await other.metric("agent_request_total", route="/a2a") == 1
 
 
 async def test_a_run_ends_when_it_takes_too_many_steps_or_calls():
@@ -413,9 +418,11 @@ async def test_agents_that_call_each_other_in_a_circle_stop():
 
     async def relay(request: web.Request) -> web.Response:
         """Play every agent of the circle: pass each call on to the one that is tested."""
-        asked.append(request.headers["Fleetform-Hops"])
-        headers = {"Fleetform-Hops": request.headers["Fleetform-Hops"]}
-        reply = await client.post("/chat", await request.json(), headers=headers)
+        names = ("Fleetform-Hops", "Fleetform-Path")
+        headers = {name: request.headers[name] for name in names}
+        asked.append(tuple(headers.values()))
+        body = json.loads((await request.read()).replace(b"SendStreamingMessage", b"SendMessage"))
+        reply = await client.post("/a2a", body, headers=headers)
         return web.json_response(reply.json, status=reply.status)
 
     async with upstream(relay) as server:
@@ -430,5 +437,5 @@ async def test_agents_that_call_each_other_in_a_circle_stop():
 
         async with serving(make=Circle(Assistant("")), tools=tools) as client:
             answer = (await client.post("/chat", {"message": "x"})).json
-    assert asked == [str(n) for n in range(1, 10)]
-    assert "508" in answer["output"]
+    assert asked == [(str(n), ",".join(["greeter"] * n)) for n in range(1, 6)]
+    assert "more than 5 agents would have called each other: greeter → greeter" in answer["output"]

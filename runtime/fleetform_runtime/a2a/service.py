@@ -15,7 +15,7 @@ from fleetform_runtime.a2a.requests import Listing, Sending, token
 from fleetform_runtime.a2a.tasks import shown
 from fleetform_runtime.access.identity import Identity
 from fleetform_runtime.http.answering import Answering, watched
-from fleetform_runtime.http.chat import hops_of
+from fleetform_runtime.http.chat import callers_of
 from fleetform_runtime.messages import User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
@@ -55,8 +55,9 @@ class Followed:
 class Tasks:
     """Sends messages, and shows, cancels and follows the tasks that answer them."""
 
-    def __init__(self, runs: Runs, answering: Answering) -> None:
+    def __init__(self, runs: Runs, answering: Answering, hops: int) -> None:
         self._runs = runs
+        self._hops = hops
         self._registry = runs.registry
         self._answering = answering
 
@@ -157,7 +158,7 @@ class Tasks:
             user=caller.user,
             message=None,
             streaming=streaming,
-            hops=hops_of(caller.request),
+            callers=callers_of(caller.request, self._hops),
             traceparent=caller.request.headers.get("traceparent"),
             wanted=sending.wanted(),
             id=run,
@@ -214,7 +215,7 @@ class Tasks:
     async def _first(self, user: str, sending: Sending) -> Run:
         """Return the first run of the task that a message names."""
         found = await self._registry.find(str(sending.task))
-        if found is None or found.user != user or found.origin.get("task") != found.id:
+        if found is None or found.user != user or not _is_task(found):
             raise no_task()
         if sending.context not in (None, found.session):
             raise invalid("message.contextId", "is not that of the task")
@@ -227,7 +228,7 @@ class Tasks:
             A2aError: there is no such task.
         """
         found = await self._registry.find(task)
-        if found is None or found.user != user or found.origin.get("task") != found.id:
+        if found is None or found.user != user or not _is_task(found):
             raise no_task()
         return await self._last(str(found.origin.get("latest", task))) or found
 
@@ -278,6 +279,11 @@ class Tasks:
                 raise
             events = live.log.follow(live.log.first_id - 1, idle)
         return Followed(task, state, events, live)
+
+
+def _is_task(run: Run) -> bool:
+    """Whether a task is known by a run: others that went on from it are not; one of /chat is, though it is not listed."""
+    return bool(run.origin.get("task", run.id) == run.id)
 
 
 def _is_wanted(task: dict[str, Any], wanted: Listing) -> bool:

@@ -50,8 +50,8 @@ class Updates:
         match event.type:
             case "token":
                 return [*opening, self._piece(data["content"])]
-            case "tool_start" | "tool_end":
-                self._is_fresh = True
+            case "tool_start" | "tool_end" | "tool_progress":
+                self._is_fresh = self._is_fresh or event.type != "tool_progress"
                 return [*opening, self._progress(event.type, data)]
             case "usage":
                 self._result["usage"] = data
@@ -90,7 +90,9 @@ class Updates:
         }
 
     def _progress(self, kind: str, data: dict[str, Any]) -> dict[str, Any]:
-        told = {"event": kind} | {name: data[name] for name in ("id", "name", "ok") if name in data}
+        told = {"event": kind} | {
+            name: data[name] for name in ("id", "name", "ok", "tool") if name in data
+        }
         state = {"state": WORKING, "timestamp": moment(time.time())}
         return {"statusUpdate": {**self._place(), "status": state, "metadata": {PROGRESS: told}}}
 

@@ -54,7 +54,7 @@ class Surface:
 
             parts = self._parts
             cards = Cards(parts.settings, parts.tools)
-            tasks = Tasks(parts.runs, parts.answering)
+            tasks = Tasks(parts.runs, parts.answering, parts.settings.limits.agent_hops)
             self._made = Bindings(tasks, parts.answering, cards), cards
         return self._made
 

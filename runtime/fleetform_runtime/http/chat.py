@@ -17,10 +17,11 @@ from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import Order
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
-from fleetform_runtime.tools import HOPS, MOST_HOPS
+from fleetform_runtime.tools import HOPS, PATH, UNNAMED
 
 SESSION_ID = r"^[A-Za-z0-9_-]{1,128}$"
 SESSION = re.compile(SESSION_ID)
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 class ChatBody(Fields):
@@ -59,8 +60,9 @@ class ChatBody(Fields):
 class Chat:
     """Handles chats."""
 
-    def __init__(self, agent: str, runs: Runs, answering: Answering) -> None:
+    def __init__(self, agent: str, runs: Runs, answering: Answering, most: int) -> None:
         self._agent = agent
+        self._most = most
         self._runs = runs
         self._answering = answering
 
@@ -76,7 +78,7 @@ class Chat:
             streaming=body.stream or wants_stream(request),
             metadata=body.metadata,
             wanted=wanted_of(body),
-            hops=hops_of(request),
+            callers=callers_of(request, self._most),
             traceparent=request.headers.get("traceparent"),
         )
         return await self._answering.answer(request, order, lambda: self._runs.start(order))
@@ -95,17 +97,22 @@ def acting(identity: Identity, user: str | None) -> Identity:
     return named(identity.user.partition("/")[0], user)
 
 
-def hops_of(request: Request) -> int:
-    """Return how many agents have called each other before this one.
+def callers_of(request: Request, most: int) -> tuple[str, ...]:
+    """Return the agents that have called each other before this one.
 
     Raises:
-        HttpProblem: so many that they probably do in a circle.
+        HttpProblem: with this one they are more than `most`: they probably do in a circle.
     """
     shown = request.headers.get(HOPS, "0")
     hops = int(shown) if shown.isascii() and shown.isdecimal() and len(shown) < 4 else 0
-    if hops > MOST_HOPS:
-        raise HttpProblem("agents_in_circle", f"more than {MOST_HOPS} agents called each other")
-    return hops
+    said = [name.strip() for name in request.headers.get(PATH, "").split(",")[: most + 1]]
+    named = [name if _NAME.fullmatch(name) else UNNAMED for name in said if name]
+    callers = (*(UNNAMED,) * max(0, min(hops, most + 1) - len(named)), *named)
+    if len(callers) >= most:
+        path = " → ".join(callers)
+        what = f"more than {most} agents would have called each other: {path} → this one"
+        raise HttpProblem("agents_in_circle", what)
+    return callers
 
 
 def wanted_of(body: ChatBody) -> Wanted | None:
@@ -124,7 +131,8 @@ def wanted_of(body: ChatBody) -> Wanted | None:
 
 def mount(parts: Parts) -> Mounted:
     """Mount the agent's own way to chat."""
-    chat = Chat(parts.agent, parts.runs, parts.answering)
+    most = parts.settings.limits.agent_hops
+    chat = Chat(parts.agent, parts.runs, parts.answering, most)
     one, other = "Chat with the agent", "Chat with the agent by name"
     return Mounted(
         (

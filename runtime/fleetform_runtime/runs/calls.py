@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -56,10 +57,11 @@ class Calls:
                 turn.user,
                 call.id,
                 key,
-                turn.hops,
+                turn.callers,
                 reply,
                 turn.may_wait,
                 turn.has_results(apart_from=MEMORY_TOOLS),
+                _teller(log, call) if turn.streaming else None,
             )
             result = await self.toolbox.call(tool, call, context)
             if isinstance(result, Waiting):
@@ -101,6 +103,15 @@ def readable(arguments: str) -> Any:
     except (ValueError, TypeError):
         return jsons.whole_text(arguments)
     return found
+
+
+def _teller(log: RunLog, call: ToolCall) -> Callable[[dict[str, Any]], None]:
+    """Return what tells how a call goes on."""
+
+    def tell(data: dict[str, Any]) -> None:
+        log.emit("tool_progress", {"id": call.id, "name": call.name, **data})
+
+    return tell
 
 
 def _tell_start(log: RunLog, call: ToolCall) -> None:

@@ -11,8 +11,7 @@ from fleetform_runtime.runs.calls import Calls, unmade
 from fleetform_runtime.runs.log import RunLog
 from fleetform_runtime.runs.pending import inner
 from fleetform_runtime.runs.turn import Answer, Pause, Turn
-from fleetform_runtime.tools import Tool
-from fleetform_runtime.tools.agents import OtherAgent
+from fleetform_runtime.tools import Tool, Waiter
 from fleetform_runtime.tools.mcp.protocol import reply_to
 from fleetform_runtime.tools.toolbox import Waiting
 
@@ -70,11 +69,11 @@ class Decider:
 
     async def withdraw(self, pause: dict[str, Any]) -> None:
         """Tell agents whose calls will not be decided on; those that cannot be reached let theirs expire."""
-        waits = [(c["name"], c["waits"]["run"]) for c in pause["calls"] if "waits" in c]
+        waits = [(c["name"], c["waits"]) for c in pause["calls"] if "waits" in c]
         tools = await self._calls.toolbox.tools() if waits else {}
-        found = [(tools.get(name), run) for name, run in waits]
+        found = [(tools.get(name), kept) for name, kept in waits]
         await asyncio.gather(
-            *(tool.withdraw(run) for tool, run in found if isinstance(tool, OtherAgent))
+            *(tool.withdraw(kept) for tool, kept in found if isinstance(tool, Waiter))
         )
 
     async def _passed_on(
@@ -88,7 +87,7 @@ class Decider:
     ) -> ToolResult | Waiting:
         """Pass decisions on the calls of another agent on to it."""
         tool = there.get(call.id)
-        if not isinstance(tool, OtherAgent):
+        if not isinstance(tool, Waiter):
             return unmade(call, "The tool is no longer available.")
         made = [
             _for_agent(item["id"], decisions[inner(call.id, item)], item)

@@ -23,7 +23,7 @@ class Order:
     streaming: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     traceparent: str | None = None
-    hops: int = 0
+    callers: tuple[str, ...] = ()
     """Agents that have called each other before this one."""
     stateless: bool = False
     history: list[Message] = field(default_factory=list)

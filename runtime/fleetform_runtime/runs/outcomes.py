@@ -36,7 +36,7 @@ def pending(run: str, turn: Turn, pause: Pause, since: float, expires: float) ->
         "since": since,
         "expires": min([expires, *ends]),
         **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
-        **({"hops": turn.hops} if turn.hops else {}),
+        **({"callers": list(turn.callers)} if turn.callers else {}),
         "order": [call.id for call in getattr(asked, "calls", [])],
         "done": [result_body(result) for result in pause.done],
         "calls": [

@@ -33,6 +33,7 @@ from fleetform_runtime.store import Event, Pause, Run, Session, StoreError
 from fleetform_runtime.telemetry.logs import run_context
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import Spans
+from fleetform_runtime.tools import UNNAMED
 
 if TYPE_CHECKING:
     from fleetform_runtime.memories.remembering import Remembering
@@ -137,6 +138,8 @@ class Runs:
                 await self._release(order, pause)
             raise
         self.registry.begin(run)
+        if order.callers:
+            self._metrics.called(order.callers[-1])
         shown = {
             "run_id": run.id,
             "session_id": run.shown_session,
@@ -250,7 +253,7 @@ class Runs:
         if order.message is not None:
             order.message.at = now()
             fresh.append(order.message)
-        hops = pause.get("hops", 0) if pause else order.hops
+        callers = _callers(pause) if pause else order.callers
         return Turn(
             run=run.id,
             session=session.id,
@@ -262,10 +265,10 @@ class Runs:
             overrides=order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,
-            hops=hops,
+            callers=callers,
             may_wait=not order.stateless,
             # An agent that calls stands for many people, and a client of /v1 keeps what is said itself.
-            remembers=self.remembering is not None and not order.stateless and not hops,
+            remembers=self.remembering is not None and not order.stateless and not callers,
             fresh=fresh,
             wanted=self._what_is_wanted(order, pause),
         )
@@ -319,6 +322,7 @@ class Runs:
             "user_id": order.user,
             "metadata": order.metadata,
             "decided_by": order.decided_by,
+            "callers": ",".join(turn.callers),
         }
         text = order.message.text() if order.message else ""
         with self._spans.run(attributes, order.traceparent, text) as span:
@@ -518,6 +522,11 @@ class Runs:
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [run.task for run in self.registry.running if run.task is not None]
+
+
+def _callers(pause: dict[str, Any]) -> tuple[str, ...]:
+    """Return the agents that called each other before a run that paused; earlier versions kept their number."""
+    return tuple(pause.get("callers", (UNNAMED,) * pause.get("hops", 0)))
 
 
 def _origin_after(state: Run) -> dict[str, Any]:

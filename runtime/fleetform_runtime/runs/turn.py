@@ -40,7 +40,7 @@ class Turn:
     """Answers that did not match, and what was said to them: for the model alone."""
     most: int | None = None
     """Tokens of a request, once the model has refused a larger one."""
-    hops: int = 0
+    callers: tuple[str, ...] = ()
     """Agents that have called each other before this one."""
     stored: Session | None = None
     """The session as the history was read from it; None if nothing is stored."""

@@ -189,6 +189,10 @@ class Limits(Quota):
         default=65_536,
         description="Maximum size in bytes of a tool's result, truncated with a note; default 65536.",
     )
+    agent_hops: Count = Field(
+        default=5,
+        description="Agents that may call each other in a row, this one included; more get 508. Default 5.",
+    )
     run_seconds: Seconds = Field(
         default=300, description="Seconds for one run, including tools; default 300."
     )

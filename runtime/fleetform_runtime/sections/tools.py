@@ -196,15 +196,32 @@ class HumanTool(_Tool):
 
 
 class AgentTool(_Tool):
-    """Another agent, called through its POST /chat."""
+    """Another agent, which speaks A2A."""
 
     type: Literal["agent"] = Field(description="Type of tool.")
-    url: HttpUrl = Field(description="Base URL of the other agent, such as http://name.ns.svc.")
+    url: HttpUrl | None = Field(
+        default=None,
+        description="Base URL of an agent on this runtime, such as http://name.ns.svc. Default: `card` says where.",
+    )
+    card: HttpUrl | None = Field(
+        default=None,
+        description="URL of the card of any agent; what it names has to be on the same host and port. Default: `url`.",
+    )
+    on_behalf: bool = Field(
+        default=False,
+        description="Whether the key is of a gateway there, and the user is named in X-User-Id; default false.",
+    )
     auth: OutboundAuth | None = Field(default=None, description="Authentication; default: none.")
     timeout_seconds: Seconds = Field(
         default=120, description="Seconds for one answer, including tools; default 120."
     )
     tls: Tls | None = Field(default=None, description="TLS of an https URL.")
+
+    @model_validator(mode="after")
+    def _be_somewhere(self) -> Self:
+        if (self.url is None) == (self.card is None):
+            raise ValueError("either `url` or `card` says where the agent is")
+        return self
 
 
 class RetrievalParameter(Parameter):

@@ -20,6 +20,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 MOST_TOOLS = 500
 """Names of tools that have series of their own: a server may list others every minute."""
+MOST_CALLERS = 100
 OTHER = "other"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -47,6 +48,7 @@ class Metrics:
         """Paths that have series of their own."""
         self._children: dict[tuple[str, ...], Any] = {}
         self._tools: set[str] = set()
+        self._callers: set[str] = set()
 
     def text(self) -> bytes:
         """Return the exposition."""
@@ -105,6 +107,14 @@ class Metrics:
         self.count("agent_tool_calls_total", tool, kind, outcome)
         if seconds is not None:
             self.observe("agent_tool_duration_seconds", seconds, tool)
+
+    def called(self, caller: str) -> None:
+        """Record a run that another agent asked for."""
+        if caller not in self._callers:
+            if len(self._callers) >= MOST_CALLERS:
+                caller = OTHER
+            self._callers.add(caller)
+        self.count("agent_called_total", caller)
 
     def refused(self, limit: str) -> None:
         """Record a request refused by a limit."""

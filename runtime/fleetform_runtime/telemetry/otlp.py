@@ -140,6 +140,8 @@ class OtlpSpans(Exporting):
             fixed["langfuse.environment"] = self._environment
         if decided := attributes.get("decided_by"):
             fixed["fleetform.run.decided_by"] = decided
+        if callers := attributes.get("callers"):
+            fixed["fleetform.run.callers"] = callers
         fixed |= self._metadata(attributes["metadata"])
         if self._content and text:
             fixed["langfuse.trace.input"] = self._content.plain(text)

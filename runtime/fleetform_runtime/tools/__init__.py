@@ -1,8 +1,8 @@
 """The interface of tools."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from fleetform_runtime.messages import Citation, Image, Outcome
 
@@ -20,7 +20,10 @@ class ToolError(Exception):
 
 HOPS = "Fleetform-Hops"
 """Header that counts the agents that called each other on the way to a run."""
-MOST_HOPS = 8
+PATH = "Fleetform-Path"
+"""Header that names them, first to last, with commas between."""
+UNNAMED = "?"
+"""Stands for an agent that did not say its name."""
 MOST_IMAGES = 4
 """Images of one result that a model gets to see; others are told of."""
 LARGEST_IMAGE = 5 * 1024 * 1024
@@ -60,7 +63,7 @@ class DecisionNeededError(Exception):
     def __init__(self, waits: dict[str, Any]) -> None:
         super().__init__(waits["run"])
         self.waits = waits
-        """{run, calls, expires?, problem?}: the agent's run, and its calls as it shows them."""
+        """{run, calls, expires?, problem?, …}: the agent's task, and its calls as it shows them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class CallContext:
     user: str
     call: str
     key: str
-    hops: int = 0
+    callers: tuple[str, ...] = ()
     """Agents that have called each other before this run."""
     reply: dict[str, Any] | None = None
     """What people said to what the call waited for: for a server its parameters of the repeated call, for an
@@ -81,6 +84,8 @@ class CallContext:
     """Whether people can be asked."""
     tainted: bool = False
     """Whether other tools have answered in this run, so that what a model says may be theirs."""
+    tell: Callable[[dict[str, Any]], None] | None = None
+    """Tells whoever follows the run how the call goes on; None if nobody listens."""
 
 
 class Tool(Protocol):
@@ -103,6 +108,15 @@ class Tool(Protocol):
         Raises:
             ToolError: it failed. Any other exception is reported to the model without its text.
         """
+        ...
+
+
+@runtime_checkable
+class Waiter(Tool, Protocol):
+    """A tool whose calls may wait for what people decide elsewhere."""
+
+    async def withdraw(self, waits: dict[str, Any]) -> None:
+        """Cancel what nobody will decide on, as it was raised."""
         ...
 
 

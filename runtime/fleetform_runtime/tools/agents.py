@@ -1,39 +1,62 @@
-"""Other agents as tools: called through POST /chat, decided on through their runs."""
+"""Other agents as tools, over A2A: one of the fleet, or any that has a card."""
 
 import asyncio
 import contextlib
-import re
+import hashlib
 import time
-from datetime import datetime
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
-import orjson
-
+from fleetform_runtime.a2a.answers import PeerError, Seen
+from fleetform_runtime.a2a.names import (
+    CANCELED,
+    COMPLETED,
+    FAILED,
+    INPUT_REQUIRED,
+    PROGRESS,
+    WORKING,
+)
+from fleetform_runtime.a2a.peer import Peer, within
+from fleetform_runtime.a2a.waiting import (
+    UndecidableError,
+    answer_to,
+    is_refused,
+    must_withdraw,
+    reasons,
+    waits_of,
+)
 from fleetform_runtime.net import NetError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.tools import AgentTool
-from fleetform_runtime.tools import HOPS, CallContext, DecisionNeededError, Kind, ToolError
+from fleetform_runtime.settings import Agent
+from fleetform_runtime.tools import (
+    HOPS,
+    PATH,
+    CallContext,
+    DecisionNeededError,
+    Kind,
+    ToolError,
+)
 from fleetform_runtime.tools.failures import tool_error
 
-LARGEST_ANSWER = 8 * 1024 * 1024
-MOST_CALLS = 64
-LARGEST_CALLS = 256 * 1024
-"""Calls that another agent may wait with, and their bytes: they are kept in the session until people decide."""
-LONGEST_ID = 2_000
 LOOK_SECONDS = 0.5
 SETTLE_SECONDS = 2.0
-"""Seconds until a decision that another one came before shows in the state of its run."""
+"""Seconds until a decision that another one came before shows in the state of its task."""
 WITHDRAW_SECONDS = 5.0
-MOST_TURNS = 32
-"""Runs that are followed from one to the next."""
-_RUN = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_TEXTS = ("id", "name", "digest")
-_SHOWN = ("args", "asks", "server", "agent")
+ATTEMPTS = 3
+"""Times that a message is sent whose connection breaks: an agent of this runtime takes it once."""
+PAUSE_SECONDS = 0.5
+USER = "X-User-Id"
+BEGUN = frozenset((WORKING, "TASK_STATE_SUBMITTED", "TASK_STATE_UNSPECIFIED"))
+UNKNOWN_CONTEXT = frozenset((-32602, -32001, -32004))
+"""Refusals of a message whose context may be the reason: another task waits in it, or it cannot be named by others."""
 
 
 class OtherAgent:
-    """Another agent. If its run waits for people, the call does: they decide here, and the decision is passed on."""
+    """Another agent. If its task waits for people, the call does: they decide here, and the decision is passed on."""
 
     kind: Kind = "agent"
     server = ""
@@ -47,227 +70,287 @@ class OtherAgent:
     }
     checked: dict[str, Any] | None = schema
 
-    def __init__(self, settings: AgentTool, secrets: Secrets) -> None:
+    def __init__(self, settings: AgentTool, secrets: Secrets, agent: Agent) -> None:
         self.name = settings.name
         self.description = settings.description
         self.requires_approval = settings.requires_approval
-        self._url = settings.url.rstrip("/")
+        self._agent = agent
+        self._on_behalf = settings.on_behalf
         self._seconds = settings.timeout_seconds
-        self._client = client(settings.url, secrets, auth=settings.auth, tls=settings.tls)
+        self._is_ours = settings.url is not None
+        where = settings.url or settings.card or ""
+        self._peer = Peer(
+            client(where, secrets, auth=settings.auth, tls=settings.tls),
+            settings.url,
+            settings.card,
+        )
+        self._leaving: set[asyncio.Task[None]] = set()
+        """Cancellations of tasks that nobody waits for any more."""
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
-        """Call the other agent once, or pass on what people decided on its calls."""
+        """Ask the other agent once, or pass on what people decided on its calls."""
         if context.reply is not None:
-            return await self._decided(context.reply)
-        headers = {HOPS: str(context.hops + 1)}
-        body = {"message": arguments["message"]}
+            return await self._decided(context.reply, context)
+        message = {
+            "messageId": context.key,
+            "role": "ROLE_USER",
+            "contextId": self._context(context),
+            "parts": [{"text": arguments["message"]}],
+        }
         try:
-            status, found = await self._asked("POST", "/chat", body, headers)
-        except NetError as error:
-            raise tool_error(error, "The other agent") from None
-        if status != 200:
-            raise ToolError(f"The other agent answered {status}. {_detail(found)}".strip())
-        if not found.get("pending"):
-            return _output(found)
+            seen = await self._told(message, context)
+        except (NetError, PeerError) as error:
+            raise _said(error) from None
         try:
-            waits = waits_of(found)
+            return self._ended(seen, context)
+        except DecisionNeededError as error:
+            if context.may_wait:
+                raise
+            await self.withdraw(error.waits)
         except ValueError as error:
-            await self.withdraw(_run_of(found))
+            await self._cancel(seen.id, context.user)
             raise ToolError(f"The other agent waits for people, and {error}.") from None
-        if not context.may_wait:
-            await self.withdraw(waits["run"])
-            raise ToolError(
-                "The other agent needs human approval, which is not available here.", "denied"
-            )
-        raise DecisionNeededError(waits)
+        what = "The other agent needs human approval, which is not available here."
+        raise ToolError(what, "denied")
 
-    async def withdraw(self, run: str) -> None:
-        """Cancel a run that nobody will decide on; what cannot be reached lets it expire by itself."""
-        if _RUN.fullmatch(run):
-            with contextlib.suppress(NetError, ToolError):
-                await self._asked("POST", f"/runs/{run}/cancel", seconds=WITHDRAW_SECONDS)
+    async def withdraw(self, waits: dict[str, Any]) -> None:
+        """Cancel a task that nobody will decide on; what cannot be reached lets it expire by itself."""
+        await self._cancel(waits["run"], str(waits.get("user", "")))
+
+    async def _cancel(self, task: str, user: str) -> None:
+        if task:
+            with contextlib.suppress(NetError, PeerError):
+                params, headers = {"id": task}, self._named(user)
+                await self._peer.ask("CancelTask", params, headers, WITHDRAW_SECONDS)
+
+    def _named(self, user: str) -> dict[str, str]:
+        """Return the header that says for whom this asks, where the key allows it."""
+        return {USER: user} if self._on_behalf and user else {}
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
+        """Close the connections, once tasks that were left are cancelled."""
+        if self._leaving:
+            await asyncio.wait(self._leaving, timeout=WITHDRAW_SECONDS)
+        await self._peer.close()
 
-    async def _decided(self, reply: dict[str, Any]) -> str:
-        """Pass decisions on; however that fails, the state of the run says what has become of it.
+    # -- a message -----------------------------------------------------------------------------------
+
+    async def _told(self, message: dict[str, Any], context: CallContext) -> Seen:
+        """Send a message, and follow its task until it has ended or needs a person.
+
+        Raises:
+            NetError: it cannot be followed.
+            PeerError: it is refused.
+        """
+        seen = Seen()
+        try:
+            async with within(self._seconds):
+                try:
+                    await self._sent(message, context, seen)
+                except PeerError as error:
+                    if error.code not in UNKNOWN_CONTEXT or "taskId" in message or seen.id:
+                        raise
+                    alone = {name: value for name, value in message.items() if name != "contextId"}
+                    await self._sent(alone, context, seen)
+                await self._awaited(seen, context)
+        except (NetError, asyncio.CancelledError) as error:
+            if not isinstance(error, NetError) or error.why == "timeout":
+                self._leave(message, seen, context.user)
+            raise
+        return seen
+
+    async def _sent(self, message: dict[str, Any], context: CallContext, seen: Seen) -> None:
+        """Send a message; an agent of this runtime gets it again when a connection breaks, and takes it once."""
+        for attempt in range(ATTEMPTS):
+            try:
+                await self._followed(
+                    self._peer.follow("SendStreamingMessage", {"message": message}, self._headers(context)),
+                    context, seen,
+                )  # fmt: skip
+            except NetError as error:
+                if seen.id and not self._is_ours:
+                    return  # its task is asked for
+                if error.why != "connection" or not self._is_ours or attempt + 1 == ATTEMPTS:
+                    raise
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+
+    async def _followed(
+        self, told: AsyncIterator[dict[str, Any]], context: CallContext, seen: Seen
+    ) -> None:
+        async with aclosing(told) as stream:  # type: ignore[type-var]
+            async for said in stream:
+                seen.take(said)
+                if context.tell is not None:
+                    _pass_on(said, context.tell)
+
+    async def _awaited(self, seen: Seen, context: CallContext) -> None:
+        """Ask for a task whose stream ended before it did."""
+        while seen.state in BEGUN and seen.id:
+            await asyncio.sleep(LOOK_SECONDS)
+            seen.take(
+                await self._peer.ask(
+                    "GetTask", {"id": seen.id}, self._headers(context), WITHDRAW_SECONDS
+                )
+            )
+
+    def _headers(self, context: CallContext) -> dict[str, str]:
+        path = (*context.callers, self._agent.name)
+        return {HOPS: str(len(path)), PATH: ",".join(path), **self._named(context.user)}
+
+    def _context(self, context: CallContext) -> str:
+        """Return a context of its own for each user and session: nobody else's, and the same for the next message."""
+        app = f"{self._agent.namespace}/{self._agent.name}"
+        whole = "\n".join((app, context.user, context.session))
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+    def _leave(self, message: dict[str, Any], seen: Seen, user: str) -> None:
+        """Cancel the task of a message that nobody waits for any more."""
+        task = asyncio.create_task(self._left(message, seen, user))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _left(self, message: dict[str, Any], seen: Seen, user: str) -> None:
+        if not seen.id and self._is_ours:  # the message sent again says which task is its
+            params = {"message": message, "configuration": {"returnImmediately": True}}
+            with contextlib.suppress(NetError, PeerError):
+                headers = self._named(user)
+                seen.take(await self._peer.ask("SendMessage", params, headers, WITHDRAW_SECONDS))
+        await self._cancel(seen.id, user)
+
+    # -- decisions -----------------------------------------------------------------------------------
+
+    async def _decided(self, reply: dict[str, Any], context: CallContext) -> str:
+        """Pass decisions on; however that fails, the state of the task says what has become of it.
 
         Raises:
             DecisionNeededError: it waits still, or again.
             ToolError: it failed, or waits no more.
         """
         waits, decisions = reply["waits"], reply["decisions"]
+        if must_withdraw(waits, decisions):
+            await self.withdraw(waits)
+            raise ToolError(reasons(decisions) or "A person refused.", "denied")
         until = time.monotonic() + self._seconds
-        path = f"/runs/{waits['run']}/approvals"
+        seen, settles = Seen(), False
         try:
-            status, found = await self._asked("POST", path, {"decisions": decisions})
-        except (NetError, ToolError) as error:
-            status, why = 0, str(_said(error))
+            message = {"messageId": uuid.uuid4().hex, "role": "ROLE_USER", "taskId": waits["run"]}
+            if waits.get("context"):
+                message["contextId"] = waits["context"]
+            message |= answer_to(waits, decisions)
+            async with within(self._seconds):
+                await self._sent(message, context, seen)
+        except UndecidableError as error:
+            raise DecisionNeededError(waits | {"problem": str(error)}) from None
+        except PeerError as error:
+            why, settles = str(error), error.problem == "approval_used"
+            if error.problem == "forbidden":
+                why = "its own approvers decide; once they have, decide here to go on"
+                if is_refused(decisions):
+                    await self.withdraw(waits)
+                    raise ToolError(reasons(decisions) or "A person refused.", "denied") from None
+        except NetError as error:
+            why = str(_said(error))
         else:
-            if status == 200:
-                return _ended(found)
-            why = _detail(found) or f"the agent answered {status}"
-        if status == 403:
-            why = "its own approvers decide; once they have, decide here to go on"
-            if all(item.get("approved") is False for item in decisions):
-                await self.withdraw(waits["run"])
-                reasons = [str(item["reason"]) for item in decisions if item.get("reason")]
-                raise ToolError("; ".join(reasons) or "A person refused.", "denied")
-        return await self._becoming(waits, why, until, settles=status == 409)
+            if seen.state not in BEGUN:
+                return self._again(seen, context)
+            why = ""
+        return await self._becoming(waits, why, until, context, settles=settles)
 
     async def _becoming(
-        self, waits: dict[str, Any], why: str, until: float, *, settles: bool
+        self, waits: dict[str, Any], why: str, until: float, context: CallContext, *, settles: bool
     ) -> str:
-        """Follow a run, and those that went on from it, to an answer."""
-        run, turns = waits["run"], 0
+        """Follow a task to an answer."""
         settled = time.monotonic() + (SETTLE_SECONDS if settles else 0)
         while True:
-            state = await self._state(run, waits)
-            status, decision = state.get("status"), state.get("decision")
-            following = decision.get("run_id") if isinstance(decision, dict) else None
-            if status == "resumed" and isinstance(following, str) and _RUN.fullmatch(following):
-                run, turns = following, turns + 1
-                if turns < MOST_TURNS:
-                    continue
-            if status == "waiting" and run == waits["run"]:
+            seen = await self._state(waits, context)
+            if seen.state == INPUT_REQUIRED and _is_same(seen, waits):
                 if time.monotonic() >= settled:
                     raise DecisionNeededError(waits | {"problem": why})
-            elif status != "running":
-                return _ended(state)
+            elif seen.state not in BEGUN:
+                return self._again(seen, context)
             elif time.monotonic() >= until:
                 late = "it is still at work; decide again to have its answer"
                 raise DecisionNeededError(waits | {"problem": late})
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _state(self, run: str, waits: dict[str, Any]) -> dict[str, Any]:
-        """Return the state of a run; nothing is lost while it cannot be read."""
+    async def _state(self, waits: dict[str, Any], context: CallContext) -> Seen:
+        """Return a task as it is; nothing is lost while it cannot be read."""
+        seen = Seen()
         try:
-            status, found = await self._asked("GET", f"/runs/{run}", seconds=WITHDRAW_SECONDS)
-        except (NetError, ToolError) as error:
-            raise DecisionNeededError(waits | {"problem": str(_said(error))}) from None
-        if status == 404:
-            raise ToolError("The other agent waits no more; its calls may have been made.")
-        if status != 200:
-            raise DecisionNeededError(
-                waits | {"problem": _detail(found) or f"it answered {status}"}
+            params = {"id": waits["run"]}
+            seen.take(
+                await self._peer.ask("GetTask", params, self._headers(context), WITHDRAW_SECONDS)
             )
-        return found
+        except PeerError as error:
+            if error.code == -32001:
+                what = "The other agent waits no more; its calls may have been made."
+                raise ToolError(what) from None
+            raise DecisionNeededError(waits | {"problem": str(error)}) from None
+        except NetError as error:
+            raise DecisionNeededError(waits | {"problem": str(_said(error))}) from None
+        return seen
 
-    async def _asked(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-        seconds: float | None = None,
-    ) -> tuple[int, dict[str, Any]]:
-        """Return status and body of an answer.
-
-        Raises:
-            NetError: there is none.
-            ToolError: it cannot be read.
-        """
-        answer = await self._client.send(
-            method,
-            self._url + path,
-            seconds=seconds or self._seconds,
-            most=LARGEST_ANSWER,
-            headers={"Content-Type": "application/json", **(headers or {})},
-            body=orjson.dumps(body) if body is not None else None,
-        )
+    def _again(self, seen: Seen, context: CallContext) -> str:
+        """Return the answer of a task that went on as people decided."""
         try:
-            found = orjson.loads(answer.body)
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            what = f"The other agent answered {answer.status} with an unreadable response."
-            raise ToolError(what)
-        return answer.status, found
-
-
-def waits_of(body: dict[str, Any]) -> dict[str, Any]:
-    """Return what the run of another agent waits for, as it is kept.
-
-    Raises:
-        ValueError: it cannot be shown to people.
-    """
-    pending, run = body["pending"], _run_of(body)
-    calls = pending.get("calls") if isinstance(pending, dict) else None
-    if not run or not isinstance(calls, list) or not 0 < len(calls) <= MOST_CALLS:
-        raise ValueError("does not say for what")
-    kept = [_kept(call) for call in calls]
-    if len({call["id"] for call in kept}) < len(kept):
-        raise ValueError("does not say for what")
-    if _size(kept) > LARGEST_CALLS:
-        raise ValueError("its calls are too large to be shown")
-    found: dict[str, Any] = {"run": run, "calls": kept}
-    if isinstance(pending.get("problem"), str):
-        found["problem"] = pending["problem"][:1_000]
-    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
-        found["expires"] = datetime.fromisoformat(pending["expires_at"]).timestamp()
-    return found
-
-
-def _kept(call: Any) -> dict[str, Any]:
-    if (
-        not isinstance(call, dict)
-        or call.get("type") not in ("approval", "question")
-        or not all(isinstance(call.get(name), str) for name in _TEXTS)
-        or not all(isinstance(call.get(name, ""), str) for name in ("agent", "server"))
-        or not _is_form(call.get("asks", {"message": "", "schema": {}}))
-        or len(call["id"]) > LONGEST_ID
-    ):
-        raise ValueError("does not say for what")
-    shown = {"args": {}} | {name: call[name] for name in _SHOWN if name in call}
-    return {"type": call["type"], **{name: call[name] for name in _TEXTS}, **shown}
-
-
-def _is_form(asks: Any) -> bool:
-    """Whether people can be shown what a server asks."""
-    found = asks if isinstance(asks, dict) else {}
-    return isinstance(found.get("message"), str) and isinstance(found.get("schema"), dict)
-
-
-def _size(calls: list[dict[str, Any]]) -> int:
-    """Return how many bytes calls are; those with too many levels to be written inside of others are endless."""
-    try:
-        return len(orjson.dumps([[[[[[[[[[[[calls]]]]]]]]]]]]))
-    except TypeError:
-        return LARGEST_CALLS + 1
-
-
-def _run_of(body: dict[str, Any]) -> str:
-    pending = body.get("pending")
-    run = pending.get("run_id") if isinstance(pending, dict) else None
-    return run if isinstance(run, str) and _RUN.fullmatch(run) else ""
-
-
-def _ended(body: dict[str, Any]) -> str:
-    """Return the answer of a run that ended; what it waits for now is in its state as in an answer."""
-    if body.get("pending") and body.get("status") in (None, "waiting"):
-        try:
-            waits = waits_of(body)
+            return self._ended(seen, context)
         except ValueError as error:
             raise ToolError(f"The other agent waits for people, and {error}.") from None
-        raise DecisionNeededError(waits)
-    if body.get("status") in (None, "succeeded"):
-        return _output(body)
-    failure = body.get("error")
-    detail = _detail(failure) if isinstance(failure, dict) else ""
-    raise ToolError(f"The other agent's run has {body['status']}. {detail}".strip())
+
+    def _ended(self, seen: Seen, context: CallContext) -> str:
+        """Return the answer of a task.
+
+        Raises:
+            DecisionNeededError: it waits for people.
+            ToolError: it has none.
+            ValueError: it waits for what cannot be shown.
+        """
+        if seen.state == COMPLETED:
+            return seen.output()
+        if seen.state != INPUT_REQUIRED:
+            raise _failure(seen)
+        user = {"user": context.user} if self._on_behalf else {}
+        raise DecisionNeededError(waits_of(seen) | user)
 
 
-def _output(body: dict[str, Any]) -> str:
-    if "output" not in body:
-        raise ToolError("The other agent answered 200 with an unreadable response.")
-    return str(body["output"])
+def _is_same(seen: Seen, waits: dict[str, Any]) -> bool:
+    """Whether a task waits for what it did."""
+    try:
+        now = waits_of(seen)
+    except ValueError:
+        return False
+    if "pause" in waits:
+        return bool(now.get("pause") == waits["pause"])
+    return bool(now["calls"] == waits["calls"])
 
 
-def _detail(body: dict[str, Any]) -> str:
-    return str(body.get("detail", ""))[:1_000]
+def _failure(seen: Seen) -> ToolError:
+    """Return why a task that ended has no answer."""
+    seen.artifacts.clear()
+    why = seen.output()[:1_000]
+    how = {FAILED: "has failed", CANCELED: "was cancelled"}.get(seen.state)
+    state = seen.state.removeprefix("TASK_STATE_").lower() or "unknown"
+    return ToolError(f"The other agent's task {how or f'is {state}'}. {why}".strip())
 
 
-def _said(error: NetError | ToolError) -> ToolError:
-    return tool_error(error, "The other agent") if isinstance(error, NetError) else error
+def _pass_on(said: dict[str, Any], tell: Any) -> None:
+    """Tell whoever follows the caller what its callee does: calls of tools, and pieces of the answer."""
+    update = said.get("statusUpdate", {})
+    metadata = update.get("metadata") if isinstance(update, dict) else None
+    progress = metadata.get(PROGRESS) if isinstance(metadata, dict) else None
+    if isinstance(progress, dict):
+        tell({"event": str(progress.get("event")), "tool": str(progress.get("name"))})
+    piece = said.get("artifactUpdate", {})
+    artifact = piece.get("artifact") if isinstance(piece, dict) else None
+    parts = artifact.get("parts") if isinstance(artifact, dict) else None
+    texts = [part["text"] for part in parts or () if isinstance(part, dict) and part.get("text")]
+    if texts:
+        tell({"event": "token", "content": "".join(map(str, texts))})
+
+
+def _said(error: NetError | PeerError) -> ToolError:
+    if isinstance(error, NetError):
+        return tool_error(error, "The other agent")
+    return ToolError(f"The other agent refused: {error}")

@@ -19,10 +19,9 @@ from fleetform_runtime.sections.tools import (
     McpStdioServer,
     RetrievalTool,
 )
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.settings import Agent, Settings
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.tools import Tool
-from fleetform_runtime.tools.agents import OtherAgent
 from fleetform_runtime.tools.api import HttpTool
 from fleetform_runtime.tools.mcp import names
 from fleetform_runtime.tools.mcp.duplex import DuplexTransport, SseChannel, StdioChannel
@@ -46,7 +45,7 @@ class FixedTool(Tool, Protocol):
         """Close connections."""
 
 
-def _search(tool: RetrievalTool, secrets: Secrets, metrics: Metrics) -> FixedTool:
+def _search(tool: RetrievalTool, secrets: Secrets, metrics: Metrics, _: Agent) -> FixedTool:
     from fleetform_runtime.tools.retrieval import DocumentSearch  # noqa: PLC0415 - few agents need it
 
     return DocumentSearch(tool, secrets, metrics)
@@ -58,12 +57,19 @@ def _code(tool: CodeTool, *_: object) -> FixedTool:
     return CodeRun(tool)
 
 
-BUILDERS: dict[type, Callable[[Any, Secrets, Metrics], FixedTool]] = {
-    ApiTool: lambda tool, secrets, _: HttpTool(tool, secrets),
+def _agent(tool: AgentTool, secrets: Secrets, metrics: Metrics, agent: Agent) -> FixedTool:
+    from fleetform_runtime.tools.agents import OtherAgent  # noqa: PLC0415 - few agents call others
+
+    del metrics
+    return OtherAgent(tool, secrets, agent)
+
+
+BUILDERS: dict[type, Callable[[Any, Secrets, Metrics, Agent], FixedTool]] = {
+    ApiTool: lambda tool, secrets, *_: HttpTool(tool, secrets),
     RetrievalTool: _search,
     CodeTool: _code,
     HumanTool: lambda tool, *_: Person(tool),
-    AgentTool: lambda tool, secrets, _: OtherAgent(tool, secrets),
+    AgentTool: _agent,
 }
 """How each type of tool is built."""
 
@@ -170,7 +176,9 @@ def build(
     settings: Settings, secrets: Secrets, metrics: Metrics, more: Sequence[FixedTool] = ()
 ) -> AgentTools:
     """Return an agent's tools, in the order of its specification, and more behind them; nothing is opened yet."""
-    fixed = [BUILDERS[type(tool)](tool, secrets, metrics) for tool in settings.tools]
+    fixed = [
+        BUILDERS[type(tool)](tool, secrets, metrics, settings.agent) for tool in settings.tools
+    ]
     return AgentTools([*fixed, *more], mcp_servers(settings, secrets, metrics))
 
 
