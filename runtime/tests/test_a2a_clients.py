@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from tests.ports import free_port
 from tests.tools import tool
 
 pytestmark = [pytest.mark.anyio, pytest.mark.proof]
+URL = object()
+"""Stands for the agent's URL in a command."""
 PYTHON = Path(__file__).with_name("a2a_client.py")
 
 
 async def used(*command: Any) -> Any:
-    """Run a client against an agent; return what it says."""
+    """Run a client against an agent, whose URL comes first and whose key last; return what it says."""
     port = free_port()
     changes = {
         "auth": AUTH,
@@ -28,7 +31,10 @@ async def used(*command: Any) -> Any:
     }
     async with serving(port=port, **changes) as client:
         running = await asyncio.create_subprocess_exec(
-            *command[:2], client.url, *command[2:], KEYS["ANN"], stdout=-1, stderr=-1
+            *(client.url if item is URL else item for item in command),
+            KEYS["ANN"],
+            stdout=-1,
+            stderr=-1,
         )
         told, problems = await running.communicate()
     assert running.returncode == 0, problems.decode()
@@ -38,7 +44,7 @@ async def used(*command: Any) -> Any:
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
 @pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
 async def test_the_client_for_python(binding, version):
-    found = await used(tool("a2a-client"), PYTHON, binding, version)
+    found = await used(tool("a2a-client"), PYTHON, URL, binding, version)
     listed = {"list": 1} if version == "1.0" else {}
     assert found == {
         "schemes": ["bearer", "key"],
@@ -59,4 +65,30 @@ async def test_the_client_for_python(binding, version):
         "unknown": "TaskNotFoundError",
         "ended": "UnsupportedOperationError",
         "late": "TaskNotCancelableError",
+    }
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js on this machine")
+@pytest.mark.parametrize("version", ["1.0", "0.3"])
+@pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])
+async def test_the_client_for_javascript(binding, version):
+    found = await used(tool("a2a-js"), URL, binding, version)
+    # It loses `append` of 0.3 over HTTP+JSON: each piece replaces what it has, and the last one is empty.
+    text = "" if (binding, version) == ("HTTP+JSON", "0.3") else "word1 word2 word3 word4"
+    unknown, ended = found.pop("unknown"), found.pop("ended")
+    assert unknown.endswith("TaskNotFoundError")
+    assert ended.endswith("UnsupportedOperationError")
+    assert found == {
+        "schemes": ["bearer", "key"],
+        "whole": "You said: hello (turn 1)",
+        "again": True,
+        "stream": text,
+        "begins": "task",
+        "ends": "statusUpdate",
+        "get": "TASK_STATE_COMPLETED",
+        "waits": "TASK_STATE_INPUT_REQUIRED",
+        "question": "Which city?",
+        "answer": "ask: Oslo",
+        "cancelled": "TASK_STATE_CANCELED",
+        "told": "TASK_STATE_CANCELED",
     }

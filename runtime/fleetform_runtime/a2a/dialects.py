@@ -238,7 +238,8 @@ def _update_for_rest(update: Json) -> Json:
 
 
 def _error_for_rest(error: A2aError) -> Json:
-    return {**error.body(), "type": error.kind, "message": error.message}
+    # One official client reads the kind, another one the number.
+    return {**error.body(), "type": error.kind, "code": error.code, "message": error.message}
 
 
 NEW_RPC = Dialect("1.0", _same, lambda task: {"task": task}, _same, _same, A2aError.rpc)
