@@ -114,6 +114,6 @@ PATCHED = tuple(kind.name for kind in ALL if kind.patched)
 LOCAL = frozenset(kind.name for kind in ALL if kind.local)
 WORKLOADS = tuple(kind.name for kind in ALL if kind.component)
 CALLABLE = tuple(kind.name for kind in ALL if kind.callable)
-TOOL_TYPES = {"api": True, "retrieval": True, "code": True, "human": False}
+TOOL_TYPES = {"api": True, "retrieval": True, "code": True, "human": False, "agent": True}
 """Types of a Tool, and whether the section of its spec that is called like the type must be there."""
 WITH_HOSTS = tuple(kind.name for kind in ALL if kind.urls or kind.component)

@@ -161,6 +161,7 @@ class Settings(Section):
     server: Server = Field(default_factory=Server, description="Ports and shutdown.")
     a2a: A2a | None = Field(
         default=None,
+        alias="a2a",
         description="What other agents are told of this one; default: that it is on this machine.",
     )
     health: Health = Field(default_factory=Health, description="Paths of the probes.")

@@ -496,6 +496,10 @@ def _tools() -> Fleet:
         "parameters": [{"name": "reason"}],
         "human": {"prompt": "Well?"},
     }
+    rows["agent"] = {
+        "type": "agent",
+        "agent": {"card": "https://peer.example/card.json", "authentication": signs["bearer"]},
+    }
     rows["code"] = {"type": "code", "code": {"timeout": "10s", "allowModelCode": True}}
     rows["program"] = {
         "type": "code",
@@ -985,6 +989,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
                 "oauth2",
                 "get",
                 "human",
+                "agent",
                 "code",
                 "program",
                 "retrieval",

@@ -82,9 +82,13 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\u{ord(match[0]):04x}"
 
 
-def made(folder: Path, text: str) -> tuple[dict[str, str], dict, tuple[Problem, ...]]:
-    """Return the data of agent a's ConfigMap, its agent.json, and what was said."""
-    write(folder, {**GOOD, "agents/a.yaml": text})
+def made(
+    folder: Path, text: str, environment: str = ""
+) -> tuple[dict[str, str], dict, tuple[Problem, ...]]:
+    """Return the data of agent a's ConfigMap, its agent.json, and what was said; more may be in the environment's spec."""
+    whole = {**GOOD, "agents/a.yaml": text}
+    whole["environments/prod.yaml"] += environment
+    write(folder, whole)
     rendering = render([folder / "agents"], folder / "environments", "prod")
     (data,) = [
         item["data"]
@@ -182,6 +186,65 @@ TAKEN = [
 HOOK = {"url": "https://hooks.example/x", "secretRef": {"name": "hook", "key": "key"}}
 ASKED = {"tools": [{"name": "x", "endpoint": "https://x.example", "requiresApproval": True}]}
 OPENAI = {"provider": "openai", "name": "m"}
+
+
+def test_an_agent_of_others_is_called_by_its_card_and_within_reach(tmp_path):
+    secret = {"name": "peer", "key": "token"}
+    spec = {
+        "type": "agent",
+        "description": "Asks.",
+        "agent": {
+            "card": "https://peer.example.org/card.json",
+            "timeout": "10s",
+            "authentication": {"type": "bearer", "secretRef": secret},
+            "onBehalf": True,
+        },
+    }
+    text = agent(tools=[{"name": "peer"}]) + document("Tool", "peer", spec)
+    data, settings, problems = made(tmp_path, text)
+    file = "/var/run/secrets/fleetform/peer/token"
+    assert settings["tools"] == [
+        {
+            "name": "peer",
+            "type": "agent",
+            "description": "Asks.",
+            "card": "https://peer.example.org/card.json",
+            "auth": {"type": "bearer", "token": {"file": file}},
+            "onBehalf": True,
+            "timeoutSeconds": 10,
+        }
+    ]
+    assert [item.code for item in problems if item.severity == "error"] == []
+    write(tmp_path, data)
+    load(tmp_path / "agent.json")
+
+
+@pytest.mark.parametrize(
+    ("spec", "url"),
+    [
+        ({}, "http://a.default.svc.cluster.local:8080"),
+        ({"expose": {}}, "https://agents.example.org/agents/a"),
+        ({"expose": {"path": "/ask/"}}, "https://agents.example.org/ask"),
+        ({"expose": {"host": "agents.example.org"}}, "https://agents.example.org"),
+    ],
+)
+def test_the_card_says_where_others_reach_the_agent(tmp_path, spec, url):
+    gateway = "gateway: {name: public, namespace: gateways}"
+    exposes = f"  expose: {{host: agents.example.org, {gateway}}}\n  capabilities: [gateway-api]\n"
+    _, settings, _ = made(tmp_path, agent(**spec), exposes)
+    assert settings["a2a"] == {"url": url}
+
+
+def test_an_agent_of_the_fleet_is_told_the_user_where_its_key_is_a_gateways(tmp_path):
+    key = {"name": "front", "secretRef": {"name": "keys", "key": "front"}}
+    for on_behalf in (True, False):
+        keys = {"type": "apiKey", "apiKey": {"keys": [key | {"onBehalf": on_behalf}]}}
+        other = agent("other", auth=keys)
+        _, settings, _ = made(tmp_path, agent(tools=[{"name": "other"}]) + other)
+        (tool,) = settings["tools"]
+        assert tool.get("onBehalf", False) is on_behalf
+
+
 BEDROCK = {"provider": "bedrock", "name": "m"}
 TAKEN += [
     ({"model": {**BEDROCK, "region": "eu-central-1"}}, ("model", "region"), "eu-central-1"),

@@ -129,7 +129,8 @@ def destinations(settings):
     memory = settings.get("memory", {})
     if "host" in memory:
         yield memory["host"], memory["port"]
-    for url in urls(settings):
+    called = {name: part for name, part in settings.items() if name != "a2a"}  # its own address
+    for url in urls(called):
         parts = urlsplit(url)
         yield parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
 
@@ -137,7 +138,7 @@ def destinations(settings):
 def urls(node):
     if isinstance(node, dict):
         for key, value in node.items():
-            if key in ("endpoint", "url", "issuer", "tokenUrl") and isinstance(value, str):
+            if key in ("endpoint", "url", "card", "issuer", "tokenUrl") and isinstance(value, str):
                 yield value
             else:
                 yield from urls(value)

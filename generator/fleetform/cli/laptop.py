@@ -169,7 +169,8 @@ def localised(
 
 
 def _start_here(local: Local, plan: WorkloadPlan) -> None:
-    """Have the runtime start MCP servers that have a container of their own in a pod."""
+    """Have the runtime start MCP servers that have a container of their own in a pod, and its card say that it is here."""
+    local.document.pop("a2a", None)
     containers = {item["command"][-1]: item for item in plan.init_containers if item.get("command")}
     for server in local.document.get("mcpServers", []):
         if server["transport"] != "pipes":
@@ -203,15 +204,19 @@ def _unescaped(text: str) -> str:
     return text.replace("$$", "$")
 
 
+def _is_here(item: dict[str, Any]) -> bool:
+    """Whether a tool or a server is on this machine, or nowhere."""
+    addresses = (item[name] for name in ("endpoint", "url", "card") if name in item)
+    return all(trust.is_local(address) for address in addresses)
+
+
 def _stay_here(local: Local) -> None:
     """Leave out what the runtime would connect to on another machine."""
     document = local.document
-    for member, address in (("tools", "endpoint"), ("mcpServers", "url")):
-        for item in document.get(member, []):
-            if address in item and not trust.is_local(item[address]):
-                local.notes.append(f"{item['name']}: left out, it is on another machine")
-        kept = [x for x in document.get(member, []) if trust.is_local(x.get(address, _HERE))]
-        document[member] = kept
+    for member in ("tools", "mcpServers"):
+        there = [item for item in document.get(member, []) if not _is_here(item)]
+        local.notes += [f"{item['name']}: left out, it is on another machine" for item in there]
+        document[member] = [item for item in document.get(member, []) if _is_here(item)]
     for server in document["mcpServers"]:
         if "command" in server:
             local.notes.append(

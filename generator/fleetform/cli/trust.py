@@ -20,7 +20,7 @@ import typer
 from fleetform.contract import PROVIDERS
 from fleetform.problems import printable
 
-ADDRESSES = ("tokenUrl", "endpoint", "url")
+ADDRESSES = ("tokenUrl", "endpoint", "url", "card")
 """Members of agent.json with the URL that the secrets beside and below them are sent to, the closest first."""
 
 

@@ -128,6 +128,22 @@ class Human(Spec):
     )
 
 
+class RemoteAgent(Spec):
+    """An agent that is not of the fleet, and speaks Agent2Agent (A2A)."""
+
+    card: Url = Field(
+        description="URL of its card. What the card names has to be on the same host and port."
+    )
+    timeout: Duration = Field(
+        default="120s", description="Timeout of one answer, tools included, a duration."
+    )
+    authentication: Authentication | None = optional("Authentication. Default: none.")
+    on_behalf: bool = Field(
+        default=False,
+        description="Whether the key is a gateway's there, and each request names its user in X-User-Id.",
+    )
+
+
 class Parameter(Spec):
     """One input parameter."""
 
@@ -171,6 +187,7 @@ class ToolSpec(Shared):
     retrieval: Retrieval | None = optional("For type retrieval.")
     code: Code | None = optional("For type code.")
     human: Human | None = optional("For type human. Default: asks with the description.")
+    agent: RemoteAgent | None = optional("For type agent.")
     parameters: list[Parameter] = Field(
         default_factory=list, description="Input parameters. Default: none."
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fleetform import contract, view
+from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.plan.model import Files
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
-from fleetform.plan.tools import embedding, mcp_servers, tls_files, tools
+from fleetform.plan.tools import embedding, mcp_servers, service_url, tls_files, tools
 from fleetform.resolve import hosts, memories, regions
 from fleetform.resolve.waits import longest
 
@@ -82,6 +83,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
             metricsPort=spec.observability.metrics.port or contract.METRICS_PORT,
             shutdownGraceSeconds=longest(spec.limits),
         ),
+        a2a={"url": _url(fleet, agent)},
         health=present(
             livePath=spec.health_check.path,
             readyPath=spec.health_check.readiness_path,
@@ -94,6 +96,14 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         return document
     # Empty, it means that users are remembered: it must not be dropped like other empty members.
     return {**document, "longTermMemory": _long_term(fleet, agent, uses, remembers)}
+
+
+def _url(fleet: Fleet, agent: Resolved[AgentSpec]) -> str | hosts.Url:
+    """Return where others reach an agent: from outside if it is exposed, else by its Service."""
+    host = hosts_of(fleet, agent)[0] if agent.spec.expose is not None else ""
+    if not host:
+        return service_url(fleet, agent)
+    return f"https://{host}{path_of(agent).rstrip('/')}"
 
 
 def _model(

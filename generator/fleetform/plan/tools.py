@@ -56,6 +56,7 @@ def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict
             requiresApproval=use.requires_approval or None,
             url=service_url(fleet, other),
             auth=agent_auth(fleet, agent, use.authentication, other),
+            onBehalf=_names_users(agent, use, other) or None,
         )
 
 
@@ -265,9 +266,33 @@ def embedding(
     )
 
 
+def _agent_tool(
+    fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
+) -> dict[str, Any]:
+    del uses
+    other = tool.spec.agent
+    if other is None:  # a Problem has been said
+        return {}
+    owner = tool.namespace or agent.namespace
+    return present(
+        **_tool(use, tool.spec),
+        type="agent",
+        card=hosts.rewritten(fleet, owner, other.card),
+        auth=_outbound(other.authentication, fleet, owner),
+        onBehalf=other.on_behalf or None,
+        timeoutSeconds=seconds(other.timeout),
+    )
+
+
 WRITERS: dict[
     str, Callable[[Fleet, Resolved[AgentSpec], ToolUse, Resolved[ToolSpec], Uses], dict[str, Any]]
-] = {"api": _api_tool, "retrieval": _retrieval_tool, "code": _code_tool, "human": _human_tool}
+] = {
+    "api": _api_tool,
+    "retrieval": _retrieval_tool,
+    "code": _code_tool,
+    "human": _human_tool,
+    "agent": _agent_tool,
+}
 """How agent.json says each type of a Tool that the runtime has."""
 
 
@@ -320,6 +345,20 @@ def agent_auth(
     if theirs and theirs.api_key and other.namespace == caller.namespace:
         return {"type": "bearer", "token": secret_of(theirs.api_key.keys[0].secret_ref)}
     return None
+
+
+def _names_users(agent: Resolved[AgentSpec], use: ToolUse, other: Resolved[Any]) -> bool:
+    """Whether an agent names its users to another: the key that it has there is a gateway's."""
+    theirs = other.spec.auth
+    if theirs is None or not theirs.api_key:
+        return False
+    given = use.authentication.secret_ref if use.authentication is not None else None
+    if given is None:
+        return bool(theirs.api_key.keys[0].on_behalf)
+    return any(
+        key.on_behalf and key.secret_ref == given and other.namespace == agent.namespace
+        for key in theirs.api_key.keys
+    )
 
 
 def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:

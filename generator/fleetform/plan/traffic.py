@@ -125,7 +125,12 @@ def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
 
 def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for _, tool in uses.tools:
-        api = tool.spec.api
+        api, remote = tool.spec.api, tool.spec.agent
+        if remote is not None:
+            owner = tool if tool.namespace else draft.resolved
+            yield from _to_url(fleet, draft, owner, remote.card, ("spec", "agent", "card"))
+            place: TreePath = ("spec", "agent", "authentication")
+            yield from _token(fleet, draft, owner, remote.authentication, place)
         if tool.spec.type == "retrieval":
             yield from _vectors(fleet, draft, tool)
             yield from _embeddings(fleet, draft, uses, tool)
@@ -135,7 +140,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
         yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
-        place: TreePath = ("spec", "api", "authentication")
+        place = ("spec", "api", "authentication")
         yield from _token(fleet, draft, owner, api.authentication, place)
 
 

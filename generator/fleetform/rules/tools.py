@@ -110,6 +110,9 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
         yield from _api(tool, spec.api)
     if spec.type == "code" and spec.code is not None:
         yield from _code(tool, spec.code)
+    if spec.type == "agent" and spec.agent is not None:
+        place: TreePath = ("spec", "agent", "authentication")
+        yield from authentication(tool, place, spec.agent.authentication)
 
 
 def _code(tool: Resolved[ToolSpec], code: Code) -> Iterator[Problem]:

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 
+RESULTS = {
+    "code": "a program's result is what it prints",
+    "agent": "another agent's result is what it answers",
+}
+"""Types of tools whose results no schema can change."""
+
+
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     """Yield fields that a tool's type or method does not use."""
     del uses
@@ -27,8 +34,11 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
                 yield from given(tool, ("spec", "parameters", number), ("field",), why, "remove it")
         elif spec.retrieval is not None:
             yield from _retrieval(tool, spec.retrieval)
-        why = "a program's result is what it prints" if spec.type == "code" else ""
+        why = RESULTS.get(spec.type, "")
         yield from given(tool, ("spec",), ("output",), why, "remove it")
+        if spec.type == "agent":
+            why = "another agent is asked in words"
+            yield from given(tool, ("spec",), ("parameters",), why, "remove them")
         if spec.type != "api":
             for number, _ in enumerate(spec.parameters):
                 why = f"a {spec.type} tool sends no request"
