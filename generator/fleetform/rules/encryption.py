@@ -165,11 +165,17 @@ def _embedding(
 
 
 def _tool(tool: Resolved[Any]) -> Iterator[Sent]:
-    api, search = tool.spec.api, tool.spec.retrieval
+    api, search, remote = tool.spec.api, tool.spec.retrieval, tool.spec.agent
+    root: TreePath
     if api is not None:
-        root: TreePath = ("spec", "api")
+        root = ("spec", "api")
         yield from _authenticated(
             tool, (*root, "endpoint"), api.endpoint, (*root, "authentication"), api.authentication
+        )
+    if remote is not None:
+        root = ("spec", "agent")
+        yield from _authenticated(
+            tool, (*root, "card"), remote.card, (*root, "authentication"), remote.authentication
         )
     if search is not None and search.vector_store.secret_ref is not None:
         store = search.vector_store
