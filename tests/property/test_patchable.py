@@ -135,7 +135,11 @@ VALUES = {
 @pytest.mark.parametrize(("kind", "place"), PLACES, ids=str)
 def test_every_place_of_the_table_can_be_patched_and_is_valid_for_its_kind(kind, place):
     steps = [0 if step == patchable.ITEM else step for step in place]
-    value = VALUES.get(steps[-1], 9)
+    only_once = steps[-2:] in (
+        ["livenessProbe", "successThreshold"],
+        ["startupProbe", "successThreshold"],
+    )
+    value = 1 if only_once else VALUES.get(steps[-1], 9)
     if steps[-1] == patchable.KEY:
         steps[-1], value = "example.com/x", "y"
     if steps[-1] == patchable.REST:
