@@ -49,7 +49,7 @@ def cleared(plane: Plane) -> None:
     Pods and claims go before their namespaces, which would look for them at long intervals.
     """
     everywhere, patient = ("--all-namespaces", "-l", OURS), ("--wait=true", "--timeout=300s")
-    plane.do("delete", "deployments", *everywhere, "--cascade=foreground", *patient)
+    plane.do("delete", "deployments,jobs", *everywhere, "--cascade=foreground", *patient)
     plane.do("delete", "persistentvolumeclaims", *everywhere, *patient)
     plane.do("delete", ",".join(CLUSTER_KINDS), "-l", OURS, *patient)
     plane.do("delete", "persistentvolumes", "--all", *patient)
@@ -57,13 +57,19 @@ def cleared(plane: Plane) -> None:
 
 def without(folder: Path, environment: str, file: str, agent: str) -> Path:
     """Return a copy of the example fleet, rendered, from whose specs an agent was deleted."""
+    text = (ROOT / file).read_text("utf-8")
+    (gone,) = [part for part in text.split("---\n") if f"\n  name: {agent}\n" in part]
+    return changed(folder, environment, file, f"---\n{gone}", "")
+
+
+def changed(folder: Path, environment: str, file: str, old: str, new: str) -> Path:
+    """Return a copy of the example fleet, rendered, in one of whose files a text was replaced."""
     for name in ("agents", "environments", "charts"):
         shutil.copytree(ROOT / name, folder / name)
     path = folder / file
-    documents = path.read_text("utf-8").split("---\n")
-    rest = [text for text in documents if f"\n  name: {agent}\n" not in text]
-    assert len(rest) == len(documents) - 1
-    path.write_text("---\n".join(rest), "utf-8")
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf-8")
     done = fleetform("render", "--env", environment, cwd=folder)
     assert done.code == 0, done.err
     return folder

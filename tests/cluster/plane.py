@@ -11,21 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fleetform.platforms.kubernetes import kinds
 from tests.tools import installer, module, tool
 
 Object = dict[str, Any]
 FIELD_MANAGER = "fleetform"
 # Every kind that the output has, for asking what is there.
-KINDS = (
-    *("serviceaccounts", "roles", "rolebindings", "configmaps", "services", "deployments"),
-    *("statefulsets", "horizontalpodautoscalers", "poddisruptionbudgets", "networkpolicies"),
-    *("resourcequotas", "limitranges", "persistentvolumeclaims", "ingresses"),
-    *("scaledobjects.keda.sh", "triggerauthentications.keda.sh"),
-    *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
-    *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
-    *("externalsecrets.external-secrets.io", "secretstores.external-secrets.io"),
+NAMED = {kind: f"{kind.resource}.{kind.group}".rstrip(".") for kind in kinds.KINDS}
+KINDS = tuple(name for kind, name in NAMED.items() if not kind.cluster and kind.kind != "Namespace")
+CLUSTER_KINDS = tuple(
+    name for kind, name in NAMED.items() if kind.cluster or kind.kind == "Namespace"
 )
-CLUSTER_KINDS = ("namespaces", "clusterroles", "clusterrolebindings")
 OURS = "app.kubernetes.io/part-of=agent-fleet"
 
 
@@ -75,7 +71,7 @@ class Plane:
 
     def without_namespace(self, name: str) -> None:
         """Remove a namespace; its pods first, whose grace period it would wait for."""
-        self.do("delete", "deployments", "--all", "-n", name, "--cascade=foreground")
+        self.do("delete", "deployments,jobs", "--all", "-n", name, "--cascade=foreground")
         self.do("delete", "namespace", name, "--ignore-not-found", "--wait=true")
 
     def helm(self, version: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

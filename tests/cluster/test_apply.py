@@ -15,6 +15,8 @@ from tests.tools import ROOT
 
 FILE, DELETED = "agents/kagent-fako/agents.yaml", "deepseek-r1-coder"
 """One of several agents in a file, which nobody calls."""
+LONGER = ("agents/research-report/workflow.yaml", "timeout: 30m", "timeout: 31m")
+"""What changes the definition of a workflow that has a run."""
 
 
 class Applied(NamedTuple):
@@ -30,8 +32,8 @@ class Applied(NamedTuple):
 
     def settle(self) -> None:
         """Wait until controllers have nothing left to do: what changes by itself compares with nothing."""
-        what = "autoscalers and rollouts have come to their end"
-        self.plane.until(lambda: _scaled(self) and _rolled_out(self), what)
+        what = "autoscalers, rollouts and Jobs have come to their end"
+        self.plane.until(lambda: _scaled(self) and _rolled_out(self) and _finished(self), what)
 
     @property
     def wanted(self) -> dict[tuple[str, str, str], Object]:
@@ -70,6 +72,11 @@ def applied(request, plane: Plane) -> Iterator[Applied]:
     found.settle()
     yield found
     fleet.cleared(plane)
+
+
+def _finished(applied: Applied) -> bool:
+    """Tell whether every Job has completed; the simulated nodes end its pods well."""
+    return all(item["status"].get("succeeded") for item in applied.every("jobs"))
 
 
 def _scaled(applied: Applied) -> bool:
@@ -208,6 +215,27 @@ def _workload_of(pod: Object) -> str:
     if owner["kind"] == "ReplicaSet":
         return name.removesuffix(f"-{pod['metadata']['labels']['pod-template-hash']}")
     return name
+
+
+def test_a_job_that_is_over_is_replaced_and_never_changed(applied, tmp_path):
+    """What a Job runs cannot change, so another definition is another Job, and the old one goes."""
+    (job,) = [name for kind, _, name in applied.wanted if kind == "Job"]
+    root = fleet.changed(tmp_path, applied.environment, *LONGER)
+    others = {identity(item) for item in fleet.objects(applied.environment, root)}
+    (other,) = [name for kind, _, name in others if kind == "Job"]
+    assert other != job
+    applied.settle()
+    applied.again(root)
+    applied.settle()
+    jobs = {item["metadata"]["name"] for item in applied.every("jobs")}
+    # kubectl prunes nothing: `plan` says what to delete
+    assert jobs == ({job, other} if applied.way in ("files", "kustomize") else {other})
+    applied.again()
+    for item in applied.every("jobs,configmaps"):
+        if (found := identity(item)) in others and found not in applied.wanted:
+            applied.plane.do("delete", found[0], found[2], "-n", found[1])
+    applied.settle()
+    assert applied.there().keys() == applied.wanted.keys()
 
 
 def test_deleting_an_agent_prunes_its_objects_and_nothing_else(applied, tmp_path):
