@@ -232,6 +232,7 @@ RECIPES: dict[str, Recipe] = {
     "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
     "a2a-js": NodeTool("client.mjs"),
+    "a2a-go": GoTool("."),
     "a2a-client": PythonTool('exec "$here/venv/bin/python"'),
     "openai-clients": PythonTool('exec "$here/venv/bin/python"'),
     "prometheus-operator": GoTool(
@@ -266,6 +267,7 @@ SLOW = (
     *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "milvus", "minilm"),
     *(
         "a2a-client",
+        "a2a-go",
         *(["a2a-js"] if shutil.which("npm") else []),
         "openai-clients",
         "promtool",

@@ -379,7 +379,9 @@ async def test_what_is_no_request_gets_an_error_of_the_protocol(body, code):
         reply = await client.ask("POST", "/a2a", data=io.BytesIO(body), headers=headers)
         assert reply.json["error"]["code"] == code, reply.json
         assert reply.json["jsonrpc"] == "2.0"
-        assert reply.json["error"]["data"][0]["domain"] == "a2a-protocol.org"
+        data = reply.json["error"]["data"]
+        info = data[0] if isinstance(data, list) else data
+        assert info["domain"] == "a2a-protocol.org"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,24 @@ async def test_the_client_for_python(binding, version):
     }
 
 
+async def test_the_client_for_go():
+    found = await used(tool("a2a-go"), URL)
+    assert found == {
+        "whole": "You said: hello (turn 1)",
+        "again": True,
+        "stream": "word1 word2 word3 word4",
+        "kinds": ["task", "completed"],
+        "final": True,
+        "get": "completed",
+        "waits": "input-required",
+        "question": "Which city?",
+        "answer": "ask: Oslo",
+        "cancelled": "canceled",
+        "unknown": True,
+        "ended": True,
+    }
+
+
 @pytest.mark.skipif(not shutil.which("node"), reason="there is no Node.js on this machine")
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
 @pytest.mark.parametrize("binding", ["JSONRPC", "HTTP+JSON"])

@@ -84,26 +84,28 @@ class Bindings:
     async def rpc(self, request: Request) -> Any:
         """Answer a request of JSON-RPC."""
         name: str | int | None = None
+        dialect = NEW_RPC
         try:
             document = await self._answering.read_json(request, apart)
             name = _id(document)
             method, params = _called(document)
-            operation, dialect = self._operation(request, method)
+            dialect = OLD_RPC if method in self._old else NEW_RPC
+            operation = self._operation(request, method)
             asked = Asked(request, dialect, _rpc_answer(name, request), _rpc_frame(name, dialect))
             return await operation(asked, params)
         except A2aError as error:
-            return _rpc_error(name, error)
+            return _rpc_error(name, error, dialect)
         except HttpProblem as problem:
-            return _rpc_error(name, errors.of(problem))
+            return _rpc_error(name, errors.of(problem), dialect)
         except StoreError:
-            return _rpc_error(name, errors.of(_away()))
+            return _rpc_error(name, errors.of(_away()), dialect)
 
-    def _operation(self, request: Request, method: str) -> tuple[Operation, Dialect]:
+    def _operation(self, request: Request, method: str) -> Operation:
         version = _version(request)
         if version in (CURRENT, None) and method in self._new:
-            return self._new[method], NEW_RPC
+            return self._new[method]
         if version in (FORMER, None) and method in self._old:
-            return self._old[method], OLD_RPC
+            return self._old[method]
         if method in self._new or method in self._old:
             there = FORMER if method in self._old else CURRENT
             what = f"{method} is a method of version {there}, and the request is of {version}"
@@ -284,7 +286,7 @@ def _rest_answer(dialect: Dialect, request: Request) -> Callable[[Any], Response
 def _rpc_frame(name: str | int | None, dialect: Dialect) -> Frame:
     def frame(said: dict[str, Any] | A2aError) -> bytes:
         what = (
-            {"error": said.rpc()}
+            {"error": dialect.error(said)}
             if isinstance(said, A2aError)
             else {"result": dialect.update(said)}
         )
@@ -302,10 +304,10 @@ def _rest_frame(dialect: Dialect) -> Frame:
     return frame
 
 
-def _rpc_error(name: str | int | None, error: A2aError) -> Response:
+def _rpc_error(name: str | int | None, error: A2aError, dialect: Dialect) -> Response:
     """Return an error; a refusal of the server has its HTTP status, so that proxies and metrics know it as one."""
     status = error.status if error.kind == "InternalError" else 200
-    body = orjson.dumps({"jsonrpc": "2.0", "id": name, "error": error.rpc()})
+    body = orjson.dumps({"jsonrpc": "2.0", "id": name, "error": dialect.error(error)})
     return Response(body, status, error.headers, media_type="application/json")
 
 

@@ -34,7 +34,7 @@ class Dialect:
     update: Callable[[Json], Json]
     """Writes what a stream tells."""
     error: Callable[[A2aError], Json]
-    """Writes an error where it is the whole body."""
+    """Writes an error: of JSON-RPC its member, of HTTP+JSON the whole body."""
 
 
 def _same(found: Json) -> Json:
@@ -237,6 +237,14 @@ def _update_for_rest(update: Json) -> Json:
     return {"statusUpdate": {**found, "status": _status_for_rest(found["status"]), "final": final}}
 
 
+def _error_for_rpc(error: A2aError) -> Json:
+    """Return an error whose data is an object: the official client for Go reads no other, and its `error` to people."""
+    info, *more = error.details()
+    said = {item["@type"]: {n: v for n, v in item.items() if n != "@type"} for item in more}
+    data = {name: info[name] for name in ("reason", "domain", "metadata")}
+    return {**error.rpc(), "data": {"error": error.message, **data, **said}}
+
+
 def _error_for_rest(error: A2aError) -> Json:
     # One official client reads the kind, another one the number.
     return {**error.body(), "type": error.kind, "code": error.code, "message": error.message}
@@ -244,7 +252,7 @@ def _error_for_rest(error: A2aError) -> Json:
 
 NEW_RPC = Dialect("1.0", _same, lambda task: {"task": task}, _same, _same, A2aError.rpc)
 NEW_REST = Dialect("1.0", _same, lambda task: {"task": task}, _same, _same, A2aError.body)
-OLD_RPC = Dialect("0.3", _params_rpc, _task_for_rpc, _task_for_rpc, _update_for_rpc, A2aError.rpc)
+OLD_RPC = Dialect("0.3", _params_rpc, _task_for_rpc, _task_for_rpc, _update_for_rpc, _error_for_rpc)
 OLD_REST = Dialect(
     "0.3",
     _params_rest,
