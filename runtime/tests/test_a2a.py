@@ -279,6 +279,19 @@ async def test_a_name_is_claimed_once_in_every_store(backend, request, tmp_path)
         assert await store.runs.events("r1", 0) == []
 
 
+async def test_a_message_that_is_sent_again_after_a_restart_finds_its_task(tmp_path):
+    section = {"type": "filesystem", "path": str(tmp_path)}
+    async with serving(memory=section) as client:
+        task = await send(client, said("hello"))
+    model = Told(Assistant("another answer"))
+    async with serving(memory=section, make=model) as client:
+        assert await send(client, said("hello")) == task
+        assert (await result(client, "ListTasks", {}))["totalSize"] == 1
+        assert model.asked == []
+        await client.application.store.runs.remove(task["id"])
+    assert list((tmp_path / "runs").glob("*.json")) == []
+
+
 # -- whose -----------------------------------------------------------------------------------------
 
 
@@ -600,10 +613,14 @@ async def test_tasks_are_listed_page_by_page_those_that_changed_last_first(
         assert gone["code"] == -32601
 
 
-async def test_what_is_forgotten_is_listed_no_more():
-    async with serving() as client:
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_what_is_forgotten_is_listed_no_more(backend, request, tmp_path):
+    async with serving(memory=memory(backend, request, tmp_path)) as client:
         await send(client, said("hello"))
         store = client.application.store
         (run,) = await store.runs.tasks("anonymous")
         await store.runs.remove(run.id)
         assert (await result(client, "ListTasks", {}))["totalSize"] == 0
+        if backend == "redis":
+            names = await store.backend.client._pool.redis.keys(f"*{tmp_path.name}*:tasks")
+            assert names == []

@@ -266,6 +266,7 @@ TAKEN += [
     ),
     ({"outputSchema": {"type": "array"}}, ("output",), {"schema": {"type": "array"}}),
     ({"limits": {"maxAttachmentBytes": 0}}, ("limits", "attachmentBytes"), 0),
+    ({"limits": {"maxAgentHops": 2}}, ("limits", "agentHops"), 2),
     ({"limits": {"queueTimeoutSeconds": 60}}, ("limits", "queueSeconds"), 60),
     (
         {"approvals": {"webhook": {**HOOK, "format": "slack", "includeArguments": True}}, **ASKED},

@@ -248,6 +248,11 @@ class Limits(Spec):
         ge=1,
         le=604800,
     )
+    max_agent_hops: int | None = optional(
+        "Agents that may call each other in a row, this one included; it refuses to be a later one. Default: 5.",
+        ge=1,
+        le=100,
+    )
     max_body_bytes: int = Field(
         default=1048576,
         description="Maximum size of a request body in bytes, without its images and files.",

@@ -261,6 +261,7 @@ def _limits(spec: AgentSpec) -> dict[str, Any]:
         maxSteps=limits.max_steps,
         maxToolCalls=limits.max_tool_calls,
         concurrentRuns=limits.concurrent_runs,
+        agentHops=limits.max_agent_hops,
         bodyBytes=limits.max_body_bytes,
         attachmentBytes=limits.max_attachment_bytes,
         toolResultBytes=limits.max_tool_result_bytes,

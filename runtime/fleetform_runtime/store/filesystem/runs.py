@@ -1,4 +1,4 @@
-"""Runs of a process on disk: runs/<run>.json for those that wait for approval, and for those that take a while.
+"""Runs of a process on disk: runs/<run>.json for those that wait for approval, those that take a while, and A2A tasks.
 
 The second line of a file says when it expires, in seconds since 1970.
 """
@@ -40,7 +40,7 @@ class FilesystemRuns(LocalRuns):
         backend.on_open(self._open)
 
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep a run; one that waits is on disk before this returns."""
+        """Keep a run; one that waits, or answers a message over A2A, is on disk before this returns."""
         self.keep(run, seconds)
         expires = self._clock() + seconds
         if run.status == "running":
@@ -50,7 +50,8 @@ class FilesystemRuns(LocalRuns):
             return
         if handle := self._noting.pop(run.id, None):
             handle.cancel()
-        if run.status == "waiting":
+        # A message that is sent again finds its task, also after a restart.
+        if run.status == "waiting" or "task" in run.origin:
             self._written.add(run.id)
             await self._backend.do(run.user, lambda: self._write(run, expires))
         elif run.id in self._written:
@@ -108,6 +109,16 @@ class FilesystemRuns(LocalRuns):
         self._folder.mkdir(exist_ok=True, mode=0o700)
         for half in self._folder.glob("*.new"):  # a process died while it wrote this
             half.unlink()
+        now = self._clock()
+        for file in self._folder.glob("*.json"):
+            with contextlib.suppress(UnreadableRecordError):
+                run, seconds = (
+                    read_run(file.read_bytes().split(b"\n")[0]),
+                    self._expires(file) - now,
+                )
+                if run.origin and seconds > 0:
+                    self._written.add(run.id)
+                    self.keep(run, seconds)
 
     def _file(self, run: str) -> Path:
         return self._folder / f"{files.safe(run)}.json"
@@ -130,13 +141,17 @@ class FilesystemRuns(LocalRuns):
         return found
 
     def _is_over(self, file: Path) -> bool:
-        """Whether a file has expired; earlier versions did not say when, and an approval waits a week at most."""
+        """Whether a file has expired."""
+        return self._expires(file) <= self._clock()
+
+    @staticmethod
+    def _expires(file: Path) -> float:
+        """Return when a file expires; earlier versions did not say, and an approval waits a week at most."""
         _, _, line = file.read_bytes().partition(b"\n")
         try:
-            expires = float(line)
+            return float(line)
         except ValueError:
-            expires = file.stat().st_mtime + FORMERLY_SECONDS
-        return expires <= self._clock()
+            return file.stat().st_mtime + FORMERLY_SECONDS
 
     def _sweep(self) -> int:
         count = 0

@@ -140,7 +140,10 @@ class RedisRuns:
         """Delete a run."""
 
         async def work(redis: Any) -> None:
-            await redis.delete(*self._keys(run))
+            state, log, stop = self._keys(run)
+            for kept in _readable([row] if (row := await redis.get(state)) is not None else []):
+                await redis.zrem(self._listed(kept.user), run)
+            await redis.delete(state, log, stop)
 
         await self._client.do(work)
 
