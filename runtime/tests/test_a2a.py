@@ -27,6 +27,7 @@ from runtime.tests.a2a_calls import (
 )
 from runtime.tests.harness import Gated, Told, live_run, serving, until
 from runtime.tests.process import Runtime
+from runtime.tests.servers import RedisServer
 from runtime.tests.stores import BACKENDS, SHARED, Clock, memory, opened
 from runtime.tests.test_access import AUTH, KEYS, as_
 
@@ -290,6 +291,47 @@ async def test_a_message_that_is_sent_again_after_a_restart_finds_its_task(tmp_p
         assert model.asked == []
         await client.application.store.runs.remove(task["id"])
     assert list((tmp_path / "runs").glob("*.json")) == []
+
+
+@pytest.mark.parametrize("backend", SHARED)
+async def test_a_task_is_followed_and_cancelled_from_another_replica(backend, request, tmp_path):
+    section, model = memory(backend, request, tmp_path), Gated()
+    async with serving(make=model, memory=section) as one, serving(memory=section) as other:
+        params = {"message": said("say 3 words")}
+        first = asyncio.create_task(streamed(one, "SendStreamingMessage", params))
+        task = await live_run(one)
+        following = asyncio.create_task(streamed(other, "SubscribeToTask", {"id": task}))
+        again = asyncio.create_task(streamed(other, "SendStreamingMessage", params))
+        await asyncio.sleep(0.1)
+        model.gate.set()
+        told = await first
+        assert [item["result"].keys() for item in await following] == [
+            item["result"].keys() for item in told
+        ]
+        assert states(await again) == states(await following) == ["TASK_STATE_COMPLETED"]
+        assert (await result(other, "GetTask", {"id": task}))["artifacts"][0]["parts"][0][
+            "text"
+        ] == ("word1 word2 word3")
+        model.gate.clear()
+        going = asyncio.create_task(send(one, said("more", "m2")))
+        task = await live_run(one)
+        cancelled = await result(other, "CancelTask", {"id": task})
+        assert cancelled["status"]["state"] == "TASK_STATE_CANCELED"
+        assert (await going)["status"]["state"] == "TASK_STATE_CANCELED"
+
+
+async def test_a_store_that_is_away_is_said_in_the_words_of_the_protocol():
+    server = RedisServer()
+    with server:
+        section = {"type": "redis", "host": "127.0.0.1", "port": server.port}
+        async with serving(memory=section) as client:
+            await send(client, said("hello"))
+            server.kill()
+            refused = await called(client, "SendMessage", {"message": said("x", "m2")})
+            assert (refused.status, refused.json["error"]["code"]) == (503, -32603)
+            assert refused.json["error"]["data"][1]["code"] == "memory_unavailable"
+            path = await client.get("/a2a/tasks/unknown")
+            assert path.json["error"]["status"] == "UNAVAILABLE"
 
 
 # -- whose -----------------------------------------------------------------------------------------

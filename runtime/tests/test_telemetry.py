@@ -475,3 +475,21 @@ async def test_who_decided_is_in_the_span_of_the_run_that_goes_on():
     ]
     assert {item["user.id"] for item in runs} == {"ann"}
     assert {item.get("fleetform.run.decided_by") for item in runs} == {None, "bob"}
+
+
+async def test_caller_and_callee_are_one_trace_and_the_callee_knows_who_called():
+    received: list[Any] = []
+    async with upstream(sink(received)) as receiver:
+        changes = {"observability": tracing(receiver.url), "environment": ENVIRONMENT}
+        callee = {"name": "callee", "namespace": "demo"}
+        async with serving(agent=callee, **changes) as b:
+            tool = {"type": "agent", "name": "b", "description": "Asks.", "url": b.url}
+            async with serving(tools=[tool], **changes) as a:
+                await a.chat('call b {"message": "hello"}')
+                for client in (a, b):
+                    await asyncio.to_thread(client.application.spans._provider.force_flush)
+    found = spans(received)
+    there, call = found["invoke_agent callee"], found["execute_tool b"]
+    assert there["fleetform.run.callers"] == "greeter"
+    assert (there["_trace"], there["_parent"]) == (call["_trace"], call["_id"])
+    assert "fleetform.run.callers" not in found["invoke_agent greeter"]

@@ -194,7 +194,7 @@ def test_an_agent_of_others_is_called_by_its_card_and_within_reach(tmp_path):
         "type": "agent",
         "description": "Asks.",
         "agent": {
-            "card": "https://peer.example.org/card.json",
+            "card": "https://peer.example.org:8443/card.json",
             "timeout": "10s",
             "authentication": {"type": "bearer", "secretRef": secret},
             "onBehalf": True,
@@ -202,13 +202,18 @@ def test_an_agent_of_others_is_called_by_its_card_and_within_reach(tmp_path):
     }
     text = agent(tools=[{"name": "peer"}]) + document("Tool", "peer", spec)
     data, settings, problems = made(tmp_path, text)
+    rendering = render([tmp_path / "agents"], tmp_path / "environments", "prod")
+    objects = read_yaml(rendering.folders["rendered/prod"]["default/a.yaml"])
+    (policy,) = [item for item in objects if item["kind"] == "NetworkPolicy"]
+    opened = [port["port"] for rule in policy["spec"]["egress"] for port in rule.get("ports", ())]
+    assert 8443 in opened
     file = "/var/run/secrets/fleetform/peer/token"
     assert settings["tools"] == [
         {
             "name": "peer",
             "type": "agent",
             "description": "Asks.",
-            "card": "https://peer.example.org/card.json",
+            "card": "https://peer.example.org:8443/card.json",
             "auth": {"type": "bearer", "token": {"file": file}},
             "onBehalf": True,
             "timeoutSeconds": 10,
