@@ -50,6 +50,7 @@ def test_one_command_starts_the_agents_and_carries_a_run_to_its_end(fleet):
     assert found["status"]["output"]["count"] == 1
     assert "Kim" in found["status"]["output"]["greeting"]
     assert "the webhook is not told" in done.stderr
+    assert "note: hello: memory: " in done.stderr
     again = called(fleet, *words, "--format", "json")
     assert json.loads(again.stdout) == found
     assert called(fleet, "get", "greetings").stdout.split() == ["Succeeded", "first"]

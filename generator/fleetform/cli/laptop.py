@@ -133,8 +133,11 @@ def localised(
     keep_auth: bool = False,
     keep_tracing: bool = False,
     with_documents: bool = False,
+    several: bool = False,
 ) -> Local:
     """Return an agent's configuration for a laptop, report what was changed, and ask for what it sends.
+
+    What is reported names the agent where `several` are started.
 
     With the scripted model nothing leaves the machine: no real value is used but for callers' keys, and
     tools elsewhere are left out.
@@ -158,7 +161,7 @@ def localised(
     for name, part in local.document.items():
         stand_in = model == SCRIPTED and name != "auth"
         local.document[name] = with_values(local, part, {} if stand_in else values, stand_in)
-    show(local)
+    show(local, of=f"{document['agent']['name']}: " if several else "")
     if model != SCRIPTED:
         sent = trust.uses(local.document)
         named = [
@@ -371,13 +374,13 @@ def serving(
                 process.wait()
 
 
-def show(local: Local) -> None:
-    """Print what was changed for a laptop; exit if something is missing."""
+def show(local: Local, of: str = "") -> None:
+    """Print what was changed for a laptop, each line after what it is of; exit if something is missing."""
     for note in dict.fromkeys(local.notes):
-        typer.echo(f"note: {note}", err=True)
+        typer.echo(f"note: {of}{note}", err=True)
     if local.missing:
         for line in dict.fromkeys(local.missing):
-            typer.echo(f"error: {line}", err=True)
+            typer.echo(f"error: {of}{line}", err=True)
         hint = "set them in the environment or in .env; --model scripted needs none"
         typer.echo(f"  hint: {hint}", err=True)
         raise typer.Exit(PROBLEMS)

@@ -237,7 +237,9 @@ class Here:
         with ExitStack() as running, tempfile.TemporaryDirectory(prefix="fleetform-") as place:
             for entry in local.document["agents"]:
                 agent = laptop.chosen(self._plan, self._agent(entry["name"]), self._env)
-                own = laptop.localised(agent, env_file, model=model, memory=None, trusted=trusted)
+                own = laptop.localised(
+                    agent, env_file, model=model, memory=None, trusted=trusted, several=True
+                )
                 entry["url"] = f"{running.enter_context(_served(own, model))}/a2a"
             config = Path(place, "workflow.json")
             config.write_text(json.dumps(local.document), "utf-8")
