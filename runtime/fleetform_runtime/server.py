@@ -77,7 +77,9 @@ def bound(host: str, port: int) -> socket.socket:
         OSError: the address is in use or not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # Named, or asyncio does not turn Nagle's algorithm off: an answer is written in two parts, and the second would
+    # wait until the client has acknowledged the first, 40 ms.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))

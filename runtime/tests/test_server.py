@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import io
 import json
+import socket
 
 import aiohttp
 import pytest
 
 from fleetform_runtime.http import protocol
+from fleetform_runtime.server import bound
 from runtime.tests.harness import Gated, live_run, parse, serving
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +40,26 @@ async def test_every_route_is_a_label_of_the_metrics():
     served = {route.path for route in gateway.router.routes if not route.silent}
     unlabelled = {"/openapi.json"}
     assert served - unlabelled == client.application.metrics.routes - {"/ws", "other"}
+
+
+async def test_an_answer_in_two_parts_waits_for_no_acknowledgement():
+    """Nagle's algorithm is off on every connection that is accepted."""
+    delays: list[int] = []
+    asked = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = writer.get_extra_info("socket")
+        delays.append(there.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+        asked.set()
+
+    listener = bound("127.0.0.1", 0)
+    async with await asyncio.start_server(serve, sock=listener):
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        await asked.wait()
+        writer.close()
+    assert delays
+    assert all(delays)
 
 
 async def test_a_session_goes_on_and_its_events_tell_of_it():
