@@ -7,12 +7,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
 
-from fleetform_runtime.a2a.names import ERROR, PROGRESS, SCHEMA, USAGE
+from fleetform_runtime.a2a.names import ERROR, HITL, PROGRESS, SCHEMA, USAGE
 from fleetform_runtime.messages import Assistant, ToolCall
 from fleetform_runtime.store import Event, Run
 from runtime.tests.a2a_calls import (
@@ -666,3 +668,76 @@ async def test_what_is_forgotten_is_listed_no_more(backend, request, tmp_path):
         if backend == "redis":
             names = await store.backend.client._pool.redis.keys(f"*{tmp_path.name}*:tasks")
             assert names == []
+
+
+# -- anything at all -------------------------------------------------------------------------------
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    1.5,
+    "",
+    "x",
+    "\u0000",
+    "a" * 5000,
+    [],
+    [[]],
+    {},
+    {"a": None},
+    [1, {}],
+    2**70,
+]
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of every value."""
+    yield path
+    listed = enumerate(document) if isinstance(document, list) else ()
+    for key, value in document.items() if isinstance(document, dict) else listed:
+        yield from places(value, (*path, key))
+
+
+def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return a document with another value at a path."""
+    if not path:
+        return value
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    copy[path[0]] = changed(document[path[0]], path[1:], value)
+    return copy
+
+
+@pytest.mark.parametrize("method", ["SendMessage", "message/send", "rest", "ListTasks"])
+async def test_whatever_stands_at_any_place_is_taken_or_refused_in_words(method):
+    new = said("hello", contextId="c", taskId="t", metadata={SCHEMA: NUMBER}, extensions=[HITL])
+    parts = [{"text": "a"}, {"data": {"b": 1}}, {"raw": "eA==", "mediaType": "text/plain"}]
+    files = [
+        {"kind": "data", "data": {"value": 1}, "metadata": {"data_part_compat": True}},
+        {"kind": "file", "file": {"bytes": "eA==", "mimeType": "text/plain", "name": "n"}},
+    ]
+    kinds = [
+        {"text": "a"},
+        {"data": {"data": {}}},
+        {"file": {"file_with_bytes": "eA==", "name": "n"}},
+    ]
+    configuration = {"acceptedOutputModes": ["text/plain"], "returnImmediately": True}
+    params: dict[str, Any] = {
+        "SendMessage": {"message": new | {"parts": parts}, "configuration": configuration},
+        "message/send": {"message": said_before("x", parts=files), "configuration": {"blocking": True}},
+        "rest": {"message": {"message_id": "m", "role": "ROLE_USER", "content": kinds}},
+        "ListTasks": {"contextId": "c", "pageSize": 1, "pageToken": "1.0_x", "includeArtifacts": True,
+                      "status": "TASK_STATE_WORKING", "statusTimestampAfter": "2026-01-01T00:00:00Z"},
+    }  # fmt: skip
+    whole = params[method]
+    if method != "rest":
+        whole = {"jsonrpc": "2.0", "id": 1, "method": method, "params": whole}
+    path = "/a2a/v1/message:send" if method == "rest" else "/a2a"
+    async with serving() as client:
+        for place in places(whole):
+            for value in ODD:
+                data = json.dumps(changed(whole, place, value)).encode()
+                headers = {"Content-Type": "application/json"}
+                reply = await client.ask("POST", path, data=data, headers=headers)
+                assert reply.status < 500, (place, value, reply.body)
+                assert b"see the runtime's log" not in reply.body
+        assert await client.metric("agent_request_errors_total", error_type="internal") == 0

@@ -258,11 +258,11 @@ class Tasks:
     async def _ended(self, user: str, run: str) -> Run | None:
         while True:
             state = await self._last(run)
-            if state is None or state.status not in ("running", "resumed"):
-                return state
-            live = self._registry.local(user, state.id)
+            live = self._registry.local(user, state.id) if state is not None else None
             if live is not None and live.task is not None and not live.task.done():
-                await asyncio.wait([live.task])
+                await asyncio.wait([live.task])  # then other replicas know how it ended
+            elif state is None or state.status not in ("running", "resumed"):
+                return state
             elif not await self._registry.started(state.id):
                 await asyncio.sleep(FOLLOW_SECONDS)
 
