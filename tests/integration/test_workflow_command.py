@@ -50,7 +50,6 @@ def test_one_command_starts_the_agents_and_carries_a_run_to_its_end(fleet):
     assert found["status"]["output"]["count"] == 1
     assert "Kim" in found["status"]["output"]["greeting"]
     assert "the webhook is not told" in done.stderr
-    assert "note: hello: memory: " in done.stderr
     again = called(fleet, *words, "--format", "json")
     assert json.loads(again.stdout) == found
     assert called(fleet, "get", "greetings").stdout.split() == ["Succeeded", "first"]
@@ -61,6 +60,15 @@ def test_one_command_starts_the_agents_and_carries_a_run_to_its_end(fleet):
     assert lines[-1].split() == ["run", "Succeeded"]
     assert len(lines) == len({*lines})
     assert "only a failed one" in called(fleet, "retry", "greetings", "first").stderr
+
+
+def test_of_several_agents_each_note_says_which_it_is_of(fleet):
+    path = fleet / "agents/a.yaml"
+    text = path.read_text().replace("endpoint:", "apiKeySecretRef: {name: k, key: k}, endpoint:")
+    path.write_text(text)
+    done = called(fleet, "run", "greetings", "--model", "scripted", "--input", "guest=Kim")
+    assert done.returncode == 0, done.stderr
+    assert "note: helper: secret k/k: a placeholder" in done.stderr
 
 
 @pytest.mark.parametrize(
