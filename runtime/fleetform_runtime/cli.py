@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, ingest, forget, workflow, schema."""
+"""The command line of the image: serve, check, ingest, forget, workflow, call, schema."""
 
 import argparse
 import json
@@ -39,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from fleetform_runtime.workflows.command import workflow  # noqa: PLC0415
 
         return workflow(options)
+    if options.command == "call":
+        from fleetform_runtime.workflows.call import call  # noqa: PLC0415
+
+        signal.signal(signal.SIGTERM, _leave)
+        return call(options)
     if options.command == "ingest":
         from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
 
@@ -92,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
         )
     _ingest_options(ingest)
     _workflow_options(commands.add_parser("workflow", help="execute runs of a workflow"))
+    _call_options(
+        commands.add_parser("call", help="perform one part of a run that another engine executes")
+    )
     forget.add_argument(
         "--user",
         required=True,
@@ -159,6 +167,43 @@ def _workflow_options(workflow: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
+    )
+
+
+def _call_options(call: argparse.ArgumentParser) -> None:
+    call.add_argument(
+        "--config",
+        type=Path,
+        default=Path(os.environ.get("FLEETFORM_CONFIG", WORKFLOW)),
+        help=f"workflow.json; default: $FLEETFORM_CONFIG, else {WORKFLOW}",
+    )
+    part = call.add_mutually_exclusive_group(required=True)
+    part.add_argument(
+        "--step",
+        help="ask the agent of this step, and keep its outputs; exit 0 if it has succeeded, 1 if it has failed, 75 to be "
+        "started again: the answer that was asked for is found",
+    )
+    part.add_argument("--result", action="store_true", help="make the result of the run")
+    part.add_argument(
+        "--notify",
+        metavar="PHASE",
+        help="tell the webhook of a run that ended so, unless it is Succeeded",
+    )
+    call.add_argument("--run", required=True, help="name of the run")
+    call.add_argument(
+        "--id",
+        help="what agents know the run by: the same one is never asked twice. Default: the run's name",
+    )
+    call.add_argument(
+        "--input",
+        type=Path,
+        help="JSON with `input` (an object, or a list of name and value as text), `steps` (outputs by step) and "
+        "`failures`; default: nothing",
+    )
+    call.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the outputs, one file of JSON each; default: they are printed",
     )
 
 

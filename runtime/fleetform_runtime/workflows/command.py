@@ -39,16 +39,24 @@ LONGEST_MESSAGE = 4_000
 """Bytes of a message about how a container ended."""
 
 
+Begin = Callable[[WorkflowSettings, argparse.Namespace, Secrets], int]
+
+
 def workflow(options: argparse.Namespace) -> int:
     """Run or serve a workflow; return the exit code."""
+    return begun(options, _serve if options.action == "serve" else _run)
+
+
+def begun(options: argparse.Namespace, begin: Begin) -> int:
+    """Read a workflow.json and its secrets, and begin something with them; return the exit code."""
     try:
         raw = options.config.read_bytes()
     except OSError as error:
-        return _refused([f"{options.config}: cannot be read: {error.strerror}"], 1)
+        return refused([f"{options.config}: cannot be read: {error.strerror}"], 1)
     try:
         settings = WorkflowSettings.model_validate_json(raw)
     except ValidationError as error:
-        return _refused(check.lines(options.config, error, raw), 1)
+        return refused(check.lines(options.config, error, raw), 1)
     secrets = Secrets()
     missing = []
     for path, reference in references(settings):
@@ -57,11 +65,12 @@ def workflow(options: argparse.Namespace) -> int:
         except SecretMissingError as error:
             missing.append(f"{options.config}: {path}: {error}")
     if missing:
-        return _refused(missing, 1)
-    return (_serve if options.action == "serve" else _run)(settings, options, secrets)
+        return refused(missing, 1)
+    return begin(settings, options, secrets)
 
 
-def _refused(lines: list[str], code: int) -> int:
+def refused(lines: list[str], code: int) -> int:
+    """Print what is wrong; return the exit code."""
     for line in lines:
         sys.stderr.write(f"error: {line}\n")
     return code
@@ -84,7 +93,7 @@ def _serve(settings: WorkflowSettings, options: argparse.Namespace, secrets: Sec
         main = bound(host, port) if options.fd is None else socket.socket(fileno=options.fd)
         metrics = bound(host, metrics_port)
     except OSError as error:
-        return _refused([f"{host}:{port} and {metrics_port}: {error.strerror}"], 1)
+        return refused([f"{host}:{port} and {metrics_port}: {error.strerror}"], 1)
 
     async def serve() -> None:
         log.info("workflow %s is served on %s:%d", settings.workflow.name, host, port)
@@ -95,7 +104,7 @@ def _serve(settings: WorkflowSettings, options: argparse.Namespace, secrets: Sec
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             loop.run(serve())
     except UnsuitableStoreError as error:
-        return _refused([f"{options.config}: memory: {error}"], 1)
+        return refused([f"{options.config}: memory: {error}"], 1)
     return 0
 
 
@@ -107,7 +116,7 @@ def _run(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secre
     try:
         given = _inputs(settings, options)
     except ValueError as error:
-        return _refused([str(error)], 2)
+        return refused([str(error)], 2)
     name = options.name or named(settings.workflow.name)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
@@ -132,7 +141,7 @@ def _run(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secre
 
 def _ended(options: argparse.Namespace, code: int, lines: list[str]) -> int:
     _note(options.status_file, "\n".join(lines))
-    return _refused(lines, code)
+    return refused(lines, code)
 
 
 def _inputs(settings: WorkflowSettings, options: argparse.Namespace) -> dict[str, Any]:
