@@ -69,6 +69,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",
         "tests/unit/test_filters.py": "resolve/searches",
         "tests/unit/test_workflows.py": "plan/workflows resolve/flows",
+        "tests/unit/test_argo_workflows.py": "plan/order rules/argo",
         "tests/integration/test_workflow_command.py": "cli/workflow",
         "tests/unit/test_drawing.py": "cli/graph",
         "tests/unit/test_knowledge.py": "plan/knowledge rules/knowledge fleetform/cron",

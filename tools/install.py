@@ -186,6 +186,8 @@ Recipe = GoTool | PythonTool | NodeTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
+    # Ours, on the rules that Argo Workflows itself judges objects by.
+    "argo": GoTool("."),
     # Its schemas of CI systems are part of the package: it downloads nothing.
     "check-jsonschema": PythonTool('exec "$here/venv/bin/python" -m check_jsonschema'),
     # Without a key and without downloads it contacts no server: what it scans stays on this
@@ -264,16 +266,9 @@ QUICK = (
     *("uv", "yaml2json"),
 )
 SLOW = (
-    *("checkov", "helm3", "kube-score", "kube-validate", "kubectl", "milvus", "minilm"),
-    *(
-        "a2a-client",
-        "a2a-go",
-        *(["a2a-js"] if shutil.which("npm") else []),
-        "openai-clients",
-        "promtool",
-        "qdrant",
-        "registry",
-    ),
+    *("a2a-client", "a2a-go", "argo", "checkov", "helm3", "kube-score", "kube-validate"),
+    *("kubectl", "milvus", "minilm", "openai-clients", "promtool", "qdrant", "registry"),
+    *(["a2a-js"] if shutil.which("npm") else []),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}

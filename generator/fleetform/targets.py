@@ -27,11 +27,19 @@ TARGETS = (
     Target("kustomize", "kubernetes", "kustomize/overlays/{}", "an overlay on kustomize/base"),
     Target("flux", "kubernetes", "flux/{}", "the objects that tell Flux what to apply"),
     Target("argocd", "kubernetes", "argocd/{}", "the objects that tell Argo CD what to apply"),
+    Target(
+        "argo-workflows",
+        "kubernetes",
+        "argo-workflows/{}",
+        "the objects by which Argo Workflows executes workflows, instead of Jobs and pods of our own",
+    ),
     Target("compose", "compose", "compose/{}", "compose.yaml, for a laptop or a VM"),
 )
 BY_NAME = {target.name: target for target in TARGETS}
 NAMES = tuple(BY_NAME)
 DEFAULT = "manifests"
+ARGO = "argo-workflows"
+"""The target that decides who executes workflows; an environment that has it leaves them to Argo Workflows."""
 
 
 def folder(name: str, environment: str) -> str:
@@ -46,4 +54,5 @@ def platforms(names: Iterable[str]) -> tuple[str, ...]:
 
 def module(name: str) -> ModuleType:
     """Return the module of a target, imported on demand."""
-    return import_module(f"fleetform.platforms.{BY_NAME[name].platform}.targets.{name}")
+    file = name.replace("-", "_")
+    return import_module(f"fleetform.platforms.{BY_NAME[name].platform}.targets.{file}")

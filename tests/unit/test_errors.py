@@ -34,7 +34,7 @@ SAYS = frozenset(
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)+|alias|bom|crlf|empty|merged|outside|tag")
 
 # What stands in no spec but on the disk or the command line: test_load.py, test_bad_input.py, test_lifelong.py,
-# test_paths.py, test_amplification.py.
+# test_paths.py, test_amplification.py, test_argo_workflows.py.
 ELSEWHERE = {
     *(
         "config-too-big",
@@ -44,7 +44,7 @@ ELSEWHERE = {
         "nothing-to-render",
         "release-too-big",
     ),
-    *("not-a-file", "outside", "too-big", "too-many-documents", "unreadable"),
+    *("not-a-file", "other-engine", "outside", "too-big", "too-many-documents", "unreadable"),
 }
 
 

@@ -38,7 +38,12 @@ from fleetform.targets import NAMES as TARGET_NAMES
 from fleetform.targets import TARGETS
 
 Capability = Literal[
-    "keda", "prometheus-operator", "external-secrets", "gateway-api", "cert-manager"
+    "keda",
+    "prometheus-operator",
+    "external-secrets",
+    "gateway-api",
+    "cert-manager",
+    "argo-workflows",
 ]
 
 

@@ -108,6 +108,7 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         time_zone=draft.time_zone,
         fail_on=draft.fail_on,
         beside_of=draft.beside_of,
+        flow=draft.flow,
     )
 
 

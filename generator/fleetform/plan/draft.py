@@ -8,6 +8,7 @@ from fleetform.plan.model import (
     Checks,
     Extra,
     Files,
+    Flow,
     FromVariable,
     Mount,
     Party,
@@ -52,6 +53,8 @@ class Draft:
         """Exit codes with which a job has failed for good."""
         self.beside_of = ""
         """Name of the workload whose node it must share if both write a volume of one node."""
+        self.flow: Flow | None = None
+        """The workflow, if another engine executes it."""
         self.image: tuple[str, str] = ("", "")
         self.command: tuple[str, ...] = ()
         self.args: tuple[str | FromVariable, ...] = ()

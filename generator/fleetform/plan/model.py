@@ -61,11 +61,13 @@ class Shape(Enum):
     """Runs once to its end, and again when anything of it changes."""
     SCHEDULED = "scheduled"
     """Runs to its end whenever its schedule says so."""
+    STEPS = "steps"
+    """Runs to its end whenever another engine comes to a step of a workflow."""
 
     @property
     def ends(self) -> bool:
         """Whether its instances come to an end."""
-        return self in (Shape.JOB, Shape.SCHEDULED)
+        return self in (Shape.JOB, Shape.SCHEDULED, Shape.STEPS)
 
 
 class ConfigRef(NamedTuple):
@@ -293,6 +295,28 @@ class Link(NamedTuple):
     ports: Ports
 
 
+class Begun(NamedTuple):
+    """A run that a spec asks for, and its inputs."""
+
+    name: str
+    input: Mapping[str, Any]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+class Flow(NamedTuple):
+    """A workflow that another engine executes, whose steps are calls of the generic runtime."""
+
+    definition: Settings
+    """What workflow.json has as `definition`."""
+    most: int
+    """Runs at the same time."""
+    policy: str
+    """What becomes of further ones: queue, reject, replace."""
+    runs: tuple[Begun, ...] = ()
+    schedule: Begun | None = None
+
+
 class Workload(NamedTuple):
     """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
 
@@ -349,6 +373,8 @@ class Workload(NamedTuple):
     """Exit codes with which a job has failed for good; with others it is started again."""
     beside_of: str = ""
     """Name of the workload whose node it must share if both write a volume of one node."""
+    flow: Flow | None = None
+    """What another engine does with it."""
 
     @property
     def name(self) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fleetform import canonical, contract, kinds, view
 from fleetform.durations import seconds
 from fleetform.plan import containers, settings, tools, traffic
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import JOB_NAME, FieldRef, Files, Shape, Variable
+from fleetform.plan.model import JOB_NAME, Begun, FieldRef, Files, Flow, Shape, Variable
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
 from fleetform.resolve import flows, hosts
@@ -34,10 +34,27 @@ CONFIG, INPUT = "workflow.json", "input.json"
 FAILED = (1, 2)
 """Exit codes of a run that has failed, or cannot be begun: another pod would find the same."""
 STATUS = "/dev/termination-log"
+PROGRAM = "/opt/runtime/bin/fleetform-runtime"
+"""The image's own entry point, for an engine that puts a program of its own before it."""
+RIGHTS: dict[str, Any] = {
+    "scope": "namespace",
+    "rules": [
+        {
+            "apiGroups": ["argoproj.io"],
+            "resources": ["workflowtaskresults"],
+            "verbs": ["create", "patch"],
+        }
+    ],
+}
+"""What Argo Workflows' executor needs beside each step: to say how it ended, and what it has put out."""
 
 
 def drafts(fleet: Fleet, uses: dict[Key, Uses], problems: list[Problem]) -> Iterator[Draft]:
     """Yield the plans of everything that workflows of a fleet need."""
+    if flows.by_argo(fleet):
+        for workflow in fleet.of(kinds.WORKFLOW):
+            yield _steps(fleet, workflow, problems)
+        return
     for workflow in fleet.of(kinds.WORKFLOW):
         kept = flows.kept(fleet, workflow, uses, problems)
         if workflow.spec.serve is not None:
@@ -92,6 +109,32 @@ def _job(
     draft.shape = Shape.JOB
     draft.fail_on = FAILED
     return draft
+
+
+def _steps(fleet: Fleet, workflow: Resolved[WorkflowSpec], problems: list[Problem]) -> Draft:
+    """Return what the pods of all steps have in common, which the engine begins one by one."""
+    spec, schedule = workflow.spec, workflow.spec.schedule
+    draft = _draft(fleet, workflow, workflow, COMPONENT, None, problems, rbac=RIGHTS)
+    draft.shape, draft.command = Shape.STEPS, (PROGRAM,)
+    assert draft.files is not None
+    assert draft.files.settings is not None
+    begun = workflow.called(flows.schedule_of(workflow.name))
+    draft.flow = Flow(
+        definition=draft.files.settings["definition"],
+        most=spec.concurrency.max_concurrent,
+        policy=spec.concurrency.policy,
+        runs=tuple(_run(fleet, run, run.spec.input) for run in flows.runs_of(fleet, workflow)),
+        schedule=_run(fleet, begun, schedule.input) if schedule else None,
+    )
+    if schedule is not None:
+        draft.schedule, draft.time_zone = schedule.cron, schedule.time_zone
+    return draft
+
+
+def _run(fleet: Fleet, resolved: Resolved[Any], given: Mapping[str, Any]) -> Begun:
+    metadata = resolved.typed.metadata
+    labels = {**fleet.environment.labels, **metadata.labels}
+    return Begun(resolved.name, dict(given), labels, dict(metadata.annotations))
 
 
 def _begun(draft: Draft, name: tuple[str, ...], given: dict[str, Any]) -> None:

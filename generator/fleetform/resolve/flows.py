@@ -9,6 +9,7 @@ from fleetform.contract import STORE_PORTS
 from fleetform.names import fit
 from fleetform.resolve import sharing
 from fleetform.resolve.references import lookup, reachable
+from fleetform.targets import ARGO
 
 if TYPE_CHECKING:
     from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
@@ -23,6 +24,16 @@ class Kept(NamedTuple):
 
     store: Resolved[Any]
     spec: Any
+
+
+def by_argo(fleet: Fleet) -> bool:
+    """Whether Argo Workflows executes the workflows: its target is one of the environment's, whatever a run renders."""
+    return ARGO in fleet.environment.targets
+
+
+def runs_of(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> list[Resolved[WorkflowRunSpec]]:
+    """Return the runs of a workflow that specs ask for."""
+    return [run for run in fleet.of(kinds.WORKFLOW_RUN) if workflow_of(fleet, run) is workflow]
 
 
 def schedule_of(workflow: str) -> str:
@@ -89,6 +100,11 @@ def _of_agents(
 def names(fleet: Fleet) -> list[tuple[Resolved[Any], str, str]]:
     """Return every workload that workflows make: its document, its name, and what it is."""
     found: list[tuple[Resolved[Any], str, str]] = []
+    if by_argo(fleet):
+        return [
+            (item, item.name, f"what the steps of Workflow `{item.name}` share")
+            for item in fleet.of(kinds.WORKFLOW)
+        ]
     for workflow in fleet.of(kinds.WORKFLOW):
         if workflow.spec.serve is not None:
             found.append((workflow, workflow.name, f"the API of Workflow `{workflow.name}`"))

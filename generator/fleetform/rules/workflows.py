@@ -128,6 +128,8 @@ def _schedule(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
 def _memory(fleet: Fleet, workflow: Resolved[WorkflowSpec], uses: AgentUses) -> Iterator[Problem]:
     """Yield runs that are lost with a pod, and pods that would not know of each other's."""
     serve = workflow.spec.serve
+    if flows.by_argo(fleet):  # which keeps them itself
+        return
     if workflow.spec.memory is not None or flows.kept(fleet, workflow, uses, []) is not None:
         return
     runs = any(

@@ -221,6 +221,8 @@ class WorkloadPlan(NamedTuple):
     verbatim: Mapping[str, str]
     test_image: str | None = None
     """Image of the pod of `helm test`; None for no test."""
+    flow: plan.Flow | None = None
+    """The workflow of whose steps Argo Workflows makes pods like this."""
     patches: tuple[ObjectPatch, ...] = ()
 
     @property
@@ -355,5 +357,7 @@ class FleetPlan(NamedTuple):
     gitops: Gitops = Gitops()
     spaces: tuple[str, ...] = ()
     """Namespaces in the cluster that the environment names or its workloads are in, in order."""
+    flows: tuple[WorkloadPlan, ...] = ()
+    """What the pods of workflows' steps share, by name; Argo Workflows begins them."""
     digests: bool = False
     """Whether images need a digest, those of patches too."""

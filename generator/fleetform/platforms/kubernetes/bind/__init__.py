@@ -60,9 +60,10 @@ def closed(
 
 def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePlan]) -> FleetPlan:
     """Return the plan of an environment, sorted by name."""
+    ordered = sorted(workloads, key=lambda item: (item.namespace, item.name))
     return FleetPlan(
         fleet.environment_name,
-        tuple(sorted(workloads, key=lambda item: (item.namespace, item.name))),
+        tuple(item for item in ordered if item.flow is None),
         tuple(sorted(spaces, key=lambda item: item.name)),
         tuple(patches.of_environment(fleet)),
         fleet.targets,
@@ -73,5 +74,6 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         tuple(
             sorted({*fleet.environment.namespaces.map.values(), *(item.name for item in spaces)})
         ),
+        tuple(item for item in ordered if item.flow is not None),
         fleet.environment.images.require_digest,
     )

@@ -37,6 +37,7 @@ HOLDERS = {
     Shape.STATEFUL: "StatefulSet",
     Shape.JOB: "Job",
     Shape.SCHEDULED: "CronJob",
+    Shape.STEPS: "WorkflowTemplate",
 }
 """Kind of the object that holds the pods of each shape."""
 
@@ -113,6 +114,7 @@ def workload_plan(
         schedule=workload.schedule,
         time_zone=workload.time_zone,
         fail_on=workload.fail_on,
+        flow=workload.flow,
         min_ready=template.min_ready_seconds or 0,
         replicas=scaled.replicas,
         autoscaler=scaled.autoscaler,

@@ -22,6 +22,9 @@ HOLDERS = (
     ("apps/v1", "ControllerRevision", ("data", "spec", "template", "spec")),
     ("batch/v1", "Job", ("spec", "template", "spec")),
     ("batch/v1", "CronJob", ("spec", "jobTemplate", "spec", "template", "spec")),
+    # A run keeps the template that it began with, whose pods come one after another.
+    ("argoproj.io/v1alpha1", "WorkflowTemplate", ("spec",)),
+    ("argoproj.io/v1alpha1", "Workflow", ("status", "storedWorkflowTemplateSpec")),
 )
 
 
@@ -49,7 +52,8 @@ def revisions(api: Api, namespace: str, keep: int) -> Iterator[Revision]:
         for item in api.all(version, kind, namespace)
     ]
     mounted = {name for _, item, path in held for name in _mounted(item, path)}
-    running = {_workload(item) for kind, item, _ in held if kind in WITH_PODS}
+    alive = {*WITH_PODS, "WorkflowTemplate"}
+    running = {_workload(item) for kind, item, _ in held if kind in alive}
     by_workload: dict[str, list[Object]] = {}
     for item in api.all("v1", "ConfigMap", namespace, OURS):
         if item.get("immutable") and REVISION.search(item["metadata"]["name"]):

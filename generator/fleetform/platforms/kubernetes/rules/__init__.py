@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleetform.platforms.kubernetes.rules import (
+    argo,
     clusters,
     delivery,
     environments,
@@ -42,6 +43,7 @@ RULES = (
     keys.rules,
     owners.rules,
     patches.rules,
+    argo.rules,
 )
 
 

@@ -24,7 +24,7 @@ def folders(build: Build) -> Folders:
         path(unit): Verbatim(_file(unit).text) for unit in build.units
     }
     if build.plan.kustomization:
-        found |= _kustomizations([*found])
+        found |= kustomizations([*found])
     return {targets.folder("manifests", build.plan.environment): found}
 
 
@@ -48,7 +48,7 @@ def path(unit: Unit) -> str:
     return f"{unit.namespace}/{f'{unit.workload}.yaml' if unit.workload else SHARED}"
 
 
-def _kustomizations(paths: Iterable[str]) -> dict[str, File]:
+def kustomizations(paths: Iterable[str]) -> dict[str, File]:
     """Return a kustomization per namespace, and one that combines them."""
     names: dict[str, list[str]] = {}
     for path in paths:
