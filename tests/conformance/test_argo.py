@@ -1,9 +1,11 @@
 """Argo Workflows' own validator takes what is rendered for it; what it refuses, our rules refuse before."""
 
+import json
 import random
 
 import pytest
 
+from fleetform_runtime.workflows.call import text_of
 from tests.conformance import rendered
 from tests.fleet import fleetform, write
 from tests.tools import ROOT, run
@@ -80,6 +82,28 @@ def of(seed):
 @pytest.mark.parametrize("seed", range(30))
 def test_it_takes_workflows_at_random(tmp_path, seed):
     assert judged(tmp_path, of(seed) + AGENTS + STORE) == ""
+
+
+HOSTILE = (
+    "{{workflow.parameters.json}}", "{{=1+1}}", "{{{{", "{{inputs.parameters.read_x", "}}", "$(HOME)", "\\\\{{x}}",
+    "\"}, \"input\": {{", "\u2028\x00\n\t\\", "한국어", {"{{a}}": ["{{", {"b": {"c": {}}}]}, [[], {}, None, 1.5, True], "",
+)  # fmt: skip
+"""What agents may answer to get something filled in."""
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=repr)
+def test_a_step_reads_what_the_one_before_put_out(tmp_path, value):
+    """The controller's own substitution, and what `call` writes and reads."""
+    assert judged(tmp_path, WORKFLOW + AGENTS + STORE) == ""
+    (file,) = (tmp_path / "argo-workflows").rglob("report.yaml")
+    parameters = [{"name": "topic", "value": 'a "topic"\n'}]
+    told = {
+        "parameters": {"read_x": text_of(value).decode()},
+        "global": {"workflow.parameters.json": json.dumps(parameters), "workflow.name": "r", "workflow.uid": "u"},
+    }  # fmt: skip
+    done = run("argo", "-fill", file, "result", text=json.dumps(told))
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout) == {"input": parameters, "steps": {"read": {"x": value}}}
 
 
 @pytest.mark.parametrize(

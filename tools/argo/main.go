@@ -1,8 +1,12 @@
 // Validate the objects of Argo Workflows in YAML files, strictly and with Argo's own rules, as `argo lint` does offline.
+//
+// With -fill FILE NAME it prints what the pod of a template of FILE finds in its first input artifact, once the
+// controller has filled in `parameters` and `global`, which are read as JSON from standard input.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -27,9 +31,48 @@ func own(text string) string {
 	return strings.Join(found, "\n---\n")
 }
 
+func fill(ctx context.Context, path, name string) error {
+	var given struct {
+		Parameters map[string]string
+		Global     common.Parameters
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&given); err != nil {
+		return err
+	}
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	templates, err := common.SplitWorkflowTemplateYAMLFile(ctx, []byte(own(string(body))), true)
+	if err != nil {
+		return err
+	}
+	arguments := &v1alpha1.Arguments{}
+	for name, value := range given.Parameters {
+		arguments.Parameters = append(arguments.Parameters, v1alpha1.Parameter{Name: name, Value: v1alpha1.AnyStringPtr(value)})
+	}
+	template := templates[0].GetTemplateByName(name)
+	if template == nil {
+		return fmt.Errorf("there is no template %s", name)
+	}
+	filled, err := common.ProcessArgs(ctx, template, arguments, given.Global, common.Parameters{}, false, "", nil)
+	if err != nil {
+		return err
+	}
+	fmt.Print(filled.Inputs.Artifacts[0].Raw.Data)
+	return nil
+}
+
 func main() {
 	log := logging.NewSlogLoggerCustom(logging.Error, logging.Text, os.Stderr)
 	ctx := logging.WithLogger(context.Background(), log)
+	if len(os.Args) == 4 && os.Args[1] == "-fill" {
+		if err := fill(ctx, os.Args[2], os.Args[3]); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		return
+	}
 	client := fake.NewSimpleClientset().ArgoprojV1alpha1()
 	status, found := 0, map[string][]metav1.Object{}
 	fail := func(path string, err error) {

@@ -48,11 +48,13 @@ def command(
       fleetform plan --env prod --context eks-prod --format json
     """
     from fleetform.platforms.kubernetes.live import api, changes  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.targets import argo_workflows  # noqa: PLC0415
 
     built, problems = pipeline.build(agents, environments, env, "manifests")
     show(problems, Format.TEXT)
     with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
-        rows = [*changes.rows(cluster, built.units, built.plan.spaces, field_manager)]
+        units = (*built.units, *argo_workflows.units(built))
+        rows = [*changes.rows(cluster, units, built.plan.spaces, field_manager)]
     if form is Format.JSON:
         typer.echo(json.dumps([_data(row) for row in rows], indent=2, ensure_ascii=False))
     else:

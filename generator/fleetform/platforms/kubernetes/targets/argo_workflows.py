@@ -19,7 +19,7 @@ from fleetform.plan.order import needs, ordered
 from fleetform.plan.workflows import CONFIG
 from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.model import WorkloadPlan
-from fleetform.platforms.kubernetes.objects import pod, workload_objects
+from fleetform.platforms.kubernetes.objects import Unit, pod, workload_objects
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
     data,
@@ -27,7 +27,7 @@ from fleetform.platforms.kubernetes.objects.manifest import (
     manifest,
     workload_object,
 )
-from fleetform.platforms.kubernetes.targets.manifests import kustomizations
+from fleetform.platforms.kubernetes.targets.manifests import kustomizations, path
 
 API = "argoproj.io/v1alpha1"
 GIVEN, OUT = "/given/run.json", "/tmp/out"  # noqa: S108 - the pod's own
@@ -46,12 +46,17 @@ POLICIES = {"queue": "Allow", "reject": "Forbid", "replace": "Replace"}
 def folders(build: Build) -> Folders:
     """Return `argo-workflows/ENV`: a file per workflow."""
     found: dict[str, File | Verbatim] = {
-        f"{plan.namespace}/{plan.name}.yaml": File(generated(plan.source), [*objects(plan)])
-        for plan in build.plan.flows
+        path(unit): File(generated(unit.source), [*unit.objects]) for unit in units(build)
     }
     if build.plan.kustomization and found:
         found |= kustomizations([*found])
     return {targets.folder(targets.ARGO, build.plan.environment): found}
+
+
+def units(build: Build) -> Iterator[Unit]:
+    """Yield the objects of each workflow that is left to Argo Workflows."""
+    for plan in build.plan.flows:
+        yield Unit(plan.namespace, plan.name, plan.source, tuple(objects(plan)))
 
 
 def objects(plan: WorkloadPlan) -> Iterator[Manifest]:
