@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleetform.platforms.kubernetes.live import changes
+from fleetform.platforms.kubernetes.live import changes, gc
 
 SPACE = "ai-agents"
 
@@ -24,7 +24,7 @@ class Cluster:
         del field_manager
         return manifest
 
-    def all(self, version: str, kind: str, space: str, labels: str) -> list[dict[str, Any]]:
+    def all(self, version: str, kind: str, space: str, labels: str = "") -> list[dict[str, Any]]:
         del version, labels
         return [each for each in self.held if (each["kind"], SPACE) == (kind, space)]
 
@@ -52,3 +52,26 @@ def test_what_a_controller_made_is_not_ours_to_prune():
 def test_what_asks_to_be_kept_is_kept():
     annotations = {"helm.sh/resource-policy": "keep"}
     assert pruned(item("ConfigMap", "revision", annotations=annotations)) == []
+
+
+def test_configurations_that_workflows_mount_are_kept():
+    """A template's, and one that a run began with, which may have no pod right now."""
+    volumes = {name: {"volumes": [{"name": "config", "configMap": {"name": name}}]} for name in ("flow-config-0000000a", "flow-config-0000000b")}  # fmt: skip
+    now, before = volumes.values()
+    labels = {"app.kubernetes.io/instance": "flow"}
+    template = item("WorkflowTemplate", "flow", labels=labels) | {"spec": now}
+    run = item("Workflow", "run") | {"status": {"storedWorkflowTemplateSpec": before}}
+    maps = [
+        item("ConfigMap", name, labels=labels, creationTimestamp=f"2026-01-0{day}T00:00:00Z") | {"immutable": True}
+        for day, name in enumerate((*volumes, "flow-config-0000000c", "flow-config-0000000d"), 1)
+    ]  # fmt: skip
+    cluster: Any = Cluster(template, run, *maps)
+    found = {
+        revision.name: revision.kept for revision in gc.revisions(cluster, SPACE, 1, argo=True)
+    }
+    assert found == {
+        "flow-config-0000000a": "mounted",
+        "flow-config-0000000b": "mounted",
+        "flow-config-0000000c": "",
+        "flow-config-0000000d": "one of the last 1",
+    }

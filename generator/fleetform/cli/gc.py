@@ -53,7 +53,7 @@ def command(
     rows = []
     with api.connected(kubeconfig, context) as cluster:
         for space in built.plan.spaces:
-            for revision in gc.revisions(cluster, space, keep):
+            for revision in gc.revisions(cluster, space, keep, argo=bool(built.plan.flows)):
                 gone = not revision.kept and yes
                 if gone:
                     cluster.delete(revision.manifest)

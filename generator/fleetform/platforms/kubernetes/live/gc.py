@@ -22,7 +22,9 @@ HOLDERS = (
     ("apps/v1", "ControllerRevision", ("data", "spec", "template", "spec")),
     ("batch/v1", "Job", ("spec", "template", "spec")),
     ("batch/v1", "CronJob", ("spec", "jobTemplate", "spec", "template", "spec")),
-    # A run keeps the template that it began with, whose pods come one after another.
+)
+# A run keeps the template that it began with, whose pods come one after another.
+OF_ARGO = (
     ("argoproj.io/v1alpha1", "WorkflowTemplate", ("spec",)),
     ("argoproj.io/v1alpha1", "Workflow", ("status", "storedWorkflowTemplateSpec")),
 )
@@ -41,14 +43,14 @@ class Revision(NamedTuple):
         return name
 
 
-def revisions(api: Api, namespace: str, keep: int) -> Iterator[Revision]:
-    """Yield the revisions of a namespace, by workload, newest first.
+def revisions(api: Api, namespace: str, keep: int, *, argo: bool = False) -> Iterator[Revision]:
+    """Yield the revisions of a namespace, by workload, newest first; `argo`: Argo Workflows may mount some.
 
     Of a workload that no longer exists none are kept: there is nothing to roll back.
     """
     held = [
         (kind, item, path)
-        for version, kind, path in HOLDERS
+        for version, kind, path in (*HOLDERS, *(OF_ARGO if argo else ()))
         for item in api.all(version, kind, namespace)
     ]
     mounted = {name for _, item, path in held for name in _mounted(item, path)}
