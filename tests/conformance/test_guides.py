@@ -14,7 +14,7 @@ from tests.tools import ROOT, tool
 
 pytestmark = pytest.mark.proof
 
-GUIDES = ("argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
+GUIDES = ("argo-workflows", "argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
 IN_ONE_GO = ("tutorial", "knowledge", "code", "conversations", "memories", "workflows")
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")

@@ -23,9 +23,9 @@ def build(
     Compose has no bases, so `root` is ignored. A plan that is not `sound` is not built.
     """
     del root
-    # Argo Workflows begins the pods of steps; where it is not, nobody does.
+    problems = [*rules.flows(plan)]
     plan = plan._replace(workloads=tuple(item for item in plan.workloads if item.flow is None))
-    problems = [*rules.problems(fleet, plan)]
+    problems += rules.problems(fleet, plan)
     if errors(problems) or not sound:
         return None, problems
     found = [

@@ -80,6 +80,15 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     yield from _environment(fleet, plan)
 
 
+def flows(plan: Plan) -> Iterator[Problem]:
+    """Yield workflows that Argo Workflows executes: where it is not, nobody begins a step."""
+    for workload in plan.workloads:
+        if workload.flow is not None:
+            what = "the environment leaves its workflows to Argo Workflows, which Compose has not"
+            hint = "remove `argo-workflows` from `targets`, or run it by `fleetform workflow run`"
+            yield _said(workload, ("spec",), what, hint)
+
+
 def _job(workload: Workload) -> Iterator[Problem]:
     """Say how a job is started: `up` starts what runs for ever."""
     if not workload.shape.ends:
