@@ -57,6 +57,12 @@ def tree(name: str) -> Tree:
     return Tree(name, _objects(texts.values()))
 
 
+def beside(name: str) -> tuple[Object, ...]:
+    """Return what the target of Argo Workflows has of a golden: it belongs to the same fleet, in a folder of its own."""
+    folder = (ROOT / name).parent / "delivered/argo-workflows"
+    return _objects(file.read_text("utf-8") for file in sorted(folder.rglob("*.yaml")))
+
+
 def _objects(texts: Iterable[str]) -> tuple[Object, ...]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found = [item for text in texts for item in yaml.load_all(text, Loader=loader)]

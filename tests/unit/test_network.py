@@ -8,7 +8,7 @@ import pytest
 
 from tests import manifests
 from tests.fleet import API, fleetform, read_yaml, write
-from tests.manifests import NAMES, WITH_PODS, Tree, identity, pod, workload_of
+from tests.manifests import NAMES, WITH_PODS, Tree, beside, identity, pod, workload_of
 
 
 @pytest.fixture(params=NAMES)
@@ -55,7 +55,8 @@ def test_every_workload_is_closed_both_ways(tree):
 
 
 def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
-    policies = {identity(item)[2:]: item for item in tree.of("NetworkPolicy")}
+    found = [*tree.objects, *beside(tree.name)]
+    policies = {identity(item)[2:]: item for item in found if item["kind"] == "NetworkPolicy"}
     links = {"egress": set(), "ingress": set()}
     for key, policy in policies.items():
         for side, found in links.items():
