@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fleetform_runtime.workflows.records import StepState, again_from, event
-from fleetform_runtime.workflows.store import Counts, LostError, RejectedError
+from fleetform_runtime.workflows.store import Counts, LostError, RejectedError, postgres
 from runtime.tests.stores import BACKENDS, memory
 from runtime.tests.workflows import run, store
 
@@ -220,3 +220,27 @@ async def test_other_workflows_in_the_same_place_are_not_seen(section):
         assert await other.get("a") is None
         assert await other.claim("w", LONG, 9) is None
         assert await other.page("", None, 9) == []
+
+
+async def test_who_falls_silent_in_a_transaction_keeps_nobody_waiting(
+    request, tmp_path, monkeypatch
+):
+    """A process that stops, or is cut off, between two statements: PostgreSQL would keep its locks for hours."""
+    monkeypatch.setattr(postgres, "SILENT_MILLISECONDS", 300)
+    section = memory("postgres", request, tmp_path)
+    async with store(section) as stopped, store(section) as kept:
+        await kept.submit(run("a"), 1, "queue")
+        reached = asyncio.Event()
+
+        async def stops(tx):
+            reached.set()
+            await asyncio.sleep(1.5)
+            return await tx.now()
+
+        asleep = asyncio.create_task(stopped._do(stops, alone=True))
+        await reached.wait()
+        claim = await kept.claim("w", LONG, 1)
+        assert claim.name == "a"
+        assert not asleep.done()
+        await asyncio.wait([asleep])
+        asleep.exception()

@@ -496,10 +496,10 @@ def _tools() -> Fleet:
         "parameters": [{"name": "reason"}],
         "human": {"prompt": "Well?"},
     }
-    rows["agent"] = {
-        "type": "agent",
-        "agent": {"card": "https://peer.example/card.json", "authentication": signs["bearer"]},
-    }
+    card = "https://peer.example/card.json"
+    for name, sign in signs.items():
+        there = {"card": card, "authentication": sign}
+        rows["agent" if name == "bearer" else f"agent-{name}"] = {"type": "agent", "agent": there}
     rows["code"] = {"type": "code", "code": {"timeout": "10s", "allowModelCode": True}}
     rows["program"] = {
         "type": "code",
@@ -990,6 +990,9 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
                 "get",
                 "human",
                 "agent",
+                "agent-basic",
+                "agent-header",
+                "agent-oauth2",
                 "code",
                 "program",
                 "retrieval",

@@ -270,16 +270,32 @@ max by (namespace, job_name) (kube_job_failed{namespace="<namespace>",condition=
     ),
 )
 
-_RUN = """\
-max by (namespace, job_name) (kube_job_failed{namespace="<namespace>",condition="true"}) > 0
+# Of the Jobs of a schedule only the last one counts, as above; a run with a Job of its own is one.
+_SCHEDULED = """\
+label_replace(
+    max by (namespace, job_name) (
+      kube_job_created{namespace="<namespace>",job_name=~".+-[0-9a-f]{8}-[0-9]+"}
+    ),
+    "schedule", "$1", "job_name", "(.+)-[0-9a-f]{8}-[0-9]+"
+  )"""
+_RUN = f"""\
+max by (namespace, job_name) (kube_job_failed{{namespace="<namespace>",condition="true"}}) > 0
   and on (namespace, job_name)
 label_replace(
   max by (namespace, owner_name) (
-    kube_pod_owner{namespace="<namespace>",owner_kind="Job"}
+    kube_pod_owner{{namespace="<namespace>",owner_kind="Job"}}
       * on (namespace, pod) group_left
-    max by (namespace, pod) (kube_pod_container_info{namespace="<namespace>",container="workflow-run"})
+    max by (namespace, pod) (kube_pod_container_info{{namespace="<namespace>",container="workflow-run"}})
   ),
   "job_name", "$1", "owner_name", "(.+)"
+)
+  unless on (namespace, job_name)
+(
+  {_SCHEDULED}
+    < on (namespace, schedule) group_left
+  max by (namespace, schedule) (
+    {_SCHEDULED}
+  )
 )
 """
 _JOBS_OF_RUNS = (
@@ -289,8 +305,8 @@ _JOBS_OF_RUNS = (
         lasts="1m",
         expression=_RUN,
         summary="The workflow run of Job {{ $labels.job_name }} has failed",
-        next="The termination message of its pod says why; its log tells what became of each step. Delete the Job to begin "
-        "a run of another name, or repeat the failed steps.",
+        next="The termination message of its pod says why; its log tells what became of each step. The Job made again does "
+        "not repeat the run: give the WorkflowRun another name, or repeat the failed steps where the workflow is served.",
     ),
 )
 _RUNS = (

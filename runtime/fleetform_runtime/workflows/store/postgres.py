@@ -11,6 +11,9 @@ from fleetform_runtime.workflows.store.sql import NAMES, TABLES, SqlStore
 
 T = TypeVar("T")
 _CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+SILENT_MILLISECONDS = 10_000
+"""How long a transaction may be silent before the server ends it: who stopped or is cut off in one would keep its locks."""
+_BOUNDED = "SELECT set_config('idle_in_transaction_session_timeout', $1, true)"
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 
 
@@ -66,6 +69,7 @@ class PostgresStore(SqlStore):
 
         async def done(connection: Any) -> T:
             async with connection.transaction():
+                await connection.execute(_BOUNDED, str(SILENT_MILLISECONDS))
                 if alone:
                     await connection.execute(_ALONE, self._workflow)
                 return await work(_Transaction(connection, self._schema))
