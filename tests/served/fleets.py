@@ -598,6 +598,18 @@ def _workflow() -> Fleet:
     )
 
 
+def _left() -> Fleet:
+    """Return workflows as Argo Workflows takes them: nothing is served, and every input is there."""
+    found = {
+        name: item
+        for name, item in _workflow().items()
+        if name not in ("Workflow served", "Workflow signed", "Workflow other-flow")
+    }
+    flow = found["Workflow flow"]
+    spec = {**flow["spec"], "input": [{"name": "topic", "default": "AI"}]}
+    return {**found, "Workflow flow": {**flow, "spec": spec}}
+
+
 ROOT = document(
     "Environment",
     "root",
@@ -725,6 +737,11 @@ BARE = {
         "gateway": {"name": "g", "namespace": "gateways"},
     },
 }
+ARGO = {
+    **BARE,
+    "capabilities": ["gateway-api", "argo-workflows"],
+    "targets": ["manifests", "argo-workflows"],
+}
 AZURE = {
     **RELEASES,
     "secrets": {
@@ -792,6 +809,7 @@ def environments() -> dict[str, Fleet]:
         "releases": RELEASES,
         "azure": AZURE,
         "bare": BARE,
+        "argo": ARGO,
         "compose": COMPOSE,
     }
     return {
@@ -890,6 +908,7 @@ def fleets() -> dict[str, Fleet]:
         "provisioned": _provisioned(),
         "tools": _tools(),
         "workflow": _workflow(),
+        "left": _left(),
     }
 
 
@@ -1008,10 +1027,11 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
     ),
     "Workflow": (
         ("workflow", "bare", "flow", ALL),
+        ("left", "argo", "flow", ALL),
         ("workflow", "bare", "served", ALL),
         ("workflow", "bare", "signed", ("spec.serve", "spec.observability")),
     ),
-    "WorkflowRun": (("workflow", "bare", "run", ALL),),
+    "WorkflowRun": (("workflow", "bare", "run", ALL), ("left", "argo", "run", ALL)),
     "Environment": tuple(
         (fleet_name, environment, "prod", ALL)
         for fleet_name, environment in (

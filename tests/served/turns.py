@@ -77,7 +77,9 @@ def _judged(before: Any, after: Any, file: str, place: Any) -> str:
     return "refused" if after[0] is None else "silent"
 
 
-NO_EFFECT = frozenset({"not-on-compose", "not-used", "contradiction", "not-rendered"})
+NO_EFFECT = frozenset(
+    {"not-in-argo", "not-on-compose", "not-used", "contradiction", "not-rendered"}
+)
 """Codes of Problems that say of a place that it has no effect."""
 
 
