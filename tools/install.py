@@ -187,7 +187,15 @@ Recipe = GoTool | PythonTool | NodeTool | Definitions | Schemas
 RECIPES: dict[str, Recipe] = {
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
     # Ours, on the rules that Argo Workflows itself judges objects by.
-    "argo": GoTool("."),
+    "argo": BundledGoTool(
+        ".",
+        module="github.com/argoproj/argo-workflows/v4",
+        bundle="crds.yaml",
+        files=tuple(
+            f"manifests/base/crds/full/argoproj.io_{name}.yaml"
+            for name in ("cronworkflows", "workflows", "workflowtemplates")
+        ),
+    ),
     # Its schemas of CI systems are part of the package: it downloads nothing.
     "check-jsonschema": PythonTool('exec "$here/venv/bin/python" -m check_jsonschema'),
     # Without a key and without downloads it contacts no server: what it scans stays on this

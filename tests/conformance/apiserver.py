@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fleetform import emit
@@ -24,9 +25,9 @@ class Verdict(NamedTuple):
     """Fields that the definition of a custom resource adds: a drift for who compares with what is stored."""
 
 
-def judge(text: str) -> list[Verdict]:
-    """Return a verdict on each document of a YAML text, in their order."""
-    done = run("kube-validate", tool("schemas") / "crds", text=text)
+def judge(text: str, definitions: Path | None = None) -> list[Verdict]:
+    """Return a verdict on each document of a YAML text, in their order; `definitions`: other CRDs than ours."""
+    done = run("kube-validate", definitions or tool("schemas") / "crds", text=text)
     assert done.returncode == 0, done.stderr
     return [Verdict(**json.loads(line)) for line in done.stdout.splitlines()]
 

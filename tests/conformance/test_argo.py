@@ -6,9 +6,9 @@ import random
 import pytest
 
 from fleetform_runtime.workflows.call import text_of
-from tests.conformance import rendered
+from tests.conformance import apiserver, rendered
 from tests.fleet import fleetform, write
-from tests.tools import ROOT, run
+from tests.tools import ROOT, run, tool
 from tests.unit.test_argo_workflows import ARGO, HOOK, steps_of
 from tests.unit.test_workflows import AGENTS, RUN, SCHEDULE, STORE, WORKFLOW
 
@@ -22,6 +22,19 @@ spec:
   capabilities: [external-secrets, gateway-api, keda, prometheus-operator, cert-manager, argo-workflows]
   targets: [manifests, argo-workflows]
 """
+
+
+@pytest.fixture(scope="session")
+def definitions(tmp_path_factory):
+    """The CRDs of Argo Workflows, whole, as JSON."""
+    folder = tmp_path_factory.mktemp("argo-crds")
+    for text in tool("argo").with_name("crds.yaml").read_text("utf-8").split("\n---\n"):
+        done = run("yaml2json", text=text)
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        (folder / f"{document['metadata']['name']}.json").write_text(done.stdout)
+    assert len([*folder.iterdir()]) == 3
+    return folder
 
 
 def judged(folder, text, *, refused=False):
@@ -82,6 +95,21 @@ def of(seed):
 @pytest.mark.parametrize("seed", range(30))
 def test_it_takes_workflows_at_random(tmp_path, seed):
     assert judged(tmp_path, of(seed) + AGENTS + STORE) == ""
+
+
+def test_an_api_server_takes_what_is_rendered_as_it_is(tmp_path, definitions):
+    """Nothing is refused, warned of, dropped, or completed by the definitions."""
+    texts = [path.read_text() for path in sorted((ROOT / "tests/golden/argo-workflows/delivered/argo-workflows").rglob("report.yaml"))]  # fmt: skip
+    for seed in range(5):
+        assert judged(tmp_path / str(seed), of(seed) + AGENTS + STORE) == ""
+        texts += [path.read_text() for path in (tmp_path / str(seed) / "argo-workflows").rglob("report.yaml")]  # fmt: skip
+    for text in texts:
+        verdicts = apiserver.judge(text, definitions)
+        assert {"WorkflowTemplate", "ServiceAccount", "Role"} <= {item.kind for item in verdicts}
+        assert apiserver.complaints(verdicts) == []
+    wrong = texts[0].replace('- "0 6 * * 1"', '- "0 6 * * mon"')
+    assert wrong != texts[0]
+    assert any("schedules" in line for line in apiserver.complaints(apiserver.judge(wrong, definitions)))  # fmt: skip
 
 
 HOSTILE = (
