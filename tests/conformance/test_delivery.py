@@ -13,7 +13,12 @@ from tests.tools import ROOT, run, tool
 
 from . import kubeconform, rendered
 
-DELIVERED = [path for case in CASES for path in sorted((case / "delivered").glob("*/prod"))]
+DELIVERED = [
+    case / "delivered" / tool / "prod"
+    for case in CASES
+    for tool in ("argocd", "flux")
+    if (case / "delivered" / tool).is_dir()
+]
 FLUX = [path for path in DELIVERED if path.parent.name == "flux"]
 EXAMPLES = sorted(ROOT.glob("flux/*"))
 each_tree = pytest.mark.parametrize(
