@@ -8,8 +8,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from runtime.tests.process import COMMAND
 from runtime.tests.servers import PATIENCE
@@ -49,6 +52,20 @@ DEFINITION = {
         "sources": "{{ .steps.research.output.data.sources }}",
     },
 }
+
+
+STARTED: list["subprocess.Popen[bytes]"] = []
+
+
+@pytest.fixture(autouse=True)
+def none_outlives_its_test() -> Iterator[None]:
+    """End what a test that failed has left running, asleep or not."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 class Flow:
@@ -104,6 +121,7 @@ class Flow:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        STARTED.append(self.process)
         until = time.monotonic() + PATIENCE
         while self.asked("GET", "/health/ready")[0] != 200:
             assert self.process.poll() is None, (self.folder / "log").read_text()

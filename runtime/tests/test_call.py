@@ -6,12 +6,12 @@ import subprocess
 
 import pytest
 
-from runtime.tests.flows import DEFINITION, Flow
+from runtime.tests.flows import DEFINITION, Flow, none_outlives_its_test
 from runtime.tests.process import COMMAND
 from runtime.tests.servers import PATIENCE
 from runtime.tests.test_workflows import Hook, requests_of, writer
 
-__all__ = ["writer"]
+__all__ = ["none_outlives_its_test", "writer"]
 
 pytestmark = pytest.mark.proof
 TOPIC = [{"name": "topic", "value": "AI"}]

@@ -10,11 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from runtime.tests.flows import DEFINITION, Flow, killing
+from runtime.tests.flows import DEFINITION, Flow, killing, none_outlives_its_test
 from runtime.tests.killed_workflow import POINTS
 from runtime.tests.process import COMMAND, Runtime
 from runtime.tests.servers import PATIENCE, RedisServer
 from runtime.tests.stores import memory
+
+__all__ = ["none_outlives_its_test"]
 
 pytestmark = pytest.mark.proof
 

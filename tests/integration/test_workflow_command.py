@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from fleetform.cli.trust import is_local
-from runtime.tests.flows import Flow
+from runtime.tests.flows import Flow, none_outlives_its_test
 from runtime.tests.process import Runtime
 from tests.fleet import AGENT, API, ENVIRONMENT, write
+
+__all__ = ["none_outlives_its_test"]
 
 FLOW = f"""---
 {API}
