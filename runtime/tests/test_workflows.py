@@ -48,6 +48,13 @@ def status(done):
     return json.loads(done.stdout)["status"]
 
 
+@pytest.mark.parametrize("name", ["../x", "A", "a b", "a" * 64])
+def test_what_is_no_name_of_a_run_is_refused(writer, tmp_path, name):
+    done = Flow(tmp_path / "flow", writer.url).run(name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is no name of a run: 1 to 63" in done.stderr
+
+
 def test_a_run_is_carried_to_its_end_and_shown_again_without_a_call(writer, tmp_path):
     flow = Flow(tmp_path / "flow", writer.url)
     done = flow.run("r1")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -49,7 +50,19 @@ Examples:
 Target = Annotated[
     str, typer.Argument(metavar="WORKFLOW|URL", help="Name of a workflow, or the URL of its API.")
 ]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.")]
+
+
+def _run_name(value: str | None) -> str | None:
+    """Refuse what is no run's name before it becomes part of a path."""
+    if value is not None and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+        raise typer.BadParameter(
+            f"{value[:80]!a} is no name of a run: 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at "
+            "both ends"
+        )
+    return value
+
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="Name of the run.", callback=_run_name)]
 Key = Annotated[
     str | None,
     typer.Option("--key", envvar="FLEETFORM_API_KEY", help="API key or token.", show_default=False),
@@ -75,6 +88,7 @@ def run(
         typer.Option(
             "--name",
             help="Name of the run; the same name goes on with the same run. Default: a new one.",
+            callback=_run_name,
             show_default=False,
         ),
     ] = None,
@@ -116,7 +130,10 @@ def run(
 def get(
     workflow: Target,
     name: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Name of a run. Default: list them.")
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", help="Name of a run. Default: list them.", callback=_run_name
+        ),
     ] = None,
     shown: Shown = "text",
     env: options.Env = options.ENV,

@@ -20,7 +20,7 @@ from fleetform_runtime.workflows.calls import Caller, CallError
 from fleetform_runtime.workflows.records import StepState, again_from, document, event, shown_step
 from fleetform_runtime.workflows.settings import WorkflowSettings
 from fleetform_runtime.workflows.store import Found, WorkflowStore
-from fleetform_runtime.workflows.submitting import LARGEST_INPUT, named, submitted
+from fleetform_runtime.workflows.submitting import LARGEST_INPUT, NAME, named, submitted
 
 MOST_RUNS = 100
 LARGEST_BODY = LARGEST_INPUT + 64 * 1024
@@ -34,7 +34,7 @@ class NewRun(Fields):
     name: Annotated[
         str | None,
         Field(
-            pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+            pattern=NAME,
             description="Name of the run. The same name with the same inputs is the same run. Default: a new one.",
         ),
     ] = None

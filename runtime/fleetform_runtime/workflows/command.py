@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import signal
 import socket
 import sys
@@ -26,7 +27,7 @@ from fleetform_runtime.telemetry import logs
 from fleetform_runtime.workflows.records import document
 from fleetform_runtime.workflows.settings import WorkflowSettings
 from fleetform_runtime.workflows.store import Found, LostError
-from fleetform_runtime.workflows.submitting import named, of_words, submitted
+from fleetform_runtime.workflows.submitting import NAME, named, of_words, submitted
 from fleetform_runtime.workflows.worker import executed
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,9 @@ def _run(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secre
     except ValueError as error:
         return refused([str(error)], 2)
     name = options.name or named(settings.workflow.name)
+    if not re.fullmatch(NAME, name):
+        said = "is no name of a run: 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"
+        return _ended(options, 2, [f"{name[:80]!a} {said}"])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
             found = loop.run(_carried(settings, secrets, name, given))

@@ -16,6 +16,8 @@ from fleetform_runtime.workflows.spans import drawn
 from fleetform_runtime.workflows.store import Found, RejectedError, WorkflowStore
 
 LONGEST_NAME = 63
+NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+"""What a run may be called, over the API and on the command line: what a label of DNS may be."""
 LARGEST_INPUT = 256 * 1024
 """Bytes of the inputs of a run, as JSON."""
 
