@@ -129,7 +129,7 @@ async def test_every_kind_of_request_goes_through_the_proxy(monkeypatch):
     assert {path for _, path, _ in seen} == {
         "http://llm.nowhere.invalid/v1/chat/completions",
         "http://api.nowhere.invalid/x",
-        "http://a.b.svc/chat",
+        "http://a.b.svc/a2a",
     }
     assert {auth for _, _, auth in seen} == {"Basic bWU6cHc="}
 

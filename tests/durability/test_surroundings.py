@@ -55,12 +55,17 @@ VARIABLES: tuple[dict[str, str], ...] = (
     },
 )
 FOLDERS = ("in place", "from elsewhere", "by another way", "in a copy", "in a copy made backwards")
-ENVIRONMENTS = ("prod", "dev", "staging", "argo")
+ENVIRONMENTS = ("prod", "dev", "staging", "argo", "flows")
 COMBINATIONS = 108 if LONG else 6
 ARGO = (
     "apiVersion: fleetform.dev/v1alpha1\nkind: Environment\nmetadata: {name: argo}\n"
     "spec:\n  extends: prod\n  targets: [argocd, manifests]\n"
     '  gitops: {tool: argocd, source: {url: "https://git.example.com/f", tag: v1}}\n'
+)
+FLOWS = (
+    "apiVersion: fleetform.dev/v1alpha1\nkind: Environment\nmetadata: {name: flows}\n"
+    "spec:\n  extends: prod\n  targets: [argo-workflows, manifests]\n"
+    "  capabilities: [argo-workflows, external-secrets, gateway-api, keda, prometheus-operator]\n"
 )
 
 
@@ -99,11 +104,11 @@ ALL = [*some(COMBINATIONS)]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
-    """Return the example fleet with one environment more, and copies of it."""
+    """Return the example fleet with two environments more, and copies of it."""
     folder = tmp_path_factory.mktemp("fleet")
     for name in ("agents", "environments"):
         shutil.copytree(ROOT / name, folder / "in place" / name)
-    write(folder / "in place", {"environments/argo.yaml": ARGO})
+    write(folder / "in place", {"environments/argo.yaml": ARGO, "environments/flows.yaml": FLOWS})
     shutil.copytree(folder / "in place", folder / "in a copy")
     files = sorted(path for path in (folder / "in place").rglob("*") if path.is_file())
     for file in reversed(files):

@@ -14,7 +14,7 @@ ROWS = [
     for line in GUIDE.read_text("utf-8").splitlines()
     if line.startswith("| ") and not line.startswith("| promise")
 ]
-TESTS = re.compile(r"`((?:runtime/)?tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)`")
+TESTS = re.compile(r"`((?:runtime/)?tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`")
 LINK = re.compile(r"\]\(([^)#:]+)[^)]*\)")
 
 

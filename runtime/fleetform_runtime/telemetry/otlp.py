@@ -30,6 +30,7 @@ from fleetform_runtime.telemetry.export import Export
 from fleetform_runtime.telemetry.traces import Span
 from fleetform_runtime.tools import Tool
 
+INTERNAL, CLIENT = SpanKind.INTERNAL, SpanKind.CLIENT
 MOST_TAGS = 16
 _PROPAGATOR = TraceContextTextMapPropagator()
 _NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -147,9 +148,7 @@ class OtlpSpans(Exporting):
             fixed["langfuse.trace.input"] = self._content.plain(text)
         token = _conversation.set(shared)
         try:
-            with self.span(
-                f"invoke_agent {self._agent}", SpanKind.INTERNAL, fixed, context
-            ) as span:
+            with self.span(f"invoke_agent {self._agent}", INTERNAL, fixed, context) as span:
                 yield span
         finally:
             _conversation.reset(token)
@@ -167,7 +166,7 @@ class OtlpSpans(Exporting):
         if self._content:
             fixed["gen_ai.system_instructions"] = self._content.system(request.system)
             fixed["gen_ai.input.messages"] = self._content.history(request.messages)
-        with self.span(f"chat {model}", SpanKind.CLIENT, fixed) as span:
+        with self.span(f"chat {model}", CLIENT, fixed) as span:
             yield span
 
     @contextmanager
@@ -183,14 +182,14 @@ class OtlpSpans(Exporting):
         }
         if self._content:
             fixed["gen_ai.tool.call.arguments"] = self._content.plain(call.arguments)
-        with self.span(f"execute_tool {tool.name}", SpanKind.INTERNAL, fixed) as span:
+        with self.span(f"execute_tool {tool.name}", INTERNAL, fixed) as span:
             yield span
 
     @contextmanager
     def compaction(self, reason: str) -> Iterator[Span]:
         """Start the span of one compaction of a conversation."""
         fixed = {"fleetform.compaction.reason": reason, **_conversation.get()}
-        with self.span("compact conversation", SpanKind.INTERNAL, fixed) as span:
+        with self.span("compact conversation", INTERNAL, fixed) as span:
             yield span
 
     def _metadata(self, metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,9 +64,7 @@ def build(settings: WorkflowSettings, secrets: Secrets) -> FlowSpans:
     tracing = settings.observability.tracing
     if not tracing.enabled or not tracing.sample_rate:
         return NoSpans()
-    from opentelemetry.trace import SpanKind  # noqa: PLC0415
-
-    from fleetform_runtime.telemetry.otlp import Exporting, context_of  # noqa: PLC0415
+    from fleetform_runtime.telemetry.otlp import CLIENT, INTERNAL, Exporting, context_of  # noqa: PLC0415
 
     class OtlpSpans(Exporting):
         """Starts spans with the names of OpenTelemetry's semantic conventions."""
@@ -80,7 +78,7 @@ def build(settings: WorkflowSettings, secrets: Secrets) -> FlowSpans:
                 "langfuse.trace.name": settings.workflow.name,
             }
             title = f"invoke_workflow {settings.workflow.name}"
-            with self.span(title, SpanKind.INTERNAL, fixed, context_of(parent)) as span:
+            with self.span(title, INTERNAL, fixed, context_of(parent)) as span:
                 yield span
 
         @contextmanager
@@ -91,7 +89,7 @@ def build(settings: WorkflowSettings, secrets: Secrets) -> FlowSpans:
                 "fleetform.workflow.step": step,
                 "fleetform.workflow.attempt": attempt,
             }
-            with self.span(f"step {step}", SpanKind.CLIENT, fixed) as span:
+            with self.span(f"step {step}", CLIENT, fixed) as span:
                 yield span
 
     identity = settings.workflow
