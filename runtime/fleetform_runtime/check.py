@@ -1,4 +1,4 @@
-"""Validation of an agent.json before anything is served."""
+"""Validation of an agent.json, or a workflow.json, before anything is served."""
 
 import json
 import os
@@ -22,14 +22,14 @@ from fleetform_runtime.settings import Settings
 Found = TypeVar("Found", bound=BaseModel)
 
 
-def load(path: Path) -> tuple[Settings | None, list[str]]:
-    """Read agent.json; return it, or its problems, one line each with JSON path."""
+def load(path: Path, kind: type[Found]) -> tuple[Found | None, list[str]]:
+    """Read a configuration; return it, or its problems, one line each with JSON path."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         return None, [f"{path}: cannot be read: {error.strerror}"]
     try:
-        return Settings.model_validate_json(raw), []
+        return kind.model_validate_json(raw), []
     except ValidationError as error:
         return None, lines(path, error, raw)
 
@@ -40,6 +40,19 @@ def problems(
     """Return what prevents a valid document from being served here: prompts, secrets, extras."""
     found = _prompt(settings, folder)
     unused = () if models else tuple(f"{path}." for path, _ in settings.every_model)
+    found += missing(settings, secrets, unused)
+    found += _short_keys(settings, secrets)
+    found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
+    found += _knowledge(settings)
+    found += _code(settings)
+    if models:
+        found += _extras(settings.every_model)
+    return found
+
+
+def missing(settings: BaseModel, secrets: Secrets, unused: tuple[str, ...] = ()) -> list[str]:
+    """Return the secrets that are not here, but for those at paths that begin with one of `unused`."""
+    found = []
     for path, reference in references(settings):
         if path.startswith(unused):
             continue
@@ -47,12 +60,6 @@ def problems(
             secrets.value(reference)
         except SecretMissingError as error:
             found.append(f"{path}: {error}")
-    found += _short_keys(settings, secrets)
-    found += [f"{path}: {why}" for path, tls in sections(settings, Tls) if (why := _broken(tls))]
-    found += _knowledge(settings)
-    found += _code(settings)
-    if models:
-        found += _extras(settings.every_model)
     return found
 
 

@@ -82,13 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     forget = commands.add_parser(
         "forget", help="delete a user: sessions, memories, runs; prints how many"
     )
-    for command in (serve, check, ingest, forget):
-        command.add_argument(
-            "--config",
-            type=Path,
-            default=Path(os.environ.get("FLEETFORM_CONFIG", CONFIG)),
-            help=f"agent.json; default: $FLEETFORM_CONFIG, else {CONFIG}",
-        )
+    _config_option(CONFIG, serve, check, ingest, forget)
     for command in (serve, check):
         command.add_argument(
             "--model",
@@ -111,6 +105,21 @@ def _parser() -> argparse.ArgumentParser:
         help="also try every model (with a request of a few tokens), embedding, MCP server, store and issuer from "
         "here, and print one line each; exit 1 if one of them does not answer",
     )
+    _listening_options(serve)
+    return parser
+
+
+def _config_option(where: str, *commands: argparse.ArgumentParser) -> None:
+    for command in commands:
+        command.add_argument(
+            "--config",
+            type=Path,
+            default=Path(os.environ.get("FLEETFORM_CONFIG", where)),
+            help=f"{Path(where).name}; default: $FLEETFORM_CONFIG, else {where}",
+        )
+
+
+def _listening_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", help="address to listen on, overrides server.host")
     serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
     serve.add_argument(
@@ -122,7 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
-    return parser
 
 
 def _workflow_options(workflow: argparse.ArgumentParser) -> None:
@@ -133,13 +141,7 @@ def _workflow_options(workflow: argparse.ArgumentParser) -> None:
         "again: it goes on where it stands",
     )
     serve = actions.add_parser("serve", help="execute runs, and answer requests, until SIGTERM")
-    for command in (run, serve):
-        command.add_argument(
-            "--config",
-            type=Path,
-            default=Path(os.environ.get("FLEETFORM_CONFIG", WORKFLOW)),
-            help=f"workflow.json; default: $FLEETFORM_CONFIG, else {WORKFLOW}",
-        )
+    _config_option(WORKFLOW, run, serve)
     run.add_argument(
         "--name",
         default=os.environ.get("WORKFLOW_RUN"),
@@ -159,24 +161,14 @@ def _workflow_options(workflow: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--format", choices=["text", "json"], default="text", help="form of what is printed"
     )
-    serve.add_argument("--host", help="address to listen on, overrides server.host")
-    serve.add_argument("--port", type=int, help="port, overrides server.port; 0 picks any free one")
-    serve.add_argument("--fd", type=int, help="descriptor of a socket that is bound already")
+    _listening_options(serve)
     serve.add_argument(
         "--idle", action="store_true", help="answer requests, and execute nothing: to look at runs"
-    )
-    serve.add_argument(
-        "--metrics-port", type=int, help="port of /metrics, overrides server.metricsPort"
     )
 
 
 def _call_options(call: argparse.ArgumentParser) -> None:
-    call.add_argument(
-        "--config",
-        type=Path,
-        default=Path(os.environ.get("FLEETFORM_CONFIG", WORKFLOW)),
-        help=f"workflow.json; default: $FLEETFORM_CONFIG, else {WORKFLOW}",
-    )
+    _config_option(WORKFLOW, call)
     part = call.add_mutually_exclusive_group(required=True)
     part.add_argument(
         "--step",
@@ -234,9 +226,10 @@ def _schema() -> int:
 def _check(options: argparse.Namespace) -> int:
     from fleetform_runtime import check  # noqa: PLC0415
     from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
+    from fleetform_runtime.settings import Settings  # noqa: PLC0415
 
     secrets = Secrets()
-    settings, found = check.load(options.config)
+    settings, found = check.load(options.config, Settings)
     if settings is not None:
         folder = options.config.parent
         found = check.problems(settings, folder, secrets, models=options.model is None)
@@ -266,9 +259,10 @@ def _serve(options: argparse.Namespace) -> int:
     """Start only if `check` finds no problems."""
     from fleetform_runtime import check  # noqa: PLC0415
     from fleetform_runtime.secrets import Secrets  # noqa: PLC0415
+    from fleetform_runtime.settings import Settings  # noqa: PLC0415
 
     secrets = Secrets()
-    settings, found = check.load(options.config)
+    settings, found = check.load(options.config, Settings)
     if settings is not None:
         found = check.problems(
             settings, options.config.parent, secrets, models=options.model is None

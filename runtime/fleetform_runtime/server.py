@@ -1,19 +1,28 @@
 """The process: two listeners, signals, and a shutdown that loses nothing."""
 
+import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from typing import Any, Protocol
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
+import uvloop
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from fleetform_runtime import __version__
+from fleetform_runtime.forms import redactor
 from fleetform_runtime.http.protocol import bounded
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.serving import Server
+from fleetform_runtime.store import UnsuitableStoreError
+from fleetform_runtime.telemetry import logs
 from fleetform_runtime.telemetry.metrics import TEXT, Metrics
 
 log = logging.getLogger(__name__)
@@ -208,6 +217,54 @@ class Process:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+Placed = TypeVar("Placed", bound=Any)
+
+
+def serve(
+    settings: Placed,
+    options: argparse.Namespace,
+    secrets: Secrets,
+    name: str,
+    make: Callable[[Placed], Served],
+) -> int:
+    """Serve what is made of settings where they or the options say, until a signal; return the exit code."""
+    logs.configure(settings.observability.logging, redactor(secrets.known))
+    server = settings.server
+    host = options.host or server.host
+    placed = settings.model_copy(update={"server": server.model_copy(update={"host": host})})
+    port = server.port if options.port is None else options.port
+    metrics_port = server.metrics_port if options.metrics_port is None else options.metrics_port
+    try:
+        main = bound(host, port) if options.fd is None else socket.socket(fileno=options.fd)
+        metrics = bound(host, metrics_port)
+    except OSError as error:
+        sys.stderr.write(f"error: {host}:{port} and {metrics_port}: {error.strerror}\n")
+        return 1
+
+    async def run() -> None:
+        application = make(placed)
+        log.info(
+            "%s %s serves %s on %s:%d, metrics on %d",
+            "fleetform-runtime",
+            __version__,
+            name,
+            host,
+            main.getsockname()[1],
+            metrics.getsockname()[1],
+        )
+        gc.collect()
+        gc.freeze()  # what is created at start lives as long as the process
+        await Process(application, main, metrics).run()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+    except UnsuitableStoreError as error:
+        sys.stderr.write(f"error: {options.config}: memory: {error}\n")
+        return 1
+    return 0
 
 
 class MetricsPage:

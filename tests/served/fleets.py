@@ -478,16 +478,19 @@ def _provisioned() -> Fleet:
     return fleet(*SHARED, *documents, *users)
 
 
+SIGNS: Json = {
+    "bearer": {"type": "bearer", "secretRef": secret("b")},
+    "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
+    "header": {"type": "header", "header": "X-Key", "secretRef": secret("b")},
+    "oauth2": OAUTH,
+}
+"""Every way to sign in."""
+
+
 def _tools() -> Fleet:
     api: Json = {**API_TOOL["api"], "headers": {"X-A": "b"}}
-    signs: Json = {
-        "bearer": {"type": "bearer", "secretRef": secret("b")},
-        "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
-        "header": {"type": "header", "header": "X-Key", "secretRef": secret("b")},
-        "oauth2": OAUTH,
-    }
     rows: Json = {
-        name: {**API_TOOL, "api": {**api, "authentication": sign}} for name, sign in signs.items()
+        name: {**API_TOOL, "api": {**api, "authentication": sign}} for name, sign in SIGNS.items()
     }
     rows["get"] = {**API_TOOL, "api": {"endpoint": "https://pay.example/{id}", "retries": 2}}
     rows["retry"] = {**API_TOOL, "api": {**api, "retries": 2}}
@@ -497,7 +500,7 @@ def _tools() -> Fleet:
         "human": {"prompt": "Well?"},
     }
     card = "https://peer.example/card.json"
-    for name, sign in signs.items():
+    for name, sign in SIGNS.items():
         there = {"card": card, "authentication": sign}
         rows["agent" if name == "bearer" else f"agent-{name}"] = {"type": "agent", "agent": there}
     rows["code"] = {"type": "code", "code": {"timeout": "10s", "allowModelCode": True}}
@@ -535,11 +538,11 @@ def _tools() -> Fleet:
     }
     servers: Json = {
         f"server-{name}": {"url": "https://mcp.example/mcp", "authentication": sign}
-        for name, sign in signs.items()
+        for name, sign in SIGNS.items()
     }
     inline = [
         {"name": f"in-{name}", "endpoint": "https://in.example/mcp", "authentication": sign}
-        for name, sign in signs.items()
+        for name, sign in SIGNS.items()
     ]
     documents = [document("Tool", name, spec) for name, spec in rows.items()]
     documents += [document("MCPServer", name, spec) for name, spec in servers.items()]
@@ -557,14 +560,8 @@ def _workflow() -> Fleet:
         {"name": "first", "agent": "neighbour", "output": [{"name": "a", "path": ".a"}]},
         {"name": "second", "agent": "neighbour", "dependsOn": ["first"]},
     ]
-    signs: Json = {
-        "bearer": {"type": "bearer", "secretRef": secret("a")},
-        "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
-        "header": {"type": "header", "header": "X-Key", "secretRef": secret("b")},
-        "oauth2": OAUTH,
-    }
     steps += [
-        {"name": name, "agent": "neighbour", "authentication": sign} for name, sign in signs.items()
+        {"name": name, "agent": "neighbour", "authentication": sign} for name, sign in SIGNS.items()
     ]
     hook = {"type": "slack", "webhook": {"secretRef": secret("c")}}
     flow = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +75,7 @@ def command(
         local = laptop.localised(
             plan, env_file, model=model, memory=memory, trusted=trusted, with_documents=here
         )
-        with _served(local, model, documents) as url:
+        with served(local, model, documents) as url:
             _talk(Conversation(Agent(url, None), _write, _ask), message)
     except ChatError as error:
         typer.echo(f"error: {error}", err=True)
@@ -84,13 +83,20 @@ def command(
 
 
 @contextmanager
-def _served(local: laptop.Local, model: str | None, documents: Path | None) -> Iterator[str]:
-    # Bound here and passed on: a port that was only looked for could be another process's by then.
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+def served(
+    local: laptop.Local,
+    model: str | None,
+    documents: Path | None = None,
+    patience: float = START_SECONDS,
+) -> Iterator[str]:
+    """Serve an agent on a port of its own; yield its URL.
+
+    Raises:
+        ChatError: it is not ready after `patience` seconds.
+    """
+    bound, url = laptop.bound()
     with laptop.serving(local, bound, model=model, folder=documents) as process:
-        Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
+        Agent(url, None).wait(patience, lambda: process.poll() is None)
         yield url
 
 

@@ -10,12 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
     from fleetform.resolve import Fleet, Resolved
 
+Named = TypeVar("Named", bound=Any)
+"""Something with a namespace and a name."""
 SCRIPTED = "scripted"
 IN_MEMORY = "in-memory"
 USER = "me"
@@ -79,35 +81,28 @@ def planned(
 
 def workflow_of(fleet: Fleet, name: str, env: str) -> Resolved[WorkflowSpec]:
     """Return a workflow by its name, or namespace/name; exit if there is none."""
-    space, _, short = name.rpartition("/")
-    known = [*fleet.of(kinds.WORKFLOW)]
-    found = [item for item in known if item.name == short and space in ("", item.namespace)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(f"{item.namespace}/{item.name}" for item in found)
-        refuse(f"several workflows are named `{short}`", f"be specific: {names}")
-    return refuse(
-        f"there is no workflow `{name}` in {env}",
-        did_you_mean(short, [item.name for item in known], noun="workflows"),
-    )
+    return _only(fleet.of(kinds.WORKFLOW), name, "workflow", f"in {env}")
 
 
 def chosen(plan: FleetPlan, name: str, env: str) -> WorkloadPlan:
     """Return the plan of an agent by its name, or namespace/name; exit if there is none."""
-    space, _, short = name.rpartition("/")
     own = [item for item in plan.workloads if item.component == "agent"]
     served = [item for item in own if item.config and SETTINGS in item.config.data]
-    found = [item for item in served if item.name == short and space in ("", item.namespace)]
+    return _only(served, name, "agent", f"in {env} that the generic runtime can serve")
+
+
+def _only(known: Iterable[Named], name: str, noun: str, where: str) -> Named:
+    """Return the one of a name, or namespace/name; exit if there is none, or several are."""
+    space, _, short = name.rpartition("/")
+    listed = [*known]
+    found = [item for item in listed if item.name == short and space in ("", item.namespace)]
     if len(found) == 1:
         return found[0]
     if found:
         names = ", ".join(f"{item.namespace}/{item.name}" for item in found)
-        refuse(f"several agents are named `{short}`", f"be specific: {names}")
-    return refuse(
-        f"there is no agent `{name}` in {env} that the generic runtime can serve",
-        did_you_mean(short, [item.name for item in served], noun="agents"),
-    )
+        refuse(f"several {noun}s are named `{short}`", f"be specific: {names}")
+    hint = did_you_mean(short, [item.name for item in listed], noun=f"{noun}s")
+    return refuse(f"there is no {noun} `{name}` {where}", hint)
 
 
 @dataclass
@@ -349,29 +344,44 @@ def serving(
         if folder is not None:
             _ingest(local, config, folder)
         command = [sys.executable, "-m", "fleetform_runtime", "serve", "--config", str(config)]
-        given = () if isinstance(at, int) else (at.fileno(),)
-        place_of = ["--port", str(at)] if isinstance(at, int) else ["--fd", str(at.fileno())]
-        command += ["--host", "127.0.0.1", *place_of, "--metrics-port", "0"]
         command += ["--model", model] if model else []
-        process = subprocess.Popen(  # noqa: S603 - this Python, our own module
-            command,
-            env={**os.environ, **local.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if given else None,
-            pass_fds=given,
-            start_new_session=True,
-        )
-        if not isinstance(at, int):
-            at.close()  # or it would be open when the runtime is gone
-        try:
+        with started(command, local, at) as process:
             yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+
+
+def bound() -> tuple[socket.socket, str]:
+    """Return a socket on a free port, to be passed on, and its URL: a port that was only looked for could be another process's by then."""
+    made = socket.socket()
+    made.bind(("127.0.0.1", 0))
+    return made, f"http://127.0.0.1:{made.getsockname()[1]}"
+
+
+@contextmanager
+def started(
+    command: list[str], local: Local, at: int | socket.socket
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command that serves until the block ends, on a port, or in silence on a socket that is bound, which it takes over."""
+    given = () if isinstance(at, int) else (at.fileno(),)
+    place = ["--port", str(at)] if isinstance(at, int) else ["--fd", str(at.fileno())]
+    process = subprocess.Popen(  # noqa: S603 - this Python, our own module
+        [*command, "--host", "127.0.0.1", *place, "--metrics-port", "0"],
+        env={**os.environ, **local.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if given else None,
+        pass_fds=given,
+        start_new_session=True,
+    )
+    if not isinstance(at, int):
+        at.close()  # or it would be open when the runtime is gone
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def show(local: Local, of: str = "") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,10 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fleetform.cli import laptop, options, trust
+from fleetform.cli.chat import served
 from fleetform.cli.conversation import Agent, ChatError, events_of
 from fleetform.cli.report import PROBLEMS, Format, reported
 from fleetform.cli.run import EnvFile, Model, Trust, check
 from fleetform.local_values import EnvFileError, known_values
+from fleetform.names import LABEL
+from fleetform.patterns import LABEL_NAME
 from fleetform.problems import printable
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ Target = Annotated[
 
 def _run_name(value: str | None) -> str | None:
     """Refuse what is no run's name before it becomes part of a path."""
-    if value is not None and not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", value):
+    if value is not None and (len(value) > LABEL or not re.fullmatch(LABEL_NAME, value)):
         raise typer.BadParameter(
             f"{value[:80]!a} is no name of a run: 1 to 63 lower-case letters, digits and hyphens, with a letter or digit at "
             "both ends"
@@ -257,7 +259,10 @@ class Here:
                 own = laptop.localised(
                     agent, env_file, model=model, memory=None, trusted=trusted, several=True
                 )
-                entry["url"] = f"{running.enter_context(_served(own, model))}/a2a"
+                with _told():
+                    entry["url"] = (
+                        f"{running.enter_context(served(own, model, patience=START_SECONDS))}/a2a"
+                    )
             config = Path(place, "workflow.json")
             config.write_text(json.dumps(local.document), "utf-8")
             if given is not None:
@@ -274,25 +279,11 @@ class Here:
         with tempfile.TemporaryDirectory(prefix="fleetform-") as place:
             config = Path(place, "workflow.json")
             config.write_text(json.dumps(local.document), "utf-8")
-            with socket.socket() as bound:
-                bound.bind(("127.0.0.1", 0))
-                command = [*RUNTIME, "serve", "--idle", "--config", str(config)]
-                command += ["--fd", str(bound.fileno()), "--metrics-port", "0"]
-                process = subprocess.Popen(  # noqa: S603 - this Python, our own module
-                    command,
-                    env={**os.environ, **local.environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    pass_fds=[bound.fileno()],
-                    start_new_session=True,
-                )
-                url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-            try:
+            command = [*RUNTIME, "serve", "--idle", "--config", str(config)]
+            bound, url = laptop.bound()
+            with laptop.started(command, local, bound) as process:
                 Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
                 yield url
-            finally:
-                process.terminate()
-                process.wait()
 
     def _agent(self, entry: str) -> str:
         """Return the agent of an entry of the configuration, which may be named by a step."""
@@ -339,18 +330,6 @@ def _here(name: str, env: str, agents: list[Path], environments: Path) -> Here:
     found = laptop.workflow_of(fleet, name, env)
     document = config.document_of(workflows.settings_of(fleet, found))
     return Here(found, env, fleet, plan, document)
-
-
-@contextmanager
-def _served(local: laptop.Local, model: str | None) -> Iterator[str]:
-    """Serve an agent on a port of its own; yield its URL."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    with laptop.serving(local, bound, model=model) as process:
-        with _told():
-            Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
-        yield url
 
 
 # -- over HTTP -----------------------------------------------------------------------------------

@@ -132,10 +132,6 @@ def _memory(fleet: Fleet, workflow: Resolved[WorkflowSpec], uses: AgentUses) -> 
         return
     if workflow.spec.memory is not None or flows.kept(fleet, workflow, uses, []) is not None:
         return
-    runs = any(
-        run.spec.workflow_ref.name == workflow.name and run.namespace == workflow.namespace
-        for run in fleet.of(kinds.WORKFLOW_RUN)
-    )
     if serve is not None and serve.replicas > 1:
         yield workflow.problem(
             ("spec", "serve", "replicas"),
@@ -143,7 +139,7 @@ def _memory(fleet: Fleet, workflow: Resolved[WorkflowSpec], uses: AgentUses) -> 
             f"{serve.replicas} pods would each have runs of their own",
             hint="set `memory.store` to a MemoryStore of type redis or postgres",
         )
-    elif serve is not None or workflow.spec.schedule is not None or runs:
+    elif serve is not None or workflow.spec.schedule is not None or flows.runs_of(fleet, workflow):
         yield workflow.problem(
             ("spec",),
             "runs-in-memory",

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleetform_runtime.a2a.names import ERROR
+from fleetform_runtime.a2a.names import ERROR, NO_TASK
 from fleetform_runtime.problems import HttpProblem
 
 DOMAIN = "a2a-protocol.org"
@@ -12,7 +12,7 @@ INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 
 # kind: (code of JSON-RPC, HTTP status, gRPC's name of the status)
 KINDS: dict[str, tuple[int, int, str]] = {
-    "TaskNotFoundError": (-32001, 404, "NOT_FOUND"),
+    "TaskNotFoundError": (NO_TASK, 404, "NOT_FOUND"),
     "TaskNotCancelableError": (-32002, 400, "FAILED_PRECONDITION"),
     "PushNotificationNotSupportedError": (-32003, 400, "FAILED_PRECONDITION"),
     "UnsupportedOperationError": (-32004, 400, "FAILED_PRECONDITION"),

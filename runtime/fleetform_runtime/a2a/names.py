@@ -29,6 +29,8 @@ STATES = {
     "cancelled": CANCELED,
 }
 """What a run's status is called."""
+NO_TASK = -32001
+"""The code of an error: there is no such task, for whoever asks."""
 TERMINAL = frozenset((COMPLETED, FAILED, CANCELED))
 ANSWER = "answer"
 """The artifact that every answer is."""

@@ -18,7 +18,7 @@ from fleetform_runtime.settings import Settings
 
 def ingest(options: argparse.Namespace) -> int:
     """Take documents in; return 0 if all of them are kept, 1 if some are not, 2 for a usage error."""
-    settings, problems = check.load(options.config)
+    settings, problems = check.load(options.config, Settings)
     if settings is None:
         return _refused(problems, 1)
     tool = _tool(settings, options.tool)

@@ -25,7 +25,7 @@ def forget(options: argparse.Namespace) -> int:
     """Delete a user; return 0 if nothing is left, 1 if something may be, 2 for a usage error."""
     if not options.user.strip():
         return _refused("--user: say whom", 2)
-    settings, problems = check.load(options.config)
+    settings, problems = check.load(options.config, Settings)
     if settings is None:
         return _refused("\n".join(problems), 1)
     if isinstance(settings.memory, NoMemory | InMemory):

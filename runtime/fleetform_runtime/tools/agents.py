@@ -15,6 +15,7 @@ from fleetform_runtime.a2a.names import (
     COMPLETED,
     FAILED,
     INPUT_REQUIRED,
+    NO_TASK,
     PROGRESS,
     WORKING,
 )
@@ -51,7 +52,7 @@ ATTEMPTS = 3
 PAUSE_SECONDS = 0.5
 USER = "X-User-Id"
 BEGUN = frozenset((WORKING, "TASK_STATE_SUBMITTED", "TASK_STATE_UNSPECIFIED"))
-UNKNOWN_CONTEXT = frozenset((-32602, -32001, -32004))
+UNKNOWN_CONTEXT = frozenset((-32602, NO_TASK, -32004))
 """Refusals of a message whose context may be the reason: another task waits in it, or it cannot be named by others."""
 
 
@@ -284,7 +285,7 @@ class OtherAgent:
                 await self._peer.ask("GetTask", params, self._headers(context), WITHDRAW_SECONDS)
             )
         except PeerError as error:
-            if error.code == -32001:
+            if error.code == NO_TASK:
                 what = "The other agent waits no more; its calls may have been made."
                 raise ToolError(what) from None
             raise DecisionNeededError(waits | {"problem": str(error)}) from None

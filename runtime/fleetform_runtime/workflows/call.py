@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import logging
 import re
-import signal
 import sys
 import uuid
 from collections.abc import Mapping
@@ -25,12 +24,12 @@ from fleetform_runtime.forms import redactor
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import InMemory
 from fleetform_runtime.telemetry import logs
-from fleetform_runtime.workflows.command import begun, refused
+from fleetform_runtime.workflows.command import begun, cancelled_by_signals, refused
 from fleetform_runtime.workflows.notice import Notifier
 from fleetform_runtime.workflows.records import StepState, WorkflowRun
 from fleetform_runtime.workflows.settings import Definition, WorkflowSettings
 from fleetform_runtime.workflows.store import Found
-from fleetform_runtime.workflows.submitting import completed, of_words
+from fleetform_runtime.workflows.submitting import completed, of_file, of_words
 from fleetform_runtime.workflows.worker import executed
 
 log = logging.getLogger(__name__)
@@ -107,14 +106,7 @@ def _given(definition: Definition, path: Path | None) -> Given:
     """
     if path is None:
         return Given()
-    try:
-        found = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path}: it is not JSON") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: it is no JSON object")  # noqa: TRY004 - of who wrote the file
+    found = of_file(path)
     steps = found.get("steps") or {}
     if not isinstance(steps, dict) or not all(isinstance(one, dict) for one in steps.values()):
         raise ValueError(f"{path}: steps: it must be an object of objects")
@@ -151,7 +143,7 @@ async def _performed(
     """Carry a run to its end in which all steps are over but one, or none."""
     from fleetform_runtime.workflows.application import Workflow  # noqa: PLC0415
 
-    _cancelled_by_signals()
+    cancelled_by_signals()
     flow = Workflow(settings.model_copy(update={"memory": InMemory(type="in-memory")}), secrets)
     try:
         await flow.store.open()
@@ -227,17 +219,10 @@ async def _notified(
 ) -> int:
     if phase == "Succeeded" or not settings.definition.notify or settings.notification is None:
         return 0
-    _cancelled_by_signals()
+    cancelled_by_signals()
     names = [step.name for step in settings.definition.steps]
     failed = [name for name in names if name in given.failures]
     said = f"failed: {', '.join(failed)}" if failed else f"it ended as {phase}"
     run = replace(run, phase="Failed", reason="StepFailed", message=said)
     notifier = Notifier(settings.notification, settings.workflow, secrets)
     return 0 if await notifier.tell(run) else FAILED
-
-
-def _cancelled_by_signals() -> None:
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)

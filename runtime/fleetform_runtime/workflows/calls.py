@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 
 from fleetform_runtime import jsons
+from fleetform_runtime.a2a.names import CURRENT, ERROR, NO_TASK, SCHEMA, USAGE
 from fleetform_runtime.net import NetError, TooLargeError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import CONNECT_SECONDS, Client, traceparent
@@ -20,13 +21,6 @@ from fleetform_runtime.runs.structured import bare
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.workflows.settings import StepAgent
 
-VERSION = "1.0"
-ERROR = "https://fleetform.dev/a2a/error/v1"
-SCHEMA = "https://fleetform.dev/a2a/output-schema/v1"
-USAGE = "https://fleetform.dev/a2a/usage/v1"
-"""Metadata of messages and tasks that our own agents know."""
-
-NO_TASK = -32001
 LARGEST_ANSWER = 4 * 1024 * 1024
 MOST_AWAY_SECONDS = 60.0
 """Seconds for which an agent that cannot be reached is taken for one that restarts."""
@@ -239,7 +233,7 @@ class A2aCaller:
             CallError: it is a refusal, or cannot be read.
         """
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        headers = {"Content-Type": "application/json", "A2A-Version": VERSION}
+        headers = {"Content-Type": "application/json", "A2A-Version": CURRENT}
         if trace and traceparent.get() is None:
             headers["traceparent"] = trace
         answer = await self._client(agent).send(

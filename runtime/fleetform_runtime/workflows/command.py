@@ -6,28 +6,25 @@ import json
 import logging
 import re
 import signal
-import socket
 import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
 import uvloop
-from pydantic import ValidationError
 
 from fleetform_runtime import check
 from fleetform_runtime.cli import AGAIN
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.secrets import SecretMissingError, Secrets, references
+from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.telemetry import logs
 from fleetform_runtime.workflows.records import document
 from fleetform_runtime.workflows.settings import WorkflowSettings
 from fleetform_runtime.workflows.store import Found, LostError
-from fleetform_runtime.workflows.submitting import NAME, named, of_words, submitted
+from fleetform_runtime.workflows.submitting import NAME, named, of_file, of_words, submitted
 from fleetform_runtime.workflows.worker import executed
 
 log = logging.getLogger(__name__)
@@ -50,23 +47,12 @@ def workflow(options: argparse.Namespace) -> int:
 
 def begun(options: argparse.Namespace, begin: Begin) -> int:
     """Read a workflow.json and its secrets, and begin something with them; return the exit code."""
-    try:
-        raw = options.config.read_bytes()
-    except OSError as error:
-        return refused([f"{options.config}: cannot be read: {error.strerror}"], 1)
-    try:
-        settings = WorkflowSettings.model_validate_json(raw)
-    except ValidationError as error:
-        return refused(check.lines(options.config, error, raw), 1)
+    settings, found = check.load(options.config, WorkflowSettings)
+    if settings is None:
+        return refused(found, 1)
     secrets = Secrets()
-    missing = []
-    for path, reference in references(settings):
-        try:
-            secrets.value(reference)
-        except SecretMissingError as error:
-            missing.append(f"{options.config}: {path}: {error}")
-    if missing:
-        return refused(missing, 1)
+    if missing := check.missing(settings, secrets):
+        return refused([f"{options.config}: {line}" for line in missing], 1)
     return begin(settings, options, secrets)
 
 
@@ -81,32 +67,13 @@ def refused(lines: list[str], code: int) -> int:
 
 
 def _serve(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secrets) -> int:
-    from fleetform_runtime.server import Process, bound  # noqa: PLC0415
+    from fleetform_runtime.server import serve  # noqa: PLC0415
     from fleetform_runtime.workflows.application import WorkflowApplication  # noqa: PLC0415
 
-    logs.configure(settings.observability.logging, redactor(secrets.known))
-    server = settings.server
-    host = options.host or server.host
-    settings = settings.model_copy(update={"server": server.model_copy(update={"host": host})})
-    port = server.port if options.port is None else options.port
-    metrics_port = server.metrics_port if options.metrics_port is None else options.metrics_port
-    try:
-        main = bound(host, port) if options.fd is None else socket.socket(fileno=options.fd)
-        metrics = bound(host, metrics_port)
-    except OSError as error:
-        return refused([f"{host}:{port} and {metrics_port}: {error.strerror}"], 1)
+    def make(placed: WorkflowSettings) -> WorkflowApplication:
+        return WorkflowApplication(placed, secrets, works=not options.idle)
 
-    async def serve() -> None:
-        log.info("workflow %s is served on %s:%d", settings.workflow.name, host, port)
-        application = WorkflowApplication(settings, secrets, works=not options.idle)
-        await Process(application, main, metrics).run()
-
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-            loop.run(serve())
-    except UnsuitableStoreError as error:
-        return refused([f"{options.config}: memory: {error}"], 1)
-    return 0
+    return serve(settings, options, secrets, f"workflow {settings.workflow.name}", make)
 
 
 # -- run ---------------------------------------------------------------------------------------------
@@ -154,16 +121,7 @@ def _inputs(settings: WorkflowSettings, options: argparse.Namespace) -> dict[str
     Raises:
         ValueError: they are not readable.
     """
-    found: dict[str, Any] = {}
-    if options.input_file is not None:
-        try:
-            found = orjson.loads(Path(options.input_file).read_bytes())
-        except OSError as error:
-            raise ValueError(f"{options.input_file}: cannot be read: {error.strerror}") from None
-        except ValueError:
-            raise ValueError(f"{options.input_file}: it is not JSON") from None
-        if not isinstance(found, dict):
-            raise ValueError(f"{options.input_file}: it is no JSON object")
+    found = of_file(options.input_file) if options.input_file is not None else {}
     return found | of_words(settings.definition, options.input or [])
 
 
@@ -173,10 +131,7 @@ async def _carried(
     """Begin a run, or find it, and carry it to its end unless somebody else does; return it as it ended."""
     from fleetform_runtime.workflows.application import Workflow  # noqa: PLC0415
 
-    task, loop = asyncio.current_task(), asyncio.get_running_loop()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
+    cancelled_by_signals()
     flow = Workflow(settings, secrets)
     try:
         await _patiently(flow.store.open)
@@ -201,6 +156,14 @@ async def _carried(
                 log.warning("run %s is held by somebody else now", name)
     finally:
         await flow.close()
+
+
+def cancelled_by_signals() -> None:
+    """Let SIGTERM and SIGINT cancel this task: everything is closed on the way."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:

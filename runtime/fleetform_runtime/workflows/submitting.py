@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -45,6 +46,23 @@ def completed(definition: Definition, given: Mapping[str, Any]) -> dict[str, Any
         faults.append(f"the inputs have more than {LARGEST_INPUT} bytes")
     if faults:
         raise ValueError("; ".join(faults))
+    return found
+
+
+def of_file(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        ValueError: it is none, or not readable.
+    """
+    try:
+        found = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ValueError(f"{path}: it is not JSON") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: it is no JSON object")  # noqa: TRY004 - of who wrote the file
     return found
 
 
