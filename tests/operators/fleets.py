@@ -318,6 +318,7 @@ def _readers(servers: Servers) -> dict[str, Spec]:
             "type": "redis",
             "redis": {
                 "host": "redis.example.com",
+                "tls": {"enabled": True},
                 "auth": {"secretRef": {"name": "memory", "key": "password"}},
             },
         },
