@@ -15,8 +15,11 @@ _SCHEMAS = Path(__file__).with_name("schemas")
 _DEPTHS = {"Environment": 4}
 """How many levels of maps are left out where no document has them: `spec.defaults.Agent.auth`, else `spec.auth`."""
 
+_PARTS = 3
+"""How many parts of a schema are prepared before the whole is, which costs two to four times as much as one of them."""
+
 _Place = tuple[str, ...]
-_reached: dict[tuple[str, str], tuple[frozenset[_Place], Any]] = {}
+_reached: dict[tuple[str, str], tuple[int, frozenset[_Place], Any]] = {}
 
 
 @cache
@@ -45,16 +48,19 @@ def accepts(kind: str, definition: str, tree: dict[str, Any]) -> bool:
     """Whether a schema accepts a tree without nulls.
 
     Preparing all of a schema takes longer than everything else that is done with one document, and most of it speaks of
-    fields that no document has. So a part is prepared for the first document, which may do for all others too; as soon
-    as one reaches further, the whole is.
+    fields that no document has. So a part is prepared for the first document, which may do for all others too. A
+    document that reaches further gets a part that does for it as well; after some of those, the whole is prepared.
     """
     levels = _DEPTHS.get(kind, 2) - bool(definition)
     places = frozenset(_places(tree, levels))
-    reached = _reached.get((kind, definition))
-    if reached is None:
-        reached = _reached[kind, definition] = places, _part(kind, definition, places, levels)
-    known, part = reached
-    judge = part if places <= known else validator(kind, definition)
+    count, known, judge = _reached.get((kind, definition), (0, frozenset(), None))
+    if not places <= known or judge is None:
+        if count < _PARTS:
+            known |= places
+            judge = _part(kind, definition, known, levels)
+            _reached[kind, definition] = count + 1, known, judge
+        else:
+            judge = validator(kind, definition)
     accepted: bool = judge.is_valid(tree)
     return accepted
 
@@ -74,7 +80,25 @@ def _part(kind: str, definition: str, places: frozenset[_Place], levels: int) ->
     """Return a validator that says nothing of fields at other places in the upper levels."""
     whole = root(kind, definition)
     reached = _without_others(whole, whole["$defs"], places, (), levels)
-    return _prepared({**reached, "$schema": whole["$schema"], "$defs": whole["$defs"]})
+    used = _referenced(reached, whole["$defs"])
+    return _prepared({**reached, "$schema": whole["$schema"], "$defs": used})
+
+
+def _referenced(rule: Any, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the definitions that a schema refers to, be it by way of another."""
+    found: dict[str, Any] = {}
+    todo = [value for key, value in rule.items() if key != "$defs"]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, list):
+            todo.extend(node)
+        elif isinstance(node, dict):
+            todo.extend(node.values())
+            name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+            if name in definitions and name not in found:
+                found[name] = definitions[name]
+                todo.append(definitions[name])
+    return found
 
 
 def _places(node: dict[str, Any], levels: int, path: _Place = ()) -> Iterator[_Place]:

@@ -43,8 +43,19 @@ class Candidate:
     opened: float = 0.0
 
     def is_open(self, now: float) -> bool:
-        """Whether the circuit breaker is open; when its time is over, one request is let through."""
+        """Whether the circuit breaker is open: the model failed too often, and a moment ago."""
         return self.failures >= BREAKER_FAILURES and now - self.opened < BREAKER_SECONDS
+
+    def admits(self, now: float) -> bool:
+        """Whether a request may go to the model; once the breaker's time is over, one may, to see how the model is.
+
+        The breaker is open again while that one is on its way, however it ends: only an answer closes it.
+        """
+        if self.is_open(now):
+            return False
+        if self.failures >= BREAKER_FAILURES:
+            self.opened = now
+        return True
 
     def note(self, error: ModelError | None, now: float) -> None:
         """Record the outcome of a request."""
@@ -81,7 +92,7 @@ class Upstream:
         for index, candidate in enumerate(self._candidates):
             following = self._candidates[index + 1 : index + 2]
             after = following[0].settings.key if following else ""
-            if candidate.is_open(self._clock()) and following:
+            if following and not candidate.admits(self._clock()):
                 failed.append(candidate.settings.key)
                 attempts.append(_attempt(candidate, "circuit_open", after))
                 continue
