@@ -15,7 +15,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_names.py": "metadata",
         "tests/hostile/test_templates.py": "plan/settings characters",
         "tests/hostile/test_yaml.py": "reader",
-        "tests/integration/test_commands.py": "cli/__init__",
+        "tests/integration/test_commands.py": "__main__ cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
         "tests/integration/test_pin.py": "registries cli/pin",

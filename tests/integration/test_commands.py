@@ -18,6 +18,14 @@ def test_wrong_usage_leaves_with_two(arguments):
     assert "Error" in done.stderr
 
 
+def test_the_package_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "fleetform", "--version"], capture_output=True, text=True, check=True
+    )
+    own = subprocess.run([COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == own.stdout != ""
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_gets_its_completion(shell):
     environment = {"_FLEETFORM_COMPLETE": f"source_{shell}", "PATH": ""}

@@ -217,6 +217,24 @@ def test_what_turns_memories_into_vectors_is_within_reach(tmp_path):
         assert (spaces.get("shelf") == 11434) == reached
 
 
+def test_a_peer_without_ports_means_the_port_that_the_agent_listens_on(tmp_path):
+    own = (
+        f"---\n{API}\nkind: Agent\nmetadata: {{name: own, namespace: desk}}\nspec:\n  container:\n    image: {{repository: acme/own, tag: '1'}}\n"
+        "    ports: [{name: admin, containerPort: 9000}, {name: http, containerPort: 3000}]\n"
+        "  network: {allowFrom: [{agent: helper}]}\n"
+    )
+    text = f"{AGENT}  network: {{allowTo: [{{agent: own}}]}}\n{own}"
+    write(tmp_path, {"agents/a.yaml": text, "environments/prod.yaml": PROD})
+    done = fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert (done.code, "does not admit" in done.err) == (0, False), done.err
+    found = {}
+    for name, side in (("helper", "egress"), ("own", "ingress")):
+        (file,) = (tmp_path / "rendered").rglob(f"{name}.yaml")
+        (policy,) = [one for one in read_yaml(file.read_text()) if one["kind"] == "NetworkPolicy"]
+        found[side] = {port for peer, _, port in rules(policy, side) if name_of(peer)}
+    assert found == {"egress": {3000}, "ingress": {3000}}
+
+
 PROD = f"""{API}
 kind: Environment
 metadata: {{name: prod}}

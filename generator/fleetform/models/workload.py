@@ -511,7 +511,7 @@ class Peer(Spec):
     cidr: str | None = optional("An address range, such as `10.20.0.0/16`.", pattern=CIDR)
     ports: list[Port] = Field(
         default_factory=list,
-        description="Pod ports. Default: the HTTP port for ingress; 443 for egress.",
+        description="Pod ports. Default: for ingress and for an `agent` the HTTP port; for other destinations 443.",
     )
 
 

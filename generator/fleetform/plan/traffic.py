@@ -12,7 +12,7 @@ from fleetform.plan.model import Outside, Party, Ports, Range, Shape, Space
 from fleetform.problems import Problem
 from fleetform.resolve import memories
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
-from fleetform.resolve.ports import main_port, ports
+from fleetform.resolve.ports import Port, main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
 from fleetform.resolve.searches import mode, reached
 
@@ -345,11 +345,13 @@ def _to_peer(
     said: list[Problem] = []
     found = _named(fleet, owner, peer, path, said)
     yield from said
-    numbers = tuple(("TCP", port) for port in peer.ports or (443,))
     if isinstance(found, Space | Range):
+        numbers = tuple(("TCP", port) for port in peer.ports or (443,))
         draft.reach(found, numbers, owner, path)
-    elif found is not None:
+    elif found is not None and (numbers := _numbers(peer, main_port(found))):
         draft.calls.append(Call(found, numbers, owner, path, named=True))
+    elif found is not None:
+        yield _portless(owner, path, f"{found.kind} `{found.name}`")
 
 
 def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterator[Problem]:
@@ -366,13 +368,28 @@ def _from_peer(fleet: Fleet, draft: Draft, peer: Peer, path: TreePath) -> Iterat
     said: list[Problem] = []
     found = _named(fleet, draft.resolved, peer, path, said)
     yield from said
-    main = draft.main_port
-    usual = (("TCP", main.container_port),) if main else ()
-    numbers = tuple(("TCP", port) for port in peer.ports) or usual
-    if isinstance(found, Space | Range):
+    numbers = _numbers(peer, draft.main_port)
+    if found is not None and not numbers:
+        yield _portless(draft.resolved, path, "the container")
+    elif isinstance(found, Space | Range):
         draft.admit(found, numbers, path)
     elif found is not None:
         draft.called_by.append(Call(found, numbers, draft.resolved, path, named=True))
+
+
+def _numbers(peer: Peer, main: Port | None) -> tuple[tuple[str, int], ...]:
+    """Return the ports that a peer opens, by default the main one; a policy without any would open them all."""
+    given = peer.ports or ([main.container_port] if main else [])
+    return tuple(("TCP", port) for port in given)
+
+
+def _portless(owner: Resolved[Any], path: TreePath, what: str) -> Problem:
+    return owner.problem(
+        path,
+        "no-port",
+        f"{what} has no ports: all of them would be open",
+        hint="name the peer's `ports`, or the container's",
+    )
 
 
 def _named(
