@@ -33,10 +33,11 @@ from fleetform_runtime.runs.registry import Registry
 from fleetform_runtime.runs.service import Runs
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import Wanted, wanted
+from fleetform_runtime.runs.variants import variants
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.sections.tools import HumanTool
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.settings import Prompts, Settings
 from fleetform_runtime.store import UnsuitableStoreError
 from fleetform_runtime.store.build import build as build_store
 from fleetform_runtime.store.filesystem import errands
@@ -71,12 +72,17 @@ class Application:
     """One agent, ready to answer."""
 
     def __init__(
-        self, settings: Settings, prompt: str, secrets: Secrets, make_model: Build = build_model
+        self,
+        settings: Settings,
+        prompts: Prompts,
+        secrets: Secrets,
+        make_model: Build = build_model,
     ) -> None:
         self.settings = settings
         self.state = State()
-        self.metrics = Metrics(settings.agent.name)
-        self.hash = settings.fingerprint(prompt)
+        self._variants = variants(settings, prompts)
+        self.metrics = Metrics(settings.agent.name, variants=self._variants.names)
+        self.hash = settings.fingerprint(prompts)
         self._secrets = secrets
         secrets.learn_all(settings)
         replica = uuid.uuid4().hex
@@ -95,7 +101,7 @@ class Application:
         self.notices = self._notices()
         self._beating: asyncio.Task[None] | None = None
         self._running_errands: asyncio.Task[None] | None = None
-        self.runs = self._runs(prompt, replica)
+        self.runs = self._runs(replica)
         self._upkeep = Upkeep(self.store, replica, self.runs.expire)
         self.gateway = self._gateway()
         self.metrics.set("agent_build_info", 1, __version__, self.hash[:8])
@@ -218,7 +224,7 @@ class Application:
         agent = settings.agent
         return Notices(webhook, agent.name, agent.namespace, self._secrets, self.metrics)
 
-    def _runs(self, prompt: str, replica: str) -> Runs:
+    def _runs(self, replica: str) -> Runs:
         settings, limits, metrics = self.settings, self.settings.limits, self.metrics
         redact = redactor(self._secrets.known)
         toolbox = Toolbox([self.tools], limits.tool_result_bytes, metrics, redact)
@@ -240,9 +246,9 @@ class Application:
             loop=Loop(calls, limits.max_steps, limits.max_tool_calls, self.spans, room),
             decider=Decider(calls),
             models=self.models,
-            default_model=settings.model.key,
+            offered=[model.key for model in (settings.model, *settings.models)],
+            variants=self._variants,
             wanted=_wanted(settings),
-            system=prompt,
             limits=limits,
             gate=Gate(
                 limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, metrics, share
@@ -260,7 +266,7 @@ class Application:
         """Return what makes conversations fit: by leaving out, or by summaries."""
         settings, policy = self.settings, self.settings.memory.policy
         if policy.compression is None:
-            return Fitting((settings.model, *settings.models))
+            return Fitting(settings.session_models)
         from fleetform_runtime.runs.compacting import Compacting  # noqa: PLC0415
         from fleetform_runtime.runs.summaries import PATIENCE, Writer  # noqa: PLC0415
 

@@ -95,6 +95,19 @@ _ROUTE = Label(
         "other",
     ),
 )
+WORK = frozenset(
+    (
+        *("/chat", "/agents/{name}/chat", "/ws", "/v1/chat/completions", "/v1/responses"),
+        *("/a2a", "/a2a/message:send", "/a2a/message:stream"),
+        *("/a2a/v1/message:send", "/a2a/v1/message:stream"),
+    )
+)
+"""Routes on which runs begin."""
+RESTING = frozenset(_ROUTE.values) - WORK
+VARIANT = Label(
+    name="variant",
+    help="Variant of the session, `base` for the agent itself, empty where no run began; only of agents with variants.",
+)
 _STATUS = Label(
     name="status",
     help="Class of the HTTP status; a stream that ends in an error event counts as 5xx.",
@@ -130,21 +143,21 @@ METRICS: tuple[Metric, ...] = (
         type="counter",
         help="Answered requests, without probes and metrics.",
         unit="requests",
-        labels=(_AGENT, _ROUTE, _STATUS),
+        labels=(_AGENT, _ROUTE, _STATUS, VARIANT),
     ),
     Metric(
         name="agent_request_errors_total",
         type="counter",
         help="Requests that failed through no fault of the caller.",
         unit="requests",
-        labels=(_AGENT, _ERROR),
+        labels=(_AGENT, _ERROR, VARIANT),
     ),
     Metric(
         name="agent_request_duration_seconds",
         type="histogram",
         help="Time from the first byte of a request to the last byte of its response.",
         unit="seconds",
-        labels=(_AGENT, _ROUTE),
+        labels=(_AGENT, _ROUTE, VARIANT),
         buckets=_REQUEST,
     ),
     Metric(
@@ -234,6 +247,7 @@ METRICS: tuple[Metric, ...] = (
             _AGENT,
             _MODEL,
             Label(name="type", help="Direction.", values=("input", "output")),
+            VARIANT,
         ),
     ),
     Metric(
@@ -241,7 +255,7 @@ METRICS: tuple[Metric, ...] = (
         type="counter",
         help="Cost of the tokens, from the configured prices.",
         unit="USD",
-        labels=(_AGENT, _MODEL),
+        labels=(_AGENT, _MODEL, VARIANT),
     ),
     Metric(
         name="agent_llm_retries_total",

@@ -5,10 +5,11 @@ references, durations are seconds, and unset fields are left out, never null.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -27,7 +28,10 @@ from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.serving import Health, Observability, Server
 from fleetform_runtime.sections.tools import HumanTool, McpServer, Tool
 
-__all__ = ["SERVED_FEATURES", "Feature", "Settings", "load", "read_prompt"]
+__all__ = ["SERVED_FEATURES", "Feature", "Prompts", "Settings", "load", "read_prompts"]
+
+BASE = "base"
+"""What the agent's own prompt, model and tools are called beside its variants."""
 
 
 @unique
@@ -91,6 +95,22 @@ class Prompt(Section):
     system: PromptFile = Field(description="The system prompt.")
 
 
+class Variant(Section):
+    """Another prompt or model for a share of the sessions; a session keeps what it began with."""
+
+    name: Name = Field(
+        description="Name; the label `variant` of metrics. `base` is the agent itself."
+    )
+    weight: Annotated[float, Field(ge=0, le=100)] = Field(
+        description="Percent of new sessions that get it; 0: none any more."
+    )
+    prompt: Prompt | None = Field(default=None, description="Instructions; default: the agent's.")
+    model: Model | None = Field(
+        default=None,
+        description="Model of its sessions that do not choose another one; default: the agent's.",
+    )
+
+
 class A2a(Section):
     """What the card says to other agents."""
 
@@ -121,6 +141,14 @@ class Output(Section):
         return value
 
 
+class Prompts(NamedTuple):
+    """The texts beside agent.json."""
+
+    system: str
+    variants: Mapping[str, str] = MappingProxyType({})
+    """Those of variants that have one of their own, by their names."""
+
+
 class Settings(Section):
     """Configuration of one agent, complete except for prompts and secrets."""
 
@@ -139,6 +167,11 @@ class Settings(Section):
     tools: tuple[Tool, ...] = Field(default=(), description="Tools of the agent; default: none.")
     mcp_servers: tuple[McpServer, ...] = Field(
         default=(), description="MCP servers whose tools the agent has; default: none."
+    )
+    variants: tuple[Variant, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Variants that new sessions are shared out among; default: none.",
     )
     output: Output | None = Field(
         default=None, description="What the last answer must be; default: any text."
@@ -174,12 +207,41 @@ class Settings(Section):
         _refuse_repeated("model", (model.key for model in (self.model, *self.models)))
         _refuse_repeated("tool", (tool.name for tool in self.tools))
         _refuse_repeated("MCP server", (server.name for server in self.mcp_servers))
+        _refuse_repeated("variant", (BASE, *(variant.name for variant in self.variants)))
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_variants_that_nobody_gets(self) -> Self:
+        whole = sum(variant.weight for variant in self.variants)
+        if whole > 100:
+            raise ValueError(f"variants: their weights sum up to {whole:g} percent")
+        models = {model.key: model for model in (self.model, *self.models)}
+        for item in self.variants:
+            if (
+                item.model is not None
+                and models.setdefault(item.model.key, item.model) != item.model
+            ):
+                raise ValueError(
+                    f"variant {item.name}: another model is named {item.model.key}; give it an id"
+                )
+        known = {BASE, *(variant.name for variant in self.variants)}
+        for tool in (*self.tools, *self.mcp_servers):
+            if unknown := sorted({*tool.variants} - known):
+                raise ValueError(f"{tool.name}: there is no variant {unknown[0]}")
         return self
 
     @property
     def keeps(self) -> bool:
         """Whether anything is kept from one request to the next."""
         return not isinstance(self.memory, NoMemory)
+
+    @property
+    def session_models(self) -> tuple[Model, ...]:
+        """Return the models that answer in sessions: the offered ones, and what only variants have."""
+        offered = (self.model, *self.models)
+        known = {model.key for model in offered}
+        own = {item.model.key: item.model for item in self.variants if item.model is not None}
+        return (*offered, *(model for key, model in own.items() if key not in known))
 
     @property
     def every_model(self) -> tuple[tuple[str, Model], ...]:
@@ -190,15 +252,21 @@ class Settings(Section):
             *((f"$.models[{index}]", model) for index, model in enumerate(self.models)),
             *((f"$.fallbacks[{index}]", model) for index, model in enumerate(self.fallbacks)),
             *(
+                (f"$.variants[{index}].model", variant.model)
+                for index, variant in enumerate(self.variants)
+                if variant.model is not None
+            ),
+            *(
                 [("$.memory.policy.compression.model", compression.model)]
                 if compression and compression.model
                 else []
             ),
         )
 
-    def fingerprint(self, prompt: str) -> str:
+    def fingerprint(self, prompts: Prompts) -> str:
         """Return a hash of the configuration, which contains no secrets."""
-        text = self.model_dump_json(by_alias=True, exclude_unset=True) + "\n" + prompt
+        text = self.model_dump_json(by_alias=True, exclude_unset=True)
+        text = "\n".join((text, prompts.system, *prompts.variants.values()))
         return hashlib.sha256(text.encode()).hexdigest()
 
     @model_validator(mode="after")
@@ -272,9 +340,15 @@ def _refuse_repeated(what: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def read_prompt(settings: Settings, folder: Path) -> str:
-    """Read the system prompt next to agent.json."""
-    return (folder / settings.prompt.system.file).read_text("utf-8")
+def read_prompts(settings: Settings, folder: Path) -> Prompts:
+    """Read the prompts next to agent.json."""
+    own = {item.name: item.prompt for item in settings.variants if item.prompt is not None}
+    texts = {name: _read(folder, prompt) for name, prompt in own.items()}
+    return Prompts(_read(folder, settings.prompt), texts)
+
+
+def _read(folder: Path, prompt: Prompt) -> str:
+    return (folder / prompt.system.file).read_text("utf-8")
 
 
 def load(path: Path) -> Settings:

@@ -17,7 +17,7 @@ from fleetform_runtime.models.scripted import ScriptedModel
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.server import Process, bound
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.settings import Prompts, Settings
 
 BASE: dict[str, Any] = {
     "contract": 1,
@@ -153,12 +153,15 @@ async def serving(
     make: Make = scripted,
     environment: Mapping[str, str] | None = None,
     prompt: str = "You help.",
+    prompts: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     port: int = 0,
     **changes: Any,
 ) -> AsyncIterator[Client]:
     """Serve an agent; the sections given replace those of the base."""
-    application = Application(settings(**changes), prompt, Secrets(environment or {}), make)
+    application = Application(
+        settings(**changes), Prompts(prompt, prompts or {}), Secrets(environment or {}), make
+    )
     process = Process(application, bound("127.0.0.1", port), bound("127.0.0.1", 0))
     task = asyncio.create_task(process.run())
     try:

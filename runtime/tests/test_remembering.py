@@ -423,8 +423,8 @@ IMPORTS = """
 import sys
 from fleetform_runtime.application import Application
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.settings import Settings
-Application(Settings.model_validate_json(sys.argv[1]), "", Secrets({}))
+from fleetform_runtime.settings import Prompts, Settings
+Application(Settings.model_validate_json(sys.argv[1]), Prompts(""), Secrets({}))
 print(any(name.startswith("fleetform_runtime.memories") for name in sys.modules))
 """
 

@@ -10,7 +10,8 @@ from fleetform_runtime import __version__
 from fleetform_runtime.a2a.errors import A2aError
 from fleetform_runtime.a2a.names import HITL, JSON, SCHEMA, TEXT
 from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
-from fleetform_runtime.settings import Settings
+from fleetform_runtime.runs.variants import without
+from fleetform_runtime.settings import BASE, Settings
 from fleetform_runtime.tools import Tool
 from fleetform_runtime.tools.build import AgentTools
 
@@ -29,7 +30,7 @@ class Cards:
 
     def public(self) -> tuple[bytes, str]:
         """Return the card for everybody, and its entity tag."""
-        body = orjson.dumps(self._card(self._tools.listed() if self._is_open else ()))
+        body = orjson.dumps(self._card(self._listed() if self._is_open else ()))
         return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
     def whole(self) -> dict[str, Any]:
@@ -40,7 +41,16 @@ class Cards:
         """
         if self._is_open:
             raise A2aError("UnsupportedOperationError", "the public card is the whole card")
-        return self._card(self._tools.listed())
+        return self._card(self._listed())
+
+    def _listed(self) -> list[Tool]:
+        """Return the agent's own tools; what only a variant has is no skill of every conversation."""
+        lacks = without(self._settings, BASE)
+        return [
+            tool
+            for tool in self._tools.listed()
+            if tool.name not in lacks and tool.server not in lacks
+        ]
 
     def _card(self, tools: Sequence[Tool]) -> dict[str, Any]:
         settings = self._settings

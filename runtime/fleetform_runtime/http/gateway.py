@@ -19,6 +19,7 @@ from fleetform_runtime.http.events import SlowReaderError
 from fleetform_runtime.http.router import Route, Router
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import StoreError
+from fleetform_runtime.telemetry import variant
 from fleetform_runtime.telemetry.logs import request_id
 from fleetform_runtime.telemetry.metrics import Metrics
 
@@ -127,6 +128,7 @@ class _Exchange:
         shown = self._request.headers.get("x-request-id", "")
         name = shown if _REQUEST_ID.fullmatch(shown) else uuid.uuid4().hex
         token = request_id.set(name)
+        variant.opened()
         self._headers = [(b"x-request-id", name.encode()), (b"x-content-type-options", b"nosniff")]
         for header, value in self._gateway.cors(self._request).items():
             self._headers.append((header.lower().encode(), value.encode()))

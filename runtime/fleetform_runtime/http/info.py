@@ -44,6 +44,11 @@ def _info(parts: Parts) -> dict[str, Any]:
         "config": parts.hash,
         "models": list(parts.runs.models),
         "default_model": settings.model.key,
+        **(
+            {"variants": [{"name": item.name, "weight": item.weight} for item in settings.variants]}
+            if settings.variants
+            else {}
+        ),
         "tools": [_shown(tool) for tool in parts.tools.listed()],
         "mcp_servers": parts.tools.servers.states(),
         "memory": settings.memory.type,

@@ -72,15 +72,13 @@ class SessionRoutes:
         body: NewSession = await self._answering.read(request, NewSession)
         if body.model:
             self._runs.model(body.model)
-        session = await self._sessions.create(
-            Session(
-                id=body.session_id or uuid.uuid4().hex,
-                user=request.state.identity.user,
-                title=body.title or "",
-                model=body.model or self._runs.default_model,
-            )
+        session = Session(
+            id=body.session_id or uuid.uuid4().hex,
+            user=request.state.identity.user,
+            title=body.title or "",
+            model=body.model or "",
         )
-        return _one(session, 201)
+        return _one(await self._sessions.create(self._runs.begun(session)), 201)
 
     async def get(self, request: Request) -> Json:
         """Return a session."""
@@ -129,6 +127,7 @@ def shown(session: Session) -> dict[str, Any]:
         "session_id": session.id,
         "title": session.title,
         "model": session.model,
+        **({"variant": session.variant} if session.variant else {}),
         "created_at": moment(session.created),
         "updated_at": moment(session.updated),
         "messages": session.messages + len(session.parked),

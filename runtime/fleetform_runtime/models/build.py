@@ -29,10 +29,10 @@ def build(model: Model, secrets: Secrets) -> ChatModel:
 def upstreams(
     settings: Settings, secrets: Secrets, metrics: Metrics, make: Build = build
 ) -> dict[str, ChatModel]:
-    """Return the models that sessions can choose, each with its fallbacks."""
+    """Return the models of sessions, each with its fallbacks: those that they choose, and those of variants."""
     fallbacks = [Candidate(model, make(model, secrets)) for model in settings.fallbacks]
     found: dict[str, ChatModel] = {}
-    for model in (settings.model, *settings.models):
+    for model in settings.session_models:
         candidates = [Candidate(model, make(model, secrets)), *fallbacks]
         found[model.key] = Upstream(candidates, metrics)
     return found

@@ -74,6 +74,8 @@ class LiveRun:
     """The run that it goes on from, and who decided that, where the specification says who does."""
     origin: dict[str, Any] = field(default_factory=dict)
     """What an A2A client knows it by."""
+    variant: str = ""
+    """The agent's variant that its session has."""
 
     @property
     def shown_session(self) -> str | None:

@@ -40,6 +40,12 @@ class Loop:
             HttpProblem: a limit of the run was reached.
         """
         tools = await self._calls.toolbox.tools()
+        if turn.without:
+            tools = {
+                name: tool
+                for name, tool in tools.items()
+                if name not in turn.without and tool.server not in turn.without
+            }
         if not turn.remembers:
             tools = {name: tool for name, tool in tools.items() if tool.kind != "memory"}
         specs = [spec(tool) for tool in tools.values()]

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,10 @@ from fleetform_runtime.runs.registry import Registry, not_found
 from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.runs.structured import REPAIRS, Wanted, wanted
 from fleetform_runtime.runs.turn import Turn
+from fleetform_runtime.runs.variants import Variant, Variants, conversation
 from fleetform_runtime.sections.access import Limits
 from fleetform_runtime.store import Event, Pause, Run, Session, StoreError
+from fleetform_runtime.telemetry import variant as telemetry
 from fleetform_runtime.telemetry.logs import run_context
 from fleetform_runtime.telemetry.metrics import Metrics
 from fleetform_runtime.telemetry.traces import Spans
@@ -57,8 +59,8 @@ class Runs:
         loop: Loop,
         decider: Decider,
         models: dict[str, ChatModel],
-        default_model: str,
-        system: str,
+        offered: Sequence[str],
+        variants: Variants,
         limits: Limits,
         gate: Gate,
         quotas: Quotas,
@@ -75,9 +77,10 @@ class Runs:
         self.registry = registry
         self._loop = loop
         self._decider = decider
-        self.models = models
-        self.default_model = default_model
-        self._system = system
+        self._models = models
+        self.models = {key: models[key] for key in offered}
+        """Those that callers may choose."""
+        self._variants = variants
         self._limits = limits
         self._gate = gate
         self._quotas = quotas
@@ -115,7 +118,10 @@ class Runs:
         pause = None
         try:
             session, history, pause = await self._prepared(order)
-            chosen = model or self.models.get(session.model) or self.models[self.default_model]
+            key = conversation(order) if order.stateless else session.id
+            variant, session = self._variants.of(session, key)
+            telemetry.told(variant.name)
+            chosen = model or self._models.get(session.model) or self._models[variant.model]
             run = LiveRun(
                 order.id or uuid.uuid4().hex,
                 order.user,
@@ -127,8 +133,9 @@ class Runs:
                 alone=order.stateless,
                 resumed=_resumed(order),
                 origin=order.origin,
+                variant=variant.name,
             )
-            turn = self._turn(order, run, session, history, chosen.key, pause)
+            turn = self._turn(order, run, session, history, variant, pause)
             session = replace(session, model=chosen.key)
             if order.id is None:  # else whoever claimed its name has stored it
                 await self.registry.put(run)
@@ -172,6 +179,11 @@ class Runs:
     def now(self) -> float:
         """Return seconds since 1970."""
         return self._clock()
+
+    def begun(self, session: Session) -> Session:
+        """Return a new session with its variant, and that one's model if it has none of its own choice."""
+        variant, session = self._variants.of(session, session.id)
+        return session if session.model else replace(session, model=variant.model)
 
     def model(self, key: str) -> ChatModel:
         """Return a model from the specification's list.
@@ -246,7 +258,7 @@ class Runs:
         run: LiveRun,
         session: Session,
         history: list[Message],
-        model: str,
+        variant: Variant,
         pause: dict[str, Any] | None,
     ) -> Turn:
         fresh = self.sessions.parked(pause)
@@ -258,7 +270,8 @@ class Runs:
             run=run.id,
             session=session.id,
             user=order.user,
-            system=f"{self._system}\n\n{order.system}" if order.system else self._system,
+            system=f"{variant.system}\n\n{order.system}" if order.system else variant.system,
+            without=variant.without,
             history=self.sessions.recent(history),
             streaming=order.streaming,
             stored=None if order.stateless else session,
@@ -291,7 +304,10 @@ class Runs:
         pause: dict[str, Any] | None,
         leave: Callable[[], None],
     ) -> None:
+        telemetry.opened(run.variant)
         told = {"run_id": run.id, "session_id": run.session, "caller": run.user}
+        if run.variant:
+            told["variant"] = run.variant
         run_context.set(told | run.resumed)
         sharing = self.registry.sharing(run)
         try:
@@ -323,6 +339,7 @@ class Runs:
             "metadata": order.metadata,
             "decided_by": order.decided_by,
             "callers": ",".join(turn.callers),
+            "variant": run.variant,
         }
         text = order.message.text() if order.message else ""
         with self._spans.run(attributes, order.traceparent, text) as span:

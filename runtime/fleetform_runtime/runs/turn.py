@@ -47,6 +47,8 @@ class Turn:
     view: View = field(default_factory=View)
     """What of history and fresh messages the model reads, once that is not all."""
     pace: Pace = field(default_factory=Pace)
+    without: frozenset[str] = frozenset()
+    """Names of tools, and of MCP servers, that the session's variant of the agent does not have."""
     may_wait: bool = True
     """Whether a human can be asked; otherwise calls that need one are denied."""
     remembers: bool = False

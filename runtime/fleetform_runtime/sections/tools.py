@@ -28,6 +28,10 @@ from fleetform_runtime.sections.base import (
 from fleetform_runtime.sections.knowledge import Knowledge
 
 Retries = Annotated[NonNegative, Field(le=10)]
+Variants = Annotated[
+    tuple[Name, ...],
+    Field(description="Variants that have it, `base` for the agent itself; default: all of them."),
+]
 
 
 class BearerAuth(Section):
@@ -131,6 +135,7 @@ class _Tool(Section):
     requires_approval: bool = Field(
         default=False, description="Whether each call needs human approval."
     )
+    variants: Variants = ()
 
 
 class ApiTool(_Tool):
@@ -329,6 +334,7 @@ class _McpServer(Section):
     requires_approval: bool | tuple[str, ...] = Field(
         default=False, description="Tools whose calls need human approval: true for all, or names."
     )
+    variants: Variants = ()
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Deadlines of a call.")
 
 

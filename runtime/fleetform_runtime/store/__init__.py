@@ -56,6 +56,8 @@ class Session:
     """
     mark: str = ""
     """Random for every write, so that of two writers with the same content only one succeeds."""
+    variant: str = ""
+    """The agent's variant that it began with; empty if the agent had none then, or nothing has been said yet."""
 
     @property
     def waiting(self) -> list[dict[str, Any]]:
@@ -152,6 +154,7 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
         stored,
         title=stored.title or session.title,
         model=session.model or stored.model,
+        variant=stored.variant or session.variant,
         pending=session.pending,
         revision=stored.revision + 1,
         messages=stored.messages + rows,
@@ -189,8 +192,11 @@ def read_session(row: bytes | str) -> Session:
     Raises:
         UnreadableRecordError: it is invalid.
     """
-    session = Session(**_fields(row, _SESSION, "session"))
-    texts = (session.id, session.user, session.title, session.model, session.mark)
+    session = Session(**_fields(row, _SESSION, "session", {"variant": ""}))
+    texts = (
+        *(session.id, session.user, session.title, session.model, session.mark),
+        session.variant,
+    )
     numbers = (session.revision, session.created, session.updated, session.messages)
     if not all(isinstance(text, str) for text in texts) or not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers

@@ -14,7 +14,8 @@ from prometheus_client import (
 )
 
 from fleetform_runtime.messages import Usage
-from fleetform_runtime.metrics import METRICS, Label, Metric
+from fleetform_runtime.metrics import METRICS, RESTING, VARIANT, Label, Metric
+from fleetform_runtime.telemetry import variant
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,9 +31,18 @@ class Metrics:
     """Holds every metric of one agent, or of one workflow; methods are named after events."""
 
     def __init__(
-        self, agent: str, kind: str = "agent", catalogue: tuple[Metric, ...] = METRICS
+        self,
+        agent: str,
+        kind: str = "agent",
+        catalogue: tuple[Metric, ...] = METRICS,
+        variants: tuple[str, ...] = (),
     ) -> None:
         self.agent = agent
+        self._variants = variants
+        self._varied = {
+            metric.name for metric in catalogue if variants and VARIANT in metric.labels
+        }
+        """Metrics that tell variants apart, if the agent has any."""
         self.kind = kind
         """First word of every name."""
         self.registry = CollectorRegistry(auto_describe=False)
@@ -121,6 +131,8 @@ class Metrics:
         self.count("agent_rate_limited_total", limit)
 
     def _child(self, name: str, labels: tuple[str, ...]) -> Any:
+        if name in self._varied:
+            labels = (*labels, variant.current())
         key = (name, *labels)
         child = self._children.get(key)
         if child is None:
@@ -128,16 +140,25 @@ class Metrics:
         return child
 
     def _make(self, metric: Metric) -> Any:
-        names = [label.name for label in metric.labels]
+        is_varied = metric.name in self._varied
+        labels = [label for label in metric.labels if is_varied or label is not VARIANT]
+        names = [label.name for label in labels]
         if metric.type == "histogram":
             return Histogram(
                 metric.name, metric.help, names, buckets=metric.buckets, registry=self.registry
             )
         kind = Counter if metric.type == "counter" else Gauge
         made = kind(metric.name, metric.help, names, registry=self.registry)
-        for values in _closed(metric.labels[1:]):
-            made.labels(self.agent, *values)
+        for values in _closed(label for label in labels[1:] if label is not VARIANT):
+            for name in self._variants_of(values) if is_varied else ((),):
+                made.labels(self.agent, *values, *name)
         return made
+
+    def _variants_of(self, values: tuple[str, ...]) -> Iterable[tuple[str]]:
+        """Yield the variants whose series begin at zero, the empty one of what is no run first."""
+        yield ("",)
+        if RESTING.isdisjoint(values):
+            yield from ((name,) for name in self._variants)
 
 
 def _closed(labels: Iterable[Label]) -> Iterable[tuple[str, ...]]:

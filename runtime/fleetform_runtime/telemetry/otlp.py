@@ -143,6 +143,8 @@ class OtlpSpans(Exporting):
             fixed["fleetform.run.decided_by"] = decided
         if callers := attributes.get("callers"):
             fixed["fleetform.run.callers"] = callers
+        if variant := attributes.get("variant"):
+            fixed["fleetform.agent.variant"] = variant
         fixed |= self._metadata(attributes["metadata"])
         if self._content and text:
             fixed["langfuse.trace.input"] = self._content.plain(text)
