@@ -30,7 +30,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/policy/test_command.py": "cli/policy policies admission",
         "tests/property/test_views.py": "fleetform/kinds",
         "tests/unit/test_agent_json.py": (
-            "plan/__init__ pipeline draft plan/stores plan/model plan/present bind/config resolve/memories"
+            "rules/variants plan/__init__ pipeline draft plan/stores plan/model plan/present bind/config resolve/memories"
         ),
         "tests/unit/test_at_once.py": "mend",
         "tests/unit/test_recipes.py": "kubernetes/kinds fleetform/targets fleetform/contract",
@@ -143,6 +143,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/test_sessions.py": "messages runs/calls decisions loop outcomes runs/pending turn",
         "runtime/tests/test_structured.py": "structured",
         "runtime/tests/test_compacting.py": "summaries",
+        "runtime/tests/test_variants.py": "telemetry/variant",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",
         "runtime/tests/test_tools.py": (
             "addresses net/again tools/failures tools/api tools/build tools/people tools/schema toolbox"

@@ -48,6 +48,8 @@ STORES: tuple[str, ...] = tuple(_FACTS["stores"])
 """Types of stores that keep conversations."""
 NO_MEMORY = "none"
 """The type of store that keeps nothing."""
+BASE = "base"
+"""What an agent itself is called beside its variants."""
 STORE_PORTS: dict[str, int] = {
     name: facts["port"] for name, facts in _FACTS["stores"].items() if "port" in facts
 }

@@ -15,7 +15,9 @@ from tests.tools import ROOT, tool
 pytestmark = pytest.mark.proof
 
 GUIDES = ("argo-workflows", "argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
-IN_ONE_GO = ("tutorial", "knowledge", "code", "conversations", "memories", "workflows")
+IN_ONE_GO = (
+    *("tutorial", "knowledge", "code", "conversations", "memories", "workflows", "variants"),
+)
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
 SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)

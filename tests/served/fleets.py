@@ -201,13 +201,16 @@ GENERIC = {
     "modelConfig": "second",
     "models": ["third"],
     "fallbacks": ["third"],
+    "variants": [
+        {"name": "brief", "weight": 10, "systemPrompt": "hi there", "modelConfig": "third"}
+    ],
     "auth": KEYS,
     "tools": [
         {"name": "spare"},
         {"name": "ask"},
         {"name": "remote"},
         {"name": "neighbour"},
-        {"name": "here", "endpoint": "https://here.example/mcp"},
+        {"name": "here", "endpoint": "https://here.example/mcp", "variants": ["brief"]},
     ],
     "memory": {
         "type": "redis",

@@ -10,7 +10,7 @@ import pytest
 from fleetform import canonical
 from fleetform.pipeline import render
 from fleetform.problems import Problem
-from fleetform_runtime.settings import load
+from fleetform_runtime.settings import Settings, load
 from tests.fleet import API, ENVIRONMENT, GOOD, fleetform, read_yaml, write
 from tests.manifests import COMMITTED, tree
 from tests.tools import ROOT
@@ -582,3 +582,29 @@ def test_a_store_is_shown_a_client_certificate_unless_the_spec_says_not_to(said,
     }
     for name in ("ca.crt", "tls.crt", "tls.key"):
         assert (f"redis-tls/{name}" in texts["default/helper.yaml"]) == (name in files.values())
+
+
+# -- variants --------------------------------------------------------------------------------------
+
+
+def test_variants_have_what_differs_and_nothing_else(tmp_path):
+    small = {"provider": "ollama", "name": "small", "endpoint": "https://models.example"}
+    text = document("ModelConfig", "small", small) + agent(
+        variants=[
+            {"name": "brief", "weight": 12.5, "systemPrompt": "Be brief."},
+            {"name": "cheap", "weight": 0, "modelConfig": "small"},
+        ],
+        tools=[
+            {"name": "old", "endpoint": "https://old.example", "variants": ["base"]},
+            {"name": "new", "endpoint": "https://new.example", "variants": ["brief", "cheap"]},
+        ],
+    )
+    data, found, problems = made(tmp_path, text)
+    assert not problems, problems
+    assert found["variants"] == [
+        {"name": "brief", "weight": 12.5, "prompt": {"system": {"file": "system-prompt.brief.md"}}},
+        {"name": "cheap", "weight": 0, "model": {**small, "id": "small"}},
+    ]
+    assert data["system-prompt.brief.md"] == "Be brief."
+    assert [server["variants"] for server in found["mcpServers"]] == [["base"], ["brief", "cheap"]]
+    assert Settings.model_validate_json(data["agent.json"]).variants[1].model.key == "small"

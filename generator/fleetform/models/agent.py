@@ -77,6 +77,11 @@ class ToolUse(Spec):
     requires_approval: bool | None = optional(
         "Whether each call needs human approval. Default: the tool's own."
     )
+    variants: list[Name] = Field(
+        default_factory=list,
+        description="Variants of the agent that have the tool, `base` for the agent itself. Default: all of them.",
+        max_length=9,
+    )
 
 
 class ApiKey(Spec):
@@ -276,6 +281,24 @@ Origin = Annotated[str, StringConstraints(pattern=ORIGIN, max_length=268)]
 Prompt = Annotated[str, StringConstraints(max_length=1_000_000)]
 
 
+class Variant(Spec):
+    """Another prompt, model or set of tools for a share of the sessions; a session keeps what it began with."""
+
+    name: Name = Field(description="Name, in metrics, traces and logs; not `base`.")
+    weight: float = Field(
+        description="Percent of new sessions that get it; at 0 only those that have it already. The rest is the agent's own.",
+        ge=0,
+        le=100,
+    )
+    system_prompt: Annotated[Prompt, StringConstraints(min_length=1)] | None = optional(
+        "System prompt. Default: the agent's."
+    )
+    model_config_ref: QualifiedName | None = optional(
+        "Name of a ModelConfig, or `namespace/name`. Default: the agent's model.",
+        alias="modelConfig",
+    )
+
+
 class AgentSpec(Workload):
     """An agent: prompt, model, tools, memory, and how it runs."""
 
@@ -309,6 +332,11 @@ class AgentSpec(Workload):
     )
     tools: list[ToolUse] = Field(
         default_factory=list, description="What the agent can use. Default: nothing."
+    )
+    variants: list[Variant] = Field(
+        default_factory=list,
+        description="Variants that new sessions are shared out among, each by a hash of its name. Default: none.",
+        max_length=8,
     )
     knowledge: Knowledge | None = optional(
         "Documents for a collection that the agent searches. Default: others fill it."

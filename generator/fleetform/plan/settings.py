@@ -14,7 +14,7 @@ from fleetform.resolve import hosts, memories, regions
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
-    from fleetform.models.agent import AgentSpec, Approvals, Auth, Quota
+    from fleetform.models.agent import AgentSpec, Approvals, Auth, Quota, Variant
     from fleetform.models.memory_store import LongTermMemory, Policy
     from fleetform.models.model_config import ModelSettings
     from fleetform.models.observability import Observability
@@ -33,9 +33,15 @@ MARGIN = 5
 
 def files(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Files:
     """Return the configuration of an agent on the generic runtime."""
-    return Files(
-        contract.FOLDER, {PROMPT: agent.spec.system_prompt or ""}, settings(fleet, agent, uses)
-    )
+    spec = agent.spec
+    own = {prompt_of(item.name): item.system_prompt for item in spec.variants if item.system_prompt}
+    prompts = {PROMPT: spec.system_prompt or "", **own}
+    return Files(contract.FOLDER, prompts, settings(fleet, agent, uses))
+
+
+def prompt_of(variant: str) -> str:
+    """Return the name of the file with the prompt of a variant."""
+    return f"system-prompt.{variant}.md"
 
 
 def of_documents(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, tool: str) -> Files:
@@ -72,6 +78,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         fallbacks=[_model(fleet, agent, model, ref) for ref, model in uses.fallbacks],
         tools=[*tools(fleet, agent, uses)],
         mcpServers=[*mcp_servers(fleet, agent, uses)],
+        variants=[_variant(fleet, agent, uses, item) for item in spec.variants],
         output={"schema": spec.output_schema} if spec.output_schema is not None else None,
         memory=_memory(fleet, agent, uses),
         auth=auth(spec.auth) if spec.auth else None,
@@ -133,6 +140,18 @@ def _model(
         project=model.project if regions.has_project(model) else None,
         timeouts={"requestSeconds": model.timeout_seconds} if model.timeout_seconds else None,
         tls=tls_files(model.tls),
+    )
+
+
+def _variant(
+    fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses, variant: Variant
+) -> dict[str, Any]:
+    ref, model = uses.variants.get(variant.name, (None, None))
+    return present(
+        name=variant.name,
+        weight=variant.weight,
+        prompt={"system": {"file": prompt_of(variant.name)}} if variant.system_prompt else None,
+        model=_model(fleet, agent, model, ref) if model else None,
     )
 
 

@@ -29,6 +29,8 @@ class Uses:
         self.model: ModelSettings | None = None
         self.models: list[tuple[str, ModelSettings]] = []
         self.fallbacks: list[tuple[str, ModelSettings]] = []
+        self.variants: dict[str, tuple[str, ModelSettings]] = {}
+        """Models of variants that have one of their own, by the variant's name."""
         self.summariser: tuple[str | None, ModelSettings] | None = None
         """What writes summaries, if not the model that answers: its ModelConfig, and its settings."""
         self.tools: list[tuple[ToolUse, Resolved[Any]]] = []
@@ -43,8 +45,13 @@ class Uses:
     @property
     def every_model(self) -> list[ModelSettings]:
         """Return the models that the agent asks, for whatever."""
-        others = [*self.models, *self.fallbacks, *([self.summariser] if self.summariser else [])]
+        others = [*self.named_models, *([self.summariser] if self.summariser else [])]
         return [*([self.model] if self.model else []), *(model for _, model in others)]
+
+    @property
+    def named_models(self) -> list[tuple[str, ModelSettings]]:
+        """Return the ModelConfigs besides its own that answer in sessions, and their settings."""
+        return [*self.models, *self.fallbacks, *self.variants.values()]
 
 
 def uses(fleet: Fleet, agent: Resolved[AgentSpec]) -> Uses:
@@ -130,12 +137,26 @@ def _models(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
     found.model = _effective(fleet, agent, path, own, spec.model, found)
     for field_name, target in (("models", found.models), ("fallbacks", found.fallbacks)):
         for number, name in enumerate(getattr(spec, field_name) or []):
-            place: TreePath = ("spec", field_name, number)
-            other = lookup(fleet, agent, place, ("ModelConfig",), name, found.problems)
-            theirs = sharing.settings(fleet, agent, other) if other else None
-            model = _effective(fleet, agent, place, theirs, None, found) if other else None
+            model = _named(fleet, agent, ("spec", field_name, number), name, found)
             if model is not None:
                 target.append((name, model))
+    for number, variant in enumerate(spec.variants):
+        if name := variant.model_config_ref:
+            place = ("spec", "variants", number, "modelConfig")
+            model = _named(fleet, agent, place, name, found)
+            if model is not None:
+                found.variants[variant.name] = name, model
+
+
+def _named(
+    fleet: Fleet, agent: Resolved[AgentSpec], place: TreePath, name: str, found: Uses
+) -> ModelSettings | None:
+    """Return the settings of a ModelConfig that an agent names besides its own."""
+    other = lookup(fleet, agent, place, ("ModelConfig",), name, found.problems)
+    if other is None:
+        return None
+    theirs = sharing.settings(fleet, agent, other)
+    return _effective(fleet, agent, place, theirs, None, found)
 
 
 def _effective(
@@ -302,7 +323,7 @@ def _summaries(
         model = _effective(fleet, agent, path, own, None, found)
         found.summariser = (wanted.model, model) if model is not None else None
         return
-    known = [found.model, *(model for _, model in (*found.models, *found.fallbacks))]
+    known = [found.model, *(model for _, model in found.named_models)]
     other = view.replace(found.model, name=wanted.model, **dict.fromkeys(OF_ONE_MODEL))
     found.summariser = (None, next((one for one in known if one.name == wanted.model), other))
 

@@ -26,6 +26,7 @@ from fleetform.rules import (
     stores,
     tools,
     urls,
+    variants,
     volumes,
     workflows,
 )
@@ -39,6 +40,7 @@ RULES = (
     extra_bodies.rules,
     credentials.rules,
     agents.rules,
+    variants.rules,
     resources.rules,
     volumes.rules,
     pods.rules,

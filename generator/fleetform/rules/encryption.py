@@ -127,7 +127,7 @@ def _open(
 
 def _models(fleet: Fleet, agent: Resolved[Any], uses: Uses) -> Iterator[Sent]:
     """Yield the keys of an agent's models, and of those that turn its texts into vectors."""
-    named = [(agent.spec.model_config_ref or "", uses.model), *uses.models, *uses.fallbacks]
+    named = [(agent.spec.model_config_ref or "", uses.model), *uses.named_models]
     named += [(uses.summariser[0] or "", uses.summariser[1])] if uses.summariser else []
     for name, model in named:
         if model is not None and model.api_key_secret_ref is not None:

@@ -34,6 +34,11 @@ def needed(agent: Resolved[AgentSpec], uses: Uses) -> dict[str, TreePath]:
         ("fallbacks", spec.fallbacks or [], uses.fallbacks),
     ):
         places += [(("spec", field, names.index(name)), model) for name, model in models]
+    numbered = {item.name: number for number, item in enumerate(spec.variants)}
+    places += [
+        (("spec", "variants", numbered[name], "modelConfig"), model)
+        for name, (_, model) in uses.variants.items()
+    ]
     if uses.summariser:
         places.append((("spec", "memory"), uses.summariser[1]))
     found: dict[str, TreePath] = {}

@@ -9,8 +9,8 @@ import orjson
 from fleetform_runtime import __version__
 from fleetform_runtime.a2a.errors import A2aError
 from fleetform_runtime.a2a.names import HITL, JSON, SCHEMA, TEXT
-from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.runs.variants import without
+from fleetform_runtime.sections.access import ApiKeyAuth, OidcAuth
 from fleetform_runtime.settings import BASE, Settings
 from fleetform_runtime.tools import Tool
 from fleetform_runtime.tools.build import AgentTools

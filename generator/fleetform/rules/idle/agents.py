@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GENERIC = (
     *("systemPrompt", "modelConfig", "model", "models", "fallbacks", "memory", "rateLimits"),
-    *("limits", "corsOrigins", "outputSchema", "knowledge"),
+    *("limits", "corsOrigins", "outputSchema", "knowledge", "variants"),
 )
 """Fields of an agent that the generic runtime reads, and no image of one's own."""
 USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
@@ -78,7 +78,7 @@ A = {
     "Agent": "an Agent",
     "": "an inline MCP server",
 }
-OWN_USES = ("allow", "capabilities", "description", "transport", "requiresApproval")
+OWN_USES = ("allow", "capabilities", "description", "transport", "requiresApproval", "variants")
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:

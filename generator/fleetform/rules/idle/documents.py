@@ -78,6 +78,7 @@ def configs_of(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> list[Res
     if spec.container is not None:
         return []
     names = [spec.model_config_ref, *(spec.models or ()), *(spec.fallbacks or ())]
+    names += [variant.model_config_ref for variant in spec.variants]
     found: list[Resolved[Any] | None] = [
         fleet.find("ModelConfig", space or agent.namespace, short)
         for space, _, short in (name.rpartition("/") for name in names if name)
