@@ -195,7 +195,10 @@ def _names(fleet: Fleet, spaces: dict[str, list[Owner]]) -> Iterator[Problem]:
 def _is_suspect(resolved: Resolved[Any], taken: set[str]) -> bool:
     """Whether some text could be such a name: few documents have one, and this costs little."""
     return any(
-        isinstance(text, str) and (text in taken or text.startswith(HELM) or REVISION.search(text))
+        isinstance(text, str)
+        and (
+            text in taken or text.startswith(HELM) or ("-config-" in text and REVISION.search(text))
+        )
         for _, text in entries(resolved.tree)
     )
 
