@@ -175,6 +175,20 @@ METRICS: tuple[Metric, ...] = (
         labels=(_AGENT,),
     ),
     Metric(
+        name="agent_inflight_runs",
+        type="gauge",
+        help="Runs that are being executed; one that waits for a person is none.",
+        unit="runs",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_run_limit",
+        type="gauge",
+        help="How many runs may be executed at once: `limits.concurrentRuns`.",
+        unit="runs",
+        labels=(_AGENT,),
+    ),
+    Metric(
         name="agent_queue_depth",
         type="gauge",
         help="Runs waiting in the queue.",

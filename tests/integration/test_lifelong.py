@@ -11,6 +11,9 @@ spec:
   capabilities: [keda]
   secrets: {{provider: kubernetes}}
 """
+CPU = (
+    "[{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]"
+)
 WEB = """  container:
     image: {repository: acme/web, tag: 1.2.3}
     ports: [{name: http, containerPort: 8000}]
@@ -71,6 +74,11 @@ CHANGES = {
     ),
     "stateful": ("", "  stateful: true\n", "Deployment `team/web` becomes a StatefulSet"),
     "stateless": ("  stateful: true\n", "", "StatefulSet `team/web` becomes a Deployment"),
+    "scaled by KEDA": (
+        f"  scaling: {{minReplicas: 1, maxReplicas: 9, metrics: {CPU}}}\n",
+        f"  scaling: {{minReplicas: 1, maxReplicas: 9, metrics: {CPU}, keda: {{enabled: true}}}}\n",
+        "KEDA refuses the new ScaledObject `team/web` as long as the HorizontalPodAutoscaler `web` is there",
+    ),
     "autoscaled": (
         "  scaling: {minReplicas: 5}\n",
         "  scaling: {minReplicas: 5, maxReplicas: 9, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 70}}}]}\n",

@@ -372,7 +372,11 @@ def _stores() -> Fleet:
         document(
             "MemoryStore", "elsewhere", {"type": "redis", "redis": {"host": "cache.data.svc"}}
         ),
-        _user("far", memory={"store": "elsewhere"}),
+        _user(
+            "far",
+            memory={"store": "elsewhere"},
+            scaling={"maxReplicas": 3, "inflightRuns": 20},
+        ),
         document(
             "Tool", "table", {"type": "retrieval", "description": "Finds.", "retrieval": table}
         ),
@@ -652,7 +656,10 @@ FULL = {
         "unencrypted": ["p.example"],
     },
     "priorityClasses": ["important"],
-    "monitoring": {"otlpEndpoint": "https://otlp.example"},
+    "monitoring": {
+        "otlpEndpoint": "https://otlp.example",
+        "prometheusUrl": "http://prometheus.watch.svc:9090",
+    },
     "secrets": {
         "provider": "aws",
         "items": {"openai": {"keys": {"key": {}}}},

@@ -49,6 +49,9 @@ NEVER: dict[str, str] = {
     r"(Agent|MCPServer):spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"Environment:spec\.(priorityClasses|network\.unencrypted)": "it lets specs say something, and says nothing itself",
+    r"(Agent|MCPServer):spec\.scaling\.inflightRuns": (
+        "what else scales excludes it here, which is said; what it does: tests/unit/test_scaling.py"
+    ),
     r".*\.policy\.longTermMemory\.vectorStore\..*": "memories are kept with the conversations, which is said",
     r"(Tool|ModelConfig|AgentTemplate)\:metadata\.(name|namespace)": SELECTS,
     r"MemoryStore:metadata\.(name|namespace)": SELECTS,

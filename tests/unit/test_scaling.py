@@ -133,3 +133,91 @@ def test_what_keda_takes_is_taken(trigger, tmp_path):
     }
     outcome = fleetform("validate", "agents", "--env", "prod", cwd=write(tmp_path, files))
     assert outcome.code == 0, outcome.err
+
+
+def scaler(folder, scaling: dict, **environment) -> dict | None:
+    """Render an agent; return its scaler."""
+    text = AGENT + f"  limits: {{concurrentRuns: 40}}\n  scaling: {json.dumps(scaling)}\n"
+    text += "  memory: {type: redis, redis: {host: redis.example, tls: {enabled: true}}}\n"
+    body = {"capabilities": ["keda", "prometheus-operator"], "monitoring": {}, **environment}
+    body["images"] = {"pins": {"fleetform/agent-runtime": {"tag": "1.0.0"}}}
+    head = "apiVersion: fleetform.dev/v1alpha1\nkind: Environment\nmetadata: {name: prod}\n"
+    write(
+        folder,
+        {"agents/a.yaml": text, "environments/prod.yaml": f"{head}spec: {json.dumps(body)}\n"},
+    )
+    done = fleetform("render", "--env", "prod", "--target", "manifests", cwd=folder)
+    assert done.code == 0, done.err
+    (file,) = (folder / "rendered").rglob("helper.yaml")
+    found = [item for item in read_yaml(file.read_text()) if item["kind"] in SCALERS]
+    return found[0] if found else None
+
+
+WATCHED = {"monitoring": {"prometheusUrl": "http://prometheus.watch.svc:9090"}}
+CPU_METRIC = {
+    "type": "Resource",
+    "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "environment", "threshold", "triggers"),
+    [
+        ({"maxReplicas": 5}, WATCHED, "24", ["prometheus", "cpu"]),
+        ({"maxReplicas": 5, "inflightRuns": 7}, WATCHED, "7", ["prometheus", "cpu"]),
+        (
+            {"maxReplicas": 5, "inflightRuns": 7, "metrics": [CPU_METRIC]},
+            WATCHED,
+            "7",
+            ["cpu", "prometheus"],
+        ),
+        (
+            {"maxReplicas": 5, "inflightRuns": 7, "keda": {"triggers": [{"type": "cron"}]}},
+            WATCHED,
+            "7",
+            ["cron", "prometheus"],
+        ),
+    ],
+)
+def test_agents_scale_on_their_runs_where_keda_can_ask_for_them(
+    scaling, environment, threshold, triggers, tmp_path
+):
+    for trigger in scaling.get("keda", {}).get("triggers", ()):
+        times = {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *"}
+        trigger["metadata"] = {**times, "desiredReplicas": "2"}
+    found = scaler(tmp_path, scaling, **environment)
+    assert [item["type"] for item in found["spec"]["triggers"]] == triggers
+    (runs,) = [item for item in found["spec"]["triggers"] if item["type"] == "prometheus"]
+    of = '{namespace="default",agent="helper"}'
+    assert runs == {
+        "type": "prometheus",
+        "metricType": "AverageValue",
+        "metadata": {
+            "ignoreNullValues": "false",
+            "query": f"sum(agent_inflight_runs{of}) + sum(agent_queue_depth{of})",
+            "serverAddress": "http://prometheus.watch.svc:9090",
+            "threshold": threshold,
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("scaling", "environment", "kind"),
+    [
+        ({"maxReplicas": 5}, {}, "HorizontalPodAutoscaler"),
+        (
+            {"maxReplicas": 5},
+            {**WATCHED, "capabilities": ["prometheus-operator"]},
+            "HorizontalPodAutoscaler",
+        ),
+        ({"maxReplicas": 5}, {**WATCHED, "capabilities": ["keda"]}, "HorizontalPodAutoscaler"),
+        ({"maxReplicas": 5, "metrics": [CPU_METRIC]}, WATCHED, "HorizontalPodAutoscaler"),
+        ({"maxReplicas": 5, "keda": {"enabled": False}}, WATCHED, "HorizontalPodAutoscaler"),
+        ({"minReplicas": 3, "maxReplicas": 3}, WATCHED, None),
+    ],
+)
+def test_runs_in_flight_are_no_default_where_something_else_decides(
+    scaling, environment, kind, tmp_path
+):
+    found = scaler(tmp_path, scaling, **environment)
+    assert (found and found["kind"]) == kind

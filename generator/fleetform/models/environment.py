@@ -472,6 +472,9 @@ class MonitoringDefaults(Spec):
         description="Labels added to ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    prometheus_url: Url | None = optional(
+        "URL of the Prometheus that KEDA asks for runs in flight, such as `http://prometheus.monitoring.svc:9090`. Default: KEDA scales only what says how."
+    )
     alert_thresholds: AlertThresholds = Field(
         default_factory=AlertThresholds,
         description="What alerts compare with, unless a spec's `observability.alertThresholds` says otherwise.",

@@ -197,4 +197,11 @@ class Scaling(Spec):
     behavior: Behavior | None = optional(
         "Speed of scaling. Default: up at once, down 10 % per minute after 300 s."
     )
-    keda: Keda | None = optional("Scaling by KEDA. Default: off.")
+    keda: Keda | None = optional(
+        "Scaling by KEDA. Default: on runs in flight, where the environment has `keda` and `monitoring.prometheusUrl`."
+    )
+    inflight_runs: int | None = optional(
+        "Runs per replica, being executed or queued, above which KEDA adds replicas. Default: 60 % of `limits.concurrentRuns`, if neither `metrics` nor `keda` says otherwise.",
+        ge=1,
+        le=10000,
+    )

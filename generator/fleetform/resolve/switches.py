@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import view
 
 if TYPE_CHECKING:
+    from fleetform.models.environment import EnvironmentSpec as Environment
     from fleetform.models.memory_store import StoreTls
     from fleetform.models.scaling import Scaling
     from fleetform.resolve import Resolved
@@ -22,6 +23,21 @@ def keda_is_on(scaling: Scaling) -> bool:
     if keda is None:
         return False
     return bool(keda.triggers) if keda.enabled is None else keda.enabled
+
+
+def scales_on_runs(environment: Environment, resolved: Resolved[Any]) -> bool:
+    """Whether KEDA scales a workload on runs in flight: an agent whose metrics it can ask for, unless the spec decides."""
+    spec, monitoring = resolved.spec, environment.monitoring
+    if not is_watched(resolved) or "keda" not in environment.capabilities:
+        return False
+    scaling: Scaling = spec.scaling
+    least = 1 if scaling.min_replicas is None else scaling.min_replicas
+    if monitoring.prometheus_url is None or (scaling.max_replicas or 0) <= max(least, 1):
+        return False
+    if scaling.inflight_runs is not None:
+        return True
+    decides = scaling.keda is not None or scaling.metrics is not None
+    return least > 0 and not decides and "prometheus-operator" in environment.capabilities
 
 
 def is_watched(resolved: Resolved[Any]) -> bool:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 """Fields that hold a URL."""
-ENVIRONMENT_KEYS = KEYS | {"charts", "otlpEndpoint", "registry", "runtime", "server", "vaultUrl"}
+ENVIRONMENT_KEYS = KEYS | {
+    "charts",
+    "otlpEndpoint",
+    "prometheusUrl",
+    "registry",
+    "runtime",
+    "server",
+    "vaultUrl",
+}
 """The same in an environment; controllers and nodes connect to some of them."""
 _OTHERS = frozenset({"host", "hosts", "cidr", "repository", "value"})
 """Other fields of specs that hold a host, an address or a URL."""

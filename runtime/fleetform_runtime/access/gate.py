@@ -15,12 +15,15 @@ class Gate:
     def __init__(
         self, most: int, queue: int, seconds: float, metrics: Metrics, share: int | None = None
     ) -> None:
+        self._most = most
         self._free = most
         self._shares = Shares(share, "runs", metrics)
         self._queue: deque[asyncio.Future[None]] = deque()
         self._longest = queue
         self._seconds = seconds
         self._metrics = metrics
+        metrics.set("agent_run_limit", most)
+        self._tell_running()
 
     async def enter(self, user: str) -> Callable[[], None]:
         """Return a function that releases the place; calling it again has no effect.
@@ -33,6 +36,7 @@ class Gate:
         try:
             if self._free > 0 and not self._queue:
                 self._free -= 1
+                self._tell_running()
             else:
                 await self._wait()
         except BaseException:
@@ -76,6 +80,10 @@ class Gate:
                 place.set_result(None)
                 return
         self._free += 1
+        self._tell_running()
+
+    def _tell_running(self) -> None:
+        self._metrics.set("agent_inflight_runs", self._most - self._free)
 
     def _tell(self) -> None:
         self._metrics.set("agent_queue_depth", len(self._queue))

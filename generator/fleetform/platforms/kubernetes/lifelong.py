@@ -28,7 +28,8 @@ FOR_LIFE = {
 """By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation)."""
 MAY_LACK = {"storageClassName": "accessModes", "volumeClaimTemplates": "selector"}
 """Those that an object may be without, which is a value of its own, and what each whole object has."""
-KINDS = frozenset(FOR_LIFE)
+AUTOSCALER, BY_KEDA = "HorizontalPodAutoscaler", "ScaledObject"
+KINDS = frozenset((*FOR_LIFE, AUTOSCALER, BY_KEDA))
 _KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
 _VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
 QUANTITY = regex(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
@@ -82,10 +83,16 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
                 f"{other} `{space}/{name}` becomes a {kind}: its pods get other volumes, and all stop at once",
                 "what was in its claims stays in them: copy it, or mount the old claim; docs/upgrade.md has the steps",
             )
+        if kind == BY_KEDA and (AUTOSCALER, space, name) in before:
+            yield _warning(
+                file,
+                f"KEDA refuses the new {kind} `{space}/{name}` as long as the HorizontalPodAutoscaler `{name}` is there",
+                f"delete that just before: kubectl -n {space} delete hpa {name}; the pods stay as they are",
+            )
         if (kind, space, name) not in before:
             continue
         old = before[kind, space, name].spec
-        for field in FOR_LIFE[kind]:
+        for field in FOR_LIFE.get(kind, ()):
             # A patch of an overlay has some of the fields: what is missing there was not removed.
             names = (field, MAY_LACK.get(field, field))
             is_known = any(name in old and name in new for name in names)
@@ -166,8 +173,10 @@ def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str
     if name == SHARED:
         return
     spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
-    if any(_map(values, key).get("enabled") for key in ("autoscaling", "keda")):
-        del spec["replicas"]
+    for key, scaler in (("autoscaling", AUTOSCALER), ("keda", BY_KEDA)):
+        if _map(values, key).get("enabled"):
+            spec.pop("replicas", None)
+            yield (scaler, space, name), {}
     templates = _maps(values, "volumeClaimTemplates")
     spec["volumeClaimTemplates"] = [
         {"name": item.get("name"), **_claim(item)} for item in templates

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.kinds import AGENT, WORKFLOW, WORKLOADS
-from fleetform.problems import Problem, Severity, did_you_mean
+from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, names
 from fleetform.resolve.hosts import own_hosts, published
+from fleetform.resolve.switches import scales_on_runs
 from fleetform.rules import extras, pods
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
@@ -191,17 +192,11 @@ def _accounts(secrets: Secrets, store: SecretStore, *, made: bool) -> Iterator[R
 def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     """Yield facts about the cluster that no spec of the fleet needs: notes, since they may be needed later."""
     environment = fleet.environment
-    has = environment.capabilities
     workloads = [item for kind in WORKLOADS for item in fleet.of(kind)]
     exposed = [
         item.spec.expose for item in workloads if getattr(item.spec, "expose", None) is not None
     ]
     kinds = {item.type or environment.expose.type for item in exposed}
-    fact: Severity = "note"
-
-    def row(used: object, why: str, *path: str) -> Row:
-        hint = "remove it, unless you plan to use it later"
-        return Row(("spec", *path), bool(used), why, hint, fact)
 
     create = environment.namespaces.create
     yield Row(
@@ -210,59 +205,69 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         "no Namespace is rendered",
         "set `namespaces.create`, or remove it",
     )
-    yield row("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", "gateway")
+    yield _fact("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", "gateway")
     gateway = environment.expose.gateway
     accepts = gateway.request_timeouts if gateway else None
     none = accepts is False or (accepts is None and environment.platform == "gke")
     why = "the Gateway takes no route with a timeout" if none else "nothing is exposed"
     timed = "Ingress" in kinds or ("HTTPRoute" in kinds and not none)
-    yield row(timed, why, "expose", "requestTimeoutSeconds")
+    yield _fact(timed, why, "expose", "requestTimeoutSeconds")
     for name in ("ingressClass", "issuer"):
-        yield row("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
+        yield _fact("Ingress" in kinds, "nothing is exposed by an Ingress", "expose", name)
     shared = any(not own_hosts(item) for item in exposed)
-    yield row(shared, "nothing is exposed on the shared host", "expose", "host")
+    yield _fact(shared, "nothing is exposed on the shared host", "expose", "host")
     callable_ = [item for item in workloads if item.kind != "MemoryStore"]
     own = any(own_hosts(item) for item in exposed) or any(any(published(i)) for i in callable_)
-    yield row(own, "no spec has a host of its own", "expose", "hosts")
-    yield row(exposed, "nothing is exposed", "expose", "type")
+    yield _fact(own, "no spec has a host of its own", "expose", "hosts")
+    yield _fact(exposed, "nothing is exposed", "expose", "type")
     services = [item.spec.service for item in callable_ if item.spec.service.type != "ClusterIP"]
-    yield row(services, "every Service is a ClusterIP", "expose", "services")
+    yield _fact(services, "every Service is a ClusterIP", "expose", "services")
     passed = any(item.external_traffic_policy == "Cluster" for item in services)
-    yield row(passed, "no Service has `externalTrafficPolicy: Cluster`", "network", "nodeRanges")
-    yield row(exposed, "nothing is exposed", "network", "gatewayNamespace")
-    yield row(exposed or services, "nothing is exposed", "network", "gatewayRanges")
-    yield row(_is_ranked(fleet), "no spec names a priority class", "priorityClasses")
-    scraped = "prometheus-operator" in has
-    why = "the environment lacks the capability `prometheus-operator`"
-    yield row(scraped, why, "monitoring", "labels")
-    yield row(scraped, why, "monitoring", "runbooks")
-    yield row(scraped, why, "monitoring", "alertThresholds")
-    yield row(scraped, why, "network", "prometheusNamespace")
+    yield _fact(passed, "no Service has `externalTrafficPolicy: Cluster`", "network", "nodeRanges")
+    yield _fact(exposed, "nothing is exposed", "network", "gatewayNamespace")
+    yield _fact(exposed or services, "nothing is exposed", "network", "gatewayRanges")
+    yield _fact(_is_ranked(fleet), "no spec names a priority class", "priorityClasses")
+    yield from _watching(fleet)
     rights = any(getattr(item.spec, "rbac", None) and item.spec.rbac.rules for item in workloads)
-    yield row(rights, "no workload has `rbac.rules`", "network", "apiServer")
+    yield _fact(rights, "no workload has `rbac.rules`", "network", "apiServer")
     traced = any(
         item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
         for item in (*workloads, *fleet.of(WORKFLOW))
         if item.kind != "MemoryStore"
     )
-    yield row(
+    yield _fact(
         traced,
         "every workload with tracing sets its own `endpoint`",
         "monitoring",
         "otlpEndpoint",
     )
     needs = any(extras.needed(item, uses[item.key]) for item in fleet.of(AGENT))
-    yield row(needs, "no model needs an extra of the runtime image", "images", "extras")
+    yield _fact(needs, "no model needs an extra of the runtime image", "images", "extras")
     keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
     # `generic` is true of its endpoint anyway; OpenShift changes every pod, GKE's Gateway every route.
     used = environment.platform in ("generic", "openshift") or (
         environment.platform == "gke" and "HTTPRoute" in kinds
     )
-    yield row(keys or used, "no workload has an `identity`", "platform")
+    yield _fact(keys or used, "no workload has an `identity`", "platform")
     for name in ("name", "key"):
         used = _uses_rule(fleet, uses)
         why = "every model refers to its own key, or needs none"
-        yield row(used, why, "secrets", "modelKeys", name)
+        yield _fact(used, why, "secrets", "modelKeys", name)
+
+
+def _fact(used: object, why: str, *path: str) -> Row:
+    hint = "remove it, unless you plan to use it later"
+    return Row(("spec", *path), bool(used), why, hint, "note")
+
+
+def _watching(fleet: Fleet) -> Iterator[Row]:
+    scraped = "prometheus-operator" in fleet.environment.capabilities
+    why = "the environment lacks the capability `prometheus-operator`"
+    for name in ("labels", "runbooks", "alertThresholds"):
+        yield _fact(scraped, why, "monitoring", name)
+    yield _fact(scraped, why, "network", "prometheusNamespace")
+    asked = any(scales_on_runs(fleet.environment, item) for item in fleet.of(AGENT))
+    yield _fact(asked, "KEDA scales no agent on runs in flight", "monitoring", "prometheusUrl")
 
 
 PLATFORM_KEYS = frozenset({"aws_role_arn", "gcp_service_account"})

@@ -10,7 +10,7 @@ from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved, probes
 from fleetform.resolve.hosts import is_deployed, own_hosts
 from fleetform.resolve.ports import metrics_port, ports
-from fleetform.resolve.switches import keda_is_on
+from fleetform.resolve.switches import is_watched, keda_is_on
 from fleetform.rules.idle.fields import Field, given, others, switched
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath, at
@@ -57,6 +57,12 @@ def _scaling(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
     hint = f"set `scaling.maxReplicas` above {max(low, 1)}, or remove it"
     yield from given(resolved, base, ("metrics", "behavior"), why, hint, severity)
     yield from switched(resolved, (*base, "keda"), on=on, what="KEDA")
+    if not why and not is_watched(resolved):
+        why = (
+            "only the generic runtime tells how many runs it executes, and only where it is scraped"
+        )
+        hint = "scale on `metrics` or on a trigger of `keda`"
+    yield from given(resolved, base, ("inflightRuns",), why, hint)
 
 
 def _health(_: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:

@@ -9,9 +9,11 @@ from fleetform import view
 from fleetform.names import fit
 from fleetform.plan.model import Trigger, Workload
 from fleetform.platforms.kubernetes.model import Autoscaler, Keda, KedaTrigger
+from fleetform.resolve.switches import scales_on_runs
 
 if TYPE_CHECKING:
     from fleetform.models.scaling import Behavior
+    from fleetform.resolve import Fleet
 
 BEHAVIOR: dict[str, Any] = {
     "scaleUp": {
@@ -35,6 +37,10 @@ CPU: dict[str, Any] = {
 }
 
 
+CPU_LOAD = Trigger("cpu", {"value": "70"}, "Utilization")
+"""The same for KEDA."""
+
+
 class Scaler(NamedTuple):
     """The decision: at most one of `autoscaler` and `keda`, and `replicas` only if there is neither."""
 
@@ -43,11 +49,16 @@ class Scaler(NamedTuple):
     keda: Keda | None = None
 
 
-def scaler(workload: Workload) -> Scaler:
+BUSY = 0.6
+"""Share of its limit of runs at which an agent gets another replica: new ones need a while to start."""
+
+
+def scaler(fleet: Fleet, workload: Workload) -> Scaler:
     """Return what scales a workload, and between which bounds."""
     least, most, _, events = workload.scale
-    if events:
-        return Scaler(keda=_keda(workload))
+    runs = _runs(fleet, workload)
+    if events or runs:
+        return Scaler(keda=_keda(workload, runs))
     if most <= least:
         return Scaler(least)
     scaling = workload.spec.scaling
@@ -69,23 +80,40 @@ def behavior(given: Behavior | None) -> dict[str, Any]:
     return filled
 
 
-def _keda(workload: Workload) -> Keda:
+def _keda(workload: Workload, runs: tuple[Trigger, ...]) -> Keda:
     scaling = workload.spec.scaling
     given = scaling.keda
-    if given is None:  # pragma: no cover - only KEDA's triggers are events
-        raise ValueError(workload.name)
+    triggers = (*workload.scale.triggers, *runs)
     return Keda(
         minimum=workload.scale.least,
         maximum=workload.scale.most,
         triggers=tuple(
-            _trigger(workload.name, number, trigger)
-            for number, trigger in enumerate(workload.scale.triggers)
+            _trigger(workload.name, number, trigger) for number, trigger in enumerate(triggers)
         ),
         behavior=behavior(scaling.behavior),
-        polling_interval=given.polling_interval or 30,
-        cooldown_period=300 if given.cooldown_period is None else given.cooldown_period,
-        fallback_replicas=given.fallback_replicas,
+        polling_interval=given.polling_interval or 30 if given else 30,
+        cooldown_period=300
+        if given is None or given.cooldown_period is None
+        else given.cooldown_period,
+        fallback_replicas=given.fallback_replicas if given else None,
     )
+
+
+def _runs(fleet: Fleet, workload: Workload) -> tuple[Trigger, ...]:
+    """Return the trigger on an agent's runs, and that on CPU beside it unless the spec has triggers of its own."""
+    resolved = workload.resolved
+    if not scales_on_runs(fleet.environment, resolved):
+        return ()
+    spec = resolved.spec
+    most = spec.scaling.inflight_runs or max(1, int(spec.limits.concurrent_runs * BUSY))
+    of = f'{{namespace="{workload.namespace}",agent="{workload.name}"}}'
+    parameters = {
+        "query": f"sum(agent_inflight_runs{of}) + sum(agent_queue_depth{of})",
+        "serverAddress": fleet.environment.monitoring.prometheus_url or "",
+        "threshold": str(most),
+    }
+    trigger = Trigger("prometheus", parameters, "AverageValue")
+    return (trigger,) if workload.scale.triggers else (trigger, CPU_LOAD)
 
 
 MISSING_IS_ZERO = frozenset({"prometheus", "aws-cloudwatch", "loki"})

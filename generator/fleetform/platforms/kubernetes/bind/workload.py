@@ -51,7 +51,7 @@ def workload_plan(
 ) -> WorkloadPlan:
     """Return a workload bound to Kubernetes; `shared` are claims that several pods of its namespace mount."""
     resolved, spec, name = workload.resolved, workload.spec, workload.name
-    template, scaled = spec.pod_template, scaler(workload)
+    template, scaled = spec.pod_template, scaler(fleet, workload)
     cluster = CLUSTERS[fleet.environment.platform]
     stateful = workload.shape is Shape.STATEFUL
     single = pods.is_single_writer(workload, shared)

@@ -14,7 +14,7 @@ from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import own_hosts
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
-from fleetform.resolve.switches import keda_is_on
+from fleetform.resolve.switches import is_watched, keda_is_on
 from fleetform.tree import TreePath, at, problem_at
 
 
@@ -88,6 +88,8 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     spec = resolved.spec
     if keda_is_on(spec.scaling) and "keda" not in has:
         yield _missing(resolved, ("spec", "scaling", "keda", "enabled"), "KEDA scaling", "keda")
+    if spec.scaling.inflight_runs is not None and is_watched(resolved):
+        yield from _on_runs(fleet, resolved)
     if spec.expose is not None:
         yield from _exposed(fleet, resolved)
     yield from _unscraped(fleet, resolved)
@@ -98,6 +100,21 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         and "prometheus-operator" not in has
     ):
         yield _missing(resolved, path, "a ServiceMonitor", "prometheus-operator", "warning")
+
+
+def _on_runs(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
+    """Yield what KEDA lacks to scale on runs in flight."""
+    path: TreePath = ("spec", "scaling", "inflightRuns")
+    if "keda" not in fleet.environment.capabilities:
+        yield _missing(resolved, path, "scaling on runs in flight", "keda")
+    elif fleet.environment.monitoring.prometheus_url is None:
+        yield resolved.problem(
+            path,
+            "no-prometheus",
+            "the environment does not say which Prometheus KEDA asks for runs in flight",
+            hint="set its `monitoring.prometheusUrl`, such as http://prometheus.monitoring.svc:9090",
+            key=True,
+        )
 
 
 def _unscraped(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from fleetform.rules import urls
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
-    from fleetform.models.scaling import Keda, Trigger
+    from fleetform.models.scaling import Keda, Scaling, Trigger
     from fleetform.models.workload import Workload
 
 SIGN_IN_ONLY = frozenset({("postgresql", "connection")})
@@ -95,15 +95,17 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what is wrong with the triggers of agents and MCP servers."""
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
-            keda = resolved.spec.scaling.keda
-            if keda is not None and keda_is_on(resolved.spec.scaling):
-                yield from _keda(fleet, resolved, keda)
+            scaling = resolved.spec.scaling
+            if scaling.keda is not None and keda_is_on(scaling):
+                yield from _keda(fleet, resolved, scaling.keda)
+            if keda_is_on(scaling) or scaling.inflight_runs is not None:
+                yield from _mixed(resolved, scaling)
 
 
 def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Problem]:
     scaling = resolved.spec.scaling
     path: TreePath = ("spec", "scaling", "keda")
-    if not keda.triggers and not scaling.metrics:
+    if not (keda.triggers or scaling.metrics or scaling.inflight_runs):
         yield resolved.problem(
             path,
             "no-trigger",
@@ -111,14 +113,6 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
             hint="add `triggers`, or cpu/memory metrics",
             key=True,
         )
-    for number, metric in enumerate(scaling.metrics or []):
-        if metric.type != "Resource":
-            yield resolved.problem(
-                ("spec", "scaling", "metrics", number, "type"),
-                "hpa-and-keda",
-                f"a {metric.type} metric cannot be combined with KEDA: two autoscalers would fight over the replicas",
-                hint="write it as a KEDA trigger; cpu and memory are converted automatically",
-            )
     yield from _together(resolved, keda, path)
     names: set[str] = set()
     for number, trigger in enumerate(keda.triggers):
@@ -134,6 +128,17 @@ def _keda(fleet: Fleet, resolved: Resolved[Workload], keda: Keda) -> Iterator[Pr
         yield from _trigger(resolved, place, trigger)
         yield from _hosts(resolved, (*place, "metadata"), trigger)
         yield from _own_labels(fleet, resolved, place, trigger)
+
+
+def _mixed(resolved: Resolved[Workload], scaling: Scaling) -> Iterator[Problem]:
+    for number, metric in enumerate(scaling.metrics or []):
+        if metric.type != "Resource":
+            yield resolved.problem(
+                ("spec", "scaling", "metrics", number, "type"),
+                "hpa-and-keda",
+                f"a {metric.type} metric cannot be combined with KEDA: two autoscalers would fight over the replicas",
+                hint="write it as a KEDA trigger; cpu and memory are converted automatically",
+            )
 
 
 def _together(resolved: Resolved[Workload], keda: Keda, path: TreePath) -> Iterator[Problem]:
