@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,8 @@ from fleetform.load import load
 from fleetform.parse import LOST, Loaded
 from fleetform.platforms.kubernetes.kinds import EMITTED_BY
 from fleetform.problems import MAX_PER_FILE, Problem, SpecError, errors, refuse, tidy
+from fleetform.releases import lock
+from fleetform.releases.lock import Entry
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
@@ -257,8 +260,10 @@ class Rendering(NamedTuple):
     problems: tuple[Problem, ...]
     environments: frozenset[str]
     """Names of all environments."""
-    charts: str = ""
+    charts: str
     """Where the charts are that the output refers to; empty if it refers to none."""
+    lock: Callable[[Mapping[str, Mapping[str, str]]], dict[str, Entry]]
+    """Returns what the output consists of, by workload, from its texts."""
 
 
 def render(
@@ -299,7 +304,13 @@ def render_all(
             refused = True
         else:
             said += problems
-            made[name] = Rendering(texts(found), tidy(problems), found.environments, _charts(found))
+            made[name] = Rendering(
+                texts(found),
+                tidy(problems),
+                found.environments,
+                _charts(found),
+                partial(lock.entries, found),
+            )
     if refused:
         raise SpecError(said)
     return made

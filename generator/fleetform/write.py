@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -94,6 +94,16 @@ class Output:
         with suppress(OSError):
             os.rmdir(self.folder)
         return changes
+
+    def others(self, names: Collection[str]) -> dict[str, str]:
+        """Return the texts of our files that are there, but for some: `write` keeps what it is given."""
+        folder = self._open(make=False)
+        if folder is None:
+            return {}
+        with folder:
+            self._record = self._read(folder, RECORD) or ""
+            texts = {name: self._read(folder, name) for name in self._owned() if name not in names}
+        return {name: text for name, text in texts.items() if text is not None}
 
     def judge(self, texts: Mapping[str, str]) -> None:
         """Refuse what `write` would refuse, without writing."""
@@ -311,13 +321,12 @@ def _says_the_same(there: str, text: str) -> bool:
     old, new = there.splitlines(), text.splitlines()
     if len(old) != len(new) or sorted(old) != sorted(new):
         return False
-    head = next((number for number, line in enumerate(new) if line.startswith(_ITEM)), len(new))
-    is_list = new[:head][-1:] == [_LIST] and all(line.startswith(_ITEM) for line in new[head:])
-    return is_list and old[:head] == new[:head]
+    head = next((number for number, line in enumerate(new, 1) if line in _LISTS), len(new))
+    return old[:head] == new[:head] and all(line.startswith(_ITEMS) for line in new[head:])
 
 
-_LIST, _ITEM = "resources:", "- "
-"""The list of a kustomization, one name per line, and how each begins."""
+_LISTS, _ITEMS = ("resources:", "workloads:"), ("- ", "# ")
+"""The list of a kustomization, and that of a lock, and how each of their lines begins."""
 
 
 def _names(former: str | None) -> str:

@@ -226,7 +226,7 @@ class Settings(Section):
                 )
         known = {BASE, *(variant.name for variant in self.variants)}
         for tool in (*self.tools, *self.mcp_servers):
-            if unknown := sorted({*tool.variants} - known):
+            if unknown := sorted({*(tool.variants or ())} - known):
                 raise ValueError(f"{tool.name}: there is no variant {unknown[0]}")
         return self
 

@@ -190,7 +190,7 @@ def test_a_signal_while_documents_are_taken_in_is_no_success(tmp_path, wrapper):
 SIGNALLED = """
 import signal, sys
 from fleetform_runtime import cli, start
-start.read_prompt = lambda *_: signal.raise_signal(signal.SIGTERM)
+start.read_prompts = lambda *_: signal.raise_signal(signal.SIGTERM)
 sys.exit(cli.main())
 """
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.proof
 GUIDES = ("argo-workflows", "argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
 IN_ONE_GO = (
     *("tutorial", "knowledge", "code", "conversations", "memories", "workflows", "variants"),
+    "rollback",
 )
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
 INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")

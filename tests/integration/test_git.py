@@ -133,11 +133,12 @@ def test_only_lists_are_merged_as_a_union(tmp_path):
         ["git", "ls-files", ":(attr:merge=union)"], cwd=folder, capture_output=True, check=True
     )
     found = told.stdout.decode().split()
-    assert {Path(path).name for path in found} == {RECORD, "kustomization.yaml"}
+    lists = {RECORD: "", "kustomization.yaml": "resources:", "prod.lock.yaml": "workloads:"}
+    assert {Path(path).name for path in found} == {*lists}
     for path in found:
         lines = (folder / path).read_text("utf-8").splitlines()
-        start = 0 if path.endswith(RECORD) else lines.index("resources:") + 1
-        assert start == 0 or all(line.startswith("- ") for line in lines[start:]), path
+        start = lines.index(head) + 1 if (head := lists[Path(path).name]) else 0
+        assert start == 0 or all(line.startswith(("- ", "# ")) for line in lines[start:]), path
 
 
 def test_this_repository_and_the_documentation_say_the_same():

@@ -19,6 +19,7 @@ COMMANDS = (
     "graph",
     "policy",
     "releases",
+    "rollback",
     "charts",
     "pin",
     "secrets",

@@ -9,7 +9,10 @@ from fleetform import charts, pipeline
 from fleetform import targets as registry
 from fleetform.cli import progress
 from fleetform.cli.report import DRIFT, Format, echo, reported, show
-from fleetform.problems import Problem
+from fleetform.problems import Problem, refuse
+from fleetform.releases import holds, lock
+from fleetform.releases.holds import Hold
+from fleetform.releases.lock import FOLDER
 from fleetform.write import Changes, Output, diff, is_ours, write_all
 
 
@@ -35,8 +38,20 @@ def run(
             agents, environments, [] if everything else [env], [*(targets or ())]
         )
         renderings = [*made.values()]
-        folders = {folder: r.folders[folder] for r in renderings for folder in r.folders}
+        held = {name: holds.read(out, name) for name in made}
+        folders: dict[str, Mapping[str, str]] = {}
+        for name, rendering in made.items():
+            folders |= (
+                holds.kept(rendering.folders, held[name]) if held[name] else rendering.folders
+            )
         outputs = {Output(out, folder): texts for folder, texts in folders.items()}
+        holding = [
+            problem for name in made for problem in _holding(out, name, made[name], held[name])
+        ]
+        refuse(holding)
+        if not targets:
+            releases = Output(out, FOLDER)
+            outputs[releases] = _releases(releases, out, made, held, folders, everything=everything)
         left = [] if targets else [*_left(made, renderings[0].environments, out, {*folders})]
         gone = {Output(out, folder): why for folder, why in left} if everything else {}
         changes = (
@@ -46,7 +61,7 @@ def run(
             else write_all(outputs) | {output: output.clear() for output in gone}
         )
     found = {output.path: change for output, change in changes.items() if change}
-    show([*(problem for r in renderings for problem in r.problems), *_asked(found)], form)
+    show([*(p for r in renderings for p in r.problems), *holding, *_asked(found)], form)
     command = "fleetform render --all" if everything else f"fleetform render --env {env}"
     for output, change in changes.items():
         if (check or show_diff) and change:
@@ -65,6 +80,37 @@ def run(
         warn_of_missing_charts(folder, out)
     if check and (gone or any(changes.values())):
         raise SystemExit(DRIFT)
+
+
+def _holding(
+    out: Path, name: str, rendering: pipeline.Rendering, held: Sequence[Hold]
+) -> Iterator[Problem]:
+    """Yield what is held against the specs."""
+    if held:
+        now = rendering.lock(rendering.folders)
+        yield from holds.problems(holds.path(out, name), held, now, name)
+
+
+def _releases(
+    output: Output,
+    out: Path,
+    made: Mapping[str, pipeline.Rendering],
+    held: Mapping[str, Sequence[Hold]],
+    folders: Mapping[str, Mapping[str, str]],
+    *,
+    everything: bool,
+) -> dict[str, str]:
+    """Return the texts below releases/: the locks of what was rendered, and whatever else is there of environments."""
+    texts = {}
+    for name, rendering in made.items():
+        entries = rendering.lock({f: folders[f] for f in rendering.folders})
+        entries |= {h.workload: h.entry for h in held[name] if h.workload in entries}
+        texts[lock.name(name)] = lock.text(name, entries)
+    known = {name for r in made.values() for name in r.environments}
+    for path, text in output.others(texts).items():
+        if not everything or path.partition(".")[0] in known:
+            texts[path] = text
+    return dict(sorted(texts.items()))
 
 
 def _asked(changes: Mapping[str, Changes]) -> list[Problem]:

@@ -77,9 +77,9 @@ class ToolUse(Spec):
     requires_approval: bool | None = optional(
         "Whether each call needs human approval. Default: the tool's own."
     )
-    variants: list[Name] = Field(
-        default_factory=list,
-        description="Variants of the agent that have the tool, `base` for the agent itself. Default: all of them.",
+    variants: list[Name] | None = optional(
+        "Variants of the agent that have the tool, `base` for the agent itself. Default: all of them.",
+        min_length=1,
         max_length=9,
     )
 

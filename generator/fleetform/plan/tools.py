@@ -54,7 +54,7 @@ def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict
             or other.spec.description
             or f"Asks the agent {other.name}.",
             requiresApproval=use.requires_approval or None,
-            variants=list(use.variants),
+            variants=use.variants,
             url=service_url(fleet, other),
             auth=agent_auth(fleet, agent, use.authentication, other),
             onBehalf=_names_users(agent, use, other) or None,
@@ -68,7 +68,7 @@ def _tool(use: ToolUse, spec: ToolSpec, fallback: str | None = None) -> dict[str
         displayName=spec.display_name,
         description=spec.description or fallback or spec.display_name or use.name,
         requiresApproval=approval or None,
-        variants=list(use.variants),
+        variants=use.variants,
     )
 
 
@@ -378,7 +378,7 @@ def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterato
                 spec.requires_approval if use.requires_approval is None else use.requires_approval
             )
             or None,
-            variants=list(use.variants),
+            variants=use.variants,
             timeouts={"requestSeconds": spec.timeout_seconds},
             tls=None if place else tls_files(spec.tls),
         )
@@ -391,7 +391,7 @@ def mcp_servers(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterato
             tools=use.allow,
             capabilities=use.capabilities,
             requiresApproval=use.requires_approval or None,
-            variants=list(use.variants),
+            variants=use.variants,
         )
 
 

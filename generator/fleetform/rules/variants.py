@@ -61,7 +61,7 @@ def _weights(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 
 def _differences(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     spec = agent.spec
-    named = {name for use in spec.tools for name in use.variants}
+    named = {name for use in spec.tools for name in use.variants or ()}
     for number, variant in enumerate(spec.variants):
         place = ("spec", "variants", number)
         if variant.model_config_ref and variant.model_config_ref == spec.model_config_ref:
@@ -90,7 +90,7 @@ def _differences(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
 def _tools(agent: Resolved[AgentSpec]) -> Iterator[Problem]:
     known = [BASE, *(variant.name for variant in agent.spec.variants)]
     for number, use in enumerate(agent.spec.tools):
-        for place, name in enumerate(use.variants):
+        for place, name in enumerate(use.variants or ()):
             if name not in known:
                 yield agent.problem(
                     ("spec", "tools", number, "variants", place),

@@ -29,7 +29,7 @@ from fleetform_runtime.sections.knowledge import Knowledge
 
 Retries = Annotated[NonNegative, Field(le=10)]
 Variants = Annotated[
-    tuple[Name, ...],
+    Annotated[tuple[Name, ...], Field(min_length=1)] | None,
     Field(description="Variants that have it, `base` for the agent itself; default: all of them."),
 ]
 
@@ -135,7 +135,7 @@ class _Tool(Section):
     requires_approval: bool = Field(
         default=False, description="Whether each call needs human approval."
     )
-    variants: Variants = ()
+    variants: Variants = None
 
 
 class ApiTool(_Tool):
@@ -334,7 +334,7 @@ class _McpServer(Section):
     requires_approval: bool | tuple[str, ...] = Field(
         default=False, description="Tools whose calls need human approval: true for all, or names."
     )
-    variants: Variants = ()
+    variants: Variants = None
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Deadlines of a call.")
 
 

@@ -31,6 +31,8 @@ class Config(NamedTuple):
     data: Mapping[str, str]
     directory: str
     settings: Json
+    digest: str
+    """Hash of the data, in 64 hex digits, of which the name has the first."""
 
 
 class Account(NamedTuple):

@@ -40,8 +40,9 @@ def revision(
     name: str, data: dict[str, str], directory: str, document: dict[str, Any] | None = None
 ) -> Config:
     """Return an immutable revision, named after the hash of its content."""
-    hashed = fit(name, f"-config-{canonical.digest(data)[:8]}", 253)
-    return Config(hashed, data, directory, document or {})
+    digest = canonical.digest(data)
+    hashed = fit(name, f"-config-{digest[:8]}", 253)
+    return Config(hashed, data, directory, document or {}, digest)
 
 
 def document_of(settings: Any) -> dict[str, Any]:
