@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleetform import pipeline
 from fleetform.cli import options, progress
 from fleetform.cli.report import DRIFT, PROBLEMS, Format, reported, show
+from fleetform.releases import holds
 from fleetform.tree import dotted
+
+if TYPE_CHECKING:
+    from fleetform.platforms.kubernetes.objects import Unit
+    from fleetform.releases.holds import Hold
 
 SIGNS = {"create": "+", "change": "~", "recreate": "!", "refused": "!", "prune": "-"}
 
@@ -28,13 +35,18 @@ def command(
     ] = None,
     agents: options.Agents = options.AGENTS,
     environments: options.Environments = options.ENVIRONMENTS,
+    out: Annotated[
+        Path,
+        typer.Option("--out", "-o", help="Folder that was rendered into, which has the holds."),
+    ] = Path(),
     form: options.Form = Format.TEXT,
 ) -> None:
     """Show what an apply would change in a cluster.
 
     Each object is sent as a server-side apply with dry run, so the API server's defaults, admission
     and refusals are included, and nothing is written. Objects in the environment's namespaces that
-    Fleetform wrote and no longer renders are shown as pruned, except for those that are kept.
+    Fleetform wrote and no longer renders are shown as pruned, except for those that are kept. What
+    `fleetform rollback` holds is compared as it is held.
 
     + would be created, ~ changed (field by field), - pruned; ! cannot be applied: an immutable
     field changes, so the object must be deleted first, or admission refuses it. Exits with 3 if
@@ -51,9 +63,10 @@ def command(
     from fleetform.platforms.kubernetes.targets import argo_workflows  # noqa: PLC0415
 
     built, problems = pipeline.build(agents, environments, env, "manifests")
+    held = {hold.key: hold for hold in holds.read(out, env)}
     show(problems, Format.TEXT)
     with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
-        units = (*built.units, *argo_workflows.units(built))
+        units = [*_held(built.units, held), *argo_workflows.units(built)]
         rows = [*changes.rows(cluster, units, built.plan.spaces, field_manager)]
     if form is Format.JSON:
         typer.echo(json.dumps([_data(row) for row in rows], indent=2, ensure_ascii=False))
@@ -65,6 +78,13 @@ def command(
         raise typer.Exit(PROBLEMS)
     if rows:
         raise typer.Exit(DRIFT)
+
+
+def _held(units: Iterable[Unit], held: Mapping[tuple[str, str], Hold]) -> Iterator[Unit]:
+    """Yield units, those of held workloads with the objects that are kept."""
+    for unit in units:
+        hold = held.get((unit.namespace, unit.workload))
+        yield unit if hold is None else unit._replace(objects=hold.objects())
 
 
 def _text(row: Any) -> str:

@@ -38,6 +38,11 @@ class Hold(NamedTuple):
         _, space, short = self.workload.split("/")
         return space, short
 
+    def objects(self) -> tuple[dict[str, Any], ...]:
+        """Return the objects of its plain manifests; none if it was not rendered to any."""
+        texts = (text for name, text in self.texts.items() if name.startswith("rendered/"))
+        return tuple(item for text in texts for item in yaml.load_all(text, _LOADER) if item)
+
 
 def path(out: Path, environment: str) -> Path:
     """Return the file with the holds of an environment."""
