@@ -57,7 +57,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_live_connection.py": "live/api",
         "tests/unit/test_live_changes.py": "live/changes live/gc cli/plan cli/gc",
         "tests/unit/test_load.py": "parse tree",
-        "tests/unit/test_merge.py": "resolve/__init__ inherited catalog resolve/environment layers",
+        "tests/unit/test_merge.py": "resolve/__init__ repeated catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
         "tests/unit/test_network.py": "exposure plan/traffic resolve/ports",
         "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations kubernetes/schemas kubernetes/annotations",

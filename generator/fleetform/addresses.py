@@ -86,16 +86,17 @@ def closed_around(network: Network) -> Network | None:
 def exceptions(network: Network, private: Iterable[Network] = ()) -> list[str]:
     """Return what must be excluded from a range: the closed and private ones inside it, none twice."""
     inside = (part for part in closed(network.version) if within(part, network))
-    wide = (part for part in _outermost(private) if part != network and within(part, network))
-    return sorted(str(part) for part in _outermost((*inside, *wide)))
+    outermost = _outermost(frozenset(private))
+    wide = (part for part in outermost if part != network and within(part, network))
+    return sorted(str(part) for part in _outermost(frozenset((*inside, *wide))))
 
 
-def _outermost(found: Iterable[Network]) -> set[Network]:
+@cache
+def _outermost(found: frozenset[Network]) -> frozenset[Network]:
     """Leave out ranges that are part of another."""
-    known = {*found}
-    return {
-        part for part in known if not any(part != other and within(part, other) for other in known)
-    }
+    return frozenset(
+        part for part in found if not any(part != other and within(part, other) for other in found)
+    )
 
 
 # -- hosts ---------------------------------------------------------------------------------------

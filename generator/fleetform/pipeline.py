@@ -229,6 +229,8 @@ def _assembled(
     problems += _abstract(fleet)
     planned, said = plan(fleet)
     problems += said
+    if fleet.referred.said:
+        return None, problems
     root = _root(specs, spaces, fleet) if "kustomize" in fleet.targets else None
     builds = {}
     for platform in registry.platforms(fleet.targets):

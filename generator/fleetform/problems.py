@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from fleetform.characters import DIRECTIONS, HIDDEN
@@ -123,14 +124,40 @@ def refuse(problems: Iterable[Problem]) -> None:
         raise SpecError(found)
 
 
+class Names(tuple[str, ...]):
+    """Known names, sorted and each once, for those who ask often."""
+
+    __slots__ = ()
+
+    def __new__(cls, names: Iterable[str] = ()) -> Names:
+        """Sort the names."""
+        return super().__new__(cls, sorted({*names}))
+
+    def around(self, word: str) -> Sequence[str]:
+        """Return the names to compare a word with: of many, those that begin most like it."""
+        if len(self) <= 2 * NEIGHBOURS:
+            return self
+        place = bisect(self, word)
+        return self[max(0, place - NEIGHBOURS) : place + NEIGHBOURS]
+
+
+NEIGHBOURS = 32
+"""Names before and after a wrong one that it is compared with: a comparison takes microseconds, and fleets are large."""
+
+
 def did_you_mean(word: str, known: Iterable[str], *, noun: str = "known") -> str:
     """Return the hint for an unknown name: the closest known one, or the whole list."""
     from difflib import get_close_matches  # noqa: PLC0415 - few runs have a wrong name
 
-    names = sorted(set(known))
-    near = get_close_matches(word[:80], names, n=1, cutoff=0.6)
+    names = known if isinstance(known, Names) else Names(known)
+    near = get_close_matches(word[:80], names.around(word[:80]), n=1, cutoff=0.6)
     if near:
         return f"did you mean `{near[0]}`?"
+    return listed(names, noun)
+
+
+def listed(names: Names, noun: str = "known") -> str:
+    """Return the hint that lists what is known."""
     if not names:
         return f"{noun}: none"
     shown = ", ".join(f"`{name}`" for name in names[:20])

@@ -94,6 +94,82 @@ def test_a_small_template_that_many_extend_is_not(command, tmp_path):
     assert command.run("render", cwd=tmp_path).code == 0
 
 
+SHARED = f"{API}\nkind: %s\nmetadata: {{name: shared%s}}\nspec:\n"
+TOOL = (
+    SHARED % ("Tool", "")
+    + "  type: api\n  description: It helps.\n  api: {endpoint: 'https://a.example.com/x', method: POST}\n"
+)
+FIELDS = ", ".join(f"p{number}: {{type: string, description: word}}" for number in range(3_000))
+BODY = ", ".join(f"k{number}: value" for number in range(6_000))
+MODEL = (
+    SHARED % ("ModelConfig", "") + "  provider: openai\n  name: x\n  extraBody: {" + BODY + "}\n"
+)
+SERVER = SHARED % ("MCPServer", ", namespace: default") + (
+    "  transport: stdio\n  container: {image: {repository: a/b, tag: '1'}, command: [a]}\n"
+    + VARIABLES % tuple(range(6_000))
+)
+PEER = f"{API}\nkind: Agent\nmetadata: {{name: a%d}}\nspec:\n  container: {{image: {{repository: a/b, tag: '1'}}, ports: [{{name: http, containerPort: 80}}]}}\n"
+EVERYONE = "  peers: [" + ", ".join(f"a{number}" for number in range(300)) + "]\n"
+REFERRED = {
+    "a tool": (TOOL + "  output: {type: object, properties: {" + FIELDS + "}}\n", "  tools: [{name: shared}]\n"),
+    "a model": (MODEL, "  models: [shared]\n"),
+    "a server beside": (SERVER, "  tools: [{name: shared}]\n"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("shared", "use"), REFERRED.values(), ids=REFERRED)
+def test_a_large_document_that_many_refer_to_is_refused(shared, use, command, tmp_path):
+    users = "---\n".join(
+        AGENT.replace("name: helper", f"name: h{number}") + use for number in range(300)
+    )
+    write(tmp_path, {**GOOD, "agents/a.yaml": shared, "agents/b.yaml": users})
+    done = command.run("render", cwd=tmp_path)
+    done.within_bounds()
+    assert done.code == 1
+    assert "error: spec." in done.err
+    assert "what specs refer to, each time anew, is more than 8 times as much" in done.err
+    assert done.err.count("error:") == 1
+
+
+def test_a_large_fleet_in_which_everyone_calls_everyone_is_refused(command, tmp_path):
+    fleet = "---\n".join(PEER % number + EVERYONE for number in range(300))
+    write(tmp_path, {**GOOD, "agents/a.yaml": fleet})
+    done = command.run("render", cwd=tmp_path)
+    done.within_bounds()
+    assert "spec.peers[" in done.err
+    assert "what specs refer to, each time anew, is more than 8 times as much" in done.err
+
+
+def test_a_tool_of_usual_size_may_be_everybodys(command, tmp_path):
+    users = "---\n".join(
+        AGENT.replace("name: helper", f"name: h{number}") + "  tools: [{name: shared}]\n"
+        for number in range(300)
+    )
+    parameters = "  parameters:\n" + "    - {name: p%d, type: string, description: A value.}\n" * 40
+    write(
+        tmp_path,
+        {**GOOD, "agents/a.yaml": TOOL + parameters % tuple(range(40)), "agents/b.yaml": users},
+    )
+    assert command.run("render", cwd=tmp_path).code == 0
+
+
+LISTS = {
+    "volumes": "  volumes:\n" + "".join(f"    - {{name: v{i}, mountPath: /m/{i}, emptyDir: 1Gi}}\n" for i in range(4_000)),
+    "ranges": "  network:\n    allowTo:\n" + "".join(f"      - {{cidr: {20 + i // 256}.{i % 256}.0.0/16, ports: [443]}}\n" for i in range(4_000)),
+    "unknown names": "  tools:\n" + "".join(f"    - {{name: helpe{i}r}}\n" for i in range(10_000)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", LISTS.values(), ids=LISTS)
+def test_a_long_list_takes_time_in_proportion(body, command, tmp_path):
+    others = "".join(
+        f"{API}\nkind: Tool\nmetadata: {{name: helper{number}}}\nspec: {{type: human}}\n---\n"
+        for number in range(300)
+    )
+    write(tmp_path, {**GOOD, "agents/a.yaml": PEER % 1 + body, "agents/b.yaml": others})
+    command.run("render", cwd=tmp_path).within_bounds()
+
+
 TEXTS = ("a", " ", "A1b2", "password: ", "http://", "a@", "x=", "-", "a.", "$(", "{{", "-----BEGIN ", "eyJ.", "://@")  # fmt: skip
 
 

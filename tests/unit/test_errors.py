@@ -42,6 +42,7 @@ ELSEWHERE = {
         "for-life",
         "no-cluster",
         "nothing-to-render",
+        "refers-too-much",
         "release-too-big",
     ),
     *("not-a-file", "other-engine", "outside", "too-big", "too-many-documents", "unreadable"),

@@ -13,8 +13,8 @@ from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
-from fleetform.resolve.inherited import FACTOR, Inherited
 from fleetform.resolve.layers import Layer, Used, base_of, extends_of, flatten, layers
+from fleetform.resolve.repeated import FACTOR, INHERITED, LINK, REFERRED, Repeated
 from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
@@ -89,8 +89,10 @@ class Fleet:
         """Namespaces of the specs by the namespace in the cluster that they become."""
         self.targets: tuple[str, ...] = ()
         """What is rendered."""
-        self.inherited = Inherited()
+        self.inherited = Repeated(INHERITED)
         """What templates have added so far."""
+        self.referred = Repeated(REFERRED)
+        """What specs have referred to so far."""
 
     @overload
     def find(self, kind: SpecKind[S], namespace: str, name: str) -> Resolved[S] | None: ...
@@ -212,6 +214,27 @@ def _affordable(
         )
     )
     return False
+
+
+def refers(
+    fleet: Fleet, owner: Resolved[Any], path: TreePath, other: Resolved[Any]
+) -> Iterator[Problem]:
+    """Count a reference; yield a Problem, once, when what is referred to no longer fits into the bounds of the fleet."""
+    whole = fleet.referred
+    if whole.said:
+        return
+    if other.kind in ("Agent", "Workflow"):
+        whole.weight += LINK
+    else:
+        whole.add([other.tree])
+    if not whole.fits(fleet.catalog):
+        whole.said = True
+        yield owner.problem(
+            path,
+            "refers-too-much",
+            f"what specs refer to, each time anew, is more than {FACTOR} times as much as all specs together",
+            hint="refer to smaller documents, or to fewer; `network.allowTo` opens the way to a whole `namespace`",
+        )
 
 
 def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:

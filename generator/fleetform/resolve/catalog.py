@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from fleetform import kinds
 from fleetform.dialects import SpecDocument
-from fleetform.problems import Problem, did_you_mean
+from fleetform.problems import Names, Problem, did_you_mean, listed
 from fleetform.tree import Map, TreePath, at, problem_at
 
 DEFAULT_NAMESPACE = "default"
+
+MOST_SUGGESTED = 1_000
+"""Unknown names of a run that are compared with the known ones."""
 
 Key = tuple[str, str]
 """Namespace as in the specs (empty: fleet-wide) and name."""
@@ -24,6 +27,9 @@ class Catalog:
         """Whether every file could be read: what is missing may stand in one that could not."""
         self.broken = frozenset(broken)
         """Names of documents that are there, and wrong."""
+        self._suggested = 0
+        self._names: dict[tuple[tuple[str, ...], str], Names] = {}
+        self._spaces: dict[tuple[str, str], list[str]] = {}
 
     def find(self, kind: str, namespace: str, name: str) -> SpecDocument | None:
         """Return the document of that name in a namespace, else the fleet-wide one."""
@@ -34,11 +40,33 @@ class Catalog:
         """Yield the documents of a kind in order of namespace and name."""
         yield from sorted(self.documents.get(kind, {}).items())
 
-    def names(self, kind: str, namespace: str) -> list[str]:
-        """Return the names of a kind that a document of that namespace may use."""
-        return sorted(
-            name for space, name in self.documents.get(kind, {}) if space in ("", namespace)
-        )
+    def names(self, kinds: tuple[str, ...], namespace: str) -> Names:
+        """Return the names of some kinds that a document of that namespace may use."""
+        found = self._names.get((kinds, namespace))
+        if found is None:
+            found = self._names[kinds, namespace] = Names(
+                name
+                for kind in kinds
+                for space, name in self.documents.get(kind, {})
+                if space in ("", namespace)
+            )
+        return found
+
+    def suggestion(self, kinds: tuple[str, ...], namespace: str, name: str) -> str:
+        """Return the hint for an unknown name; many of one run are not compared: nobody reads that far."""
+        known, noun = self.names(kinds, namespace), f"available in `{namespace}`"
+        self._suggested += 1
+        if self._suggested > MOST_SUGGESTED:
+            return listed(known, noun)
+        return did_you_mean(name, known, noun=noun)
+
+    def spaces(self, kind: str, name: str) -> list[str]:
+        """Return the namespaces that have a document of that kind and name."""
+        if not self._spaces:
+            for each, known in self.documents.items():
+                for space, found in known:
+                    self._spaces.setdefault((each, found), []).append(space)
+        return self._spaces.get((kind, name), [])
 
 
 def build(
@@ -82,18 +110,13 @@ def unknown(
     """Return the Problem of an unknown name; None if an unusable document may have it."""
     if not catalog.complete or name in catalog.broken:
         return None
-    known = [found for kind in kinds for found in catalog.names(kind, namespace)]
     elsewhere = sorted(
-        {
-            space
-            for kind in kinds
-            for space, found in catalog.documents.get(kind, {})
-            if found == name and space != namespace
-        }
+        {space for kind in kinds for space in catalog.spaces(kind, name)} - {namespace}
     )
     noun = " or ".join(kinds)
-    hint = did_you_mean(name, known, noun=f"available in `{namespace}`")
-    if elsewhere:
+    if not elsewhere:
+        hint = catalog.suggestion(kinds, namespace, name)
+    else:
         hint = f"there is one in namespace `{elsewhere[0]}`, {_across(path, kinds, elsewhere[0], name)}"
     return problem_at(
         tree, path, "unknown-reference", f"there is no {noun} `{name[:80]}`", hint=hint

@@ -9,7 +9,7 @@ from fleetform import view
 from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
 from fleetform.names import fit
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved, sharing
+from fleetform.resolve import Fleet, Resolved, refers, sharing
 from fleetform.resolve.catalog import unknown
 from fleetform.resolve.hosts import full_name, is_beside, is_deployed
 from fleetform.resolve.ports import main_port
@@ -96,6 +96,7 @@ def lookup(
         found = fleet.find(kind, space, short)
         if found is not None:
             problems += sharing.problems(fleet, owner, path, found)
+            problems += refers(fleet, owner, path, found)
             return found
     if any(fleet.catalog.find(kind, space, short) for kind in kinds):
         return None  # it exists, but has problems of its own

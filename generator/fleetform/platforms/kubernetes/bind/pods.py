@@ -146,10 +146,11 @@ def is_single_writer(workload: Workload, shared: set[str]) -> bool:
 
 def existing_of_one_node(workload: Workload) -> bool:
     """Whether pods of one node alone can write a claim that exists: replicas with names share it too."""
+    written = _written(workload)
     return any(
         isinstance(item.source, ExistingClaim) and item.source.mode in SINGLE
         for item in workload.volumes
-        if item.name in _written(workload)
+        if item.name in written
     )
 
 

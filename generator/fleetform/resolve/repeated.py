@@ -1,4 +1,4 @@
-"""How much templates add to a fleet: a large one that many specs extend makes a long output of a short input."""
+"""How much a fleet repeats: a large document that many extend or refer to makes a long output of a short input."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from collections.abc import Iterable
 from fleetform.resolve.catalog import Catalog
 from fleetform.tree import Map, entries
 
-FREE = 100_000
-"""Weight that any fleet may inherit."""
+INHERITED = 100_000
+"""Weight that any fleet may inherit from templates: all of it is merged and checked for each heir."""
+REFERRED = 400_000
+"""Weight that the documents may have which any fleet refers to, each counted as often as it is referred to."""
+LINK = 20
+"""Weight of a reference to another workload: no document is repeated, but both policies get a rule."""
 FACTOR = 8
-"""How often a fleet may inherit the weight of its own documents beyond that."""
+"""How often a fleet may repeat the weight of its own documents beyond that."""
 _TEXT = 64
 """Characters of a text that weigh as much as a key or an item."""
 
 
-class Inherited:
-    """The weight of what documents inherit from templates, in keys and items; long texts weigh more."""
+class Repeated:
+    """The weight of what is repeated, in keys and items; long texts weigh more. `free` is what any fleet may repeat."""
 
-    def __init__(self) -> None:
+    def __init__(self, free: int) -> None:
+        self.free = free
         self.weight = 0
         self.said = False
         """Whether the Problem has been reported."""
@@ -26,7 +31,7 @@ class Inherited:
         self._limit = 0
 
     def add(self, trees: Iterable[Map]) -> None:
-        """Count what one document inherits; each tree is weighed once."""
+        """Count what is repeated once more; each tree is weighed once."""
         for tree in trees:
             known = self._known.get(id(tree))
             if known is None:
@@ -35,11 +40,11 @@ class Inherited:
 
     def fits(self, catalog: Catalog) -> bool:
         """Whether it is in proportion to all documents of the fleet."""
-        if self.weight <= FREE:
+        if self.weight <= self.free:
             return True
         if not self._limit:
             known = (item.tree for kind in catalog.documents for _, item in catalog.of(kind))
-            self._limit = FREE + FACTOR * sum(map(weigh, known))
+            self._limit = self.free + FACTOR * sum(map(weigh, known))
         return self.weight <= self._limit
 
 
