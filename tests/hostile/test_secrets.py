@@ -6,6 +6,7 @@ import re
 import time
 import timeit
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -193,7 +194,7 @@ def test_no_message_of_any_kind_shows_a_credential(kind, text, tmp_path):
 FRAGMENTS = (
     "a", "aA1", "-", "a-", "a.", "a.b1", "_", "/", "://", "a://b:", "http://a:", "@", "a@", "eyJ", "eyJaaaaaaaa.", "sk_", "token=",
     "token: ", "password : ", "secret:a1", "api_key='", "a.password", "x-token-", "aaaaaaaaaaaaaa.atlasv1.", "-----BEGIN A ", "bearer a",
-    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", "login ", "mysql -p", "login -p a1", "machine a ", "machine a login b ", "?api_key=", "&code=1a", "A" * 21 + " ", "A" * 21 + "\n", "LS0tLS1C", "api key ", "a=b ", "password=", "A-b_", "x-token: a1 ", " ", "\n", "=",
+    "Basic a", "aws_secret_access_key ", "M" * 24 + ".", "1" * 9 + ":AA", "xoxb-", "SG.", "?sig=", "AccountKey=", "dp.pt.", "login ", "mysql -p", "login -p a1", "machine a ", "machine a login b ", "?api_key=", "&code=1a", "A" * 21 + " ", "A" * 21 + "\n", "LS0tLS1C", "api key ", "a=b ", "password=", "--ab ", "<ab>", "?ab=", "A-b_", "x-token: a1 ", " ", "\n", "=",
 )  # fmt: skip
 
 
@@ -283,6 +284,62 @@ def test_a_credential_in_base64_is_found(kind, wrap, tmp_path):
         assert "plaintext-credential" in {problem["code"] for problem in found}
         assert leaks.kind_of(base64.b64encode(encoded.encode()).decode())
         assert encoded[:40] not in leaks.masked(config)
+
+
+SETTINGS = (
+    "-Xmx1g -Ddb.password=hunter2x", "--db-password=hunter2x --verbose", "--db-password hunter2x", "jdbc:postgresql://db/app?user=app&password=hunter2x",
+    "https://x.example/sign-in?password=hunter2x", '{"password": "hunter2x"}', r'{\"password\": \"hunter2x\"}', 'password = "hunter2x"',
+    "<password>hunter2x</password>", "mode=fast;api_key=abcd1234efgh", "https://0123456789abcdefghij@git.example.com/team.git",
+    "Authorization: Bearer abcdefghijklmnop1234", "host=db&user=app&password=correct-horse",
+)  # fmt: skip
+OF_NO_USE = (
+    "--password-file /run/secrets/db", "--password $(PASSWORD)", "https://x.example/?password=$(PASSWORD)&user=app", "jdbc:postgresql://db/app?user=app&password=${PASSWORD}",
+    "https://x.example/?page_token=2&max_tokens=4096", '{"password": null}', "<password>${PASSWORD}</password>", "<passwordPolicy>strong</passwordPolicy>",
+    "https://the-name-of-a-user-of-git@git.example.com", "Authorization: Bearer $(TOKEN)", "mode=fast;level=2", "-Dpassword.encoder=bcrypt", "--password <PASSWORD>",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["a variable", "an annotation", "a file"])
+@pytest.mark.parametrize("text", SETTINGS)
+def test_a_setting_inside_a_value_is_found(text, place, tmp_path):
+    assert "plaintext-credential" in {problem["code"] for problem in placed(text, place, tmp_path)}
+
+
+@pytest.mark.parametrize("place", ["a variable", "an annotation", "a file"])
+@pytest.mark.parametrize("text", OF_NO_USE)
+def test_a_setting_that_refers_to_a_secret_is_innocent(text, place, tmp_path):
+    found = {problem["code"] for problem in placed(text, place, tmp_path)}
+    assert "plaintext-credential" not in found
+
+
+def placed(text: str, place: str, folder: Path) -> list[dict]:
+    """Return what is said of an own image that has a text somewhere."""
+    own = '{image: {repository: a/b, tag: "1"}%s}'
+    files = f", configFiles: {{config: {json.dumps(text)}}}" if place == "a file" else ""
+    spec = f"  container: {own % files}\n"
+    if place == "a variable":
+        spec += f"  env: [{{name: SETTINGS, value: {json.dumps(text)}}}]\n"
+    name = "name: own"
+    if place == "an annotation":
+        name += f", annotations: {{acme.com/settings: {json.dumps(text)}}}"
+    return said(folder, f"{API}\nkind: MCPServer\nmetadata: {{{name}}}\nspec:\n{spec}")
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "{op: add, path: /metadata/annotations, value: {acme.com/password: hunter2x}}",
+        "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: DB_PASSWORD, value: hunter2x}}",
+        "{op: add, path: /metadata/annotations/acme.com~1password, value: hunter2x}",
+        "{op: add, path: /spec/template/spec/containers/0/env/-, value: {name: OPTIONS, value: --db-password=hunter2x}}",
+    ],
+)
+def test_an_environments_patch_hides_none(operation, tmp_path):
+    patch = f"  objectPatches: [{{target: {{kind: Deployment}}, json6902: [{operation}]}}]\n"
+    write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": ENVIRONMENT + patch})
+    done = fleetform("render", "--format", "json", cwd=tmp_path)
+    assert "plaintext-credential" in {problem["code"] for problem in json.loads(done.out)}
+    assert "hunter2x" not in done.out
 
 
 INNOCENT_FILES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fleetform import leaks
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
 _ASSIGNMENT = regex(
-    r"""(?:^|[\s;&|"'{,])-{0,2}([A-Za-z_][A-Za-z0-9_.-]{1,99})["']?[ \t]{0,9}([:=])[ \t]{0,9}["']?([^\s"';&|,]{1,999})""",
+    r"""(?:^|[\s?;&|"'{,])-{0,2}([A-Za-z_][A-Za-z0-9_.-]{1,99})\\{0,3}["']?[ \t]{0,9}([:=])[ \t]{0,9}\\{0,3}["']?([^\s"'\\;&|,]{1,999})""",
     re.MULTILINE,
 )
-"""A setting in a file or a command: a name and its value, the value without what follows it."""
+"""A setting in a file, a command, a query or JSON: a name and its value, the value without what follows it."""
+_SPACED = regex(
+    r"""(?:^|\s)--?([A-Za-z][A-Za-z0-9_-]{1,99})()[ \t]{1,9}["']?([^\s"'\\;&|-][^\s"'\\;&|]{0,998})""",
+    re.MULTILINE,
+)
+"""An option in a command, and the word after it."""
+_ELEMENT = regex(r"<([A-Za-z_][A-Za-z0-9_.:-]{1,99})()>([^<>\s][^<>]{0,998})</")
+"""An element of XML that holds nothing but text."""
 _OPTION = regex(r"--?([A-Za-z][A-Za-z0-9_-]*)")
 _SECRET_HEADERS = frozenset(
     {
@@ -36,7 +44,11 @@ _VALUES = ("value", "default", "const", "example")
 _WORDS = ("args", "command")
 _MAPS = frozenset({"annotations", "labels", "stringData"})
 """Maps whose keys are names that people choose, and whose values may name a Secret."""
-_TELLING = frozenset({*_VALUES, *_WORDS, "headers", "configFiles", "triggers", "input", VERBATIM})
+_TEXTS = ("annotations", "stringData")
+"""Those of them whose values may be settings; a label's is a word."""
+_TELLING = frozenset(
+    {*_VALUES, *_WORDS, *_TEXTS, "headers", "configFiles", "triggers", "input", VERBATIM}
+)
 """Keys below which a text may be a credential because of what stands beside or above it."""
 CODE = "plaintext-credential"
 _HINT = "put it in a Secret and refer to it, then rotate it, since it was in a file"
@@ -102,6 +114,9 @@ def _is_named(tree: Any, path: TreePath, value: str) -> bool:
     key, above = str(path[-1]), path[-2] if len(path) > 1 else ""
     if key in _VALUES and is_credential(_name_beside(tree, path), value):
         return True
+    is_text = key in _VALUES or above in _TEXTS
+    if is_text and _is_assigned(value, in_words=value.startswith("-")):
+        return True
     if above == "headers":
         is_secret = key.lower() in _SECRET_HEADERS
         return (is_secret and not is_reference(value)) or is_credential(key, value)
@@ -109,9 +124,23 @@ def _is_named(tree: Any, path: TreePath, value: str) -> bool:
         return _is_option(tree, path, value) or _is_assigned(value, in_words=True)
     if above == "configFiles":
         return _is_assigned(value)
-    is_free = above in _MAPS or "input" in path or (above == "metadata" and "triggers" in path)
+    is_free = (
+        above in _MAPS
+        or _is_patched_map(tree, path)
+        or "input" in path
+        or (above == "metadata" and "triggers" in path)
+    )
     in_patch = VERBATIM in path and key not in ("path", "from") and is_telling(value)
     return (is_free or in_patch) and is_credential(key, value, among_names=True)
+
+
+def _is_patched_map(tree: Any, path: TreePath) -> bool:
+    """Whether a value stands in a map of free names that an operation of a patch sets as a whole."""
+    if VERBATIM not in path or path[-2:-1] != ("value",):
+        return False
+    operation = at(tree, path[:-2])
+    pointer = operation.get("path") if isinstance(operation, dict) else None
+    return str(pointer).rpartition("/")[2] in _MAPS
 
 
 def _name_beside(tree: Any, path: TreePath) -> str:
@@ -140,11 +169,14 @@ def _is_option(tree: Any, path: TreePath, value: str) -> bool:
 
 def _is_assigned(text: str, *, in_words: bool = False) -> bool:
     """Whether a text sets something that is called like a secret; in prose, to what looks like one."""
-    for found in _ASSIGNMENT.finditer(text):
-        name, sign, value = found.groups()
-        if value[0] in _NO_TEXT or _CALL.match(value) or not is_credential(name, value):
+    settings = (pattern.finditer(text) for pattern in (_ASSIGNMENT, _SPACED, _ELEMENT))
+    for found in chain.from_iterable(settings):
+        name, sign, value = found[1], found[2], found[3].rstrip(")}]")
+        if not value or value[0] in _NO_TEXT or _CALL.match(value):
             continue
-        is_set = sign == "=" if in_words else verdict(name) == "certain"
+        if not is_credential(name, value):
+            continue
+        is_set = sign == "=" if in_words and sign else verdict(name) == "certain"
         if is_telling(value) or (is_set and (sign == "=" or not _ONE_WORD.fullmatch(value))):
             return True
     return False

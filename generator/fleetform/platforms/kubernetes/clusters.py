@@ -18,16 +18,19 @@ class Cluster(NamedTuple):
     """Whether its Gateway controller accepts `timeouts.request` in an HTTPRoute."""
     assigns_ids: bool = False
     """Whether it gives each namespace its own range of users, and refuses pods that ask for another one."""
-    one_node_disks: bool = False
-    """Whether volumes of its default StorageClass can only be mounted by one node."""
+    one_node_classes: frozenset[str] = frozenset()
+    """StorageClasses of its own whose volumes one node mounts at a time; `""` is the default one."""
 
 
 CLUSTERS = {
     "generic": Cluster(),
-    "eks": Cluster(one_node_disks=True),
+    "eks": Cluster(one_node_classes=frozenset({"", "gp2", "gp3"})),
     # https://cloud.google.com/kubernetes-engine/docs/how-to/gatewayclass-capabilities: a route with `timeouts`
     # is not accepted; a GCPBackendPolicy has the timeout there.
-    "gke": Cluster(route_timeouts=False, one_node_disks=True),
+    "gke": Cluster(
+        route_timeouts=False,
+        one_node_classes=frozenset({"", "standard", "standard-rwo", "premium-rwo"}),
+    ),
     # The pods of openshift-dns listen on 5353; the security context constraint `restricted-v2` assigns users.
     "openshift": Cluster(
         dns_namespace="openshift-dns",

@@ -21,6 +21,7 @@ _NAMESPACE, _NODE = regex(LABEL_NAME), regex(OBJECT_NAME)
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _WITH_VALUES, _WITHOUT, _NUMERIC = ("In", "NotIn"), ("Exists", "DoesNotExist"), ("Gt", "Lt")
+_WHOLE = regex(r"-?[0-9]{1,18}")
 _LABEL_KEY = "write a key such as `disk` or `example.com/disk`"
 _LABEL_VALUE = "use at most 63 letters, digits, dashes, dots and underscores, with a letter or digit at both ends"
 
@@ -248,6 +249,11 @@ def _expression(path: TreePath, given: Json, more: tuple[str, ...]) -> Iterator[
         yield Fault((*path, "values"), f"the operator `{operator}` takes no values", hint)
     elif operator in _NUMERIC and count != 1:
         yield Fault(path, f"the operator `{operator}` compares with one number", "give one value")
+    elif operator in _NUMERIC and not _WHOLE.fullmatch(str(given["values"][0])):
+        where = (*path, "values", 0)
+        yield Fault(
+            where, f"`{given['values'][0]}` is no whole number: no node meets it", "give one"
+        )
 
 
 def _values(path: TreePath, given: Json) -> Iterator[Fault]:

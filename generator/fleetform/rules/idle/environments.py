@@ -8,11 +8,11 @@ certainly misspelt.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform.kinds import AGENT, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
-from fleetform.resolve import Fleet, names
+from fleetform.resolve import Fleet, Resolved, names
 from fleetform.resolve.hosts import own_hosts, published
 from fleetform.resolve.switches import scales_on_runs
 from fleetform.rules import extras, pods
@@ -189,6 +189,19 @@ def _accounts(secrets: Secrets, store: SecretStore, *, made: bool) -> Iterator[R
             yield Row((*base, "gcp", name), whole, why, "set both, or none")
 
 
+def _is_of_use(platform: str, workloads: list[Resolved[Any]], kinds: set[str]) -> bool:
+    """Whether a platform matters: `generic` is true of its endpoint; OpenShift changes every pod, GKE's Gateway every route.
+
+    Claims are judged by the storage classes of EKS and GKE.
+    """
+    return (
+        platform in ("generic", "openshift")
+        or (platform == "gke" and "HTTPRoute" in kinds)
+        or any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
+        or any(volume.claim for item in workloads for volume in getattr(item.spec, "volumes", ()))
+    )
+
+
 def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     """Yield facts about the cluster that no spec of the fleet needs: notes, since they may be needed later."""
     environment = fleet.environment
@@ -243,12 +256,8 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     )
     needs = any(extras.needed(item, uses[item.key]) for item in fleet.of(AGENT))
     yield _fact(needs, "no model needs an extra of the runtime image", "images", "extras")
-    keys = any(name in PLATFORM_KEYS for item in workloads for name in _identities(item))
-    # `generic` is true of its endpoint anyway; OpenShift changes every pod, GKE's Gateway every route.
-    used = environment.platform in ("generic", "openshift") or (
-        environment.platform == "gke" and "HTTPRoute" in kinds
-    )
-    yield _fact(keys or used, "no workload has an `identity`", "platform")
+    used = _is_of_use(environment.platform, workloads, kinds)
+    yield _fact(used, "no workload has an `identity` or a claim", "platform")
     for name in ("name", "key"):
         used = _uses_rule(fleet, uses)
         why = "every model refers to its own key, or needs none"

@@ -19,7 +19,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield users where the cluster assigns them, and volumes for many nodes of a class for one."""
     platform = fleet.environment.platform
     cluster = CLUSTERS[platform]
-    if not (cluster.assigns_ids or cluster.one_node_disks):
+    if not (cluster.assigns_ids or cluster.one_node_classes):
         return
     for resolved, spec, root in workloads(fleet):
         if cluster.assigns_ids and spec.pod_template.run_as_user is not None:
@@ -30,8 +30,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 hint="set null in this environment, or use a number of the namespace's range",
                 severity="warning",
             )
-        if cluster.one_node_disks:
-            yield from _disks(resolved, spec, root, platform)
+        yield from _disks(resolved, spec, root, platform)
 
 
 def _disks(resolved: Resolved[Any], spec: Any, root: TreePath, platform: str) -> Iterator[Problem]:
@@ -41,13 +40,14 @@ def _disks(resolved: Resolved[Any], spec: Any, root: TreePath, platform: str) ->
     many = scaling is not None and scale(scaling).most > 1
     for number, volume in enumerate(spec.volumes):
         claim = volume.claim
-        if claim is None or claim.storage_class:
+        if claim is None or (claim.storage_class or "") not in CLUSTERS[platform].one_node_classes:
             continue
+        which = f"class `{claim.storage_class}`" if claim.storage_class else "default storage class"
         if claim.access_mode in MANY_NODES or (claim.access_mode is None and many):
             yield resolved.problem(
                 (*root, "volumes", number, "claim"),
                 "class-for-one-node",
-                f"several pods mount `{volume.name}`, and the default storage class of {platform} makes disks for one node at a time: the claim would stay pending",
+                f"several pods mount `{volume.name}`, and the {which} of {platform} makes disks for one node at a time: the claim would stay pending",
                 hint="set `storageClass` to a class of a shared file system",
                 severity="warning",
                 key=True,
