@@ -14,7 +14,7 @@ from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import pod_security, refused
 from fleetform.platforms.kubernetes.objects.changes import Applied, overlap
-from fleetform.platforms.kubernetes.objects.manifest import Manifest
+from fleetform.platforms.kubernetes.objects.manifest import VERSION, Manifest
 from fleetform.platforms.kubernetes.objects.pod import template
 from fleetform.platforms.kubernetes.schemas import validator
 from fleetform.problems import Problem
@@ -24,6 +24,7 @@ _POD: TreePath = ("spec", "template", "spec")
 _OF_JOBS: dict[str, TreePath] = {"Job": ("spec", "template"), "CronJob": ("spec", "jobTemplate")}
 _METADATA = ("metadata", "annotations")
 _MOUNT = "automountServiceAccountToken"
+_LABEL: TreePath = ("metadata", "labels", VERSION)
 ROLES = ("Role", "ClusterRole")
 _BOUND = "grant permissions in the workload's spec, with `rbac`"
 _ACCOUNT = "each workload has its own account: grant it permissions with `rbac`"
@@ -89,7 +90,8 @@ def judged(
     if not errors:
         yield from _unsafe(before, after, applied)
         yield from _entitled(before, after, applied)
-        yield from _unpinned(before, after, applied, digests=digests)
+        unpinned = [*_unpinned(before, after, applied, digests=digests)]
+        yield from unpinned or _mislabelled(before, after, applied)
         yield from _unschedulable(before, after, applied)
         yield from _too_long(before, after, applied)
         yield from _reaching(before, after, applied)
@@ -202,6 +204,32 @@ def _unpinned(
                 f"the image `{name}` of {named(after)} after the patch has no digest, which the environment requires",
                 "write its digest behind the tag, as `@sha256:…`",
             )
+
+
+def _mislabelled(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
+    """Yield version labels that no longer say what the main container runs."""
+    if after["kind"] not in WITH_PODS or not (said := _labelled(before)):
+        return
+    main = at(before, (*_POD, "containers"))[0]["name"]
+    for number, container in enumerate(at(after, (*_POD, "containers"))):
+        if container["name"] != main:
+            continue
+        _, tag, digest = images.split(container.get("image") or "")
+        runs, found = images.version(tag, digest), _labelled(after)
+        path = (*_POD, "containers", number, "image") if found == said else _LABEL
+        if found and {*found} != {runs} and (found != said or {*said} != {runs}):
+            yield problem(
+                _guilty(applied, path),
+                "image-mislabelled",
+                f"{named(after)} runs version `{runs}` after the patch, and its label `{VERSION}` says `{found[0]}`",
+                "set the image in `images.pins`, or in `patches`: the label follows it there",
+            )
+
+
+def _labelled(workload: Manifest) -> list[str]:
+    """Return what the version labels of a workload and of its pods say."""
+    maps = (at(workload, path) or {} for path in (_LABEL[:-1], (*_POD[:-1], *_LABEL[:-1])))
+    return [labels[VERSION] for labels in maps if VERSION in labels]
 
 
 def _unschedulable(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:
