@@ -23,6 +23,13 @@ spec:
   retrieval:
 """
 ANY = "{provider: openai, model: text-embedding-3-small, secretRef: {name: s, key: k}, endpoint: 'URL/v1'}"
+SECRET = "valueFrom: {secretKeyRef: {name: s, key: k}}"
+OWN = f"""{API}
+kind: Agent
+metadata: {{name: helper}}
+spec:
+  container: {{image: {{repository: team/own, tag: 1.0.0}}, ports: []}}
+"""
 WAYS = {
     "model": f"{AGENT}{NO_AUTH}  model: {{provider: openai, name: gpt-4o, endpoint: 'URL/v1'}}\n",
     "fallback": f"""{AGENT}{SAFE}{NO_AUTH}  fallbacks: [other]
@@ -86,6 +93,18 @@ spec:
           metadata: {{serverAddress: 'URL', query: up, threshold: "1"}}
           authentication: [{{parameter: bearerToken, secretRef: {{name: s, key: k}}}}]
 """,
+    "variables": f"{OWN}  env: [{{name: CRM_ENDPOINT, value: 'URL/v1'}}, {{name: CRM_API_KEY, {SECRET}}}]\n",
+    "variables of a server": OWN.replace("kind: Agent", "kind: MCPServer").replace(
+        "ports: []", "ports: [{name: http, containerPort: 80}]"
+    )
+    + f"  env: [{{name: OPENAI_BASE, value: 'URL/v1'}}, {{name: OPENAI_KEY, {SECRET}}}]\n",
+    "variables of a sidecar": f"""{AGENT}{SAFE}{NO_AUTH}  podTemplate:
+    sidecars:
+      - name: proxy
+        image: {{repository: team/proxy, tag: 1.0.0}}
+        env: [{{name: upstreamUrl, value: 'URL'}}, {{name: upstreamToken, {SECRET}}}]
+""",
+    "variables without a subject": f"{OWN}  env: [{{name: ENDPOINT, value: 'URL'}}, {{name: API_TOKEN, {SECRET}}}]\n",
 }
 """Everything that is sent something secret by URL."""
 STORES = {
@@ -140,6 +159,24 @@ def test_a_password_goes_to_a_store_by_tls(store, tmp_path):
 def test_without_a_credential_plain_http_is_nobodys_business(tmp_path):
     open_ = f"{AGENT}{NO_AUTH}  model: {{provider: ollama, name: q, endpoint: 'http://out.example.com'}}\n"
     assert not is_refused(said(tmp_path, open_))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        f"[{{name: CRM_URL, value: 'http://out.example.com'}}, {{name: DB_PASSWORD, {SECRET}}}]",
+        "[{name: CRM_URL, value: 'http://out.example.com'}, {name: CRM_TENANT, value: shop}]",
+        f"[{{name: CRM_URL, value: 'http://$(CRM_HOST)/'}}, {{name: CRM_TOKEN, {SECRET}}}]",
+        f"[{{name: REDIS_URL, value: 'rediss://r.example.com:6379'}}, {{name: REDIS_PASSWORD, {SECRET}}}]",
+    ],
+)
+def test_a_secret_of_something_else_is_not_meant_for_a_url(variables, tmp_path):
+    assert not is_refused(said(tmp_path, f"{OWN}  env: {variables}\n"))
+
+
+def test_a_store_by_a_url_without_tls_gets_no_password(tmp_path):
+    variables = f"[{{name: REDIS_URL, value: 'redis://r.example.com:6379'}}, {{name: REDIS_PASSWORD, {SECRET}}}]"
+    assert is_refused(said(tmp_path, f"{OWN}  env: {variables}\n"))
 
 
 def test_keys_of_langfuse_follow_the_environments_endpoint(tmp_path):

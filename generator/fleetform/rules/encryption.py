@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform import kinds
 from fleetform.contract import STORE_PORTS
+from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, memories
 from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.searches import mode, reached
 from fleetform.resolve.switches import keda_is_on, tls_is_on
-from fleetform.rules.pods import workloads
+from fleetform.rules.pods import extras, workloads
 from fleetform.tree import TreePath, at, problem_at
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _all(fleet: Fleet, uses: AgentUses) -> Iterator[Sent]:
     for store in fleet.of(kinds.MEMORY_STORE):
         yield from _store(store, ("spec",), store.spec)
     yield from _workloads(fleet)
+    yield from _variables(fleet)
     yield from _environment(fleet)
 
 
@@ -260,6 +262,49 @@ def _workloads(fleet: Fleet) -> Iterator[Sent]:
             path: TreePath = (*root, "scaling", "keda", "triggers", number, "metadata")
             for name, value in trigger.metadata.items() if trigger.authentication else ():
                 yield from _bare(resolved, (*path, name), value, _TOKEN)
+
+
+def _variables(fleet: Fleet) -> Iterator[Sent]:
+    """Yield what images of others read of a Secret, and where they send it, as far as names of variables tell.
+
+    `CRM_URL` and `CRM_API_KEY` are of one subject.
+    """
+    for resolved, spec, root in workloads(fleet):
+        own = resolved.kind != "Agent" or spec.container is not None
+        for path, container in [*([(root, spec)] if own else []), *extras(spec, root)]:
+            secret = {
+                _subject(item.name)
+                for item in container.env
+                if item.value_from is not None and item.value_from.secret_key_ref is not None
+            }
+            for number, item in enumerate(container.env):
+                url = item.value or ""
+                if url.lower().startswith(_OPEN) and _subject(item.name) in secret:
+                    host = split(url)[0]
+                    place = (*path, "env", number, "value")
+                    if "$" not in host:
+                        yield Sent(resolved.tree, place, resolved.namespace, host, _TOKEN)
+
+
+_OPEN = ("http://", "ws://", "redis://", "amqp://", "mqtt://", "ldap://", "ftp://")
+"""Schemes that have an encrypted twin."""
+_WORD = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_OF_ANY = frozenset(
+    {
+        "access", "addr", "address", "api", "auth", "authorization", "base", "bearer", "client", "credential",
+        "credentials", "dsn", "endpoint", "host", "http", "id", "key", "origin", "pass", "passwd", "password", "pwd",
+        "root", "secret", "server", "service", "token", "uri", "url", "user", "username", "v",
+    }
+)  # fmt: skip
+"""Words of a variable that say what it is, and not of what."""
+
+
+def _subject(name: str) -> tuple[str, ...]:
+    """Return what a variable is about: its words without those at the end that only say what it holds."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    while words and (words[-1] in _OF_ANY or words[-1].isdigit()):
+        words.pop()
+    return tuple(words)
 
 
 def _environment(fleet: Fleet) -> Iterator[Sent]:
