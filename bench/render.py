@@ -104,10 +104,9 @@ def make_chart(folder: Path, size: int) -> None:
     (chart / "templates" / "agents.yaml").write_text(
         template((rendered / f"{name_of(0)}.yaml").read_text())
     )
-    shared = rendered / "_namespace.yaml"
-    if shared.exists():
+    for shared in sorted(rendered.glob("_namespace/*.*.yaml")):
         text = shared.read_text().replace("{{", '{{ "{{" }}')
-        (chart / "templates" / "shared.yaml").write_text(text)
+        (chart / "templates" / shared.name).write_text(text)
     values = []
     for number in range(size):
         text = (rendered / f"{name_of(number)}.yaml").read_text()

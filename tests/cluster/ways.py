@@ -71,7 +71,7 @@ def helm_4(plane: Plane, root: Path, environment: str) -> None:
 
 def _helm(plane: Plane, version: str, root: Path, environment: str) -> None:
     """Bring in the releases as docs/helm.md says; those that are no longer there go."""
-    plane.apply("-f", root / "rendered" / environment / "_namespaces/namespaces.yaml")
+    plane.apply("-k", root / "rendered" / environment / "_namespaces")
     done = fleetform("releases", "--env", environment, "--format", "json", cwd=root)
     assert done.code == 0, done.err
     releases = json.loads(done.out)

@@ -103,6 +103,43 @@ def test_new_neighbours_merge_where_the_attributes_of_a_new_repository_are(added
     assert merged == {path: path.read_bytes() for path in merged}
 
 
+STORE = """  capabilities: [external-secrets]
+  secrets:
+    provider: aws
+    store:
+      identity: {awsRoleArn: "arn:aws:iam::123456789012:role/{namespace}"}
+      aws: {region: eu-central-1}
+"""
+NEEDS = """  env: [{name: TOKEN, valueFrom: {secretKeyRef: {name: NAME, key: token}}}]
+  volumes: [{name: NAME, mountPath: /data, claim: {size: 1Gi}}]
+"""
+OWN = AGENT.partition("spec:\n")[0] + "spec:\n  container: {image: {repository: a/b, tag: '1'}}\n"
+
+
+def needy(name: str) -> dict[str, str]:
+    """Return an agent with a secret and a claim of its own."""
+    return {f"agents/{name}.yaml": OWN.replace("helper", name) + NEEDS.replace("NAME", name)}
+
+
+@pytest.mark.parametrize("added", [("c", "d"), ("d", "c"), ("a0", "a1"), ("aa", "ab"), ("c", "zz")])
+def test_neighbours_that_bring_secrets_and_claims_merge_in_plain_manifests(added, tmp_path):
+    environment = PROD.replace("helm, kustomize, ", "") + STORE
+    start = {"environments/prod.yaml": environment, **needy("b")}
+    folder = repository(tmp_path, ATTRIBUTES)
+    branch(folder, "start", start)
+    assert git(folder, "checkout", "-q", "-B", "main") == 0
+    ours, theirs = added
+    branch(folder, "one", needy(theirs))
+    branch(folder, "two", needy(ours))
+    assert git(folder, "merge", "-q", "one") == 0
+    done = fleetform("render", "--all", "--check", cwd=folder)
+    assert done.code == 0, done.err
+    assert (folder / f"rendered/prod/default/_namespace/{ours}.externalsecret.yaml").is_file()
+    assert (
+        folder / f"rendered/prod/default/_namespace/{theirs}.persistentvolumeclaim.yaml"
+    ).is_file()
+
+
 def test_three_that_add_one_after_the_other_merge_too(tmp_path):
     folder = repository(tmp_path, ATTRIBUTES)
     for name in ("c", "d", "e"):

@@ -104,7 +104,7 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
         ),
     ),
     (FULL, ("Deployment", add(f"{MAIN}/livenessProbe/initialDelaySeconds", 3))),
-    (FULL, ("Deployment", add(f"{MAIN}/image", "other/image:2@sha256:" + "c" * 64))),
+    (FULL, ("Deployment", add(f"{MAIN}/image", "other/image:1.0.0@sha256:" + "c" * 64))),
     (FULL, ("Deployment", pod(terminationGracePeriodSeconds=77))),
     (FULL, ("Deployment", add(f"{MAIN}/lifecycle/preStop/sleep/seconds", 9))),
     (plans.STATEFUL, ("StatefulSet", {"spec": {"revisionHistoryLimit": 3}})),

@@ -56,7 +56,7 @@ def command(
     """Render an environment, or all of them.
 
     The target `manifests` writes OUT/rendered/ENV/: _namespaces/, a file per workload in
-    NAMESPACE/, the namespace's shared objects in _namespace.yaml, and kustomization.yaml files.
+    NAMESPACE/, one per object that it has once in NAMESPACE/_namespace/, and kustomization.yaml files.
     `kustomize` writes OUT/kustomize/overlays/ENV/, and OUT/kustomize/base/ if its root changed;
     `flux` and `argocd` write the objects for these tools to OUT/flux/ENV/ and OUT/argocd/ENV/. Only
     files that differ are written; files that are no longer rendered are removed; other people's
