@@ -116,7 +116,9 @@ class Output:
         *,
         is_same: Callable[[str, str], bool],
     ) -> Changes:
-        self._record = self._read(folder, RECORD) or _names(self._read(folder, _FORMER))
+        # A merge may bring the record of a former version back beside ours.
+        records = (self._read(folder, RECORD), _names(self._read(folder, _FORMER)))
+        self._record = "\n".join(text for text in records if text)
         self._refuse_links(folder, texts)
         changes = Changes()
         owned = {*self._owned()}

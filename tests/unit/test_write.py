@@ -235,6 +235,16 @@ def test_a_record_of_former_versions_is_read_and_replaced(unfinished, tmp_path):
     assert listed(tmp_path) == {*NEW}
 
 
+def test_a_record_of_former_versions_that_a_merge_brought_back_goes(tmp_path):
+    put(tmp_path, NEW)
+    former = tmp_path / ".fleetform.json"
+    former.write_text(json.dumps({"fleetform": "0.1.0", "files": dict.fromkeys(OLD, "digest")}))
+    assert Output(tmp_path.parent, tmp_path.name).compare(NEW)
+    put(tmp_path, NEW)
+    assert content(tmp_path) == NEW
+    assert not former.exists()
+
+
 # Where the output stands when somebody swaps a folder for a link: the folder itself, and what is around it.
 SWAPPED = ("out/rendered/prod/team", "out/rendered/prod", "out/rendered")
 
