@@ -23,6 +23,19 @@ GROUPS = {
 }
 """Products whose documents describe agents and tools too, by their API group."""
 
+BESIDE = {
+    "kustomize.config.k8s.io": "a kustomization",
+    "argoproj.io": "an object of Argo's",
+    "fluxcd.io": "an object of Flux's",
+    "gateway.networking.k8s.io": "an object of the Gateway API",
+    "external-secrets.io": "an object of External Secrets'",
+    "monitoring.coreos.com": "an object of the Prometheus operator's",
+    "keda.sh": "an object of KEDA's",
+    "cert-manager.io": "an object of cert-manager's",
+    "apiextensions.k8s.io": "a definition of Kubernetes objects",
+}
+"""What stands beside a fleet, by the domain of its API group."""
+
 _OWN_MARKS: dict[str, tuple[tuple[str, ...], ...]] = {
     "Agent": (("a2aConfig",), ("declarative",), ("byo",), ("deployment",), ("skills",)),
     "ModelConfig": (
@@ -47,7 +60,11 @@ def without_api(tree: Map) -> Problem | None:
 
 def of_group(tree: Map, api: str) -> Problem | None:
     """Return whose document it is by its `apiVersion`, None if its API group is not known."""
-    owner = GROUPS.get(api.partition("/")[0])
+    group = api.partition("/")[0]
+    owner, hint = GROUPS.get(group), _REWRITE
+    if owner is None:
+        beside = (name for domain, name in BESIDE.items() if f".{group}".endswith(f".{domain}"))
+        owner, hint = next(beside, None), "keep it in another folder"
     if owner is None:
         return None
     return problem_at(
@@ -55,7 +72,7 @@ def of_group(tree: Map, api: str) -> Problem | None:
         ("apiVersion",),
         "foreign-api",
         f"`{api[:80]}` is {owner}, not a spec",
-        hint=_REWRITE,
+        hint=hint,
     )
 
 
@@ -93,6 +110,8 @@ def of_kagent(tree: Map, kind: str) -> Problem | None:
 
 def _is_compose(tree: Map) -> bool:
     services = tree.get("services")
+    if services is None and "apiVersion" not in tree:
+        return isinstance(tree.get("include"), list) and bool({"networks", "volumes"} & tree.keys())
     return isinstance(services, dict) and any(
         isinstance(item, dict) and {"image", "build"} & item.keys() for item in services.values()
     )
@@ -119,6 +138,16 @@ _FILES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         _is_compose,
     ),
     ("a CrewAI configuration", _REWRITE, _is_crew),
+    (
+        "the configuration of an MCP client",
+        f"each of its servers becomes an MCPServer of `{OWN_API}`: `url`, or `transport: stdio` with an image and a command",
+        lambda tree: isinstance(tree.get("mcpServers"), dict),
+    ),
+    (
+        "an OpenAPI description",
+        f"an operation that agents call becomes a Tool of `{OWN_API}` with `type: api`",
+        lambda tree: bool({"openapi", "swagger"} & tree.keys()),
+    ),
     (
         "a Helm chart's Chart.yaml",
         "keep charts in another folder",

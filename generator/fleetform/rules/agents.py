@@ -113,7 +113,7 @@ def callers(owner: Resolved[Any], path: TreePath, auth: Auth) -> Iterator[Proble
                 (*path, name),
                 "contradiction",
                 f"`{name}` is set, but the type is `{auth.type}`",
-                hint="remove one of them",
+                hint=f"remove one of them; a spec that inherits it says `{name}: null`",
                 key=True,
             )
 
