@@ -86,6 +86,16 @@ def _nulls(value: Any, namespace: str) -> str:
     return "scales in when its metric is missing" if value == "true" else ""
 
 
+def _unsafe(value: Any, namespace: str) -> str:
+    del namespace
+    return "KEDA's operator accepts any certificate" if value == "true" else ""
+
+
+def _owner(value: Any, namespace: str) -> str:
+    del namespace
+    return "is measured with the cloud identity of KEDA's operator" if value == "operator" else ""
+
+
 def _host(value: Any, namespace: str) -> str:
     del namespace
     return f"specs may take requests for {value}" if str(value).startswith("*.") else ""
@@ -182,6 +192,8 @@ _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
     ("identity", "gcpServiceAccount"): _metadata,
     ("identity", "azureClientId"): _metadata,
     ("metadata", "ignoreNullValues"): _nulls,
+    ("metadata", "unsafeSsl"): _unsafe,
+    ("metadata", "identityOwner"): _owner,
     ("expose", "hosts", "host"): _host,
     ("expose", "services", "type"): _services,
     ("expose", "services", "annotations"): _obeyed,

@@ -29,6 +29,13 @@ SPECS = {
     ),
     'corsOrigins: ["https://app.example.com"]': "corsOrigins[0] = https://app.example.com",
 }
+QUEUE = "type: aws-sqs-queue, metadata: {queueURL: https://sqs.eu-west-1.amazonaws.com/1/q, awsRegion: eu-west-1, queueLength: '5'"
+UP = "type: prometheus, metadata: {serverAddress: https://p.example, query: up, threshold: '1'"
+TRIGGERS = {
+    f"{QUEUE}, identityOwner: operator}}": "identityOwner = operator",
+    f"{UP}, unsafeSsl: 'true'}}": "unsafeSsl = true",
+    f"{UP}, ignoreNullValues: 'true'}}": "ignoreNullValues = true",
+}
 CLOSED = (
     "network: {allowTo: [{cidr: 203.0.113.0/24}]}",
     "network: {allowTo: [{host: api.example.com, ports: [443]}]}",
@@ -59,6 +66,16 @@ ENVIRONMENTS = {
 def test_what_a_spec_opens_is_listed(line, place, tmp_path):
     write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}  {line}\n"})
     assert ("agents/a.yaml:8", f"spec.{place}") in weakened(tmp_path)
+
+
+@pytest.mark.parametrize(("trigger", "place"), TRIGGERS.items(), ids=TRIGGERS)
+def test_what_a_trigger_weakens_is_listed(trigger, place, tmp_path):
+    scaling = f"  scaling: {{maxReplicas: 3, keda: {{triggers: [{{{trigger}}}]}}}}\n"
+    agent = f"{AGENT}  memory: {{type: none}}\n{scaling}"
+    environment = f"{ENVIRONMENT}  capabilities: [keda]\n"
+    write(tmp_path, {"agents/a.yaml": agent, "environments/prod.yaml": environment})
+    found = ("agents/a.yaml:9", f"spec.scaling.keda.triggers[0].metadata.{place}")
+    assert found in weakened(tmp_path)
 
 
 def test_what_is_shared_is_listed(tmp_path):

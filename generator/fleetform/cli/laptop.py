@@ -182,7 +182,11 @@ def _start_here(local: Local, plan: WorkloadPlan) -> None:
             _give(local, server, variable)
         if container.get("envFrom"):
             local.notes.append(f"{server['name']}: without the variables of `envFrom`")
-        local.notes.append(f"{server['name']}: started on this machine, not from its image")
+        local.notes.append(_started(server["name"]))
+
+
+def _started(name: str) -> str:
+    return f"{name}: started on this machine, not from its image"
 
 
 def _give(local: Local, server: dict[str, Any], variable: dict[str, Any]) -> None:
@@ -217,6 +221,7 @@ def _stay_here(local: Local) -> None:
         document[member] = [item for item in document.get(member, []) if _is_here(item)]
     for server in document["mcpServers"]:
         if "command" in server:
+            local.notes.remove(_started(server["name"]))
             local.notes.append(
                 f"{server['name']}: left out, it is a program that could connect anywhere"
             )
