@@ -28,7 +28,7 @@ STAND_INS = {
     "pip": "",
     "gh": 'while [ $# -gt 1 ]; do [ "$1" = --body-file ] && cp "$2" "$LOG.comment"; shift; done',
     "curl": 'test -s comment.md && cp comment.md "$LOG.comment"',
-    "kubectl": 'while [ $# -gt 1 ]; do [ "$1" = -f ] && test -s "$2" || :; shift; done',
+    "kubectl": 'test "$1 $2 $3" = "apply --server-side -k" && test -s "$4/kustomization.yaml"',
     # Eight words, the last the values: `lint --strict --quiet CHART -n NAMESPACE -f FILE`, or
     # `upgrade --install NAME CHART …`. That each release lints and renders is tested beside this.
     "helm": 'test -d "$4" && test -s "$8"',
@@ -168,7 +168,7 @@ def check_comment(comment: str) -> None:
 def check_deployment(asked: list[str], runner: Runner) -> None:
     """Everything is installed once, after the Namespaces, in the order of the releases."""
     lines = [line for line in asked if line.startswith(("kubectl apply", "helm upgrade"))]
-    assert lines[0].startswith("kubectl apply --server-side -f rendered/prod/_namespaces/")
+    assert lines[0] == "kubectl apply --server-side -k rendered/prod/_namespaces"
     said = subprocess.run(
         [Path(sys.executable).parent / "fleetform", "releases", "--env", "prod", "--wait", "10m"],
         cwd=runner.folder,

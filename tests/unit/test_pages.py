@@ -75,3 +75,45 @@ def test_every_command_of_a_page_exists_with_its_options(page):
         given = [word.partition("=")[0] for word in words if word.startswith("--")]
         unknown += [f"{name} {option}" for option in given if f"{option} " not in known]
     assert unknown == []
+
+
+TAUGHT = sorted(
+    [
+        *PAGES,
+        *(path for path in (ROOT / "examples").rglob("*") if path.is_file()),
+        *(ROOT / "generator").rglob("*.py"),
+        *(ROOT / "generator").rglob("*.jinja"),
+        *(ROOT / "runtime/fleetform_runtime").rglob("*.py"),
+        *(ROOT / "runtime").glob("*ockerfile"),
+    ]
+)
+FROM_AN_INDEX = re.compile(
+    r"(?:\binstall\b[^\n]*?[\s'\"]|:\s+[\"']?)fleetform(?:-runtime)?(?:\[[a-z,]+\]|[=<>~]=[^\s]*)(?=[\s'\"`]|$)"
+    r"|\bpip3? install(?: -\S+)* [\"']?fleetform(?:-runtime)?[\"']?(?=[\s`]|$)",
+    re.MULTILINE,
+)
+"""A name without a place, which pip looks for in an index."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pip install fleetform",
+        "pip install -U fleetform",
+        "pip install 'fleetform[cluster]'",
+        'hint="install fleetform[cluster]"',
+        "  FLEETFORM: fleetform==0.1.0",
+    ],
+)
+def test_a_name_without_a_place_is_seen(text):
+    assert FROM_AN_INDEX.search(text)
+
+
+def test_nobody_is_told_to_install_a_name_that_is_not_ours():
+    """Whoever owns `fleetform` on PyPI would run in pipelines that have the keys of clusters."""
+    found = {
+        f"{path.relative_to(ROOT)}: {told[0]}"
+        for path in TAUGHT
+        for told in FROM_AN_INDEX.finditer(path.read_text("utf-8"))
+    }
+    assert found == set()

@@ -129,7 +129,8 @@ def connected(kubeconfig: str | None, context: str | None) -> Iterator[Api]:
         from kubernetes.dynamic import DynamicClient  # noqa: PLC0415
     except ImportError:
         raise _no_cluster(
-            "the Kubernetes client is not installed", "install fleetform[cluster]"
+            "the Kubernetes client is not installed",
+            "in a clone of Fleetform: `make .venv/.dev`, or `pip install '.[cluster]'`",
         ) from None
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
     from urllib3.util import Retry  # noqa: PLC0415
