@@ -83,7 +83,7 @@ MEMORY_STORE: SpecKind[MemoryStoreSpec] = SpecKind(
     local=True,
 )
 WORKFLOW: SpecKind[WorkflowSpec] = SpecKind(
-    name="Workflow", module="workflow", spec="WorkflowSpec", local=True
+    name="Workflow", module="workflow", spec="WorkflowSpec", local=True, urls=True
 )
 WORKFLOW_RUN: SpecKind[WorkflowRunSpec] = SpecKind(
     name="WorkflowRun", module="workflow", spec="WorkflowRunSpec", local=True

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from fleetform import kinds
+from fleetform.rules import urls
+from fleetform.validators import schema
 from tests.fleet import AGENT, API, ENVIRONMENT, fleetform, write
 
 ADDRESSES = ("169.254.169.254", "fd00:ec2::254", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "fe80::1", "168.63.129.16")  # fmt: skip
@@ -91,3 +94,51 @@ def test_no_node_pulls_from_a_closed_address(host, tmp_path):
     write(tmp_path, {"agents/a.yaml": AGENT, "environments/prod.yaml": environment})
     assert "stays closed" in fleetform("validate", "--env", "prod", cwd=tmp_path).err
     assert said(tmp_path, SERVER.replace("REPOSITORY", "registry.example/169.254.169.254")) == set()
+
+
+LINKS = {"corsOrigins": "nobody connects to it", "runbooks": "people follow it"}
+"""URLs that no machine of a cluster asks."""
+
+
+def addressed(kind: str) -> set[str]:
+    """Return the names of the fields of a kind's schema that hold URLs, by their patterns."""
+    found = set()
+    for part, definition in schema(kind)["$defs"].items():
+        if kind == "Environment" and part in OF_SPECS:
+            continue
+        for name, rule in definition.get("properties", {}).items():
+            if any("https?:" in str(item.get("pattern")) for item in (rule, rule.get("items", {}))):
+                found.add(name)
+    return found - LINKS.keys()
+
+
+OF_SPECS = {part for kind in kinds.NAMES for part in schema(kind)["$defs"] if kind != "Environment"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds.NAMES if kind != "AgentTemplate"])
+def test_every_url_of_a_document_is_looked_at(kind):
+    """A template's are those of the agents that extend it."""
+    found = addressed(kind)
+    known = urls.ENVIRONMENT_KEYS if kind == "Environment" else urls.KEYS
+    assert found <= known, "add them to rules/urls.py"
+    assert not found or kind == "Environment" or kind in kinds.WITH_HOSTS
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_no_card_is_read_at_a_closed_address(host, tmp_path):
+    tool = f"{API}\nkind: Tool\nmetadata: {{name: t}}\nspec: {{type: agent, description: Helps., agent: {{card: 'https://{host}/card.json'}}}}\n"
+    assert said(tmp_path, f"{AGENT}  tools: [{{name: t}}]\n---\n{tool}") >= {"closed-address"}
+
+
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "observability: {tracing: {enabled: true, endpoint: 'https://HOST'}}",
+        "serve: {auth: {type: oidc, oidc: {issuer: 'https://HOST', audience: a}}}",
+    ],
+)
+def test_no_workflow_asks_a_closed_address(line, host, tmp_path):
+    steps = "steps: [{name: a, agent: helper, input: {message: hi}}]"
+    workflow = f"{API}\nkind: Workflow\nmetadata: {{name: w}}\nspec:\n  {steps}\n  {line.replace('HOST', host)}\n"
+    assert said(tmp_path, f"{AGENT}---\n{workflow}") >= {"closed-address"}

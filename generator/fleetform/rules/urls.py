@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fleetform.rules import AgentUses
     from fleetform.tree import Map
 
-KEYS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
+KEYS = frozenset({"card", "endpoint", "issuer", "tokenUrl", "url"})
 """Fields that hold a URL."""
 ENVIRONMENT_KEYS = KEYS | {
     "charts",
