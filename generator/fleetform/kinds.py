@@ -113,6 +113,8 @@ LAYERED = tuple(kind.name for kind in ALL if kind.layered)
 PATCHED = tuple(kind.name for kind in ALL if kind.patched)
 LOCAL = frozenset(kind.name for kind in ALL if kind.local)
 WORKLOADS = tuple(kind.name for kind in ALL if kind.component)
+WITH_OBJECTS = (*WORKLOADS, WORKFLOW.name, WORKFLOW_RUN.name)
+"""Kinds of whose documents objects in a cluster are made, with their labels and annotations."""
 CALLABLE = tuple(kind.name for kind in ALL if kind.callable)
 TOOL_TYPES = {"api": True, "retrieval": True, "code": True, "human": False, "agent": True}
 """Types of a Tool, and whether the section of its spec that is called like the type must be there."""

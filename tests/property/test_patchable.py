@@ -14,7 +14,7 @@ from fleetform.platforms.kubernetes.objects import build, patches, workload_obje
 from fleetform.platforms.kubernetes.objects.judged import validator
 from fleetform.problems import Mark
 from fleetform.tree import leaves
-from tests.fleet import AGENT, GOOD, fleetform, write
+from tests.fleet import AGENT, API, GOOD, fleetform, write
 from tests.parity import plans
 
 MARK = Mark("a.yaml", 3, 5, 3, 5)
@@ -246,6 +246,23 @@ def test_a_spec_sets_no_annotation_that_somebody_obeys(key, field, tmp_path):
     done = fleetform("render", cwd=write(tmp_path, {**GOOD, "agents/a.yaml": text}))
     assert done.code == 1
     assert f"`{key}`" in done.err
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "WorkflowRun"])
+@pytest.mark.parametrize("place", ["labels", "annotations"])
+@pytest.mark.parametrize("key", OBEYED)
+def test_a_workflow_and_its_runs_set_none_either(key, place, kind, tmp_path):
+    """Their pods are pods like all others."""
+    own = f", {place}: {{'{key}': x}}"
+    names = {"Workflow": "", "WorkflowRun": "", kind: own}
+    text = (
+        f"{AGENT}---\n{API}\nkind: Workflow\nmetadata: {{name: w{names['Workflow']}}}\n"
+        "spec: {steps: [{name: a, agent: helper, input: {message: hi}}]}\n"
+        f"---\n{API}\nkind: WorkflowRun\nmetadata: {{name: r{names['WorkflowRun']}}}\nspec: {{workflowRef: {{name: w}}}}\n"
+    )
+    done = fleetform("render", cwd=write(tmp_path, {**GOOD, "agents/a.yaml": text}))
+    assert done.code == 1
+    assert f"error: metadata.{place}.{key}" in done.err
 
 
 @pytest.mark.parametrize("key", FREE)

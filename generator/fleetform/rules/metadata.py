@@ -35,7 +35,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield reserved labels, keys that look like scalars, and names that would collide."""
     del uses
     yield from _environment_labels(fleet)
-    for kind in kinds.WORKLOADS:
+    for kind in kinds.WITH_OBJECTS:
         for resolved in fleet.of(kind):
             yield from _labels(resolved)
     yield from _one_name(fleet)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fleetform import kinds
 from fleetform.platforms.kubernetes import obeyed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.names import has_containers
 from fleetform.rules import metadata
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath
@@ -17,23 +19,29 @@ HINT = "let the Environment's `defaults` or `patches` in environments/ set it, o
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield keys that decide more than a spec may, but for those that the environment itself sets."""
+    for kind in kinds.WITH_OBJECTS:
+        for resolved in fleet.of(kind):
+            if kind in kinds.WORKLOADS and not has_containers(resolved):
+                continue  # nothing is made of it
+            own = resolved.typed.metadata
+            yield from _maps(resolved, ("metadata",), own.labels, own.annotations)
     for resolved, spec, root in workloads(fleet):
-        own = resolved.typed.metadata
-        maps: tuple[tuple[TreePath, Any], ...] = (
-            (("metadata", "labels"), own.labels),
-            (("metadata", "annotations"), own.annotations),
-            ((*root, "podTemplate", "labels"), spec.pod_template.labels),
-            ((*root, "podTemplate", "annotations"), spec.pod_template.annotations),
-        )
-        for path, entries in maps:
-            for key in entries:
-                yield from refused(resolved, (*path, key), key)
+        pod = spec.pod_template
+        yield from _maps(resolved, (*root, "podTemplate"), pod.labels, pod.annotations)
         yield from _priority(
             fleet,
             resolved,
             (*root, "podTemplate", "priorityClassName"),
             spec.pod_template.priority_class_name,
         )
+
+
+def _maps(
+    resolved: Resolved[Any], path: TreePath, labels: Iterable[str], annotations: Iterable[str]
+) -> Iterator[Problem]:
+    for name, keys in (("labels", labels), ("annotations", annotations)):
+        for key in keys:
+            yield from refused(resolved, (*path, name, key), key)
 
 
 def _priority(
