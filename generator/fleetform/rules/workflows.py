@@ -13,8 +13,10 @@ from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
+from fleetform.resolve.searches import taker
 from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
+from fleetform.rules.metadata import RESERVED_NAMES
 from fleetform.rules.tools import authentication, fits, parameters
 from fleetform.tree import TreePath, leaves
 
@@ -232,10 +234,21 @@ def _unused(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
 
 
 def _names(fleet: Fleet) -> Iterator[Problem]:
-    """Yield names that two workloads would have."""
-    taken: dict[tuple[str, str], str] = {}
+    """Yield names that two workloads would have, or that somebody else has everywhere."""
+    taken = {
+        (agent.namespace, taker(agent.name)): f"what takes the documents of Agent `{agent.name}` in"
+        for agent in fleet.of(kinds.AGENT)
+        if agent.spec.knowledge is not None
+    }
     for owner, name, what in flows.names(fleet):
         key = (owner.namespace, name)
+        if name in RESERVED_NAMES:
+            yield owner.problem(
+                ("metadata", "name"),
+                "reserved-name",
+                f"the name `{name}` is reserved: {RESERVED_NAMES[name]}",
+                hint="choose another name",
+            )
         others = [fleet.specs.get(kind, {}).get(key) for kind in kinds.WORKLOADS]
         other = next((f"{item.kind} `{name}`" for item in others if item), taken.get(key))
         taken.setdefault(key, what)

@@ -10,7 +10,7 @@ from fleetform.lazy import regex
 from fleetform.names import fit
 from fleetform.platforms.kubernetes.identities import account_name
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath, entries, leaves
 
@@ -48,7 +48,12 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
         yield from _claims(owners)
         for owner in owners:
             if store is not None and external and owner.account == account_name(store):
-                yield _of_the_store(owner)
+                place = ("metadata", "name") if owner.makes_it else ACCOUNT
+                yield _of_the_store(owner.resolved, place, owner.account)
+    if store is not None and external:
+        for resolved, name, _ in flows.names(fleet):
+            if name == account_name(store):
+                yield _of_the_store(resolved, ("metadata", "name"), name)
     yield from _names(fleet, spaces)
 
 
@@ -99,11 +104,11 @@ def _rights(spec: Any) -> dict[str, Any]:
     }
 
 
-def _of_the_store(owner: Owner) -> Problem:
-    return owner.resolved.problem(
-        ("metadata", "name") if owner.makes_it else ACCOUNT,
+def _of_the_store(resolved: Resolved[Any], place: TreePath, account: str) -> Problem:
+    return resolved.problem(
+        place,
         "account-shared",
-        f"the ServiceAccount `{owner.account}` is that of the environment's `secrets.store`, which reads every secret",
+        f"the ServiceAccount `{account}` is that of the environment's `secrets.store`, which reads every secret",
         hint="rename the workload, or the account of the store",
     )
 

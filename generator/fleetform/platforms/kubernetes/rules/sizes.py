@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fleetform import kinds
 from fleetform.platforms.kubernetes.annotations import MOST, size_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
@@ -14,6 +15,11 @@ from fleetform.tree import TreePath
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield annotations of a workload or of its pods that are too long together."""
+    for kind in (kinds.WORKFLOW, kinds.WORKFLOW_RUN):
+        for document in fleet.of(kind):
+            entries = document.typed.metadata.annotations
+            if entries and size_of(entries) > MOST:
+                yield _too_long(document, ("metadata", "annotations"), entries)
     for resolved, spec, root in workloads(fleet):
         own: tuple[tuple[TreePath, Mapping[str, str]], ...] = (
             (("metadata", "annotations"), resolved.typed.metadata.annotations),
