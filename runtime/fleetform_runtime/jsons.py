@@ -13,6 +13,7 @@ import orjson
 
 DEEPEST = 200
 """Levels of nesting that are read: beyond those, orjson and others can no longer write it."""
+TOO_LONG = "it has an integer of more than 64 bits; write it as a text"
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 _HALF = re.compile("[\ud800-\udfff]")
@@ -37,6 +38,24 @@ def read(raw: bytes | str) -> Any:
         return _whole(found)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def exact(raw: bytes | str) -> Any:
+    """Read JSON that is kept as it is: what would be rounded, or has no text in UTF-8, is refused.
+
+    Raises:
+        ValueError: it is no such JSON; the message says why.
+    """
+    found = orjson.loads(raw)
+    data = raw.encode() if isinstance(raw, str) else raw
+    if _LONG_NUMBER in data.translate(_ZEROS):
+        try:
+            orjson.dumps(json.loads(data))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except (TypeError, ValueError):  # orjson can write it no longer; Python cannot read it
+            raise ValueError(TOO_LONG) from None
+    return found
 
 
 def write(value: Any) -> bytes:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
-import orjson
 from starlette.requests import Request
 
+from fleetform_runtime import jsons
 from fleetform_runtime.access.shares import Shares, once
 from fleetform_runtime.http.body import check_size, read, received
 from fleetform_runtime.http.errors import Json
@@ -79,7 +79,7 @@ class Answering:
         most = limits.body_bytes + limits.attachment_bytes
         raw = await received(request, most, self._server.read_seconds)
         try:
-            document = orjson.loads(raw)
+            document = jsons.exact(raw)
         except ValueError as error:
             raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
         check_size(document, raw, limits.body_bytes, apart)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
@@ -53,7 +52,7 @@ async def received(request: Request, most: int, seconds: float) -> bytes:
 def parsed(raw: bytes | str, model: type[T], most: int) -> T:
     """Validate JSON that has been received."""
     try:
-        document = orjson.loads(raw or b"null")
+        document = jsons.exact(raw or b"null")
     except ValueError as error:
         if len(raw) > most:
             raise _too_large(most) from None

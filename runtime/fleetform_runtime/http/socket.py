@@ -10,6 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from fleetform_runtime import jsons
 from fleetform_runtime.access.identity import Authenticator, Identity
 from fleetform_runtime.http.answering import Streams
 from fleetform_runtime.http.body import Fields, check_size
@@ -141,7 +142,7 @@ class _Connection:
 
     async def _take(self, raw: str | bytes) -> None:
         try:
-            document = orjson.loads(raw)
+            document = jsons.exact(raw)
             check_size(document, raw, self._most)
             await self._obey(_FRAME.validate_python(document))
         except HttpProblem as problem:

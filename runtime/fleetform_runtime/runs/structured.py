@@ -1,6 +1,10 @@
 """Answers that are JSON of a schema: asked for, validated, and asked for again if they are not."""
 
+import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -13,6 +17,12 @@ REPAIRS = 2
 """Times that a model is asked again for what a request wants."""
 LONGEST_COMPLAINT = 2_000
 """Characters of what is said to a model about an answer that does not match."""
+MOST_PLACES = 16
+"""Braces of an answer at which JSON is looked for that other words follow."""
+# A fence of Markdown begins a line; within a text of JSON no line begins.
+_FENCED = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)\n[ \t]*```", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"[{\[]")
+_DECODER = json.JSONDecoder()
 
 
 class MismatchError(ValueError):
@@ -74,14 +84,28 @@ def wanted(schema: dict[str, Any], repairs: int) -> Wanted:
 
 
 def bare(text: str) -> str:
-    """Return the JSON of an answer without the fence or the words that models put around it."""
-    found = text.strip()
-    if found.startswith("```"):
-        inner = found.removeprefix("```").removesuffix("```")
-        first, _, rest = inner.partition("\n")
-        return rest if first.strip().isalpha() or not first.strip() else inner
-    if found[:1] in ("{", "[", '"') or found[:1].isdigit():
-        return found
-    start = min((n for n in (found.find("{"), found.find("[")) if n >= 0), default=-1)
-    end = max(found.rfind("}"), found.rfind("]"))
-    return found[start : end + 1] if 0 <= start < end else found
+    """Return the JSON of an answer without the fence or the words that models put around it; without any, the text."""
+    return next((one for one, _ in within(text)), text.strip())
+
+
+def within(text: str) -> Iterator[tuple[str, Any]]:
+    """Yield the JSON values that a text is or holds, as text and as value: all of it first, then what is fenced, then the rest."""
+    for one in _candidates(text.strip()):
+        try:
+            yield one, jsons.read(one)
+        except ValueError:
+            continue
+
+
+def _candidates(text: str) -> Iterator[str]:
+    yield text
+    yield from (found[1] for found in _FENCED.finditer(text))
+    places = [match.start() for match in islice(_OPENING.finditer(text), MOST_PLACES)]
+    if places:
+        yield text[places[0] : max(text.rfind("}"), text.rfind("]")) + 1]
+    for place in sorted(places, key=lambda place: text[place] != "{"):
+        try:
+            _, after = _DECODER.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            continue
+        yield text[place:after]

@@ -73,8 +73,12 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as one line, an exception too, without what a terminal would obey."""
-        text = self._redact(super().format(record))
-        return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
+        return one_line(self._redact(super().format(record)))
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line, without what a terminal would obey."""
+    return _CONTROLS.sub(lambda match: repr(match[0])[1:-1], text)
 
 
 def configure(settings: Logging, redact: Redact, stream: TextIO | None = None) -> None:

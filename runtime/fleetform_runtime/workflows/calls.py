@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import orjson
@@ -17,7 +19,7 @@ from fleetform_runtime.net.client import CONNECT_SECONDS, Client, traceparent
 from fleetform_runtime.net.client import Answer as HttpAnswer
 from fleetform_runtime.net.pauses import pause, retry_after
 from fleetform_runtime.problems import CODES
-from fleetform_runtime.runs.structured import bare
+from fleetform_runtime.runs.structured import within
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.workflows.settings import StepAgent
 
@@ -30,6 +32,13 @@ FIRST_LOOK, LOOK_SECONDS = 0.1, 2.0
 """Seconds until a task is looked at first, and between two looks at most."""
 CANCEL_SECONDS = 5.0
 MOST_SAID = 1_000
+LONGEST_WORD = 256
+"""Characters of codes and of names of tasks that are kept."""
+LONGEST_PAUSE = 86_400.0
+MOST_USED, LARGEST_USED = 20, 2**53
+"""Numbers that are kept of what an answer has cost, and the largest of them."""
+_FENCE = re.compile(r"(?:```[^\n`]*\s*```)?")
+"""What may be around an answer that is nothing but JSON."""
 _OVER = {"completed", "failed", "canceled", "rejected"}
 _WAITS = {"input_required", "auth_required"}
 
@@ -47,9 +56,9 @@ class CallError(Exception):
         crashed: bool = False,
     ) -> None:
         super().__init__(message[:MOST_SAID])
-        self.code = code
+        self.code = code[:LONGEST_WORD]
         self.may_retry = may_retry
-        self.after = after
+        self.after = after if after is not None and 0 <= after <= LONGEST_PAUSE else None
         """Seconds for which the agent asks not to be called."""
         self.crashed = crashed
         """Whether the agent's process ended meanwhile, which is no fault of the step's."""
@@ -138,7 +147,7 @@ class A2aCaller:
             waiting(False, told[1])
         if state != "completed":
             raise _failed(task, state)
-        return Answer(_value(task), _name(task, needed=False), _metadata(task, USAGE))
+        return Answer(_value(task, message.schema), _name(task, needed=False), _usage(task))
 
     async def cancel(self, agent: StepAgent, task: str) -> None:
         """Cancel a task; an agent that cannot be reached comes to its end alone."""
@@ -256,7 +265,7 @@ class A2aCaller:
 
 def _result(answer: HttpAnswer) -> dict[str, Any]:
     try:
-        body = orjson.loads(answer.body)
+        body = jsons.read(answer.body)
     except ValueError:
         body = None
     after = retry_after(answer.headers)
@@ -269,7 +278,7 @@ def _result(answer: HttpAnswer) -> dict[str, Any]:
         said = f"{error.get('message', '')}: {problem.get('detail', '')}".rstrip(": ")
         may = bool(problem.get("retryable", error.get("code") == -32603))
         raise CallError(code, said, may_retry=may, after=after)
-    if isinstance(body, dict) and body.get("code") in CODES:
+    if isinstance(body, dict) and _is_known(body.get("code")):
         said = str(body.get("detail", ""))
         raise CallError(str(body["code"]), said, may_retry=bool(body.get("retryable")), after=after)
     if answer.status == 200:
@@ -283,16 +292,20 @@ def _problem(data: Any) -> dict[str, Any] | None:
     """Return our own problem among the details of an error."""
     for item in data if isinstance(data, list) else [data]:
         found = item.get(ERROR, item) if isinstance(item, dict) else None
-        if isinstance(found, dict) and found.get("code") in CODES:
+        if isinstance(found, dict) and _is_known(found.get("code")):
             return found
     return None
 
 
+def _is_known(code: Any) -> bool:
+    return isinstance(code, str) and code in CODES
+
+
 def _name(task: dict[str, Any], *, needed: bool = True) -> str:
     name = task.get("id")
-    if needed and not (isinstance(name, str) and name):
+    if needed and not (isinstance(name, str) and 0 < len(name) <= LONGEST_WORD):
         raise _unreadable()
-    return str(name or "")
+    return str(name or "")[:LONGEST_WORD]
 
 
 def _state(task: dict[str, Any]) -> str:
@@ -321,7 +334,19 @@ def _metadata(task: dict[str, Any], uri: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _value(task: dict[str, Any]) -> Any:
+def _usage(task: dict[str, Any]) -> dict[str, float]:
+    """Return what an answer has cost: numbers, whatever else an agent says there."""
+    return {
+        name: value
+        for name, value in islice(_metadata(task, USAGE).items(), MOST_USED)
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value <= LARGEST_USED
+        and len(name) <= LONGEST_WORD
+    }
+
+
+def _value(task: dict[str, Any], wanted: Mapping[str, Any] | None) -> Any:
     """Return the answer: data as it is, text as the JSON that it holds, or as text."""
     artifacts = task.get("artifacts")
     parts = [
@@ -330,23 +355,34 @@ def _value(task: dict[str, Any]) -> Any:
         for part in _parts(artifact)
     ]
     data = [part["data"] for part in parts if "data" in part]
-    if data:
-        return data[-1]
     text = "".join(str(part["text"]) for part in parts if "text" in part)
-    return of_text(text)
-
-
-def of_text(text: str) -> Any:
-    """Return the JSON that an answer is or holds, otherwise the text."""
-    inner = bare(text)
-    if inner[:1] not in ("{", "["):
-        return text
+    found = data[-1] if data else of_text(text, wanted)
     try:
-        found = jsons.read(inner)
-        orjson.dumps(found)
-    except (ValueError, TypeError):
-        return text
-    return text if jsons.is_deep(found, inner) else found
+        orjson.dumps([[found]])
+    except TypeError:
+        raise CallError("unreadable", f"the answer: {jsons.TOO_LONG}", may_retry=True) from None
+    return found
+
+
+def of_text(text: str, wanted: Mapping[str, Any] | None = None) -> Any:
+    """Return the JSON that an answer is, or holds if it has what is wanted; otherwise the text.
+
+    Brackets in prose are no JSON that anybody means: a footnote `[1]` is not the answer.
+    """
+    for written, value in within(text):
+        if jsons.is_deep(value, written) or not isinstance(value, dict | list):
+            continue
+        is_meant = isinstance(value, dict) and ("result" in value or _has(value, wanted))
+        if is_meant or _FENCE.fullmatch(text.replace(written, "", 1).strip()):
+            return value
+    return text
+
+
+def _has(value: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
+    """Whether a value has the members that are wanted of `.result`."""
+    inner = (wanted or {}).get("properties", {}).get("result", {})
+    names = inner.get("required", ())
+    return bool(names) and all(name in value for name in names)
 
 
 def _words(message: Any) -> str:

@@ -59,7 +59,7 @@ def begun(options: argparse.Namespace, begin: Begin) -> int:
 def refused(lines: list[str], code: int) -> int:
     """Print what is wrong; return the exit code."""
     for line in lines:
-        sys.stderr.write(f"error: {line}\n")
+        sys.stderr.write(f"error: {logs.one_line(line)}\n")
     return code
 
 
@@ -193,9 +193,9 @@ def _show(found: Found, settings: WorkflowSettings, options: argparse.Namespace)
         return
     run, status = found.run, shown["status"]
     for step in status["steps"]:
-        error = step.get("error", {}).get("message", "")
+        error = logs.one_line(step.get("error", {}).get("message", ""))
         sys.stdout.write(f"{step['phase']:<10} {step['name']}{'  ' + error if error else ''}\n")
-    ending = f", {run.reason}: {run.message}" if run.reason else ""
+    ending = f", {run.reason}: {logs.one_line(run.message)}" if run.reason else ""
     sys.stdout.write(f"{run.phase:<10} run {run.name}{ending}\n")
 
 

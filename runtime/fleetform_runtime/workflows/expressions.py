@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 _HOLE = re.compile(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_PLACE = re.compile(r"[0-9]{1,9}")
 _PATH = re.compile(r"(?:\.[A-Za-z0-9_-]+)+")
 
 
@@ -72,7 +73,7 @@ def at(data: Any, path: str) -> Any:
     for part in path[1:].split("."):
         if isinstance(found, dict) and part in found:
             found = found[part]
-        elif isinstance(found, list) and part.isdecimal() and int(part) < len(found):
+        elif isinstance(found, list) and _PLACE.fullmatch(part) and int(part) < len(found):
             found = found[int(part)]
         else:
             raise AbsentError(f"there is no {path}")

@@ -56,11 +56,11 @@ def of_file(path: Path) -> dict[str, Any]:
         ValueError: it is none, or not readable.
     """
     try:
-        found = orjson.loads(path.read_bytes())
+        found = jsons.exact(path.read_bytes())
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path}: it is not JSON") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: it is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path}: it is no JSON object")  # noqa: TRY004 - of who wrote the file
     return found
@@ -80,13 +80,16 @@ def of_words(definition: Definition, words: list[str]) -> dict[str, Any]:
             raise ValueError(f"{word}: write it as name=value")
         if name in found:
             raise ValueError(f"the input {name} is given twice")
+        if jsons.whole_text(text) != text:
+            raise ValueError(f"the input {name} is not text in UTF-8")
         if types.get(name, "string") == "string":
             found[name] = text
             continue
         try:
-            found[name] = jsons.read(text)
-        except ValueError:
-            raise ValueError(f"the input {name} is of type {types[name]}: write JSON") from None
+            found[name] = jsons.exact(text)
+        except ValueError as error:
+            wanted = f"is of type {types[name]}: write JSON"
+            raise ValueError(f"the input {name} {wanted} ({error})") from None
     return found
 
 
