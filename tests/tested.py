@@ -49,7 +49,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_pod_fields.py": "objects/counted rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
             "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras extra_bodies bind/quotas rules/tenants rules/sizes rules/passed "
-            "rules/volumes rules/workflows rules/memories rules/embeddings"
+            "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings"
         ),
         "tests/unit/test_gitops.py": "argocd",
         "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",

@@ -564,7 +564,7 @@ def _tools() -> Fleet:
 
 def _workflow() -> Fleet:
     steps = [
-        {"name": "first", "agent": "neighbour", "output": [{"name": "a", "path": ".a"}]},
+        {"name": "first", "agent": "neighbour", "output": [{"name": "a", "path": ".result.a"}]},
         {"name": "second", "agent": "neighbour", "dependsOn": ["first"]},
     ]
     steps += [

@@ -207,6 +207,22 @@ def test_a_step_may_sign_in_in_its_own_way(tmp_path):
     assert document["definition"]["steps"][1]["agent"] == "write"
 
 
+def test_what_a_step_signs_in_with_is_sent_by_no_other_step(tmp_path):
+    """Not even if it has the name of an agent that other steps ask."""
+    signs = "authentication: {type: header, header: X-Key, secretRef: {name: own, key: k}}"
+    text = WORKFLOW.replace("retries: 1,", f"retries: 1, {signs},").replace(
+        "name: write,", "name: reader,"
+    )
+    document, _ = settings(rendered(tmp_path, text + AGENTS + STORE + RUN), "first")
+    agents = {agent["name"]: agent for agent in document["agents"]}
+    first, second = document["definition"]["steps"]
+    assert (first["agent"], second["agent"]) == ("reader", "reader-2")
+    assert "reader" in agents["reader"]["url"]
+    assert agents["reader"]["auth"]["type"] == "bearer"
+    assert "writer" in agents["reader-2"]["url"]
+    assert agents["reader-2"]["auth"]["type"] == "header"
+
+
 def test_compose_starts_runs_by_hand(tmp_path):
     text = WORKFLOW + SERVE + SCHEDULE + AGENTS + STORE + RUN
     files = {"agents/a.yaml": text, "environments/prod.yaml": ENVIRONMENT}

@@ -287,8 +287,10 @@ class Here:
 
     def _agent(self, entry: str) -> str:
         """Return the agent of an entry of the configuration, which may be named by a step."""
-        steps = self._workflow.spec.steps
-        name = next((s.agent for s in steps if s.name == entry and s.authentication), entry)
+        from fleetform.resolve import flows  # noqa: PLC0415 - a command that talks to a cluster needs no fleet
+
+        entries = flows.entries(self._workflow)
+        name = next(s.agent for s in self._workflow.spec.steps if entries[s.name] == entry)
         return f"{self._fleet.target_namespace(self._workflow.namespace)}/{name}"
 
     def _localised(

@@ -201,7 +201,8 @@ def _settings(
     spec, agents = workflow.spec, flows.agents_of(fleet, workflow)
     handling, channel = spec.error_handling, spec.error_handling.notification_channel
     tells = handling.on_workflow_failure == "notify" and channel is not None
-    entries = {_entry(step): _agent(fleet, workflow, step, agents[step.agent])
+    names = flows.entries(workflow)
+    entries = {names[step.name]: _agent(fleet, workflow, step, agents[step.agent], names[step.name])
                for step in spec.steps if step.agent in agents}  # fmt: skip
     return present(
         contract=contract.VERSION,
@@ -213,7 +214,7 @@ def _settings(
         ),
         definition=present(
             input=[tools.parameter(item) for item in spec.input],
-            steps=[_step(workflow, step) for step in spec.steps],
+            steps=[_step(workflow, step, names[step.name]) for step in spec.steps],
             output=dict(spec.output),
             onStepFailure="continue" if handling.on_step_failure == "continue" else None,
             notify=tells or None,
@@ -234,28 +235,23 @@ def _settings(
     )
 
 
-def _entry(step: Step) -> str:
-    """Return the name of an agent in the configuration: a step that signs in as somebody else has one of its own."""
-    return step.name if step.authentication is not None else step.agent
-
-
 def _agent(
-    fleet: Fleet, workflow: Resolved[WorkflowSpec], step: Step, agent: Resolved[Any]
+    fleet: Fleet, workflow: Resolved[WorkflowSpec], step: Step, agent: Resolved[Any], name: str
 ) -> dict[str, Any]:
     return present(
-        name=_entry(step),
+        name=name,
         url=tools.a2a_url(fleet, agent),
         auth=tools.agent_auth(fleet, workflow, step.authentication, agent),
         schemas=False if agent.spec.container is not None else None,
     )
 
 
-def _step(workflow: Resolved[WorkflowSpec], step: Step) -> dict[str, Any]:
+def _step(workflow: Resolved[WorkflowSpec], step: Step, entry: str) -> dict[str, Any]:
     handling = workflow.spec.error_handling
     default = handling.max_retries if handling.on_step_failure == "retry" else 0
     return present(
         name=step.name,
-        agent=_entry(step),
+        agent=entry,
         dependsOn=list(step.depends_on),
         input=dict(step.input),
         output=[present(name=item.name, path=item.path) for item in step.output],

@@ -51,6 +51,27 @@ def agents_of(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> dict[str, Resol
     return found
 
 
+def entries(workflow: Resolved[WorkflowSpec]) -> dict[str, str]:
+    """Return for each step the name of its agent in the configuration.
+
+    A step that signs in as somebody else has an entry of its own, of a name that nothing else has: the credentials of
+    one are never sent by another.
+    """
+    taken = {step.agent for step in workflow.spec.steps}
+    found: dict[str, str] = {}
+    for step in workflow.spec.steps:
+        name, number = step.name, 1
+        if step.authentication is None:
+            name = step.agent
+        else:
+            while name in taken:
+                number += 1
+                name = fit(step.name, f"-{number}", 63)
+            taken.add(name)
+        found[step.name] = name
+    return found
+
+
 def workflow_of(fleet: Fleet, run: Resolved[WorkflowRunSpec]) -> Resolved[WorkflowSpec] | None:
     """Return the workflow of a run."""
     return fleet.find("Workflow", run.namespace, run.spec.workflow_ref.name)

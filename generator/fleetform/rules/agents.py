@@ -20,7 +20,7 @@ from fleetform.resolve.memories import embedding
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
 from fleetform.resolve.searches import by_meaning, reached
-from fleetform.resolve.waits import asking, asks_people
+from fleetform.resolve.waits import asking, asks_people, longest
 from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             hint="remove `path`",
         )
     yield from tracing(fleet, agent)
+    yield from _cut_off(fleet, agent)
     limits = spec.rate_limits
     priced = uses.model is None or uses.model.pricing is not None
     if not priced and (
@@ -94,6 +95,19 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
             hint="set the model's `pricing`",
             severity="warning",
             key=True,
+        )
+
+
+def _cut_off(fleet: Fleet, agent: Resolved[AgentSpec]) -> Iterator[Problem]:
+    """Yield a turn that the way from outside ends before the agent does."""
+    most, most_taken = fleet.environment.expose.request_timeout_seconds, longest(agent.spec.limits)
+    if agent.spec.expose is not None and most_taken > most:
+        yield agent.problem(
+            ("spec", "limits", "turnTimeoutSeconds"),
+            "timeout-too-long",
+            f"from outside an answer has {most} s: it is cut off, where a turn takes up to {most_taken} s",
+            hint="raise `expose.requestTimeoutSeconds` of the environment, or lower this one",
+            severity="warning",
         )
 
 

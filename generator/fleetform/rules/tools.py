@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.durations import seconds
 from fleetform.problems import Problem, did_you_mean
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet, Resolved
@@ -30,6 +31,8 @@ _TYPES = {
     "array": list,
     "object": dict,
 }
+LONGEST = 604_800
+"""Seconds of the longest time limit that the runtime takes."""
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -106,6 +109,10 @@ def _tool(tool: Resolved[ToolSpec]) -> Iterator[Problem]:
             key=True,
         )
     yield from parameters(tool, "parameters", spec.parameters)
+    for name in kinds.TOOL_TYPES:
+        limit = getattr(getattr(spec, name), "timeout", None)
+        if limit is not None:
+            yield from lasting(tool, ("spec", name, "timeout"), limit)
     if spec.type == "api" and spec.api is not None:
         yield from _api(tool, spec.api)
     if spec.type == "code" and spec.code is not None:
@@ -192,8 +199,27 @@ def parameters(
                 f"the default is not of type {item.type}",
                 hint="write it as that type",
             )
+        for place, value in enumerate(item.enum or ()):
+            if not fits(item.type, value):
+                yield tool.problem(
+                    (*path, "enum", place),
+                    "bad-enum",
+                    f"it is not of type {item.type}",
+                    hint="write it as that type, or remove it",
+                )
         if item.pattern is not None:
             yield from _pattern(tool, (*path, "pattern"), item.pattern)
+
+
+def lasting(owner: Resolved[Any], path: TreePath, text: str) -> Iterator[Problem]:
+    """Yield a time limit that the runtime does not take."""
+    if not 0 < seconds(text) <= LONGEST:
+        yield owner.problem(
+            path,
+            "bad-duration",
+            f"`{text[:40]}` is no limit: it must be more than 0s, and at most {LONGEST // 3600}h",
+            hint="write a duration such as `30s`, `5m` or `1h30m`",
+        )
 
 
 def fits(kind: str, value: Any) -> bool:

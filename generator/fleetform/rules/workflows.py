@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from fleetform import cron, kinds, timezones, view
 from fleetform.durations import seconds
 from fleetform.jsonschemas import jsonschema_rs
-from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
 from fleetform.resolve.searches import taker
+from fleetform.rules import expressions
 from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
 from fleetform.rules.metadata import RESERVED_NAMES
-from fleetform.rules.tools import authentication, fits, parameters
+from fleetform.rules.tools import authentication, fits, lasting, parameters
 from fleetform.tree import TreePath, leaves
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from fleetform.models.workflow import WorkflowRunSpec, WorkflowSpec
     from fleetform.rules import AgentUses
 
-_HOLE = regex(r"\{\{\s*(.*?)\s*\}\}", re.DOTALL)
 EXAMPLES = {
     "string": '"text"',
     "number": "1.5",
@@ -37,7 +36,6 @@ EXAMPLES = {
 """A value of each JSON type."""
 LIMITS = ("pattern", "minLength", "maxLength", "minimum", "maximum", "items", "properties")
 """Rules of an input that a JSON Schema says in the same words."""
-_PATH = regex(r"(\.[A-Za-z0-9_-]+)+\Z")
 
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
@@ -48,8 +46,8 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _memory(fleet, workflow, uses)
         yield from _callable(fleet, workflow)
         yield from _times(fleet, workflow)
+        yield from _chain(workflow)
         yield from tracing(fleet, workflow)
-        yield from _unused(workflow)
     for run in fleet.of(kinds.WORKFLOW_RUN):
         yield from _run(fleet, run)
     yield from _names(fleet)
@@ -84,7 +82,7 @@ def _workflow(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
     yield from problems
     yield from parameters(workflow, "input", workflow.spec.input)
     yield from _order(workflow)
-    yield from _data(workflow)
+    yield from expressions.rules(workflow)
     handling = workflow.spec.error_handling
     if handling.on_workflow_failure == "notify" and handling.notification_channel is None:
         yield workflow.problem(
@@ -183,12 +181,14 @@ def _callable(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Proble
 
 
 def _times(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
-    """Yield steps that another limit ends before their own."""
+    """Yield times that nothing can keep, and steps that another limit ends before their own."""
     whole = seconds(workflow.spec.timeout)
+    yield from lasting(workflow, ("spec", "timeout"), workflow.spec.timeout)
     for number, step in enumerate(workflow.spec.steps):
         if step.timeout is None:
             continue
         own, path = seconds(step.timeout), ("spec", "steps", number, "timeout")
+        yield from lasting(workflow, path, step.timeout)
         agent = fleet.find("Agent", workflow.namespace, step.agent)
         if own > whole:
             yield workflow.problem(
@@ -210,27 +210,26 @@ def _times(fleet: Fleet, workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
                 )
 
 
-def _unused(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
-    """Yield outputs that neither another step nor the result refers to."""
-    texts = [*(step.input for step in workflow.spec.steps), workflow.spec.output]
-    used = {
-        tuple(expression[1:].split(".")[1:4:2])
-        for data in texts
-        for _, value in leaves(data)
-        if isinstance(value, str)
-        for expression in _HOLE.findall(value)
-        if expression.startswith(".steps.")
-    }
-    for number, step in enumerate(workflow.spec.steps):
-        for place, item in enumerate(step.output):
-            if (step.name, item.name) not in used:
-                yield workflow.problem(
-                    ("spec", "steps", number, "output", place, "name"),
-                    "unused-output",
-                    f"nothing refers to `{item.name}`: it is asked for, kept, and shown with the step alone",
-                    hint=f"refer to `{{{{ .steps.{step.name}.output.{item.name} }}}}`, or remove it",
-                    severity="note",
-                )
+def _chain(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
+    """Yield a time of the run that steps use up which wait for each other, each of which may take its own."""
+    steps = {step.name: step for step in workflow.spec.steps}
+    own = {name: seconds(step.timeout or "0s") for name, step in steps.items()}
+    after = {name: {*step.depends_on} & {*steps} for name, step in steps.items()}
+    taken: dict[str, float] = {}
+    try:
+        for name in TopologicalSorter(after).static_order():
+            taken[name] = own[name] + max((taken[other] for other in after[name]), default=0.0)
+    except CycleError:
+        return
+    longest, whole = max(taken.values()), seconds(workflow.spec.timeout)
+    if longest > whole >= max(own.values()):
+        yield workflow.problem(
+            ("spec", "timeout"),
+            "timeout-too-long",
+            f"steps that wait for each other may take {longest:g} s together, and the run has {whole:g} s",
+            hint="raise it, or lower the `timeout` of steps",
+            severity="note",
+        )
 
 
 def _names(fleet: Fleet) -> Iterator[Problem]:
@@ -271,94 +270,6 @@ def _order(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
             f"steps wait for each other: {' → '.join([*cycle, cycle[0]])}",
             hint="break the cycle",
             key=True,
-        )
-
-
-def _before(workflow: Resolved[WorkflowSpec]) -> dict[str, set[str]]:
-    """Return for each step the steps that finish before it."""
-    direct = {step.name: set(step.depends_on) for step in workflow.spec.steps}
-    before: dict[str, set[str]] = {}
-    for name, needed in direct.items():
-        seen: set[str] = set()
-        todo = list(needed)
-        while todo:
-            step = todo.pop()
-            if step not in seen:
-                seen.add(step)
-                todo += direct.get(step, ())
-        before[name] = seen
-    return before
-
-
-def _data(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
-    before = _before(workflow)
-    for number, step in enumerate(workflow.spec.steps):
-        yield from _holes(
-            workflow, ("spec", "steps", number, "input"), step.input, before[step.name]
-        )
-    yield from _holes(workflow, ("spec", "output"), workflow.spec.output, set(before))
-
-
-def _holes(
-    workflow: Resolved[WorkflowSpec], path: TreePath, data: Any, done: set[str]
-) -> Iterator[Problem]:
-    for place, value in leaves(data):
-        if isinstance(value, str):
-            for expression in _HOLE.findall(value):
-                yield from _hole(workflow, (*path, *place), expression, done)
-
-
-def _hole(
-    workflow: Resolved[WorkflowSpec], path: TreePath, expression: str, done: set[str]
-) -> Iterator[Problem]:
-    inputs = [item.name for item in workflow.spec.input]
-    steps = {step.name: [item.name for item in step.output] for step in workflow.spec.steps}
-    if not _PATH.match(expression):
-        yield workflow.problem(
-            path,
-            "bad-expression",
-            f"`{expression[:80]}` is not a path",
-            hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`",
-        )
-        return
-    parts = expression[1:].split(".")
-    if parts[0] == "input" and len(parts) > 1:
-        if parts[1] not in inputs:
-            yield workflow.problem(
-                path,
-                "unknown-input",
-                f"there is no input `{parts[1]}`",
-                hint=did_you_mean(parts[1], inputs, noun="inputs"),
-            )
-    elif parts[0] == "steps" and len(parts) > 3 and parts[2] == "output":
-        name, output = parts[1], parts[3]
-        if name not in steps:
-            yield workflow.problem(
-                path,
-                "unknown-step",
-                f"there is no step `{name}`",
-                hint=did_you_mean(name, steps, noun="steps"),
-            )
-        elif output not in steps[name]:
-            yield workflow.problem(
-                path,
-                "unknown-output",
-                f"the step `{name}` has no output `{output}`",
-                hint=did_you_mean(output, steps[name], noun="its outputs"),
-            )
-        elif name not in done:
-            yield workflow.problem(
-                path,
-                "not-done-yet",
-                f"the step `{name}` may not have finished yet",
-                hint=f"add `{name}` to `dependsOn`",
-            )
-    else:
-        yield workflow.problem(
-            path,
-            "bad-expression",
-            f"`{expression[:80]}` does not refer to anything",
-            hint="write `{{ .input.name }}` or `{{ .steps.name.output.name }}`",
         )
 
 
