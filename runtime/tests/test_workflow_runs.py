@@ -61,7 +61,7 @@ class Agents:
             self.running.discard(step)
         return value if isinstance(value, Answer) else Answer(value, f"task-{message.id}")
 
-    async def cancel(self, agent, task):
+    async def cancel(self, agent, task, user):
         self.cancelled.append(task.split(".")[1])
         self.tasks[task].cancel()
 

@@ -207,6 +207,16 @@ def test_a_step_may_sign_in_in_its_own_way(tmp_path):
     assert document["definition"]["steps"][1]["agent"] == "write"
 
 
+def test_who_has_begun_a_run_is_named_to_an_agent_whose_key_is_a_gateways(tmp_path):
+    gateway = AGENTS.replace("name: flow,", "name: flow, onBehalf: true,", 1)
+    document, _ = settings(rendered(tmp_path, WORKFLOW + gateway + STORE + RUN), "first")
+    assert [agent.get("onBehalf", False) for agent in document["agents"]] == [False, True]
+    own = "authentication: {type: bearer, secretRef: {name: own, key: k}}"
+    text = WORKFLOW.replace("retries: 1,", f"retries: 1, {own},")
+    document, _ = settings(rendered(tmp_path / "own", text + gateway + STORE + RUN), "first")
+    assert not any("onBehalf" in agent for agent in document["agents"])
+
+
 def test_what_a_step_signs_in_with_is_sent_by_no_other_step(tmp_path):
     """Not even if it has the name of an agent that other steps ask."""
     signs = "authentication: {type: header, header: X-Key, secretRef: {name: own, key: k}}"

@@ -57,7 +57,7 @@ def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict
             variants=use.variants,
             url=service_url(fleet, other),
             auth=agent_auth(fleet, agent, use.authentication, other),
-            onBehalf=_names_users(agent, use, other) or None,
+            onBehalf=names_users(agent, use.authentication, other) or None,
         )
 
 
@@ -349,16 +349,15 @@ def agent_auth(
     return None
 
 
-def _names_users(agent: Resolved[AgentSpec], use: ToolUse, other: Resolved[Any]) -> bool:
-    """Whether an agent names its users to another: the key that it has there is a gateway's."""
+def names_users(caller: Resolved[Any], own: Authentication | None, other: Resolved[Any]) -> bool:
+    """Whether a caller names its users to an agent: the key that it has there is a gateway's."""
     theirs = other.spec.auth
     if theirs is None or not theirs.api_key:
         return False
-    given = use.authentication.secret_ref if use.authentication is not None else None
-    if given is None:
-        return bool(theirs.api_key.keys[0].on_behalf)
+    if own is None:
+        return other.namespace == caller.namespace and bool(theirs.api_key.keys[0].on_behalf)
     return any(
-        key.on_behalf and key.secret_ref == given and other.namespace == agent.namespace
+        key.on_behalf and key.secret_ref == own.secret_ref and other.namespace == caller.namespace
         for key in theirs.api_key.keys
     )
 

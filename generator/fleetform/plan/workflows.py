@@ -242,6 +242,7 @@ def _agent(
         name=name,
         url=tools.a2a_url(fleet, agent),
         auth=tools.agent_auth(fleet, workflow, step.authentication, agent),
+        onBehalf=tools.names_users(workflow, step.authentication, agent) or None,
         schemas=False if agent.spec.container is not None else None,
     )
 

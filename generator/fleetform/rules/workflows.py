@@ -18,7 +18,7 @@ from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
 from fleetform.rules.metadata import RESERVED_NAMES
 from fleetform.rules.tools import authentication, fits, lasting, parameters
-from fleetform.tree import TreePath, leaves
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.tool import Parameter

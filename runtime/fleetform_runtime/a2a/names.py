@@ -1,4 +1,7 @@
-"""Names of the protocol: methods, versions, states, extensions."""
+"""Names of the protocol: methods, versions, states, extensions; and of users towards other agents."""
+
+import hashlib
+import re
 
 ERROR = "https://fleetform.dev/a2a/error/v1"
 """Metadata of a task that failed, and a detail of an error: {code, detail, retryable, retry_after?}."""
@@ -36,3 +39,20 @@ ANSWER = "answer"
 """The artifact that every answer is."""
 TEXT = "text/plain"
 JSON = "application/json"
+
+USER = "X-User-Id"
+"""Header in which a caller with `onBehalf` names its user."""
+LONGEST_USER = 256
+_PLAIN = re.compile(r"(?! )[^\x00-\x1f\x7f]+(?<! )")
+
+
+def on_behalf(user: str) -> dict[str, str]:
+    """Return the header that says for whom an agent is asked.
+
+    A name that no header carries as it is has its hash sent: different users stay different.
+    """
+    if not user:
+        return {}
+    if not _PLAIN.fullmatch(user) or len(user.encode()) > LONGEST_USER:
+        user = f"sha256:{hashlib.sha256(user.encode()).hexdigest()}"
+    return {USER: user}

@@ -18,6 +18,7 @@ from fleetform_runtime.a2a.names import (
     NO_TASK,
     PROGRESS,
     WORKING,
+    on_behalf,
 )
 from fleetform_runtime.a2a.peer import Peer, within
 from fleetform_runtime.a2a.waiting import (
@@ -50,7 +51,6 @@ WITHDRAW_SECONDS = 5.0
 ATTEMPTS = 3
 """Times that a message is sent whose connection breaks: an agent of this runtime takes it once."""
 PAUSE_SECONDS = 0.5
-USER = "X-User-Id"
 BEGUN = frozenset((WORKING, "TASK_STATE_SUBMITTED", "TASK_STATE_UNSPECIFIED"))
 UNKNOWN_CONTEXT = frozenset((-32602, NO_TASK, -32004))
 """Refusals of a message whose context may be the reason: another task waits in it, or it cannot be named by others."""
@@ -126,7 +126,7 @@ class OtherAgent:
 
     def _named(self, user: str) -> dict[str, str]:
         """Return the header that says for whom this asks, where the key allows it."""
-        return {USER: user} if self._on_behalf and user else {}
+        return on_behalf(user) if self._on_behalf else {}
 
     async def close(self) -> None:
         """Close the connections, once tasks that were left are cancelled."""

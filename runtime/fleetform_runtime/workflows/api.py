@@ -101,7 +101,7 @@ class WorkflowApi:
         shown = shown_step(name, state) | {"output": state.outputs}
         if state.waits is not None and (agent := self._agent(found, name)) is not None:
             try:
-                shown["pending"] = await self._caller.pending(agent, state.task)
+                shown["pending"] = await self._caller.pending(agent, state.task, found.run.user)
             except CallError as error:
                 shown["problem"] = str(error)
         return Json(shown)
@@ -115,7 +115,7 @@ class WorkflowApi:
             raise HttpProblem("approval_used", f"the step {name} waits for nobody")
         decisions = [item.model_dump(exclude_unset=True) for item in body.decisions]
         try:
-            await self._caller.decide(agent, state.task, decisions)
+            await self._caller.decide(agent, state.task, found.run.user, decisions)
         except CallError as error:
             raise HttpProblem("conflict", f"the agent has refused: {error}") from None
         return Json(shown_step(name, state), 202)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from fleetform_runtime import jsons
-from fleetform_runtime.a2a.names import CURRENT, ERROR, NO_TASK, SCHEMA, USAGE
+from fleetform_runtime.a2a.names import CURRENT, ERROR, NO_TASK, SCHEMA, USAGE, on_behalf
 from fleetform_runtime.net import NetError, TooLargeError
 from fleetform_runtime.net.build import client
 from fleetform_runtime.net.client import CONNECT_SECONDS, Client, traceparent
@@ -73,6 +73,8 @@ class Message:
     data: Any
     schema: dict[str, Any] | None
     trace: str = ""
+    user: str = ""
+    """Who has begun the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,19 @@ class Caller(Protocol):
             CallError: there is none.
         """
 
-    async def cancel(self, agent: StepAgent, task: str) -> None:
+    async def cancel(self, agent: StepAgent, task: str, user: str) -> None:
         """Tell an agent that nobody waits for a task any more."""
 
-    async def pending(self, agent: StepAgent, task: str) -> Any:
+    async def pending(self, agent: StepAgent, task: str, user: str) -> Any:
         """Return what a task waits for, as the agent shows it; None if nothing is known.
 
         Raises:
             CallError: the agent cannot be asked.
         """
 
-    async def decide(self, agent: StepAgent, task: str, decisions: list[dict[str, Any]]) -> None:
+    async def decide(
+        self, agent: StepAgent, task: str, user: str, decisions: list[dict[str, Any]]
+    ) -> None:
         """Pass on what a person has decided.
 
         Raises:
@@ -142,27 +146,29 @@ class A2aCaller:
                 waiting(*told)
             await asyncio.sleep(min(LOOK_SECONDS, FIRST_LOOK * 1.5**looks))
             looks += 1
-            task = await self._looked(agent, name, message.trace)
+            task = await self._looked(agent, name, message)
         if told[0]:
             waiting(False, told[1])
         if state != "completed":
             raise _failed(task, state)
         return Answer(_value(task, message.schema), _name(task, needed=False), _usage(task))
 
-    async def cancel(self, agent: StepAgent, task: str) -> None:
+    async def cancel(self, agent: StepAgent, task: str, user: str) -> None:
         """Cancel a task; an agent that cannot be reached comes to its end alone."""
         with contextlib.suppress(CallError, NetError, TimeoutError):
             async with asyncio.timeout(CANCEL_SECONDS):
-                await self._asked(agent, "CancelTask", {"id": task}, "")
+                await self._asked(agent, "CancelTask", {"id": task}, user)
 
-    async def pending(self, agent: StepAgent, task: str) -> Any:
+    async def pending(self, agent: StepAgent, task: str, user: str) -> Any:
         """Return what a task waits for."""
-        found = await self._once(agent, "GetTask", {"id": task})
+        found = await self._once(agent, "GetTask", {"id": task}, user)
         said = found["status"].get("message") if isinstance(found.get("status"), dict) else None
         data = [part["data"] for part in _parts(said) if isinstance(part.get("data"), dict)]
         return next((one["pending"] for one in data if "pending" in one), None)
 
-    async def decide(self, agent: StepAgent, task: str, decisions: list[dict[str, Any]]) -> None:
+    async def decide(
+        self, agent: StepAgent, task: str, user: str, decisions: list[dict[str, Any]]
+    ) -> None:
         """Send decisions to a task."""
         body = {
             "messageId": uuid.uuid4().hex,
@@ -171,11 +177,13 @@ class A2aCaller:
             "parts": [{"data": {"decisions": decisions}}],
         }
         params = {"message": body, "configuration": {"returnImmediately": True}}
-        await self._once(agent, "SendMessage", params)
+        await self._once(agent, "SendMessage", params, user)
 
-    async def _once(self, agent: StepAgent, method: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def _once(
+        self, agent: StepAgent, method: str, params: dict[str, Any], user: str
+    ) -> dict[str, Any]:
         try:
-            return await self._asked(agent, method, params, "")
+            return await self._asked(agent, method, params, user)
         except NetError as error:
             raise CallError("unreachable", str(error), may_retry=error.retryable) from None
 
@@ -190,7 +198,7 @@ class A2aCaller:
         if message.schema is not None:
             body |= {"extensions": [SCHEMA], "metadata": {SCHEMA: message.schema}}
         params = {"message": body, "configuration": {"returnImmediately": True}}
-        result = await self._reached(agent, "SendMessage", params, message.trace)
+        result = await self._reached(agent, "SendMessage", params, message)
         if isinstance(result.get("task"), dict):
             return dict(result["task"])
         if isinstance(result.get("message"), dict):
@@ -201,10 +209,10 @@ class A2aCaller:
             }
         raise _unreadable()
 
-    async def _looked(self, agent: StepAgent, task: str, trace: str) -> dict[str, Any]:
+    async def _looked(self, agent: StepAgent, task: str, message: Message) -> dict[str, Any]:
         """Return a task; an agent that does not know it any more has ended, and had kept it to itself."""
         try:
-            return await self._reached(agent, "GetTask", {"id": task}, trace)
+            return await self._reached(agent, "GetTask", {"id": task}, message)
         except CallError as error:
             if error.code != f"a2a{NO_TASK}":
                 raise
@@ -212,7 +220,7 @@ class A2aCaller:
             raise CallError("interrupted", said, may_retry=True, crashed=True) from None
 
     async def _reached(
-        self, agent: StepAgent, method: str, params: dict[str, Any], trace: str
+        self, agent: StepAgent, method: str, params: dict[str, Any], message: Message
     ) -> dict[str, Any]:
         """Ask until there is an answer, as long as the agent may be about to come back."""
         loop = asyncio.get_running_loop()
@@ -220,7 +228,7 @@ class A2aCaller:
         while True:
             began = loop.time()
             try:
-                return await self._asked(agent, method, params, trace)
+                return await self._asked(agent, method, params, message.user, message.trace)
             except TooLargeError:
                 most = f"its answer has more than {LARGEST_ANSWER} bytes"
                 raise CallError("answer_too_large", most, may_retry=False) from None
@@ -233,7 +241,7 @@ class A2aCaller:
             await asyncio.sleep(pause(tries - 1, None, LOOK_SECONDS) or 0)
 
     async def _asked(
-        self, agent: StepAgent, method: str, params: dict[str, Any], trace: str
+        self, agent: StepAgent, method: str, params: dict[str, Any], user: str, trace: str = ""
     ) -> dict[str, Any]:
         """Ask once.
 
@@ -243,6 +251,7 @@ class A2aCaller:
         """
         body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         headers = {"Content-Type": "application/json", "A2A-Version": CURRENT}
+        headers |= on_behalf(user) if agent.on_behalf else {}
         if trace and traceparent.get() is None:
             headers["traceparent"] = trace
         answer = await self._client(agent).send(

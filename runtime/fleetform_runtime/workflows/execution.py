@@ -337,6 +337,7 @@ class Execution:
             data,
             wanted,
             self._run.trace,
+            self._run.user,
         )
         with self._around.spans.step(step.name, step.agent, state.tries) as span:
             try:
@@ -382,7 +383,7 @@ class Execution:
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
                 if task and (is_late or self._gives_up):
-                    await self._around.caller.cancel(agent, task)
+                    await self._around.caller.cancel(agent, task, self._run.user)
 
     def _left(self, step: Step) -> float | None:
         state = self._steps[step.name]

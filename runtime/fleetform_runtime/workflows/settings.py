@@ -56,6 +56,10 @@ class StepAgent(Section):
     )
     auth: OutboundAuth | None = Field(default=None, description="Authentication; default: none.")
     tls: Tls | None = Field(default=None, description="TLS of an https URL.")
+    on_behalf: bool = Field(
+        default=False,
+        description="Whether the key is of a gateway there, and who has begun the run is named in X-User-Id; default false.",
+    )
     schemas: bool = Field(
         default=True,
         description="Whether it takes the schema of its answer as metadata, as agents of this runtime do; otherwise it is "

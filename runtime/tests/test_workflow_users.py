@@ -1,0 +1,115 @@
+"""Who has begun a run is the user of the agents that it asks, where the workflow's key there is a gateway's."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fleetform_runtime.a2a.names import USER, on_behalf
+from fleetform_runtime.messages import Assistant, ToolCall
+from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.workflows.application import WorkflowApplication
+from fleetform_runtime.workflows.calls import CallError
+from runtime.tests.harness import Told
+from runtime.tests.harness import serving as agents
+from runtime.tests.servers import PATIENCE
+from runtime.tests.test_access import AUTH, KEYS, as_
+from runtime.tests.test_approvals import tools
+from runtime.tests.upstreams import answers, upstream
+from runtime.tests.workflows import run, workflow
+
+pytestmark = pytest.mark.anyio
+GATEWAY = {"type": "bearer", "token": {"env": "GATEWAY"}}
+
+
+@asynccontextmanager
+async def flow(agent, **entry):
+    """Execute runs of one step beside the test; yield what begins one."""
+    made = workflow(
+        agents=[{"name": "writer", "url": f"{agent.url}/a2a", "auth": GATEWAY, **entry}],
+        definition={
+            "input": [{"name": "ask", "type": "string", "description": "x"}],
+            "steps": [{"name": "one", "agent": "writer", "input": {"ask": "{{ .input.ask }}"}}],
+        },
+        auth=AUTH,
+        concurrency={"maxConcurrent": 9},
+    )
+    application = WorkflowApplication(made, Secrets(KEYS))
+    await application.open()
+    try:
+        yield application
+    finally:
+        await application.close()
+
+
+async def begin(application, name, user):
+    store = application._workflow.store
+    definition = application._settings.definition.model_dump(
+        by_alias=True, exclude_unset=True, mode="json"
+    )
+    await store.submit(
+        run(name, user=user, input={"ask": "hello"}, definition=definition), 9, "queue"
+    )
+    application.worker.wake()
+    return store
+
+
+async def ended(store, name):
+    async with asyncio.timeout(PATIENCE):
+        while (found := await store.get(name)).run.ended is None:
+            await asyncio.sleep(0.02)
+    return found
+
+
+async def tasks(agent, user):
+    headers = as_("GATEWAY") | ({USER: user} if user else {})
+    return (await agent.get("/a2a/tasks", headers=headers | {"A2A-Version": "1.0"})).json["tasks"]
+
+
+@pytest.mark.parametrize("does", [True, False])
+async def test_tasks_of_a_run_are_those_of_who_has_begun_it(does):
+    async with agents(auth=AUTH, environment=KEYS) as agent, flow(agent, onBehalf=does) as made:
+        for user in ("ann", "web/bob"):
+            found = await ended(await begin(made, f"r-{user[-3:]}", user), f"r-{user[-3:]}")
+            assert found.run.phase == "Succeeded"
+        counts = [len(await tasks(agent, user)) for user in ("ann", "web/bob", "")]
+    assert counts == ([1, 1, 0] if does else [0, 0, 2])
+
+
+async def test_what_waits_is_shown_decided_and_cancelled_in_the_name_of_the_same_user():
+    pays = Assistant(calls=[ToolCall("call_1", "pay", '{"sum": 5}')])
+    async with (
+        upstream(answers({"paid": True})) as server,
+        agents(
+            auth=AUTH, environment=KEYS, tools=tools(server.url), make=Told(pays, Assistant("paid"))
+        ) as agent,
+        flow(agent, onBehalf=True) as made,
+    ):
+        store = await begin(made, "r", "ann")
+        caller, entry = made._workflow.caller, made._settings.agents[0]
+
+        async def waits():
+            state = (await store.get("r")).steps.get("one")
+            return state.task if state is not None and state.waits is not None else ""
+
+        async with asyncio.timeout(PATIENCE):
+            while not (task := await waits()):
+                await asyncio.sleep(0.02)
+        with pytest.raises(CallError):
+            await caller.pending(entry, task, "bob")
+        (call,) = (await caller.pending(entry, task, "ann"))["calls"]
+        decision = {"id": call["id"], "digest": call["digest"], "approved": True}
+        with pytest.raises(CallError):
+            await caller.decide(entry, task, "bob", [decision])
+        await caller.decide(entry, task, "ann", [decision])
+        assert (await ended(store, "r")).run.phase == "Succeeded"
+        assert len(server.requests) == 1
+
+
+def test_a_name_that_no_header_carries_is_a_hash_and_nobody_elses():
+    assert on_behalf("") == {}
+    assert on_behalf("web/ann") == {USER: "web/ann"}
+    odd = [" ann", "ann ", "a\nX-Evil: 1", "a\x00", "x" * 257, "김" * 100]
+    sent = [on_behalf(user)[USER] for user in odd]
+    assert len({*sent}) == len(odd)
+    assert all(one.startswith("sha256:") and one.isprintable() for one in sent)
