@@ -1,15 +1,19 @@
 """Who has begun a run is the user of the agents that it asks, where the workflow's key there is a gateway's."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
 
 import pytest
 
 from fleetform_runtime.a2a.names import USER, on_behalf
 from fleetform_runtime.messages import Assistant, ToolCall
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import Secrets
+from fleetform_runtime.workflows.api import cursor
 from fleetform_runtime.workflows.application import WorkflowApplication
 from fleetform_runtime.workflows.calls import CallError
+from fleetform_runtime.workflows.spans import taken
 from runtime.tests.harness import Told
 from runtime.tests.harness import serving as agents
 from runtime.tests.servers import PATIENCE
@@ -113,3 +117,20 @@ def test_a_name_that_no_header_carries_is_a_hash_and_nobody_elses():
     sent = [on_behalf(user)[USER] for user in odd]
     assert len({*sent}) == len(odd)
     assert all(one.startswith("sha256:") and one.isprintable() for one in sent)
+
+
+@pytest.mark.parametrize("said", ["nan~x", "inf~x", "1e999~x", "x~y", "~"])
+def test_a_cursor_that_nobody_was_given_is_refused(said):
+    with pytest.raises(HttpProblem, match="from the page before"):
+        cursor(said)
+
+
+@pytest.mark.parametrize("said", ["", "zz", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "x" * 9_000])
+def test_a_trace_that_is_none_is_not_gone_on_with(said):
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", taken(said))
+    assert taken(said) != said
+
+
+def test_a_trace_is_gone_on_with():
+    said = "00-" + "a" * 32 + "-" + "1" * 16 + "-00"
+    assert taken(said) == said

@@ -1,6 +1,7 @@
 """The HTTP API of a workflow: runs to begin, look at, follow, end, repeat, and steps that wait for a person."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -17,7 +18,14 @@ from fleetform_runtime.http.runs import Decisions, last_event
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import Event as ShownEvent
 from fleetform_runtime.workflows.calls import Caller, CallError
-from fleetform_runtime.workflows.records import StepState, again_from, document, event, shown_step
+from fleetform_runtime.workflows.records import (
+    StepState,
+    WorkflowRun,
+    again_from,
+    document,
+    event,
+    shown_step,
+)
 from fleetform_runtime.workflows.settings import WorkflowSettings
 from fleetform_runtime.workflows.store import Found, WorkflowStore
 from fleetform_runtime.workflows.submitting import LARGEST_INPUT, NAME, named, submitted
@@ -85,10 +93,10 @@ class WorkflowApi:
         limit = asked.get("limit", "20")
         if not (limit.isdecimal() and limit.isascii() and 0 < int(limit[:9]) <= MOST_RUNS):
             raise HttpProblem("invalid_request", f"limit: 1 to {MOST_RUNS}")
-        page = await self._store.page(phase, _cursor(asked.get("cursor")), int(limit))
+        page = await self._store.page(phase, cursor(asked.get("cursor")), int(limit))
         found: dict[str, Any] = {"items": [_line(one) for one in page]}
         if len(page) == int(limit):
-            found["cursor"] = f"{page[-1].run.created:.6f}~{page[-1].run.name}"
+            found["cursor"] = token(page[-1].run)
         return Json(found)
 
     async def get(self, request: Request) -> Json:
@@ -204,14 +212,26 @@ def _line(found: Found) -> dict[str, Any]:
     return {"name": run.name, "phase": run.phase, "reason": run.reason, "created": run.created}
 
 
-def _cursor(text: str | None) -> tuple[float, str] | None:
+def token(run: WorkflowRun) -> str:
+    """Return what a client says to read on behind a run: its moment exactly, or runs are left out or told twice."""
+    return f"{run.created!r}~{run.name}"
+
+
+def cursor(text: str | None) -> tuple[float, str] | None:
+    """Return where to read on.
+
+    Raises:
+        HttpProblem: nobody was given that.
+    """
     if not text:
         return None
     time, _, name = text.partition("~")
     try:
-        return float(time), name
+        if math.isfinite(number := float(time)):
+            return number, name
     except ValueError:
-        raise HttpProblem("invalid_request", "cursor: take it from the page before") from None
+        pass
+    raise HttpProblem("invalid_request", "cursor: take it from the page before")
 
 
 def routes(

@@ -1,5 +1,6 @@
 """Spans of runs and steps: one trace for a run, whichever processes execute it, with those of its agents in it."""
 
+import re
 import secrets as chance
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -7,6 +8,8 @@ from typing import Any, Protocol
 
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.workflows.settings import WorkflowSettings
+
+_HEADER = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 class Ended(Protocol):
@@ -52,6 +55,12 @@ class NoSpans:
 
     async def close(self) -> None:
         """Nothing to export."""
+
+
+def taken(header: str) -> str:
+    """Return the W3C header of the trace that a request belongs to, a new one if it says none."""
+    found = _HEADER.fullmatch(header)
+    return header if found and int(found[1], 16) and int(found[2], 16) else drawn()
 
 
 def drawn() -> str:

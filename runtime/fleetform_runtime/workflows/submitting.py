@@ -13,7 +13,7 @@ from fleetform_runtime.tools.api import arguments_schema
 from fleetform_runtime.tools.schema import Arguments
 from fleetform_runtime.workflows.records import WorkflowRun
 from fleetform_runtime.workflows.settings import Definition, WorkflowSettings
-from fleetform_runtime.workflows.spans import drawn
+from fleetform_runtime.workflows.spans import taken
 from fleetform_runtime.workflows.store import Found, RejectedError, WorkflowStore
 
 LONGEST_NAME = 63
@@ -122,7 +122,7 @@ async def submitted(
         user=user,
         input=inputs,
         definition=settings.definition.model_dump(mode="json", by_alias=True, exclude_unset=True),
-        trace=trace or drawn(),
+        trace=taken(trace),
     )
     limit = settings.concurrency
     try:
