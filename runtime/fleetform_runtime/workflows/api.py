@@ -148,9 +148,8 @@ class WorkflowApi:
         """Begin a failed run again where it failed: what has succeeded stays."""
         found = await self._found(request)
         if found.run.phase != "Failed":
-            raise HttpProblem(
-                "conflict", f"the run is {found.run.phase}; only a failed one begins again"
-            )
+            code = "run_ended" if found.run.phase == "Succeeded" else "conflict"
+            raise HttpProblem(code, f"it is {found.run.phase}; only a failed one begins again")
         run, left = again_from(found.run, found.steps)
         told = event(run.events, "run", phase="Pending", reason="Retried")
         if not await self._store.reopen(found, run, left, told):

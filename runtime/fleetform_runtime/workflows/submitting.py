@@ -88,8 +88,10 @@ def of_words(definition: Definition, words: list[str]) -> dict[str, Any]:
         try:
             found[name] = jsons.exact(text)
         except ValueError as error:
-            wanted = f"is of type {types[name]}: write JSON"
-            raise ValueError(f"the input {name} {wanted} ({error})") from None
+            why = f"; {error}" if str(error) == jsons.TOO_LONG else ""
+            raise ValueError(
+                f"the input {name} is of type {types[name]}: write JSON{why}"
+            ) from None
     return found
 
 
