@@ -20,6 +20,7 @@ from fleetform_runtime.knowledge.chunks import SIZE, cut
 from fleetform_runtime.knowledge.embedded import RANKED, Embedded
 from fleetform_runtime.knowledge.embeddings import OpenAiEmbedder
 from fleetform_runtime.knowledge.ingest import Document, Ingest, found
+from fleetform_runtime.knowledge.ingest import cut as passages
 from fleetform_runtime.knowledge.readers import UnreadableDocumentError, read
 from fleetform_runtime.knowledge.search import Searcher
 from fleetform_runtime.knowledge.words import asked, indexed
@@ -479,6 +480,33 @@ def test_passages_follow_headings_and_keep_code_whole():
     assert pieces[-1].content == "C\n\nend"
     assert any(code in piece.text for piece in pieces)
     assert all(len(piece.text) <= SIZE + 200 for piece in pieces if "```" not in piece.text)
+
+
+def test_a_heading_that_nothing_stands_below_is_a_passage():
+    pieces = cut("# A\n## Open on Mondays\n## B\ntext\n# \n# C\n\n```\nx\n```\n# D")
+    assert [(piece.headings, piece.text) for piece in pieces] == [
+        (("A",), "Open on Mondays"),
+        (("A", "B"), "text"),
+        (("C",), "```\nx\n```"),
+        ((), "D"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "content"),
+    [
+        ("a.json", b'{"question": "Who leads?", "answer": "Ms Quill"}', "Who leads?\n\nMs Quill"),
+        ("a.csv", b"title,text\nRefunds,Five days\n", "Refunds\n\nFive days"),
+        ("a.html", b"<title>Refund\npolicy</title><p>Five days", "Refund policy\n\nFive days"),
+        ("a.html", b"<title>Shop</title><h1>Refunds</h1>Five days", "Shop > Refunds\n\nFive days"),
+        ("a.html", b"<title>REFUNDS</title><h1>Refunds</h1>Five days", "Refunds\n\nFive days"),
+        ("a.md", b"---\ntitle: Warranty\n---\nTwo years.", "Warranty\n\nTwo years."),
+        ("a.md", b"---\ntitle: 7\n---\nTwo years.", "Two years."),
+        ("a.json", b'{"name": "Anvil", "price": 10}', "name: Anvil\nprice: 10"),
+    ],
+)
+def test_what_a_text_is_called_is_searched_with_it(name, data, content):
+    assert [chunk.content for chunk in passages(Document(name, data))] == [content]
 
 
 def test_words_are_cut_alike_in_documents_and_questions():

@@ -11,7 +11,7 @@ OVERLAP = 100
 LONGEST_BLOCK = 2_400
 """Characters of a block of code or a table that stays in one piece."""
 LONGEST_HEADING = 200
-VERSION = 1
+VERSION = 2
 """Raised when the same document would be cut differently: it is embedded again then."""
 
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
@@ -40,12 +40,12 @@ class _Block(NamedTuple):
     whole: bool = False
 
 
-def cut(text: str, *, markdown: bool = True) -> list[Piece]:
-    """Return the passages of a text."""
+def cut(text: str, *, markdown: bool = True, title: str = "") -> list[Piece]:
+    """Return the passages of a text, below the headings of each and what the whole is called."""
     found: list[Piece] = []
     held: list[str] = []
     above: tuple[str, ...] = ()
-    for block in _blocks(text, markdown):
+    for block in _blocks(text, markdown, title[:LONGEST_HEADING]):
         for part in _parts(block):
             if held and (block.headings != above or _length(held) + len(part) + 2 > SIZE):
                 found.append(Piece(above, "\n\n".join(held)))
@@ -70,11 +70,11 @@ def _tail(text: str) -> list[str]:
     return [end[start.end() :] if start else end]
 
 
-def _blocks(text: str, markdown: bool) -> Iterator[_Block]:
+def _blocks(text: str, markdown: bool, title: str) -> Iterator[_Block]:
     """Yield paragraphs and blocks of code with the headings above them."""
-    headings: list[tuple[int, str]] = []
+    headings: list[tuple[int, str]] = [(0, title)] if title else []
     lines: list[str] = []
-    fence = ""
+    fence, is_bare = "", False
 
     def path() -> tuple[str, ...]:
         return tuple(title for _, title in headings)
@@ -91,16 +91,27 @@ def _blocks(text: str, markdown: bool) -> Iterator[_Block]:
         if (mark or heading or not line.strip()) and lines:
             yield from _paragraph(path(), lines)
             lines = []
+        is_bare = is_bare and not mark and not (line.strip() and not heading)
         if mark:
             fence, lines = mark[1], [line]
         elif heading:
             level = len(heading[1])
+            if is_bare and headings[-1][0] >= level:
+                yield _alone(path())
+            is_bare = bool(heading[2])
             headings = [one for one in headings if one[0] < level]
             headings.append((level, heading[2][:LONGEST_HEADING]))
         elif line.strip():
             lines.append(line.rstrip())
     if lines:
         yield from _paragraph(path(), lines, whole=bool(fence))
+    if is_bare:
+        yield _alone(path())
+
+
+def _alone(path: tuple[str, ...]) -> _Block:
+    """Return a heading that nothing stands below: it is a text itself."""
+    return _Block(path[:-1], path[-1])
 
 
 def _paragraph(path: tuple[str, ...], lines: list[str], whole: bool = False) -> Iterator[_Block]:

@@ -189,7 +189,7 @@ def cut(document: Document) -> list[Chunk]:
     """
     made: list[Chunk] = []
     for part in readers.read(document.name, document.data):
-        for piece in chunks.cut(part.text, markdown=part.markdown):
+        for piece in chunks.cut(part.text, markdown=part.markdown, title=part.title):
             made.append(
                 Chunk(
                     len(made),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ LARGEST = 32 * 1024 * 1024
 LARGEST_UNPACKED = 64 * 1024 * 1024
 MOST_METADATA = 64
 LONGEST_VALUE = 1_000
+TITLES = ("title", "question", "heading", "subject", "name")
+"""Metadata that says what a text is about; the first one is searched with it."""
 CONTENT = ("content", "text", "body", "answer")
 """Members of a record that are its text; the first one counts."""
 
@@ -32,6 +35,8 @@ class Part(NamedTuple):
     text: str
     metadata: Mapping[str, Scalar] = {}
     markdown: bool = True
+    title: str = ""
+    """What it is called: it stands above all of its passages."""
 
 
 def read(name: str, data: bytes) -> list[Part]:
@@ -56,7 +61,15 @@ def read(name: str, data: bytes) -> list[Part]:
         raise UnreadableDocumentError("it is nested too deeply") from None
     except Exception as error:  # a library's own way to say that a file is broken
         raise UnreadableDocumentError(f"{type(error).__name__}: {error}"[:300]) from None
-    return [_clean(part) for part in parts if part.text.strip()]
+    return [_titled(_clean(part)) for part in parts if part.text.strip()]
+
+
+def _titled(part: Part) -> Part:
+    """Return a part with what it is called, unless its text says that."""
+    found = (part.metadata.get(name) for name in TITLES)
+    title = " ".join(next((one for one in found if isinstance(one, str)), "").split())
+    is_said = title.casefold() in " ".join(part.text.split()).casefold()
+    return part if is_said else part._replace(title=title)
 
 
 def _clean(part: Part) -> Part:
@@ -305,6 +318,9 @@ def _pdf(data: bytes) -> list[Part]:
         from pypdf import PdfReader  # noqa: PLC0415 - an extra, and a library few need
     except ImportError:
         raise UnreadableDocumentError("PDF needs the extra knowledge of the image") from None
+    logging.getLogger("pypdf").setLevel(
+        logging.CRITICAL
+    )  # what is wrong is said with the file's name
     reader = PdfReader(io.BytesIO(data))
     return [
         Part(page.extract_text(), {"page": number}, markdown=False)
