@@ -164,3 +164,45 @@ def test_outputs_are_found_wherever_they_are_referred_to():
     value = {"a": ["{{ .steps.x.output.y.z }} and {{.steps.x-1.output.y_2}}", 1], "b": "{{ .input.x }}"}  # fmt: skip
     assert needs(value) == [("x", "y"), ("x-1", "y_2")]
     assert needs([]) == []
+
+
+SOURCE = "  gitops: {{tool: {}, source: {{url: https://git.example.com/a}}}}\n"
+
+
+def delivered(folder, tool, kind):
+    environment = ARGO.replace(
+        "manifests, argo-workflows]", f"manifests, argo-workflows, {tool}]"
+    ) + SOURCE.format(tool)
+    files = {"agents/a.yaml": WORKFLOW + AGENTS + RUN, "environments/prod.yaml": environment}
+    outcome = fleetform("render", cwd=write(folder, files))
+    assert outcome.code == 0, outcome.err
+    file = {"flux": "kustomizations.yaml", "argocd": "applications.yaml"}[tool]
+    found = read_yaml((folder / tool / "prod" / file).read_text())
+    return {item["metadata"]["name"]: item for item in found if item["kind"] == kind}
+
+
+def test_flux_applies_workflows_after_their_agents(tmp_path):
+    found = delivered(tmp_path, "flux", "Kustomization")
+    own = found["prod.default.workflows"]["spec"]
+    assert own["dependsOn"] == [{"name": "prod.default"}]
+    assert (tmp_path / own["path"] / "report.yaml").exists()
+    assert found["prod.default"]["spec"]["path"] == "./rendered/prod/default"
+
+
+def test_argo_cd_applies_workflows_after_their_agents(tmp_path):
+    found = delivered(tmp_path, "argocd", "Application")
+    waves = {
+        name: item["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"]
+        for name, item in found.items()
+    }
+    assert waves["prod.default.workflows"] == "1" > waves["prod.default"]
+    assert (
+        tmp_path / found["prod.default.workflows"]["spec"]["source"]["path"] / "report.yaml"
+    ).exists()
+
+
+def test_where_our_own_engine_executes_workflows_nothing_else_applies_them(tmp_path):
+    environment = ENVIRONMENT + "  targets: [manifests, flux]\n" + SOURCE.format("flux")
+    files = {"agents/a.yaml": WORKFLOW + AGENTS + RUN, "environments/prod.yaml": environment}
+    assert fleetform("render", cwd=write(tmp_path, files)).code == 0
+    assert ".workflows" not in (tmp_path / "flux/prod/kustomizations.yaml").read_text()

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fleetform.platforms.kubernetes.live import changes, gc
+from fleetform.platforms.kubernetes.targets import argo_workflows
 
 SPACE = "ai-agents"
 
@@ -29,9 +30,9 @@ class Cluster:
         return [each for each in self.held if (each["kind"], SPACE) == (kind, space)]
 
 
-def pruned(*held: dict[str, Any]) -> list[str]:
+def pruned(*held: dict[str, Any], kinds: Any = ()) -> list[str]:
     cluster: Any = Cluster(*held)
-    rows = changes.rows(cluster, [UNIT], [SPACE])
+    rows = changes.rows(cluster, [UNIT], [SPACE], kinds=kinds)
     return [row.name for row in rows if row.action == "prune"]
 
 
@@ -40,6 +41,21 @@ UNIT: Any = type("Unit", (), {"objects": (item("Service", "kept"),)})()
 
 def test_what_is_no_longer_rendered_is_to_be_pruned():
     assert pruned(item("Service", "kept"), item("Service", "left")) == ["left"]
+
+
+def test_of_argo_workflows_kinds_are_looked_for_where_it_is():
+    left = [item(kind, kind.lower()) for _, kind in argo_workflows.KINDS]
+    made = item(
+        "Workflow",
+        "tick",
+        ownerReferences=[{"kind": "CronWorkflow", "name": "a", "controller": True}],
+    )
+    assert pruned(*left, made) == []
+    assert pruned(*left, made, kinds=argo_workflows.KINDS) == [
+        "cronworkflow",
+        "workflow",
+        "workflowtemplate",
+    ]
 
 
 def test_what_a_controller_made_is_not_ours_to_prune():

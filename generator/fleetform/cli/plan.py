@@ -67,7 +67,8 @@ def command(
     show(problems, Format.TEXT)
     with progress.bar(f"planning {env}"), api.connected(kubeconfig, context) as cluster:
         units = [*_held(built.units, held), *argo_workflows.units(built)]
-        rows = [*changes.rows(cluster, units, built.plan.spaces, field_manager)]
+        kinds = argo_workflows.KINDS if built.plan.has_argo else ()
+        rows = [*changes.rows(cluster, units, built.plan.spaces, field_manager, kinds)]
     if form is Format.JSON:
         typer.echo(json.dumps([_data(row) for row in rows], indent=2, ensure_ascii=False))
     else:

@@ -363,3 +363,5 @@ class FleetPlan(NamedTuple):
     """What the pods of workflows' steps share, by name; Argo Workflows begins them."""
     digests: bool = False
     """Whether images need a digest, those of patches too."""
+    has_argo: bool = False
+    """Whether Argo Workflows is in the cluster, and may hold what is no longer rendered."""

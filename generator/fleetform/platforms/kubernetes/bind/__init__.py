@@ -19,6 +19,7 @@ from fleetform.platforms.kubernetes.bind.pods import shared_claims
 from fleetform.platforms.kubernetes.bind.workload import workload_plan
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.problems import Problem
+from fleetform.targets import ARGO
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
@@ -76,4 +77,5 @@ def whole(fleet: Fleet, workloads: list[WorkloadPlan], spaces: list[NamespacePla
         ),
         tuple(item for item in ordered if item.flow is not None),
         fleet.environment.images.require_digest,
+        ARGO in fleet.environment.capabilities,
     )

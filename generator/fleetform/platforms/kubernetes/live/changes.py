@@ -42,11 +42,15 @@ class Row(NamedTuple):
 
 
 def rows(
-    api: Api, units: Iterable[Unit], spaces: Iterable[str], field_manager: str | None = None
+    api: Api,
+    units: Iterable[Unit],
+    spaces: Iterable[str],
+    field_manager: str | None = None,
+    kinds: Iterable[tuple[str, str]] = (),
 ) -> Iterator[Row]:
     """Yield what an apply of an environment's objects would do; nothing for unchanged objects.
 
-    `spaces` are the namespaces that are searched for objects no longer rendered. Without a
+    `spaces` are the namespaces that are searched for objects no longer rendered, of `kinds` as well. Without a
     `field_manager` each object is applied as the manager that applied it last.
     """
     objects = [item for unit in units for item in unit.objects]
@@ -55,7 +59,7 @@ def rows(
         row = _row(api, manifest, missing, field_manager)
         if row is not None:
             yield row
-    yield from _pruned(api, objects, {*spaces} - missing)
+    yield from _pruned(api, objects, {*spaces} - missing, (*PRUNED, *kinds))
 
 
 def _row(api: Api, manifest: Object, missing: set[str], field_manager: str | None) -> Row | None:
@@ -107,10 +111,12 @@ def tidy(item: Object) -> Object:
     return found
 
 
-def _pruned(api: Api, objects: list[Object], spaces: set[str]) -> Iterator[Row]:
+def _pruned(
+    api: Api, objects: list[Object], spaces: set[str], kinds: Iterable[tuple[str, str]]
+) -> Iterator[Row]:
     """Yield objects in the cluster that we wrote and no longer render."""
     rendered = {_identity(item) for item in objects}
-    places = [(space, kind) for space in sorted(spaces) for kind in PRUNED]
+    places = [(space, kind) for space in sorted(spaces) for kind in kinds]
     places += [("", kind) for kind in PRUNED_IN_CLUSTER]
     for space, (version, kind) in places:
         for item in api.all(version, kind, space, OURS):

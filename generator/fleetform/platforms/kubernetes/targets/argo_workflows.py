@@ -30,6 +30,8 @@ from fleetform.platforms.kubernetes.objects.manifest import (
 from fleetform.platforms.kubernetes.targets.manifests import kustomizations, path
 
 API = "argoproj.io/v1alpha1"
+KINDS = tuple((API, kind) for kind in ("CronWorkflow", "Workflow", "WorkflowTemplate"))
+"""What only this target has; `plan` looks for those that are no longer rendered."""
 GIVEN, OUT = "/given/run.json", "/tmp/out"  # noqa: S108 - the pod's own
 LIMIT = "limit"
 """Key of the semaphore."""

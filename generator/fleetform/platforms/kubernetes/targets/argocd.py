@@ -11,6 +11,9 @@ from fleetform.platforms.kubernetes.build import Build
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data
 from fleetform.platforms.kubernetes.targets.gitops import (
     delivering,
+    flow_folder,
+    flow_name,
+    flows,
     has_namespaces,
     name,
     rendered,
@@ -76,6 +79,10 @@ def _applications(build: Build) -> Iterator[Manifest]:
         yield _application(build, name(environment), rendered(build), first, "-1")
     for space in spaces(build):
         yield _application(build, name(environment, space), rendered(build, space), space, "0")
+    for space in flows(build):
+        yield _application(
+            build, flow_name(environment, space), flow_folder(build, space), space, "1"
+        )
 
 
 def _application(build: Build, title: str, folder: str, space: str, wave: str) -> Manifest:

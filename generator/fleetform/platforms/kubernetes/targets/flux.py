@@ -14,6 +14,9 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, mani
 from fleetform.platforms.kubernetes.targets import helm
 from fleetform.platforms.kubernetes.targets.gitops import (
     delivering,
+    flow_folder,
+    flow_name,
+    flows,
     has_namespaces,
     labels,
     name,
@@ -105,6 +108,10 @@ def _kustomizations(build: Build) -> Iterator[Manifest]:
         )
         checks = [] if build.plan.gitops.helm else _checks(build, space)
         yield _kustomization(build, name(environment, space), folder, first, checks)
+    for space in flows(build):
+        # What it runs as, the secrets of its steps and its agents are in the namespace's own.
+        after = name(environment, space)
+        yield _kustomization(build, flow_name(environment, space), flow_folder(build, space), after)
 
 
 def _checks(build: Build, space: str, workload: str | None = None) -> list[dict[str, str]]:

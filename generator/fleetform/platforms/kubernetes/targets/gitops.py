@@ -14,6 +14,7 @@ from fleetform.platforms.kubernetes.objects.manifest import (
     manifest,
 )
 from fleetform.platforms.kubernetes.targets.manifests import NAMESPACES
+from fleetform.targets import ARGO, folder
 
 
 def name(environment: str, space: str = "") -> str:
@@ -34,6 +35,21 @@ def rendered(build: Build, space: str = NAMESPACES) -> str:
 def spaces(build: Build) -> Iterator[str]:
     """Yield the namespaces that hold objects, in order."""
     yield from dict.fromkeys(unit.namespace for unit in build.units if unit.namespace)
+
+
+def flows(build: Build) -> Iterator[str]:
+    """Yield the namespaces whose workflows are left to Argo Workflows, in order."""
+    yield from dict.fromkeys(plan.namespace for plan in build.plan.flows)
+
+
+def flow_name(environment: str, space: str) -> str:
+    """Return the name of the object that applies the workflows of a namespace; no namespace has a dot."""
+    return name(environment, f"{space}.workflows")
+
+
+def flow_folder(build: Build, space: str) -> str:
+    """Return the path of the workflows of a namespace."""
+    return path(build, *folder(ARGO, build.plan.environment).split("/"), space)
 
 
 def has_namespaces(build: Build) -> bool:
