@@ -8,7 +8,7 @@ import pytest
 from fleetform.plan.order import needs, ordered
 from tests.fleet import fleetform, read_yaml, write
 from tests.unit.test_workflows import AGENTS as AGENTS_ALONE
-from tests.unit.test_workflows import ENVIRONMENT, RUN, SCHEDULE, STORE, WORKFLOW, of
+from tests.unit.test_workflows import ENVIRONMENT, PLACED, RUN, SCHEDULE, STORE, WORKFLOW, of
 
 AGENTS = AGENTS_ALONE + STORE
 
@@ -164,6 +164,22 @@ def test_outputs_are_found_wherever_they_are_referred_to():
     value = {"a": ["{{ .steps.x.output.y.z }} and {{.steps.x-1.output.y_2}}", 1], "b": "{{ .input.x }}"}  # fmt: skip
     assert needs(value) == [("x", "y"), ("x-1", "y_2")]
     assert needs([]) == []
+
+
+def test_pods_of_steps_are_placed_as_the_workflow_says(tmp_path):
+    spec = of(rendered(tmp_path, WORKFLOW + PLACED + AGENTS)["argo-workflows"], "WorkflowTemplate")[
+        "spec"
+    ]
+    assert (spec["nodeSelector"], spec["podPriorityClassName"]) == ({"pool": "batch"}, "low")
+    assert spec["tolerations"] == [{"key": "batch", "value": "yes", "effect": "NoSchedule"}]
+    assert spec["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    names = {
+        item["name"]
+        for one in spec["templates"]
+        if "container" in one
+        for item in one["container"]["env"]
+    }
+    assert {"HTTPS_PROXY", "TOKEN"} <= names
 
 
 SOURCE = "  gitops: {{tool: {}, source: {{url: https://git.example.com/a}}}}\n"

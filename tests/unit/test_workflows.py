@@ -233,6 +233,46 @@ def test_what_a_step_signs_in_with_is_sent_by_no_other_step(tmp_path):
     assert agents["reader-2"]["auth"]["type"] == "header"
 
 
+PLACED = """  env:
+    - {name: HTTPS_PROXY, value: "http://proxy.example:3128"}
+    - {name: TOKEN, valueFrom: {secretKeyRef: {name: extra, key: token}}}
+  podTemplate:
+    annotations: {sidecar.istio.io/inject: "false"}
+    nodeSelector: {pool: batch}
+    tolerations: [{key: batch, value: "yes", effect: NoSchedule}]
+    priorityClassName: low
+  network: {allowTo: [{host: audit.example, ports: [8443]}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "name"),
+    [
+        (SERVE, "Deployment", "report"),
+        (SCHEDULE, "CronJob", "report-schedule"),
+        (RUN, "Job", None),
+    ],
+)
+def test_pods_of_a_workflow_are_placed_and_reach_what_it_says(tmp_path, more, kind, name):
+    text = WORKFLOW + PLACED + (more + AGENTS + STORE if more is not RUN else AGENTS + STORE + RUN)
+    objects = rendered(tmp_path, text)
+    spec = of(objects, kind, name)["spec"]
+    template = (spec["jobTemplate"]["spec"] if kind == "CronJob" else spec)["template"]
+    assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    pod = template["spec"]
+    assert (pod["nodeSelector"], pod["priorityClassName"]) == ({"pool": "batch"}, "low")
+    assert pod["tolerations"] == [{"key": "batch", "value": "yes", "effect": "NoSchedule"}]
+    variables = {item["name"]: item for item in pod["containers"][0]["env"]}
+    assert variables["HTTPS_PROXY"]["value"] == "http://proxy.example:3128"
+    assert variables["TOKEN"]["valueFrom"]["secretKeyRef"] == {"name": "extra", "key": "token"}
+    assert ("WORKFLOW_RUN" in variables) == (kind == "CronJob")
+    egress = of(objects, "NetworkPolicy", name or "first")["spec"]["egress"]
+    ports = {port["port"] for rule in egress for port in rule["ports"]}
+    assert {3128, 8443} <= ports
+    agent = of(objects, "Deployment", "writer")["spec"]["template"]
+    assert "nodeSelector" not in agent["spec"]
+
+
 def test_compose_starts_runs_by_hand(tmp_path):
     text = WORKFLOW + SERVE + SCHEDULE + AGENTS + STORE + RUN
     files = {"agents/a.yaml": text, "environments/prod.yaml": ENVIRONMENT}

@@ -10,6 +10,8 @@ from fleetform.models.agent import Auth
 from fleetform.models.base import (
     Duration,
     Json,
+    LabelKey,
+    LabelValue,
     Metadata,
     Name,
     QualifiedName,
@@ -19,7 +21,7 @@ from fleetform.models.base import (
 )
 from fleetform.models.observability import Logging, Tracing
 from fleetform.models.tool import Authentication, Parameter
-from fleetform.models.workload import Resources
+from fleetform.models.workload import Affinity, EnvVar, Peer, Resources, Toleration
 
 OutputPath = Annotated[str, StringConstraints(pattern=r"^(\.[A-Za-z0-9_-]+)+$", max_length=1024)]
 
@@ -129,6 +131,30 @@ class Schedule(Spec):
     )
 
 
+class FlowPod(Spec):
+    """Where the pods that execute runs are placed, and what others read of them."""
+
+    annotations: dict[LabelKey, str] = Field(
+        default_factory=dict, description="Pod annotations. Default: none."
+    )
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Node labels to require. Default: none."
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list, description="Taints to tolerate. Default: none."
+    )
+    affinity: Affinity | None = optional("Scheduling affinity. Default: none.")
+    priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
+
+
+class FlowNetwork(Spec):
+    """Traffic in addition to what the spec implies."""
+
+    allow_to: list[Peer] = Field(
+        default_factory=list, description="Additional destinations. Default: none."
+    )
+
+
 class WorkflowObservability(Spec):
     """Traces and logs of what executes runs."""
 
@@ -170,6 +196,17 @@ class WorkflowSpec(Spec):
     resources: Resources = Field(
         default_factory=Resources,
         description="Requests and limits of the pods that execute runs; the agents have their own.",
+    )
+    env: list[EnvVar] = Field(
+        default_factory=list,
+        description="Environment variables of these pods, such as `HTTPS_PROXY`, through which webhooks are told. Default: none.",
+    )
+    pod_template: FlowPod = Field(
+        default_factory=FlowPod, description="Settings of these pods. Default: the cluster's."
+    )
+    network: FlowNetwork = Field(
+        default_factory=FlowNetwork,
+        description="What these pods reach besides agents, store and webhook. Default: nothing.",
     )
 
 

@@ -73,6 +73,9 @@ def workflow(
     if spec.error_handling.on_workflow_failure == "notify":
         place = ("spec", "errorHandling", "notificationChannel")
         yield from _to_url(fleet, draft, found, PUBLIC, place)
+    yield from _through(fleet, draft, found)
+    for number, peer in enumerate(spec.network.allow_to):
+        yield from _to_peer(fleet, draft, found, peer, ("spec", "network", "allowTo", number))
     if spec.serve is not None and spec.serve.auth.oidc is not None and draft.ports:
         place = ("spec", "serve", "auth", "oidc", "issuer")
         yield from _to_url(fleet, draft, found, spec.serve.auth.oidc.issuer, place)
@@ -98,10 +101,15 @@ def _webhook(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
 
 def _proxies(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
     """Allow the proxies through which the runtime sends its requests."""
-    for number, variable in enumerate(draft.resolved.spec.env):
+    yield from _through(fleet, draft, draft.resolved)
+
+
+def _through(fleet: Fleet, draft: Draft, owner: Resolved[Any]) -> Iterator[Problem]:
+    """Allow the proxies that the variables of a spec name."""
+    for number, variable in enumerate(owner.spec.env):
         if variable.name.lower() in ("http_proxy", "https_proxy") and variable.value:
             url = variable.value if "://" in variable.value else f"http://{variable.value}"
-            yield from _to_url(fleet, draft, draft.resolved, url, ("spec", "env", number, "value"))
+            yield from _to_url(fleet, draft, owner, url, ("spec", "env", number, "value"))
 
 
 def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:

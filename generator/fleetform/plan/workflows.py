@@ -28,9 +28,9 @@ COMPONENT = "workflow"
 RUN_COMPONENT = "workflow-run"
 RUN_LABEL = "workflow-run"
 """Label of a run's pods, by which people find its log."""
-RUN = "WORKFLOW_RUN"
-"""Variable with the name of a scheduled run: that of its Job, which is another one at each time."""
 CONFIG, INPUT = "workflow.json", "input.json"
+PLACED = ("annotations", "node_selector", "tolerations", "affinity", "priority_class_name")
+"""What a workflow says of its pods; the rest of a pod's template is not its to say."""
 FAILED = (1, 2)
 """Exit codes of a run that has failed, or cannot be begun: another pod would find the same."""
 STATUS = "/dev/termination-log"
@@ -64,7 +64,7 @@ def drafts(fleet: Fleet, uses: dict[Key, Uses], problems: list[Problem]) -> Iter
             draft = _job(fleet, workflow, workflow.called(flows.schedule_of(workflow.name)), kept, problems)  # fmt: skip
             draft.shape = Shape.SCHEDULED
             draft.schedule, draft.time_zone = schedule.cron, schedule.time_zone
-            draft.env = (Variable(RUN, FieldRef(JOB_NAME)),)
+            draft.env = (*draft.env, Variable(flows.RUN, FieldRef(JOB_NAME)))
             _begun(draft, (), dict(schedule.input))
             yield draft
     for run in fleet.of(kinds.WORKFLOW_RUN):
@@ -161,6 +161,7 @@ def _draft(
     runtime = view.make("Agent", "Image", {"repository": fleet.environment.images.runtime})
     draft.image = containers.image(fleet, resolved, runtime, ("spec",), problems)
     draft.drain = settings.DRAIN
+    draft.env = tuple(containers.env(workflow.spec.env))
     draft.files = Files(contract.FOLDER, {}, _settings(fleet, workflow, kept), CONFIG)
     agents = flows.agents_of(fleet, workflow)
     for number, step in enumerate(workflow.spec.steps):
@@ -179,10 +180,11 @@ def _workload(
     """Return what executes runs as a workload, with nothing but what a workflow says of it."""
     empty: Any = view.make("Agent", "AgentSpec", more)
     labels = {RUN_LABEL: resolved.name} if component == RUN_COMPONENT else {}
-    template = view.replace(empty.pod_template, labels=labels)
+    given = {name: getattr(spec.pod_template, name) for name in PLACED}
+    template = view.replace(empty.pod_template, labels=labels, **given)
     seen = view.replace(empty.observability, tracing=spec.observability.tracing)
     whole: Workload = view.replace(
-        empty, pod_template=template, resources=spec.resources, observability=seen
+        empty, env=spec.env, pod_template=template, resources=spec.resources, observability=seen
     )
     return whole
 

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from fleetform.resolve.references import Uses
 
 
+RUN = "WORKFLOW_RUN"
+"""Variable with the name of a scheduled run: that of its Job, which is another one at each time."""
+
+
 class Kept(NamedTuple):
     """A store of runs: the MemoryStore, and its spec with the host that it has in the environment."""
 

@@ -68,9 +68,10 @@ def _labels(resolved: Resolved[Any]) -> Iterator[Problem]:
     ]
     template = getattr(resolved.spec, "pod_template", None)
     if template is not None:
+        maps.append((("spec", "podTemplate", "annotations"), template.annotations, False))
+    if template is not None and resolved.kind in kinds.WORKLOADS:  # those of workflows have neither
         maps += [
             (("spec", "podTemplate", "labels"), template.labels, True),
-            (("spec", "podTemplate", "annotations"), template.annotations, False),
             (("spec", "service", "annotations"), resolved.spec.service.annotations, False),
         ]
     for path, entries, is_labels in maps:

@@ -34,6 +34,23 @@ def workloads(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, TreePath]]:
                 yield resolved, resolved.spec, ("spec",)
 
 
+def placed(fleet: Fleet) -> Iterator[tuple[Resolved[Any], Any, TreePath]]:
+    """Yield every spec that says where pods are placed, as `workloads` does."""
+    yield from workloads(fleet)
+    for workflow in fleet.of(kinds.WORKFLOW):
+        yield workflow, workflow.spec, ("spec",)
+
+
+def variables(
+    resolved: Resolved[Any], path: TreePath, items: Iterable[Any], taken: Iterable[str]
+) -> Iterator[Problem]:
+    """Yield variables of a container that occur twice, or have no source or several; `taken` are there already."""
+    rows = _listed(path, items)
+    yield from _twice(resolved, "variables", _named(rows), taken)
+    for place, item in rows:
+        yield from _variable(resolved, place, item)
+
+
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield duplicate names in a pod, and references to nothing."""
     for resolved, spec, root in workloads(fleet):

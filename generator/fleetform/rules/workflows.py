@@ -13,7 +13,7 @@ from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.references import lookup
 from fleetform.resolve.searches import taker
-from fleetform.rules import expressions
+from fleetform.rules import expressions, pods
 from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
 from fleetform.rules.metadata import RESERVED_NAMES
@@ -45,6 +45,7 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
         yield from _schedule(workflow)
         yield from _memory(fleet, workflow, uses)
         yield from _callable(fleet, workflow)
+        yield from pods.variables(workflow, ("spec", "env"), workflow.spec.env, (flows.RUN,))
         yield from _times(fleet, workflow)
         yield from _chain(workflow)
         yield from tracing(fleet, workflow)

@@ -10,7 +10,7 @@ from fleetform.platforms.kubernetes import scheduling
 from fleetform.platforms.kubernetes.rules import passed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.rules.pods import workloads
+from fleetform.rules.pods import placed
 from fleetform.tree import TreePath
 
 _AFFINITY = ("Deployment", "io.k8s.api.core.v1.Affinity")
@@ -19,7 +19,7 @@ _SET = frozenset({"tolerations", "affinity", "topology_spread_constraints"})
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield what the scheduler's fields of pods hold that no API server takes, and what they take from others."""
-    for resolved, spec, root in workloads(fleet):
+    for resolved, spec, root in placed(fleet):
         template = spec.pod_template
         if not _SET & view.given(template):
             continue

@@ -32,6 +32,13 @@ from fleetform.platforms.kubernetes.targets.manifests import kustomizations, pat
 API = "argoproj.io/v1alpha1"
 KINDS = tuple((API, kind) for kind in ("CronWorkflow", "Workflow", "WorkflowTemplate"))
 """What only this target has; `plan` looks for those that are no longer rendered."""
+PLACED = {
+    "nodeSelector": "nodeSelector",
+    "tolerations": "tolerations",
+    "affinity": "affinity",
+    "priorityClassName": "podPriorityClassName",
+}
+"""Where pods go: fields of a pod, and what they are called for all pods of a Workflow."""
 GIVEN, OUT = "/given/run.json", "/tmp/out"  # noqa: S108 - the pod's own
 LIMIT = "limit"
 """Key of the semaphore."""
@@ -102,6 +109,7 @@ def _spec(plan: WorkloadPlan, flow: Flow) -> dict[str, Any]:
         "securityContext": within["securityContext"],
         **({"imagePullSecrets": within["imagePullSecrets"]} if "imagePullSecrets" in within else {}),
         "volumes": within["volumes"],
+        **{name: within[field] for field, name in PLACED.items() if field in within},
     }  # fmt: skip
     if not body["arguments"]["parameters"]:
         del body["arguments"]
