@@ -94,6 +94,14 @@ async def test_what_cannot_be_kept_is_a_failure_of_the_step_that_says_why(body, 
     assert len(str(failure.value)) <= 1_000
 
 
+@pytest.mark.parametrize("code", ["<!channel> pay here", "x" * 65, 7, None, ["a"]])
+async def test_a_reason_that_is_no_word_is_the_state_of_the_task(code):
+    about = {"https://fleetform.dev/a2a/error/v1": {"code": code}}
+    with pytest.raises(CallError) as failure:
+        await asked(answer(status={"state": "TASK_STATE_FAILED"}, metadata=about))
+    assert failure.value.code == "failed"
+
+
 async def test_half_a_character_is_replaced_and_the_rest_of_the_answer_kept():
     assert (await asked(of('"a\\ud800b"'))).value == "a\ufffdb"
 

@@ -11,8 +11,9 @@ from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import StoreError
 from fleetform_runtime.workflows.calls import Answer, CallError
 from fleetform_runtime.workflows.execution import Around
+from fleetform_runtime.workflows.notice import Notifier
 from fleetform_runtime.workflows.records import document
-from fleetform_runtime.workflows.settings import Definition
+from fleetform_runtime.workflows.settings import Definition, Notification
 from fleetform_runtime.workflows.store import LostError
 from fleetform_runtime.workflows.store.build import build
 from fleetform_runtime.workflows.worker import Worker, executed
@@ -419,6 +420,27 @@ async def test_a_failed_run_is_told_of_and_it_is_noted(takes):
     status = await made.execute("again")
     assert (status["phase"], status["notification"]) == ("Failed", "told" if takes else "lost")
     assert [run.name for run in told.told] == ["again"]
+
+
+async def test_what_agents_say_is_shown_with_the_run_and_told_to_nobody_else():
+    def answer(name, message):
+        raise CallError("refused", "the patient <@everyone> has a secret", may_retry=False)
+
+    told = Told()
+    made = Workflow(Agents(answer), notifier=told, steps=[step("one")])
+    hook = {"type": "slack", "url": {"env": "HOOK"}}
+    settings = workflow(notification=hook, definition={"steps": [step("one")], "notify": True})
+    made.definition = settings.definition.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    status = await made.execute()
+    assert status["message"].endswith("has a secret")
+    (run,) = told.told
+    for kind in ("slack", "webhook"):
+        notifier = Notifier(
+            Notification(type=kind, url={"env": "HOOK"}), settings.workflow, Secrets({})
+        )
+        said = str(notifier._body(run))
+        assert "step one: refused" in said
+        assert "secret" not in said
 
 
 async def test_a_worker_executes_what_there_is_up_to_the_limit():

@@ -223,6 +223,6 @@ async def _notified(
     names = [step.name for step in settings.definition.steps]
     failed = [name for name in names if name in given.failures]
     said = f"failed: {', '.join(failed)}" if failed else f"it ended as {phase}"
-    run = replace(run, phase="Failed", reason="StepFailed", message=said)
+    run = replace(run, phase="Failed", reason="StepFailed", message=said, summary=said)
     notifier = Notifier(settings.notification, settings.workflow, secrets)
     return 0 if await notifier.tell(run) else FAILED

@@ -37,6 +37,8 @@ LONGEST_WORD = 256
 LONGEST_PAUSE = 86_400.0
 MOST_USED, LARGEST_USED = 20, 2**53
 """Numbers that are kept of what an answer has cost, and the largest of them."""
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""What may stand in logs and notices as the reason of a failure."""
 _FENCE = re.compile(r"(?:```[^\n`]*\s*```)?")
 """What may be around an answer that is nothing but JSON."""
 _OVER = {"completed", "failed", "canceled", "rejected"}
@@ -283,7 +285,8 @@ def _result(answer: HttpAnswer) -> dict[str, Any]:
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, dict):
         problem = _problem(error.get("data")) or {}
-        code = str(problem.get("code") or f"a2a{error.get('code')}")
+        number = error.get("code")
+        code = str(problem.get("code") or f"a2a{number if isinstance(number, int) else ''}")
         said = f"{error.get('message', '')}: {problem.get('detail', '')}".rstrip(": ")
         may = bool(problem.get("retryable", error.get("code") == -32603))
         raise CallError(code, said, may_retry=may, after=after)
@@ -325,7 +328,8 @@ def _state(task: dict[str, Any]) -> str:
 
 def _failed(task: dict[str, Any], state: str) -> CallError:
     about = _metadata(task, ERROR)
-    code = str(about.get("code") or state)
+    said_code = about.get("code")
+    code = said_code if isinstance(said_code, str) and _CODE.fullmatch(said_code) else state
     said = _words(task["status"].get("message")) or f"the agent's task is {state}"
     after = about.get("retry_after")
     return CallError(

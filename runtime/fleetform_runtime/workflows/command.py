@@ -105,7 +105,7 @@ def _run(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secre
         )
     _show(found, settings, options)
     run = found.run
-    message = {"phase": run.phase, "reason": run.reason, "message": run.message}
+    message = {"phase": run.phase, "reason": run.reason, "message": run.summary}
     _note(options.status_file, json.dumps(message, ensure_ascii=False))
     return 0 if run.phase == "Succeeded" else 1
 

@@ -81,9 +81,10 @@ class Around:
 class _Ended(Exception):  # noqa: N818 - how a run ends is no error
     """The run is over before all of its steps are."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
+    def __init__(self, reason: Reason, message: str, summary: str = "") -> None:
         super().__init__(message)
         self.reason: Reason = reason
+        self.summary = summary or message
 
 
 class Execution:
@@ -156,7 +157,7 @@ class Execution:
                     output = await self._until_over()
                 except _Ended as ended:
                     span.failed(ended.reason)
-                    await self._finish("Failed", reason=ended.reason, message=str(ended))
+                    await self._finish("Failed", ended)
                 else:
                     await self._finish("Succeeded", output=output)
         return await self._close()
@@ -200,10 +201,10 @@ class Execution:
                 task.cancel()
             await asyncio.gather(steps, stopped, return_exceptions=True)
 
-    def _given_up(self, reason: Reason, message: str) -> _Ended:
+    def _given_up(self, reason: Reason, message: str, summary: str = "") -> _Ended:
         """Return how the run ends before all of its steps are over."""
         self._gives_up = True
-        return _Ended(reason, message)
+        return _Ended(reason, message, summary)
 
     async def _all_steps(self) -> None:
         """Start every step as soon as it may be, until all of them are over."""
@@ -412,7 +413,8 @@ class Execution:
             return True
         await self._over(step, replace(state, phase="Failed"))
         if self._plan.on_step_failure == "fail":
-            raise self._given_up("StepFailed", f"step {step.name}: {error.code}: {error}")
+            summary = f"step {step.name}: {error.code}"
+            raise self._given_up("StepFailed", f"{summary}: {error}", summary)
         return False
 
     async def _over(self, step: Step, state: StepState) -> None:
@@ -423,9 +425,7 @@ class Execution:
 
     # -- the end -----------------------------------------------------------------------------------
 
-    async def _finish(
-        self, phase: str, *, reason: Reason = "", message: str = "", output: Any = None
-    ) -> None:
+    async def _finish(self, phase: str, ended: _Ended | None = None, *, output: Any = None) -> None:
         """Note how the run has ended; it is held until the webhook knows, too."""
         assert phase in ("Succeeded", "Failed")
         left = {
@@ -433,12 +433,14 @@ class Execution:
             for name, step in self._steps.items()
             if step.phase == "Running"
         }  # fmt: skip
+        reason: Reason = ended.reason if ended is not None else ""
         tells = reason not in ("", "Cancelled", "Replaced") and self._plan.notify
         run = replace(
             self._run,
             phase="Succeeded" if phase == "Succeeded" else "Failed",
             reason=reason,
-            message=message,
+            message=str(ended or ""),
+            summary=ended.summary if ended is not None else "",
             output=output or {},
             ended=self.now(),
             notice="due" if tells else "",

@@ -1,4 +1,4 @@
-"""Tells a webhook of a run that has failed: at least once, without inputs and outputs."""
+"""Tells a webhook of a run that has failed: at least once, without inputs, outputs and words of agents."""
 
 import logging
 from typing import Any
@@ -63,7 +63,7 @@ class Notifier:
         name = self._workflow.display_name or self._workflow.name
         if self._settings.type == "slack":
             return {
-                "text": f"Workflow *{_plain(name)}* failed: run `{run.name}`, {run.reason}. {_plain(run.message)}"
+                "text": f"Workflow *{_plain(name)}* failed: run `{run.name}`, {run.reason}. {_plain(run.summary)}"
             }
         return {
             "type": "workflow.failed",
@@ -71,7 +71,7 @@ class Notifier:
             "namespace": self._workflow.namespace,
             "run": run.name,
             "reason": run.reason,
-            "message": run.message,
+            "message": run.summary,
         }
 
 

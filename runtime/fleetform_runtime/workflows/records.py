@@ -65,6 +65,8 @@ class WorkflowRun:
     phase: Phase = "Pending"
     reason: Reason = ""
     message: str = ""
+    summary: str = ""
+    """The message without what agents have said: others may be told."""
     started: float | None = None
     ended: float | None = None
     output: dict[str, Any] = field(default_factory=dict)
@@ -147,7 +149,15 @@ def again_from(
         if step.phase != "Succeeded"
     }
     begun = replace(
-        run, phase="Pending", reason="", message="", started=None, ended=None, notice="", output={}
+        run,
+        phase="Pending",
+        reason="",
+        message="",
+        summary="",
+        started=None,
+        ended=None,
+        notice="",
+        output={},
     )
     return begun, left
 
