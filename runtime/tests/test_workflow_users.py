@@ -80,7 +80,7 @@ async def test_tasks_of_a_run_are_those_of_who_has_begun_it(does):
     assert counts == ([1, 1, 0] if does else [0, 0, 2])
 
 
-async def test_what_waits_is_shown_decided_and_cancelled_in_the_name_of_the_same_user():
+async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user(caplog):
     pays = Assistant(calls=[ToolCall("call_1", "pay", '{"sum": 5}')])
     async with (
         upstream(answers({"paid": True})) as server,
@@ -99,6 +99,7 @@ async def test_what_waits_is_shown_decided_and_cancelled_in_the_name_of_the_same
         async with asyncio.timeout(PATIENCE):
             while not (task := await waits()):
                 await asyncio.sleep(0.02)
+        assert f"run r, step one waits for a person: task {task} at {entry.url}" in caplog.text
         with pytest.raises(CallError):
             await caller.pending(entry, task, "bob")
         (call,) = (await caller.pending(entry, task, "ann"))["calls"]

@@ -356,6 +356,10 @@ class Execution:
             state = self._steps[step.name]
             if does and state.waits is None:
                 state = replace(state, waits=self.now())
+                log.warning(
+                    "run %s, step %s waits for a person: task %s at %s", self._run.name, step.name, task, agent.url,
+                    extra={"workflow_run": self._run.name, "step": step.name},
+                )  # fmt: skip
             elif not does and state.waits is not None:
                 state = replace(state, waits=None, waited=state.waited + self.now() - state.waits)
             self._steps[step.name] = replace(state, task=task or state.task)
