@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.store import StoreError
+from fleetform_runtime.store import StoreError, UnreadableRecordError
+from fleetform_runtime.workflows import worker
 from fleetform_runtime.workflows.calls import Answer, CallError
 from fleetform_runtime.workflows.execution import Around
 from fleetform_runtime.workflows.notice import Notifier
@@ -18,6 +19,7 @@ from fleetform_runtime.workflows.store import LostError
 from fleetform_runtime.workflows.store.build import build
 from fleetform_runtime.workflows.worker import Worker, executed
 from runtime.tests.harness import until
+from runtime.tests.servers import PATIENCE
 from runtime.tests.workflows import run, workflow
 
 pytestmark = pytest.mark.anyio
@@ -463,6 +465,26 @@ async def test_a_worker_executes_what_there_is_up_to_the_limit():
         await asyncio.sleep(0.005)
     await worker.stop()
     assert agents.asked["one"] == 9
+
+
+async def test_a_run_that_cannot_be_read_does_not_end_the_worker(monkeypatch):
+    monkeypatch.setattr(worker, "AWAY_SECONDS", 0.01)
+    made, broken = Workflow(Agents(), steps=[step("one")]), [UnreadableRecordError("broken")]
+    claim = made.store.claim
+
+    async def claimed(*given):
+        if broken:
+            raise broken.pop()
+        return await claim(*given)
+
+    made.store.claim = claimed
+    await made.submit("r")
+    working = Worker(made.around, 9, LONG)
+    working.start()
+    async with asyncio.timeout(PATIENCE):
+        while (await made.store.get("r")).run.phase != "Succeeded":
+            await asyncio.sleep(0.01)
+    await working.stop()
 
 
 async def test_a_worker_that_stops_leaves_its_runs_to_others_at_once():

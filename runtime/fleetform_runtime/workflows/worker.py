@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Callable
 
-from fleetform_runtime.store import StoreError
+from fleetform_runtime.store import StoreError, UnreadableRecordError
 from fleetform_runtime.workflows.execution import Around, Execution
 from fleetform_runtime.workflows.records import WorkflowRun
 from fleetform_runtime.workflows.store import Claim, Counts, LostError
@@ -75,6 +75,9 @@ class Worker:
                     task.add_done_callback(self._ended)
             except StoreError as error:
                 log.warning("the store of workflows does not answer: %s", error)
+                pause = AWAY_SECONDS
+            except UnreadableRecordError as error:
+                log.error("a run cannot be executed: %s", error)  # noqa: TRY400 - nobody's code has failed
                 pause = AWAY_SECONDS
             try:
                 async with asyncio.timeout(pause):
