@@ -18,6 +18,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_commands.py": "__main__ cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
+        "tests/unit/test_canaries.py": "resolve/canaries rules/canaries",
         "tests/integration/test_rollback.py": "releases/lock holds releases/history cli/rollback",
         "tests/integration/test_pin.py": "registries cli/pin",
         "tests/integration/test_laptop.py": "cli/chat cli/run cli/conversation cli/trust",

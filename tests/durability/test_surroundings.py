@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from fleetform import targets
+from fleetform.releases import lock
+from fleetform.write import RECORD
 from tests.durability import rendering
 from tests.durability.rendering import LONG, start, tree
 from tests.fleet import write
@@ -230,7 +232,8 @@ def test_the_combinations_are_many_and_each_side_is_in_them():
 
 def test_all_targets_are_in_it(root, expected):
     found = {path.name for name in ENVIRONMENTS for path in (root / f"out-{name}").iterdir()}
-    assert found == {targets.folder(name, "prod").split("/")[0] for name in targets.NAMES}
+    folders = {targets.folder(name, "prod").split("/")[0] for name in targets.NAMES}
+    assert found == {*folders, lock.FOLDER}
     assert len(set(expected.values())) == len(ENVIRONMENTS)
 
 
@@ -251,6 +254,7 @@ def test_the_clock_is_really_moved(seconds, clock):
 def test_the_committed_trees_are_those(root, expected):
     for name in ("dev", "staging", "prod"):
         made = tree(root / f"out-{name}")
+        del made[f"{lock.FOLDER}/{RECORD}"]  # there the environments are beside each other
         assert {path: (ROOT / path).read_bytes() for path in made} == made
 
 

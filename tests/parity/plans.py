@@ -327,6 +327,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         OWN,
         (),  # of an image of one's own: see `config.directory`
     ),
+    "config.digest": (BASE, ()),  # it follows from the data
     "config.directory": (
         OWN,
         (),
@@ -394,6 +395,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "expose.gateway": (BASE, ({"name": "g", "namespace": "n", "sectionName": "https"},)),
     "expose.ingress_class": (ISSUED, ("", "other")),
     "expose.tls_secret": (ISSUED, ("", "own")),
+    "expose.shares": (BASE, ((("next", 8080, 10),), (("a", 80, 0), ("b", 1, 100)))),
     "expose.issuer": (ISSUED, ({"name": "x", "kind": "ClusterIssuer"},)),
     "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
     "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),

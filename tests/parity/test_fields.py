@@ -17,6 +17,7 @@ DERIVED = {
     "namespace",
     "config.name",
     "config.data",
+    "config.digest",
     "config.directory",
     "config.settings",
     "rbac.name",

@@ -26,6 +26,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Agent:spec.modelConfig": ("second", "third"),
     "Agent:spec.models": (["third"], ["second"]),
     "Agent:spec.fallbacks": (["third"], ["second"]),
+    "Agent:spec.canaryOf": ("neighbour",),
     "Agent:spec.variants[].modelConfig": ("second", "third"),
     "Agent:spec.tools[].variants": (["base"], ["brief"]),
     "approvals.approvers.keys": (["two"], ["one", "two"]),

@@ -68,7 +68,17 @@ SAID: dict[str, list[Problem]] = {
         variable(100, 1, "LANGFUSE_ENABLED", "tracing.enabled"),
         variable(102, 2, "LANGFUSE_HOST", "tracing.endpoint"),
     ],
-    "004/customer-support-agent-canary": [app_label(7, "customer-support-agent-canary")],
+    "004/customer-support-agent-canary": [
+        app_label(7, "customer-support-agent-canary"),
+        note(
+            "canary-label",
+            8,
+            5,
+            "metadata.labels.version",
+            "read as `canaryOf: customer-support-agent`, with `weight: 10`",
+            "write both to say it yourself",
+        ),
+    ],
     "004/research-report-workflow": [],
     "004/research-run-001": [],
     "004/tools": [],
@@ -213,6 +223,7 @@ def test_a_canary_needs_no_prompt_of_its_own():
     assert spec("004/customer-support-agent-canary.yaml") == {
         "model": {"provider": "openai", "name": "gpt-4o", "temperature": 0.5},
         "scaling": {"minReplicas": 1, "maxReplicas": 2},
+        "canaryOf": "customer-support-agent",
     }
 
 

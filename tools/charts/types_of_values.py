@@ -151,6 +151,12 @@ TYPES: dict[str, Schema] = {
     "route parent": closed(
         ("name",), group=TEXT, kind=TEXT, name=NAME, namespace=NAME, sectionName=NAME, port=PORT
     ),
+    "share of a route": closed(
+        ("name", "port", "weight"),
+        name=NAME,
+        port=PORT,
+        weight={"type": "integer", "minimum": 0, "maximum": 100},
+    ),
     "ingress host": closed(
         ("host", "paths"),
         host=TEXT,

@@ -102,6 +102,7 @@ def _agent(rewrite: _Rewrite, spec: Map) -> None:
             "error",
         )
     spec.move("systemMessage", "systemPrompt")
+    _canary(rewrite, spec)
     _app_label(rewrite)
     _tools(spec)
     _memory(rewrite, spec)
@@ -109,6 +110,24 @@ def _agent(rewrite: _Rewrite, spec: Map) -> None:
     _triggers(rewrite, spec)
     if "container" not in spec:
         _environment(rewrite, spec)
+
+
+def _canary(rewrite: _Rewrite, spec: Map) -> None:
+    """Read an agent that is called like another one, and labelled as its canary, as that."""
+    name = at(rewrite.tree, ("metadata", "name"))
+    label = at(rewrite.tree, ("metadata", "labels", "version"))
+    if label != "canary" or not isinstance(name, str) or "canaryOf" in spec:
+        return
+    stable = name.removesuffix("-canary")
+    if stable != name:
+        mark = rewrite.tree["metadata"]["labels"].marks["version"]
+        spec.put("canaryOf", stable, mark)
+        rewrite.say(
+            ("metadata", "labels", "version"),
+            "canary-label",
+            f"read as `canaryOf: {stable}`, with `weight: 10`",
+            "write both to say it yourself",
+        )
 
 
 def _app_label(rewrite: _Rewrite) -> None:

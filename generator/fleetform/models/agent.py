@@ -313,6 +313,12 @@ class AgentSpec(Workload):
     extends: Names | None = optional(
         "Templates (or agents) to inherit from; later ones win. Default: none."
     )
+    canary_of: Name | None = optional(
+        "Agent of the same namespace that this one tries something for: it inherits the other's spec but for `expose` and `scaling.keda`, keeps its sessions, and takes a share of its HTTPRoute. Default: none."
+    )
+    weight: int | None = optional(
+        "Percent of the requests to the route of `canaryOf`. Default: 10.", ge=0, le=100
+    )
     model_config_ref: QualifiedName | None = optional(
         "Name of a ModelConfig, or `namespace/name`. Default: the environment's, or `model`.",
         alias="modelConfig",

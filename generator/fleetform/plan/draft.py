@@ -91,9 +91,7 @@ class Draft:
     def exposed_port(self) -> Port | None:
         """Return the port that is exposed, None if there is no such port."""
         expose = self.workload.expose
-        if expose is not None and expose.port:
-            return next((port for port in self.ports if port.name == expose.port), None)
-        return self.main_port
+        return ports.chosen(self.ports, expose.port if expose is not None else None)
 
     def reach(self, party: Party, numbers: Ports, owner: Resolved[Any], path: TreePath) -> None:
         """Allow a call to something outside the fleet; `path` of the owner declares it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.draft import Draft
-from fleetform.plan.model import Exposure
+from fleetform.plan.model import Exposure, Share
 from fleetform.problems import Problem
+from fleetform.resolve.canaries import canaries_of, known_as
 from fleetform.resolve.hosts import own_hosts
+from fleetform.resolve.ports import chosen, ports
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet, Resolved
@@ -15,17 +18,18 @@ if TYPE_CHECKING:
 
 def exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | None:
     """Return how a workload is reached from outside, None when it is not; a port that is not there is a Problem."""
-    given, defaults = draft.workload.expose, fleet.environment.expose
-    if given is None:
+    owner = known_as(fleet, draft.resolved)
+    shown = draft.workload.expose if owner is draft.resolved else owner.spec.expose
+    if shown is None:
         return None
-    port = draft.exposed_port
+    port = chosen(draft.ports, shown.port)
     if port is None:
         names = ", ".join(f"`{item.name}`" for item in draft.ports) or "none"
         problems.append(
             draft.resolved.problem(
                 ("spec", "expose"),
                 "no-port",
-                f"there is no port `{given.port or 'http'}` to expose",
+                f"there is no port `{shown.port or 'http'}` to expose",
                 hint=f"ports: {names}",
                 key=True,
             )
@@ -33,10 +37,19 @@ def exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | 
         return None
     return Exposure(
         port,
-        hosts_of(fleet, draft.resolved),
-        path_of(draft.resolved),
-        defaults.request_timeout_seconds,
+        hosts_of(fleet, owner),
+        path_of(owner),
+        fleet.environment.expose.request_timeout_seconds,
+        tuple(_shares(fleet, draft.resolved)),
     )
+
+
+def _shares(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Share]:
+    """Yield what the canaries of a workload get, each at the port that it has for what is exposed here."""
+    for canary, weight in canaries_of(fleet, resolved):
+        port = chosen(ports(canary), resolved.spec.expose.port)
+        if port is not None:
+            yield Share(canary.name, port, weight)
 
 
 def hosts_of(fleet: Fleet, resolved: Resolved[Any]) -> tuple[str, ...]:

@@ -236,6 +236,14 @@ class Scale(NamedTuple):
     """Whether external triggers (KEDA's) decide rather than the load of the instances."""
 
 
+class Share(NamedTuple):
+    """A part of the traffic that another workload gets; `weight` in percent."""
+
+    name: str
+    port: Port
+    weight: int
+
+
 class Exposure(NamedTuple):
     """Access from outside; `timeout` in seconds."""
 
@@ -243,6 +251,8 @@ class Exposure(NamedTuple):
     hosts: tuple[str, ...]
     path: str
     timeout: int
+    shares: tuple[Share, ...] = ()
+    """What its canaries get; the rest is its own."""
 
 
 class Scrape(NamedTuple):

@@ -11,6 +11,7 @@ from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import embedding, mcp_servers, service_url, tls_files, tools
 from fleetform.resolve import hosts, memories, regions
+from fleetform.resolve.canaries import known_as
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
     document = present(
         contract=contract.VERSION,
         agent=present(
-            name=agent.name,
+            name=known_as(fleet, agent).name,
             namespace=fleet.target_namespace(agent.namespace),
             displayName=spec.display_name,
             description=spec.description,
@@ -107,6 +108,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
 
 def _url(fleet: Fleet, agent: Resolved[AgentSpec]) -> str | hosts.Url:
     """Return where others reach an agent: from outside if it is exposed, else by its Service."""
+    agent = known_as(fleet, agent)
     host = hosts_of(fleet, agent)[0] if agent.spec.expose is not None else ""
     if not host:
         return service_url(fleet, agent)

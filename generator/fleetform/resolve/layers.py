@@ -44,6 +44,8 @@ def layers(
     if isinstance(defaults, Map):
         found.append(Layer(f"defaults of environment {name}", defaults, by_environment=True))
     found += _templates(catalog, document, (), problems)
+    if at(document.tree, ("spec", "canaryOf")) is not None:
+        found = [layer if layer.by_environment else _for_canary(layer) for layer in found]
     spec = document.tree.get("spec")
     if isinstance(spec, Map):
         found.append(Layer(f"{document.kind} {document.name}", spec))
@@ -84,13 +86,15 @@ def _extend(
     found: list[Layer],
 ) -> None:
     for path, name in extends_of(document.tree):
+        is_canary = path == ("spec", "canaryOf")
+        wanted = ("Agent",) if is_canary else ("AgentTemplate", "Agent")
         base = base_of(catalog, document, name)
-        if base is None:
+        if base is None or base.kind not in wanted:
             problem = unknown(
                 catalog,
                 document.tree,
                 path,
-                ("AgentTemplate", "Agent"),
+                wanted,
                 namespace_of(document),
                 name,
             )
@@ -136,7 +140,7 @@ def base_of(catalog: Catalog, document: SpecDocument, name: str) -> SpecDocument
 
 
 def extends_of(tree: Map) -> Iterator[tuple[TreePath, str]]:
-    """Yield the names in `extends`, with their places."""
+    """Yield the names in `extends`, with their places, and last the agent that this one is a canary of."""
     value = at(tree, ("spec", "extends"))
     if isinstance(value, str):
         yield ("spec", "extends"), value
@@ -144,6 +148,23 @@ def extends_of(tree: Map) -> Iterator[tuple[TreePath, str]]:
         for number, item in enumerate(value):
             if isinstance(item, str):
                 yield ("spec", "extends", number), item
+    stable = at(tree, ("spec", "canaryOf"))
+    if isinstance(stable, str):
+        yield ("spec", "canaryOf"), stable
+
+
+def _for_canary(layer: Layer) -> Layer:
+    """Return a layer without what a canary does not inherit: routes of its own, and queries about the other's load."""
+    tree = layer.tree.clone()
+    scaling = tree.get("scaling")
+    if isinstance(scaling, Map) and "keda" in scaling:
+        scaling = scaling.clone()
+        del scaling["keda"], scaling.marks["keda"]
+        tree.put("scaling", scaling, tree.marks["scaling"])
+    for name in ("expose", "canaryOf", "weight"):
+        if name in tree:
+            del tree[name], tree.marks[name]
+    return layer._replace(tree=tree)
 
 
 def _patches(environment: Map) -> list[Map]:

@@ -57,6 +57,13 @@ def main_port(workload: Resolved[Any]) -> Port | None:
     return main(ports(workload))
 
 
+def chosen(offered: Iterable[Port], name: str | None) -> Port | None:
+    """Return the port that `expose` means: the one of its name, else the default one; None if there is none."""
+    if name:
+        return next((port for port in offered if port.name == name), None)
+    return main(offered)
+
+
 def metrics_port(workload: Resolved[Any]) -> Port | None:
     """Return the port that serves metrics: the number in the spec, else the port named metrics."""
     number = workload.spec.observability.metrics.port

@@ -28,6 +28,8 @@ def keda_is_on(scaling: Scaling) -> bool:
 def scales_on_runs(environment: Environment, resolved: Resolved[Any]) -> bool:
     """Whether KEDA scales a workload on runs in flight: an agent whose metrics it can ask for, unless the spec decides."""
     spec, monitoring = resolved.spec, environment.monitoring
+    if resolved.kind == "Agent" and spec.canary_of:  # its runs are counted under the other's name
+        return False
     if not is_watched(resolved) or "keda" not in environment.capabilities:
         return False
     scaling: Scaling = spec.scaling

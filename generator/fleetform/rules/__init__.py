@@ -9,6 +9,7 @@ from fleetform.resolve import Fleet
 from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
+    canaries,
     credentials,
     encryption,
     extra_bodies,
@@ -41,6 +42,7 @@ RULES = (
     credentials.rules,
     agents.rules,
     variants.rules,
+    canaries.rules,
     resources.rules,
     volumes.rules,
     pods.rules,

@@ -77,6 +77,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _ports(workload)
         yield from _beside(workload)
         yield from _job(workload)
+        yield from _canary(workload)
     yield from _environment(fleet, plan)
 
 
@@ -107,6 +108,14 @@ def _job(workload: Workload) -> Iterator[Problem]:
         hint,
         "warning" if workload.schedule else "note",
     )
+
+
+def _canary(workload: Workload) -> Iterator[Problem]:
+    """Say of a canary that nobody shares requests out."""
+    if workload.resolved.kind == "Agent" and workload.resolved.spec.canary_of:
+        what = "Compose has no routes with weights: no request comes to the canary by itself"
+        hint = "ask it at its own port, or leave it out by a patch"
+        yield _said(workload, ("spec", "canaryOf"), what, hint, "note")
 
 
 def _asked(workload: Workload) -> TreePath:

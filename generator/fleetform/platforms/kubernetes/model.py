@@ -112,6 +112,8 @@ class Expose(NamedTuple):
     ingress_class: str
     tls_secret: str
     issuer: Json
+    shares: tuple[tuple[str, int, int], ...] = ()
+    """Services that get a part of the requests, each with its port and percent; the rest is the workload's own."""
 
 
 class Service(NamedTuple):

@@ -89,6 +89,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         why = "is for the generic runtime; this agent runs its own image" if own else ""
         hint = "pass it as `env` or `container.configFiles`, or remove `container`"
         yield from given(agent, ("spec",), (*GENERIC, *(("approvals",) if own else ())), why, hint)
+        alone = "" if agent.spec.canary_of else "the agent is no canary"
+        yield from given(agent, ("spec",), ("weight",), alone, "set `canaryOf`, or remove it")
         why = why if agent.key not in asked else ""
         yield from given(agent, ("spec",), ("auth",), why, hint)
         yield from _tools(agent, uses[agent.key])

@@ -22,6 +22,7 @@ from fleetform.platforms.kubernetes.model import (
     WorkloadPlan,
     selector,
 )
+from fleetform.resolve.canaries import known_as
 from fleetform.resolve.hosts import own_hosts
 from fleetform.tree import locate
 
@@ -203,7 +204,11 @@ def _service(fleet: Fleet, workload: Workload) -> Service:
 
 def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
     given, exposure, defaults = workload.spec.expose, workload.exposure, fleet.environment.expose
-    if given is None or exposure is None:
+    if (
+        given is None
+        or exposure is None
+        or known_as(fleet, workload.resolved) is not workload.resolved
+    ):
         return None
     kind = given.type or defaults.type
     gateway = view.dump(defaults.gateway) if defaults.gateway else {}
@@ -226,4 +231,5 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
         ingress_class=defaults.ingress_class or "",
         tls_secret=fit(workload.name, "-tls") if certificate else "",
         issuer=issuer if certificate else {},
+        shares=tuple((item.name, item.port.service_port, item.weight) for item in exposure.shares),
     )

@@ -23,12 +23,19 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if expose.path != "/":
         rewrite = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}
         rule["filters"] = [{"type": "URLRewrite", "urlRewrite": {"path": rewrite}}]
-    rule["backendRefs"] = [{**BACKEND, "name": plan.name, "port": expose.port}]
+    own = {**BACKEND, "name": plan.name, "port": expose.port}
+    if expose.shares:
+        own["weight"] = 100 - sum(weight for _, _, weight in expose.shares)
+    rule["backendRefs"] = [own, *({**BACKEND, **share} for share in _shares(expose))]
     if expose.timeout:
         rule["timeouts"] = {"request": f"{expose.timeout}s"}
     parent = {**PARENT, **_parent(expose)}
     spec = {"parentRefs": [parent], "hostnames": [*expose.hosts], "rules": [rule]}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
+
+
+def _shares(expose: Expose) -> list[dict[str, Any]]:
+    return [{"name": name, "port": port, "weight": weight} for name, port, weight in expose.shares]
 
 
 def _parent(expose: Expose) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
         "path": expose.path,
         "port": route_port(plan, expose),
         "requestTimeout": f"{expose.timeout}s" if expose.timeout else "",
+        "canaries": _shares(expose),
     }
 
 
