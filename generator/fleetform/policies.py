@@ -39,6 +39,7 @@ POLICIES = (
     Policy("no-escalation", "permissions that expose secrets or identities must be confirmed", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
     Policy("own-account", "no pod runs as another's service account, unless both name equal permissions", "refused", ("account-shared", "account-unknown"), "Kubernetes: RBAC Good Practices"),
     Policy("own-things", "no spec names another's claim, configuration, certificate or release", "refused", ("owned-elsewhere", "claim-not-shared", "claim-clash"), "CWE-639: authorization bypass through a key of the user"),
+    Policy("own-namespaces", "no spec runs in a namespace of the cluster's own, unless the environment maps it there", "refused", ("namespace-not-granted",), "Kubernetes: Multi-tenancy, isolating namespaces"),
     Policy("own-nodes", "no spec takes nodes that are kept for others, or keeps or pushes pods of others off theirs", "refused", ("placement-not-granted",), "Kubernetes: Multi-tenancy, node isolation and fairness"),
     Policy("patches-in-bounds", "a spec patches harmless places of its own objects only, and sets no key that a controller obeys", "refused", ("object-patch-place", "object-patch-too-big", "obeyed-key", "rbac-patched"), "CWE-269: improper privilege management"),
     Policy("closed-network", "network traffic is limited to what the specs use", "rendered", ("bad-peer", "bad-cidr", "no-consent", "ambiguous-host"), "CIS Kubernetes Benchmark: network policies in all namespaces"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_network
+from itertools import chain
 from typing import Any
 
 from fleetform import kinds
@@ -71,6 +72,8 @@ def _namespaces(fleet: Fleet) -> Iterator[Problem]:
                 hint="set `metadata.namespace` in the specs, map it to another name, or set `create: false`",
                 key=True,
             )
+        elif target not in fleet.environment.namespaces.map.values():
+            yield from _not_theirs(fleet, space, target)
         if len(target) > 63:
             yield problem_at(
                 fleet.environment_tree,
@@ -254,6 +257,40 @@ def _services(fleet: Fleet) -> Iterator[Problem]:
                 hint="write `name.namespace.svc`",
                 key=True,
             )
+
+
+def _not_theirs(fleet: Fleet, space: str, target: str) -> Iterator[Problem]:
+    """Yield specs in a namespace of the cluster's own, whose Secrets and accounts their pods could name."""
+    owner = _owner(fleet, target)
+    documents = (fleet.of(kind) for kind in kinds.WORKLOADS if owner)
+    for resolved in chain.from_iterable(documents):
+        if resolved.namespace == space:
+            yield resolved.problem(
+                ("metadata", "namespace"),
+                "namespace-not-granted",
+                f"the namespace `{target}` is {owner}: who runs in it may name its Secrets and accounts",
+                hint=f"choose another one; or the environment grants it by `namespaces.map: {{{space}: {target}}}`",
+                key=True,
+            )
+
+
+def _owner(fleet: Fleet, target: str) -> str:
+    """Return whose namespace of a cluster it is, empty for one of nobody that is known."""
+    environment = fleet.environment
+    gateway = environment.expose.gateway
+    known = {
+        "flux-system": "Flux's",
+        "argocd": "Argo CD's",
+        environment.network.gateway_namespace: "the gateway's",
+        gateway.namespace if gateway else None: "the gateway's",
+    }
+    if environment.gitops.namespace:
+        known[environment.gitops.namespace] = "that of the delivery's own objects"
+    if target.startswith("kube-"):
+        return "Kubernetes' own"
+    if target.startswith("openshift-"):
+        return "OpenShift's own"
+    return known.get(target, "")
 
 
 def _ranges(fleet: Fleet) -> Iterator[Problem]:
