@@ -265,6 +265,26 @@ def test_a_workflow_and_its_runs_set_none_either(key, place, kind, tmp_path):
     assert f"error: metadata.{place}.{key}" in done.err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "podTemplate: {annotations: {k8s.v1.cni.cncf.io/networks: x}}",
+        "podTemplate: {priorityClassName: system-node-critical}",
+        f"podTemplate: {{annotations: {{example.com/a: {'x' * 262_200}}}}}",
+        "env: [{name: CRM_URL, value: 'http://crm.example.com'}, {name: CRM_TOKEN, valueFrom: {secretKeyRef: {name: s, key: k}}}]",
+    ],
+    ids=["annotation", "class", "long", "unencrypted"],
+)
+def test_the_pods_of_a_workflow_are_held_to_what_others_are(line, tmp_path):
+    steps = "steps: [{name: a, agent: helper, input: {message: hi}}]"
+    workflow = f"{API}\nkind: Workflow\nmetadata: {{name: w}}\nspec:\n  {steps}\n  {line}\n"
+    done = fleetform(
+        "render", cwd=write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}---\n{workflow}"})
+    )
+    assert done.code == 1
+    assert f"error: spec.{line.partition(':')[0]}" in done.err
+
+
 @pytest.mark.parametrize("key", FREE)
 def test_a_key_that_only_describes_is_free(key):
     assert obeyed.decides(key) == ""

@@ -255,7 +255,7 @@ PLACED = """  env:
 )
 def test_pods_of_a_workflow_are_placed_and_reach_what_it_says(tmp_path, more, kind, name):
     text = WORKFLOW + PLACED + (more + AGENTS + STORE if more is not RUN else AGENTS + STORE + RUN)
-    objects = rendered(tmp_path, text)
+    objects = rendered(tmp_path, text, f"{ENVIRONMENT}  priorityClasses: [low]\n")
     spec = of(objects, kind, name)["spec"]
     template = (spec["jobTemplate"]["spec"] if kind == "CronJob" else spec)["template"]
     assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"

@@ -13,7 +13,7 @@ from fleetform.resolve import Fleet, memories
 from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.searches import mode, reached
 from fleetform.resolve.switches import keda_is_on, tls_is_on
-from fleetform.rules.pods import extras, workloads
+from fleetform.rules.pods import extras, placed, workloads
 from fleetform.tree import TreePath, at, problem_at
 
 if TYPE_CHECKING:
@@ -269,9 +269,10 @@ def _variables(fleet: Fleet) -> Iterator[Sent]:
 
     `CRM_URL` and `CRM_API_KEY` are of one subject.
     """
-    for resolved, spec, root in workloads(fleet):
+    for resolved, spec, root in placed(fleet):
         own = resolved.kind != "Agent" or spec.container is not None
-        for path, container in [*([(root, spec)] if own else []), *extras(spec, root)]:
+        more = extras(spec, root) if resolved.kind in kinds.WORKLOADS else ()
+        for path, container in [*([(root, spec)] if own else []), *more]:
             secret = {
                 _subject(item.name)
                 for item in container.env

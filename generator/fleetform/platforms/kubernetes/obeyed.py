@@ -17,6 +17,7 @@ class Family(NamedTuple):
     decides: str
 
 
+MESH = "whether a mesh encrypts and authorises the traffic"
 FAMILIES = (
     Family(
         ("kubernetes.io", "k8s.io"),
@@ -33,7 +34,7 @@ FAMILIES = (
     ),
     Family(
         ("istio.io", "linkerd.io", "kuma.io", "solo.io", "openservicemesh.io", "dapr.io"),
-        "whether a mesh encrypts and authorises the traffic",
+        MESH,
     ),
     Family(
         (

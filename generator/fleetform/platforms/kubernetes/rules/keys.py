@@ -11,7 +11,7 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.names import has_containers
 from fleetform.rules import metadata
-from fleetform.rules.pods import workloads
+from fleetform.rules.pods import placed
 from fleetform.tree import TreePath
 
 HINT = "let the Environment's `defaults` or `patches` in environments/ set it, or choose a key of your own, such as `example.com/tier`"
@@ -25,9 +25,10 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 continue  # nothing is made of it
             own = resolved.typed.metadata
             yield from _maps(resolved, ("metadata",), own.labels, own.annotations)
-    for resolved, spec, root in workloads(fleet):
+    for resolved, spec, root in placed(fleet):
         pod = spec.pod_template
-        yield from _maps(resolved, (*root, "podTemplate"), pod.labels, pod.annotations)
+        labels = getattr(pod, "labels", ())
+        yield from _maps(resolved, (*root, "podTemplate"), labels, pod.annotations)
         yield from _priority(
             fleet,
             resolved,
@@ -41,6 +42,12 @@ def _maps(
 ) -> Iterator[Problem]:
     for name, keys in (("labels", labels), ("annotations", annotations)):
         for key in keys:
+            if (
+                resolved.kind == kinds.WORKFLOW.name
+                and path[0] == "spec"
+                and obeyed.decides(key) == obeyed.MESH
+            ):
+                continue  # a mesh's sidecar keeps pods from ending; `fleetform policy` lists it
             yield from refused(resolved, (*path, name, key), key)
 
 

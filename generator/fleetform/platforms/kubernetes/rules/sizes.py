@@ -9,23 +9,22 @@ from fleetform import kinds
 from fleetform.platforms.kubernetes.annotations import MOST, size_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
-from fleetform.rules.pods import workloads
+from fleetform.rules.pods import placed
 from fleetform.tree import TreePath
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
     """Yield annotations of a workload or of its pods that are too long together."""
-    for kind in (kinds.WORKFLOW, kinds.WORKFLOW_RUN):
-        for document in fleet.of(kind):
-            entries = document.typed.metadata.annotations
-            if entries and size_of(entries) > MOST:
-                yield _too_long(document, ("metadata", "annotations"), entries)
-    for resolved, spec, root in workloads(fleet):
+    for document in fleet.of(kinds.WORKFLOW_RUN):
+        entries = document.typed.metadata.annotations
+        if entries and size_of(entries) > MOST:
+            yield _too_long(document, ("metadata", "annotations"), entries)
+    for resolved, spec, root in placed(fleet):
         own: tuple[tuple[TreePath, Mapping[str, str]], ...] = (
             (("metadata", "annotations"), resolved.typed.metadata.annotations),
             ((*root, "podTemplate", "annotations"), spec.pod_template.annotations),
         )
-        if resolved.kind != "MemoryStore":
+        if resolved.kind in kinds.CALLABLE:
             own = (*own, (("spec", "service", "annotations"), spec.service.annotations))
         for path, entries in own:
             if entries and size_of(entries) > MOST:
