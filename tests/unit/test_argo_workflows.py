@@ -167,9 +167,9 @@ def test_outputs_are_found_wherever_they_are_referred_to():
 
 
 def test_pods_of_steps_are_placed_as_the_workflow_says(tmp_path):
-    spec = of(rendered(tmp_path, WORKFLOW + PLACED + AGENTS)["argo-workflows"], "WorkflowTemplate")[
-        "spec"
-    ]
+    environment = f"{ARGO}  priorityClasses: [low]\n"
+    found = rendered(tmp_path, WORKFLOW + PLACED + AGENTS, environment)["argo-workflows"]
+    spec = of(found, "WorkflowTemplate")["spec"]
     assert (spec["nodeSelector"], spec["podPriorityClassName"]) == ({"pool": "batch"}, "low")
     assert spec["tolerations"] == [{"key": "batch", "value": "yes", "effect": "NoSchedule"}]
     assert spec["podMetadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
