@@ -65,7 +65,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress objects/job cronjob "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
-            "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount "
+            "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount tenantrole "
             "servicemonitor statefulset"
         ),
         "tests/integration/test_secrets.py": "bind/secrets bind/stores identities kubernetes/rules/secrets provided secretstore",

@@ -176,7 +176,19 @@ def _readers(value: Any, namespace: str) -> str:
     return f"agents of the namespace {value} may use it"
 
 
+def _people(value: Any, namespace: str) -> str:
+    del namespace
+    return f"people of the group {value} see its objects but Secrets, and its logs"
+
+
+def _keepers(value: Any, namespace: str) -> str:
+    del namespace
+    return f"people of the group {value} also restart and scale"
+
+
 _OPENINGS: Mapping[tuple[str, ...], Callable[[Any, str], str]] = {
+    ("groups", "view"): _people,
+    ("groups", "edit"): _keepers,
     ("network", "allowTo", "cidr"): _reached,
     ("network", "allowTo", "namespace"): _whole("reaches"),
     ("network", "allowFrom", "cidr"): _admitted,

@@ -120,7 +120,7 @@ def named(environment: str, space: str, account: str) -> set[Grant]:
 
 def _is_for(binding: Object, space: str, account: str) -> bool:
     return any(
-        (subject["namespace"], subject["name"]) == (space, account)
+        (subject.get("namespace"), subject["name"]) == (space, account)
         for subject in binding["subjects"]
     )
 
@@ -179,3 +179,44 @@ def test_only_pods_with_rights_get_a_token(environment):
             pod: dict[str, Any] = item["spec"]["template"]["spec"]
             has = bool(named(environment, space, pod["serviceAccountName"]))
             assert pod["automountServiceAccountToken"] == has
+
+
+SEEN = (("get", "pods"), ("get", "pods/log"), ("list", "deployments.apps"), ("get", "configmaps"))
+DONE = (("delete", "pods"), ("create", "pods/eviction"), ("patch", "deployments/scale.apps"))
+MAKING = (
+    *(("create", "jobs.batch"), ("patch", "deployments.apps"), ("patch", "cronjobs.batch")),
+    *(("create", "configmaps"), ("patch", "networkpolicies.networking.k8s.io")),
+)
+"""What makes pods, or opens a way to them."""
+PEOPLE = {"ai-platform": (*SEEN, *DONE), "customer-care": SEEN}
+"""What the groups of the example's tenant may do."""
+
+
+def of_group(group: str, grant: Grant, where: str) -> Object:
+    asked = review(Ask("nowhere", "nobody", grant, where))
+    asked["spec"] |= {"user": "jane", "groups": ["system:authenticated", group]}
+    return asked
+
+
+def test_people_of_a_tenant_see_their_namespace_and_nobodys_secrets(plane, environment):
+    if environment != "prod":
+        return  # the example has people there only
+    (space,) = {
+        item["metadata"]["namespace"]
+        for item in fleet.objects(environment)
+        if item["kind"] == "Role" and item["metadata"]["name"] == "tenant-view"
+    }
+    grants = {*SEEN, *DONE, *MAKING, *NEVER}
+    for group, may in PEOPLE.items():
+        for where in (space, "kube-system", "k8sops"):
+            for grant in sorted(grants):
+                text = plane.do(
+                    "create",
+                    "-f",
+                    "-",
+                    "-o",
+                    "json",
+                    text=json.dumps(of_group(group, grant, where)),
+                )
+                allowed = json.loads(text)["status"]["allowed"]
+                assert allowed == (where == space and grant in may), (group, where, grant)

@@ -466,6 +466,7 @@ SPACE = NamespacePlan(
     store=SecretStore("store", "SecretStore", {"fake": {"data": []}}, Account("reader", True, {})),
     given_secrets=(),
     refresh_interval="1h",
+    people=(("view", ("team",)),),
     quota={"pods": "10"},
     limits={"max": {"cpu": "1"}},
     alerts=(),
@@ -533,6 +534,10 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "store.account.annotations": ({"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/x"},),
     "given_secrets": (),
     "refresh_interval": ("5m",),
+    "people": (
+        (),
+        (("edit", ("a", "oidc:b/c", "0", "Größe", "no")), ("view", ("00000000-0000-0000",))),
+    ),
     "quota": ({}, {"requests.cpu": "1000000", "count/pods": "0"}),
     "limits": ({}, {"default": {"cpu": "1"}, "defaultRequest": {"memory": "1Gi"}}),
     "alerts": ((GROUP,), ({**GROUP, "rules": []},)),

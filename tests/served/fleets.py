@@ -671,6 +671,7 @@ FULL = {
     },
     "tenants": {
         "ns": {
+            "groups": {"edit": ["leads"], "view": ["team"]},
             "hard": {"requests.cpu": "10"},
             "defaultRequest": {"cpu": "1"},
             "defaultLimit": {"cpu": "1"},

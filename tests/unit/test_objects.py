@@ -106,7 +106,7 @@ def test_every_workload_has_a_policy_an_account_and_no_other_identity(tree):
 
 def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
     bound = {
-        (subject["namespace"], subject["name"])
+        (subject.get("namespace"), subject["name"])
         for item in tree.of("RoleBinding", "ClusterRoleBinding")
         for subject in item["subjects"]
     }

@@ -157,6 +157,12 @@ TYPES: dict[str, Schema] = {
         port=PORT,
         weight={"type": "integer", "minimum": 0, "maximum": 100},
     ),
+    "people": closed(
+        ("role", "groups", "rules"),
+        role=one_of("edit", "view"),
+        groups=many(TEXT, minItems=1),
+        rules=many(MAP),
+    ),
     "ingress host": closed(
         ("host", "paths"),
         host=TEXT,

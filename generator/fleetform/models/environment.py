@@ -493,8 +493,32 @@ class MonitoringDefaults(Spec):
     )
 
 
+Group = Annotated[
+    str, StringConstraints(min_length=1, max_length=253, pattern=r"^[^\s:]+(:[^\s:]+)*$")
+]
+
+
+class TenantGroups(Spec):
+    """Who may look at a namespace, and restart what is in it, by groups of the cluster's sign-in."""
+
+    view: list[Group] = Field(
+        default_factory=list,
+        description="Groups that see all objects but Secrets, and logs. Default: nobody.",
+        max_length=50,
+    )
+    edit: list[Group] = Field(
+        default_factory=list,
+        description="Groups that also delete pods and scale; nobody gets Secrets, `exec`, or what makes pods. Default: nobody.",
+        max_length=50,
+    )
+
+
 class Quota(Spec):
-    """Limits of a namespace, and defaults for its pods."""
+    """Limits of a namespace, defaults for its pods, and the rights of its people."""
+
+    groups: TenantGroups = Field(
+        default_factory=TenantGroups, description="Rights of people. Default: none."
+    )
 
     hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-A-Za-z0-9._/]*$")], Quantity] = (
         Field(

@@ -89,8 +89,9 @@ KINDS = (
         "Role",
         "rbac.authorization.k8s.io/v1",
         "`rbac.rules`",
-        "`rbac.rules`; never with wildcards; dangerous permissions only if confirmed in `allowDangerous`",
+        "`rbac.rules`; never with wildcards; dangerous permissions only if confirmed in `allowDangerous`; for people by the Environment's `tenants`",
         workload="role",
+        namespace="tenantrole",
     ),
     ObjectKind("RoleBinding", "rbac.authorization.k8s.io/v1", "`rbac.rules`", "with a Role"),
     ObjectKind(

@@ -301,6 +301,8 @@ class NamespacePlan(NamedTuple):
     given_secrets: tuple[str, ...]
     """Secrets of which the environment says that they exist, although others come from a store."""
     refresh_interval: str
+    people: tuple[tuple[str, tuple[str, ...]], ...]
+    """Roles of people, `edit` and `view`, and the groups that have each."""
     quota: Mapping[str, str]
     limits: Json
     alerts: tuple[Json, ...]

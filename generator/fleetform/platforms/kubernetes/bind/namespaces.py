@@ -49,6 +49,7 @@ def namespace_plan(
         store=store,
         given_secrets=secrets.given(fleet, space),
         refresh_interval=environment.secrets.refresh_interval,
+        people=_people(quota) if quota else (),
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
         alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds, own=own))
@@ -78,6 +79,11 @@ def _own_thresholds(
             own = {n: v for n, v in view.dump(given).items() if n in known}
             found[plan.name] = {n: v for n, v in own.items() if v != thresholds[n]}
     return {name: own for name, own in sorted(found.items()) if own}
+
+
+def _people(quota: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    rows = (("edit", quota.groups.edit), ("view", quota.groups.view))
+    return tuple((role, tuple(groups)) for role, groups in rows if groups)
 
 
 def _limits(quota: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from fleetform.platforms.kubernetes.scheduling import is_key
 from fleetform.problems import Problem, did_you_mean
@@ -11,6 +12,15 @@ from fleetform.quantity import parse
 from fleetform.resolve import Fleet
 from fleetform.tree import TreePath, problem_at
 
+if TYPE_CHECKING:
+    from fleetform.models.environment import TenantGroups
+
+EVERYBODY = {
+    "system:authenticated": "whoever has signed in to the cluster, its pods included",
+    "system:unauthenticated": "whoever has not signed in",
+    "system:serviceaccounts": "every pod of the cluster",
+    "system:masters": "those who may do everything anyway",
+}
 COUNTED = frozenset(
     {
         "pods", "services", "services.nodeports", "services.loadbalancers", "configmaps", "secrets",
@@ -43,6 +53,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
+        yield from _groups(fleet, (*path, "groups"), quota.groups)
         for resource, amount in quota.hard.items():
             yield from _hard(fleet, (*path, "hard", resource), resource, amount)
         rows = (
@@ -60,6 +71,29 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                         f"`{low_name}` {low[resource]} is greater than `{high_name}` {high[resource]}",
                         hint="lower one or raise the other",
                     )
+
+
+def _groups(fleet: Fleet, path: TreePath, groups: TenantGroups) -> Iterator[Problem]:
+    """Yield groups that are everybody, and those that have a right twice."""
+    for role in ("edit", "view"):
+        for number, group in enumerate(getattr(groups, role)):
+            if group in EVERYBODY:
+                yield problem_at(
+                    fleet.environment_tree,
+                    (*path, role, number),
+                    "everybody",
+                    f"`{group}` is {EVERYBODY[group]}",
+                    hint="name the group of the team, as the cluster's sign-in calls it",
+                )
+            elif role == "view" and group in groups.edit:
+                yield problem_at(
+                    fleet.environment_tree,
+                    (*path, role, number),
+                    "not-used",
+                    f"`{group}` may edit, which includes to view",
+                    hint="remove it here",
+                    severity="note",
+                )
 
 
 def _hard(fleet: Fleet, path: TreePath, name: str, amount: str) -> Iterator[Problem]:
