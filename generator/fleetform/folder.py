@@ -101,8 +101,7 @@ class Folder:
         parent = self.enter(folder, make=True)
         temporary = name + TEMPORARY
         try:
-            with open(_create(temporary, parent), "wb") as stream:
-                stream.write(data)
+            _fill(_create(temporary, parent), data)
             os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         except OSError:
             with suppress(OSError):
@@ -138,6 +137,16 @@ class Folder:
         if self._path:
             os.close(self._inner)
         self._path, self._inner = "", self.descriptor
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    """Write all of a new file's bytes, and close it."""
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    finally:
+        os.close(descriptor)
 
 
 def _create(name: str, parent: int) -> int:

@@ -87,6 +87,8 @@ class Fleet:
         """Namespaces of the specs that hold workloads."""
         self.sources: dict[str, list[str]] = {}
         """Namespaces of the specs by the namespace in the cluster that they become."""
+        self.canaries: dict[Key, list[Key]] = {}
+        """Agents that name another one in `canaryOf`, by the key of the other."""
         self.targets: tuple[str, ...] = ()
         """What is rendered."""
         self.inherited = Repeated(INHERITED)
@@ -147,6 +149,9 @@ def resolve(
     fleet.spaces = frozenset(
         space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})
     )
+    for (space, name), agent in fleet.specs.get("Agent", {}).items():
+        if stable := agent.spec.canary_of:
+            fleet.canaries.setdefault((space, stable), []).append((space, name))
     for space in sorted(fleet.spaces):
         fleet.sources.setdefault(fleet.target_namespace(space), []).append(space)
     problems += _idle_patches(tree, fleet, used)

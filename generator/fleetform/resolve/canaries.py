@@ -21,8 +21,9 @@ def stable_of(fleet: Fleet, agent: Resolved[Any]) -> Resolved[Any] | None:
 
 def canaries_of(fleet: Fleet, agent: Resolved[Any]) -> Iterator[tuple[Resolved[Any], int]]:
     """Yield the canaries of an agent and their weights, by name."""
-    for other in fleet.of("Agent") if agent.kind == "Agent" else ():
-        if other.spec.canary_of == agent.name and stable_of(fleet, other) is agent:
+    for key in fleet.canaries.get(agent.key, ()) if agent.kind == "Agent" else ():
+        other = fleet.specs["Agent"][key]
+        if stable_of(fleet, other) is agent:
             yield other, weight(other)
 
 

@@ -26,7 +26,7 @@ from fleetform.rules.idle import (
     workflows,
     workloads,
 )
-from fleetform.rules.idle.fields import Field
+from fleetform.rules.idle.fields import Field, Looking
 from fleetform.tree import locate
 
 if TYPE_CHECKING:
@@ -49,12 +49,20 @@ PARTS = (
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield fields without effect, at the place where they are set, with the reason."""
     yield from environments.rules(fleet, uses)
-    found = [field for part in PARTS for field in part(fleet, uses)]
-    idle = [field for field in found if field.why]
-    served = {_place(field) for field in found if not field.why} if idle else set()
+    idle = [field for part in PARTS for field in part(fleet, uses) if field.why]
+    served = {_place(field) for field in _served(fleet, uses)} if idle else set()
     for field in idle:
         if field.severity == "error" or _place(field) not in served:
             yield _problem(field)
+
+
+def _served(fleet: Fleet, uses: AgentUses) -> list[Field]:
+    """Return the fields that have an effect: most fleets have no others, and nobody asks then."""
+    Looking.served = True
+    try:
+        return [field for part in PARTS for field in part(fleet, uses) if not field.why]
+    finally:
+        Looking.served = False
 
 
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:

@@ -22,6 +22,12 @@ class Field(NamedTuple):
     """What a message calls it: the field's own name, unless it is called otherwise."""
 
 
+class Looking:
+    """What is looked for: fields without effect, and only where there are some, those that have one elsewhere."""
+
+    served = False
+
+
 def given(
     owner: Resolved[Any],
     base: TreePath,
@@ -31,6 +37,8 @@ def given(
     severity: Severity = "warning",
 ) -> Iterable[Field]:
     """Return those of the fields below `base` that some layer sets."""
+    if not (why or Looking.served):
+        return ()
     node = at(owner.tree, base)
     if not isinstance(node, Map):
         return ()
