@@ -100,6 +100,7 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(objects):
         for item in objects
         if item["kind"].endswith("RoleBinding")
         for subject in item["subjects"]
+        if subject["kind"] == "ServiceAccount"
     }
     tokens = {
         pod["serviceAccountName"] for pod in _pods(objects) if pod["automountServiceAccountToken"]
