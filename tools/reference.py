@@ -52,7 +52,7 @@ def _index() -> str:
             *listed,
             "",
             "In paths, `[]` is an item of a list and `<key>` a key of a map. An empty default means that the",
-            "field is not set. The examples are [one small fleet](examples), which a test validates.",
+            "field is not set. Lists have at most 1,000 items where nothing else is said. The examples are [one small fleet](examples), which a test validates.",
             "",
             "## Types",
             "",

@@ -37,6 +37,9 @@ SPECS = {kind.spec: kind.name for kind in reversed(kinds.ALL)} | {"ModelSettings
 _DEFAULT = re.compile(r"\s*\bDefault: ((?:`[^`]*`|\.(?!\s|$)|[^.`])*)\.?")
 _STEP = re.compile(r"\[[^\]]*\]|\.<[^>]*>|\.\*")
 
+MOST_ITEMS = 1_000
+"""Items of any list that sets no bound of its own: what a cluster takes is less, and a longer one costs every run."""
+
 
 class Row(NamedTuple):
     """A field; an item of a list is `[]`, a key of a map `<key>`."""
@@ -208,6 +211,8 @@ def _limits(body: dict[str, Any]) -> str:
 
 def _range(body: dict[str, Any], low: str, high: str, unit: str) -> str:
     least, most = body.get(low), body.get(high)
+    if unit == "item" and most == MOST_ITEMS:
+        most = None
     count = most if most is not None else least
     end = f" {unit}{'' if count == 1 else 's'}" if unit else ""
     if least is not None and most is not None:

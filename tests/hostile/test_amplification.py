@@ -68,10 +68,10 @@ def heirs(count: int) -> str:
     return "".join(one % number for number in range(count))
 
 
-VARIABLES = "  env:\n" + "    - {name: V%d, value: x}\n" * 6_000
+VARIABLES = "  env:\n" + f"    - {{name: V%d, value: {'x' * 150}}}\n" * 1_000
 TEMPLATES = {
     "variables": template(
-        "  container: {image: {repository: a/b, tag: '1'}}\n" + VARIABLES % tuple(range(6_000))
+        "  container: {image: {repository: a/b, tag: '1'}}\n" + VARIABLES % tuple(range(1_000))
     ),
     "a prompt": template(AGENT.partition("spec:\n")[2].replace("You help.", "word " * 100_000)),
 }
@@ -106,7 +106,7 @@ MODEL = (
 )
 SERVER = SHARED % ("MCPServer", ", namespace: default") + (
     "  transport: stdio\n  container: {image: {repository: a/b, tag: '1'}, command: [a]}\n"
-    + VARIABLES % tuple(range(6_000))
+    + VARIABLES % tuple(range(1_000))
 )
 PEER = f"{API}\nkind: Agent\nmetadata: {{name: a%d}}\nspec:\n  container: {{image: {{repository: a/b, tag: '1'}}, ports: [{{name: http, containerPort: 80}}]}}\n"
 EVERYONE = "  peers: [" + ", ".join(f"a{number}" for number in range(300)) + "]\n"
@@ -178,3 +178,26 @@ def test_a_long_text_is_scanned_in_bounds(word, command, tmp_path):
     text = word * (900_000 // len(word))
     write(tmp_path, {**GOOD, "agents/a.yaml": AGENT.replace("You help.", f'"{text}"')})
     command.run("render", cwd=tmp_path).within_bounds()
+
+
+LISTS = {
+    "ranges": ("network.allowTo", "  network:\n    allowTo: [%s]\n", "{cidr: 10.%d.0.0/16}"),
+    "names": ("tools", "  tools: [%s]\n", "{name: unknown-%d}"),
+    "peers": ("peers", "  peers: [%s]\n", "unknown-%d"),
+    "rules": (
+        "rbac.rules",
+        "  rbac: {rules: [%s]}\n",
+        '{apiGroups: [""], resources: [r%d], verbs: [get]}',
+    ),
+    "files": ("volumes", "  volumes: [%s]\n", "{name: v%d, mountPath: /v, emptyDir: 1Mi}"),
+}
+
+
+@pytest.mark.parametrize(("path", "field", "item"), LISTS.values(), ids=LISTS)
+def test_a_list_is_no_longer_than_anything_in_a_cluster(path, field, item, command, tmp_path):
+    items = ", ".join(item % (number % 256) for number in range(10_000))
+    write(tmp_path, {**GOOD, "agents/a.yaml": AGENT + field % items})
+    done = command.run("render", cwd=tmp_path)
+    done.within_bounds()
+    assert done.code == 1
+    assert f"error: spec.{path}: a list has 10000 items\n  hint: at most 1000 items" in done.err

@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from fleetform import kinds
 from fleetform.models import model
+from fleetform.reference import MOST_ITEMS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 BASE = "https://fleetform.dev/schemas/v1alpha1"
@@ -103,6 +104,8 @@ def _tidy(node: Any) -> Any:
                 del tidy["default"]
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
+    if "array" in tidy.get("type", ()):
+        tidy.setdefault("maxItems", MOST_ITEMS)
     if "patternProperties" in tidy:  # which would accept keys in any other format
         ((pattern, value),) = tidy.pop("patternProperties").items()
         tidy["propertyNames"] = {"pattern": pattern, **tidy.get("propertyNames", {})}
