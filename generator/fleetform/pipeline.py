@@ -349,6 +349,17 @@ def build(
     return found.kubernetes, problems
 
 
+def planned(agents: Sequence[Path], environments: Path, name: str) -> tuple[Fleet, FleetPlan]:
+    """Return the fleet of an environment, and its plan for Kubernetes.
+
+    Raises SpecError if there are errors.
+    """
+    found, problems = _whole(read(agents), read([environments]), name, ["manifests"])
+    if found.kubernetes is None:  # pragma: no cover - without an error there is one
+        raise SpecError(problems)
+    return found.fleet, found.kubernetes.plan
+
+
 def texts(found: Assembled) -> dict[str, dict[str, str]]:
     """Return sorted texts by path, below each folder that the targets own."""
     from fleetform import targets as registry  # noqa: PLC0415

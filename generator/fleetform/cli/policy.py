@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +13,14 @@ from fleetform import pipeline, policies
 from fleetform.cli import options
 from fleetform.cli.report import Format, reported, stop
 from fleetform.problems import errors, printable
+
+
+class Cloud(StrEnum):
+    """Clouds whose rights are printed."""
+
+    AWS = "aws"
+    GCP = "gcp"
+
 
 Row = tuple[policies.Weakening, tuple[str, ...]]
 """What weakens a policy, and in which environments."""
@@ -25,6 +35,21 @@ def command(
         typer.Option(
             "--admission",
             help="Print ValidatingAdmissionPolicies for the cluster instead, without reading specs.",
+        ),
+    ] = False,
+    iam: Annotated[
+        Cloud | None,
+        typer.Option(
+            "--iam",
+            help="Print the rights in a cloud that --env needs instead: of stores of secrets, and of agents' models.",
+            show_default=False,
+        ),
+    ] = None,
+    adapter: Annotated[
+        bool,
+        typer.Option(
+            "--prometheus-adapter",
+            help="Print rules of prometheus-adapter instead, for autoscalers on metrics of agents.",
         ),
     ] = False,
     env: Annotated[
@@ -50,9 +75,14 @@ def command(
       fleetform policy --format json | jq -r '.weakened[].path'
 
       fleetform policy --admission | kubectl apply --server-side -f -
+
+      fleetform policy --env prod --iam aws | jq '."arn:aws:iam::123456789012:role/agents"'
     """
-    if admission:
-        typer.echo(_admission(), nl=False)
+    if admission or adapter:
+        typer.echo(_admission() if admission else _adapter(), nl=False)
+        return
+    if iam is not None:
+        typer.echo(_rights(iam, env or options.ENV, agents, environments))
         return
     specs = pipeline.read(agents)
     spaces = pipeline.read([environments] if environments.exists() else [])
@@ -79,6 +109,21 @@ def _admission() -> str:
     from fleetform.platforms.kubernetes.objects import admission  # noqa: PLC0415
 
     return emit_all(list(admission.build()))
+
+
+def _adapter() -> str:
+    from fleetform.emit import emit  # noqa: PLC0415
+    from fleetform.platforms.kubernetes import adapter  # noqa: PLC0415
+
+    return emit(adapter.rules())
+
+
+def _rights(cloud: Cloud, env: str, agents: list[Path], environments: Path) -> str:
+    from fleetform.platforms.kubernetes import iam  # noqa: PLC0415
+
+    fleet, plan = pipeline.planned(agents, environments, env)
+    found: object = iam.aws(fleet, plan) if cloud is Cloud.AWS else iam.gcp(fleet, plan)
+    return json.dumps(found, indent=2, ensure_ascii=False)
 
 
 def _json(weakened: list[Row]) -> str:
