@@ -14,13 +14,18 @@ from tests.tools import ROOT, tool
 
 pytestmark = pytest.mark.proof
 
-GUIDES = ("argo-workflows", "argocd", "chart", "flux", "helm", "image", "kustomize", "upgrade")
+GUIDES = (
+    *("argo-workflows", "argocd", "chart", "flux", "helm", "image", "kustomize", "operations"),
+    "upgrade",
+)
 IN_ONE_GO = (
     *("tutorial", "knowledge", "code", "conversations", "memories", "workflows", "variants"),
     "rollback",
 )
 TOOLS = ("helm", "kubeconform", "kubectl", "kustomize")
-INPUT = ("agents", "charts", "environments", "flux", "kustomize", "rendered")
+INPUT = (
+    *("agents", "charts", "compose", "environments", "flux", "kustomize", "releases", "rendered"),
+)
 SPEC = re.compile(r"^```yaml\n(apiVersion: .*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 STEP = re.compile(BLOCK.pattern + r"(?:\n```text\n(.*?)^```)?", re.MULTILINE | re.DOTALL)

@@ -171,3 +171,24 @@ def test_without_the_runtime_no_rule_needs_its_metrics():
         "WorkflowRunFailed",
     }
     assert not any("agent_" in rule["expr"] for rule in found)
+
+
+QUERIES = [
+    pytest.param(query, id=f"{page.stem}-{number}")
+    for page in sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+    for number, query in enumerate(
+        # A query may go on in lines that are indented.
+        query
+        for block in re.findall(r"^```promql\n(.*?)^```", page.read_text("utf-8"), re.M | re.S)
+        for query in re.split(r"\n(?! )", block.strip("\n"))
+    )
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_of_a_page_asks_for_series_that_there_are(query):
+    assert read(query, SERIES)
+
+
+def test_pages_have_queries():
+    assert len(QUERIES) > 5
