@@ -148,7 +148,8 @@ def compare(folder: Path, helm: str) -> int:
         ).stdout
     )
     ours = {}
-    for file in sorted((folder / "out" / "rendered" / "bench" / NAMESPACE).glob("*.yaml")):
+    place = folder / "out" / "rendered" / "bench" / NAMESPACE
+    for file in sorted([*place.glob("*.yaml"), *place.glob("_namespace/*.*.yaml")]):
         ours |= objects(file.read_text())
     if ours != theirs:
         raise SystemExit("the chart does not render what Fleetform renders")
