@@ -12,6 +12,7 @@ pytestmark = pytest.mark.proof
 
 Json = Any
 PODS = 600
+NEVER_MET = "no node meets it"
 KEYS = ("disk", "example.com/disk", "a key", "", "a/b/c", "A.b/c", "x" * 64, "d" * 254 + "/x")
 VALUES = ("ssd", "", "very fast", "x" * 64, "-a", "1", "naïve")
 OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Inn")
@@ -128,7 +129,8 @@ def test_we_refuse_what_kubernetes_refuses():
     verdicts = apiserver.judge_objects(deployment(fields) for fields in pods)
     refused = 0
     for fields, verdict in zip(pods, verdicts, strict=True):
-        faults = [*scheduling.faults(fields)]
+        # What no node can meet waits for ever: that is refused here, and not by Kubernetes.
+        faults = [f for f in scheduling.faults(fields) if not f.message.endswith(NEVER_MET)]
         assert bool(faults) == bool(verdict.errors), (fields, faults, verdict.errors)
         refused += bool(faults)
     assert PODS // 4 < refused < PODS * 3 // 4

@@ -581,6 +581,14 @@ def _workflow() -> Fleet:
             "notificationChannel": hook,
         },
         "schedule": {"cron": "@daily"},
+        "podTemplate": {"tolerations": POD["tolerations"]},
+        "network": {
+            "allowTo": [
+                *PEERS["allowTo"],
+                {"agent": "next-door", "ports": [9]},
+                {"host": "proxy.elsewhere.svc", "ports": [3128]},
+            ]
+        },
     }
     keys = {"apiKey": {"keys": [{"name": "k", "secretRef": secret("d")}]}}
     kept = {"memory": {"store": "kept"}, "schedule": None}

@@ -49,6 +49,9 @@ NEVER: dict[str, str] = {
     r"(Agent|MCPServer):spec\.serviceAccount": "one that exists is the environment's to give: tests/unit/test_owners.py",
     r"Environment:spec\.images\.requireDigest": "it refuses images, and changes none",
     r"Environment:spec\.(priorityClasses|network\.unencrypted)": "it lets specs say something, and says nothing itself",
+    r"Workflow:spec\.podTemplate\.priorityClassName": (
+        "the environments of workflows grant no class here, which is said: tests/unit/test_workflows.py"
+    ),
     r"Agent:spec\.weight": "what it changes is the other agent's route: tests/unit/test_canaries.py",
     r"(Agent|MCPServer):spec\.scaling\.inflightRuns": (
         "what else scales excludes it here, which is said; what it does: tests/unit/test_scaling.py"

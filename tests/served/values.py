@@ -107,7 +107,7 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "Tool:spec.output": ({"type": "object", "properties": {"a": {"type": "string"}}},),
     "Tool:spec.parameters[].default": ("a",),
     "Workflow:spec.input[].default": ("a",),
-    "Workflow:spec.steps[].output[].path": (".a", ".b"),
+    "Workflow:spec.steps[].output[].path": (".result.b", ".result"),
     "Workflow:spec.output": ({"a": "b"},),
     "Workflow:spec.steps[].input": ({"a": "b"},),
     "logging.loggers": ({"uvicorn": "debug"},),
