@@ -77,6 +77,12 @@ PROBES: tuple[str, str, str] = tuple(
 """Default paths of the checks."""
 PROBE: tuple[str, ...] = tuple(_FACTS["commands"]["probe"])
 """Command in the image that checks whether the runtime is alive."""
+WORK: tuple[str, ...] = tuple(_FACTS["routes"]["work"])
+"""Routes on which runs begin, as metrics call them."""
+ANSWERS: tuple[str, ...] = tuple(_FACTS["routes"]["answers"])
+"""Those of which the time is that of an answer."""
+REQUEST_BUCKETS: tuple[float, ...] = tuple(_FACTS["requestBuckets"])
+"""Upper bounds of the histogram of the time of requests, in seconds."""
 FOLDER: str = _FACTS["files"]["folder"]
 """Where the configuration is mounted."""
 SETTINGS: str = _FACTS["files"]["settings"]

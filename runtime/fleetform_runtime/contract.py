@@ -5,6 +5,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from fleetform_runtime.environment import ENVIRONMENT
+from fleetform_runtime.metrics import ANSWERS, REQUEST_BUCKETS, WORK
 from fleetform_runtime.places import (
     BESIDE,
     FILE,
@@ -57,6 +58,8 @@ def facts() -> dict[str, Any]:
             "ready": _default(Health, "ready_path"),
             "alive": _default(Health, "live_path"),
         },
+        "routes": {"work": sorted(WORK), "answers": sorted(ANSWERS)},
+        "requestBuckets": list(REQUEST_BUCKETS),
         "commands": {"probe": list(PROBE), "beside": list(BESIDE)},
         "variables": {name: list(when) for name, when in ENVIRONMENT.items()},
         "files": {

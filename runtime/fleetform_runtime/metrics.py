@@ -19,8 +19,9 @@ TARGET_LABELS = frozenset(
     ("namespace", "pod", "service", "endpoint", "job", "instance", "container")
 )
 
-# 30 s is the threshold of the latency alert: a quantile is only exact at a bucket boundary.
-_REQUEST = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+# Objectives for latency are bounds of these: only there is known how many answers were faster.
+REQUEST_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+"""Upper bounds of the time of a request, in seconds."""
 _CALL = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 _STORE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -103,6 +104,8 @@ WORK = frozenset(
     )
 )
 """Routes on which runs begin."""
+ANSWERS = WORK - {"/ws"}
+"""Those of which the time is that of an answer: a WebSocket stays as long as its client."""
 RESTING = frozenset(_ROUTE.values) - WORK
 VARIANT = Label(
     name="variant",
@@ -158,7 +161,7 @@ METRICS: tuple[Metric, ...] = (
         help="Time from the first byte of a request to the last byte of its response.",
         unit="seconds",
         labels=(_AGENT, _ROUTE, VARIANT),
-        buckets=_REQUEST,
+        buckets=REQUEST_BUCKETS,
     ),
     Metric(
         name="agent_active_sessions",
@@ -237,12 +240,26 @@ METRICS: tuple[Metric, ...] = (
         ),
     ),
     Metric(
+        name="agent_daily_budget_usd",
+        type="gauge",
+        help="What the agent may spend in a day: `limits.dailyCostUsd`, 0 without a budget.",
+        unit="USD",
+        labels=(_AGENT,),
+    ),
+    Metric(
+        name="agent_daily_cost_usd",
+        type="gauge",
+        help="What was spent of the budget since midnight UTC, as far as this replica has seen; 0 without a budget.",
+        unit="USD",
+        labels=(_AGENT,),
+    ),
+    Metric(
         name="agent_llm_request_duration_seconds",
         type="histogram",
         help="Duration of one request to a model, including its stream.",
         unit="seconds",
         labels=(_AGENT, _MODEL),
-        buckets=_REQUEST,
+        buckets=REQUEST_BUCKETS,
     ),
     Metric(
         name="agent_llm_time_to_first_token_seconds",
@@ -518,7 +535,7 @@ WORKFLOW_METRICS: tuple[Metric, ...] = (
         help="Duration of a request, to the end of its answer.",
         unit="seconds",
         labels=(_WORKFLOW, Label(name="route", help="As of workflow_request_total.")),
-        buckets=_REQUEST,
+        buckets=REQUEST_BUCKETS,
     ),
     Metric(
         name="workflow_runs_total",

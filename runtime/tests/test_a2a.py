@@ -62,6 +62,23 @@ async def test_a_message_is_answered_by_a_task_in_both_versions():
         assert (run["status"], run["session_id"]) == ("succeeded", task["contextId"])
 
 
+async def test_requests_that_begin_no_run_are_counted_apart_in_both_versions():
+    async with serving() as client:
+        task = await send(client, said("hello"))
+        await result(client, "message/send", {"message": said_before("again", "m2")})
+        for method in ("GetTask", "tasks/get", "GetTask"):
+            await result(client, method, {"id": task["id"]})
+        await result(client, "ListTasks", {})
+        await client.get(f"/a2a/tasks/{task['id']}")
+        text = await client.scrape()
+    counted = {
+        line.partition('route="')[2].partition('"')[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if line.startswith("agent_request_total{") and not line.endswith(" 0.0")
+    }
+    assert counted == {"/a2a": 2, "/a2a/tasks/{id}": 5}
+
+
 async def test_the_other_binding_says_the_same():
     async with serving() as client:
         new = await client.post("/a2a/message:send", {"message": said("hello")})

@@ -458,6 +458,29 @@ async def test_minutes_slide():
     assert [await admitted(quota) for _ in range(11)].count(True) == 10
 
 
+async def test_metrics_tell_a_budget_and_what_was_spent_of_it_today():
+    """Of the agent's own budget alone, by what all replicas have spent, and nothing once the day is over."""
+    now, shared = [1_000_000.0], LocalCounters(lambda: now[0])
+    limits = {"dailyCostUsd": 10, "perUser": {"dailyCostUsd": 4}}
+    read = Settings.model_validate_json(json.dumps(BASE | {"limits": limits}))
+    told = [Metrics("a"), Metrics("a")]
+    one, two = (Quotas(read.limits, shared, each, lambda: now[0]) for each in told)
+
+    def shown(name: str) -> list[float | None]:
+        return [each.registry.get_sample_value(name, {"agent": "a"}) for each in told]
+
+    assert shown("agent_daily_budget_usd") == [10, 10]
+    assert shown("agent_daily_cost_usd") == [0, 0]
+    await one.spend("u", 10, 3.0)
+    await two.spend("v", 10, 2.5)
+    assert shown("agent_daily_cost_usd") == [3, 5.5]
+    await two.spend("v", 10, 5.5)
+    assert not await admitted(one, "w")
+    assert shown("agent_daily_cost_usd") == [11, 11]
+    now[0] += 86_400
+    assert shown("agent_daily_cost_usd") == [0, 0]
+
+
 async def test_clocks_that_jump_neither_lock_out_nor_crash():
     now = [1_000_000.0]
     quota = quotas(now, requestsPerMinute=2, dailyCostUsd=1)

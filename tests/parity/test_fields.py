@@ -96,6 +96,15 @@ def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
         found = tuple(alerts.groups("space", own=given))
         assert found != own.alerts, given
         turned.append(("own", own._replace(alerts=found, own_thresholds=given)))
+    loud = {"page": "p1", "ticket": "p3"}
+    for part in (
+        {"severities": loud},
+        {"runbooks": "https://x.example/a.md"},
+        {"runbooks": "https://x.example/{alert}#{alert}"},
+    ):
+        found = tuple(alerts.groups("space", **part))
+        assert found != own.alerts, part
+        turned.append(("own", own._replace(alerts=found, **part)))
     turned += [
         (field, plans._with(plans.SPACE, field, value))
         for field, given in plans.SPACE_TURNS.items()

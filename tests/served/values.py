@@ -158,6 +158,8 @@ NAMED: dict[str, tuple[Json, ...]] = {
     "secrets.store.azure.vaultUrl": ("https://a.vault.example", "https://b.vault.example"),
     "secrets.store.azure.tenantId": ("12345678-1234-1234-1234-123456789012",),
     "secrets.store.vault.server": ("https://a.example", "https://b.example"),
+    "monitoring.severities.page": ("p1", "p2"),
+    "monitoring.severities.ticket": ("p3", "p4"),
     "monitoring.runbooks": ("https://runbooks.example/alerts.md",),
     "network.apiServer": (["10.1.0.0/16"],),
     "network.privateRanges": (["10.0.0.0/8"],),

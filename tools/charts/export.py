@@ -211,7 +211,8 @@ def files(schemas: Path) -> dict[Path, str]:
         text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
         made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
     stand_ins = {name: f"@{name}@" for name in alerts.THRESHOLDS}
-    rules = alerts.groups("@namespace@", thresholds=stand_ins)
+    urgency = {name: name for name in alerts.SEVERITIES}
+    rules = alerts.groups("@namespace@", thresholds=stand_ins, severities=urgency)
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
     return made
 

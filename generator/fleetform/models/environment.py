@@ -464,6 +464,17 @@ class AlertThresholds(Spec):
     ready_ratio: float = _threshold("ready_ratio", 0.5)
 
 
+class Severities(Spec):
+    """The label `severity` of alerts, by which an Alertmanager routes them."""
+
+    page: LabelValue = Field(
+        default="critical", description="Of alerts for which somebody is woken.", min_length=1
+    )
+    ticket: LabelValue = Field(
+        default="warning", description="Of alerts that can wait for working hours.", min_length=1
+    )
+
+
 class MonitoringDefaults(Spec):
     """How the Prometheus operator finds our objects, and where traces are sent."""
 
@@ -483,13 +494,16 @@ class MonitoringDefaults(Spec):
         Annotated[
             str,
             StringConstraints(
-                pattern=r"^https?://[A-Za-z0-9][-A-Za-z0-9.:]*(/[-A-Za-z0-9._~/%]*)?$",
+                pattern=r"^https?://[A-Za-z0-9][-A-Za-z0-9.:]*(/([-A-Za-z0-9._~/%#]|\{alert\})*)?$",
                 max_length=512,
             ),
         ]
         | None
     ) = optional(
-        "Page that alerts link to as `runbook_url`, with a heading per alert: docs/alerts.md, or one of your own. Default: no link."
+        "Page that alerts link to as `runbook_url`, with a heading per alert: docs/alerts.md, or one of your own; or a page per alert, such as `https://runbooks.example/{alert}`. Default: no link."
+    )
+    severities: Severities = Field(
+        default_factory=Severities, description="What alerts have as label `severity`."
     )
 
 

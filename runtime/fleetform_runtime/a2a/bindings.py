@@ -25,6 +25,8 @@ VERSION = "a2a-version"
 WANTED = ("a2a-extensions", "x-a2a-extensions")
 """Headers that say which extensions a client uses, in 1.0 and in 0.3."""
 MEDIA = "application/a2a+json"
+RESTING = "/a2a/tasks/{id}"
+"""The route that a request of JSON-RPC is counted on which begins no run: its own path is that of those that do."""
 Params = dict[str, Any]
 
 
@@ -103,14 +105,21 @@ class Bindings:
     def _operation(self, request: Request, method: str) -> Operation:
         version = _version(request)
         if version in (CURRENT, None) and method in self._new:
-            return self._new[method]
-        if version in (FORMER, None) and method in self._old:
-            return self._old[method]
+            operation = self._new[method]
+        elif version in (FORMER, None) and method in self._old:
+            operation = self._old[method]
+        else:
+            raise self._unknown(method, version)
+        if operation not in (self._send, self._stream):
+            request.state.counted_as = RESTING
+        return operation
+
+    def _unknown(self, method: str, version: str | None) -> A2aError:
         if method in self._new or method in self._old:
             there = FORMER if method in self._old else CURRENT
             what = f"{method} is a method of version {there}, and the request is of {version}"
-            raise A2aError("MethodNotFoundError", what)
-        raise A2aError("MethodNotFoundError", f"there is no method {method[:100]}")
+            return A2aError("MethodNotFoundError", what)
+        return A2aError("MethodNotFoundError", f"there is no method {method[:100]}")
 
     # -- HTTP+JSON ---------------------------------------------------------------------------------
 

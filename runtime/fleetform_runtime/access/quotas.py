@@ -104,6 +104,10 @@ def prefix_of(user: str) -> str:
     return f"user:{user}:"
 
 
+_BUDGET = "agent:cost"
+"""Name of the window of an agent's own budget."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Window:
     name: str
@@ -137,6 +141,11 @@ class Quotas:
             quota.requests_per_minute or quota.tokens_per_minute or quota.daily_cost_usd is not None
             for quota in quotas
         )
+        self._spent = (0, 0.0)
+        """Number of a day, and what was spent of the agent's budget in it."""
+        if limits.daily_cost_usd is not None:
+            metrics.set("agent_daily_budget_usd", limits.daily_cost_usd)
+            metrics.follow("agent_daily_cost_usd", self._spent_today)
 
     async def admit(self, user: str) -> None:
         """Count a request.
@@ -151,6 +160,7 @@ class Quotas:
         refused = await self._counters.take([_claim(window, now) for window in windows])
         if refused is not None:
             window = windows[refused.number]
+            self._learn(window, refused.current, now)
             self._metrics.refused(window.label)
             raise HttpProblem("rate_limited", window.what, _wait(window, refused.current, now))
 
@@ -164,13 +174,21 @@ class Quotas:
         await self._count(windows, "cost", cost or 0, now)
 
     async def _count(self, windows: list[_Window], label: str, amount: float, now: float) -> None:
-        amounts = [
-            (_names(window, now)[0], amount, 2 * window.seconds)
-            for window in windows
-            if window.label == label
-        ]
-        if amounts and amount:
-            await self._counters.add(amounts)
+        counted = [window for window in windows if window.label == label]
+        if counted and amount:
+            sums = await self._counters.add(
+                [(_names(window, now)[0], amount, 2 * window.seconds) for window in counted]
+            )
+            for window, total in zip(counted, sums, strict=True):
+                self._learn(window, total, now)
+
+    def _learn(self, window: _Window, total: float, now: float) -> None:
+        if window.name == _BUDGET:
+            self._spent = (int(now // DAY), total)
+
+    def _spent_today(self) -> float:
+        day, spent = self._spent
+        return spent if day == int(self._clock() // DAY) else 0.0
 
     def _windows(self, user: str) -> "list[_Window]":
         found = _of("agent", "the agent", self._limits)

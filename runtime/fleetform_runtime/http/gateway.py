@@ -201,7 +201,8 @@ class _Exchange:
             return
         path = self._route.path if self._route is not None else "other"
         metrics = self._gateway.metrics
-        label = path if path in metrics.routes else "other"
+        counted = self._scope.get("state", {}).get("counted_as", path)
+        label = counted if counted in metrics.routes else "other"
         failed = self._scope.get("state", {}).get("stream_failed", False)
         status = 500 if failed or not self._status else self._status
         seconds = time.perf_counter() - self._began

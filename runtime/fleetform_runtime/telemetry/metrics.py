@@ -1,7 +1,7 @@
 """The exported metrics: exactly those of the catalogue, with its labels."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from prometheus_client import (
@@ -75,6 +75,10 @@ class Metrics:
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
         self._child(name, labels).set(value)
+
+    def follow(self, name: str, read: Callable[[], float], *labels: str) -> None:
+        """Give a gauge a function that is asked whenever the metrics are."""
+        self._child(name, labels).set_function(read)
 
     def add(self, name: str, by: float, *labels: str) -> None:
         """Add to a gauge."""

@@ -2,8 +2,8 @@
 
 The expressions aggregate by (namespace, agent) and select by the namespace: a new agent is covered
 as soon as it appears. Only workloads with thresholds of their own are named. Of the runtime's metrics only those in
-schemas/metrics.json are used, of Kubernetes' those of kube-state-metrics, which agents with an image of
-their own have too. The label `namespace` is not among their labels: it comes from the
+schemas/metrics.json are used, of Kubernetes' those of kube-state-metrics and the kubelets, which workloads with an image
+of their own have too. The label `namespace` is not among their labels: it comes from the
 target, added by the Prometheus operator.
 """
 
@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from fleetform.contract import ANSWERS, WORK
+
 _NAMESPACE = "<namespace>"
+PAGE, TICKET = "page", "ticket"
+SEVERITIES: Mapping[str, str] = {PAGE: "critical", TICKET: "warning"}
+"""How urgent an alert is: a person is woken, or looks at it in working hours. The label `severity` of each."""
 
 
 class _Alert(NamedTuple):
-    """One rule; `lasts` is a Prometheus duration, `next` the first step for the person on call."""
+    """One rule; `severity` is PAGE or TICKET, `lasts` a Prometheus duration, `next` the first step for the person on call."""
 
     name: str
     severity: str
@@ -28,16 +33,15 @@ class _Alert(NamedTuple):
 
 # Requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap
 # as it is frequent: counted too, it would hide that every run fails.
-_WORK = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/v1/responses|/ws"'
-# The time of a WebSocket is that of its client, not of an answer.
-_ANSWERS = 'route=~"/chat|/agents/{name}/chat|/v1/chat/completions|/v1/responses"'
+_WORK = f'route=~"{"|".join(WORK)}"'
+_ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
 
 # The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts. Few
 # requests prove little: a ratio only counts from some failures on, or from some answers.
 _REQUESTS = (
     _Alert(
         name="AgentHighErrorRate",
-        severity="critical",
+        severity=PAGE,
         lasts="5m",
         expression=f"""\
 clamp_max(
@@ -60,7 +64,7 @@ sum by (namespace, agent) (
     # What is slow depends on the agent: each exports how long its runs may take.
     _Alert(
         name="AgentHighLatency",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression=f"""\
 (
@@ -85,7 +89,7 @@ sum by (namespace, agent) (
     ),
     _Alert(
         name="AgentSaturated",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression="""\
 max by (namespace, agent) (agent_queue_depth{namespace="<namespace>"}) > 0
@@ -95,22 +99,40 @@ max by (namespace, agent) (agent_queue_depth{namespace="<namespace>"}) > 0
     ),
     _Alert(
         name="AgentRateLimited",
-        severity="warning",
+        severity=TICKET,
         lasts="15m",
-        expression="""\
-sum by (namespace, agent) (rate(agent_rate_limited_total{namespace="<namespace>"}[5m]))
-  /
-sum by (namespace, agent) (rate(agent_request_total{namespace="<namespace>"}[5m]))
-  > <rateLimitedRatio>
+        expression=f"""\
+clamp_max(
+  sum by (namespace, agent) (rate(agent_rate_limited_total{{namespace="<namespace>"}}[5m]))
+    /
+  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[5m])),
+  1
+) > <rateLimitedRatio>
 """,
         summary="Agent {{ $labels.agent }} refuses {{ $value | humanizePercentage }} of its "
         "requests by a limit",
         next="Group agent_rate_limited_total by limit; raise that limit or find the caller that "
         "exceeds it.",
     ),
+    # A share of the budget, not of the last 24 hours: it starts anew at midnight, as the budget does.
+    _Alert(
+        name="AgentCostBudgetLow",
+        severity=TICKET,
+        lasts="0m",
+        expression="""\
+max by (namespace, agent) (
+  agent_daily_cost_usd{namespace="<namespace>"}
+    /
+  (agent_daily_budget_usd{namespace="<namespace>"} > 0)
+) >= 0.8
+""",
+        summary="Agent {{ $labels.agent }} has spent {{ $value | humanizePercentage }} of its budget of the day",
+        next="Group agent_llm_cost_usd_total by model; once the budget, limits.dailyCostUsd, is spent, requests are "
+        "refused until midnight UTC.",
+    ),
     _Alert(
         name="AgentCostBudgetSpent",
-        severity="warning",
+        severity=TICKET,
         lasts="0m",
         expression="""\
 sum by (namespace, agent) (
@@ -123,10 +145,37 @@ sum by (namespace, agent) (
     ),
 )
 
+# What fails now and then, each time, is too rare for the ratios above: a few requests in hours.
+_RARE = (
+    _Alert(
+        name="AgentAlwaysFails",
+        severity=TICKET,
+        lasts="0m",
+        expression=f"""\
+clamp_max(
+  sum by (namespace, agent) (
+    increase(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[6h])
+  )
+    /
+  sum by (namespace, agent) (increase(agent_request_total{{namespace="<namespace>",{_WORK}}}[6h])),
+  1
+) > 0.5
+  and on (namespace, agent)
+sum by (namespace, agent) (
+  increase(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[6h])
+) >= 3
+""",
+        summary="Agent {{ $labels.agent }} has failed {{ $value | humanizePercentage }} of its few requests of the last "
+        "6 hours",
+        next="Group agent_request_errors_total by error_type, and read the agent's log: what fails each time is rather "
+        "a key, an address or a configuration than load.",
+    ),
+)
+
 _UPSTREAMS = (
     _Alert(
         name="AgentModelFallbacks",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression="""\
 sum by (namespace, agent) (rate(agent_llm_fallbacks_total{namespace="<namespace>"}[10m]))
@@ -143,7 +192,7 @@ sum by (namespace, agent) (
     ),
     _Alert(
         name="AgentModelRetries",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression="""\
 sum by (namespace, agent) (rate(agent_llm_retries_total{namespace="<namespace>"}[10m]))
@@ -160,7 +209,7 @@ sum by (namespace, agent) (
     ),
     _Alert(
         name="AgentToolErrors",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression="""\
 sum by (namespace, agent, tool) (
@@ -178,7 +227,7 @@ sum by (namespace, agent, tool) (rate(agent_tool_calls_total{namespace="<namespa
     # One replica that cannot reach a server shows up as tool errors; this is all of them.
     _Alert(
         name="AgentMcpServerDown",
-        severity="warning",
+        severity=TICKET,
         lasts="5m",
         expression="""\
 max by (namespace, agent, server) (agent_mcp_server_up{namespace="<namespace>"}) == 0
@@ -189,6 +238,25 @@ max by (namespace, agent, server) (agent_mcp_server_up{namespace="<namespace>"})
     ),
 )
 
+
+def _of_controller(metric: str) -> str:
+    """Return a controller's metric about an object, by the object's namespace and name.
+
+    The namespace is that of the object where the controller is scraped with honorLabels, and else has been renamed.
+    """
+    here = metric.replace("<in>", 'namespace="<namespace>"')
+    renamed = metric.replace("<in>", 'exported_namespace="<namespace>"')
+    return f"""\
+max by (namespace, name) (
+  {here}
+    or
+  label_replace(
+    {renamed},
+    "namespace", "$1", "exported_namespace", "(.+)"
+  )
+)"""
+
+
 # kube-state-metrics does not say which Deployments are agents: its label series need an allow-list,
 # and agent_build_info is missing precisely when an agent never started. So every workload of the
 # namespace counts; it is worth knowing that half of a deployed MCP server or store is down, too.
@@ -198,7 +266,7 @@ max by (namespace, agent, server) (agent_mcp_server_up{namespace="<namespace>"})
 _WORKLOADS = (
     _Alert(
         name="AgentNotReady",
-        severity="critical",
+        severity=PAGE,
         lasts="5m",
         expression="""\
 label_replace(
@@ -222,7 +290,7 @@ label_replace(
     ),
     _Alert(
         name="AgentAtMaxReplicas",
-        severity="warning",
+        severity=TICKET,
         lasts="15m",
         expression="""\
 label_replace(
@@ -242,12 +310,170 @@ label_replace(
     ),
 )
 
+# Of every workload of the namespace, whatever its image. The reason of a container's last end stays: only a restart
+# says that it is news. A loop has moments in which the container runs.
+_PODS = (
+    _Alert(
+        name="AgentCrashLoop",
+        severity=TICKET,
+        lasts="10m",
+        expression="""\
+max by (namespace, pod, container) (
+  max_over_time(
+    kube_pod_container_status_waiting_reason{namespace="<namespace>",reason="CrashLoopBackOff"}[5m]
+  )
+) >= 1
+""",
+        summary="Container {{ $labels.container }} of {{ $labels.pod }} keeps crashing",
+        next="Read the log of its last start with kubectl logs --previous, and its last state with kubectl describe.",
+    ),
+    _Alert(
+        name="AgentNotStarting",
+        severity=TICKET,
+        lasts="10m",
+        expression="""\
+max by (namespace, pod, container, reason) (
+  kube_pod_container_status_waiting_reason{namespace="<namespace>",reason=~"ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeverPull|CreateContainerConfigError|CreateContainerError"}
+) >= 1
+""",
+        summary="Container {{ $labels.container }} of {{ $labels.pod }} does not start: {{ $labels.reason }}",
+        next="Describe the pod: its events name the image that cannot be pulled, and why, or the Secret, ConfigMap or key "
+        "that is missing.",
+    ),
+    _Alert(
+        name="AgentOutOfMemory",
+        severity=TICKET,
+        lasts="0m",
+        expression="""\
+max by (namespace, pod, container) (
+  kube_pod_container_status_last_terminated_reason{namespace="<namespace>",reason="OOMKilled"}
+) >= 1
+  and on (namespace, pod, container)
+max by (namespace, pod, container) (
+  increase(kube_pod_container_status_restarts_total{namespace="<namespace>"}[15m])
+) > 0
+""",
+        summary="Container {{ $labels.container }} of {{ $labels.pod }} was killed, since it ran out of memory",
+        next="Raise resources.limits.memory, or let it do less at once: limits.concurrentRuns of an agent.",
+    ),
+    _Alert(
+        name="AgentMemoryHigh",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+max by (namespace, pod, container) (
+  container_memory_working_set_bytes{namespace="<namespace>",container!="",container!="POD"}
+)
+  /
+(
+  max by (namespace, pod, container) (
+    kube_pod_container_resource_limits{namespace="<namespace>",resource="memory"}
+  ) > 0
+) > 0.9
+""",
+        summary="Container {{ $labels.container }} of {{ $labels.pod }} has used {{ $value | humanizePercentage }} of the "
+        "memory that it may use for 15 minutes",
+        next="It is about to be killed: raise resources.limits.memory, or let it do less at once.",
+    ),
+)
+
+_SHARED = (
+    _Alert(
+        name="AgentQuotaNearlyUsed",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+max by (namespace, resourcequota, resource) (
+  kube_resourcequota{namespace="<namespace>",type="used"}
+)
+  /
+(
+  max by (namespace, resourcequota, resource) (
+    kube_resourcequota{namespace="<namespace>",type="hard"}
+  ) > 0
+) > 0.9
+""",
+        summary="Namespace {{ $labels.namespace }} has used {{ $value | humanizePercentage }} of its quota of "
+        "{{ $labels.resource }}",
+        next="New pods are refused once it is used up: raise tenants.NAMESPACE.hard, or lower requests or maxReplicas of "
+        "those who use most.",
+    ),
+    # Most classes make a disk with the first pod that wants it: a claim that nobody uses waits for ever.
+    _Alert(
+        name="AgentClaimNotBound",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+max by (namespace, persistentvolumeclaim, phase) (
+  kube_persistentvolumeclaim_status_phase{namespace="<namespace>",phase=~"Pending|Lost"}
+) >= 1
+  and on (namespace, persistentvolumeclaim)
+max by (namespace, persistentvolumeclaim) (
+  kube_pod_spec_volumes_persistentvolumeclaims_info{namespace="<namespace>"}
+)
+""",
+        summary="Claim {{ $labels.persistentvolumeclaim }} is {{ $labels.phase }}, and a pod waits for it",
+        next="Describe the claim: its storageClass does not exist or cannot make a disk of that size or access mode, or "
+        "the disk is gone.",
+    ),
+    _Alert(
+        name="AgentVolumeNearlyFull",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+max by (namespace, persistentvolumeclaim) (
+  kubelet_volume_stats_used_bytes{namespace="<namespace>"}
+)
+  /
+(
+  max by (namespace, persistentvolumeclaim) (
+    kubelet_volume_stats_capacity_bytes{namespace="<namespace>"}
+  ) > 0
+) > 0.9
+""",
+        summary="The volume of claim {{ $labels.persistentvolumeclaim }} is {{ $value | humanizePercentage }} full",
+        next="Enlarge the claim where its class allows it, or keep less: the session TTL and limits of its store.",
+    ),
+    _Alert(
+        name="AgentSecretNotSynced",
+        severity=TICKET,
+        lasts="10m",
+        expression=_of_controller(
+            'externalsecret_status_condition{<in>,condition="Ready",status="False"}'
+        )
+        + " >= 1\n",
+        summary="ExternalSecret {{ $labels.name }} is not ready: its Secret is missing or old",
+        next="Describe it: the store cannot be reached, its identity may not read the key, or the key does not exist.",
+    ),
+    _Alert(
+        name="AgentCertificateNotReady",
+        severity=TICKET,
+        lasts="15m",
+        expression=_of_controller(
+            'certmanager_certificate_ready_status{<in>,condition=~"False|Unknown"}'
+        )
+        + " >= 1\n",
+        summary="Certificate {{ $labels.name }} is not ready",
+        next="Describe the Certificate and its CertificateRequest: the issuer says what it waits for.",
+    ),
+    _Alert(
+        name="AgentCertificateExpires",
+        severity=PAGE,
+        lasts="60m",
+        expression=_of_controller("certmanager_certificate_expiration_timestamp_seconds{<in>}")
+        + " - time() < 259200\n",
+        summary="Certificate {{ $labels.name }} expires in {{ $value | humanizeDuration }}",
+        next="It is renewed long before that, so renewing has failed: describe the Certificate and its "
+        "CertificateRequest.",
+    ),
+)
+
 # A Job that failed is there until another configuration replaces it, and those of a schedule until two more have run:
 # only the last one counts. Its name is that of objects/job.py, with a number when a CronJob made it.
 _INGESTED = (
     _Alert(
         name="AgentIngestionFailed",
-        severity="warning",
+        severity=TICKET,
         lasts="1m",
         expression=r"""
 max by (namespace, agent, job_name) (
@@ -301,7 +527,7 @@ label_replace(
 _JOBS_OF_RUNS = (
     _Alert(
         name="WorkflowRunFailed",
-        severity="warning",
+        severity=TICKET,
         lasts="1m",
         expression=_RUN,
         summary="The workflow run of Job {{ $labels.job_name }} has failed",
@@ -312,7 +538,7 @@ _JOBS_OF_RUNS = (
 _RUNS = (
     _Alert(
         name="WorkflowRunsFailing",
-        severity="warning",
+        severity=TICKET,
         lasts="1m",
         expression="""\
 sum by (namespace, workflow) (
@@ -325,7 +551,7 @@ sum by (namespace, workflow) (
     ),
     _Alert(
         name="WorkflowRunStuck",
-        severity="critical",
+        severity=PAGE,
         lasts="2m",
         expression="""\
 max by (namespace, workflow) (workflow_longest_silent_seconds{namespace="<namespace>"}) > 120
@@ -336,7 +562,7 @@ max by (namespace, workflow) (workflow_longest_silent_seconds{namespace="<namesp
     ),
     _Alert(
         name="WorkflowQueueOld",
-        severity="warning",
+        severity=TICKET,
         lasts="5m",
         expression="""\
 max by (namespace, workflow) (workflow_oldest_pending_seconds{namespace="<namespace>"}) > 1800
@@ -347,7 +573,7 @@ max by (namespace, workflow) (workflow_oldest_pending_seconds{namespace="<namesp
     ),
     _Alert(
         name="WorkflowNotificationLost",
-        severity="warning",
+        severity=TICKET,
         lasts="1m",
         expression="""\
 sum by (namespace, workflow) (
@@ -366,7 +592,7 @@ _SCRAPING = (
     # to zero has no ready pods. This relies on the workload having the name of its agent.
     _Alert(
         name="AgentMetricsMissing",
-        severity="warning",
+        severity=TICKET,
         lasts="10m",
         expression="""\
 (
@@ -394,12 +620,12 @@ _SCRAPING = (
 )
 
 _OF_THE_RUNTIME = {
-    "requests": _REQUESTS,
+    "requests": (*_REQUESTS, *_RARE),
     "upstreams": _UPSTREAMS,
     "workflows": _RUNS,
     "scraping": _SCRAPING,
 }
-_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_INGESTED, *_JOBS_OF_RUNS)}
+_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_PODS, *_SHARED, *_INGESTED, *_JOBS_OF_RUNS)}
 
 
 THRESHOLDS: Mapping[str, float] = {
@@ -425,18 +651,21 @@ def groups(
     runtime: bool = True,
     thresholds: Thresholds = THRESHOLDS,
     own: Mapping[str, Thresholds] = MappingProxyType({}),
+    severities: Mapping[str, str] = SEVERITIES,
 ) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
     `thresholds` has all of THRESHOLDS; `own` has those of single workloads that differ, by the workload. `runbooks` is
-    the URL of docs/alerts.md, or of a page of one's own with the same headings; without `runtime`, only rules that need
+    the URL of docs/alerts.md, or of a page of one's own with the same headings, or has `{alert}` in it; without `runtime`, only rules that need
     nothing but kube-state-metrics are returned.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
     return [
         {
             "name": f"{namespace}.{name}",
-            "rules": [_rule(alert, namespace, runbooks, thresholds, own) for alert in alerts],
+            "rules": [
+                _rule(alert, namespace, runbooks, thresholds, own, severities) for alert in alerts
+            ],
         }
         for name, alerts in chosen.items()
     ]
@@ -448,6 +677,7 @@ def _rule(
     runbooks: str,
     thresholds: Thresholds,
     own: Mapping[str, Thresholds],
+    severities: Mapping[str, str],
 ) -> dict[str, Any]:
     expression = alert.expression.replace(_NAMESPACE, namespace)
     for name, value in thresholds.items():
@@ -455,12 +685,13 @@ def _rule(
             expression = _compared(expression, name, value, own)
     annotations = {"summary": alert.summary, "description": alert.next}
     if runbooks:
-        annotations["runbook_url"] = f"{runbooks}#{alert.name.lower()}"
+        page = runbooks if "{alert}" in runbooks else f"{runbooks}#{alert.name.lower()}"
+        annotations["runbook_url"] = page.replace("{alert}", alert.name)
     return {
         "alert": alert.name,
         "expr": expression,
         "for": alert.lasts,
-        "labels": {"severity": alert.severity},
+        "labels": {"severity": severities[alert.severity]},
         "annotations": annotations,
     }
 

@@ -260,8 +260,8 @@ KINDS = (
     ObjectKind(
         "PrometheusRule",
         "monitoring.coreos.com/v1",
-        "`observability.metrics`: alerts come with it",
-        "an agent's metrics, with the Prometheus operator: one set of alerts per namespace",
+        "alerts of every namespace",
+        "a workload in the namespace, with the Prometheus operator: one set of alerts for all of them",
         namespace="prometheusrule",
         custom=True,
     ),

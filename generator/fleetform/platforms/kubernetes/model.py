@@ -312,6 +312,8 @@ class NamespacePlan(NamedTuple):
     runtime_alerts: bool
     """Whether some of them need the metrics of the runtime."""
     runbooks: str
+    severities: Mapping[str, str]
+    """The label `severity` of alerts, by how urgent they are."""
     alert_labels: Mapping[str, str]
     default_deny: bool
     retained: Mapping[str, str]

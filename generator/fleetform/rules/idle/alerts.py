@@ -22,7 +22,6 @@ BASE: TreePath = ("spec", "observability", "alertThresholds")
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     """Yield thresholds of alerts that do not exist, or that cannot fire for the workload."""
-    spaces = {agent.key[0] for agent in fleet.of(kinds.AGENT)}
     there = "prometheus-operator" in fleet.environment.capabilities
     for kind in (kinds.AGENT, kinds.MCP_SERVER):
         for item in filter(is_deployed, fleet.of(kind)):
@@ -34,8 +33,7 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
                 hint = "nothing to do, unless the operator is there: then add the capability"
                 yield from given(item, BASE, names, why, hint, "note")
                 continue
-            why = "" if item.key[0] in spaces else "a namespace without agents has no alerts"
-            yield from given(item, BASE, (OF_ALL,), why, "remove it")
+            yield from given(item, BASE, (OF_ALL,), "", "")
             rest = [name for name in names if name != OF_ALL]
             yield from _of_the_runtime(item, rest)
     for agent in fleet.of(kinds.AGENT):

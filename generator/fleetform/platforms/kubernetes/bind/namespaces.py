@@ -32,13 +32,11 @@ def namespace_plan(
     quota = environment.tenants.get(space)
     store = stores.secret_store(fleet, space)
     watched = any(plan.metrics is not None and plan.component in WATCHED for plan in plans)
-    monitored = watched or (
-        "prometheus-operator" in environment.capabilities
-        and any(plan.component in (*WATCHED, "workflow-run") for plan in plans)
-    )
+    monitored = bool(plans) and "prometheus-operator" in environment.capabilities
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
     own = _own_thresholds(fleet, space, plans, thresholds)
+    severities = view.dump(environment.monitoring.severities)
     return NamespacePlan(
         name=name,
         labels=dict(environment.labels),
@@ -52,13 +50,23 @@ def namespace_plan(
         people=_people(quota) if quota else (),
         quota=dict(sorted(quota.hard.items())) if quota else {},
         limits=_limits(quota) if quota else {},
-        alerts=tuple(alerts.groups(name, runbooks, runtime=watched, thresholds=thresholds, own=own))
+        alerts=tuple(
+            alerts.groups(
+                name,
+                runbooks,
+                runtime=watched,
+                thresholds=thresholds,
+                own=own,
+                severities=severities,
+            )
+        )
         if monitored
         else (),
         alert_thresholds=thresholds,
         own_thresholds=own,
         runtime_alerts=watched,
         runbooks=runbooks,
+        severities=severities,
         alert_labels=dict(environment.monitoring.labels),
         default_deny=environment.network.default_deny,
         retained=delivery.retained(fleet),

@@ -16,7 +16,7 @@ NAME = "fleetform-alerts"
 
 
 def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
-    """Return the alerts, nothing if the namespace has no agents or nothing evaluates rules."""
+    """Return the alerts, nothing if the namespace has no workloads or nothing evaluates rules."""
     if not plan.alerts:
         return ()
     labels = {**namespace_labels(plan, NAME), **plan.alert_labels}
@@ -44,6 +44,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
         runtime=plan.runtime_alerts,
         thresholds=plan.alert_thresholds,
         own=plan.own_thresholds,
+        severities=plan.severities,
     )
     return {
         "alerts": {
@@ -51,6 +52,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
             "labels": dict(plan.alert_labels),
             "runtime": plan.runtime_alerts,
             "runbooks": plan.runbooks,
+            "severities": dict(plan.severities),
             "thresholds": dict(plan.alert_thresholds),
             "workloads": {name: dict(found) for name, found in plan.own_thresholds.items()},
             "groups": [] if groups == own else groups,
