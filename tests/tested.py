@@ -18,6 +18,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_commands.py": "__main__ cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
+        "tests/unit/test_alerts.py": "alerting",
         "tests/unit/test_canaries.py": "resolve/canaries rules/canaries",
         "tests/unit/test_iam.py": "kubernetes/iam kubernetes/adapter",
         "tests/integration/test_rollback.py": "releases/lock holds releases/history cli/rollback",
@@ -79,7 +80,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_seeds.py": "dialects/__init__ kagent",
         "tests/unit/test_view.py": (
             "models/__init__ models/agent models/base models/environment export mcp_server memory_store "
-            "model_config observability models/tool models/workflow models/workload models/service"
+            "model_config observability models/objectives models/tool models/workflow models/workload models/service"
         ),
         "tests/unit/test_write.py": "folder cli/render rendering",
     },

@@ -5,6 +5,7 @@ import pytest
 from fleetform import emit
 from fleetform.platforms.kubernetes import alerts, podfields
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.platforms.kubernetes.objectives import Objective
 from fleetform.platforms.kubernetes.objects import namespace_objects, workload_objects
 from fleetform.platforms.kubernetes.targets import values
 from tests.conformance import readers
@@ -29,6 +30,14 @@ OWN_THRESHOLDS = (
     {name: {"errorRatio": 0.375, "readyRatio": 0.9} for name in ("a", "b-1", "c")},
     {"a": dict.fromkeys(alerts.THRESHOLDS, 0.25), "b": {"readyRatio": 0.999}, "c": {}},
 )
+
+
+PROMISED = {
+    "c-2": Objective(99.5, None, "", 20, 30),
+    "b": Objective(None, 95, "30.0", 1, 28),
+    "a": Objective(99, 94.125, "0.25", 1_000_000, 90),
+    "d": Objective(99.999, 99.999, "3600.0", 12, 31),
+}
 
 
 def test_every_field_of_a_workload_is_turned():
@@ -100,9 +109,13 @@ def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
     for part in (
         {"severities": loud},
         {"runbooks": "https://x.example/a.md"},
+        {"objectives": PROMISED},
+        {"objectives": {"a": PROMISED["c-2"]}, "severities": loud, "runbooks": "https://x/{alert}"},
         {"runbooks": "https://x.example/{alert}#{alert}"},
     ):
-        found = tuple(alerts.groups("space", **part))
+        keywords = {**part, "promised": part.get("objectives", {})}
+        keywords.pop("objectives", None)
+        found = tuple(alerts.groups("space", **keywords))
         assert found != own.alerts, part
         turned.append(("own", own._replace(alerts=found, **part)))
     turned += [

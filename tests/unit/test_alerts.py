@@ -10,6 +10,7 @@ from fleetform.contract import WORK as ROUTES
 from fleetform.models.environment import AlertThresholds
 from fleetform.models.observability import OwnThresholds
 from fleetform.platforms.kubernetes.alerts import THRESHOLDS, groups
+from fleetform.platforms.kubernetes.objectives import BURNS
 from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))
@@ -212,7 +213,8 @@ def test_the_reader_of_expressions_refuses(expression, message):
 def test_every_alert_has_a_section_that_its_runbook_link_leads_to():
     page = (Path(__file__).parents[2] / "docs/alerts.md").read_text("utf-8")
     headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
-    assert sorted(headings) == sorted(rule["alert"] for rule in RULES)
+    burns = [f"AgentBudgetBurns{burn.long}" for burn in BURNS]
+    assert sorted(headings) == sorted([*(rule["alert"] for rule in RULES), *burns])
     for group in groups("a", "https://docs.example/alerts.md"):
         for rule in group["rules"]:
             url = rule["annotations"]["runbook_url"]

@@ -16,7 +16,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from types_of_values import Schema, schema_of
 
-from fleetform.platforms.kubernetes import alerts, kinds
+from fleetform.platforms.kubernetes import alerting, alerts, kinds, objectives
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -211,8 +211,10 @@ def files(schemas: Path) -> dict[Path, str]:
         text = json.dumps(_without_flags(found_there), separators=(",", ":")) + "\n"
         made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
     stand_ins = {name: f"@{name}@" for name in alerts.THRESHOLDS}
-    urgency = {name: name for name in alerts.SEVERITIES}
+    urgency = {name: name for name in alerting.SEVERITIES}
     rules = alerts.groups("@namespace@", thresholds=stand_ins, severities=urgency)
+    of_objectives = objectives.rules("@namespace@", severities=urgency)
+    rules.append({"name": "@namespace@.objectives", "rules": of_objectives})
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
     return made
 

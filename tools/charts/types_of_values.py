@@ -81,6 +81,7 @@ CLAIM = closed(
     storageClassName=NAME,
 )
 
+PERCENT: Schema = {"type": "number", "minimum": 50, "maximum": 99.999}
 FRACTION: Schema = {"type": "number", "minimum": 0.001, "maximum": 0.999}
 
 TYPES: dict[str, Schema] = {
@@ -90,6 +91,17 @@ TYPES: dict[str, Schema] = {
     "thresholds by name": {
         "type": "object",
         "additionalProperties": closed((), **dict.fromkeys(THRESHOLDS, FRACTION)),
+    },
+    "objectives by name": {
+        "type": "object",
+        "additionalProperties": closed(
+            ("minRequests", "days"),
+            availability=PERCENT,
+            latency=PERCENT,
+            bucket={**TEXT, "pattern": r"^[0-9]+\.[0-9]+$"},
+            minRequests=SOME,
+            days={"type": "integer", "minimum": 28, "maximum": 90},
+        ),
     },
     "map": MAP,
     "count": COUNT,

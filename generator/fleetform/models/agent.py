@@ -22,6 +22,7 @@ from fleetform.models.base import (
 from fleetform.models.mcp_server import McpCapability, Transport
 from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
+from fleetform.models.objectives import Objectives
 from fleetform.models.tool import Authentication
 from fleetform.models.workload import Resources, Workload
 from fleetform.patterns import ORIGIN, REFERENCE_NAME
@@ -360,6 +361,9 @@ class AgentSpec(Workload):
         default_factory=RateLimits, description="Limits per minute and per day."
     )
     limits: Limits = Field(default_factory=Limits, description="Limits of one run.")
+    slo: Objectives | None = optional(
+        "Service level objectives, with alerts while one is missed too fast to be kept. Default: none."
+    )
     cors_origins: list[Origin] = Field(
         default_factory=list,
         description="Origins of web pages whose scripts may call the API from a browser. Default: none.",

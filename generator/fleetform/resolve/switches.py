@@ -49,6 +49,11 @@ def is_watched(resolved: Resolved[Any]) -> bool:
     return not own and spec.observability.metrics.enabled is not False
 
 
+def can_promise(agent: Resolved[Any]) -> bool:
+    """Whether an agent's requests are counted under its own name: those to a canary are the other's."""
+    return is_watched(agent) and not agent.spec.canary_of
+
+
 def tls_is_on(tls: StoreTls) -> bool:
     """Whether a store is reached by TLS: any TLS setting turns it on, unless `enabled` is false."""
     return bool(view.given(tls)) if tls.enabled is None else tls.enabled

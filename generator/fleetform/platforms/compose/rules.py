@@ -38,6 +38,7 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
     ("resources", "requests", "ephemeral-storage"): "Docker does not limit disk space",
     ("resources", "limits", "ephemeral-storage"): "Docker does not limit disk space",
     ("observability", "alertThresholds"): "nothing evaluates alerts",
+    ("slo",): "nothing evaluates objectives",
     ("service",): "Compose has no Services",
     ("network", "allowFrom"): "only agents of the fleet and this machine can reach it",
     (

@@ -10,26 +10,12 @@ target, added by the Prometheus operator.
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.contract import ANSWERS, WORK
-
-_NAMESPACE = "<namespace>"
-PAGE, TICKET = "page", "ticket"
-SEVERITIES: Mapping[str, str] = {PAGE: "critical", TICKET: "warning"}
-"""How urgent an alert is: a person is woken, or looks at it in working hours. The label `severity` of each."""
-
-
-class _Alert(NamedTuple):
-    """One rule; `severity` is PAGE or TICKET, `lasts` a Prometheus duration, `next` the first step for the person on call."""
-
-    name: str
-    severity: str
-    lasts: str
-    expression: str
-    summary: str
-    next: str
-
+from fleetform.platforms.kubernetes import alerting, objectives
+from fleetform.platforms.kubernetes.alerting import PAGE, SEVERITIES, TICKET, Alert
+from fleetform.platforms.kubernetes.objectives import Objective
 
 # Requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap
 # as it is frequent: counted too, it would hide that every run fails.
@@ -39,7 +25,7 @@ _ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
 # The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts. Few
 # requests prove little: a ratio only counts from some failures on, or from some answers.
 _REQUESTS = (
-    _Alert(
+    Alert(
         name="AgentHighErrorRate",
         severity=PAGE,
         lasts="5m",
@@ -62,7 +48,7 @@ sum by (namespace, agent) (
         "memory the store, overload a lack of replicas.",
     ),
     # What is slow depends on the agent: each exports how long its runs may take.
-    _Alert(
+    Alert(
         name="AgentHighLatency",
         severity=TICKET,
         lasts="10m",
@@ -87,7 +73,7 @@ sum by (namespace, agent) (
         "whether the model or a tool is slow; runs that take longer than agent_run_limit_seconds "
         "are ended.",
     ),
-    _Alert(
+    Alert(
         name="AgentSaturated",
         severity=TICKET,
         lasts="10m",
@@ -97,7 +83,7 @@ max by (namespace, agent) (agent_queue_depth{namespace="<namespace>"}) > 0
         summary="Agent {{ $labels.agent }} has had runs waiting for 10 minutes",
         next="Raise maxReplicas, or limits.concurrentRuns if CPU and memory allow it.",
     ),
-    _Alert(
+    Alert(
         name="AgentRateLimited",
         severity=TICKET,
         lasts="15m",
@@ -115,7 +101,7 @@ clamp_max(
         "exceeds it.",
     ),
     # A share of the budget, not of the last 24 hours: it starts anew at midnight, as the budget does.
-    _Alert(
+    Alert(
         name="AgentCostBudgetLow",
         severity=TICKET,
         lasts="0m",
@@ -130,7 +116,7 @@ max by (namespace, agent) (
         next="Group agent_llm_cost_usd_total by model; once the budget, limits.dailyCostUsd, is spent, requests are "
         "refused until midnight UTC.",
     ),
-    _Alert(
+    Alert(
         name="AgentCostBudgetSpent",
         severity=TICKET,
         lasts="0m",
@@ -147,7 +133,7 @@ sum by (namespace, agent) (
 
 # What fails now and then, each time, is too rare for the ratios above: a few requests in hours.
 _RARE = (
-    _Alert(
+    Alert(
         name="AgentAlwaysFails",
         severity=TICKET,
         lasts="0m",
@@ -173,7 +159,7 @@ sum by (namespace, agent) (
 )
 
 _UPSTREAMS = (
-    _Alert(
+    Alert(
         name="AgentModelFallbacks",
         severity=TICKET,
         lasts="10m",
@@ -190,7 +176,7 @@ sum by (namespace, agent) (
         next="Group agent_llm_fallbacks_total by model and look at that provider's status, quota "
         "and key.",
     ),
-    _Alert(
+    Alert(
         name="AgentModelRetries",
         severity=TICKET,
         lasts="10m",
@@ -207,7 +193,7 @@ sum by (namespace, agent) (
         next="Group agent_llm_retries_total by reason: rate_limited asks for a larger quota, the "
         "others for a look at the provider's status.",
     ),
-    _Alert(
+    Alert(
         name="AgentToolErrors",
         severity=TICKET,
         lasts="10m",
@@ -225,7 +211,7 @@ sum by (namespace, agent, tool) (rate(agent_tool_calls_total{namespace="<namespa
         "NetworkPolicy towards it.",
     ),
     # One replica that cannot reach a server shows up as tool errors; this is all of them.
-    _Alert(
+    Alert(
         name="AgentMcpServerDown",
         severity=TICKET,
         lasts="5m",
@@ -264,7 +250,7 @@ max by (namespace, name) (
 # with honorLabels, as its own chart and kube-prometheus do. When scaled to zero, 0 / 0 stays
 # silent.
 _WORKLOADS = (
-    _Alert(
+    Alert(
         name="AgentNotReady",
         severity=PAGE,
         lasts="5m",
@@ -288,7 +274,7 @@ label_replace(
         next="Describe its pods: a failing start points to a secret or to agent.json, a failing "
         "readiness probe to the memory store, Pending to quota or nodes.",
     ),
-    _Alert(
+    Alert(
         name="AgentAtMaxReplicas",
         severity=TICKET,
         lasts="15m",
@@ -313,7 +299,7 @@ label_replace(
 # Of every workload of the namespace, whatever its image. The reason of a container's last end stays: only a restart
 # says that it is news. A loop has moments in which the container runs.
 _PODS = (
-    _Alert(
+    Alert(
         name="AgentCrashLoop",
         severity=TICKET,
         lasts="10m",
@@ -327,7 +313,7 @@ max by (namespace, pod, container) (
         summary="Container {{ $labels.container }} of {{ $labels.pod }} keeps crashing",
         next="Read the log of its last start with kubectl logs --previous, and its last state with kubectl describe.",
     ),
-    _Alert(
+    Alert(
         name="AgentNotStarting",
         severity=TICKET,
         lasts="10m",
@@ -340,7 +326,7 @@ max by (namespace, pod, container, reason) (
         next="Describe the pod: its events name the image that cannot be pulled, and why, or the Secret, ConfigMap or key "
         "that is missing.",
     ),
-    _Alert(
+    Alert(
         name="AgentOutOfMemory",
         severity=TICKET,
         lasts="0m",
@@ -356,7 +342,7 @@ max by (namespace, pod, container) (
         summary="Container {{ $labels.container }} of {{ $labels.pod }} was killed, since it ran out of memory",
         next="Raise resources.limits.memory, or let it do less at once: limits.concurrentRuns of an agent.",
     ),
-    _Alert(
+    Alert(
         name="AgentMemoryHigh",
         severity=TICKET,
         lasts="15m",
@@ -378,7 +364,7 @@ max by (namespace, pod, container) (
 )
 
 _SHARED = (
-    _Alert(
+    Alert(
         name="AgentQuotaNearlyUsed",
         severity=TICKET,
         lasts="15m",
@@ -399,7 +385,7 @@ max by (namespace, resourcequota, resource) (
         "those who use most.",
     ),
     # Most classes make a disk with the first pod that wants it: a claim that nobody uses waits for ever.
-    _Alert(
+    Alert(
         name="AgentClaimNotBound",
         severity=TICKET,
         lasts="15m",
@@ -416,7 +402,7 @@ max by (namespace, persistentvolumeclaim) (
         next="Describe the claim: its storageClass does not exist or cannot make a disk of that size or access mode, or "
         "the disk is gone.",
     ),
-    _Alert(
+    Alert(
         name="AgentVolumeNearlyFull",
         severity=TICKET,
         lasts="15m",
@@ -434,7 +420,7 @@ max by (namespace, persistentvolumeclaim) (
         summary="The volume of claim {{ $labels.persistentvolumeclaim }} is {{ $value | humanizePercentage }} full",
         next="Enlarge the claim where its class allows it, or keep less: the session TTL and limits of its store.",
     ),
-    _Alert(
+    Alert(
         name="AgentSecretNotSynced",
         severity=TICKET,
         lasts="10m",
@@ -445,7 +431,7 @@ max by (namespace, persistentvolumeclaim) (
         summary="ExternalSecret {{ $labels.name }} is not ready: its Secret is missing or old",
         next="Describe it: the store cannot be reached, its identity may not read the key, or the key does not exist.",
     ),
-    _Alert(
+    Alert(
         name="AgentCertificateNotReady",
         severity=TICKET,
         lasts="15m",
@@ -456,7 +442,7 @@ max by (namespace, persistentvolumeclaim) (
         summary="Certificate {{ $labels.name }} is not ready",
         next="Describe the Certificate and its CertificateRequest: the issuer says what it waits for.",
     ),
-    _Alert(
+    Alert(
         name="AgentCertificateExpires",
         severity=PAGE,
         lasts="60m",
@@ -471,7 +457,7 @@ max by (namespace, persistentvolumeclaim) (
 # A Job that failed is there until another configuration replaces it, and those of a schedule until two more have run:
 # only the last one counts. Its name is that of objects/job.py, with a number when a CronJob made it.
 _INGESTED = (
-    _Alert(
+    Alert(
         name="AgentIngestionFailed",
         severity=TICKET,
         lasts="1m",
@@ -525,7 +511,7 @@ label_replace(
 )
 """
 _JOBS_OF_RUNS = (
-    _Alert(
+    Alert(
         name="WorkflowRunFailed",
         severity=TICKET,
         lasts="1m",
@@ -536,7 +522,7 @@ _JOBS_OF_RUNS = (
     ),
 )
 _RUNS = (
-    _Alert(
+    Alert(
         name="WorkflowRunsFailing",
         severity=TICKET,
         lasts="1m",
@@ -549,7 +535,7 @@ sum by (namespace, workflow) (
         next="List them with GET /runs?phase=Failed: each says which step failed, and why. Repeat one with POST "
         "/runs/{name}/retry, which leaves as they are the steps that have succeeded.",
     ),
-    _Alert(
+    Alert(
         name="WorkflowRunStuck",
         severity=PAGE,
         lasts="2m",
@@ -560,7 +546,7 @@ max by (namespace, workflow) (workflow_longest_silent_seconds{namespace="<namesp
         next="Whoever executed it is gone, and nobody goes on: look at the pods of the workflow and of its Jobs, and at what "
         "they say of the store.",
     ),
-    _Alert(
+    Alert(
         name="WorkflowQueueOld",
         severity=TICKET,
         lasts="5m",
@@ -571,7 +557,7 @@ max by (namespace, workflow) (workflow_oldest_pending_seconds{namespace="<namesp
         next="As many runs are executed as concurrency.maxConcurrent allows: look for one that waits for a person or hangs, or "
         "raise the limit.",
     ),
-    _Alert(
+    Alert(
         name="WorkflowNotificationLost",
         severity=TICKET,
         lasts="1m",
@@ -590,7 +576,7 @@ _SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
     # to zero has no ready pods. This relies on the workload having the name of its agent.
-    _Alert(
+    Alert(
         name="AgentMetricsMissing",
         severity=TICKET,
         lasts="10m",
@@ -652,15 +638,16 @@ def groups(
     thresholds: Thresholds = THRESHOLDS,
     own: Mapping[str, Thresholds] = MappingProxyType({}),
     severities: Mapping[str, str] = SEVERITIES,
+    promised: Mapping[str, Objective] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
     `thresholds` has all of THRESHOLDS; `own` has those of single workloads that differ, by the workload. `runbooks` is
     the URL of docs/alerts.md, or of a page of one's own with the same headings, or has `{alert}` in it; without `runtime`, only rules that need
-    nothing but kube-state-metrics are returned.
+    nothing but kube-state-metrics are returned. `promised` has the objectives of agents, by their names.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
-    return [
+    made = [
         {
             "name": f"{namespace}.{name}",
             "rules": [
@@ -669,31 +656,32 @@ def groups(
         }
         for name, alerts in chosen.items()
     ]
+    if promised:
+        made.append(
+            {
+                "name": f"{namespace}.objectives",
+                "rules": [
+                    *objectives.constants(namespace, promised),
+                    *objectives.rules(namespace, runbooks, severities),
+                ],
+            }
+        )
+    return made
 
 
 def _rule(
-    alert: _Alert,
+    alert: Alert,
     namespace: str,
     runbooks: str,
     thresholds: Thresholds,
     own: Mapping[str, Thresholds],
     severities: Mapping[str, str],
 ) -> dict[str, Any]:
-    expression = alert.expression.replace(_NAMESPACE, namespace)
+    expression = alert.expression
     for name, value in thresholds.items():
         if f"<{name}>" in expression:
             expression = _compared(expression, name, value, own)
-    annotations = {"summary": alert.summary, "description": alert.next}
-    if runbooks:
-        page = runbooks if "{alert}" in runbooks else f"{runbooks}#{alert.name.lower()}"
-        annotations["runbook_url"] = page.replace("{alert}", alert.name)
-    return {
-        "alert": alert.name,
-        "expr": expression,
-        "for": alert.lasts,
-        "labels": {"severity": severities[alert.severity]},
-        "annotations": annotations,
-    }
+    return alerting.rule(alert._replace(expression=expression), namespace, runbooks, severities)
 
 
 def _compared(expression: str, name: str, value: float | str, own: Mapping[str, Thresholds]) -> str:

@@ -314,6 +314,8 @@ class NamespacePlan(NamedTuple):
     runbooks: str
     severities: Mapping[str, str]
     """The label `severity` of alerts, by how urgent they are."""
+    objectives: Mapping[str, Any]
+    """Objectives (objectives.Objective) of agents, by their names."""
     alert_labels: Mapping[str, str]
     default_deny: bool
     retained: Mapping[str, str]

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.resolve.switches import OF_ALL, is_watched
+from fleetform.resolve.switches import OF_ALL, can_promise, is_watched
 from fleetform.rules.idle.fields import Field, given, others
 from fleetform.tree import TreePath
 
@@ -37,10 +38,31 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             rest = [name for name in names if name != OF_ALL]
             yield from _of_the_runtime(item, rest)
     for agent in fleet.of(kinds.AGENT):
+        yield from given(agent, ("spec",), ("slo",), *_unheard(agent, there=there))
         if there and others(agent, BASE) and is_watched(agent):
             for name, (what, hint) in _without(agent, uses[agent.key]).items():
                 why = f"the alert cannot fire, since {what}" if what else ""
                 yield from given(agent, BASE, (name,), why, hint)
+
+
+def _unheard(agent: Resolved[AgentSpec], *, there: bool) -> tuple[str, str, Severity]:
+    """Return why nothing compares an agent's objectives, empty if something does, what to do, and how bad it is."""
+    if not there:
+        what = "the environment has no `prometheus-operator`, so there are no alerts"
+        return what, "nothing to do, unless the operator is there: then add the capability", "note"
+    if agent.spec.container is not None:
+        what = "objectives need metrics of the generic runtime; this agent runs its own image"
+        return what, "remove it: alerts about its pods are there without it", "warning"
+    if not is_watched(agent):
+        return (
+            "the metrics are not scraped",
+            "set `metrics.enabled` to true, or remove it",
+            "warning",
+        )
+    if not can_promise(agent):
+        what = f"requests to a canary are counted as those of `{agent.spec.canary_of}`"
+        return what, "set it there", "warning"
+    return "", "", "warning"
 
 
 def _of_the_runtime(item: Resolved[Any], names: list[str]) -> Iterator[Field]:

@@ -8,7 +8,8 @@ from fleetform import kinds, view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
-from fleetform.resolve.switches import OF_ALL, is_watched
+from fleetform.platforms.kubernetes.objectives import Objective, label
+from fleetform.resolve.switches import OF_ALL, can_promise, is_watched
 
 if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.bind.secrets import Needs
@@ -36,6 +37,7 @@ def namespace_plan(
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
     own = _own_thresholds(fleet, space, plans, thresholds)
+    promised = _objectives(fleet, space, plans)
     severities = view.dump(environment.monitoring.severities)
     return NamespacePlan(
         name=name,
@@ -58,6 +60,7 @@ def namespace_plan(
                 thresholds=thresholds,
                 own=own,
                 severities=severities,
+                promised=promised,
             )
         )
         if monitored
@@ -67,6 +70,7 @@ def namespace_plan(
         runtime_alerts=watched,
         runbooks=runbooks,
         severities=severities,
+        objectives=promised,
         alert_labels=dict(environment.monitoring.labels),
         default_deny=environment.network.default_deny,
         retained=delivery.retained(fleet),
@@ -87,6 +91,30 @@ def _own_thresholds(
             own = {n: v for n, v in view.dump(given).items() if n in known}
             found[plan.name] = {n: v for n, v in own.items() if v != thresholds[n]}
     return {name: own for name, own in sorted(found.items()) if own}
+
+
+def _objectives(fleet: Fleet, space: str, plans: list[WorkloadPlan]) -> dict[str, Objective]:
+    """Return the objectives of a namespace's agents whose requests are counted under their own name."""
+    found = {}
+    for plan in sorted(plans, key=lambda plan: plan.name):
+        if plan.component != kinds.AGENT.component or plan.metrics is None:
+            continue
+        item = fleet.specs[kinds.AGENT.name][space, plan.name]
+        slo = item.spec.slo
+        if slo is None or not can_promise(item):
+            continue
+        found[plan.name] = Objective(
+            availability=slo.availability,
+            latency=slo.latency.percent if slo.latency else None,
+            bucket=label(slo.latency.seconds) if slo.latency else "",
+            requests=slo.min_requests,
+            days=int(slo.window.removesuffix("d")),
+        )
+    return {
+        name: one
+        for name, one in found.items()
+        if one.availability is not None or one.latency is not None
+    }
 
 
 def _people(quota: Any) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import NamespacePlan
+from fleetform.platforms.kubernetes.objectives import Objective
 from fleetform.platforms.kubernetes.objects.manifest import (
     Manifest,
     data,
@@ -45,6 +46,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
         thresholds=plan.alert_thresholds,
         own=plan.own_thresholds,
         severities=plan.severities,
+        promised=plan.objectives,
     )
     return {
         "alerts": {
@@ -55,9 +57,22 @@ def values(plan: NamespacePlan, default: Values) -> Values:
             "severities": dict(plan.severities),
             "thresholds": dict(plan.alert_thresholds),
             "workloads": {name: dict(found) for name, found in plan.own_thresholds.items()},
+            "objectives": {name: _promise(one) for name, one in plan.objectives.items()},
             "groups": [] if groups == own else groups,
         }
     }
+
+
+def _promise(objective: Objective) -> Values:
+    """Return an agent's objectives as the chart's values; an objective that is not there is left out."""
+    found = {
+        "availability": objective.availability,
+        "latency": objective.latency,
+        "bucket": objective.bucket or None,
+        "minRequests": objective.requests,
+        "days": objective.days,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 LENSES = {"PrometheusRule": (lens("spec.groups", "alerts.groups"),)}
