@@ -31,6 +31,11 @@ class Tree:
         """Return the objects of some kinds."""
         return [item for item in self.objects if item["kind"] in kinds]
 
+    def revisions(self) -> list[Object]:
+        """Return the configurations of workloads: a namespace has a dashboard in a ConfigMap too."""
+        board = "fleetform-dashboard"
+        return [item for item in self.of("ConfigMap") if item["metadata"]["name"] != board]
+
 
 COMMITTED = tuple(
     str(folder.relative_to(ROOT))

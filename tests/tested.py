@@ -19,6 +19,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
         "tests/unit/test_alerts.py": "alerting",
+        "tests/unit/test_dashboards.py": "objects/dashboard",
         "tests/unit/test_canaries.py": "resolve/canaries rules/canaries",
         "tests/unit/test_iam.py": "kubernetes/iam kubernetes/adapter",
         "tests/integration/test_rollback.py": "releases/lock holds releases/history cli/rollback",

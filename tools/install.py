@@ -266,6 +266,8 @@ RECIPES: dict[str, Recipe] = {
     "schemas": Schemas("flux-crds"),
     # Writes the locks of Python packages.
     "uv": PythonTool('exec "$here/venv/bin/uv"'),
+    # Grafana's own types of dashboards.
+    "dashboards": GoTool("."),
     "yaml2json": GoTool("."),
 }
 
@@ -274,7 +276,8 @@ QUICK = (
     *("uv", "yaml2json"),
 )
 SLOW = (
-    *("a2a-client", "a2a-go", "argo", "checkov", "helm3", "kube-score", "kube-validate"),
+    *("a2a-client", "a2a-go", "argo", "checkov", "dashboards", "helm3", "kube-score"),
+    "kube-validate",
     *("kubectl", "milvus", "minilm", "openai-clients", "promtool", "qdrant", "registry"),
     *(["a2a-js"] if shutil.which("npm") else []),
 )

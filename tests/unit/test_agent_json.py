@@ -21,7 +21,7 @@ CONTRACT = json.loads((ROOT / "schemas/agent-runtime.json").read_text("utf-8"))
 CONFIG_MAPS = [
     pytest.param(item, id=f"{name}/{item['metadata']['name']}")
     for name in COMMITTED
-    for item in tree(name).of("ConfigMap")
+    for item in tree(name).revisions()
 ]
 each = pytest.mark.parametrize("config_map", CONFIG_MAPS)
 each_agent = pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_a_monitor_scrapes_one_service_and_one_port(tree):
 
 
 def test_old_configuration_and_data_outlive_a_change(tree):
-    for item in tree.of("ConfigMap", "PersistentVolumeClaim"):
+    for item in (*tree.revisions(), *tree.of("PersistentVolumeClaim")):
         annotations = item["metadata"]["annotations"]
         assert annotations["helm.sh/resource-policy"] == "keep"
 
@@ -268,7 +268,8 @@ def test_the_three_probes_of_an_agent_are_distinct(tree):
 
 def test_text_of_users_is_kept_from_substitution_under_flux(tree):
     flux = "kustomize.toolkit.fluxcd.io/substitute"
-    for item in tree.of("ConfigMap"):
-        annotations = item["metadata"]["annotations"]
-        uses_flux = "kustomize.toolkit.fluxcd.io/prune" in annotations
+    prune = "kustomize.toolkit.fluxcd.io/prune"
+    uses_flux = any(prune in item["metadata"]["annotations"] for item in tree.revisions())
+    for item in tree.of("ConfigMap", "PrometheusRule"):
+        annotations = item["metadata"].get("annotations", {})
         assert (annotations.get(flux) == "disabled") == uses_flux

@@ -16,7 +16,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from types_of_values import Schema, schema_of
 
-from fleetform.platforms.kubernetes import alerting, alerts, kinds, objectives
+from fleetform.platforms.kubernetes import alerting, alerts, dashboards, kinds, objectives
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -216,6 +216,7 @@ def files(schemas: Path) -> dict[Path, str]:
     of_objectives = objectives.rules("@namespace@", severities=urgency)
     rules.append({"name": "@namespace@.objectives", "rules": of_objectives})
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
+    made[ROOT / "charts/namespace/files/dashboard.json"] = dashboards.template()
     return made
 
 

@@ -103,6 +103,8 @@ TYPES: dict[str, Schema] = {
             days={"type": "integer", "minimum": 28, "maximum": 90},
         ),
     },
+    "dashboard uid": {**TEXT, "pattern": "^[-_A-Za-z0-9]{0,40}$"},
+    "dashboard title": {**TEXT, "pattern": r'^[^"\\@]*$', "maxLength": 253},
     "map": MAP,
     "count": COUNT,
     "count above 0": SOME,

@@ -30,7 +30,8 @@
 {{/* Null deletes the chart's defaults, and so does `helm upgrade --reuse-values` with those of an older chart. */}}
 {{- define "namespace.present" -}}
 {{- $gone := list -}}
-{{- range list "networkPolicy" "quota" "limits" "secretStore" "alerts" }}{{ if not (kindIs "map" (index $.Values .)) }}{{ $gone = append $gone . }}{{ end }}{{ end -}}
+{{- range list "networkPolicy" "quota" "limits" "secretStore" "alerts" "dashboard" }}{{ if not (kindIs "map" (index $.Values .)) }}{{ $gone = append $gone . }}{{ end }}{{ end -}}
 {{- if kindIs "map" .Values.secretStore }}{{ if not (kindIs "map" .Values.secretStore.serviceAccount) }}{{ $gone = append $gone "secretStore.serviceAccount" }}{{ end }}{{ end -}}
+{{- if kindIs "map" .Values.alerts }}{{ if not (kindIs "map" .Values.alerts.severities) }}{{ $gone = append $gone "alerts.severities" }}{{ end }}{{ end -}}
 {{- if $gone }}{{ fail (printf "\n%s: missing: remove the null, or use --reset-then-reuse-values" (join ", " $gone)) }}{{ end -}}
 {{- end }}

@@ -475,6 +475,22 @@ class Severities(Spec):
     )
 
 
+class Dashboards(Spec):
+    """A dashboard for Grafana in each namespace whose agents or workflows are scraped, in a ConfigMap that its sidecar finds."""
+
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=lambda: {"grafana_dashboard": "1"},
+        description="Labels by which the sidecar finds the ConfigMap.",
+        min_length=1,
+    )
+    folder: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9 ._]*$", max_length=100)]
+        | None
+    ) = optional(
+        "Folder in Grafana, as the annotation `grafana_folder`, which the sidecar reads as `folderAnnotation`. Default: Grafana's general one."
+    )
+
+
 class MonitoringDefaults(Spec):
     """How the Prometheus operator finds our objects, and where traces are sent."""
 
@@ -501,6 +517,9 @@ class MonitoringDefaults(Spec):
         | None
     ) = optional(
         "Page that alerts link to as `runbook_url`, with a heading per alert: docs/alerts.md, or one of your own; or a page per alert, such as `https://runbooks.example/{alert}`. Default: no link."
+    )
+    dashboards: Dashboards | None = optional(
+        "Dashboards of agents and workflows; `{}` turns them on. Default: none."
     )
     severities: Severities = Field(
         default_factory=Severities, description="What alerts have as label `severity`."

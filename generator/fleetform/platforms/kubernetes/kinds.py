@@ -112,8 +112,9 @@ KINDS = (
         "ConfigMap",
         "v1",
         "an Agent's prompt and settings, or `container.configFiles`",
-        "generic runtime, or `container.configFiles`; immutable, its name contains a hash of its content",
+        "generic runtime, or `container.configFiles`; immutable, its name contains a hash of its content; the dashboard of a namespace, with `monitoring.dashboards`",
         workload="configmap",
+        namespace="dashboard",
     ),
     ObjectKind(
         "Service",
@@ -260,7 +261,7 @@ KINDS = (
     ObjectKind(
         "PrometheusRule",
         "monitoring.coreos.com/v1",
-        "alerts of every namespace",
+        "`observability.metrics`: alerts come with it, and those of `slo`",
         "a workload in the namespace, with the Prometheus operator: one set of alerts for all of them",
         namespace="prometheusrule",
         custom=True,

@@ -288,6 +288,15 @@ class SecretStore(NamedTuple):
     """The ServiceAccount that reads it, None for the operator's own identity."""
 
 
+class Dashboard(NamedTuple):
+    """The dashboard of a namespace: where Grafana finds it, and by what it knows it."""
+
+    uid: str
+    title: str
+    labels: Mapping[str, str]
+    folder: str
+
+
 class NamespacePlan(NamedTuple):
     """The shared objects of a namespace: claims, secrets, quotas, alerts."""
 
@@ -317,6 +326,7 @@ class NamespacePlan(NamedTuple):
     objectives: Mapping[str, Any]
     """Objectives (objectives.Objective) of agents, by their names."""
     alert_labels: Mapping[str, str]
+    dashboard: Dashboard | None
     default_deny: bool
     retained: Mapping[str, str]
     verbatim: Mapping[str, str]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
-from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
+from fleetform.platforms.kubernetes.model import Dashboard, NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objectives import Objective, label
 from fleetform.resolve.switches import OF_ALL, can_promise, is_watched
 
@@ -72,6 +73,7 @@ def namespace_plan(
         severities=severities,
         objectives=promised,
         alert_labels=dict(environment.monitoring.labels),
+        dashboard=_dashboard(fleet, name) if watched else None,
         default_deny=environment.network.default_deny,
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
@@ -91,6 +93,20 @@ def _own_thresholds(
             own = {n: v for n, v in view.dump(given).items() if n in known}
             found[plan.name] = {n: v for n, v in own.items() if v != thresholds[n]}
     return {name: own for name, own in sorted(found.items()) if own}
+
+
+def _dashboard(fleet: Fleet, name: str) -> Dashboard | None:
+    """Return the dashboard of a namespace; its uid stays the same, for links to it and for Grafana to replace it."""
+    wanted = fleet.environment.monitoring.dashboards
+    if wanted is None:
+        return None
+    digest = hashlib.sha256(f"{fleet.environment_name}/{name}".encode()).hexdigest()
+    return Dashboard(
+        uid=f"fleetform-{digest[:16]}",
+        title=f"Agents: {name} ({fleet.environment_name})",
+        labels=dict(wanted.labels),
+        folder=wanted.folder or "",
+    )
 
 
 def _objectives(fleet: Fleet, space: str, plans: list[WorkloadPlan]) -> dict[str, Objective]:
