@@ -204,6 +204,7 @@ GENERIC = {
     "variants": [
         {"name": "brief", "weight": 10, "systemPrompt": "hi there", "modelConfig": "third"}
     ],
+    "slo": {"availability": 99, "latency": {"seconds": 30, "percent": 95}},
     "auth": KEYS,
     "tools": [
         {"name": "spare"},
