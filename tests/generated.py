@@ -25,6 +25,7 @@ def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
         documents.append(_document(kind, name, space, spec, number))
     _connect(chance, documents)
     _inform(random.Random(f"{seed} knowledge"), documents)
+    _watch(random.Random(f"{seed} watching"), documents)
     environment, *others = documents
     text = "---\n".join(json.dumps(document, ensure_ascii=False) + "\n" for document in others)
     return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
@@ -299,6 +300,31 @@ def _inform(chance: random.Random, documents: list[Json]) -> None:
         spec["knowledge"] = {"sources": sources, "prune": chance.random() < 0.5}
         if chance.random() < 0.5:
             spec["knowledge"]["schedule"] = chance.choice(["0 3 * * *", "*/5 8-18 * jan mon-fri"])
+
+
+def _watch(chance: random.Random, documents: list[Json]) -> None:
+    """Let an environment have dashboards and words of its own for alerts, and some agents objectives."""
+    monitoring = documents[0]["spec"]["monitoring"]
+    if chance.random() < 0.5:
+        monitoring["dashboards"] = chance.choice(
+            [{}, {"folder": "Agents of ACME"}, {"labels": {"x/board": "1e3"}}]
+        )
+    if chance.random() < 0.5:
+        monitoring["severities"] = {"page": "p1"}
+        monitoring["runbooks"] = chance.choice(
+            ["https://x.example/{alert}", "https://x.example/a.md"]
+        )
+    for agent in documents:
+        if agent["kind"] == "Agent" and "container" not in agent["spec"] and chance.random() < 0.3:
+            latency = {
+                "seconds": chance.choice([0.25, 2.5, 30]),
+                "percent": chance.choice([95, 99.5]),
+            }
+            agent["spec"]["slo"] = {
+                **({"availability": chance.choice([99, 99.95])} if chance.random() < 0.7 else {}),
+                **({"latency": latency} if chance.random() < 0.5 else {}),
+                "window": chance.choice(["28d", "31d"]),
+            }
 
 
 def _connect(chance: random.Random, documents: list[Json]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fleetform.platforms.kubernetes import dashboards
 from fleetform.platforms.kubernetes.lens import Values
 from fleetform.platforms.kubernetes.model import NamespacePlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, manifest, namespace_labels
@@ -19,6 +18,8 @@ def build(plan: NamespacePlan) -> tuple[Manifest, ...]:
     found = plan.dashboard
     if found is None:
         return ()
+    from fleetform.platforms.kubernetes import dashboards  # noqa: PLC0415 - few environments want one
+
     annotations = {**plan.verbatim, **({FOLDER: found.folder} if found.folder else {})}
     return (
         manifest(
