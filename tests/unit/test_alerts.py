@@ -5,12 +5,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fleetform.contract import WORK as ROUTES
 from fleetform.models.environment import AlertThresholds
 from fleetform.models.observability import OwnThresholds
 from fleetform.platforms.kubernetes.alerts import THRESHOLDS, groups
-from fleetform.platforms.kubernetes.objectives import BURNS
+from fleetform.platforms.kubernetes.objectives import BURNS, Objective
 from tests.promql import TARGET_LABELS, PromqlError, families, read
 
 CATALOGUE = json.loads((Path(__file__).parents[2] / "schemas/metrics.json").read_text("utf-8"))
@@ -248,3 +249,42 @@ def test_a_query_of_a_page_asks_for_series_that_there_are(query):
 
 def test_pages_have_queries():
     assert len(QUERIES) > 5
+
+
+def inhibitions() -> list[dict]:
+    page = (Path(__file__).parents[2] / "docs/alerts.md").read_text("utf-8")
+    (block,) = re.findall(r"^```yaml\n(inhibit_rules:.*?)^```", page, re.M | re.S)
+    return yaml.safe_load(block)["inhibit_rules"]
+
+
+def chosen(matchers: list[str]) -> dict[str, frozenset[str]]:
+    """Return the alerts that all matchers choose, each with the labels that it carries."""
+    known = dict(SERIES)
+    found: dict[str, dict] = {}
+    for group in groups("ai-agents", promised={"a": Objective(99, 95, "30.0", 20, 30)}):
+        for rule in group["rules"]:
+            labels = (read(rule["expr"], known) or frozenset()) | set(rule["labels"])
+            if "record" in rule:
+                known[rule["record"]] = labels
+            else:
+                found[rule["alert"]] = {**rule["labels"], "alertname": rule["alert"], "": labels}
+    for matcher in matchers:
+        (name, operator, value) = re.fullmatch(r'(\w+) (=~?) "(.*)"', matcher).groups()
+        pattern = value if operator == "=~" else re.escape(value)
+        found = {alert: has for alert, has in found.items() if re.fullmatch(pattern, has[name])}
+        if operator == "=~":  # none of the words is that of no alert
+            start, words = re.fullmatch(r"(\w+)\((.*)\)", value).groups()
+            assert {f"{start}{word}" for word in words.split("|")} == set(found)
+    return {alert: has[""] for alert, has in found.items()}
+
+
+@pytest.mark.parametrize("rule", inhibitions(), ids=lambda rule: rule["source_matchers"][0])
+def test_what_the_page_inhibits_are_alerts_that_have_the_labels(rule):
+    sources, targets = chosen(rule["source_matchers"]), chosen(rule["target_matchers"])
+    assert sources
+    assert targets
+    assert not {*sources} & {*targets}
+    for labels in targets.values():
+        assert {*rule["equal"]} <= labels
+    if len(sources) == 1:
+        assert all({*rule["equal"]} <= labels for labels in sources.values())
