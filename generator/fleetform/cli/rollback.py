@@ -76,8 +76,8 @@ def command(
       fleetform rollback Agent/support --env prod --release
     """
     now = _now(out, env)
-    title = _found(workload, now, out, env)
     held = {hold.workload: hold for hold in holds.read(out, env)}
+    title = _found(workload, now, held, out, env)
     if listed:
         _list(out, env, title)
         return
@@ -118,14 +118,13 @@ def _now(out: Path, env: str) -> dict[str, Entry]:
         ) from None
 
 
-def _found(workload: str, now: dict[str, Entry], out: Path, env: str) -> str:
+def _found(workload: str, now: dict[str, Entry], held: dict[str, Hold], out: Path, env: str) -> str:
     """Return the whole title of a workload."""
     kind, _, rest = workload.partition("/")
-    known = [*now, *(hold.workload for hold in holds.read(out, env))]
     found = sorted(
         {
             title
-            for title in known
+            for title in (*now, *held)
             if title == workload or (title.startswith(f"{kind}/") and title.split("/")[2] == rest)
         }
     )

@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from fleetform import written
 from fleetform.emit import emit
 from fleetform.problems import Problem, SpecError
-from fleetform.releases.lock import FOLDER, SHORT, Entry, Folders, owner, sha
+from fleetform.releases.lock import FOLDER, SHORT, Entry, Folders, entry_of, owner, sha
 
 _HEADER = """\
 # Written by `fleetform rollback`: `render` keeps these workloads as they were.
 # `fleetform rollback KIND/NAME --env {environment} --release` ends it; do not edit.
 """
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Hold(NamedTuple):
@@ -41,7 +41,7 @@ class Hold(NamedTuple):
     def objects(self) -> tuple[dict[str, Any], ...]:
         """Return the objects of its plain manifests; none if it was not rendered to any."""
         texts = (text for name, text in self.texts.items() if name.startswith("rendered/"))
-        return tuple(item for text in texts for item in yaml.load_all(text, _LOADER) if item)
+        return tuple(item for text in texts for item in written.load_all(text) if item)
 
 
 def path(out: Path, environment: str) -> Path:
@@ -56,7 +56,7 @@ def read(out: Path, environment: str) -> tuple[Hold, ...]:
     """
     file = path(out, environment)
     try:
-        body = yaml.load(file.read_bytes(), _LOADER)  # noqa: S506 - a safe one
+        body = written.load(file.read_bytes())
         found = tuple(_hold(item) for item in body["holds"])
     except (FileNotFoundError, NotADirectoryError):
         return ()
@@ -152,12 +152,7 @@ def _hold(item: Any) -> Hold:
     if workload.count("/") != 2:
         raise ValueError(workload)
     files = item["files"]
-    entry = Entry(
-        str(item.get("config", "")),
-        str(item["spec"]),
-        tuple(map(str, item["images"])),
-        {str(name): str(one["sha256"]) for name, one in files.items()},
-    )
+    entry = entry_of(item, {name: one["sha256"] for name, one in files.items()})
     if item["revision"] != entry.revision or len(entry.revision) != SHORT:
         raise ValueError(workload)
     texts = {str(name): _text(one["text"]) for name, one in files.items()}

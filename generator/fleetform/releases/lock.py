@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 import fleetform
+from fleetform import written
 
 if TYPE_CHECKING:
     from fleetform.pipeline import Assembled
@@ -26,7 +27,6 @@ _HEADER = """\
 # Written by `fleetform render`: what the output of {environment} consists of. `fleetform rollback` finds earlier
 # revisions in its history.
 """
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Folders = Mapping[str, Mapping[str, str]]
 """Texts by folder and path."""
@@ -94,18 +94,26 @@ def read(data: str | bytes) -> dict[str, Entry]:
         ValueError: it is none.
     """
     try:
-        body = yaml.load(data, _LOADER)  # noqa: S506 - a safe one
+        body = written.load(data)
         return {
-            str(item["workload"]): Entry(
-                str(item.get("config", "")),
-                str(item["spec"]),
-                tuple(map(str, item["images"])),
-                {str(path): str(value) for path, value in item["files"].items()},
-            )
-            for item in body["workloads"] or ()
+            str(item["workload"]): entry_of(item, item["files"]) for item in body["workloads"] or ()
         }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from None
+
+
+def entry_of(item: Any, files: Mapping[Any, Any]) -> Entry:
+    """Return the entry that a row of a lock, or of a file with holds, says; `files` are its hashes by path.
+
+    Raises:
+        AttributeError, KeyError, TypeError: it says none.
+    """
+    return Entry(
+        str(item.get("config", "")),
+        str(item["spec"]),
+        tuple(map(str, item["images"])),
+        {str(path): str(value) for path, value in files.items()},
+    )
 
 
 def sha(value: str) -> str:

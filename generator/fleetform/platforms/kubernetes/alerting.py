@@ -3,8 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from fleetform.contract import ANSWERS, WORK
+
 NAMESPACE = "<namespace>"
 """Stands for the namespace in expressions."""
+OF_WORK = f'route=~"{"|".join(WORK)}"'
+"""Selects requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap as it is
+frequent: counted too, it would hide that every run fails."""
+OF_ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
+"""Selects requests that wait for an answer."""
 PAGE, TICKET = "page", "ticket"
 SEVERITIES: Mapping[str, str] = {PAGE: "critical", TICKET: "warning"}
 """How urgent an alert is: a person is woken, or looks at it in working hours. The label `severity` of each."""

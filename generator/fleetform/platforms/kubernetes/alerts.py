@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from fleetform.contract import ANSWERS, WORK
 from fleetform.platforms.kubernetes import alerting, objectives
-from fleetform.platforms.kubernetes.alerting import PAGE, SEVERITIES, TICKET, Alert
+from fleetform.platforms.kubernetes.alerting import (
+    OF_ANSWERS,
+    OF_WORK,
+    PAGE,
+    SEVERITIES,
+    TICKET,
+    Alert,
+)
 from fleetform.platforms.kubernetes.objectives import Objective
-
-# Requests that let the agent work. What only looks at a run, such as a poll for its status, is as cheap
-# as it is frequent: counted too, it would hide that every run fails.
-_WORK = f'route=~"{"|".join(WORK)}"'
-_ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
 
 # The quotient of two zero rates is NaN, which no comparison selects: an idle agent never alerts. Few
 # requests prove little: a ratio only counts from some failures on, or from some answers.
@@ -35,7 +36,7 @@ clamp_max(
     rate(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[5m])
   )
     /
-  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[5m])),
+  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{OF_WORK}}}[5m])),
   1
 ) > <errorRatio>
   and on (namespace, agent)
@@ -56,7 +57,7 @@ sum by (namespace, agent) (
 (
   histogram_quantile(0.95,
     sum by (namespace, agent, le) (
-      rate(agent_request_duration_seconds_bucket{{namespace="<namespace>",{_ANSWERS}}}[10m])
+      rate(agent_request_duration_seconds_bucket{{namespace="<namespace>",{OF_ANSWERS}}}[10m])
     )
   )
     > on (namespace, agent)
@@ -64,7 +65,7 @@ sum by (namespace, agent) (
 )
   and on (namespace, agent)
 sum by (namespace, agent) (
-  increase(agent_request_duration_seconds_count{{namespace="<namespace>",{_ANSWERS}}}[10m])
+  increase(agent_request_duration_seconds_count{{namespace="<namespace>",{OF_ANSWERS}}}[10m])
 ) >= 10
 """,
         summary="Agent {{ $labels.agent }} needs {{ $value | humanizeDuration }} for one answer in "
@@ -91,7 +92,7 @@ max by (namespace, agent) (agent_queue_depth{namespace="<namespace>"}) > 0
 clamp_max(
   sum by (namespace, agent) (rate(agent_rate_limited_total{{namespace="<namespace>"}}[5m]))
     /
-  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[5m])),
+  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{OF_WORK}}}[5m])),
   1
 ) > <rateLimitedRatio>
 """,
@@ -143,7 +144,7 @@ clamp_max(
     increase(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[6h])
   )
     /
-  sum by (namespace, agent) (increase(agent_request_total{{namespace="<namespace>",{_WORK}}}[6h])),
+  sum by (namespace, agent) (increase(agent_request_total{{namespace="<namespace>",{OF_WORK}}}[6h])),
   1
 ) > 0.5
   and on (namespace, agent)

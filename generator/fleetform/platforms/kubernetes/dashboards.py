@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from fleetform.contract import ANSWERS, WORK
+from fleetform.platforms.kubernetes.alerting import OF_ANSWERS, OF_WORK
 
 NAMESPACE, UID, TITLE = "@namespace@", "@uid@", "@title@"
 """Stand for what differs between namespaces."""
 _OF = 'namespace="@namespace@",agent=~"$agent"'
 _WORKFLOW = 'namespace="@namespace@",workflow=~"$workflow"'
-_WORK = f'route=~"{"|".join(WORK)}"'
-_ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
 _I = "[$__rate_interval]"
 _DATASOURCE = {"type": "prometheus", "uid": "$datasource"}
 _WIDTH, _HEIGHT = 8, 8
@@ -56,12 +54,12 @@ def _now(function: str, metric: str, by: str, *, of: str = _OF) -> str:
     return f"{function} by ({by}) ({metric}{{{of}}})"
 
 
-_BEGUN = _rate("agent_request_total", "agent", more=f",{_WORK}")
+_BEGUN = _rate("agent_request_total", "agent", more=f",{OF_WORK}")
 _OURS = ',error_type!="cancelled"'
 _FAILED = _rate("agent_request_errors_total", "agent", more=_OURS)
-_BEGUN_OF = _rate("agent_request_total", "agent, variant", more=f",{_WORK}")
+_BEGUN_OF = _rate("agent_request_total", "agent, variant", more=f",{OF_WORK}")
 _FAILED_OF = _rate("agent_request_errors_total", "agent, variant", more=_OURS)
-_SLOWEST = _quantile(0.99, "agent_request_duration_seconds", "agent", more=f",{_ANSWERS}")
+_SLOWEST = _quantile(0.99, "agent_request_duration_seconds", "agent", more=f",{OF_ANSWERS}")
 _BAD = f'{{namespace="{NAMESPACE}",agent=~"$agent"}}'
 
 ROWS: Mapping[str, tuple[Panel, ...]] = {
@@ -83,10 +81,10 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
             "s",
             (
                 (
-                    _quantile(0.5, "agent_request_duration_seconds", more=f",{_ANSWERS}"),
+                    _quantile(0.5, "agent_request_duration_seconds", more=f",{OF_ANSWERS}"),
                     "half within",
                 ),
-                (_quantile(0.95, "agent_request_duration_seconds", more=f",{_ANSWERS}"), "95 %"),
+                (_quantile(0.95, "agent_request_duration_seconds", more=f",{OF_ANSWERS}"), "95 %"),
             ),
         ),
         Panel(
@@ -337,7 +335,7 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
                         0.95,
                         "agent_request_duration_seconds",
                         "agent, variant",
-                        more=f",{_ANSWERS}",
+                        more=f",{OF_ANSWERS}",
                     ),
                     "{{agent}} {{variant}}",
                 ),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from fleetform import quantity
+from fleetform import quantity, written
 from fleetform.lazy import regex
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
@@ -34,7 +34,6 @@ _KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
 _VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
 QUANTITY = regex(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
 LONGEST = 200
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NEW_CLAIM = (
     "use a volume with a new name and copy the data, or delete the claim, and the data with it"
 )
@@ -213,6 +212,6 @@ def _maps(node: dict[str, Any], key: str) -> list[dict[str, Any]]:
 def _read(text: str) -> Iterator[dict[str, Any]]:
     """Yield the documents of a text; none if somebody broke it, which is then replaced."""
     try:
-        yield from (item for item in yaml.load_all(text, _LOADER) if isinstance(item, dict))
+        yield from (item for item in written.load_all(text) if isinstance(item, dict))
     except yaml.YAMLError:
         return

@@ -8,12 +8,17 @@ windows: the long one says that it matters, the short one that it still does.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from fleetform.contract import ANSWERS, WORK
 from fleetform.platforms.kubernetes import alerting
-from fleetform.platforms.kubernetes.alerting import PAGE, SEVERITIES, TICKET, Alert
+from fleetform.platforms.kubernetes.alerting import (
+    NAMESPACE,
+    OF_ANSWERS,
+    OF_WORK,
+    PAGE,
+    SEVERITIES,
+    TICKET,
+    Alert,
+)
 
-_WORK = f'route=~"{"|".join(WORK)}"'
-_ANSWERS = f'route=~"{"|".join(ANSWERS)}"'
 DAYS = 30
 """Days of the window that the factors are for; in a longer one there is more to burn."""
 
@@ -34,7 +39,7 @@ BURNS = (
     Burn("1d", "2h", 3, TICKET, "a tenth of it within a day"),
     Burn("3d", "6h", 1, TICKET, "a tenth of it within 3 days"),
 )
-_WINDOWS = tuple(dict.fromkeys(("5m", "30m", "1h", "2h", "6h", "1d", "3d")))
+_WINDOWS = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 
 
 class Objective(NamedTuple):
@@ -94,7 +99,7 @@ def rules(
 ) -> list[dict[str, Any]]:
     """Return the rules that all objectives of a namespace share."""
     recorded = [
-        {"record": record, "expr": expression.replace("<namespace>", namespace), "labels": labels}
+        {"record": record, "expr": expression.replace(NAMESPACE, namespace), "labels": labels}
         for record, expression, labels in _recorded()
     ]
     return [
@@ -110,8 +115,8 @@ def _recorded() -> list[tuple[str, str, dict[str, str]]]:
             made.append((f"agent:slo_bad:ratio_rate{window}", ratio, {"objective": kind}))
     for burn in BURNS:
         for kind, metric, routes in (
-            ("availability", "agent_request_total", _WORK),
-            ("latency", "agent_request_duration_seconds_count", _ANSWERS),
+            ("availability", "agent_request_total", OF_WORK),
+            ("latency", "agent_request_duration_seconds_count", OF_ANSWERS),
         ):
             count = f"""\
 sum by (namespace, agent) (increase({metric}{{namespace="<namespace>",{routes}}}[{burn.long}]))
@@ -134,7 +139,7 @@ clamp_max(
     rate(agent_request_errors_total{{namespace="<namespace>",error_type!="cancelled"}}[{window}])
   )
     /
-  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{_WORK}}}[{window}])),
+  sum by (namespace, agent) (rate(agent_request_total{{namespace="<namespace>",{OF_WORK}}}[{window}])),
   1
 )
   {_of_those_with("availability")}"""
@@ -144,14 +149,14 @@ def _slow(window: str) -> str:
     return f"""\
 1 - sum by (namespace, agent) (
   sum by (namespace, agent, le) (
-    rate(agent_request_duration_seconds_bucket{{namespace="<namespace>",{_ANSWERS}}}[{window}])
+    rate(agent_request_duration_seconds_bucket{{namespace="<namespace>",{OF_ANSWERS}}}[{window}])
   )
     and on (namespace, agent, le)
   agent:slo_latency_bucket:info{{namespace="<namespace>"}}
 )
   /
 sum by (namespace, agent) (
-  rate(agent_request_duration_seconds_count{{namespace="<namespace>",{_ANSWERS}}}[{window}])
+  rate(agent_request_duration_seconds_count{{namespace="<namespace>",{OF_ANSWERS}}}[{window}])
 )
 """
 

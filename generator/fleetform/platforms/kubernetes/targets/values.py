@@ -9,8 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import yaml
-
+from fleetform import written
 from fleetform.plan import images
 from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
@@ -24,8 +23,7 @@ KEEP = {"helm.sh/resource-policy": "keep"}
 def defaults(chart: str) -> Values:
     """Return a chart's own values.yaml."""
     text = resources.files("fleetform").joinpath(f"charts/{chart}/values.yaml").read_text("utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: Values = yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe
+    found: Values = written.load(text)
     return found
 
 
