@@ -36,6 +36,12 @@ class Tree:
         board = "fleetform-dashboard"
         return [item for item in self.of("ConfigMap") if item["metadata"]["name"] != board]
 
+    def with_pods(self) -> list[Object]:
+        """Return what makes pods: of a Job that a schedule repeats the Job, whose pods are those of its CronJob."""
+        found = self.of(*WITH_PODS)
+        jobs = {identity(item)[2:] for item in self.of("Job")}
+        return found + [item for item in self.of("CronJob") if identity(item)[2:] not in jobs]
+
 
 COMMITTED = tuple(
     str(folder.relative_to(ROOT))
@@ -89,7 +95,13 @@ def workload_of(item: Object) -> tuple[str, str]:
 
 def pod(workload: Object) -> Object:
     """Return the pod spec of a workload."""
-    return workload["spec"]["template"]["spec"]
+    return template(workload)["spec"]
+
+
+def template(workload: Object) -> Object:
+    """Return the template of a workload's pods."""
+    spec = workload["spec"]
+    return (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]
 
 
 def containers(workload: Object) -> Iterator[Object]:
@@ -100,6 +112,6 @@ def containers(workload: Object) -> Iterator[Object]:
 
 def selects(selector: Object, workload: Object) -> bool:
     """Tell whether a label selector matches a workload's pods."""
-    labels = workload["spec"]["template"]["metadata"]["labels"]
+    labels = template(workload)["metadata"]["labels"]
     wanted = selector.get("matchLabels", {}) if "matchLabels" in selector else selector
     return all(labels.get(key) == value for key, value in wanted.items())

@@ -15,6 +15,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_names.py": "metadata",
         "tests/hostile/test_templates.py": "plan/settings characters",
         "tests/hostile/test_yaml.py": "reader",
+        "tests/integration/test_backups.py": "plan/backups plan/dumps resolve/backups kubernetes/restore cli/restore",
         "tests/integration/test_commands.py": "__main__ cli/__init__",
         "tests/integration/test_imports.py": "jsonschemas",
         "tests/integration/test_stdio.py": "plan/beside",
@@ -53,7 +54,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_pod_fields.py": "objects/counted rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
             "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras extra_bodies bind/quotas rules/tenants rules/sizes rules/passed "
-            "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings"
+            "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings rules/backups rules/schedules"
         ),
         "tests/unit/test_gitops.py": "argocd",
         "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",

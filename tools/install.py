@@ -253,6 +253,7 @@ RECIPES: dict[str, Recipe] = {
     # A Python with Qdrant's own models and engine: no binary of its server comes by a registry of packages.
     "qdrant": PythonTool('exec "$here/venv/bin/python"'),
     "registry": GoTool("github.com/distribution/distribution/v3/cmd/registry"),
+    "restic": GoTool("github.com/restic/restic/cmd/restic"),
     # Its definitions are older than those of `schemas`, whose operator does not build from the proxy.
     "external-secrets": BundledGoTool(
         "github.com/external-secrets/external-secrets",
@@ -278,7 +279,7 @@ QUICK = (
 SLOW = (
     *("a2a-client", "a2a-go", "argo", "checkov", "dashboards", "helm3", "kube-score"),
     "kube-validate",
-    *("kubectl", "milvus", "minilm", "openai-clients", "promtool", "qdrant", "registry"),
+    *("kubectl", "milvus", "minilm", "openai-clients", "promtool", "qdrant", "registry", "restic"),
     *(["a2a-js"] if shutil.which("npm") else []),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""

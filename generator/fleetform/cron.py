@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
+from itertools import pairwise
 
-MACROS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
+_SHORT = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+MACROS = tuple(_SHORT)
+_FIRST = date(2026, 1, 1)
+"""The first of two years without a 29th of February."""
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _FIELDS = (
@@ -40,6 +53,32 @@ def _fires(fields: list[str]) -> bool:
         return True
     days, months = _numbers(day, 1, 31, ()), _numbers(month, 1, 12, _MONTHS)
     return any(least <= _LONGEST[number - 1] for number in months for least in days)
+
+
+def longest(text: str) -> int:
+    """Return the most minutes between two times of a schedule that is right.
+
+    Days that only a leap year has count as missing, and of a day of the week and of the month both, as cron has it.
+    """
+    minutes, hours, *days = _SHORT.get(text, text).lower().split(" ")
+    times = sorted(
+        hour * 60 + minute
+        for hour in _numbers(hours, *_FIELDS[1][1:])
+        for minute in _numbers(minutes, *_FIELDS[0][1:])
+    )
+    found = [day for day in range(2 * 365) if _is_on(_FIRST + timedelta(day), *days)]
+    within = max((after - before for before, after in pairwise(times)), default=0)
+    gaps = [after - before for before, after in pairwise(found)] or [365]
+    return max(within, max(gaps) * 1440 - times[-1] + times[0])
+
+
+def _is_on(day: date, of_month: str, month: str, of_week: str) -> bool:
+    if day.month not in _numbers(month, *_FIELDS[3][1:]):
+        return False
+    by_month = day.day in _numbers(of_month, *_FIELDS[2][1:])
+    by_week = day.isoweekday() % 7 in _numbers(of_week, *_FIELDS[4][1:])
+    either = of_month[0] not in "*?" and of_week[0] not in "*?"
+    return by_month or by_week if either else by_month and by_week
 
 
 def _numbers(field: str, least: int, most: int, names: tuple[str, ...]) -> set[int]:

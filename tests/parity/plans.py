@@ -146,6 +146,8 @@ BASE = WorkloadPlan(
     recreate=False,
     schedule="",
     time_zone="Etc/UTC",
+    overlaps=True,
+    deadline=0,
     fail_on=(),
     min_ready=0,
     replicas=1,
@@ -350,6 +352,8 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
         ("StatefulSet", "Job"),
     ),
     "time_zone": (SCHEDULED, ("Europe/Berlin", "Asia/Seoul")),
+    "overlaps": (SCHEDULED, (False,)),
+    "deadline": (JOB, (1, 14400)),
     "fail_on": (JOB, ((1,), (1, 2, 255))),
     "claim_templates": (STATEFUL, ((), (Claim("a", "1Gi", "ReadWriteOncePod", "fast"),))),
     "headless": (BASE, (True,)),
@@ -401,7 +405,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
     "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),
 }
-INTERNAL = {"source", "mark", "callees", "patches", "test_image"}
+INTERNAL = {"source", "mark", "callees", "patches", "test_image", "config.digest"}
 """Fields that stand in no object that a target without releases has."""
 ELSEWHERE = ("flow",)
 """Parts of plans that no chart has: test_argo.py."""
@@ -425,6 +429,7 @@ def jobs() -> Iterator[WorkloadPlan]:
     yield JOB._replace(config=_config(), args=("ingest", "--config", "x", *TEXTS))
     yield JOB._replace(fail_on=(1, 2), component="workflow-run")
     yield SCHEDULED
+    yield SCHEDULED._replace(overlaps=False, deadline=60, component="backup")
     yield SCHEDULED._replace(fail_on=(3,), time_zone="Asia/Seoul", verbatim={"a.example/x": "y"})
 
 

@@ -9,7 +9,8 @@ import yaml
 
 from fleetform.platforms.kubernetes.objects.pod_security import violations
 from tests.fleet import AGENT, GOOD, fleetform, snapshot, write
-from tests.manifests import COMMITTED, GENERATED, WITH_PODS, tree
+from tests.manifests import COMMITTED, GENERATED, tree
+from tests.manifests import template as template_of
 from tests.tools import pod_security_fixtures
 
 VERSION = "v1.35"
@@ -60,8 +61,8 @@ def test_what_the_standard_accepts_we_accept():
 
 @pytest.mark.parametrize("name", [*COMMITTED, *GENERATED])
 def test_no_rendered_pod_breaks_a_control(name):
-    for item in tree(name).of(*WITH_PODS):
-        template = item["spec"]["template"]
+    for item in tree(name).with_pods():
+        template = template_of(item)
         assert [*violations(template["spec"], template["metadata"].get("annotations"))] == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests import manifests
 from tests.fleet import API, fleetform, read_yaml, write
-from tests.manifests import NAMES, WITH_PODS, Tree, beside, identity, pod, workload_of
+from tests.manifests import NAMES, Tree, beside, identity, pod, workload_of
 
 
 @pytest.fixture(params=NAMES)
@@ -75,7 +75,7 @@ def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
             for container in pod(item)["containers"]
             for port in container.get("ports", ())
         }
-        for item in tree.of(*WITH_PODS)
+        for item in tree.with_pods()
     }
     for policy in tree.of("NetworkPolicy"):
         own = ports[identity(policy)[2:]]
@@ -88,8 +88,10 @@ def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
 
 def test_metadata_addresses_are_closed_but_for_the_platforms_own(tree):
     accounts = {identity(item)[2:]: item for item in tree.of("ServiceAccount")}
+    named = {workload_of(item): pod(item)["serviceAccountName"] for item in tree.with_pods()}
     for policy in tree.of("NetworkPolicy"):
-        account = accounts[identity(policy)[2:]]
+        space, name = identity(policy)[2:]
+        account = accounts[space, named[space, name]]
         annotations = account["metadata"].get("annotations", {})
         allowed = set()
         if "eks.amazonaws.com/role-arn" in annotations:

@@ -7,7 +7,6 @@ import pytest
 from tests import manifests
 from tests.manifests import (
     NAMES,
-    WITH_PODS,
     WORKLOADS,
     Tree,
     containers,
@@ -73,7 +72,7 @@ def test_nothing_is_null(tree):
 
 
 def test_every_selector_matches_exactly_its_own_pods(tree):
-    workloads = tree.of(*WITH_PODS)
+    workloads = tree.with_pods()
     for kind, where in (
         ("Service", ("selector",)),
         ("NetworkPolicy", ("podSelector",)),
@@ -99,7 +98,7 @@ def test_selectors_have_no_label_that_an_upgrade_changes(tree):
 def test_every_workload_has_a_policy_an_account_and_no_other_identity(tree):
     accounts = {identity(item)[2:] for item in tree.of("ServiceAccount")}
     policies = {identity(item)[2:] for item in tree.of("NetworkPolicy")}
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         assert workload_of(item) in policies
         assert (item["metadata"]["namespace"], pod(item)["serviceAccountName"]) in accounts
 
@@ -110,7 +109,7 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(tree):
         for item in tree.of("RoleBinding", "ClusterRoleBinding")
         for subject in item["subjects"]
     }
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         key = item["metadata"]["namespace"], pod(item)["serviceAccountName"]
         assert pod(item)["automountServiceAccountToken"] == (key in bound)
     assert all(not item["automountServiceAccountToken"] for item in tree.of("ServiceAccount"))
@@ -125,7 +124,7 @@ def test_every_binding_has_its_role(tree):
 
 
 def test_every_pod_passes_pod_security_restricted(tree):
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         security = pod(item)["securityContext"]
         assert security["runAsNonRoot"] is True
         assert security["runAsUser"] > 0
@@ -140,14 +139,14 @@ def test_every_pod_passes_pod_security_restricted(tree):
 
 
 def test_every_container_has_requests_and_limits(tree):
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         for container in containers(item):
             assert container["resources"]["requests"].keys() >= {"cpu", "memory"}
             assert container["resources"]["limits"].keys() >= {"cpu", "memory"}
 
 
 def test_every_scratch_volume_has_a_size(tree):
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         for volume in pod(item)["volumes"]:
             assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"]
 
@@ -155,7 +154,7 @@ def test_every_scratch_volume_has_a_size(tree):
 def test_what_is_mounted_is_there(tree):
     claims = {identity(item)[2:] for item in tree.of("PersistentVolumeClaim")}
     maps = {identity(item)[2:] for item in tree.of("ConfigMap")}
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         space = item["metadata"]["namespace"]
         templates = {c["metadata"]["name"] for c in item["spec"].get("volumeClaimTemplates", ())}
         volumes = {volume["name"]: volume for volume in pod(item)["volumes"]}
@@ -207,7 +206,7 @@ def test_every_secret_that_a_workload_reads_is_made_where_an_operator_makes_them
     }
     if not made:
         return
-    for item in tree.of(*WITH_PODS):
+    for item in tree.with_pods():
         space = item["metadata"]["namespace"]
         for name, key in _keys(item):
             assert (space, name, key) in made or (space, name, None) in made

@@ -8,6 +8,9 @@
 
 {{/* How often pods are started again: where exit codes tell failures from crashes, as often as the cluster ends them. */}}
 {{- define "agent.jobSpec" }}
+  {{- with .Values.activeDeadlineSeconds }}
+  activeDeadlineSeconds: {{ int . }}
+  {{- end }}
   {{- if .Values.failOnExitCodes }}
   backoffLimit: 20
   podReplacementPolicy: Failed

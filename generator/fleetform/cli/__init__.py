@@ -20,6 +20,7 @@ COMMANDS = (
     "policy",
     "releases",
     "rollback",
+    "restore",
     "charts",
     "pin",
     "secrets",

@@ -27,6 +27,7 @@ from fleetform.local_values import EnvFileError, known_values, lookup, variables
 from fleetform.problems import did_you_mean, errors
 
 if TYPE_CHECKING:
+    from fleetform.models.memory_store import MemoryStoreSpec
     from fleetform.models.workflow import WorkflowSpec
     from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
     from fleetform.resolve import Fleet, Resolved
@@ -82,6 +83,11 @@ def planned(
 def workflow_of(fleet: Fleet, name: str, env: str) -> Resolved[WorkflowSpec]:
     """Return a workflow by its name, or namespace/name; exit if there is none."""
     return _only(fleet.of(kinds.WORKFLOW), name, "workflow", f"in {env}")
+
+
+def store_of(fleet: Fleet, name: str, env: str) -> Resolved[MemoryStoreSpec]:
+    """Return a MemoryStore by its name, or namespace/name; exit if there is none."""
+    return _only(fleet.of(kinds.MEMORY_STORE), name, "MemoryStore", f"in {env}")
 
 
 def chosen(plan: FleetPlan, name: str, env: str) -> WorkloadPlan:

@@ -27,6 +27,8 @@ from fleetform.models.workload import (
     Container,
     EnvFromSource,
     EnvVar,
+    Identity,
+    ImageName,
     Network,
     PodTemplate,
     Resources,
@@ -300,7 +302,7 @@ class Storage(Spec):
 
 
 class Provision(Spec):
-    """A dedicated server in the cluster, for development: one replica, no backups."""
+    """A dedicated server in the cluster, for development: one replica; see `backup`."""
 
     enabled: bool = Field(default=True, description="Whether it is deployed.")
     storage: Size | None = optional(
@@ -329,6 +331,122 @@ class Provision(Spec):
     )
 
 
+Prefix = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*$", max_length=512
+    ),
+]
+"""Folders in a bucket, none of which is `.` or `..`."""
+Cron = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class S3(Spec):
+    """A bucket of S3, or of what speaks like it."""
+
+    bucket: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$", min_length=3, max_length=63),
+    ] = Field(description="Name of the bucket.")
+    prefix: Prefix | None = optional(
+        "Folder in the bucket, in which the store has one of its own. Default: the environment's name and the namespace."
+    )
+    region: Name | None = optional("Region of the bucket. Required without `endpoint`.")
+    endpoint: Url | None = optional(
+        "URL of another server than AWS's, such as MinIO. Default: AWS in `region`."
+    )
+    access_key_secret_ref: SecretKey | None = optional(
+        "Access key. Default: that of the pod's identity."
+    )
+    secret_key_secret_ref: SecretKey | None = optional(
+        "Secret access key. Required with `accessKeySecretRef`. Default: none."
+    )
+
+
+class Gcs(Spec):
+    """A bucket of Google Cloud Storage."""
+
+    bucket: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*[a-z0-9]$", min_length=3, max_length=222),
+    ] = Field(description="Name of the bucket.")
+    prefix: Prefix | None = optional(
+        "Folder in the bucket, in which the store has one of its own. Default: the environment's name and the namespace."
+    )
+    credentials_secret_ref: SecretKey | None = optional(
+        "Key file of a service account. Default: the pod's identity."
+    )
+
+
+class BackupClaim(Spec):
+    """A claim that backups are kept in, such as one of a file server elsewhere."""
+
+    name: ObjectName = Field(description="Name of the claim, in the store's namespace.")
+    size: Size | None = optional(
+        "Size in bytes with which the claim is made, such as `10Gi`. Default: the claim exists already."
+    )
+    storage_class: ObjectName | None = optional(
+        "Storage class of a claim that is made. Default: the cluster's."
+    )
+
+
+class BackupTarget(Spec):
+    """Where backups are kept: one of these."""
+
+    s3: S3 | None = optional("A bucket of S3, or of what speaks like it. Default: none.")
+    gcs: Gcs | None = optional("A bucket of Google Cloud Storage. Default: none.")
+    pvc: BackupClaim | None = optional("A claim. Default: none.")
+
+
+class Keep(Spec):
+    """How many backups are kept: the last one of each of so many days, weeks and months."""
+
+    daily: int = Field(default=7, description="Days of which one is kept.", ge=0, le=3650)
+    weekly: int = Field(default=4, description="Weeks of which one is kept.", ge=0, le=520)
+    monthly: int = Field(default=6, description="Months of which one is kept.", ge=0, le=120)
+
+
+class Drill(Spec):
+    """Restores the last backup into a server in the pod, and counts what is there."""
+
+    enabled: bool = Field(default=True, description="Whether backups are tried.")
+    schedule: Cron = Field(
+        default="0 5 * * 0",
+        description="When, by cron's five fields in the backup's `timeZone`.",
+    )
+
+
+class Backup(Spec):
+    """Backups of what a store holds, each of which is checked, and restored now and then to see whether it can be."""
+
+    schedule: Cron = Field(
+        description="When, by cron's five fields in `timeZone`, such as `15 3 * * *`, or `@daily` and the like."
+    )
+    time_zone: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        default="Etc/UTC", description="Time zone of the schedules, as the IANA database names it."
+    )
+    to: BackupTarget = Field(description="Where they are kept.")
+    password_secret_ref: SecretKey = Field(
+        description="Password that they are encrypted with; keep it elsewhere too, for without it nothing can be restored."
+    )
+    keep: Keep = Field(default_factory=Keep, description="How many are kept.")
+    drill: Drill = Field(default_factory=Drill, description="Whether they can be restored.")
+    identity: Identity | None = optional(
+        "Cloud identity that may read and write the bucket. Default: none."
+    )
+    image: ImageName | None = optional(
+        "Image with the server's own programs; not older than the server, and with its extensions. Default: the image that `provision` runs."
+    )
+    scratch: Size = Field(
+        default="1Gi",
+        description="Space in bytes for a dump, in a drill for the files of its server too.",
+    )
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="Requests and limits of each container; the server of a drill of Redis holds everything in memory.",
+    )
+
+
 class MemoryStoreSpec(Storage, Shared):
     """A store that agents refer to by name."""
 
@@ -339,6 +457,7 @@ class MemoryStoreSpec(Storage, Shared):
     provision: Provision | None = optional(
         "A server in the cluster, for development. Default: the store exists already."
     )
+    backup: Backup | None = optional("Backups. Default: none.")
 
 
 class MemoryStore(Spec):

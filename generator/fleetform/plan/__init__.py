@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
-from fleetform.plan import consent, containers, knowledge, scaling, workflows, workloads
+from fleetform.plan import backups, consent, containers, knowledge, scaling, workflows, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
 from fleetform.plan.model import Plan, Scrape, Shape, Workload
@@ -17,7 +17,7 @@ from fleetform.resolve.references import uses
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
 
-__all__ = ["plan"]
+__all__ = ["closed", "plan"]
 
 GENERIC = ("agent", workflows.COMPONENT)
 """Components that the generic runtime may be."""
@@ -52,14 +52,19 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
         for item in fleet.of(kinds.MEMORY_STORE)
         if is_deployed(item)
     ]
+    drafts += [
+        job
+        for item in fleet.of(kinds.MEMORY_STORE)
+        for job in backups.drafts(fleet, item, problems)
+    ]
     drafts += workflows.drafts(fleet, references, problems)
     declared = consent.Declared(drafts)
     problems += consent.problems(fleet, declared)
-    closed = tuple(_closed(fleet, draft, problems) for draft in drafts)
-    return Plan(fleet.environment_name, closed, tuple(consent.links(declared))), problems
+    found = tuple(closed(fleet, draft, problems) for draft in drafts)
+    return Plan(fleet.environment_name, found, tuple(consent.links(declared))), problems
 
 
-def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
+def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
     """Return a draft's workload: decisions that are the same for all kinds."""
     resolved, spec = draft.resolved, draft.workload
     template = spec.pod_template
@@ -109,6 +114,8 @@ def _closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
         schedule=draft.schedule,
         time_zone=draft.time_zone,
+        overlaps=draft.overlaps,
+        deadline=draft.deadline,
         fail_on=draft.fail_on,
         beside_of=draft.beside_of,
         flow=draft.flow,

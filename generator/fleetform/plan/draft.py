@@ -49,6 +49,10 @@ class Draft:
         self.schedule = ""
         """When a job runs again, as cron writes it."""
         self.time_zone = "Etc/UTC"
+        self.overlaps = True
+        """Whether one run of a schedule may begin before the last one has ended."""
+        self.deadline = 0
+        """Seconds after which a job is ended; 0 for never."""
         self.fail_on: tuple[int, ...] = ()
         """Exit codes with which a job has failed for good."""
         self.beside_of = ""

@@ -97,7 +97,7 @@ class Variable(NamedTuple):
     """An environment variable; text is literal, even if it contains `$`."""
 
     name: str
-    value: str | SecretRef | ConfigRef | FieldRef
+    value: str | SecretRef | ConfigRef | FieldRef | Address
 
 
 class EnvFrom(NamedTuple):
@@ -177,9 +177,11 @@ class ConfigFolder(NamedTuple):
 
 
 class SecretFolder(NamedTuple):
-    """A whole Secret, each key a file."""
+    """A Secret, each key a file."""
 
     name: str
+    keys: tuple[str, ...] = ()
+    """Those that are needed; none for all of them."""
 
 
 class Volume(NamedTuple):
@@ -379,6 +381,10 @@ class Workload(NamedTuple):
     """When a job runs again, as cron writes it; empty for never."""
     time_zone: str = "Etc/UTC"
     """Time zone of the schedule."""
+    overlaps: bool = True
+    """Whether one run of a schedule may begin before the last one has ended."""
+    deadline: int = 0
+    """Seconds after which a job is ended; 0 for never."""
     fail_on: tuple[int, ...] = ()
     """Exit codes with which a job has failed for good; with others it is started again."""
     beside_of: str = ""

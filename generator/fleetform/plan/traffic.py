@@ -44,7 +44,7 @@ def agent(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) -> No
     auth = draft.resolved.spec.auth
     if draft.workload.container is None and auth is not None and auth.oidc is not None:
         place: TreePath = ("spec", "auth", "oidc", "issuer")
-        problems += _to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
+        problems += to_url(fleet, draft, draft.resolved, auth.oidc.issuer, place)
     if draft.workload.container is None:
         problems += _webhook(fleet, draft)
         problems += _proxies(fleet, draft)
@@ -65,20 +65,20 @@ def workflow(
         section = getattr(kept.spec, kept.spec.type)
         place: TreePath = ("spec", kept.spec.type, "host")
         if section is not None and section.host:
-            yield from _to_host(fleet, draft, kept.store, section.host, section.port, place)
+            yield from to_host(fleet, draft, kept.store, section.host, section.port, place)
     spec = found.spec
     for number, item in enumerate(spec.steps):
         place = ("spec", "steps", number, "authentication")
         yield from _token(fleet, draft, found, item.authentication, place)
     if spec.error_handling.on_workflow_failure == "notify":
         place = ("spec", "errorHandling", "notificationChannel")
-        yield from _to_url(fleet, draft, found, PUBLIC, place)
+        yield from to_url(fleet, draft, found, PUBLIC, place)
     yield from _through(fleet, draft, found)
     for number, peer in enumerate(spec.network.allow_to):
         yield from _to_peer(fleet, draft, found, peer, ("spec", "network", "allowTo", number))
     if spec.serve is not None and spec.serve.auth.oidc is not None and draft.ports:
         place = ("spec", "serve", "auth", "oidc", "issuer")
-        yield from _to_url(fleet, draft, found, spec.serve.auth.oidc.issuer, place)
+        yield from to_url(fleet, draft, found, spec.serve.auth.oidc.issuer, place)
 
 
 def documents(fleet: Fleet, draft: Draft, uses: Uses, tool: Resolved[ToolSpec]) -> None:
@@ -96,7 +96,7 @@ def _webhook(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
     approvals = draft.resolved.spec.approvals
     if approvals is not None and approvals.webhook is not None:
         place: TreePath = ("spec", "approvals", "webhook", "url")
-        yield from _to_url(fleet, draft, draft.resolved, approvals.webhook.url, place)
+        yield from to_url(fleet, draft, draft.resolved, approvals.webhook.url, place)
 
 
 def _proxies(fleet: Fleet, draft: Draft) -> Iterator[Problem]:
@@ -109,7 +109,7 @@ def _through(fleet: Fleet, draft: Draft, owner: Resolved[Any]) -> Iterator[Probl
     for number, variable in enumerate(owner.spec.env):
         if variable.name.lower() in ("http_proxy", "https_proxy") and variable.value:
             url = variable.value if "://" in variable.value else f"http://{variable.value}"
-            yield from _to_url(fleet, draft, owner, url, ("spec", "env", number, "value"))
+            yield from to_url(fleet, draft, owner, url, ("spec", "env", number, "value"))
 
 
 def _peer(draft: Draft, peer: Resolved[AgentSpec]) -> None:
@@ -128,7 +128,7 @@ def _models(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     path: TreePath = ("spec", "model") if own else ("spec", "modelConfig")
     for model in uses.every_model:
         url = model.endpoint or PUBLIC
-        yield from _to_url(fleet, draft, draft.resolved, url, path)
+        yield from to_url(fleet, draft, draft.resolved, url, path)
 
 
 def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
@@ -136,7 +136,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         api, remote = tool.spec.api, tool.spec.agent
         if remote is not None:
             owner = tool if tool.namespace else draft.resolved
-            yield from _to_url(fleet, draft, owner, remote.card, ("spec", "agent", "card"))
+            yield from to_url(fleet, draft, owner, remote.card, ("spec", "agent", "card"))
             place: TreePath = ("spec", "agent", "authentication")
             yield from _token(fleet, draft, owner, remote.authentication, place)
         if tool.spec.type == "retrieval":
@@ -147,7 +147,7 @@ def _tools(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
         # Short hosts in a fleet-wide tool are relative to the agent that uses it.
         owner = tool if tool.namespace else draft.resolved
         url = api.endpoint.replace("{", "").replace("}", "")
-        yield from _to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
+        yield from to_url(fleet, draft, owner, url, ("spec", "api", "endpoint"))
         place = ("spec", "api", "authentication")
         yield from _token(fleet, draft, owner, api.authentication, place)
 
@@ -161,7 +161,7 @@ def _vectors(fleet: Fleet, draft: Draft, tool: Resolved[ToolSpec]) -> Iterator[P
     if port is not None:
         owner = tool if tool.namespace else draft.resolved
         place: TreePath = ("spec", "retrieval", "vectorStore", "host")
-        yield from _to_host(fleet, draft, owner, store.host, port, place)
+        yield from to_host(fleet, draft, owner, store.host, port, place)
 
 
 def _embeddings(
@@ -176,16 +176,16 @@ def _embeddings(
     if not at.by_model:
         owner = tool if tool.namespace else draft.resolved
         place: TreePath = ("spec", "retrieval", "embedding", "endpoint")
-        yield from _to_url(fleet, draft, owner, at.endpoint or PUBLIC, place)
+        yield from to_url(fleet, draft, owner, at.endpoint or PUBLIC, place)
     elif draft.shape is Shape.JOB:
-        yield from _to_url(fleet, draft, draft.resolved, at.endpoint or PUBLIC, ("spec", "model"))
+        yield from to_url(fleet, draft, draft.resolved, at.endpoint or PUBLIC, ("spec", "model"))
 
 
 def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     path: TreePath
     for used, other in uses.servers:
         if other.spec.url:
-            yield from _to_url(fleet, draft, other, other.spec.url, ("spec", "url"))
+            yield from to_url(fleet, draft, other, other.spec.url, ("spec", "url"))
         elif is_beside(other):
             for number, peer in enumerate(other.spec.network.allow_to):
                 path = ("spec", "network", "allowTo", number)
@@ -195,7 +195,7 @@ def _servers(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     for number, use in enumerate(draft.resolved.spec.tools):
         if use.endpoint:
             path = ("spec", "tools", number, "endpoint")
-            yield from _to_url(fleet, draft, draft.resolved, use.endpoint, path)
+            yield from to_url(fleet, draft, draft.resolved, use.endpoint, path)
         place = ("spec", "tools", number, "authentication")
         yield from _token(fleet, draft, draft.resolved, use.authentication, place)
 
@@ -206,7 +206,7 @@ def _token(
     """Allow the server that issues OAuth tokens."""
     if auth is not None and auth.oauth2 is not None:
         url = auth.oauth2.token_url
-        yield from _to_url(fleet, draft, owner, url, (*path, "oauth2", "tokenUrl"))
+        yield from to_url(fleet, draft, owner, url, (*path, "oauth2", "tokenUrl"))
 
 
 def _place(draft: Draft, use: ToolUse) -> TreePath:
@@ -238,7 +238,7 @@ def _memory(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     if endpoint is not None and endpoint.host:
         owner = uses.store or draft.resolved
         path: TreePath = ("spec", memory.type, "host") if uses.store else ("spec", "memory")
-        yield from _to_host(fleet, draft, owner, endpoint.host, endpoint.port, path)
+        yield from to_host(fleet, draft, owner, endpoint.host, endpoint.port, path)
 
 
 def _memories(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
@@ -249,7 +249,7 @@ def _memories(fleet: Fleet, draft: Draft, uses: Uses) -> Iterator[Problem]:
     at = reached(uses, wanted)
     if at is not None and not at.by_model:
         owner, path = memories.place(draft.resolved, uses, "embedding", "endpoint")
-        yield from _to_url(fleet, draft, owner, at.endpoint or PUBLIC, path)
+        yield from to_url(fleet, draft, owner, at.endpoint or PUBLIC, path)
 
 
 def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
@@ -261,7 +261,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
     if tracing.enabled:
         url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
         place: TreePath = ("spec", "observability", "tracing", "endpoint")
-        problems += _to_url(fleet, draft, resolved, url, place)
+        problems += to_url(fleet, draft, resolved, url, place)
     for number, peer in enumerate(spec.network.allow_to):
         place = ("spec", "network", "allowTo", number)
         problems += _to_peer(fleet, draft, resolved, peer, place)
@@ -273,16 +273,16 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
 # -- where a host leads --------------------------------------------------------------------------
 
 
-def _to_url(
+def to_url(
     fleet: Fleet, draft: Draft, owner: Resolved[Any], url: str, path: TreePath
 ) -> Iterator[Problem]:
     """Allow what a URL in a spec refers to."""
     host, port = split(url)
     if host and port:
-        yield from _to_host(fleet, draft, owner, host, port, path)
+        yield from to_host(fleet, draft, owner, host, port, path)
 
 
-def _to_host(
+def to_host(
     fleet: Fleet, draft: Draft, owner: Resolved[Any], host: str, port: int, path: TreePath
 ) -> Iterator[Problem]:
     """Allow a host and the port of its URL."""
@@ -348,7 +348,7 @@ def _to_peer(
     """Allow a destination listed in `network.allowTo` of a workload, or of a server beside it."""
     if peer.host and not (peer.agent or peer.namespace or peer.cidr):
         for port in peer.ports or [443]:
-            yield from _to_host(fleet, draft, owner, peer.host, port, path)
+            yield from to_host(fleet, draft, owner, peer.host, port, path)
         return
     said: list[Problem] = []
     found = _named(fleet, owner, peer, path, said)

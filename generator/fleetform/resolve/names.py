@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
+from fleetform.resolve import backups
 from fleetform.resolve.hosts import destination, is_beside, is_deployed, split
 from fleetform.tree import entries
 
@@ -19,7 +20,9 @@ STORE_IMAGES = {
     "redis": {"repository": "docker.io/library/redis", "tag": "8.2.3-alpine"},
     "postgres": {"repository": "docker.io/library/postgres", "tag": "18.1-bookworm"},
 }
-"""Stock image of a provisioned store by its type."""
+"""Stock image of a provisioned store by its type, which has the programs for its backups too."""
+RESTIC = {"repository": "docker.io/restic/restic", "tag": "0.18.1"}
+"""Image of what keeps backups."""
 HOSTS = frozenset({"endpoint", "url", "tokenUrl", "issuer"})
 """Fields that hold a URL; `host` holds the host itself."""
 
@@ -28,6 +31,7 @@ def images(fleet: Fleet) -> set[str]:
     """Return the repositories of images, as specs and the environment name them."""
     test = fleet.environment.helm.test
     own = {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
+    own |= {name for store in fleet.of(kinds.MEMORY_STORE) for name in _of_backups(store)}
     return own | ({test.image.repository} if test.enabled else set())
 
 
@@ -72,6 +76,19 @@ def _images(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[str]:
         yield STORE_IMAGES[resolved.spec.type]["repository"]
     for extra in (*spec.pod_template.sidecars, *spec.pod_template.init_containers):
         yield extra.image.repository
+
+
+def _of_backups(store: Resolved[Any]) -> Iterator[str]:
+    if not backups.is_planned(store):
+        return
+    yield RESTIC["repository"]
+    spec = store.spec
+    if spec.backup.image is not None:
+        yield spec.backup.image.repository
+    elif spec.provision is not None and spec.provision.container is not None:
+        yield spec.provision.container.image.repository
+    else:
+        yield STORE_IMAGES[spec.type]["repository"]
 
 
 def providers(fleet: Fleet) -> set[str]:

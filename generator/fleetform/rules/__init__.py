@@ -9,6 +9,7 @@ from fleetform.resolve import Fleet
 from fleetform.resolve.references import Uses
 from fleetform.rules import (
     agents,
+    backups,
     canaries,
     credentials,
     encryption,
@@ -52,6 +53,7 @@ RULES = (
     memories.rules,
     json_schemas.rules,
     stores.rules,
+    backups.rules,
     urls.rules,
     encryption.rules,
     graphs.rules,

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import cron, kinds
+from fleetform import kinds
 from fleetform.contract import EMBEDDED, KNOWLEDGE, VECTOR_STORES
 from fleetform.filters import FilterError, parsed
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, hosts
 from fleetform.resolve.references import Uses
 from fleetform.resolve.searches import filled, mode, question, reached, searched, taker
-from fleetform.rules import embeddings
+from fleetform.rules import embeddings, schedules
 from fleetform.rules.stores import collection
 
 if TYPE_CHECKING:
@@ -182,14 +182,8 @@ def _documents(
 ) -> Iterator[Problem]:
     """Yield documents that no job could take into a collection."""
     yield from _sources(agent, knowledge)
-    wrong = "" if knowledge.schedule is None else cron.fault(knowledge.schedule)
-    if wrong:
-        yield agent.problem(
-            (*_KNOWLEDGE, "schedule"),
-            "bad-cron",
-            f"`{(knowledge.schedule or '')[:40]}` is no schedule: {wrong}",
-            hint='write minute, hour, day, month and weekday, such as "0 3 * * 1-5", or `@daily`',
-        )
+    if knowledge.schedule is not None:
+        yield from schedules.schedule(agent, (*_KNOWLEDGE, "schedule"), knowledge.schedule)
     name = taker(agent.name)
     for kind in kinds.WORKLOADS:
         other = fleet.specs.get(kind, {}).get((agent.namespace, name))

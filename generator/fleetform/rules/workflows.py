@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
-from fleetform import cron, kinds, timezones, view
+from fleetform import kinds, view
 from fleetform.durations import seconds
 from fleetform.jsonschemas import jsonschema_rs
 from fleetform.problems import Problem, did_you_mean
-from fleetform.resolve import Fleet, Resolved, flows
+from fleetform.resolve import Fleet, Resolved, backups, flows
 from fleetform.resolve.references import lookup
 from fleetform.resolve.searches import taker
-from fleetform.rules import expressions, pods
+from fleetform.rules import expressions, pods, schedules
 from fleetform.rules.agents import callers, tracing
 from fleetform.rules.graphs import cycles
 from fleetform.rules.metadata import RESERVED_NAMES
@@ -109,20 +109,8 @@ def _schedule(workflow: Resolved[WorkflowSpec]) -> Iterator[Problem]:
     if schedule is None:
         return
     path: TreePath = ("spec", "schedule")
-    if wrong := cron.fault(schedule.cron):
-        yield workflow.problem(
-            (*path, "cron"),
-            "bad-cron",
-            f"`{schedule.cron[:40]}` is no schedule: {wrong}",
-            hint='write minute, hour, day, month and weekday, such as "0 3 * * 1-5", or `@daily`',
-        )
-    if not timezones.is_known(schedule.time_zone):
-        yield workflow.problem(
-            (*path, "timeZone"),
-            "bad-time-zone",
-            f"`{schedule.time_zone[:40]}` is not the name of a time zone",
-            hint=timezones.hint(schedule.time_zone),
-        )
+    yield from schedules.schedule(workflow, (*path, "cron"), schedule.cron)
+    yield from schedules.time_zone(workflow, (*path, "timeZone"), schedule.time_zone)
     yield from _inputs(workflow, workflow, (*path, "input"), schedule.input)
 
 
@@ -240,7 +228,7 @@ def _names(fleet: Fleet) -> Iterator[Problem]:
         for agent in fleet.of(kinds.AGENT)
         if agent.spec.knowledge is not None
     }
-    for owner, name, what in flows.names(fleet):
+    for owner, name, what in (*flows.names(fleet), *backups.names(fleet)):
         key = (owner.namespace, name)
         if name in RESERVED_NAMES:
             yield owner.problem(

@@ -23,8 +23,10 @@ def build(
     Compose has no bases, so `root` is ignored. A plan that is not `sound` is not built.
     """
     del root
-    problems = [*rules.flows(plan)]
-    plan = plan._replace(workloads=tuple(item for item in plan.workloads if item.flow is None))
+    problems = [*rules.left_out(plan)]
+    plan = plan._replace(
+        workloads=tuple(item for item in plan.workloads if not rules.is_left_out(item))
+    )
     problems += rules.problems(fleet, plan)
     if errors(problems) or not sound:
         return None, problems

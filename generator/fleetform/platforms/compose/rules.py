@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform.plan import backups
 from fleetform.plan.model import (
     JOB_NAME,
     Claim,
@@ -82,9 +83,18 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
     yield from _environment(fleet, plan)
 
 
-def flows(plan: Plan) -> Iterator[Problem]:
-    """Yield workflows that Argo Workflows executes: where it is not, nobody begins a step."""
+def is_left_out(workload: Workload) -> bool:
+    """Whether something is for clusters alone."""
+    return workload.flow is not None or workload.component in backups.COMPONENTS
+
+
+def left_out(plan: Plan) -> Iterator[Problem]:
+    """Yield workflows that Argo Workflows executes, where nobody begins a step, and backups, where nobody keeps times."""
     for workload in plan.workloads:
+        if workload.component == backups.BACKUP:
+            what = "Compose has no schedules: nothing backs the store up"
+            hint = "remove `backup` in this environment"
+            yield _said(workload, backups.PLACE, what, hint)
         if workload.flow is not None:
             what = "the environment leaves its workflows to Argo Workflows, which Compose has not"
             hint = "remove `argo-workflows` from `targets`, or run it by `fleetform workflow run`"

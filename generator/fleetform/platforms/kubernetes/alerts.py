@@ -573,6 +573,48 @@ sum by (namespace, workflow) (
     ),
 )
 
+# What names a CronJob is its store's, and plan/backups.py. A run that failed is as old as one that never began: one
+# that was due and did not begin, one that began and has not succeeded since, and a schedule that somebody suspended.
+_DUE = """\
+(
+  max by (namespace, cronjob) (kube_cronjob_status_last_schedule_time{<selected>})
+    unless on (namespace, cronjob)
+  (
+    max by (namespace, cronjob) (kube_cronjob_status_last_successful_time{<selected>})
+      >=
+    max by (namespace, cronjob) (kube_cronjob_status_last_schedule_time{<selected>})
+  )
+)
+  or
+(
+  max by (namespace, cronjob) (kube_cronjob_next_schedule_time{<selected>}) < time() - 3600
+)
+  or
+(
+  max by (namespace, cronjob) (kube_cronjob_spec_suspend{<selected>}) == 1
+)
+"""
+_BACKUPS = (
+    _Alert(
+        name="AgentBackupOld",
+        severity="critical",
+        lasts="300m",
+        expression=_DUE.replace("<selected>", 'namespace="<namespace>",cronjob=~".+-backup"'),
+        summary="The last backup of CronJob {{ $labels.cronjob }} that was due is not there",
+        next="Read the logs of its last Job: container dump says what the store's server refuses or what is wrong with the dump, "
+        "container backup what the bucket refuses.",
+    ),
+    _Alert(
+        name="AgentDrillFailed",
+        severity="critical",
+        lasts="300m",
+        expression=_DUE.replace("<selected>", 'namespace="<namespace>",cronjob=~".+-drill"'),
+        summary="The last backup could not be restored by CronJob {{ $labels.cronjob }}",
+        next="Read the logs of its last Job: container fetch says whether there is a backup and its password is right, container "
+        "drill what did not come back. Until it succeeds, treat the store as one without a backup.",
+    ),
+)
+
 _SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
@@ -612,7 +654,7 @@ _OF_THE_RUNTIME = {
     "workflows": _RUNS,
     "scraping": _SCRAPING,
 }
-_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_PODS, *_SHARED, *_INGESTED, *_JOBS_OF_RUNS)}
+_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_PODS, *_SHARED, *_INGESTED, *_JOBS_OF_RUNS, *_BACKUPS)}
 
 
 THRESHOLDS: Mapping[str, float] = {

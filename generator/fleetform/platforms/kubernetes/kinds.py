@@ -153,7 +153,7 @@ KINDS = (
         "CronJob",
         "batch/v1",
         "an Agent's `knowledge.schedule`, a Workflow's `schedule`",
-        "`knowledge.schedule`: the same pods as the Job's, named by the same hash; a Workflow's `schedule`",
+        "`knowledge.schedule`: the same pods as the Job's, named by the same hash; a Workflow's `schedule`; a store's `backup`, and its drill",
         workload="cronjob",
     ),
     ObjectKind(

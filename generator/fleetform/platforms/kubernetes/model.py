@@ -210,6 +210,10 @@ class WorkloadPlan(NamedTuple):
     """When a Job runs again, in cron's words; empty for never."""
     time_zone: str
     """Time zone of the schedule."""
+    overlaps: bool
+    """Whether one run of the schedule may begin before the last one has ended."""
+    deadline: int
+    """Seconds after which a Job is ended; 0 for never."""
     fail_on: tuple[int, ...]
     """Exit codes with which a Job has failed for good; with others it is started again."""
     min_ready: int

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import kinds
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved, flows
+from fleetform.resolve.backups import is_planned
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
 from fleetform.resolve.references import summary_config
@@ -32,6 +33,8 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 used = resolved.key in bases
             elif kind == "ModelConfig":
                 used = id(resolved) in named
+            elif kind == "MemoryStore" and is_planned(resolved):
+                used = True  # its backups are
             else:
                 used = id(resolved) in found or (kind != "Tool" and is_deployed(resolved))
             if not used:

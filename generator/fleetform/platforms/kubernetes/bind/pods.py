@@ -27,8 +27,10 @@ from fleetform.plan.model import (
     Workload,
 )
 from fleetform.platforms.kubernetes import podfields
+from fleetform.platforms.kubernetes.bind.config import host
 from fleetform.platforms.kubernetes.containers import security
 from fleetform.platforms.kubernetes.model import Claim, selector
+from fleetform.resolve.hosts import Address
 
 if TYPE_CHECKING:
     from fleetform.models.workload import PodTemplate
@@ -54,6 +56,8 @@ def variable(given: Variable) -> dict[str, Any]:
     value = given.value
     if isinstance(value, str):
         return {"name": given.name, "value": escape(value)}
+    if isinstance(value, Address):
+        return {"name": given.name, "value": host(value)}
     source: dict[str, Any]
     if isinstance(value, SecretRef):
         source = {"secretKeyRef": {"name": value.name, "key": value.key}}
@@ -94,7 +98,9 @@ def _volume(given: Volume) -> dict[str, Any]:
     elif isinstance(source, ConfigFolder):
         body = {"configMap": {"name": source.name}}
     elif isinstance(source, SecretFolder):
-        body = {"secret": {"secretName": source.name, "defaultMode": 0o440}}
+        items = [{"key": key, "path": key} for key in source.keys]
+        chosen = {"items": items} if items else {}
+        body = {"secret": {"secretName": source.name, **chosen, "defaultMode": 0o440}}
     return {"name": given.name, **body}
 
 

@@ -58,8 +58,12 @@ def needs(workloads: Iterable[Workload], plans: Iterable[WorkloadPlan], shared: 
         for name, key in _single_keys(plan):
             found.secrets.setdefault(name, set()).add(key)
         for volume in plan.volumes:
-            if "secret" in volume:
-                found.whole.add(volume["secret"]["secretName"])
+            secret = volume.get("secret", {})
+            if "items" in secret:
+                chosen = found.secrets.setdefault(secret["secretName"], set())
+                chosen.update(item["key"] for item in secret["items"])
+            elif secret:
+                found.whole.add(secret["secretName"])
         found.pulls.update(plan.pull_secrets)
         if plan.expose is not None:
             certificates.add(plan.expose.tls_secret)

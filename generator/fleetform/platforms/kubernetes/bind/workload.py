@@ -114,6 +114,8 @@ def workload_plan(
         recreate=recreate,
         schedule=workload.schedule,
         time_zone=workload.time_zone,
+        overlaps=workload.overlaps,
+        deadline=workload.deadline,
         fail_on=workload.fail_on,
         flow=workload.flow,
         min_ready=template.min_ready_seconds or 0,

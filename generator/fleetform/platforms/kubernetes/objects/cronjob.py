@@ -15,7 +15,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     """Return the CronJob, nothing without a schedule.
 
     Beside a Job, two of its runs never overlap, and it has the Job's name: changed pods are another CronJob, and the
-    runs of the old one end with it. Alone it has the workload's name, and whoever runs decides what may overlap.
+    runs of the old one end with it. Alone it has the workload's name, and may leave it to whoever runs what may overlap.
     """
     alone = plan.kind == "CronJob"
     if not alone and (plan.kind != "Job" or not plan.schedule):
@@ -24,7 +24,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     spec = {
         "schedule": plan.schedule,
         "timeZone": plan.time_zone,
-        "concurrencyPolicy": "Allow" if alone else "Forbid",
+        "concurrencyPolicy": "Allow" if alone and plan.overlaps else "Forbid",
         "startingDeadlineSeconds": LATE,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
@@ -36,6 +36,10 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the chart's `schedule` and `timeZone`."""
+    """Return the chart's `schedule`, `timeZone` and `allowOverlap`."""
     del default
-    return {"schedule": plan.schedule, "timeZone": plan.time_zone}
+    return {
+        "schedule": plan.schedule,
+        "timeZone": plan.time_zone,
+        "allowOverlap": plan.overlaps,
+    }

@@ -44,11 +44,13 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 def spec(plan: WorkloadPlan) -> dict[str, Any]:
     """Return how the pods run, once or by a schedule."""
+    ended = {"activeDeadlineSeconds": plan.deadline} if plan.deadline else {}
     if not plan.fail_on:
-        return {"backoffLimit": RETRIES, "template": pod.template(plan)}
+        return {**ended, "backoffLimit": RETRIES, "template": pod.template(plan)}
     codes = {"containerName": plan.component, "operator": "In", "values": [*plan.fail_on]}
     evicted = [{"type": "DisruptionTarget", "status": "True"}]
     return {
+        **ended,
         "backoffLimit": STARTS,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {
@@ -71,6 +73,6 @@ def name(plan: WorkloadPlan) -> str:
 
 
 def values(plan: WorkloadPlan, default: Values) -> Values:
-    """Return the chart's `failOnExitCodes`; `kind` says that there is a Job, and all else is that of its pods."""
+    """Return the chart's `failOnExitCodes` and `activeDeadlineSeconds`; all else is that of its pods."""
     del default
-    return {"failOnExitCodes": [*plan.fail_on]}
+    return {"failOnExitCodes": [*plan.fail_on], "activeDeadlineSeconds": plan.deadline}

@@ -10,7 +10,7 @@ from fleetform.lazy import regex
 from fleetform.names import fit
 from fleetform.platforms.kubernetes.identities import account_name
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved, flows
+from fleetform.resolve import Fleet, Resolved, backups, flows
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath, entries, leaves
 
@@ -51,7 +51,7 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
                 place = ("metadata", "name") if owner.makes_it else ACCOUNT
                 yield _of_the_store(owner.resolved, place, owner.account)
     if store is not None and external:
-        for resolved, name, _ in flows.names(fleet):
+        for resolved, name, _ in (*flows.names(fleet), *backups.names(fleet)):
             if name == account_name(store):
                 yield _of_the_store(resolved, ("metadata", "name"), name)
     yield from _names(fleet, spaces)

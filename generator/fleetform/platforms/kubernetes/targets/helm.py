@@ -36,6 +36,8 @@ RANK = {
     "knowledge": 4,
     "workflow": 4,
     "workflow-run": 5,
+    "backup": 6,
+    "drill": 6,
 }
 """Installation order of releases that do not call each other: stores, servers, agents, what fills their collections."""
 

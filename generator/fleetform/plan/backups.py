@@ -1,0 +1,254 @@
+"""Backups of memory stores: jobs that dump, check and keep what a store holds, and that try to restore it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fleetform import view
+from fleetform.plan import containers, settings, traffic
+from fleetform.plan.draft import Draft
+from fleetform.plan.dumps import CERTIFICATES, DUMPS, FETCHED, FOLDER, KEPT, Dump, kept
+from fleetform.plan.model import (
+    Claim,
+    ExistingClaim,
+    Extra,
+    Mount,
+    Scratch,
+    SecretFolder,
+    SecretRef,
+    Shape,
+    Variable,
+    Volume,
+)
+from fleetform.resolve import hosts
+from fleetform.resolve.backups import is_planned, job, trial
+from fleetform.resolve.names import RESTIC, STORE_IMAGES
+from fleetform.resolve.references import reachable
+from fleetform.resolve.switches import tls_is_on
+
+if TYPE_CHECKING:
+    from fleetform.models.memory_store import Backup, MemoryStoreSpec
+    from fleetform.problems import Problem
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.tree import TreePath
+
+BACKUP, DRILL, RESTORE = "backup", "drill", "restore"
+COMPONENTS = (BACKUP, DRILL)
+DEADLINE = 4 * 3600
+"""Seconds after which whatever hangs is ended, and counts as failed."""
+REPOSITORY = "/backups"
+"""Where a claim with backups is mounted."""
+KEY_FILE = "/var/run/gcs"
+PLACE: TreePath = ("spec", "backup")
+
+
+def drafts(
+    fleet: Fleet, store: Resolved[MemoryStoreSpec], problems: list[Problem]
+) -> Iterator[Draft]:
+    """Yield the plans of what backs a store up, and of what tries the backups."""
+    backup = store.spec.backup
+    if backup is None or not is_planned(store):
+        return
+    draft = _Jobs(fleet, store, backup, problems).backup()
+    yield draft
+    if backup.drill.enabled:
+        yield _Jobs(fleet, store, backup, []).drill()
+
+
+def restore(fleet: Fleet, store: Resolved[MemoryStoreSpec], snapshot: str) -> Draft:
+    """Return the plan of what restores a store; its pods pass for those of the backup, whom policies let through."""
+    backup = store.spec.backup
+    assert backup is not None
+    return _Jobs(fleet, store, backup, []).restore(snapshot)
+
+
+class _Access(NamedTuple):
+    """What a container needs to reach something."""
+
+    env: tuple[Variable, ...]
+    volumes: tuple[Volume, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+
+
+class _Jobs:
+    """What the jobs of one store have in common."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        store: Resolved[MemoryStoreSpec],
+        backup: Backup,
+        problems: list[Problem],
+    ) -> None:
+        self.fleet, self.store, self.given = fleet, store, backup
+        self.problems = problems
+        self.dump: Dump = DUMPS[store.spec.type or ""]
+        self.tools = self._image(_tools(store), (*PLACE, "image"))
+        self.restic = self._image(view.make("MemoryStore", "ImageName", RESTIC), PLACE)
+
+    def backup(self) -> Draft:
+        """Return what dumps and keeps."""
+        draft = self._draft(job(self.store.name), BACKUP, self.restic)
+        draft.schedule = self.given.schedule
+        draft.command = ("sh", "-c", KEPT, BACKUP, *kept(self.given.keep))
+        self._first(draft, "dump", self.tools, self.dump.dump, self._server(draft))
+        self._then(draft, self._repository(draft))
+        return draft
+
+    def drill(self) -> Draft:
+        """Return what fetches the last backup and tries it."""
+        draft = self._draft(trial(self.store.name), DRILL, self.tools)
+        draft.schedule = self.given.drill.schedule
+        # One account: a cloud says by its name what it may do.
+        draft.workload = view.replace(draft.workload, service_account=job(self.store.name))
+        draft.command = _script(DRILL, self.dump.drill)
+        self._first(draft, "fetch", self.restic, (FETCHED, "latest"), self._repository(draft))
+        self._then(draft, _Access(()))
+        return draft
+
+    def restore(self, snapshot: str) -> Draft:
+        """Return what fetches a backup and puts it into the store."""
+        draft = self._draft(job(self.store.name), RESTORE, self.tools)
+        draft.shape = Shape.JOB
+        draft.command = _script(RESTORE, self.dump.restore)
+        self._first(draft, "fetch", self.restic, (FETCHED, snapshot), self._repository(draft))
+        self._then(draft, self._server(draft))
+        return draft
+
+    # -- parts of a job --------------------------------------------------------------------------
+
+    def _draft(self, name: str, component: str, image: tuple[str, str]) -> Draft:
+        empty: Any = view.make("Agent", "AgentSpec", {})
+        workload = view.replace(empty, resources=self.given.resources, identity=self.given.identity)
+        draft = Draft(self.store.called(name), workload, component)
+        draft.shape = Shape.SCHEDULED
+        draft.time_zone = self.given.time_zone
+        draft.overlaps, draft.deadline = False, DEADLINE
+        draft.image, draft.drain = image, settings.DRAIN
+        draft.volumes = (Volume("dump", Scratch(self.given.scratch)),)
+        return draft
+
+    def _image(self, given: Any, path: TreePath) -> tuple[str, str]:
+        return containers.image(self.fleet, self.store, given, path, self.problems)
+
+    def _first(
+        self,
+        draft: Draft,
+        name: str,
+        image: tuple[str, str],
+        words: tuple[str, ...],
+        access: _Access,
+    ) -> None:
+        """Let a container complete before the main one."""
+        extra = Extra(
+            name=name,
+            image=image[0],
+            pull_policy=self.fleet.environment.images.pull_policy or "",
+            command=_script(name, words),
+            args=(),
+            ports=(),
+            env=access.env,
+            compute=containers.compute(self.given.resources, containers.DEFAULT),
+            mounts=(Mount("dump", FOLDER), *access.mounts, Mount("tmp", "/tmp")),  # noqa: S108 - the pod's own
+        )
+        draft.beside = (extra,)
+        draft.volumes += access.volumes
+
+    def _then(self, draft: Draft, access: _Access) -> None:
+        """Give the main container what it needs."""
+        draft.env = access.env
+        draft.volumes += access.volumes
+        draft.mounts = (Mount("dump", FOLDER), *access.mounts)
+
+    def _server(self, draft: Draft) -> _Access:
+        """Return how the store's server is reached, and open the way to it."""
+        spec = reachable(self.fleet, self.store)
+        section = getattr(spec, spec.type)
+        place: TreePath = ("spec", spec.type, "host")
+        self.problems += traffic.to_host(
+            self.fleet, draft, self.store, section.host, section.port, place
+        )
+        env = (
+            Variable(
+                self.dump.host, hosts.written_out(self.fleet, self.store.namespace, section.host)
+            ),
+            Variable(self.dump.port, str(section.port)),
+            *self.dump.env(section),
+        )
+        if not tls_is_on(section.tls) or section.tls.secret_ref is None:
+            return _Access(env)
+        given = section.tls
+        keys = ("ca.crt", *(("tls.crt", "tls.key") if given.client_certificate else ()))
+        return _mounted(env, "store-tls", SecretFolder(given.secret_ref.name, keys), CERTIFICATES)
+
+    def _repository(self, draft: Draft) -> _Access:
+        """Return where backups are kept, and open the way there."""
+        secret, to = self.given.password_secret_ref, self.given.to
+        env: tuple[Variable, ...] = (
+            Variable("STORE", self.store.name),
+            Variable("RESTIC_PASSWORD", SecretRef(secret.name, secret.key)),
+        )
+        if to.s3 is not None:
+            return self._s3(draft, to.s3, env)
+        if to.gcs is not None:
+            return self._gcs(draft, to.gcs, env)
+        if to.pvc is None:
+            return _Access(env)  # a Problem has been said
+        env = (*env, Variable("RESTIC_REPOSITORY", f"{REPOSITORY}/{self.store.name}"))
+        source: Claim | ExistingClaim = ExistingClaim(to.pvc.name, "ReadWriteOnce")
+        if to.pvc.size:
+            source = Claim(to.pvc.size, "ReadWriteOnce", to.pvc.storage_class or "")
+        return _Access(env, (Volume(to.pvc.name, source),), (Mount(to.pvc.name, REPOSITORY),))
+
+    def _s3(self, draft: Draft, given: Any, env: tuple[Variable, ...]) -> _Access:
+        server = (given.endpoint or f"https://s3.{given.region}.amazonaws.com").rstrip("/")
+        self._to(draft, server, (*PLACE, "to", "s3", "endpoint"))
+        keys = (
+            ("AWS_ACCESS_KEY_ID", given.access_key_secret_ref),
+            ("AWS_SECRET_ACCESS_KEY", given.secret_key_secret_ref),
+        )
+        return _Access(
+            (
+                *env,
+                Variable("RESTIC_REPOSITORY", f"s3:{server}/{given.bucket}/{self._folder(given)}"),
+                *([Variable("AWS_DEFAULT_REGION", given.region)] if given.region else ()),
+                *(Variable(name, SecretRef(ref.name, ref.key)) for name, ref in keys if ref),
+            )
+        )
+
+    def _gcs(self, draft: Draft, given: Any, env: tuple[Variable, ...]) -> _Access:
+        self._to(draft, "https://storage.googleapis.com", (*PLACE, "to", "gcs"))
+        env = (*env, Variable("RESTIC_REPOSITORY", f"gs:{given.bucket}:/{self._folder(given)}"))
+        ref = given.credentials_secret_ref
+        if ref is None:
+            return _Access(env)
+        key = Variable("GOOGLE_APPLICATION_CREDENTIALS", f"{KEY_FILE}/{ref.key}")
+        return _mounted((*env, key), "gcs-key", SecretFolder(ref.name, (ref.key,)), KEY_FILE)
+
+    def _folder(self, given: Any) -> str:
+        space = self.fleet.target_namespace(self.store.namespace)
+        return f"{given.prefix or f'{self.fleet.environment_name}/{space}'}/{self.store.name}"
+
+    def _to(self, draft: Draft, url: str, path: TreePath) -> None:
+        self.problems += traffic.to_url(self.fleet, draft, self.store, url, path)
+
+
+def _script(name: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a command of a script, which calls itself by a name, and its arguments."""
+    return ("sh", "-c", words[0], name, *words[1:])
+
+
+def _mounted(env: tuple[Variable, ...], name: str, secret: SecretFolder, path: str) -> _Access:
+    """Return an access by the files of a Secret."""
+    return _Access(env, (Volume(name, secret),), (Mount(name, path, read_only=True),))
+
+
+def _tools(store: Resolved[MemoryStoreSpec]) -> Any:
+    """Return the image with the server's own programs."""
+    spec = store.spec
+    if spec.backup is not None and spec.backup.image is not None:
+        return spec.backup.image
+    if spec.provision is not None and spec.provision.container is not None:
+        return spec.provision.container.image
+    return view.make("MemoryStore", "Image", STORE_IMAGES[spec.type or ""])

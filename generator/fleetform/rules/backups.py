@@ -1,0 +1,158 @@
+"""Backups of stores: what can be backed up, to where, and whether anything is left of it when it is restored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from fleetform import cron, kinds
+from fleetform.contract import STORE_PORTS
+from fleetform.problems import Problem
+from fleetform.rules import schedules
+
+if TYPE_CHECKING:
+    from fleetform.models.memory_store import Backup, MemoryStoreSpec
+    from fleetform.resolve import Fleet, Resolved
+    from fleetform.rules import AgentUses
+    from fleetform.tree import TreePath
+
+PLACE: TreePath = ("spec", "backup")
+TTL = 86400
+"""Seconds until an idle session expires, by default."""
+
+
+class Managed(NamedTuple):
+    """A service that gives nobody a dump of its Redis: the end of its hosts, its name, and what it has instead."""
+
+    hosts: str
+    name: str
+    instead: str
+
+
+MANAGED = (
+    Managed(r"\.cache\.amazonaws\.com(\.cn)?", "ElastiCache", "`SnapshotRetentionLimit`"),
+    Managed(
+        r"\.memorydb\.[a-z0-9-]+\.amazonaws\.com(\.cn)?", "MemoryDB", "`SnapshotRetentionLimit`"
+    ),
+    Managed(r"\.redis\.cache\.windows\.net", "Azure Cache for Redis", "export or persistence"),
+    Managed(r"\.redis\.azure\.net", "Azure Managed Redis", "export or persistence"),
+    Managed(r"\.(redislabs|redis-cloud|redns\.redis-cloud)\.com", "Redis Cloud", "remote backups"),
+    Managed(r"\.upstash\.io", "Upstash", "backups of the database"),
+)
+
+
+def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
+    """Yield what is wrong with backups."""
+    del uses
+    for store in fleet.of(kinds.MEMORY_STORE):
+        if store.spec.backup is not None:
+            yield from _store(store)
+            yield from _target(store, store.spec.backup)
+            yield from _times(store, store.spec.backup)
+
+
+def _store(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
+    spec = store.spec
+    section = getattr(spec, spec.type) if spec.type in STORE_PORTS else None
+    provisioned = spec.provision is not None and spec.provision.enabled
+    if spec.type not in STORE_PORTS:
+        yield store.problem(
+            PLACE,
+            "cannot-back-up",
+            f"a store of type `{spec.type}` has no server to dump"
+            + (": it is lost with its process" if spec.type == "in-memory" else ""),
+            hint=f"remove `backup`, or set `type` to {' or '.join(STORE_PORTS)}"
+            if spec.type == "in-memory"
+            else "take snapshots of the agents' claims, or set `type` to "
+            + " or ".join(STORE_PORTS),
+            key=True,
+        )
+    elif not provisioned and section is not None and spec.type == "redis":
+        yield from _managed(store, section.host or "")
+
+
+def _managed(store: Resolved[MemoryStoreSpec], host: str) -> Iterator[Problem]:
+    name = host.lower().rstrip(".")
+    found = next((item for item in MANAGED if re.search(f"{item.hosts}$", name)), None)
+    if found is not None:
+        yield store.problem(
+            PLACE,
+            "cannot-back-up",
+            f"{found.name} gives nobody a dump: its servers refuse `SYNC`",
+            hint=f"use the service's own snapshots ({found.instead}), and remove `backup`",
+            key=True,
+        )
+
+
+def _target(store: Resolved[MemoryStoreSpec], backup: Backup) -> Iterator[Problem]:
+    to, place = backup.to, (*PLACE, "to")
+    given = [name for name in ("s3", "gcs", "pvc") if getattr(to, name) is not None]
+    if len(given) != 1:
+        yield store.problem(
+            place,
+            "contradiction" if given else "missing-field",
+            f"backups go to one place, and these are {' and '.join(given)}"
+            if given
+            else "backups go nowhere",
+            hint="keep one of them" if given else "set `s3`, `gcs` or `pvc`",
+            key=True,
+        )
+    if to.s3 is not None and not to.s3.region and not to.s3.endpoint:
+        yield store.problem(
+            (*place, "s3"),
+            "missing-field",
+            "nothing says in which region the bucket is",
+            hint="set `region`, or `endpoint` for another server than AWS's",
+            key=True,
+        )
+    if to.s3 is not None and (to.s3.access_key_secret_ref is None) != (
+        to.s3.secret_key_secret_ref is None
+    ):
+        yield store.problem(
+            (*place, "s3"),
+            "missing-field",
+            "an access key is of no use without its secret",
+            hint="set both `accessKeySecretRef` and `secretKeySecretRef`, or none of them",
+            key=True,
+        )
+    if to.pvc is not None and to.pvc.storage_class and not to.pvc.size:
+        yield store.problem(
+            (*place, "pvc", "storageClass"),
+            "dead-field",
+            "the claim exists already, and has a class",
+            hint="set `size` to have the claim made, or remove it",
+        )
+    if not any((backup.keep.daily, backup.keep.weekly, backup.keep.monthly)):
+        yield store.problem(
+            (*PLACE, "keep"),
+            "contradiction",
+            "no backup is kept",
+            hint="keep at least one of a day",
+            key=True,
+        )
+
+
+def _times(store: Resolved[MemoryStoreSpec], backup: Backup) -> Iterator[Problem]:
+    yield from schedules.schedule(store, (*PLACE, "schedule"), backup.schedule)
+    yield from schedules.schedule(store, (*PLACE, "drill", "schedule"), backup.drill.schedule)
+    yield from schedules.time_zone(store, (*PLACE, "timeZone"), backup.time_zone)
+    if not cron.fault(backup.schedule):
+        yield from _expired(store, backup)
+
+
+def _expired(store: Resolved[MemoryStoreSpec], backup: Backup) -> Iterator[Problem]:
+    """Report sessions that expire before there is a second backup: the time of each is kept with it."""
+    policy = store.spec.policy
+    ttl, apart = policy.session_ttl or TTL, cron.longest(backup.schedule) * 60
+    if ttl > apart:
+        return
+    lasting = policy.long_term_memory is not None and policy.long_term_memory.enabled
+    rest = "; memories last" if lasting else ""
+    yield store.problem(
+        (*PLACE, "schedule"),
+        "expires-before-restored",
+        f"sessions expire after {ttl} s, and backups are up to {apart} s apart: what is restored may have expired{rest}",
+        hint="raise `policy.sessionTTL`, or back up more often",
+        severity="note" if lasting else "warning",
+    )
