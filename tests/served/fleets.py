@@ -486,6 +486,40 @@ def _provisioned() -> Fleet:
     return fleet(*SHARED, *documents, *users)
 
 
+def _backed() -> Fleet:
+    """Stores with backups in each kind of place, and an agent of theirs: one document has one place."""
+    common = {
+        "passwordSecretRef": secret("restic"),
+        "image": {**IMAGE, "digest": f"sha256:{'0' * 64}"},
+        "identity": {"gcpServiceAccount": "backup@acme.iam.gserviceaccount.com"},
+        "resources": {"requests": {"cpu": "10m"}, "limits": {"memory": "1Gi"}},
+        "drill": {"schedule": "0 5 * * 0"},
+        "keep": {"daily": 7},
+    }
+    keys = {"accessKeySecretRef": secret("s3", "id"), "secretKeySecretRef": secret("s3", "key")}
+    places = {
+        "in-s3": {"s3": {"bucket": "acme", "region": "eu-central-1", "prefix": "a", **keys}},
+        "in-gcs": {"gcs": {"bucket": "acme", "prefix": "a", "credentialsSecretRef": secret("g")}},
+        "in-claim": {"pvc": {"name": "backups", "size": "1Gi", "storageClass": "fast"}},
+    }
+    policy = {"sessionTTL": 8640000}
+    stores = [
+        document(
+            "MemoryStore",
+            name,
+            {
+                "type": "redis",
+                "redis": {"host": "r.example"},
+                "policy": policy,
+                "backup": {"schedule": "15 3 * * *", "timeZone": "Asia/Seoul", "to": to, **common},
+            },
+        )
+        for name, to in places.items()
+    ]
+    users = [_user(f"of-{name}", memory={"store": name}) for name in places]
+    return fleet(*SHARED, *stores, *users)
+
+
 SIGNS: Json = {
     "bearer": {"type": "bearer", "secretRef": secret("b")},
     "basic": {"type": "basic", "username": "u", "secretRef": secret("b")},
@@ -923,6 +957,7 @@ def fleets() -> dict[str, Fleet]:
         ),
         "stores": _stores(),
         "provisioned": _provisioned(),
+        "backed": _backed(),
         "tools": _tools(),
         "workflow": _workflow(),
         "left": _left(),
@@ -1008,6 +1043,9 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ),
         ("provisioned", "azure", "own", ("spec.provision.container",)),
         ("provisioned", "azure", "off", ALL),
+        ("backed", "azure", "in-s3", ("spec.backup",)),
+        ("backed", "ingress", "in-gcs", ("spec.backup.to.gcs", "spec.backup.identity")),
+        ("backed", "azure", "in-claim", ("spec.backup.to.pvc",)),
     ),
     "ModelConfig": (
         ("generic", "azure", "second", ALL),

@@ -29,8 +29,14 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
     for kind in kinds.CALLABLE:
         for resolved in fleet.of(kind):
             yield from capabilities(fleet, resolved)
-            yield from _identity(fleet, resolved)
+            spec = resolved.spec
+            place: TreePath = ("spec", "identity")
+            yield from _identity(fleet, resolved, spec.identity, place, spec.service_account)
             yield from _api_server(fleet, resolved)
+    for store in fleet.of(kinds.MEMORY_STORE):
+        if store.spec.backup is not None:
+            place = ("spec", "backup", "identity")
+            yield from _identity(fleet, store, store.spec.backup.identity, place, None)
 
 
 def _pull_secrets(fleet: Fleet) -> Iterator[Problem]:
@@ -192,15 +198,16 @@ PLATFORMS = {
 """Attribute and platform of each kind of identity."""
 
 
-def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
+def _identity(
+    fleet: Fleet, resolved: Resolved[Any], identity: Any, place: TreePath, account: str | None
+) -> Iterator[Problem]:
     """Yield identities that have no effect: on another platform, or on an existing account."""
-    identity = resolved.spec.identity
     if identity is None:
         return
     for name, (attribute, platform) in PLATFORMS.items():
         if getattr(identity, attribute) is None:
             continue
-        path: TreePath = ("spec", "identity", name)
+        path: TreePath = (*place, name)
         if fleet.environment.platform != platform:
             yield resolved.problem(
                 path,
@@ -210,11 +217,11 @@ def _identity(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
                 severity="warning",
                 key=True,
             )
-        elif resolved.spec.service_account is not None and not _is_made(fleet, resolved):
+        elif account is not None and not _is_made(fleet, resolved):
             yield resolved.problem(
                 path,
                 "not-used",
-                f"`{name}` cannot be added to the existing ServiceAccount `{resolved.spec.service_account}`",
+                f"`{name}` cannot be added to the existing ServiceAccount `{account}`",
                 hint="annotate that one, or remove `serviceAccount`",
                 severity="warning",
                 key=True,
