@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.golden.cases import CASES
+from tests.manifests import WITH_PODS, pod
 from tests.tools import ROOT, run
 
 from . import checkov, kubeconform, models, promtool, readers, rendered
@@ -86,8 +87,8 @@ def test_promtool_accepts_every_rule(objects, tmp_path):
 @in_each_environment
 def test_the_generic_runtime_reads_secrets_from_files_only(objects):
     """Stands in for CKV_K8S_35, which is skipped for images of users' own."""
-    for pod in _pods(objects):
-        container = pod["containers"][0]
+    for found in _pods(objects):
+        container = found["containers"][0]
         if "agent-runtime" in container["image"]:
             assert all("valueFrom" not in variable for variable in container.get("env", []))
 
@@ -103,7 +104,9 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(objects):
         if subject["kind"] == "ServiceAccount"
     }
     tokens = {
-        pod["serviceAccountName"] for pod in _pods(objects) if pod["automountServiceAccountToken"]
+        found["serviceAccountName"]
+        for found in _pods(objects)
+        if found["automountServiceAccountToken"]
     }
     assert tokens == bound
 
@@ -111,17 +114,17 @@ def test_a_token_is_mounted_only_where_a_role_is_bound(objects):
 def test_production_pins_every_image_by_its_digest():
     """Stands in for CKV_K8S_43, which is skipped for environments that follow tags."""
     manifests = rendered.objects(rendered.object_files(rendered.folder("prod")))
-    images = [pod["containers"][0]["image"] for pod in _pods(manifests)]
+    images = [
+        container["image"]
+        for found in _pods(manifests)
+        for container in (*found["containers"], *found.get("initContainers", ()))
+    ]
     assert images
     assert [image for image in images if "@sha256:" not in image] == []
 
 
 def _pods(objects):
-    return [
-        item["spec"]["template"]["spec"]
-        for item in objects
-        if item["kind"] in ("Deployment", "StatefulSet")
-    ]
+    return [pod(item) for item in objects if item["kind"] in (*WITH_PODS, "CronJob")]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
