@@ -15,7 +15,17 @@ from tests.tools import ROOT, tool
 pytestmark = pytest.mark.proof
 
 GUIDES = (
-    *("argo-workflows", "argocd", "backup", "chart", "flux", "helm", "image", "kustomize", "operations"),
+    *(
+        "argo-workflows",
+        "argocd",
+        "backup",
+        "chart",
+        "flux",
+        "helm",
+        "image",
+        "kustomize",
+        "operations",
+    ),
     "upgrade",
 )
 IN_ONE_GO = (
