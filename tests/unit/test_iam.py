@@ -135,3 +135,40 @@ def test_rules_for_an_adapter_are_about_metrics_that_there_are(tmp_path):
     assert {rule["name"]["as"] for rule in rules} >= {"agent_requests_per_second"}
     for rule in rules:
         assert rule["seriesQuery"].partition("{")[0] in known
+
+
+def store(name: str, to: str, identity: str) -> str:
+    return (
+        f"{API}\nkind: MemoryStore\nmetadata: {{name: {name}, namespace: desk}}\nspec:\n  type: redis\n"
+        f"  redis: {{host: cache.data.svc}}\n  policy: {{sessionTTL: 864000}}\n  backup:\n    schedule: '@daily'\n"
+        f"    to: {to}\n    passwordSecretRef: {{name: b, key: k}}\n    identity: {identity}\n"
+    )
+
+
+def test_a_backup_may_reach_its_own_folder_of_a_bucket_and_no_other_one(tmp_path):
+    stores = [
+        store("kept", "{s3: {bucket: acme, region: eu-central-1}}", ROLE),
+        store("named", "{s3: {bucket: acme, region: eu-central-1, prefix: a/b}}", ROLE),
+        store("elsewhere", '{s3: {bucket: acme, endpoint: "https://minio.data.svc:9000"}}', ROLE),
+    ]
+    write(tmp_path, {"agents/a.yaml": "---\n".join(stores), "environments/prod.yaml": PROD})
+    (policy,) = printed(tmp_path, "--iam", "aws").values()
+    assert [(one["Action"][-1], one["Resource"]) for one in policy["Statement"]] == [
+        ("s3:ListBucket", ["arn:aws:s3:::acme"]),
+        ("s3:DeleteObject", ["arn:aws:s3:::acme/prod/desk/kept/*"]),
+        ("s3:ListBucket", ["arn:aws:s3:::acme"]),
+        ("s3:DeleteObject", ["arn:aws:s3:::acme/a/b/named/*"]),
+    ]
+
+
+def test_a_backup_in_google_may_use_its_bucket(tmp_path):
+    google = "{gcpServiceAccount: backup@acme.iam.gserviceaccount.com}"
+    text = store("kept", "{gcs: {bucket: acme}}", google)
+    write(tmp_path, {"agents/a.yaml": text, "environments/prod.yaml": PROD})
+    assert printed(tmp_path, "--iam", "gcp") == [
+        {
+            "resource": "projects/_/buckets/acme",
+            "role": "roles/storage.objectUser",
+            "member": "serviceAccount:backup@acme.iam.gserviceaccount.com",
+        }
+    ]

@@ -22,7 +22,7 @@ from fleetform.plan.model import (
     Volume,
 )
 from fleetform.resolve import hosts
-from fleetform.resolve.backups import is_planned, job, trial
+from fleetform.resolve.backups import folder, is_planned, job, trial
 from fleetform.resolve.names import RESTIC, STORE_IMAGES
 from fleetform.resolve.references import reachable
 from fleetform.resolve.switches import tls_is_on
@@ -211,7 +211,10 @@ class _Jobs:
         return _Access(
             (
                 *env,
-                Variable("RESTIC_REPOSITORY", f"s3:{server}/{given.bucket}/{self._folder(given)}"),
+                Variable(
+                    "RESTIC_REPOSITORY",
+                    f"s3:{server}/{given.bucket}/{folder(self.fleet, self.store, given.prefix)}",
+                ),
                 *([Variable("AWS_DEFAULT_REGION", given.region)] if given.region else ()),
                 *(Variable(name, SecretRef(ref.name, ref.key)) for name, ref in keys if ref),
             )
@@ -219,16 +222,18 @@ class _Jobs:
 
     def _gcs(self, draft: Draft, given: Any, env: tuple[Variable, ...]) -> _Access:
         self._to(draft, "https://storage.googleapis.com", (*PLACE, "to", "gcs"))
-        env = (*env, Variable("RESTIC_REPOSITORY", f"gs:{given.bucket}:/{self._folder(given)}"))
+        env = (
+            *env,
+            Variable(
+                "RESTIC_REPOSITORY",
+                f"gs:{given.bucket}:/{folder(self.fleet, self.store, given.prefix)}",
+            ),
+        )
         ref = given.credentials_secret_ref
         if ref is None:
             return _Access(env)
         key = Variable("GOOGLE_APPLICATION_CREDENTIALS", f"{KEY_FILE}/{ref.key}")
         return _mounted((*env, key), "gcs-key", SecretFolder(ref.name, (ref.key,)), KEY_FILE)
-
-    def _folder(self, given: Any) -> str:
-        space = self.fleet.target_namespace(self.store.namespace)
-        return f"{given.prefix or f'{self.fleet.environment_name}/{space}'}/{self.store.name}"
 
     def _to(self, draft: Draft, url: str, path: TreePath) -> None:
         self.problems += traffic.to_url(self.fleet, draft, self.store, url, path)

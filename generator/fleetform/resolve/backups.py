@@ -27,6 +27,12 @@ def is_planned(store: Resolved[MemoryStoreSpec]) -> bool:
     return provisioned or (section is not None and section.host is not None)
 
 
+def folder(fleet: Fleet, store: Resolved[MemoryStoreSpec], prefix: str | None) -> str:
+    """Return the folder of a store in a bucket; by default no two environments have the same one."""
+    space = fleet.target_namespace(store.namespace)
+    return f"{prefix or f'{fleet.environment_name}/{space}'}/{store.name}"
+
+
 def job(store: str) -> str:
     """Return the name of what backs a store up."""
     return fit(store, "-backup", LONGEST)

@@ -1,4 +1,4 @@
-"""Rights in the cloud that an environment needs, from what is rendered: of stores of secrets, and of agents' models."""
+"""Rights in the cloud that an environment needs, from what is rendered: of stores of secrets, of agents' models, and of backups."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.lazy import regex
+from fleetform.resolve import backups
 from fleetform.resolve.references import uses
 from fleetform.resolve.searches import by_meaning
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 READ = ("GetResourcePolicy", "GetSecretValue", "DescribeSecret", "ListSecretVersionIds")
 """What External Secrets does to read a secret of AWS Secrets Manager, by its documentation."""
+LIST, KEEP = ("ListBucket",), ("GetObject", "PutObject", "DeleteObject")
+"""What restic does to a bucket, and to objects in it."""
 ASK = ("InvokeModel", "InvokeModelWithResponseStream")
 _ROLE = regex(r"arn:(?P<partition>aws[a-z-]*):iam::(?P<account>[0-9]{12}):role/.+")
 _PROFILE = regex(r"(?P<area>[a-z-]{2,8})\.(?P<model>[a-z0-9-]+\..+)")
@@ -53,6 +56,12 @@ def aws(fleet: Fleet, plan: FleetPlan) -> dict[str, Json]:
                 {item for name, region in models for item in _model(match, name, region)}
             )
             found.setdefault(role, []).append(_allow("bedrock", ASK, resources))
+    for role, bucket, place in _backed_up(fleet):
+        match = _ROLE.fullmatch(role)
+        if match:
+            arn = f"arn:{match['partition']}:s3:::{bucket}"
+            found.setdefault(role, []).append(_allow("s3", LIST, [arn]))
+            found[role].append(_allow("s3", KEEP, [f"{arn}/{place}/*"]))
     return {
         role: {"Version": "2012-10-17", "Statement": statements}
         for role, statements in sorted(found.items())
@@ -86,7 +95,31 @@ def gcp(fleet: Fleet, plan: FleetPlan) -> list[Json]:
             }
             for project in sorted({model.project for model in asked if model.project})
         ]
+    for store in _with_backups(fleet):
+        backup = store.spec.backup
+        google = backup.identity.gcp_service_account if backup.identity else None
+        if google and backup.to.gcs is not None:
+            found.append(
+                {
+                    "resource": f"projects/_/buckets/{backup.to.gcs.bucket}",
+                    "role": "roles/storage.objectUser",
+                    "member": f"serviceAccount:{google}",
+                }
+            )
     return [dict(row) for row in dict.fromkeys(tuple(item.items()) for item in found)]
+
+
+def _with_backups(fleet: Fleet) -> Iterator[Any]:
+    return (store for store in fleet.of(kinds.MEMORY_STORE) if backups.is_planned(store))
+
+
+def _backed_up(fleet: Fleet) -> Iterator[tuple[str, str, str]]:
+    """Yield the role of each backup in AWS, its bucket, and its folder there."""
+    for store in _with_backups(fleet):
+        backup, s3 = store.spec.backup, store.spec.backup.to.s3
+        role = backup.identity.aws_role_arn if backup.identity else None
+        if role and s3 is not None and s3.endpoint is None:
+            yield role, s3.bucket, backups.folder(fleet, store, s3.prefix)
 
 
 def _reader(space: NamespacePlan) -> tuple[str, str]:
