@@ -51,6 +51,7 @@ SERIES = families(CATALOGUE["metrics"]) | OF_KUBERNETES
 # What an alert is about, of which the summary has the name.
 ABOUT = {
     "agent",
+    "cronjob",
     "workflow",
     "job_name",
     "pod",

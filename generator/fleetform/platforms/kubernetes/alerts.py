@@ -595,18 +595,18 @@ _DUE = """\
 )
 """
 _BACKUPS = (
-    _Alert(
+    Alert(
         name="AgentBackupOld",
-        severity="critical",
+        severity=TICKET,
         lasts="300m",
         expression=_DUE.replace("<selected>", 'namespace="<namespace>",cronjob=~".+-backup"'),
         summary="The last backup of CronJob {{ $labels.cronjob }} that was due is not there",
         next="Read the logs of its last Job: container dump says what the store's server refuses or what is wrong with the dump, "
         "container backup what the bucket refuses.",
     ),
-    _Alert(
+    Alert(
         name="AgentDrillFailed",
-        severity="critical",
+        severity=TICKET,
         lasts="300m",
         expression=_DUE.replace("<selected>", 'namespace="<namespace>",cronjob=~".+-drill"'),
         summary="The last backup could not be restored by CronJob {{ $labels.cronjob }}",
@@ -654,7 +654,9 @@ _OF_THE_RUNTIME = {
     "workflows": _RUNS,
     "scraping": _SCRAPING,
 }
-_OF_KUBERNETES = {"workloads": (*_WORKLOADS, *_PODS, *_SHARED, *_INGESTED, *_JOBS_OF_RUNS, *_BACKUPS)}
+_OF_KUBERNETES = {
+    "workloads": (*_WORKLOADS, *_PODS, *_SHARED, *_INGESTED, *_JOBS_OF_RUNS, *_BACKUPS)
+}
 
 
 THRESHOLDS: Mapping[str, float] = {
