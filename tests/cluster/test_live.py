@@ -171,7 +171,9 @@ def test_a_field_that_cannot_change_is_said(plane, repository):
 def test_a_claim_of_another_size_that_no_disk_serves_must_be_deleted_first(plane, repository):
     store = f"{API}\nkind: MemoryStore\nmetadata: {{name: memory}}\nspec:\n  type: redis\n"
     for size, action in (("1Gi", "create"), ("2Gi", "recreate")):
-        write(repository, {"agents/s.yaml": f"{store}  provision: {{storage: {size}}}\n"})
+        # No node is the pod's, so no disk is ever made for it.
+        nowhere = "podTemplate: {nodeSelector: {fleetform.dev/nowhere: 'true'}}"
+        write(repository, {"agents/s.yaml": f"{store}  provision: {{storage: {size}, {nowhere}}}\n"})
         code, rows = plan(plane, repository)
         assert code == 3, rows
         found = {row["action"] for row in rows if row["kind"] == "PersistentVolumeClaim"}
