@@ -208,7 +208,7 @@ class _Reader:
             words.append(self.take().strip("\"'"))
         self.take(")")
         target, _, source, _ = words
-        if inside is None or source not in inside:
+        if inside is None or (source and source not in inside):  # without one it sets a constant
             raise PromqlError(f"no series has {source}")
         return inside | {target}
 

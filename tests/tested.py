@@ -49,12 +49,13 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "idle/stores idle/tools idle/variables idle/workloads idle/delivery"
         ),
         "tests/served/test_meaning.py": "switches",
+        "tests/integration/test_usage.py": "cli/tables",
         "tests/unit/test_bad_input.py": "check cli/validate",
         "tests/unit/test_commands.py": "cli/list cli/options cli/diff cli/schema cli/report cli/progress cli/application",
         "tests/unit/test_pod_fields.py": "objects/counted rules/probes resolve/probes",
         "tests/unit/test_errors.py": (
             "problems dialects/foreign rules/model_keys fleetform/rules/__init__ rules/grace waits regions sharing kubernetes/rules/__init__ rules/agents kubernetes/rules/environments rules/pods rules/rbac rules/stores rules/keys obeyed rules/routes rules/extras extra_bodies bind/quotas rules/tenants rules/sizes rules/passed "
-            "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings rules/backups rules/schedules"
+            "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings rules/backups rules/schedules rules/monitoring"
         ),
         "tests/unit/test_gitops.py": "argocd",
         "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",

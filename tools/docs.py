@@ -12,6 +12,7 @@ from pathlib import Path
 import lock
 from reference import pages
 
+from fleetform import prices
 from fleetform.contract import EXTRAS, IMAGE_EXTRAS, PROVIDERS
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.targets import DEFAULT, TARGETS
@@ -73,6 +74,21 @@ def providers() -> str:
     return "\n".join(["| `provider` of a model | extra |", "|---|---|", *rows])
 
 
+def costs() -> str:
+    """Return the table of known prices, and their day."""
+    known = prices.known()
+    cells = ("inputPerMillion", "outputPerMillion", "cachedInputPerMillion", "cacheWritePerMillion")
+    rows = [
+        " | ".join([f"| `{provider}`", f"`{model}`", *(f"{price.get(cell, '')}" for cell in cells)])
+        + " |"
+        for provider, models in known.models.items()
+        for model, price in models.items()
+    ]
+    head = f"As of {known.date}; an empty cell of the last two costs what input does."
+    titles = "| provider | model | input | output | read from cache | written to cache |"
+    return "\n".join([head, "", titles, "|---|---|--:|--:|--:|--:|", *rows])
+
+
 def images() -> str:
     """Return the table of the builds of the runtime image, and the extras in each."""
     rows = []
@@ -88,6 +104,7 @@ def images() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "images": images,
     "objects": objects,
+    "prices": costs,
     "providers": providers,
     "rights": rights,
     "targets": targets,

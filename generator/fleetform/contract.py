@@ -6,6 +6,7 @@ Nothing is repeated here: the runtime exports the file, and `make lint` checks t
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,14 @@ BESIDE: tuple[str, ...] = tuple(_FACTS["commands"]["beside"])
 """Command of such a server's container, before its folder and the words that start it."""
 VARIABLES: dict[str, list[str]] = _FACTS["variables"]
 """Environment variables that the runtime reads, and when: always, tracing, bedrock."""
+
+
+@cache
+def metric_labels() -> frozenset[str]:
+    """Return the labels of the runtime's metrics, of all together."""
+    catalogue = json.loads(
+        Path(__file__).with_name("schemas").joinpath("metrics.json").read_bytes()
+    )
+    return frozenset(
+        label["name"] for metric in catalogue["metrics"] for label in metric.get("labels", ())
+    ) | {"le"}

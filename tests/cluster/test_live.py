@@ -173,7 +173,9 @@ def test_a_claim_of_another_size_that_no_disk_serves_must_be_deleted_first(plane
     for size, action in (("1Gi", "create"), ("2Gi", "recreate")):
         # No node is the pod's, so no disk is ever made for it.
         nowhere = "podTemplate: {nodeSelector: {fleetform.dev/nowhere: 'true'}}"
-        write(repository, {"agents/s.yaml": f"{store}  provision: {{storage: {size}, {nowhere}}}\n"})
+        write(
+            repository, {"agents/s.yaml": f"{store}  provision: {{storage: {size}, {nowhere}}}\n"}
+        )
         code, rows = plan(plane, repository)
         assert code == 3, rows
         found = {row["action"] for row in rows if row["kind"] == "PersistentVolumeClaim"}

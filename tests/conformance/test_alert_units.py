@@ -24,7 +24,7 @@ PROMISED = {
     "lax": Objective(97, None, "", 20, 90),
 }
 """Objectives of the agents of tests/alerts/objectives.yaml."""
-ALL = groups(NAMESPACE, promised=PROMISED)
+ALL = groups(NAMESPACE, promised=PROMISED, budget=100)
 
 
 def expectations() -> list[tuple[str, bool]]:

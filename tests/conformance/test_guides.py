@@ -20,6 +20,7 @@ GUIDES = (
         "argocd",
         "backup",
         "chart",
+        "cost",
         "flux",
         "helm",
         "image",

@@ -155,7 +155,7 @@ BASE = WorkloadPlan(
     keda=None,
     ingress=(NetworkRule((PEER,), (("TCP", 8080),)),),
     egress=(DNS, NetworkRule((PEER,), (("TCP", 443), ("UDP", 443)))),
-    metrics=Metrics("metrics", "/metrics", 30, {}),
+    metrics=Metrics("metrics", "/metrics", 30, {}, ()),
     expose=Expose(
         "HTTPRoute", ("h.example",), "/", 8080, 3600, {"name": "g", "namespace": "n"}, "", "", {}
     ),
@@ -390,6 +390,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "metrics.port": (BASE, ("http",)),
     "metrics.path": (BASE, ("/m",)),
     "metrics.interval": (BASE, (15,)),
+    "metrics.targets": (BASE, (("team",), ("team", "cost-center"))),
     "metrics.labels": (BASE, ({"release": "prometheus", "team": "x"},)),
     "expose": (BASE, (None,)),
     "expose.kind": (BASE, ("Ingress",)),
@@ -482,6 +483,7 @@ SPACE = NamespacePlan(
     runbooks="",
     severities=alerts.SEVERITIES,
     objectives={},
+    budget=None,
     dashboard=Dashboard("fleetform-0a1b", "Agents: space", {"grafana_dashboard": "1"}, ""),
     alert_labels={},
     retained={"helm.sh/resource-policy": "keep"},
@@ -556,6 +558,7 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "runbooks": (),
     "severities": (),
     "objectives": (),
+    "budget": (),
     "dashboard": (None,),
     "dashboard.uid": ("x" * 40, "A_b-1"),
     "dashboard.title": ("Agents: a.b (prod)",),

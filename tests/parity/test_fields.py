@@ -110,6 +110,9 @@ def test_helm_follows_every_turn_of_a_namespace(helm_version, tmp_path):
         {"severities": loud},
         {"runbooks": "https://x.example/a.md"},
         {"objectives": PROMISED},
+        {"budget": 250},
+        {"budget": 0.125, "severities": loud},
+        {"budget": 100000, "objectives": PROMISED},
         {"objectives": {"a": PROMISED["c-2"]}, "severities": loud, "runbooks": "https://x/{alert}"},
         {"runbooks": "https://x.example/{alert}#{alert}"},
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from fleetform import canonical
+from fleetform import canonical, prices
 from fleetform.pipeline import render
 from fleetform.problems import Problem
 from fleetform_runtime.settings import Settings, load
@@ -436,7 +436,7 @@ SMALL = {"provider": "ollama", "name": "llama3.2:3b", "endpoint": "http://ollama
     [
         (None, None),
         ("gpt-4o", {"name": "gpt-4o", "temperature": 0.2}),
-        ("gpt-4o-mini", {"name": "gpt-4o-mini", "provider": "openai", "temperature": None, "pricing": None}),
+        ("gpt-4o-mini", {"name": "gpt-4o-mini", "provider": "openai", "temperature": None, "pricing": prices.of("openai", "gpt-4o-mini")}),
         ("small", {"name": "llama3.2:3b", "id": "small", "provider": "ollama", "apiKey": None}),
         ("apps/small", {"name": "llama3.2:3b", "id": "apps/small"}),
         ("meta/llama", {"name": "meta/llama", "provider": "openai"}),

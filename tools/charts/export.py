@@ -212,7 +212,9 @@ def files(schemas: Path) -> dict[Path, str]:
         made[ROOT / "schemas/objects" / f"{kind.kind.lower()}.json"] = text
     stand_ins = {name: f"@{name}@" for name in alerts.THRESHOLDS}
     urgency = {name: name for name in alerting.SEVERITIES}
-    rules = alerts.groups("@namespace@", thresholds=stand_ins, severities=urgency)
+    rules = alerts.groups(
+        "@namespace@", thresholds=stand_ins, severities=urgency, budget=f"@{alerts.BUDGET}@"
+    )
     of_objectives = objectives.rules("@namespace@", severities=urgency)
     rules.append({"name": "@namespace@.objectives", "rules": of_objectives})
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)

@@ -126,6 +126,7 @@ TYPES: dict[str, Schema] = {
     "path": PATH,
     'path or ""': {**TEXT, "pattern": "^(/.*)?$"},
     "port": PORT,
+    "USD or 0": {"type": "number", "minimum": 0, "maximum": 100000},
     "port or 0": {"type": "integer", "minimum": 0, "maximum": 65535},
     "port name": PORT_NAME,
     "number or name": {"type": ["integer", "string"]},

@@ -18,6 +18,8 @@ COMMANDS = (
     "list",
     "graph",
     "policy",
+    "usage",
+    "estimate",
     "releases",
     "rollback",
     "restore",

@@ -491,12 +491,21 @@ class Dashboards(Spec):
     )
 
 
+TARGET_LABELS = ("team", "cost-center")
+"""Labels by which cost is shared out, where pods have them."""
+
+
 class MonitoringDefaults(Spec):
     """How the Prometheus operator finds our objects, and where traces are sent."""
 
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict,
         description="Labels added to ServiceMonitors and PrometheusRules, such as `release: prometheus`. Default: none.",
+    )
+    target_labels: list[LabelKey] = Field(
+        default_factory=lambda: [*TARGET_LABELS],
+        description="Labels of pods that their metrics get, so that use and cost can be summed by them: `cost-center` becomes `cost_center`.",
+        max_length=20,
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
     prometheus_url: Url | None = optional(
@@ -551,6 +560,15 @@ class Quota(Spec):
 
     groups: TenantGroups = Field(
         default_factory=TenantGroups, description="Rights of people. Default: none."
+    )
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict,
+        description="Labels of every object and pod of the namespace, such as `team` and `cost-center`; those of a spec win. Default: none.",
+    )
+    daily_budget_usd: float | None = optional(
+        "US dollars that the namespace's agents should spend on models in 24 hours: an alert tells at four fifths, nothing is refused. Default: none.",
+        gt=0,
+        le=100_000,
     )
 
     hard: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][-A-Za-z0-9._/]*$")], Quantity] = (
@@ -708,6 +726,20 @@ class Compose(Spec):
     )
 
 
+class Cost(Spec):
+    """What the cluster's nodes and disks cost, for `fleetform estimate`."""
+
+    cpu_hour_usd: float | None = optional(
+        "US dollars for an hour of one core. Default: unknown.", ge=0, le=1000
+    )
+    memory_gib_hour_usd: float | None = optional(
+        "US dollars for an hour of a GiB of memory. Default: unknown.", ge=0, le=1000
+    )
+    storage_gib_month_usd: float | None = optional(
+        "US dollars for a month of a GiB of a claim. Default: unknown.", ge=0, le=1000
+    )
+
+
 class Defaults(Spec):
     """Defaults for every document of a kind."""
 
@@ -811,6 +843,10 @@ class EnvironmentSpec(Spec):
     helm: Helm = Field(default_factory=Helm, description="Helm releases.")
     gitops: Gitops = Field(default_factory=Gitops, description="Delivery.")
     compose: Compose = Field(default_factory=Compose, description="Compose.")
+    cost: Cost = Field(
+        default_factory=Cost,
+        description="What nodes and disks cost; it changes no object.",
+    )
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Labels of every object. Default: none."
     )

@@ -198,7 +198,9 @@ class Embedding(Spec):
         "Words before each passage, such as `search_document: `. Default: none.", max_length=256
     )
     input_per_million: float | None = optional(
-        "Price of a million tokens in USD. Default: unknown.", ge=0, le=1_000_000
+        "Price of a million tokens in USD. Default: for common models at their provider's own endpoint that of docs/cost.md, else unknown.",
+        ge=0,
+        le=1_000_000,
     )
 
 

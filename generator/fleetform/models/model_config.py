@@ -100,7 +100,7 @@ class ModelSettings(Spec):
         )
     )
     pricing: Pricing | None = optional(
-        "Prices for the cost in usage and metrics. Default: unknown."
+        "Prices for the cost in usage and metrics. Default: for common models at their provider's own endpoint those of docs/cost.md, else unknown."
     )
     tls: ModelTls | None = optional("TLS. Default: public CAs, verified.")
 

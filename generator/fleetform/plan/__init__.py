@@ -111,7 +111,7 @@ def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         scrape=_scrape(draft),
         reaches=tuple(draft.reaches),
         admits=tuple(draft.admits),
-        labels={**fleet.environment.labels, **resolved.typed.metadata.labels},
+        labels={**fleet.labels(resolved.namespace), **resolved.typed.metadata.labels},
         schedule=draft.schedule,
         time_zone=draft.time_zone,
         overlaps=draft.overlaps,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import contract, filters, view
+from fleetform import contract, filters, prices, view
 from fleetform.durations import seconds
 from fleetform.plan import containers
 from fleetform.plan.beside import folder
@@ -17,7 +17,7 @@ from fleetform.resolve import hosts
 from fleetform.resolve.hosts import Url
 from fleetform.resolve.ports import main_port
 from fleetform.resolve.references import beside
-from fleetform.resolve.searches import mode, question, reached
+from fleetform.resolve.searches import Reached, mode, question, reached
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
@@ -261,11 +261,16 @@ def embedding(
         apiKey=secret_of(at.secret) if at.secret else None,
         queryPrefix=wanted.query_prefix,
         documentPrefix=wanted.document_prefix,
-        pricing={"inputPerMillion": wanted.input_per_million}
-        if wanted.input_per_million is not None
-        else None,
+        pricing=_embedding_price(wanted, at),
         tls=tls_files(at.tls) if at.tls else None,
     )
+
+
+def _embedding_price(wanted: Embedding, at: Reached) -> prices.Price | None:
+    """Return what a million tokens cost: as the spec says, or as the provider does at its own endpoint."""
+    if wanted.input_per_million is not None:
+        return {"inputPerMillion": wanted.input_per_million}
+    return None if at.endpoint or at.project else prices.of(at.provider, wanted.model)
 
 
 def _agent_tool(

@@ -133,7 +133,7 @@ def _steps(fleet: Fleet, workflow: Resolved[WorkflowSpec], problems: list[Proble
 
 def _run(fleet: Fleet, resolved: Resolved[Any], given: Mapping[str, Any]) -> Begun:
     metadata = resolved.typed.metadata
-    labels = {**fleet.environment.labels, **metadata.labels}
+    labels = {**fleet.labels(resolved.namespace), **metadata.labels}
     return Begun(resolved.name, dict(given), labels, dict(metadata.annotations))
 
 

@@ -119,6 +119,11 @@ class Fleet:
         spaces = self.environment.namespaces
         return spaces.map.get(namespace, namespace + spaces.suffix)
 
+    def labels(self, namespace: str) -> dict[str, str]:
+        """Return the labels of every object in a namespace of the specs: the environment's, and its tenant's."""
+        tenant = self.environment.tenants.get(namespace)
+        return {**self.environment.labels, **(tenant.labels if tenant else {})}
+
 
 def resolve(
     documents: Iterable[SpecDocument],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fleetform import view
+from fleetform import prices, view
 from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
 from fleetform.names import fit
 from fleetform.problems import Problem
@@ -205,7 +205,7 @@ def _combined(base: ModelSettings | None, own: ModelSettings | None) -> Any:
 
 
 def _with_defaults(fleet: Fleet, agent: Resolved[AgentSpec], model: Any) -> Any:
-    """Return a model with the environment's settings for its provider: endpoint, and where the key is."""
+    """Return a model with the environment's settings for its provider, endpoint and key, and with its price if that is known."""
     defaults = fleet.environment.providers.get(model.provider)
     endpoint = model.endpoint or (defaults.endpoint if defaults else None)
     key = model.api_key_secret_ref or (defaults.api_key_secret_ref if defaults else None)
@@ -217,7 +217,17 @@ def _with_defaults(fleet: Fleet, agent: Resolved[AgentSpec], model: Any) -> Any:
             "{namespace}", agent.namespace
         )
         key = view.make("Agent", "SecretKey", {"name": name, "key": rule.key})
-    return view.replace(model, endpoint=endpoint, api_key_secret_ref=key)
+    return view.replace(
+        model, endpoint=endpoint, api_key_secret_ref=key, pricing=_price(model, endpoint)
+    )
+
+
+def _price(model: Any, endpoint: str | None) -> Any:
+    """Return the spec's price of a model, or what its provider asks for it at its own endpoint."""
+    if model.pricing is not None or endpoint or has_project(model):
+        return model.pricing
+    price = prices.of(model.provider, model.name or "")
+    return view.make("Agent", "Pricing", price) if price and "outputPerMillion" in price else None
 
 
 # -- tools --------------------------------------------------------------------------------------
@@ -326,6 +336,7 @@ def _summaries(
         return
     known = [found.model, *(model for _, model in found.named_models)]
     other = view.replace(found.model, name=wanted.model, **dict.fromkeys(OF_ONE_MODEL))
+    other = view.replace(other, pricing=_price(other, other.endpoint))
     found.summariser = (None, next((one for one in known if one.name == wanted.model), other))
 
 

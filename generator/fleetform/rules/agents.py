@@ -91,8 +91,8 @@ def _generic(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[P
         yield agent.problem(
             ("spec", "rateLimits"),
             "no-prices",
-            "a daily cost limit needs prices, and the model has none",
-            hint="set the model's `pricing`",
+            "a daily cost limit needs prices, and that of the model is not known",
+            hint="set the model's `pricing`; docs/cost.md lists those that are known",
             severity="warning",
             key=True,
         )

@@ -46,6 +46,10 @@ def _environment_labels(fleet: Fleet) -> Iterator[Problem]:
     for path, entries in (
         (("spec", "labels"), environment.labels),
         (("spec", "namespaces", "labels"), environment.namespaces.labels),
+        *(
+            (("spec", "tenants", name, "labels"), tenant.labels)
+            for name, tenant in environment.tenants.items()
+        ),
     ):
         for key in entries:
             yield from _reserved(fleet.environment_tree, path, key)

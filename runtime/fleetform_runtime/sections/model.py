@@ -82,7 +82,7 @@ RESERVED = frozenset(
 
 
 class Pricing(Section):
-    """Prices of tokens; without them no cost is reported, except for well-known models."""
+    """Prices of tokens; without them no cost is reported."""
 
     input_per_million: Usd = Field(description="USD per million input tokens.")
     output_per_million: Usd = Field(description="USD per million output tokens.")

@@ -648,6 +648,29 @@ _SCRAPING = (
     ),
 )
 
+# Of a namespace whose tenant has a budget. Nothing ends at it, so the window slides: no midnight hides what was spent before.
+_OF_A_BUDGET = (
+    Alert(
+        name="AgentTenantBudgetLow",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+sum by (namespace) (
+  increase(agent_llm_cost_usd_total{namespace="<namespace>"}[1d])
+    or
+  label_replace(
+    increase(agent_embedding_cost_usd_total{namespace="<namespace>"}[1d]), "of", "vectors", "", ""
+  )
+)
+  / <dailyBudgetUsd> >= 0.8
+""",
+        summary="Agents of {{ $labels.namespace }} have spent {{ $value | humanizePercentage }} of the namespace's budget "
+        "in 24 hours",
+        next="`fleetform usage --days 1 --by agent,model` says on what; the budget is tenants.dailyBudgetUsd, and what must "
+        "end at a sum has a limit of its own, rateLimits.dailyCostUsd.",
+    ),
+)
+
 _OF_THE_RUNTIME = {
     "requests": (*_REQUESTS, *_RARE),
     "upstreams": _UPSTREAMS,
@@ -671,6 +694,10 @@ THRESHOLDS: Mapping[str, float] = {
 """What the alerts compare with, by the names in an environment's `monitoring.alertThresholds`."""
 
 
+BUDGET = "dailyBudgetUsd"
+"""The number of a tenant, by its name in an environment's `tenants`."""
+
+
 Thresholds = Mapping[str, float | str]
 """Numbers by their names in THRESHOLDS, or the texts that stand for them."""
 
@@ -684,14 +711,19 @@ def groups(
     own: Mapping[str, Thresholds] = MappingProxyType({}),
     severities: Mapping[str, str] = SEVERITIES,
     promised: Mapping[str, Objective] = MappingProxyType({}),
+    budget: float | str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
     `thresholds` has all of THRESHOLDS; `own` has those of single workloads that differ, by the workload. `runbooks` is
     the URL of docs/alerts.md, or of a page of one's own with the same headings, or has `{alert}` in it; without `runtime`, only rules that need
-    nothing but kube-state-metrics are returned. `promised` has the objectives of agents, by their names.
+    nothing but kube-state-metrics are returned. `promised` has the objectives of agents, by their names; `budget` is what the
+    agents should spend in 24 hours, in US dollars.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
+    if budget is not None and runtime:
+        chosen["budget"] = _OF_A_BUDGET
+        thresholds = {**thresholds, BUDGET: budget}
     made = [
         {
             "name": f"{namespace}.{name}",

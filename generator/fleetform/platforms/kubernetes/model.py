@@ -97,6 +97,8 @@ class Metrics(NamedTuple):
     path: str
     interval: int
     labels: Mapping[str, str]
+    targets: tuple[str, ...]
+    """Labels of the pods that become labels of the series."""
 
 
 class Expose(NamedTuple):
@@ -329,6 +331,8 @@ class NamespacePlan(NamedTuple):
     """The label `severity` of alerts, by how urgent they are."""
     objectives: Mapping[str, Any]
     """Objectives (objectives.Objective) of agents, by their names."""
+    budget: float | None
+    """US dollars that the agents should spend on models in 24 hours."""
     alert_labels: Mapping[str, str]
     dashboard: Dashboard | None
     default_deny: bool

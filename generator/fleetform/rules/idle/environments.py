@@ -272,7 +272,9 @@ def _fact(used: object, why: str, *path: str) -> Row:
 def _watching(fleet: Fleet) -> Iterator[Row]:
     scraped = "prometheus-operator" in fleet.environment.capabilities
     why = "the environment lacks the capability `prometheus-operator`"
-    for name in ("labels", "runbooks", "severities", "dashboards", "alertThresholds"):
+    for name in (
+        *("labels", "targetLabels", "runbooks", "severities", "dashboards", "alertThresholds"),
+    ):
         yield _fact(scraped, why, "monitoring", name)
     yield _fact(scraped, why, "network", "prometheusNamespace")
     asked = any(scales_on_runs(fleet.environment, item) for item in fleet.of(AGENT))

@@ -31,6 +31,7 @@ def namespace_plan(
     """Return the plan of a namespace as named in the specs."""
     environment = fleet.environment
     name = fleet.target_namespace(space)
+    labels = fleet.labels(space)
     quota = environment.tenants.get(space)
     store = stores.secret_store(fleet, space)
     watched = any(plan.metrics is not None and plan.component in WATCHED for plan in plans)
@@ -40,11 +41,12 @@ def namespace_plan(
     own = _own_thresholds(fleet, space, plans, thresholds)
     promised = _objectives(fleet, space, plans)
     severities = view.dump(environment.monitoring.severities)
+    budget = _whole(quota.daily_budget_usd) if quota and watched else None
     return NamespacePlan(
         name=name,
-        labels=dict(environment.labels),
+        labels=labels,
         create=environment.namespaces.create,
-        namespace_labels={**environment.labels, **environment.namespaces.labels, **POD_SECURITY},
+        namespace_labels={**labels, **environment.namespaces.labels, **POD_SECURITY},
         claims=tuple(claim for _, claim in sorted(need.claims.items())),
         secrets=secrets.planned(fleet, space, need) if store else (),
         store=store,
@@ -62,10 +64,12 @@ def namespace_plan(
                 own=own,
                 severities=severities,
                 promised=promised,
+                budget=budget,
             )
         )
         if monitored
         else (),
+        budget=budget,
         alert_thresholds=thresholds,
         own_thresholds=own,
         runtime_alerts=watched,
@@ -78,6 +82,11 @@ def namespace_plan(
         retained=delivery.retained(fleet),
         verbatim=delivery.verbatim(fleet),
     )
+
+
+def _whole(number: float | None) -> float | None:
+    """Return a number as it is written: without a fraction of zero."""
+    return int(number) if number is not None and float(number).is_integer() else number
 
 
 def _own_thresholds(

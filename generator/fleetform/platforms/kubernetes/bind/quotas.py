@@ -104,7 +104,7 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
     """Return what the fewest replicas of a namespace's workloads use of a quota; 0 if that is not known here."""
     counted = COUNTED.get(name) or _device(name)
     if counted:
-        return sum((plan.least * _pod(plan, *counted) for plan in own), Fraction())
+        return sum((plan.least * pod(plan, *counted) for plan in own), Fraction())
     if name in OBJECTS:
         return Fraction(sum(OBJECTS[name](plan) for plan in own))
     claims = [
@@ -125,7 +125,7 @@ def _device(name: str) -> tuple[str, str] | None:
     return ("requests", resource) if is_device or resource.startswith("hugepages-") else None
 
 
-def _pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
+def pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
     """Return what a pod counts: the sum of what runs, or while it starts, if that is more."""
     started, most = Fraction(), Fraction()
     for item in plan.init_containers:

@@ -186,8 +186,11 @@ def _metrics(fleet: Fleet, workload: Workload) -> Metrics | None:
     scrape = workload.scrape
     if scrape is None or "prometheus-operator" not in fleet.environment.capabilities:
         return None
-    labels = dict(fleet.environment.monitoring.labels)
-    return Metrics(scrape.port.name, scrape.path, scrape.interval, labels)
+    monitoring = fleet.environment.monitoring
+    own = {*workload.labels, *workload.spec.pod_template.labels}
+    targets = tuple(key for key in monitoring.target_labels if key in own)
+    labels = dict(monitoring.labels)
+    return Metrics(scrape.port.name, scrape.path, scrape.interval, labels, targets)
 
 
 def _service(fleet: Fleet, workload: Workload) -> Service:

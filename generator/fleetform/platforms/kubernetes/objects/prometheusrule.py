@@ -47,6 +47,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
         own=plan.own_thresholds,
         severities=plan.severities,
         promised=plan.objectives,
+        budget=plan.budget,
     )
     return {
         "alerts": {
@@ -58,6 +59,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
             "thresholds": dict(plan.alert_thresholds),
             "workloads": {name: dict(found) for name, found in plan.own_thresholds.items()},
             "objectives": {name: _promise(one) for name, one in plan.objectives.items()},
+            "dailyBudgetUsd": plan.budget or 0,
             "groups": [] if groups == own else groups,
         }
     }

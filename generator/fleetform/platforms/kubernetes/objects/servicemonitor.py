@@ -27,6 +27,7 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
         "endpoints": [
             {"port": metrics.port, "path": metrics.path, "interval": f"{metrics.interval}s"}
         ],
+        **({"podTargetLabels": list(metrics.targets)} if metrics.targets else {}),
     }
     return (
         manifest(
@@ -54,6 +55,7 @@ def _value(metrics: Metrics | None, default: Values) -> Values:
         "path": metrics.path,
         "interval": f"{metrics.interval}s",
         "labels": dict(metrics.labels),
+        "podTargetLabels": list(metrics.targets),
     }
 
 
