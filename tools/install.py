@@ -248,6 +248,8 @@ RECIPES: dict[str, Recipe] = {
     "prometheus-operator": GoTool(
         "github.com/prometheus-operator/prometheus-operator/cmd/operator"
     ),
+    # What `usage` asks, and what measures agents that are scaled.
+    "prometheus": GoTool("github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd"),
     # Without its service discoveries it builds in a quarter of the time; rules do not need them.
     "promtool": GoTool("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd"),
     # A Python with Qdrant's own models and engine: no binary of its server comes by a registry of packages.
@@ -279,7 +281,8 @@ QUICK = (
 SLOW = (
     *("a2a-client", "a2a-go", "argo", "checkov", "dashboards", "helm3", "kube-score"),
     "kube-validate",
-    *("kubectl", "milvus", "minilm", "openai-clients", "promtool", "qdrant", "registry", "restic"),
+    *("kubectl", "milvus", "minilm", "openai-clients", "prometheus", "promtool", "qdrant"),
+    *("registry", "restic"),
     *(["a2a-js"] if shutil.which("npm") else []),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""

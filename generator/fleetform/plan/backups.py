@@ -22,7 +22,17 @@ from fleetform.plan.model import (
     Volume,
 )
 from fleetform.resolve import hosts
-from fleetform.resolve.backups import folder, is_planned, job, trial
+from fleetform.resolve.backups import (
+    CLAIM,
+    DUMP,
+    GCS_KEY,
+    SCRATCH,
+    STORE_TLS,
+    folder,
+    is_planned,
+    job,
+    trial,
+)
 from fleetform.resolve.names import RESTIC, STORE_IMAGES
 from fleetform.resolve.references import reachable
 from fleetform.resolve.switches import tls_is_on
@@ -126,7 +136,7 @@ class _Jobs:
         draft.time_zone = self.given.time_zone
         draft.overlaps, draft.deadline = False, DEADLINE
         draft.image, draft.drain = image, settings.DRAIN
-        draft.volumes = (Volume("dump", Scratch(self.given.scratch)),)
+        draft.volumes = (Volume(DUMP, Scratch(self.given.scratch)),)
         return draft
 
     def _image(self, given: Any, path: TreePath) -> tuple[str, str]:
@@ -150,7 +160,7 @@ class _Jobs:
             ports=(),
             env=access.env,
             compute=containers.compute(self.given.resources, containers.DEFAULT),
-            mounts=(Mount("dump", FOLDER), *access.mounts, Mount("tmp", "/tmp")),  # noqa: S108 - the pod's own
+            mounts=(Mount(DUMP, FOLDER), *access.mounts, Mount(SCRATCH, "/tmp")),  # noqa: S108 - the pod's own
         )
         draft.beside = (extra,)
         draft.volumes += access.volumes
@@ -159,7 +169,7 @@ class _Jobs:
         """Give the main container what it needs."""
         draft.env = access.env
         draft.volumes += access.volumes
-        draft.mounts = (Mount("dump", FOLDER), *access.mounts)
+        draft.mounts = (Mount(DUMP, FOLDER), *access.mounts)
 
     def _server(self, draft: Draft) -> _Access:
         """Return how the store's server is reached, and open the way to it."""
@@ -180,7 +190,7 @@ class _Jobs:
             return _Access(env)
         given = section.tls
         keys = ("ca.crt", *(("tls.crt", "tls.key") if given.client_certificate else ()))
-        return _mounted(env, "store-tls", SecretFolder(given.secret_ref.name, keys), CERTIFICATES)
+        return _mounted(env, STORE_TLS, SecretFolder(given.secret_ref.name, keys), CERTIFICATES)
 
     def _repository(self, draft: Draft) -> _Access:
         """Return where backups are kept, and open the way there."""
@@ -196,10 +206,12 @@ class _Jobs:
         if to.pvc is None:
             return _Access(env)  # a Problem has been said
         env = (*env, Variable("RESTIC_REPOSITORY", f"{REPOSITORY}/{self.store.name}"))
+        # A claim that is made is called as its volume is; one that exists may have a name that no volume can have.
+        name = to.pvc.name if to.pvc.size else CLAIM
         source: Claim | ExistingClaim = ExistingClaim(to.pvc.name, "ReadWriteOnce")
         if to.pvc.size:
             source = Claim(to.pvc.size, "ReadWriteOnce", to.pvc.storage_class or "")
-        return _Access(env, (Volume(to.pvc.name, source),), (Mount(to.pvc.name, REPOSITORY),))
+        return _Access(env, (Volume(name, source),), (Mount(name, REPOSITORY),))
 
     def _s3(self, draft: Draft, given: Any, env: tuple[Variable, ...]) -> _Access:
         server = (given.endpoint or f"https://s3.{given.region}.amazonaws.com").rstrip("/")
@@ -233,7 +245,7 @@ class _Jobs:
         if ref is None:
             return _Access(env)
         key = Variable("GOOGLE_APPLICATION_CREDENTIALS", f"{KEY_FILE}/{ref.key}")
-        return _mounted((*env, key), "gcs-key", SecretFolder(ref.name, (ref.key,)), KEY_FILE)
+        return _mounted((*env, key), GCS_KEY, SecretFolder(ref.name, (ref.key,)), KEY_FILE)
 
     def _to(self, draft: Draft, url: str, path: TreePath) -> None:
         self.problems += traffic.to_url(self.fleet, draft, self.store, url, path)

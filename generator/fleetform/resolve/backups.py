@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from fleetform.models.memory_store import MemoryStoreSpec
     from fleetform.resolve import Fleet, Resolved
 
+DUMP, SCRATCH, STORE_TLS, GCS_KEY, CLAIM = "dump", "tmp", "store-tls", "gcs-key", "repository"
+OWN_VOLUMES = frozenset({DUMP, SCRATCH, STORE_TLS, GCS_KEY, CLAIM})
+"""Volumes of the pods of backups; a claim that is made is one under its own name."""
 LONGEST = 52
 """Characters of a CronJob's name: those of its Jobs end in a number."""
 

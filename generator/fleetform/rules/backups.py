@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform import cron, kinds
 from fleetform.contract import STORE_PORTS
+from fleetform.patterns import LABEL_NAME
 from fleetform.problems import Problem
+from fleetform.resolve.backups import OWN_VOLUMES
 from fleetform.rules import schedules
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ def _target(store: Resolved[MemoryStoreSpec], backup: Backup) -> Iterator[Proble
             "the claim exists already, and has a class",
             hint="set `size` to have the claim made, or remove it",
         )
+    if to.pvc is not None and to.pvc.size:
+        yield from _made(store, (*place, "pvc", "name"), to.pvc.name)
     if not any((backup.keep.daily, backup.keep.weekly, backup.keep.monthly)):
         yield store.problem(
             (*PLACE, "keep"),
@@ -130,6 +134,24 @@ def _target(store: Resolved[MemoryStoreSpec], backup: Backup) -> Iterator[Proble
             "no backup is kept",
             hint="keep at least one of a day",
             key=True,
+        )
+
+
+def _made(store: Resolved[MemoryStoreSpec], place: TreePath, name: str) -> Iterator[Problem]:
+    """Yield a name that a claim cannot have which is made as a volume of the pods."""
+    if len(name) > 63 or not re.search(LABEL_NAME, name):
+        yield store.problem(
+            place,
+            "bad-name",
+            f"the claim `{name}` is made as a volume of pods, and the name of a volume has no dots and at most 63 characters",
+            hint="choose such a name, or make the claim yourself and leave `size` out",
+        )
+    elif name in OWN_VOLUMES:
+        yield store.problem(
+            place,
+            "reserved-name",
+            f"the pods of backups have a volume `{name}` of their own",
+            hint="choose another name",
         )
 
 
