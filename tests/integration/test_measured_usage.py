@@ -65,9 +65,9 @@ def test_dollars_are_tokens_times_prices_whatever_pods_come_and_go(tmp_path):
                     usage = chat(one, f"say {turn + 2} words")
                     spent = (usage["input_tokens"], usage["output_tokens"])
                     used[pod] = tuple(map(sum, zip(used[pod], spent, strict=True)))
-                tokens = f'agent_llm_tokens_total{{{{pod="{pod}",type="{{}}"}}}}'
                 for kind, count in zip(("input", "output"), used[pod], strict=True):
-                    server.until(tokens.format(kind), count)
+                    series = f'agent_llm_tokens_total{{pod="{pod}",type="{kind}"}}'
+                    server.until(series, count)
         rows = {row["team"]: row for row in asked(tmp_path, server, "team")}
         models = asked(tmp_path, server, "agent,model")
     sold = [used["a"][n] + used["b"][n] for n in (0, 1)]
