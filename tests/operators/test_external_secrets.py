@@ -27,7 +27,9 @@ def read(applied: Applied) -> set[Read]:
         if item["kind"] == "TriggerAuthentication":
             references = item["spec"]["secretTargetRef"]
             found |= {(space, each["name"], each["key"]) for each in references}
-        template = item.get("spec", {}).get("template", {}).get("spec")
+        spec = item.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)  # of a CronJob
+        template = spec.get("template", {}).get("spec")
         if template:
             found |= {(space, *each) for each in _of_pod(template)}
     return found
