@@ -149,6 +149,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         ),
         "runtime/tests/test_sessions.py": "messages runs/calls decisions loop outcomes runs/pending turn",
         "runtime/tests/test_structured.py": "structured",
+        "runtime/tests/test_page.py": "http/ui",
         "runtime/tests/test_compacting.py": "summaries",
         "runtime/tests/test_variants.py": "telemetry/variant",
         "runtime/tests/test_telemetry.py": "telemetry/build telemetry/content export logs otlp traces",

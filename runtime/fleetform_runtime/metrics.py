@@ -93,6 +93,9 @@ _ROUTE = Label(
         "/runs/{id}/cancel",
         "/runs/{id}/approvals",
         "/info",
+        "/",
+        "/assets/{file}",
+        "/ui.json",
         "other",
     ),
 )

@@ -299,6 +299,19 @@ def test_a_field_arrives_and_is_left_out_when_nobody_set_it(spec, path, value, t
     assert {item.code for item in problems} <= {"image-extras-unknown"}
 
 
+def test_an_agent_has_a_page_unless_its_spec_says_no(tmp_path):
+    assert made(tmp_path, agent())[1]["server"]["ui"] is True
+    assert "ui" not in made(tmp_path, agent(ui=False))[1]["server"]
+
+
+@pytest.mark.parametrize("client", [None, "page"])
+def test_scopes_are_those_of_a_client_of_the_page(client, tmp_path):
+    oidc = {"issuer": "https://login.example", "audience": "agents", "scopes": ["openid", "agents"]}
+    given = {**oidc, "clientId": client} if client else oidc
+    _, settings, _ = made(tmp_path, agent(auth={"type": "oidc", "oidc": given}))
+    assert settings["auth"].get("scopes") == (["openid", "agents"] if client else None)
+
+
 def test_a_model_of_a_project_is_asked_without_a_key(tmp_path):
     model = {"provider": "google", "name": "m", "project": "acme-prod", "region": "europe-west4"}
     identity = {"gcpServiceAccount": "a@acme-prod.iam.gserviceaccount.com"}

@@ -117,6 +117,16 @@ class OidcAuth(Spec):
         min_length=1,
         max_length=256,
     )
+    client_id: str | None = optional(
+        "Public client of the issuer by which people sign in on the agent's page, with PKCE and no secret. Default: they paste a token.",
+        min_length=1,
+        max_length=256,
+    )
+    scopes: list[Annotated[str, StringConstraints(pattern=r"^[!#-\[\]-~]{1,128}$")]] = Field(
+        default_factory=lambda: ["openid"],
+        description="Scopes that the page asks for.",
+        max_length=32,
+    )
 
 
 class Auth(Spec):
@@ -363,6 +373,10 @@ class AgentSpec(Workload):
     limits: Limits = Field(default_factory=Limits, description="Limits of one run.")
     slo: Objectives | None = optional(
         "Service level objectives, with alerts while one is missed too fast to be kept. Default: none."
+    )
+    ui: bool = Field(
+        default=True,
+        description="Whether `GET /` is a page to talk to the agent; the API behind it asks for what `auth` says.",
     )
     cors_origins: list[Origin] = Field(
         default_factory=list,

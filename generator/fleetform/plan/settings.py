@@ -87,6 +87,7 @@ def settings(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, 
         limits=_limits(spec),
         server=present(
             port=contract.HTTP_PORT,
+            ui=spec.ui or None,
             corsOrigins=list(spec.cors_origins),
             metricsPort=spec.observability.metrics.port or contract.METRICS_PORT,
             shutdownGraceSeconds=longest(spec.limits),
@@ -254,6 +255,8 @@ def auth(auth: Auth) -> dict[str, Any]:
             audience=oidc.audience,
             userClaim=oidc.user_claim,
             rolesClaim=oidc.roles_claim,
+            clientId=oidc.client_id,
+            scopes=list(oidc.scopes) if oidc.client_id else None,
         )
     return {"type": auth.type}
 

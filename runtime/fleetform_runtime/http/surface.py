@@ -14,6 +14,7 @@ from fleetform_runtime.http import (
     responses,
     runs,
     sessions,
+    ui,
 )
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mount, Parts
@@ -31,6 +32,7 @@ MOUNTED: tuple[Mount, ...] = (
     runs.mount,
     info.mount,
     health.mount,
+    ui.mount,
 )
 """The parts, in the order of the OpenAPI document."""
 

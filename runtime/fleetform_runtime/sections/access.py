@@ -71,6 +71,17 @@ class OidcAuth(Section):
     jwks_url: HttpUrl | None = Field(
         default=None, description="URL of the keys; default: from the issuer's discovery document."
     )
+    client_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="Public client of the issuer by which people sign in on the agent's page, with PKCE; default: they paste a token.",
+    )
+    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]{1,128}$")], ...] = Field(
+        default=("openid",),
+        max_length=32,
+        description="Scopes that the page asks for; default openid.",
+    )
     clock_skew_seconds: Annotated[float, Field(ge=0, le=600)] = Field(
         default=60, description="Tolerance for exp, nbf and iat in seconds; default 60."
     )

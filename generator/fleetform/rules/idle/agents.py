@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GENERIC = (
     *("systemPrompt", "modelConfig", "model", "models", "fallbacks", "memory", "rateLimits"),
-    *("limits", "corsOrigins", "outputSchema", "knowledge", "variants"),
+    *("limits", "ui", "corsOrigins", "outputSchema", "knowledge", "variants"),
 )
 """Fields of an agent that the generic runtime reads, and no image of one's own."""
 USES: dict[str, dict[str, tuple[str, str, Severity]]] = {
