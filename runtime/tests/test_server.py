@@ -35,7 +35,8 @@ async def test_a_chat_is_answered_in_json():
 
 
 async def test_every_route_is_a_label_of_the_metrics():
-    async with serving(longTermMemory={"user": "me"}) as client:
+    server = {"host": "127.0.0.1", "ui": True}
+    async with serving(longTermMemory={"user": "me"}, server=server) as client:
         gateway = client.application.gateway
     served = {route.path for route in gateway.router.routes if not route.silent}
     unlabelled = {"/openapi.json"}
