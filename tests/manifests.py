@@ -100,8 +100,10 @@ def pod(workload: Object) -> Object:
 
 def template(workload: Object) -> Object:
     """Return the template of a workload's pods."""
-    spec = workload["spec"]
-    return (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]
+    spec, kind = workload["spec"], workload["kind"]
+    if kind == "SandboxTemplate":
+        return spec["podTemplate"]
+    return (spec["jobTemplate"]["spec"] if kind == "CronJob" else spec)["template"]
 
 
 def containers(workload: Object) -> Iterator[Object]:

@@ -107,6 +107,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "runtime/tests/unit/test_workflow_settings.py": (
             "workflows/asking workflows/expressions workflows/settings workflows/submitting"
         ),
+        "runtime/tests/test_sandbox.py": "code/inside",
         "runtime/tests/test_code.py": "code/__init__ code/jail code/runner tools/code",
         "runtime/tests/test_monty.py": "code/engines code/monty",
         "runtime/tests/test_foreign_embeddings.py": "knowledge/foreign",

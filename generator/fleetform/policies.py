@@ -34,7 +34,7 @@ POLICIES = (
     Policy("pod-security", "every pod complies with Pod Security `restricted`, every namespace enforces it", "rendered", ("pod-security",), _PODS),
     Policy("read-only-root", "no container has a writable root filesystem", "rendered", (), "NSA and CISA: Kubernetes Hardening Guidance"),
     Policy("resources", "every container has requests and limits; volumes in memory or on disk have a size", "rendered", ("request-above-limit",), "CWE-770: allocation without limits"),
-    Policy("no-token", "no Kubernetes API token without `rbac`", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
+    Policy("no-token", "no Kubernetes API token without `rbac` or sandboxes", "rendered", (), "CIS Kubernetes Benchmark: tokens only where necessary"),
     Policy("no-wildcards", "no permission is a wildcard", "refused", ("rbac-wildcard",), "CIS Kubernetes Benchmark: minimise wildcards"),
     Policy("no-escalation", "permissions that expose secrets or identities must be confirmed", "refused", ("rbac-dangerous",), "Kubernetes: RBAC Good Practices"),
     Policy("own-account", "no pod runs as another's service account, unless both name equal permissions", "refused", ("account-shared", "account-unknown"), "Kubernetes: RBAC Good Practices"),

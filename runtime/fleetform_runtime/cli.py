@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, ingest, forget, workflow, call, schema."""
+"""The command line of the image: serve, check, ingest, forget, workflow, call, sandbox, schema."""
 
 import argparse
 import json
@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "serve" or getattr(options, "action", "") == "serve":
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
-    if options.command == "schema":
-        return _schema()
+    if options.command in _WITHOUT_SETTINGS:
+        return _WITHOUT_SETTINGS[options.command]()
     if options.command == "forget":
         from fleetform_runtime.memories.command import forget  # noqa: PLC0415
 
@@ -91,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
         )
     _ingest_options(ingest)
     _workflow_options(commands.add_parser("workflow", help="execute runs of a workflow"))
+    commands.add_parser(
+        "sandbox",
+        help="run the one program that is sent to port 8080, in a pod that agent-sandbox makes",
+    )
     _call_options(
         commands.add_parser("call", help="perform one part of a run that another engine executes")
     )
@@ -221,6 +225,16 @@ def _schema() -> int:
 
     sys.stdout.write(json.dumps(contract(), indent=2, ensure_ascii=False) + "\n")
     return 0
+
+
+def _sandbox() -> int:
+    from fleetform_runtime.code.inside import serve  # noqa: PLC0415 - a pod of its own
+
+    return serve()
+
+
+_WITHOUT_SETTINGS = {"schema": _schema, "sandbox": _sandbox}
+"""Commands that read no configuration."""
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -1,5 +1,7 @@
 """Paths in a pod that the runtime reads."""
 
+from pathlib import Path
+
 FOLDER = "/etc/fleetform"
 """agent.json and its prompts, or workflow.json."""
 FILE = "agent.json"
@@ -8,6 +10,8 @@ SECRETS = "/var/run/secrets/fleetform"
 """Secrets: a folder per Secret, a file per key."""
 PROBE = ("/opt/runtime/bin/python", "-m", "fleetform_runtime.probe")
 """The health check in the image."""
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Who a pod is to Kubernetes, where it may ask anything: a token, the authority, the namespace."""
 SESSIONS = "/var/lib/fleetform"
 """Conversations of a filesystem store."""
 KNOWLEDGE = "/var/lib/fleetform-knowledge"

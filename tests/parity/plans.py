@@ -25,6 +25,7 @@ from fleetform.platforms.kubernetes.model import (
     Probe,
     Rbac,
     RemoteKey,
+    Sandbox,
     SecretStore,
     Service,
     WorkloadPlan,
@@ -225,7 +226,30 @@ POD_FIELDS: dict[str, tuple[Any, ...]] = {
     ),
     "hostAliases": (({"ip": "10.1.2.3", "hostnames": ["a.example", "b"]},),),
 }
+SANDBOXED = BASE._replace(
+    rbac=None,
+    sandbox=Sandbox(
+        "gvisor",
+        1,
+        {
+            "requests": {"cpu": "50m", "memory": "160Mi"},
+            "limits": {"cpu": "1", "memory": "288Mi"},
+        },
+    ),
+)
 TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
+    "sandbox": (SANDBOXED, (None,)),
+    "sandbox.runtime_class": (SANDBOXED, ("kata",)),
+    "sandbox.warm": (SANDBOXED, (0, 7)),
+    "sandbox.resources": (
+        SANDBOXED,
+        (
+            {
+                "requests": {"cpu": "50m", "memory": "160Mi"},
+                "limits": {"cpu": "1", "memory": "1000Mi"},
+            },
+        ),
+    ),
     "name": (OWN, ("other", "n" * 53)),
     "namespace": (OWN, ()),  # every fleet made by chance has three
     "component": (OWN, ("agent", "memory-store")),

@@ -77,7 +77,7 @@ def text(plan: WorkloadPlan) -> str:
 @in_both_helms
 def test_helm_follows_every_turn_of_a_workload(helm_version, tmp_path):
     turned = [("base", plan) for plan in (plans.BASE, plans.OWN, plans.HPA, plans.KEDA)]
-    turned += [("stateful", plans.STATEFUL), ("ingress", plans.ISSUED)]
+    turned += [("stateful", plans.STATEFUL), ("ingress", plans.ISSUED), ("box", plans.SANDBOXED)]
     turned += [(path, after) for path, _, after in plans.turned()]
     turned += [("config.data", plan) for plan in plans.own_files()]
     turned += [("job", plan) for plan in plans.jobs()]

@@ -126,6 +126,18 @@ COVERED: list[tuple[WorkloadPlan, Patch]] = [
         plans.KEDA,
         ("ScaledObject", remove("/spec/advanced/horizontalPodAutoscalerConfig/behavior/scaleUp")),
     ),
+    (
+        plans.SANDBOXED,
+        ("SandboxTemplate", add("/spec/podTemplate/spec/runtimeClassName", "kata")),
+    ),
+    (
+        plans.SANDBOXED,
+        (
+            "SandboxTemplate",
+            add("/spec/podTemplate/spec/containers/0/resources/limits/memory", "1Gi"),
+        ),
+    ),
+    (plans.SANDBOXED, ("SandboxWarmPool", {"spec": {"replicas": 0}})),
     (FULL, ("PodDisruptionBudget", {"spec": {"maxUnavailable": "50%"}})),
     (FULL, ("NetworkPolicy", {"spec": {"ingress": [{"from": [PEER]}]}})),
     (FULL, ("NetworkPolicy", remove("/spec/egress/0"))),
@@ -159,6 +171,8 @@ BESIDE: list[tuple[WorkloadPlan, Patch, str]] = [
     (FULL, ("Deployment", pod(topologySpreadConstraints=[plans.SPREAD])), "spec.template.spec.topologySpreadConstraints"),
     (FULL, ("Service", {"spec": {"sessionAffinity": "ClientIP"}}), "spec.sessionAffinity"),
     (FULL, ("ConfigMap", {"data": {"more": "x"}}), "data.more"),
+    # Its own Role is no value of `rbac`.
+    (plans.SANDBOXED, ("Role", {"rules": []}), "rules[0]"),
 ]  # fmt: skip
 
 

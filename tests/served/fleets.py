@@ -551,6 +551,11 @@ def _tools() -> Fleet:
         "code": {"source": "print(1)", "engine": "monty"},
         "parameters": [{"name": "a"}],
     }
+    rows["sandbox"] = {
+        "type": "code",
+        "code": {"source": "print(1)", "engine": "sandbox"},
+        "parameters": [{"name": "a"}],
+    }
     rows["retrieval"] = {
         "type": "retrieval",
         "retrieval": {
@@ -683,7 +688,9 @@ FULL = {
         "external-secrets",
         "gateway-api",
         "cert-manager",
+        "agent-sandbox",
     ],
+    "sandboxes": {"runtimeClass": "gvisor"},
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,

@@ -18,6 +18,7 @@ def tree(request) -> Tree:
 
 METADATA = ("169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.169.252")
 NAMESPACE = "kubernetes.io/metadata.name"
+SANDBOX = "fleetform.dev/sandbox-of"
 
 
 def rules(policy, side):
@@ -29,13 +30,27 @@ def rules(policy, side):
                 yield peer, port["protocol"], port["port"]
 
 
-def name_of(peer) -> tuple[str, str] | None:
-    """Return namespace and name of a peer that is one workload of the fleet."""
+def name_of(peer, own: str) -> tuple[str, str] | None:
+    """Return namespace and name of a peer that is one workload of the fleet, or the sandboxes of one."""
     labels = peer.get("podSelector", {}).get("matchLabels", {})
-    if "app.kubernetes.io/instance" not in labels:
-        return None
-    space = peer["namespaceSelector"]["matchLabels"][NAMESPACE]
-    return space, labels["app.kubernetes.io/name"]
+    near = {"matchLabels": {NAMESPACE: own}}
+    space = peer.get("namespaceSelector", near).get("matchLabels", {}).get(NAMESPACE)
+    return _named(labels, space)
+
+
+def _named(labels, space: str) -> tuple[str, str] | None:
+    if SANDBOX in labels:
+        return space, f"{labels[SANDBOX]}, sandboxed"
+    if "app.kubernetes.io/instance" in labels:
+        return space, labels["app.kubernetes.io/name"]
+    return None
+
+
+def whose(policy) -> tuple[str, str]:
+    """Return whose pods a policy is for, as `name_of` names them."""
+    space = policy["metadata"]["namespace"]
+    labels = policy["spec"]["podSelector"].get("matchLabels", {})
+    return _named(labels, space) or (space, policy["metadata"]["name"])
 
 
 def admits(peer, address: str) -> bool:
@@ -56,12 +71,12 @@ def test_every_workload_is_closed_both_ways(tree):
 
 def test_every_egress_to_a_workload_of_the_fleet_is_an_ingress_there(tree):
     found = [*tree.objects, *beside(tree.name)]
-    policies = {identity(item)[2:]: item for item in found if item["kind"] == "NetworkPolicy"}
+    policies = {whose(item): item for item in found if item["kind"] == "NetworkPolicy"}
     links = {"egress": set(), "ingress": set()}
     for key, policy in policies.items():
         for side, found in links.items():
             for peer, protocol, port in rules(policy, side):
-                other = name_of(peer)
+                other = name_of(peer, key[0])
                 if other is not None:
                     pair = (key, other) if side == "egress" else (other, key)
                     found.add((*pair, protocol, port))
@@ -77,12 +92,16 @@ def test_every_link_leads_to_a_port_that_the_pod_listens_on(tree):
         }
         for item in tree.with_pods()
     }
+    for item in tree.of("SandboxTemplate"):
+        (port,) = item["spec"]["podTemplate"]["spec"]["containers"][0]["ports"]
+        space, name = workload_of(item)
+        ports[space, f"{name}, sandboxed"] = {(port["protocol"], port["containerPort"])}
     for policy in tree.of("NetworkPolicy"):
-        own = ports[identity(policy)[2:]]
+        own = ports[whose(policy)]
         for _, protocol, port in rules(policy, "ingress"):
             assert (protocol, port) in own
         for peer, protocol, port in rules(policy, "egress"):
-            other = name_of(peer)
+            other = name_of(peer, whose(policy)[0])
             assert other is None or (protocol, port) in ports[other]
 
 
@@ -90,8 +109,7 @@ def test_metadata_addresses_are_closed_but_for_the_platforms_own(tree):
     accounts = {identity(item)[2:]: item for item in tree.of("ServiceAccount")}
     named = {workload_of(item): pod(item)["serviceAccountName"] for item in tree.with_pods()}
     for policy in tree.of("NetworkPolicy"):
-        space, name = identity(policy)[2:]
-        account = accounts[space, named[space, name]]
+        account = accounts[workload_of(policy)[0], named[workload_of(policy)]]
         annotations = account["metadata"].get("annotations", {})
         allowed = set()
         if "eks.amazonaws.com/role-arn" in annotations:
@@ -155,7 +173,7 @@ def reaches(peer, open_, host, port) -> bool:
     labels = host.split(".")
     if len(labels) >= 3 and labels[2] == "svc":
         space = peer.get("namespaceSelector", {}).get("matchLabels", {}).get(NAMESPACE)
-        other = name_of(peer)
+        other = name_of(peer, "")
         return space == labels[1] and (other is None or other[1] == labels[0])
     try:
         address = str(ip_address(host))
@@ -166,6 +184,9 @@ def reaches(peer, open_, host, port) -> bool:
 
 def test_names_can_be_resolved(tree):
     for policy in tree.of("NetworkPolicy"):
+        if SANDBOX in policy["spec"]["podSelector"].get("matchLabels", {}):
+            assert "egress" not in policy["spec"], "a sandbox asks nobody"
+            continue
         assert {(protocol, port) for _, protocol, port in rules(policy, "egress")} >= {
             ("UDP", 53),
             ("TCP", 53),
@@ -233,7 +254,7 @@ def test_a_peer_without_ports_means_the_port_that_the_agent_listens_on(tmp_path)
     for name, side in (("helper", "egress"), ("own", "ingress")):
         (file,) = (tmp_path / "rendered").rglob(f"{name}.yaml")
         (policy,) = [one for one in read_yaml(file.read_text()) if one["kind"] == "NetworkPolicy"]
-        found[side] = {port for peer, _, port in rules(policy, side) if name_of(peer)}
+        found[side] = {port for peer, _, port in rules(policy, side) if name_of(peer, "desk")}
     assert found == {"egress": {3000}, "ingress": {3000}}
 
 

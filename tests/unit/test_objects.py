@@ -72,7 +72,7 @@ def test_nothing_is_null(tree):
 
 
 def test_every_selector_matches_exactly_its_own_pods(tree):
-    workloads = tree.with_pods()
+    workloads = [*tree.with_pods(), *tree.of("SandboxTemplate")]
     for kind, where in (
         ("Service", ("selector",)),
         ("NetworkPolicy", ("podSelector",)),

@@ -10,7 +10,7 @@
       {{- end }}
     spec:
       serviceAccountName: {{ include "agent.serviceAccountName" . | toJson }}
-      automountServiceAccountToken: {{ not (empty .Values.rbac.rules) }}
+      automountServiceAccountToken: {{ or (not (empty .Values.rbac.rules)) .Values.sandbox.enabled }}
       enableServiceLinks: false
       securityContext: {{ include "agent.podSecurity" . }}
       terminationGracePeriodSeconds: {{ toJson .Values.terminationGracePeriodSeconds }}

@@ -44,6 +44,7 @@ Capability = Literal[
     "gateway-api",
     "cert-manager",
     "argo-workflows",
+    "agent-sandbox",
 ]
 
 
@@ -714,6 +715,20 @@ class Helm(Spec):
     test: HelmTest = Field(default_factory=HelmTest, description="The test of each release.")
 
 
+class Sandboxes(Spec):
+    """Pods of agent-sandbox, each made for one program of a Tool with `engine: sandbox`."""
+
+    runtime_class: ObjectName | None = optional(
+        "RuntimeClass that gives each pod a kernel of its own, such as gvisor or kata; such Tools need it."
+    )
+    warm: int = Field(
+        default=1,
+        description="Pods per agent that wait for a program; 0: each is made when it is asked for, which takes seconds.",
+        ge=0,
+        le=100,
+    )
+
+
 class Compose(Spec):
     """Settings for Docker Compose."""
 
@@ -825,6 +840,9 @@ class EnvironmentSpec(Spec):
         default_factory=ExposeDefaults, description="Access from outside."
     )
     network: NetworkDefaults = Field(default_factory=NetworkDefaults, description="Network.")
+    sandboxes: Sandboxes = Field(
+        default_factory=Sandboxes, description="Pods for programs of Tools with `engine: sandbox`."
+    )
     monitoring: MonitoringDefaults = Field(
         default_factory=MonitoringDefaults, description="Monitoring."
     )

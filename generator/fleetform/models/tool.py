@@ -104,9 +104,9 @@ class Code(Spec):
     source: Annotated[str, StringConstraints(min_length=1, max_length=262144)] | None = optional(
         "The program, in Python: it finds the parameters in `inputs`, and what it prints is the result. Default: the model's, with `allowModelCode`."
     )
-    engine: Literal["auto", "python", "monty"] = Field(
+    engine: Literal["auto", "python", "monty", "sandbox"] = Field(
         default="auto",
-        description="What runs it: `python`, in a process that locks itself in; `monty`, an interpreter of a part of Python, for which the image needs the extra `monty`; `auto`, the first that is possible on the node.",
+        description="What runs it: `python`, in a process that locks itself in; `monty`, an interpreter of a part of Python, for which the image needs the extra `monty`; `auto`, the first of these two that is possible on the node; `sandbox`, a pod that agent-sandbox makes for the one run, with a kernel of its own (the environment's `sandboxes`).",
     )
     allow_model_code: bool = Field(
         default=False,
@@ -115,7 +115,7 @@ class Code(Spec):
     timeout: Duration = Field(default="30s", description="Timeout of one run, a duration.")
     memory: Quantity = Field(
         default="128Mi",
-        description="Memory of one run, beside what Python itself takes. It is a part of the agent's.",
+        description="Memory of one run, beside what Python itself takes. It is a part of the agent's, or of the sandbox's.",
     )
     output: Quantity = Field(default="64Ki", description="What it may print, in bytes.")
 

@@ -119,6 +119,7 @@ def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         fail_on=draft.fail_on,
         beside_of=draft.beside_of,
         flow=draft.flow,
+        sandbox=draft.sandbox,
     )
 
 

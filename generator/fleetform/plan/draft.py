@@ -14,6 +14,7 @@ from fleetform.plan.model import (
     Party,
     Port,
     Ports,
+    Sandbox,
     Shape,
     Traffic,
     Variable,
@@ -59,6 +60,7 @@ class Draft:
         """Name of the workload whose node it must share if both write a volume of one node."""
         self.flow: Flow | None = None
         """The workflow, if another engine executes it."""
+        self.sandbox: Sandbox | None = None
         self.image: tuple[str, str] = ("", "")
         self.command: tuple[str, ...] = ()
         self.args: tuple[str | FromVariable, ...] = ()

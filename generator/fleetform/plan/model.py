@@ -316,6 +316,15 @@ class Begun(NamedTuple):
     annotations: Mapping[str, str]
 
 
+class Sandbox(NamedTuple):
+    """Where programs of an agent run, each in an instance that is new for it and that nobody else reaches."""
+
+    memory: int
+    """Bytes that the largest of them may take."""
+    path: "TreePath"
+    """Where the agent asks for it first."""
+
+
 class Flow(NamedTuple):
     """A workflow that another engine executes, whose steps are calls of the generic runtime."""
 
@@ -391,6 +400,7 @@ class Workload(NamedTuple):
     """Name of the workload whose node it must share if both write a volume of one node."""
     flow: Flow | None = None
     """What another engine does with it."""
+    sandbox: Sandbox | None = None
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from fleetform import contract, filters, prices, view
 from fleetform.durations import seconds
 from fleetform.plan import containers
 from fleetform.plan.beside import folder
-from fleetform.plan.model import SecretPath
+from fleetform.plan.model import Sandbox, SecretPath
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import tls
 from fleetform.quantity import parse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fleetform.models.mcp_server import McpAccess, McpServerSpec, McpTls
     from fleetform.models.memory_store import Embedding, VectorStore
     from fleetform.models.model_config import ModelTls
-    from fleetform.models.tool import Authentication, Parameter, ToolSpec
+    from fleetform.models.tool import Authentication, Code, Parameter, ToolSpec
     from fleetform.problems import Problem
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
@@ -116,7 +116,7 @@ def _api_tool(
 def _code_tool(
     fleet: Fleet, agent: Resolved[AgentSpec], use: ToolUse, tool: Resolved[ToolSpec], uses: Uses
 ) -> dict[str, Any]:
-    del fleet, agent, uses
+    del fleet, uses
     code = tool.spec.code
     if code is None:  # a Problem has been said
         return {}
@@ -124,6 +124,7 @@ def _code_tool(
         **_tool(use, tool.spec),
         type="code",
         engine=None if code.engine == "auto" else code.engine,
+        pool=agent.name if code.engine == SANDBOX else None,
         code=code.source,
         allowModelCode=code.allow_model_code or None,
         parameters=[parameter(item) for item in tool.spec.parameters],
@@ -133,13 +134,15 @@ def _code_tool(
     )
 
 
+SANDBOX = "sandbox"
+"""The engine that runs a program in an instance of its own."""
 RUNTIME = 160 << 20
 """Bytes that the runtime takes under load, with a process of Python beside it."""
 
 
 def roomy(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Yield programs whose memory the agent's does not hold, beside that of the runtime."""
-    codes = [tool.spec.code for _, tool in uses.tools if tool.spec.code is not None]
+    codes = [code for _, code in _programs(uses) if code.engine != SANDBOX]
     limit = parse(containers.compute(agent.spec.resources, containers.DEFAULT).limits["memory"])
     wanted = sum(parse(code.memory) for code in codes) + RUNTIME
     if codes and wanted > limit:
@@ -152,6 +155,20 @@ def roomy(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
             severity="warning",
             key=True,
         )
+
+
+def sandbox(agent: Resolved[AgentSpec], uses: Uses) -> Sandbox | None:
+    """Return where those programs run that ask for a sandbox, None if there are none."""
+    numbers = {id(use): number for number, use in enumerate(agent.spec.tools)}
+    asked = [(use, code) for use, code in _programs(uses) if code.engine == SANDBOX]
+    if not asked:
+        return None
+    most = max(int(parse(code.memory)) for _, code in asked)
+    return Sandbox(most, ("spec", "tools", numbers[id(asked[0][0])], "name"))
+
+
+def _programs(uses: Uses) -> list[tuple[ToolUse, Code]]:
+    return [(use, tool.spec.code) for use, tool in uses.tools if tool.spec.code is not None]
 
 
 def _retrieval_tool(

@@ -85,6 +85,7 @@ def _generic(fleet: Fleet, draft: Draft, uses: Uses, problems: list[Problem]) ->
     draft.checks = containers.checks(check, paths, "http")
     draft.probe = contract.PROBE
     problems += tools.roomy(resolved, uses)
+    draft.sandbox = tools.sandbox(resolved, uses)
     draft.files = settings.files(fleet, resolved, uses)
     draft.volumes, draft.mounts = containers.volumes(draft.workload.volumes)
 

@@ -37,8 +37,9 @@ def obstacle() -> str:
 class Runner:
     """Runs code in a process that can reach nothing; one at a time, so that memory is bounded."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, sandboxed: bool = False) -> None:
         self._limits = limits
+        self._script = (SCRIPT, jail.SANDBOXED) if sandboxed else (SCRIPT,)
         self._turn = asyncio.Lock()
 
     async def run(self, code: str, inputs: dict[str, Any]) -> str:
@@ -60,7 +61,7 @@ class Runner:
     async def _run(self, code: str, inputs: dict[str, Any], work: str) -> str:
         limits = self._limits
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-B", SCRIPT,
+            sys.executable, "-I", "-S", "-B", *self._script,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={"LANG": "C.UTF-8", "HOME": work, "TMPDIR": work}, start_new_session=True,
         )  # fmt: skip

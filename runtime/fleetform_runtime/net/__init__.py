@@ -14,9 +14,11 @@ Why = Literal["connection", "timeout", "too_large", "address", "redirect", "inva
 class NetError(Exception):
     """A request got no answer; the message is for logs, and has no secret in it."""
 
-    def __init__(self, why: Why, detail: str) -> None:
+    def __init__(self, why: Why, detail: str, *, unsent: bool = False) -> None:
         super().__init__(detail)
         self.why: Why = why
+        self.unsent = unsent
+        """Whether it is certain that nothing of the request was sent: there was no connection."""
 
     @property
     def retryable(self) -> bool:

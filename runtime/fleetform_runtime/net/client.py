@@ -118,8 +118,10 @@ class Client:
         tls: Tls | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         redact: Redact = str,
+        direct: bool = False,
     ) -> None:
         self._credentials = credentials
+        self._direct = direct
         self._tls = TlsFiles(tls)
         self._connect = connect_seconds
         self._redact = redact
@@ -217,7 +219,9 @@ class Client:
             data=io.BytesIO(body) if body is not None and len(body) > LARGE else body,
             headers=headers,
             ssl=self._tls.context() or True,
-            proxy=proxy_of(target.scheme, self.origin.host, self.origin.port),
+            proxy=None
+            if self._direct
+            else proxy_of(target.scheme, self.origin.host, self.origin.port),
             allow_redirects=False,
         )
 
@@ -261,5 +265,5 @@ def _net_error(error: Exception, redact: Redact) -> NetError:
     if isinstance(error, TimeoutError):
         return NetError("timeout", said)
     if isinstance(error, aiohttp.ClientConnectionError | aiohttp.ClientPayloadError | OSError):
-        return NetError("connection", said)
+        return NetError("connection", said, unsent=isinstance(error, aiohttp.ClientConnectorError))
     return NetError("invalid", said)

@@ -275,10 +275,14 @@ class CodeTool(_Tool):
         default=None,
         description="The program, in Python; it finds the arguments in `inputs`, and what it prints is the result.",
     )
-    engine: Literal["auto", "python", "monty"] = Field(
+    engine: Literal["auto", "python", "monty", "sandbox"] = Field(
         default="auto",
         description="What runs it: python, in a process that locks itself in; monty, an interpreter of a part of Python; "
-        "auto, the first of them that is possible. Default auto.",
+        "auto, the first of these two that is possible; sandbox, a pod of agent-sandbox that is new for each run. Default auto.",
+    )
+    pool: Name | None = Field(
+        default=None,
+        description="With the engine sandbox, the SandboxWarmPool in the pod's own namespace that runs take their pods from.",
     )
     allow_model_code: bool = Field(
         default=False,
@@ -302,6 +306,8 @@ class CodeTool(_Tool):
             raise ValueError("either there is `code`, or `allowModelCode` is true")
         if self.allow_model_code and self.parameters:
             raise ValueError("a program that the model writes has no parameters")
+        if (self.engine == "sandbox") != (self.pool is not None):
+            raise ValueError("there is a `pool` with the engine sandbox, and with no other")
         return self
 
 

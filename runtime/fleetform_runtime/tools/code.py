@@ -15,6 +15,8 @@ VERSION = ".".join(platform.python_version_tuple()[:2])
 RULES = {
     "python": f"It runs Python {VERSION} with its standard library alone: no network, no other program, no files but those "
     "that it makes in its working folder, which is empty at each call. What it prints is the result.",
+    "sandbox": f"It runs Python {VERSION} with its standard library alone, on a machine of its own, which is new at each call: "
+    "no network. What it prints is the result.",
     "monty": "It runs a part of Python: of the standard library there are math, json, re, datetime, decimal, collections, "
     "itertools, csv and little else; no network, no files, no other program. What it prints is the result.",
 }
@@ -46,7 +48,7 @@ class CodeRun:
         self.checked: dict[str, Any] | None = self.schema
         self._settings = settings
         limits = Limits(settings.timeout_seconds, settings.memory_bytes, settings.output_bytes)
-        self._runner = WAYS[engine].make(limits)
+        self._runner = WAYS[engine].make(limits, settings.pool or "")
 
     async def run(self, arguments: dict[str, Any], context: CallContext) -> str:
         """Run the code to its end."""

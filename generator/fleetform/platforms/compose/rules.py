@@ -80,6 +80,7 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
         yield from _beside(workload)
         yield from _job(workload)
         yield from _canary(workload)
+        yield from _sandbox(workload)
     yield from _environment(fleet, plan)
 
 
@@ -127,6 +128,14 @@ def _canary(workload: Workload) -> Iterator[Problem]:
         what = "Compose has no routes with weights: no request comes to the canary by itself"
         hint = "ask it at its own port, or leave it out by a patch"
         yield _said(workload, ("spec", "canaryOf"), what, hint, "note")
+
+
+def _sandbox(workload: Workload) -> Iterator[Problem]:
+    """Refuse programs that want a pod of their own: nothing weaker takes its place."""
+    if workload.sandbox is not None:
+        what = f"Compose makes no sandboxes: `{workload.name}` would not start"
+        hint = "use another `code.engine` in this environment, by a Tool of another name, or leave the tool out by a patch"
+        yield _said(workload, workload.sandbox.path, what, hint, "error")
 
 
 def _asked(workload: Workload) -> TreePath:

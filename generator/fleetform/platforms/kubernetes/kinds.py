@@ -82,7 +82,7 @@ KINDS = (
         "ServiceAccount",
         "v1",
         "every Agent gets one; see `identity` and `rbac`",
-        "always; without a token unless there is `rbac`; one per namespace reads the secret store",
+        "always; without a token unless there is `rbac` or a tool with `engine: sandbox`; one per namespace reads the secret store",
         workload="serviceaccount",
     ),
     ObjectKind(
@@ -193,6 +193,21 @@ KINDS = (
         "always; ingress and egress denied except for what the spec uses; one per namespace with `network.defaultDeny`",
         workload="networkpolicy",
         namespace="defaultdeny",
+    ),
+    ObjectKind(
+        "SandboxTemplate",
+        "extensions.agents.x-k8s.io/v1beta1",
+        "a Tool of type `code` with `engine: sandbox`",
+        "a Tool with `engine: sandbox`, with agent-sandbox: the pod in which one program runs; with a NetworkPolicy, and a Role to ask for such pods",
+        workload="sandbox",
+        custom=True,
+    ),
+    ObjectKind(
+        "SandboxWarmPool",
+        "extensions.agents.x-k8s.io/v1beta1",
+        "a Tool of type `code` with `engine: sandbox`",
+        "with a SandboxTemplate: how many of its pods wait",
+        custom=True,
     ),
     ObjectKind(
         "HTTPRoute",

@@ -51,6 +51,14 @@ class Rbac(NamedTuple):
     rules: tuple[Json, ...]
 
 
+class Sandbox(NamedTuple):
+    """Pods of agent-sandbox for single programs of a workload, and how many of them wait."""
+
+    runtime_class: str
+    warm: int
+    resources: Json
+
+
 class Autoscaler(NamedTuple):
     """A HorizontalPodAutoscaler."""
 
@@ -233,7 +241,13 @@ class WorkloadPlan(NamedTuple):
     """Image of the pod of `helm test`; None for no test."""
     flow: plan.Flow | None = None
     """The workflow of whose steps Argo Workflows makes pods like this."""
+    sandbox: Sandbox | None = None
     patches: tuple[ObjectPatch, ...] = ()
+
+    @property
+    def has_token(self) -> bool:
+        """Return whether its pods may ask Kubernetes for anything."""
+        return self.rbac is not None or self.sandbox is not None
 
     @property
     def selector(self) -> dict[str, str]:
@@ -256,6 +270,15 @@ class WorkloadPlan(NamedTuple):
 def selector(name: str) -> dict[str, str]:
     """Return the labels that select a workload's pods in its namespace."""
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/instance": name}
+
+
+SANDBOX_PORT = 8080
+"""Port of a sandbox to which a program is sent."""
+
+
+def sandbox_selector(name: str) -> dict[str, str]:
+    """Return the labels that select exactly the sandboxes of a workload in its namespace, and nothing of the workload."""
+    return {"fleetform.dev/sandbox-of": name}
 
 
 class RemoteKey(NamedTuple):

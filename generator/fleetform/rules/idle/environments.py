@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleetform.kinds import AGENT, WORKFLOW, WORKLOADS
+from fleetform.kinds import AGENT, TOOL, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, names
 from fleetform.resolve.hosts import own_hosts, published
@@ -242,7 +242,13 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     yield _fact(_is_ranked(fleet), "no spec names a priority class", "priorityClasses")
     yield from _watching(fleet)
     rights = any(getattr(item.spec, "rbac", None) and item.spec.rbac.rules for item in workloads)
-    yield _fact(rights, "no workload has `rbac.rules`", "network", "apiServer")
+    sandboxed = any(
+        item.spec.code is not None and item.spec.code.engine == "sandbox" for item in fleet.of(TOOL)
+    )
+    for name in ("runtimeClass", "warm"):
+        yield _fact(sandboxed, "no Tool has `engine: sandbox`", "sandboxes", name)
+    why = "no workload has `rbac.rules`, and no Tool `engine: sandbox`"
+    yield _fact(rights or sandboxed, why, "network", "apiServer")
     traced = any(
         item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
         for item in (*workloads, *fleet.of(WORKFLOW))

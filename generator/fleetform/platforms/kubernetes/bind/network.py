@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 from fleetform import addresses
 from fleetform.plan.model import Outside, Plan, Ports, Range, Space, Traffic, Workload
 from fleetform.platforms.kubernetes.clusters import CLUSTERS
-from fleetform.platforms.kubernetes.model import NetworkRule, selector
+from fleetform.platforms.kubernetes.model import (
+    SANDBOX_PORT,
+    NetworkRule,
+    sandbox_selector,
+    selector,
+)
 from fleetform.resolve.hosts import Address, identity_addresses
 
 if TYPE_CHECKING:
@@ -209,8 +214,12 @@ def _cluster(fleet: Fleet, workload: Workload, own: Policy) -> None:
     environment = fleet.environment
     dns(fleet, own.egress)
     platform(fleet, workload.spec.identity, own.egress)
-    if workload.spec.rbac is not None and workload.spec.rbac.rules:
+    rights = workload.spec.rbac is not None and workload.spec.rbac.rules
+    if rights or workload.sandbox is not None:
         api_server(fleet, own.egress)
+    if workload.sandbox is not None:
+        sandboxes = {"podSelector": {"matchLabels": sandbox_selector(workload.name)}}
+        own.egress.allow(sandboxes, (("TCP", SANDBOX_PORT),))
     scrape, exposure = workload.scrape, workload.exposure
     if scrape is not None and "prometheus-operator" in environment.capabilities:
         prometheus = everything_in(environment.network.prometheus_namespace)

@@ -18,21 +18,30 @@ from fleetform.platforms.kubernetes.model import (
     Expose,
     Metrics,
     Rbac,
+    Sandbox,
     Service,
     WorkloadPlan,
     selector,
 )
+from fleetform.platforms.kubernetes.rules import environments
 from fleetform.resolve.canaries import known_as
 from fleetform.resolve.hosts import own_hosts
-from fleetform.tree import locate
+from fleetform.tree import at, locate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fleetform.platforms.kubernetes.bind.network import Policy
     from fleetform.problems import Problem
     from fleetform.resolve import Fleet
     from fleetform.resolve.catalog import Key
+    from fleetform.tree import TreePath
 
 USER = 10001
+AGENT_SANDBOX = "agent-sandbox"
+SANDBOX_MEMORY = 160
+"""Mebibytes that a sandbox takes beside its program: what waits for it, and a process of Python."""
+SANDBOX_CPU, SANDBOX_LIMIT = "50m", "1"
 HOLDERS = {
     Shape.SERVICE: "Deployment",
     Shape.STATEFUL: "StatefulSet",
@@ -108,6 +117,7 @@ def workload_plan(
         config=configuration,
         account=_account(fleet, workload),
         rbac=_rbac(workload),
+        sandbox=_sandbox(fleet, workload, problems),
         kind=HOLDERS[workload.shape],
         claim_templates=pods.claims(workload, set()) if stateful else (),
         headless=workload.by_name,
@@ -180,6 +190,41 @@ def _rbac(workload: Workload) -> Rbac | None:
     # A name that is unique in the cluster; namespace and workload names have no colons.
     name = f"{workload.namespace}:{workload.name}" if cluster else workload.name
     return Rbac(cluster, name, tuple(view.dump(rule) for rule in rbac.rules))
+
+
+def _sandbox(fleet: Fleet, workload: Workload, problems: list[Problem]) -> Sandbox | None:
+    """Return the pods for programs of a workload; without a kernel of their own they are no sandboxes."""
+    asked, given = workload.sandbox, fleet.environment.sandboxes
+    if asked is None:
+        return None
+    problems += _lacking(fleet, workload, asked.path)
+    memory = -(-asked.memory // (1 << 20)) + SANDBOX_MEMORY
+    limits = {"cpu": SANDBOX_LIMIT, "memory": f"{memory}Mi"}
+    requests = {"cpu": SANDBOX_CPU, "memory": f"{SANDBOX_MEMORY}Mi"}
+    return Sandbox(given.runtime_class or "", given.warm, {"requests": requests, "limits": limits})
+
+
+def _lacking(fleet: Fleet, workload: Workload, path: TreePath) -> Iterator[Problem]:
+    """Yield what the environment lacks for sandboxes."""
+    resolved, environment = workload.resolved, fleet.environment
+    if AGENT_SANDBOX not in environment.capabilities:
+        yield resolved.problem(
+            path,
+            "missing-capability",
+            f"a program with `engine: sandbox` needs the capability `{AGENT_SANDBOX}`, which the environment lacks",
+            hint=f"add `{AGENT_SANDBOX}` to the environment's capabilities where it is installed with its extensions; nothing "
+            "weaker takes its place",
+        )
+    elif environment.sandboxes.runtime_class is None:
+        yield resolved.problem(
+            path,
+            "no-runtime-class",
+            "the environment does not say which RuntimeClass gives a sandbox a kernel of its own",
+            hint="set its `sandboxes.runtimeClass`, such as gvisor; `kubectl get runtimeclass` shows those of the cluster",
+        )
+    no_rights = workload.spec.rbac is None or not workload.spec.rbac.rules
+    if no_rights and at(fleet.environment_tree, ("spec", "network", "apiServer")) is None:
+        yield environments.wide_egress(resolved, path)
 
 
 def _metrics(fleet: Fleet, workload: Workload) -> Metrics | None:

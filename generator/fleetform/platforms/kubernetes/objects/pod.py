@@ -30,7 +30,7 @@ def template(plan: WorkloadPlan) -> dict[str, Any]:
 def _spec(plan: WorkloadPlan) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "serviceAccountName": plan.account.name,
-        "automountServiceAccountToken": plan.rbac is not None,
+        "automountServiceAccountToken": plan.has_token,
         "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,

@@ -240,16 +240,21 @@ def _api_server(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
     if rbac is None or not rbac.rules:
         return
     if at(fleet.environment_tree, ("spec", "network", "apiServer")) is None:
-        yield resolved.problem(
-            ("spec", "rbac"),
-            "wide-egress",
-            "its pods may reach every address on ports 443 and 6443: the environment does not say "
-            "where the Kubernetes API is",
-            hint="set the environment's `network.apiServer`, such as to [10.0.0.10/32]; "
-            "`kubectl get endpointslice kubernetes` shows the addresses",
-            severity="warning",
-            key=True,
-        )
+        yield wide_egress(resolved, ("spec", "rbac"))
+
+
+def wide_egress(resolved: Resolved[Any], path: TreePath) -> Problem:
+    """Return the warning of a workload that asks Kubernetes, where nobody says at which address that is."""
+    return resolved.problem(
+        path,
+        "wide-egress",
+        "its pods may reach every address on ports 443 and 6443: the environment does not say "
+        "where the Kubernetes API is",
+        hint="set the environment's `network.apiServer`, such as to [10.0.0.10/32]; "
+        "`kubectl get endpointslice kubernetes` shows the addresses",
+        severity="warning",
+        key=path == ("spec", "rbac"),
+    )
 
 
 def _services(fleet: Fleet) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.lens import Lens, UncoveredError, Values, steps
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
-from fleetform.platforms.kubernetes.objects import modules, namespace_objects, workload_objects
+from fleetform.platforms.kubernetes.objects import modules
 from fleetform.platforms.kubernetes.objects.changes import Change, differences
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.pod import MAIN, POD
@@ -24,6 +24,10 @@ PLAN = {
 }
 
 
+Built = tuple[Manifest, Manifest, tuple[Lens, ...]]
+"""An object as it is built, as patches leave it, and how its values are read back."""
+
+
 class Uncoverable(NamedTuple):
     """A change of an object that no chart value can make."""
 
@@ -36,14 +40,14 @@ def of_workload(
     plan: WorkloadPlan, objects: Iterable[Manifest]
 ) -> tuple[Values, list[Uncoverable]]:
     """Return the values that produce a workload's patched objects, and changes that none can make."""
-    pairs = [*zip(workload_objects(plan), objects, strict=True)]
+    pairs = [*_built("workload", plan, objects)]
     turned: dict[str, Any] = {}
-    for before, after in pairs:
+    for before, after, _ in pairs:
         for change in differences(before, after):
             if change.path in PLAN and before["kind"] in WITH_PODS:
                 turned[PLAN[change.path]] = change.new or 0
     wanted = values.whole_workload(plan._replace(**turned))
-    missing = [*_cover(plan, pairs, of_kinds("workload"), wanted, values.defaults("agent"))]
+    missing = [*_cover(plan, pairs, wanted, values.defaults("agent"))]
     return values.difference(wanted, values.defaults("agent")), missing
 
 
@@ -51,25 +55,34 @@ def of_namespace(
     plan: NamespacePlan, objects: Iterable[Manifest]
 ) -> tuple[Values, list[Uncoverable]]:
     """Return the values that produce a namespace's patched objects, and changes that none can make."""
-    pairs = [*zip(namespace_objects(plan), objects, strict=True)]
+    pairs = _built("namespace", plan, objects)
     wanted = values.whole_namespace(plan)
-    missing = [*_cover(plan, pairs, of_kinds("namespace"), wanted, values.defaults("namespace"))]
+    missing = [*_cover(plan, pairs, wanted, values.defaults("namespace"))]
     return values.difference(wanted, values.defaults("namespace")), missing
+
+
+def _built(owner: str, plan: Any, objects: Iterable[Manifest]) -> Iterator[Built]:
+    """Yield each object before and after patches, with the lenses of the module that built it.
+
+    Two modules may build objects of a kind, such as a Role: the values of one are not those of the other.
+    """
+    made = ((module, manifest) for module in modules(owner) for manifest in module.build(plan))
+    for (module, before), after in zip(made, objects, strict=True):
+        yield before, after, getattr(module, "LENSES", {}).get(before["kind"], ())
 
 
 def _cover(
     plan: Any,
-    pairs: Iterable[tuple[Manifest, Manifest]],
-    lenses: dict[str, tuple[Lens, ...]],
+    pairs: Iterable[Built],
     wanted: Values,
     default: Values,
 ) -> Iterator[Uncoverable]:
     """Write what patches changed into the values; yield changes without a value."""
-    for before, after in pairs:
+    for before, after, lenses in pairs:
         kind, name = before["kind"], before["metadata"]["name"]
         found: dict[Lens, list[Change]] = {}
         for change in differences(before, after):
-            lens = _lens_for(plan, lenses.get(kind, ()), change.path)
+            lens = _lens_for(plan, lenses, change.path)
             if lens is not None:
                 found.setdefault(lens, []).append(change)
             elif change.path not in PLAN or isinstance(plan, NamespacePlan):
