@@ -1,7 +1,8 @@
 """Processor time of what documents and memories cost: `python bench/knowledge.py`.
 
 Searches in an embedded collection of 10,000 passages (384 dimensions, 100 words each) and comparisons with 200
-memories of 1,536 dimensions, as an agent does them. Passages, words and vectors are made by a fixed seed; the embedding
+memories of 1,536 dimensions, as an agent does them; and what compacting a conversation of 400 messages and about 300,000
+characters costs beside its summary. Passages, words and vectors are made by a fixed seed; the embedding
 is not counted. Rounds are interleaved, and the figures are medians of the process's own time.
 """
 
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -23,12 +25,16 @@ from fleetform_runtime.knowledge.embedded import Embedded
 from fleetform_runtime.knowledge.search import Searcher
 from fleetform_runtime.memories.ranking import by_meaning, by_words
 from fleetform_runtime.memories.vectors import quantised
+from fleetform_runtime.messages import Assistant, Message, ToolCall, ToolResult, ToolResults, User
+from fleetform_runtime.models import sizes
+from fleetform_runtime.runs import compaction
 from fleetform_runtime.sections.knowledge import Comparison, EmbeddedStore, Embedding, Search
 from fleetform_runtime.store import Memory
 
 ROUNDS = 25
 PASSAGES, DIMENSION, LENGTH = 10_000, 384, 100
 MEMORIES, LONG = 200, 1_536
+TURNS = 100
 CHANCE = random.Random(7)
 NUMBERS = numpy.random.default_rng(7)
 WORDS = [f"word{number}" for number in range(5_000)]
@@ -120,10 +126,51 @@ def memories() -> dict[str, float]:
     return {name: statistics.median(times) for name, times in spent.items()}
 
 
+def conversation() -> list[Message]:
+    """Return a long conversation: a hundred turns, each with a call whose result has some 2,000 characters."""
+    found: list[Message] = []
+    for turn in range(TURNS):
+        call = ToolCall(f"c{turn}", "search", '{"query": "what is it"}')
+        found += [
+            User(text()[:400]),
+            Assistant(calls=[call]),
+            ToolResults([ToolResult(call.id, call.name, " ".join(text() for _ in range(3)))]),
+            Assistant(text()),
+        ]
+    return found
+
+
+def compaction_of_its_own() -> dict[str, float]:
+    """Return milliseconds of processor time of compaction, beside that of the model that summarises."""
+    messages = conversation()
+    whole = sum(map(sizes.of_message, messages))
+
+    def looked() -> None:
+        sum(map(sizes.of_message, compaction.shown(messages, compaction.View())))
+
+    def compacted() -> None:
+        view = compaction.View(cut=compaction.old_results(messages))
+        counts = [sizes.of_message(message) for message in compaction.shown(messages, view)]
+        place = compaction.boundary(messages, counts, view, whole // 4, whole // 2)
+        assert place is not None
+        compaction.shown(messages, replace(view, start=place))
+
+    spent: dict[str, list[float]] = {}
+    for _ in range(ROUNDS):
+        for name, work in (
+            ("a look at a conversation before a request", looked),
+            ("its compaction, without the summary", compacted),
+        ):
+            began = time.process_time()
+            work()
+            spent.setdefault(name, []).append((time.process_time() - began) * 1_000)
+    return {name: statistics.median(times) for name, times in spent.items()}
+
+
 def main() -> None:
     """Print a table."""
     print("| what | processor time, ms |\n|---|--:|")
-    for name, found in {**asyncio.run(searches()), **memories()}.items():
+    for name, found in {**asyncio.run(searches()), **memories(), **compaction_of_its_own()}.items():
         print(f"| {name} | {found:.1f} |")
 
 

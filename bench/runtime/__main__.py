@@ -1,10 +1,14 @@
 """Compare the runtime with a stock pydantic-ai server and a bare proxy, in one run, interleaved.
 
-python bench/runtime [--rounds 3] [--chats 600] [--kagent COMMAND]
+python bench/runtime [--rounds 3] [--chats 600] [--before CHECKOUT] [--kagent COMMAND]
 
 Each contender is one process on one core; the model, the MCP server and the load generator are on
 the other. The figures are CPU time of the contender's process per unit of work, as reported by the
 kernel: the speed of the load generator and the model does not matter. Medians over rounds.
+
+`--before CHECKOUT` compares, in place of these, the runtime of another checkout, such as `git worktree add` makes, with
+this one: with the same agent.json, and with the knowledge, memories, compression and code of an agent that has all of
+them and is asked for none.
 
 `--kagent COMMAND` adds a kagent-adk server, started as `COMMAND PORT MODEL_URL MCP_URL`, where it
 is installed; it must answer POST /chat and GET /health/ready.
@@ -155,8 +159,11 @@ async def streams(contender: Contender) -> float:
         return (contender.cpu() - before) / (STREAMS * RATE * SECONDS) * 1e6
 
 
-def ours(folder: Path, model_url: str, mcp_url: str) -> Contender:
-    document = {
+def ours(
+    folder: Path, model_url: str, mcp_url: str, checkout: Path = ROOT, *, more: bool = False
+) -> Contender:
+    """Return the runtime of a checkout; `more`: with documents, memories, compression and code."""
+    document: dict[str, Any] = {
         "contract": 1,
         "agent": {"name": "bench", "namespace": "bench"},
         "prompt": {"system": {"file": "p.md"}},
@@ -165,11 +172,40 @@ def ours(folder: Path, model_url: str, mcp_url: str) -> Contender:
         "auth": {"type": "none"},
         "limits": {"concurrentRuns": 200},
     }
-    (folder / "agent.json").write_text(json.dumps(document))
+    if more:
+        document |= featured(folder)
+    file = folder / f"{'more' if more else 'agent'}.json"
+    file.write_text(json.dumps(document))
     (folder / "p.md").write_text("You help.")
-    base = [str(Path(sys.executable).with_name("fleetform-runtime")), "serve"]
-    base += ["--config", str(folder / "agent.json"), "--host", "127.0.0.1", "--metrics-port", "0"]
-    return Contender("fleetform", lambda port: [*base, "--port", str(port)], speaks_a2a=True)
+    is_own = checkout == ROOT
+    name = "fleetform" if is_own else "fleetform, before"
+    base = ["env", f"PYTHONPATH={checkout / 'runtime'}", sys.executable, "-m", "fleetform_runtime"]
+    base += ["serve", "--config", str(file), "--host", "127.0.0.1", "--metrics-port", "0"]
+    return Contender(
+        f"{name}, with more" if more else name,
+        lambda port: [*base, "--port", str(port)],
+        speaks_a2a=is_own,
+    )
+
+
+def featured(folder: Path) -> dict[str, Any]:
+    """Return what an agent has that searches documents, remembers its users, compacts and runs code."""
+    search = {
+        "type": "retrieval",
+        "name": "search",
+        "description": "Searches.",
+        "knowledge": {
+            "store": {"type": "embedded", "path": str(folder), "collection": "docs"},
+            "search": {"mode": "keyword"},
+        },
+        "parameters": [{"name": "query", "type": "string", "required": True}],
+    }
+    code = {"type": "code", "name": "python", "description": "Computes.", "allowModelCode": True}
+    return {
+        "tools": [search, code],
+        "memory": {"type": "in-memory", "policy": {"compression": {}}},
+        "longTermMemory": {"user": "bench"},
+    }
 
 
 async def measure(contender: Contender, count: int) -> None:
@@ -266,6 +302,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chats", type=int, default=600)
+    parser.add_argument("--before", type=Path, help="another checkout, whose runtime is compared")
     parser.add_argument("--kagent", help="command of a server of kagent-adk")
     options = parser.parse_args()
 
@@ -284,6 +321,12 @@ async def main() -> None:
                     has_tools=False,
                 ),
             ]
+            if options.before:
+                contenders = [
+                    ours(Path(folder), model_url, mcp_url, options.before.resolve()),
+                    contenders[0],
+                    ours(Path(folder), model_url, mcp_url, more=True),
+                ]
             if options.kagent:
                 contenders.append(
                     Contender(
@@ -295,6 +338,8 @@ async def main() -> None:
                 for contender in contenders:
                     await measure(contender, options.chats)
             table(contenders)
+            if options.before:
+                return
             print("\nturn of a session in Redis, ms by messages:", end=" ")
             print(
                 {size: round(ms, 2) for size, ms in (await turns(Path(folder), model_url)).items()}

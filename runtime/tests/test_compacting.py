@@ -304,6 +304,17 @@ async def test_a_summariser_that_does_not_answer_is_not_waited_for():
     assert not model.waiting
 
 
+async def test_a_summariser_that_writes_without_end_is_not_asked_again_and_again():
+    """Some servers take no notice of `max_tokens`: what they write would be a part of the next request."""
+    strict = Strict(window=3_000, summary=lambda text: completion("and so on " * 50_000))
+    async with agent(strict, policy(threshold=500), model={"contextTokens": 3_000}) as client:
+        session = await talk(client, ["the id is key-1234ab", *(["word " * 600] * 8)])
+        page = (await client.get(f"/sessions/{session}/messages?limit=200")).json["messages"]
+    assert strict.refused == 0
+    assert len(strict.summarised) <= 8, "once a run"
+    assert [m["role"] for m in page] == ["user", "assistant"] * 9
+
+
 async def test_a_summariser_with_a_small_window_reads_in_parts():
     strict, own = Strict(), Strict(window=2_500)
     async with upstream(own) as server:
@@ -674,7 +685,7 @@ async def conversation(client: Any, strict: Strict, turns: Any) -> int:
     [
         (point, backend)
         for point, (owner, *_) in POINTS.items()
-        for backend in ("filesystem", "redis")
+        for backend in ("filesystem", "redis", "postgres")
         if backend == "filesystem" or owner is not FilesystemConversations
     ],
 )

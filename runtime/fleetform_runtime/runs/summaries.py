@@ -21,6 +21,8 @@ from fleetform_runtime.telemetry.traces import Spans
 
 LONGEST = 4_096
 """Tokens of a summary, but no more than a quarter of the window of the model that writes it."""
+TOO_LONG = 2
+"""Times of that, as sizes are estimated, above which notes are none: the next part would not fit beside them."""
 MOST_WORDS = 800
 SHOWN = (12_000, 3_000, 600)
 """Characters of each text that a model is shown: fewer if there would be too many parts."""
@@ -139,6 +141,8 @@ class Writer:
         text = answer.text.strip()
         if not text or answer.calls or answer.finish in ("refusal", "content_filter", "length"):
             raise SummaryError(f"the model wrote none, or not all of it: {answer.finish}")
+        if sizes.tokens(text) > TOO_LONG * longest:
+            raise SummaryError("the model wrote more than it was asked for")
         return text
 
 
