@@ -5,6 +5,7 @@ plays its controller: a pod is a real process of the image's command `sandbox`, 
 """
 
 import asyncio
+import gc
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from asyncio.selector_events import _SelectorTransport
 from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 
@@ -75,6 +77,8 @@ class Cluster:
         cluster = self
 
         class Handler(JsonHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_POST(self):  # noqa: N802
                 cluster.take(self, self.rfile.read(int(self.headers["Content-Length"])))
 
@@ -106,11 +110,11 @@ class Cluster:
         if request.path != CLAIMS:
             self.wrong.append(request.path)
         number = len(self.claims) + 2
-        name = f"{claim['metadata']['generateName']}{number:05d}"
-        claim["metadata"]["name"] = name
+        name = claim["metadata"]["name"]
         self.claims[name] = claim
         if self.ready:
             self.pods[name] = self.pod(f"127.0.0.{number}")
+        time.sleep(self.waits)
         request.write(201, claim)
 
     def pod(self, address):
@@ -156,6 +160,9 @@ class Cluster:
         if not self.may(request):
             return
         name = request.path.removeprefix(CLAIMS + "/")
+        if name not in self.claims:
+            request.write(404, {"kind": "Status"})
+            return
         self.gone.append(name)
         self.claims.get(name, {})["gone"] = True
         self.stop(name)
@@ -195,12 +202,24 @@ def cluster(tmp_path, monkeypatch):
     assert not found.pods, "a pod is left"
 
 
+async def ended(it):
+    """Close, and wait for connections that were broken off: TLS takes leave of the other side first."""
+    await it.close()
+    loop, until = asyncio.get_running_loop(), time.monotonic() + PATIENCE
+    while any(
+        isinstance(item, _SelectorTransport) and item._loop is loop and item._sock is not None
+        for item in gc.get_objects()
+    ):
+        assert time.monotonic() < until
+        await asyncio.sleep(0.02)
+
+
 async def ran(program, inputs=None, limits=LIMITS):
     it = Sandboxes(limits, "hello")
     try:
         return await it.run(program, inputs or {})
     finally:
-        await it.close()
+        await ended(it)
 
 
 async def failed(program, limits=LIMITS):
@@ -217,7 +236,7 @@ async def test_a_run_claims_a_pod_and_gives_it_back(cluster):
     assert await ran("print(sum(inputs['numbers']), '환불 ✓')", {"numbers": [1, 2]}) == "3 환불 ✓\n"
     (claim,) = cluster.asked
     assert claim["spec"]["warmPoolRef"] == {"name": "hello"}
-    assert claim["metadata"]["generateName"] == "hello-"
+    assert claim["metadata"]["name"].startswith("hello-")
     lifecycle = claim["spec"]["lifecycle"]
     assert lifecycle["shutdownPolicy"] == "Delete", "what nobody deletes ends by itself"
     end = datetime.fromisoformat(lifecycle["shutdownTime"])
@@ -229,7 +248,7 @@ async def test_each_run_has_a_pod_of_its_own_and_several_run_at_once(cluster):
     it = Sandboxes(LIMITS, "hello")
     program = "import os, time; time.sleep(0.5); print(os.getppid())"
     pids = await asyncio.gather(*(it.run(program, {}) for _ in range(3)))
-    await it.close()
+    await ended(it)
     assert len({*pids}) == 3
     assert len({*cluster.gone}) == 3
 
@@ -237,8 +256,8 @@ async def test_each_run_has_a_pod_of_its_own_and_several_run_at_once(cluster):
 async def test_a_pool_with_a_long_name_makes_names_that_kubernetes_takes(cluster):
     it = Sandboxes(LIMITS, "a" * 63)
     await it.run("print(1)", {})
-    await it.close()
-    assert len(cluster.asked[0]["metadata"]["generateName"]) <= 58
+    await ended(it)
+    assert len(cluster.asked[0]["metadata"]["name"]) <= 63
 
 
 STOPPED = {
@@ -262,7 +281,9 @@ async def test_what_fails_is_told_and_its_pod_given_back(cluster, name):
 
 
 async def test_what_takes_too_long_is_stopped(cluster):
-    assert "longer than 1 s" in await failed("while True: pass", LIMITS._replace(seconds=1))
+    assert "longer than 1 s" in await failed(
+        "import time; time.sleep(60)", LIMITS._replace(seconds=1)
+    )
     assert len(cluster.gone) == 1
 
 
@@ -284,7 +305,7 @@ async def test_a_cancelled_run_gives_its_pod_back(cluster):
         await run
     while not cluster.gone and time.monotonic() < until:
         await asyncio.sleep(0.02)
-    await it.close()
+    await ended(it)
     assert len(cluster.gone) == 1
 
 
@@ -292,6 +313,15 @@ async def test_a_pod_that_is_reached_a_little_later_gets_the_code_once(cluster):
     cluster.late = 1.0
     assert await ran("print('there')") == "there\n"
     assert len(cluster.asked) == 1
+
+
+async def test_a_claim_that_nobody_heard_of_is_given_back(cluster, monkeypatch):
+    """Kubernetes has made it, and its answer did not come in time."""
+    monkeypatch.setattr(sandbox, "CALL_SECONDS", 1.0)
+    cluster.waits = 1.5
+    with pytest.raises(CodeError, match="Kubernetes does not answer"):
+        await ran("print(1)")
+    assert len(cluster.gone) == 1
 
 
 # -- no sandbox -------------------------------------------------------------------------------------

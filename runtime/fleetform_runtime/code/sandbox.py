@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,8 +39,8 @@ MOST_SAID = 1024 * 1024
 """Bytes of an answer of Kubernetes."""
 FIRST_LOOK, LONGEST_LOOK = 0.1, 1.0
 """Seconds between two looks at a claim; each is longer than the one before."""
-LONGEST_PREFIX = 57
-"""Characters of a name before the six that Kubernetes adds to it."""
+LONGEST_PREFIX = 52
+"""Characters of the pool's name in that of a claim, which has 63 at most."""
 
 
 def obstacle() -> str:
@@ -70,9 +71,11 @@ class Sandboxes:
         body = json.dumps(asked).encode()
         if len(body) > LARGEST_REQUEST:
             raise CodeError(f"The code and its inputs are more than {LARGEST_REQUEST} bytes.")
+        # A name of our own: a claim is given back even if nobody has heard that it was made.
+        claim = f"{self._pool[:LONGEST_PREFIX].rstrip('-')}-{secrets.token_hex(5)}"
         async with self._turn:
-            claim = await self._claimed()
             try:
+                await self._claim(claim)
                 address = await self._ready(claim)
                 return self._printed(await self._sent(address, body))
             finally:
@@ -84,14 +87,14 @@ class Sandboxes:
         if self._kubernetes is not None:
             await self._kubernetes.close()
 
-    async def _claimed(self) -> str:
-        """Ask for a pod; return the name of the claim."""
+    async def _claim(self, name: str) -> None:
+        """Ask for a pod by a claim of this name."""
         seconds = START_SECONDS + self._limits.seconds + GRACE + LEFT_SECONDS
         end = datetime.now(UTC) + timedelta(seconds=seconds)
         claim = {
             "apiVersion": f"{GROUP}/{VERSION}",
             "kind": "SandboxClaim",
-            "metadata": {"generateName": f"{self._pool[:LONGEST_PREFIX]}-"},
+            "metadata": {"name": name},
             "spec": {
                 "warmPoolRef": {"name": self._pool},
                 "lifecycle": {
@@ -100,10 +103,8 @@ class Sandboxes:
                 },
             },
         }
-        made = await self._asked("POST", "", json.dumps(claim).encode())
-        if made is None:
+        if await self._asked("POST", "", json.dumps(claim).encode()) is None:
             raise _none("the cluster has no agent-sandbox, or not this version of it")
-        return str(made["metadata"]["name"])
 
     async def _ready(self, claim: str) -> str:
         """Wait for the claim's pod; return its address."""

@@ -33,7 +33,7 @@ RIGHTS = {
     "resources": ["sandboxclaims"],
     "verbs": ["create", "get", "delete"],
 }
-"""What an agent does with claims: names are made by Kubernetes, so a rule cannot name them."""
+"""What an agent does with claims: each has a new name, so a rule cannot name them."""
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
