@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +30,17 @@ NODE_LOCAL_DNS = "169.254.20.10/32"
 EVERYWHERE = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
 
 
+Pair = tuple[str, Ports]
+"""A peer as text, which orders peers, and ports."""
+
+
 class Rules:
     """One direction of a policy being built: (peers, ports) pairs without duplicates."""
 
-    def __init__(self) -> None:
-        self.found: dict[tuple[str, Ports], dict[str, Any]] = {}
+    def __init__(self, known: dict[tuple[Pair, ...], tuple[NetworkRule, ...]]) -> None:
+        self.found: dict[Pair, dict[str, Any]] = {}
+        self._known = known
+        """Rules that were grouped before: most workloads of a fleet have the same."""
 
     def allow(self, peer: dict[str, Any], ports: Ports) -> None:
         """Add one peer and its ports; no ports means all of them."""
@@ -42,6 +48,12 @@ class Rules:
 
     def grouped(self) -> tuple[NetworkRule, ...]:
         """Return one rule per set of ports, sorted by ports, its peers in a stable order."""
+        pairs = tuple(self.found)
+        if pairs not in self._known:
+            self._known[pairs] = self._grouped()
+        return self._known[pairs]
+
+    def _grouped(self) -> tuple[NetworkRule, ...]:
         by_ports: dict[Ports, list[tuple[str, dict[str, Any]]]] = {}
         for (text, numbers), peer in self.found.items():
             by_ports.setdefault(numbers, []).append((text, peer))
@@ -54,15 +66,15 @@ class Rules:
 class Policy:
     """Both directions of a workload's policy, and the workloads that it calls."""
 
-    def __init__(self) -> None:
-        self.ingress = Rules()
-        self.egress = Rules()
+    def __init__(self, known: dict[tuple[Pair, ...], tuple[NetworkRule, ...]]) -> None:
+        self.ingress = Rules(known)
+        self.egress = Rules(known)
         self.callees: set[tuple[str, str]] = set()
 
 
 def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Policy]:
     """Return the policies of all workloads: each egress within the fleet is an ingress on the other side."""
-    found: dict[Key, Policy] = defaultdict(Policy)
+    found: dict[Key, Policy] = defaultdict(partial(Policy, {}))
     for workload in plan.workloads:
         own = found[workload.key]
         _cluster(fleet, workload, own)
@@ -88,6 +100,7 @@ def pods(namespace: str, name: str) -> dict[str, Any]:
     }
 
 
+@cache
 def everything_in(namespace: str) -> dict[str, Any]:
     """Return the peer that is every pod of a namespace."""
     return {"namespaceSelector": _namespace(namespace)}
