@@ -55,6 +55,16 @@ class Problem(NamedTuple):
         )
 
 
+def packed(problems: Iterable[Problem]) -> list[tuple[str | int, ...]]:
+    """Return problems as plain data, of which `unpacked` makes the same again."""
+    return [tuple(problem) for problem in problems]
+
+
+def unpacked(rows: Iterable[tuple[str | int, ...]]) -> list[Problem]:
+    """Return the problems that were packed."""
+    return [Problem._make(row) for row in rows]
+
+
 class SpecError(Exception):
     """A run that cannot continue; carries every problem found, not only errors."""
 

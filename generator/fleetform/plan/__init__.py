@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
+from fleetform.forks import Beside
 from fleetform.plan import backups, consent, containers, knowledge, scaling, workflows, workloads
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
 from fleetform.plan.model import Plan, Scrape, Shape, Workload
-from fleetform.problems import Problem
+from fleetform.problems import Problem, errors, packed, unpacked
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import uses
+from fleetform.rules import idle
 
 if TYPE_CHECKING:
     from fleetform.resolve import Fleet
+    from fleetform.resolve.catalog import Key
+    from fleetform.resolve.references import Uses
 
 __all__ = ["closed", "plan"]
 
@@ -30,9 +34,25 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
     """
     references = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
     if fleet.referred.said:  # all else would take as long
-        said = (problem for found in references.values() for problem in found.problems)
-        return Plan(fleet.environment_name, (), ()), [*said]
-    problems = [*rules.problems(fleet, references)]
+        return Plan(fleet.environment_name, (), ()), [
+            problem for found in references.values() for problem in found.problems
+        ]
+    problems: list[Problem] = []
+    with Beside(lambda: packed(rules.problems(fleet, references)), len(references)) as checked:
+        said = rules.counted(fleet, references)
+        drafts = _drafts(fleet, references, problems)
+        declared = consent.Declared(drafts)
+        problems += consent.problems(fleet, declared)
+        found = tuple(closed(fleet, draft, problems) for draft in drafts)
+        links = tuple(consent.links(declared))
+        said += unpacked(checked.result())
+    if not errors(said):
+        said += idle.unused(fleet, references)
+    return Plan(fleet.environment_name, found, links), [*said, *problems]
+
+
+def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:
+    """Return the drafts of all workloads, kind by kind."""
     drafts = [
         workloads.agent(fleet, agent, references[agent.key], problems)
         for agent in fleet.of(kinds.AGENT)
@@ -57,11 +77,7 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
         for item in fleet.of(kinds.MEMORY_STORE)
         for job in backups.drafts(fleet, item, problems)
     ]
-    drafts += workflows.drafts(fleet, references, problems)
-    declared = consent.Declared(drafts)
-    problems += consent.problems(fleet, declared)
-    found = tuple(closed(fleet, draft, problems) for draft in drafts)
-    return Plan(fleet.environment_name, found, tuple(consent.links(declared))), problems
+    return [*drafts, *workflows.drafts(fleet, references, problems)]
 
 
 def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from fleetform.problems import Problem, errors
+from fleetform.problems import Problem
 from fleetform.resolve import Fleet
 from fleetform.resolve.references import Uses
 from fleetform.rules import (
@@ -57,15 +55,19 @@ RULES = (
     urls.rules,
     encryption.rules,
     graphs.rules,
-    workflows.rules,
     idle.rules,
 )
+"""Rules that change nothing, so that they can be checked beside everything else."""
+COUNTING = (workflows.rules,)
+"""Rules that follow references, each of which counts (`resolve.refers`)."""
 
 
-def problems(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
-    """Yield every Problem of a fleet; `uses` holds the agents' references by their keys."""
+def problems(fleet: Fleet, uses: AgentUses) -> list[Problem]:
+    """Return the Problems of a fleet that RULES find."""
+    return [problem for rule in RULES for problem in rule(fleet, uses)]
+
+
+def counted(fleet: Fleet, uses: AgentUses) -> list[Problem]:
+    """Return the Problems of references: those of agents, which `uses` holds by their keys, and of COUNTING."""
     said = [problem for found in uses.values() for problem in found.problems]
-    said += (problem for rule in RULES for problem in rule(fleet, uses))
-    yield from said
-    if not errors(said):
-        yield from idle.unused(fleet, uses)
+    return [*said, *(problem for rule in COUNTING for problem in rule(fleet, uses))]
