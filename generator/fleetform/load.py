@@ -6,10 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from stat import S_ISREG
+from typing import Any, NamedTuple
 
+from fleetform.forks import Beside
 from fleetform.parse import Loaded, parse, whole_file
 from fleetform.problems import Problem, printable
 from fleetform.reader import Document
+from fleetform.tree import packed, unpacked
 
 MAX_BYTES = 1 << 20
 """Largest file in bytes: specs are written by people, and a ConfigMap cannot be larger."""
@@ -27,17 +30,50 @@ def load(paths: Sequence[Path]) -> Loaded:
         if not files and not problems:
             problems.append(_empty_folder(os.fspath(path)))
         folders: dict[str, tuple[str, str]] = {}
+        wanted: list[_File] = []
         for file in files:
             identity, origin = _named(file, root, folders)
-            if identity in seen:
-                continue
-            seen.add(identity)
-            data = _read(file, roots, problems)
-            if data is not None:
-                found = parse(data, file, origin)
-                documents += found.documents
-                problems += found.problems
+            if identity not in seen:
+                seen.add(identity)
+                wanted.append(_File(file, origin))
+        for found in _loaded(wanted, roots):
+            documents += found.documents
+            problems += found.problems
     return Loaded(tuple(documents), tuple(problems))
+
+
+class _File(NamedTuple):
+    """A file to read: its path as the caller named it, and one that is the same from anywhere."""
+
+    path: str
+    origin: str
+
+
+def _loaded(files: Sequence[_File], roots: Sequence[str]) -> Iterator[Loaded]:
+    """Yield what each file holds; half of many files are read beside this process."""
+    half = len(files) // 2
+    with Beside(lambda: [_packed(file, roots) for file in files[half:]], len(files)) as others:
+        yield from [_parsed(file, roots) for file in files[:half]]
+        for file, rows in zip(files[half:], others.result(), strict=True):
+            if rows is None:
+                yield _parsed(file, roots)
+            else:
+                found = (Document(name, origin, unpacked(tree)) for name, origin, tree in rows)
+                yield Loaded(tuple(found), ())
+
+
+def _packed(file: _File, roots: Sequence[str]) -> list[tuple[Any, ...]] | None:
+    """Return the documents of a file as plain data, None if it has problems, or aliases of maps or lists."""
+    found = _parsed(file, roots)
+    rows = [(item.file, item.origin, packed(item.tree)) for item in found.documents]
+    return None if found.problems or any(tree is None for *_, tree in rows) else rows
+
+
+def _parsed(file: _File, roots: Sequence[str]) -> Loaded:
+    """Return the documents of a file, and what is wrong with it."""
+    problems: list[Problem] = []
+    data = _read(file.path, roots, problems)
+    return Loaded((), tuple(problems)) if data is None else parse(data, *file)
 
 
 def _named(file: str, root: str, folders: dict[str, tuple[str, str]]) -> tuple[str, str]:

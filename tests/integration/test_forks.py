@@ -18,11 +18,14 @@ import pytest
 
 from fleetform import forks, pipeline
 from fleetform.forks import Beside
+from fleetform.load import load
 from fleetform.problems import SpecError
+from fleetform.tree import Map, Seq
 from tests import generated
 from tests.errors.cases import CASES as ERRORS
 from tests.fleet import write
 from tests.golden.cases import CASES as GOLDEN
+from tests.hostile.yaml_corpus import DOCUMENTS
 
 ROOT = Path(__file__).parents[2]
 MANY = forks.LEAST
@@ -105,7 +108,7 @@ def an_error_is_raised_here() -> None:
 
 
 def there_is_no_child_where_none_can_be() -> None:
-    here, opened = os.getpid(), os.listdir("/proc/self/fd")
+    here, opened = os.getpid(), descriptors()
     cores(1)
     assert done_by() == here
     cores(2)
@@ -117,11 +120,16 @@ def there_is_no_child_where_none_can_be() -> None:
     over.set()
     thread.join()
     assert done_by() != here
-    forked, os.fork = os.fork, no_process
+    fork, os.fork = os.fork, no_process
     assert done_by() == here
-    os.fork, sys.platform = forked, "darwin"
+    os.fork, sys.platform = fork, "darwin"
     assert done_by() == here
-    assert os.listdir("/proc/self/fd") == opened
+    assert descriptors() == opened
+
+
+def descriptors() -> set[str]:
+    """Return the numbers of what is open."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
 
 
 def no_process() -> int:
@@ -169,19 +177,61 @@ def everything(specs: Path, environments: Path, name: str) -> object:
     return {name: (rendering.folders, rendering.problems) for name, rendering in made.items()}
 
 
-def forks_change_nothing() -> None:
+def forked() -> list[int]:
+    """Let forks happen wherever they can, and return the children, to which each fork adds one."""
     forks.LEAST = 1
-    forked: list[int] = []
+    children: list[int] = []
     fork = os.fork
-    os.fork = lambda: forked.append(1) or fork()
+
+    def noted() -> int:
+        children.append(fork())
+        return children[-1]
+
+    os.fork = noted
+    return children
+
+
+def texts_and_problems_are_the_same() -> None:
+    children = forked()
     with tempfile.TemporaryDirectory() as folder:
         for case in fleets(Path(folder)):
             cores(1)
             alone = everything(*case)
             cores(2)
             assert everything(*case) == alone, case
-    assert len(forked) > len(GOLDEN) + len(GENERATED)
+    assert len(children) > len(GOLDEN) + len(GENERATED)
     assert not left()
+
+
+def every_node(node: Any) -> Any:
+    """Return a tree with the type and all marks of every node."""
+    if isinstance(node, Map):
+        rows: Any = [(key, every_node(value)) for key, value in node.items()]
+        return Map, type(node.mark), node.mark, rows, list(node.marks.items())
+    if isinstance(node, Seq):
+        return Seq, type(node.mark), node.mark, [*map(every_node, node)], node.marks
+    return type(node), node
+
+
+def trees_and_marks_are_the_same() -> None:
+    children = forked()
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = [content for content, _ in DOCUMENTS.values()]
+        named = {f"{n:03}.yaml": content for n, content in enumerate(corpus)}
+        # Read in this order, all but a few are read by the copy; and then all but a few are not.
+        write(Path(folder) / "a", {f"0-{name}": "a: 1" for name in named} | named)
+        write(Path(folder) / "b", {f"1-{name}": "a: 1" for name in named} | named)
+        for place in (Path(folder) / "a", Path(folder) / "b", ROOT / "tests", ROOT / "agents"):
+            cores(1)
+            alone = load([place])
+            cores(2)
+            beside = load([place])
+            assert beside.problems == alone.problems
+            pairs = zip(beside.documents, alone.documents, strict=True)
+            for mine, other in pairs:
+                assert mine[:2] == other[:2]
+                assert every_node(mine.tree) == every_node(other.tree)
+    assert len(children) == 4
 
 
 @pytest.mark.parametrize(
@@ -192,7 +242,8 @@ def forks_change_nothing() -> None:
         an_error_is_raised_here,
         there_is_no_child_where_none_can_be,
         the_child_ends_with_the_block,
-        forks_change_nothing,
+        texts_and_problems_are_the_same,
+        trees_and_marks_are_the_same,
     ],
     ids=lambda case: case.__name__,
 )
