@@ -7,10 +7,8 @@ says why it is so.
 
 from __future__ import annotations
 
-import fcntl
 import marshal
 import os
-import signal
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -33,14 +31,11 @@ class Beside(Generic[T]):
 
     def __enter__(self) -> Beside[T]:
         if self._size >= LEAST and _is_possible():
-            # An interrupt must not come between the birth of the child and the note of who it is.
-            masked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
             try:
-                self._start()
-            except OSError:
-                pass  # no process, descriptor or memory is left: the work is done here
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+                self._begin()
+            except BaseException:
+                self._stop()
+                raise
         return self
 
     def __exit__(
@@ -49,9 +44,7 @@ class Beside(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)
-            self._end()
+        self._stop()
 
     def result(self) -> T:
         """Return what the work returns, or raise what it raises. To be asked for once."""
@@ -63,6 +56,18 @@ class Beside(Generic[T]):
         if self._end() != 0:
             return self._work()
         return cast("T", marshal.loads(b"".join(parts)))  # noqa: S302 - our own child wrote it
+
+    def _begin(self) -> None:
+        """Start the child; an interrupt must not come between its birth and the note of who it is."""
+        import signal  # noqa: PLC0415 - small fleets need none of it
+
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        try:
+            self._start()
+        except OSError:
+            pass  # no process, descriptor or memory is left: the work is done here
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
 
     def _start(self) -> None:
         reading, writing = os.pipe()
@@ -78,6 +83,14 @@ class Beside(Generic[T]):
             _become(self._work, writing, parent)
         os.close(writing)
         self._child, self._results = child, reading
+
+    def _stop(self) -> None:
+        """End the child, if there still is one."""
+        if self._child:
+            import signal  # noqa: PLC0415
+
+            os.kill(self._child, signal.SIGKILL)
+            self._end()
 
     def _end(self) -> int:
         """Wait for the child to end, and return its exit code: 0 if it has said everything."""
@@ -98,6 +111,9 @@ def _become(work: Callable[[], Any], results: int, parent: int) -> NoReturn:
     """Do the work as the child, and leave nothing else behind: neither output nor a traceback."""
     code = 1
     try:
+        import fcntl  # noqa: PLC0415
+        import signal  # noqa: PLC0415
+
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))
         # SIGIO, which ends a process that does not expect it, is sent when the other end of the pipe is closed.

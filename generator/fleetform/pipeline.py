@@ -21,6 +21,7 @@ from fleetform.releases.lock import Entry
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls
 
 if TYPE_CHECKING:
+    from fleetform.plan import Planned
     from fleetform.plan.model import Plan
     from fleetform.platforms.kubernetes.build import Build
     from fleetform.platforms.kubernetes.model import FleetPlan
@@ -220,23 +221,35 @@ def _assembled(
     *,
     sound: bool = True,
 ) -> tuple[Assembled | None, list[Problem]]:
-    from fleetform import targets as registry  # noqa: PLC0415
-    from fleetform.plan import plan  # noqa: PLC0415
+    from fleetform import plan as plans  # noqa: PLC0415
 
     fleet, problems = fleet_of(specs, spaces, name, folder, targets)
     if fleet is None:
         return None, problems
     problems += _abstract(fleet)
-    planned, said = plan(fleet)
-    problems += said
-    if fleet.referred.said:
-        return None, problems
+    with plans.planning(fleet) as planned:
+        if fleet.referred.said:
+            return None, [*problems, *planned.problems()]
+        found, said = _built(specs, spaces, fleet, planned, sound=sound)
+        return found, [*problems, *planned.problems(), *said]
+
+
+def _built(
+    specs: Sources, spaces: Sources, fleet: Fleet, planned: Planned, *, sound: bool
+) -> tuple[Assembled, list[Problem]]:
+    """Return what the platforms of an environment's targets make of its plan, and what is wrong there."""
+    from fleetform import targets as registry  # noqa: PLC0415
+
+    def is_sound() -> bool:
+        return sound and not errors(planned.problems())
+
+    problems: list[Problem] = []
     root = _root(specs, spaces, fleet) if "kustomize" in fleet.targets else None
     builds = {}
     for platform in registry.platforms(fleet.targets):
         module = import_module(f"fleetform.platforms.{platform}.build")
-        built, more = module.build(fleet, planned, root, sound=sound and not errors(said))
-        problems += more
+        built, said = module.build(fleet, planned.plan, root, sound=is_sound)
+        problems += said
         if built is not None:
             builds[platform] = built
     for target in fleet.targets:
@@ -245,7 +258,7 @@ def _assembled(
         if built is not None and hasattr(module, "problems"):
             problems += module.problems(built)
     known = frozenset(document.name for document in spaces.documents)
-    return Assembled(fleet, planned, builds, known), problems
+    return Assembled(fleet, planned.plan, builds, known), problems
 
 
 def judged(

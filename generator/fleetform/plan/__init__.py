@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform import kinds, rules
 from fleetform.forks import Beside
@@ -21,10 +24,17 @@ if TYPE_CHECKING:
     from fleetform.resolve.catalog import Key
     from fleetform.resolve.references import Uses
 
-__all__ = ["closed", "plan"]
+__all__ = ["Planned", "closed", "plan", "planning"]
 
 GENERIC = ("agent", workflows.COMPONENT)
 """Components that the generic runtime may be."""
+
+
+class Planned(NamedTuple):
+    """A plan, and the first call of `problems` waits for what rules find: they are checked meanwhile."""
+
+    plan: Plan
+    problems: Callable[[], list[Problem]]
 
 
 def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
@@ -32,11 +42,18 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
 
     Errors do not end planning, so that the platforms' problems are reported in the same run.
     """
+    with planning(fleet) as found:
+        return found.plan, found.problems()
+
+
+@contextmanager
+def planning(fleet: Fleet) -> Iterator[Planned]:
+    """Plan an environment in a block that does more with the plan while its rules are checked."""
     references = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
     if fleet.referred.said:  # all else would take as long
-        return Plan(fleet.environment_name, (), ()), [
-            problem for found in references.values() for problem in found.problems
-        ]
+        said = [problem for found in references.values() for problem in found.problems]
+        yield Planned(Plan(fleet.environment_name, (), ()), lambda: said)
+        return
     problems: list[Problem] = []
     with Beside(lambda: packed(rules.problems(fleet, references)), len(references)) as checked:
         said = rules.counted(fleet, references)
@@ -45,10 +62,14 @@ def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
         problems += consent.problems(fleet, declared)
         found = tuple(closed(fleet, draft, problems) for draft in drafts)
         links = tuple(consent.links(declared))
-        said += unpacked(checked.result())
-    if not errors(said):
-        said += idle.unused(fleet, references)
-    return Plan(fleet.environment_name, found, links), [*said, *problems]
+
+        @cache
+        def everything() -> list[Problem]:
+            all_said = [*said, *unpacked(checked.result())]
+            unused = () if errors(all_said) else idle.unused(fleet, references)
+            return [*all_said, *unused, *problems]
+
+        yield Planned(Plan(fleet.environment_name, found, links), everything)
 
 
 def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) -> list[Draft]:

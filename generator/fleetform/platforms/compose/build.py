@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fleetform.platforms.compose import networks, rules
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def build(
-    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
+    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: Callable[[], bool]
 ) -> tuple[Build | None, list[Problem]]:
     """Return the input of Compose targets, None if there are errors, and all problems.
 
@@ -28,7 +29,7 @@ def build(
         workloads=tuple(item for item in plan.workloads if not rules.is_left_out(item))
     )
     problems += rules.problems(fleet, plan)
-    if errors(problems) or not sound:
+    if errors(problems) or not sound():
         return None, problems
     found = [
         service

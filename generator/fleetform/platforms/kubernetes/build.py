@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.platforms.kubernetes import objects
@@ -35,7 +35,7 @@ class Build(NamedTuple):
 
 
 def build(
-    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: bool
+    fleet: Fleet, plan: Plan, root: Fleet | None, *, sound: Callable[[], bool]
 ) -> tuple[Build | None, list[Problem]]:
     """Return the input of Kubernetes targets, None if there are errors, and all problems.
 
@@ -43,7 +43,7 @@ def build(
     process. A plan that is not `sound` is not built, and is only bound to find further problems.
     """
     bound, problems = bind(fleet, plan)
-    if errors(problems) or not sound:
+    if errors(problems) or not sound():
         return None, problems
     problems += judged.unpatched(bound)
     if any(tenant.hard for tenant in fleet.environment.tenants.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from fleetform.forks import Beside
 from fleetform.plan.model import Plan, Workload
 from fleetform.platforms.kubernetes import rules
 from fleetform.platforms.kubernetes.bind import (
@@ -19,7 +18,7 @@ from fleetform.platforms.kubernetes.bind import (
 from fleetform.platforms.kubernetes.bind.pods import shared_claims
 from fleetform.platforms.kubernetes.bind.workload import workload_plan
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
-from fleetform.problems import Problem, packed, unpacked
+from fleetform.problems import Problem
 from fleetform.targets import ARGO
 
 if TYPE_CHECKING:
@@ -30,12 +29,9 @@ __all__ = ["bind", "closed", "whole"]
 
 def bind(fleet: Fleet, plan: Plan) -> tuple[FleetPlan, list[Problem]]:
     """Return a plan bound to Kubernetes, and the problems found there."""
-    problems: list[Problem] = []
-    with Beside(lambda: packed(rules.problems(fleet)), len(plan.workloads)) as checked:
-        workloads, spaces = closed(fleet, plan, plan.workloads, problems)
-        found = whole(fleet, workloads, spaces)
-        said = unpacked(checked.result())
-    return found, [*said, *problems]
+    problems = [*rules.problems(fleet)]
+    workloads, spaces = closed(fleet, plan, plan.workloads, problems)
+    return whole(fleet, workloads, spaces), problems
 
 
 def closed(
