@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -106,6 +106,7 @@ _QUAD = regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]
 _HEX = regex(r"(?<![0-9a-z])[0-9a-f]{8}(?![0-9a-z])")
 
 
+@lru_cache(maxsize=4_096)
 def readings(host: str) -> tuple[Address, ...]:
     """Return the addresses that a host may be read as, none for a name.
 
@@ -152,6 +153,7 @@ def is_canonical(host: str) -> bool:
     return not found or found[0].version == 6 or [str(item) for item in found] == [host]
 
 
+@lru_cache(maxsize=4_096)
 def closed_host(host: str) -> str:
     """Return the metadata server or closed range that a host is or spells, an empty string for any other."""
     name = host.rstrip(".").lower()
@@ -173,6 +175,7 @@ def _spelt(name: str) -> Iterator[IPv4Address]:
     yield from (IPv4Address(int(text, 16)) for text in _HEX.findall(name))
 
 
+@lru_cache(maxsize=4_096)
 def is_self(host: str) -> bool:
     """Tell whether a host is the machine or pod that asks."""
     name = host.rstrip(".").lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from fleetform import quantity
@@ -34,9 +34,10 @@ class View:
     def __init__(
         self, fields: dict[str, Field], values: dict[str, Any], given: frozenset[str]
     ) -> None:
-        self.__dict__.update(values)
-        self.__dict__["_fields"] = fields
-        self.__dict__["_given"] = given
+        values["_fields"] = fields
+        values["_given"] = given
+        # The values become its attributes as they are: copying them would take as long as reading them.
+        object.__setattr__(self, "__dict__", values)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{name}: a view is frozen")
@@ -138,6 +139,7 @@ def _object(kind: str, body: dict[str, Any]) -> Read:
         if not fields:  # filled on first use: definitions refer to each other
             fields.update(_fields(kind, body))
             defaults.update({name: field.default for name, field in fields.items()})
+            defaults.update(_fields=fields, _given=None)  # room for both in every copy
             known.update({field.alias: (name, field.read) for name, field in fields.items()})
         values, keys, own = dict(defaults), [], fields
         for alias, value in tree.items():  # a few of many
@@ -149,9 +151,15 @@ def _object(kind: str, body: dict[str, Any]) -> Read:
                 own = {**own, alias: Field(alias, other, None)}
                 values[alias] = other(value)
                 keys.append(alias)
-        return View(own, values, frozenset(keys))
+        return View(own, values, _set(tuple(keys)))
 
     return build
+
+
+@lru_cache(maxsize=4_096)
+def _set(names: tuple[str, ...]) -> frozenset[str]:
+    """Return a set of names: most views of a definition have the same ones."""
+    return frozenset(names)
 
 
 def _fields(kind: str, body: dict[str, Any]) -> dict[str, Field]:

@@ -83,6 +83,8 @@ def image(
 
 def compute(given: Resources, default: Compute) -> Compute:
     """Return requests and limits with every gap filled, a limit never below its request, and of devices equal."""
+    if not (view.given(given.requests) or view.given(given.limits)):
+        return default
     own_limits = view.dump(given.limits)
     low = {**default.requests, **view.dump(given.requests)}
     high = {**default.limits, **own_limits}

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from fleetform.models.base import SecretKey
 
 
+_NOTHING: tuple[Any, ...] = ([], {})
+
+
 def present(**members: Any) -> dict[str, Any]:
     """Return the members that are set: empty lists and maps mean the same as absence."""
     return {
-        key: value for key, value in members.items() if value is not None and value not in ([], {})
+        key: value for key, value in members.items() if value is not None and value not in _NOTHING
     }
 
 

@@ -28,6 +28,10 @@ _HEADER = """\
 # revisions in its history.
 """
 
+# An encoder is made once: `json.dumps` makes one for each call.
+_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+_line = json.JSONEncoder(ensure_ascii=False).encode
+
 Folders = Mapping[str, Mapping[str, str]]
 """Texts by folder and path."""
 
@@ -67,7 +71,7 @@ def entries(found: Assembled, folders: Folders) -> dict[str, Entry]:
             resolved = workload.resolved
             made[f"{resolved.kind}/{workload.namespace}/{workload.name}"] = Entry(
                 plan.config.digest if plan.config else "",
-                sha(json.dumps(resolved.tree.get("spec"), sort_keys=True, ensure_ascii=False)),
+                sha(_json(resolved.tree.get("spec"))),
                 tuple(_images(plan)),
                 files[key],
             )
@@ -83,7 +87,7 @@ def text(environment: str, found: Mapping[str, Entry]) -> str:
         if not entry.config:
             del row["config"]
         # A line that stays between two that change keeps Git from seeing a conflict.
-        lines.append(f"# {title}\n- {json.dumps(row, ensure_ascii=False)}\n")
+        lines.append(f"# {title}\n- {_line(row)}\n")
     return "".join(lines)
 
 

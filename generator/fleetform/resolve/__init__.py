@@ -16,6 +16,7 @@ from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, Used, base_of, extends_of, flatten, layers
 from fleetform.resolve.repeated import FACTOR, INHERITED, LINK, REFERRED, Repeated
 from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
+from fleetform.validators import accepts
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
@@ -256,10 +257,9 @@ def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:
 
 
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
-    """Return the typed document; layers that are valid separately may not be valid together."""
-    found = [*check(kind, tree)]
-    if found:
-        problems += found
+    """Return the typed document, whose tree has no nulls; layers that are valid separately may not be valid together."""
+    if not accepts(kind, "", tree):
+        problems += check(kind, tree)
         return None
     return view.read(kind, tree)
 

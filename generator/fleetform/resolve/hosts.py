@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
@@ -66,6 +67,7 @@ class Destination(NamedTuple):
     workload: Resolved[Any] | None = None
 
 
+@lru_cache(maxsize=4_096)
 def split(url: str) -> tuple[str, int]:
     """Return host and port of a URL; port 0 if it cannot be parsed."""
     try:

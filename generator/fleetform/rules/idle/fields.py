@@ -57,7 +57,10 @@ def others(owner: Resolved[Any], base: TreePath, *known: str) -> tuple[str, ...]
 
 def switched(owner: Resolved[Any], base: TreePath, *, on: bool, what: str) -> Iterator[Field]:
     """Yield the fields of a section that its switch `enabled` turns off."""
-    off = at(owner.tree, (*base, "enabled")) is False
+    section = at(owner.tree, base)
+    if not isinstance(section, Map):
+        return
+    off = section.get("enabled") is False
     why = f"{what} is off" if not on else ""
     hint = f"remove it, or set `{base[-1]}.enabled` to true"
     yield from given(

@@ -10,11 +10,14 @@ from fleetform.contract import IGNORED, PROJECTS, REGIONS
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.regions import has_project, has_region
 from fleetform.rules.idle.fields import Field, given
+from fleetform.tree import TreePath, at
 
 if TYPE_CHECKING:
     from fleetform.models.model_config import ModelSettings
     from fleetform.rules import AgentUses
-    from fleetform.tree import TreePath
+
+_SETTINGS = sorted({name for names in IGNORED.values() for name in names})
+"""Settings that some provider does not have."""
 
 
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
@@ -28,8 +31,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
 
 
 def _places(owner: Resolved[Any], base: TreePath, model: ModelSettings) -> Iterator[Field]:
-    if model.provider is None:
-        return  # the agent says which
+    if model.provider is None or at(owner.tree, base) is None:
+        return  # the agent says which, or nothing
     why, hint = "", "set `project`, or remove it"
     if model.provider not in REGIONS:
         why, hint = f"the provider `{model.provider}` has no regions", "remove it"
@@ -39,7 +42,7 @@ def _places(owner: Resolved[Any], base: TreePath, model: ModelSettings) -> Itera
     why = "" if model.provider in PROJECTS else f"the provider `{model.provider}` has no projects"
     yield from given(owner, base, ("project",), why, "remove it")
     ignored = IGNORED[model.provider]
-    for name in sorted({name for names in IGNORED.values() for name in names}):
+    for name in _SETTINGS:
         why = f"the provider `{model.provider}` has no such setting" if name in ignored else ""
         if name == "promptCaching" and why:
             why = f"the provider `{model.provider}` caches by itself, or not at all"

@@ -59,6 +59,8 @@ def sections(owner: Resolved[Any], base: TreePath, store: Any) -> Iterator[Field
 
 def tls_fields(owner: Resolved[Any], base: TreePath, tls: Any) -> Iterator[Field]:
     """Yield what has no effect on how a store is reached by TLS."""
+    if at(owner.tree, base) is None:
+        return
     why = "" if tls_is_on(tls) else "`enabled: false` switches TLS off"
     hint = "remove `enabled: false`, or the other fields of `tls`"
     lacks = not why and at(owner.tree, (*base, "secretRef")) is None

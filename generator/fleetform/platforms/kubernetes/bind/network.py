@@ -34,24 +34,38 @@ Pair = tuple[str, Ports]
 """A peer as text, which orders peers, and ports."""
 
 
+class Known:
+    """What was made for one workload of a fleet before: most others have the same."""
+
+    def __init__(self) -> None:
+        self.rules: dict[tuple[Pair, ...], tuple[NetworkRule, ...]] = {}
+        self._texts: dict[int, tuple[dict[str, Any], str]] = {}
+
+    def text(self, peer: dict[str, Any]) -> str:
+        """Return a peer as text; peers are held, so that no other one gets the id of one."""
+        known = self._texts.get(id(peer))
+        if known is None:
+            known = self._texts[id(peer)] = peer, repr(sorted(peer.items()))
+        return known[1]
+
+
 class Rules:
     """One direction of a policy being built: (peers, ports) pairs without duplicates."""
 
-    def __init__(self, known: dict[tuple[Pair, ...], tuple[NetworkRule, ...]]) -> None:
+    def __init__(self, known: Known) -> None:
         self.found: dict[Pair, dict[str, Any]] = {}
         self._known = known
-        """Rules that were grouped before: most workloads of a fleet have the same."""
 
     def allow(self, peer: dict[str, Any], ports: Ports) -> None:
         """Add one peer and its ports; no ports means all of them."""
-        self.found.setdefault((repr(sorted(peer.items())), ports), peer)
+        self.found.setdefault((self._known.text(peer), ports), peer)
 
     def grouped(self) -> tuple[NetworkRule, ...]:
         """Return one rule per set of ports, sorted by ports, its peers in a stable order."""
-        pairs = tuple(self.found)
-        if pairs not in self._known:
-            self._known[pairs] = self._grouped()
-        return self._known[pairs]
+        pairs, known = tuple(self.found), self._known.rules
+        if pairs not in known:
+            known[pairs] = self._grouped()
+        return known[pairs]
 
     def _grouped(self) -> tuple[NetworkRule, ...]:
         by_ports: dict[Ports, list[tuple[str, dict[str, Any]]]] = {}
@@ -66,7 +80,7 @@ class Rules:
 class Policy:
     """Both directions of a workload's policy, and the workloads that it calls."""
 
-    def __init__(self, known: dict[tuple[Pair, ...], tuple[NetworkRule, ...]]) -> None:
+    def __init__(self, known: Known) -> None:
         self.ingress = Rules(known)
         self.egress = Rules(known)
         self.callees: set[tuple[str, str]] = set()
@@ -74,7 +88,7 @@ class Policy:
 
 def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Policy]:
     """Return the policies of all workloads: each egress within the fleet is an ingress on the other side."""
-    found: dict[Key, Policy] = defaultdict(partial(Policy, {}))
+    found: dict[Key, Policy] = defaultdict(partial(Policy, Known()))
     for workload in plan.workloads:
         own = found[workload.key]
         _cluster(fleet, workload, own)
@@ -110,17 +124,22 @@ def _namespace(name: str) -> dict[str, Any]:
     return {"matchLabels": {"kubernetes.io/metadata.name": name}}
 
 
+@cache
+def _pods_of(namespace: str, labels: tuple[tuple[str, str], ...]) -> dict[str, Any]:
+    """Return the peer that is the pods of a namespace which have some labels."""
+    return {
+        "namespaceSelector": _namespace(namespace),
+        "podSelector": {"matchLabels": dict(labels)},
+    }
+
+
 def dns(fleet: Fleet, egress: Rules) -> None:
     """Allow name resolution, without which nothing else works."""
     network, cluster = fleet.environment.network, CLUSTERS[fleet.environment.platform]
     port = network.dns_port or cluster.dns_port
-    egress.allow(
-        {
-            "namespaceSelector": _namespace(network.dns_namespace or cluster.dns_namespace),
-            "podSelector": {"matchLabels": dict(network.dns_labels or cluster.dns_labels)},
-        },
-        (("TCP", port), ("UDP", port)),
-    )
+    labels = network.dns_labels or cluster.dns_labels
+    peer = _pods_of(network.dns_namespace or cluster.dns_namespace, tuple(labels.items()))
+    egress.allow(peer, (("TCP", port), ("UDP", port)))
     if network.node_local_dns:
         egress.allow({"ipBlock": {"cidr": NODE_LOCAL_DNS}}, (("TCP", 53), ("UDP", 53)))
 

@@ -41,7 +41,7 @@ SINGLE = ("ReadWriteOnce", "ReadWriteOncePod")
 
 def escape(text: str) -> str:
     """Return text that the kubelet leaves unchanged: it expands `$(NAME)` and turns `$$` into `$`."""
-    return re.sub(r"\$(?=[$(])", "$$", text)
+    return re.sub(r"\$(?=[$(])", "$$", text) if "$" in text else text
 
 
 def words(given: Iterable[str | FromVariable]) -> tuple[str, ...]:

@@ -68,7 +68,9 @@ def scaler(fleet: Fleet, workload: Workload) -> Scaler:
 
 def behavior(given: Behavior | None) -> dict[str, Any]:
     """Return the behavior with every direction filled in, in Kubernetes' order of fields."""
-    own = view.dump(given) if given else {}
+    if given is None:
+        return BEHAVIOR
+    own = view.dump(given)
     filled = {}
     for direction, default in BEHAVIOR.items():
         mixed = {**default, **own.get(direction, {})}
