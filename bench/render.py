@@ -4,7 +4,8 @@ python bench/render.py --helm PATH [--sizes 1,100,1000] [--runs 9]
 
 For each size a fleet is generated and rendered; its first agent is turned into a chart that loops
 over values with names, prompts and configurations. The outputs are compared object by object before
-anything is timed. Runs are interleaved; medians and ratios are printed. Times include start-up.
+anything is timed. Runs are interleaved; medians and ratios are printed. Times include start-up. Processor time and
+memory are those of all processes of a command; memory is the largest sum of proportional set sizes (Linux).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import os
 import platform
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -89,10 +91,14 @@ def make_fleet(folder: Path, size: int) -> None:
         )
 
 
+def command_to_render(out: str) -> list[str | Path]:
+    """Return the command by which a user renders a fleet."""
+    return [FLEETFORM, "render", "--env", "bench", "--agents", "agents", "--out", out]
+
+
 def render(folder: Path, out: str = "out") -> None:
     """Render a fleet as a user would."""
-    command = [FLEETFORM, "render", "--env", "bench", "--agents", "agents", "--out", out]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    subprocess.run(command_to_render(out), cwd=folder, check=True, capture_output=True)
 
 
 def make_chart(folder: Path, size: int) -> None:
@@ -163,8 +169,14 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def measure(folder: Path, helm: str, runs: int) -> dict[str, float]:
-    """Return medians of interleaved runs, in seconds."""
+def processor() -> float:
+    """Return the processor time in seconds of all processes that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def measure(folder: Path, helm: str, runs: int) -> dict[str, tuple[float, float]]:
+    """Return medians of interleaved runs: seconds on the wall, and of processors."""
 
     def helm_template() -> None:
         subprocess.run(
@@ -174,15 +186,53 @@ def measure(folder: Path, helm: str, runs: int) -> dict[str, float]:
     def python() -> None:
         subprocess.run([sys.executable, "-c", "pass"], check=True)
 
-    rows: dict[str, list[float]] = {"helm": [], "fresh": [], "again": [], "python": []}
-    # Nothing is removed before the last run: the file system would still be busy with it in the next.
+    rows: dict[str, list[tuple[float, float]]] = {}
+
+    def note(key: str, action: Callable[[], object]) -> None:
+        before = processor()
+        seconds = timed(action)
+        rows.setdefault(key, []).append((seconds, processor() - before))
+
     for number in range(runs):
         out = f"out-{number}"
-        rows["helm"].append(timed(helm_template))
-        rows["fresh"].append(timed(lambda: render(folder, out)))  # noqa: B023 - called at once
-        rows["again"].append(timed(lambda: render(folder, out)))  # noqa: B023
-        rows["python"].append(timed(python))
-    return {name: statistics.median(times) for name, times in rows.items()}
+        note("helm", helm_template)
+        note("new", lambda o=out: render(folder, o))  # type: ignore[misc]
+        note("again", lambda o=out: render(folder, o))  # type: ignore[misc]
+        note("python", python)
+    return {
+        key: (
+            statistics.median(wall for wall, _ in found),
+            statistics.median(cpu for _, cpu in found),
+        )
+        for key, found in rows.items()
+    }
+
+
+def peak(command: list[str | Path], folder: Path) -> int:
+    """Return the most memory in MiB that a command's processes have together, 0 where the system does not say it."""
+    most = 0
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=folder, stdout=quiet, stderr=quiet) as process:
+        while process.poll() is None:
+            most = max(most, sum(map(memory, (process.pid, *children(process.pid)))))
+    return most // 1024
+
+
+def children(process: int) -> list[int]:
+    """Return the children of a process."""
+    try:
+        return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+    except OSError:
+        return []
+
+
+def memory(process: int) -> int:
+    """Return the proportional set size of a process in KiB: what it shares is divided among those who share it."""
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    return sum(int(size) for size in re.findall(r"^Pss: +([0-9]+)", text, re.MULTILINE))
 
 
 def main() -> None:
@@ -198,20 +248,33 @@ def main() -> None:
         f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.runs} interleaved runs, milliseconds"
     )
     print(
-        "| agents | objects | helm template | render, new | render, again | bare Python | helm / new | helm / again |"
+        "| agents | objects | helm template | render, new | render, again | bare Python | helm / new | helm / again"
+        " | processors: helm | new | again | memory in MiB: helm | render |"
     )
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|")
-    for size in map(int, options.sizes.split(",")):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            make_fleet(folder, size)
-            render(folder)
-            make_chart(folder, size)
-            count = compare(folder, options.helm)
-            row = measure(folder, options.helm, options.runs)
-        cells = [f"{1000 * row[key]:.0f}" for key in ("helm", "fresh", "again", "python")]
-        ratios = [f"{row['helm'] / row[key]:.2f}" for key in ("fresh", "again")]
-        print(f"| {size} | {count} | {' | '.join(cells)} | {' | '.join(ratios)} |", flush=True)
+    print(f"|{'--:|' * 13}")
+    # Nothing is removed before the last run: file systems are slower for minutes after it.
+    with tempfile.TemporaryDirectory() as name:
+        for size in map(int, options.sizes.split(",")):
+            print(row(Path(name) / str(size), size, options.helm, options.runs), flush=True)
+
+
+def row(folder: Path, size: int, helm: str, runs: int) -> str:
+    """Return a row of the table."""
+    make_fleet(folder, size)
+    render(folder)
+    make_chart(folder, size)
+    count = compare(folder, helm)
+    found = measure(folder, helm, runs)
+    kinds = ("helm", "new", "again")
+    walls = [f"{1000 * found[key][0]:.0f}" for key in (*kinds, "python")]
+    ratios = [f"{found['helm'][0] / found[key][0]:.2f}" for key in kinds[1:]]
+    processors = [f"{1000 * found[key][1]:.0f}" for key in kinds]
+    sizes = [
+        f"{peak(command, folder)}"
+        for command in ([helm, "template", "chart"], command_to_render("out-memory"))
+    ]
+    cells = [str(size), str(count), *walls, *ratios, *processors, *sizes]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

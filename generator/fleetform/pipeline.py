@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fleetform import kinds
 from fleetform.check import check, faults
 from fleetform.dialects import SpecDocument, translate
+from fleetform.forks import Beside
 from fleetform.load import load
 from fleetform.parse import LOST, Loaded
 from fleetform.platforms.kubernetes.kinds import EMITTED_BY
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from fleetform.platforms.kubernetes.objects.changes import Applied
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.layers import Layer
+
+
+KUSTOMIZE = "kustomize"
 
 
 class Sources:
@@ -157,7 +161,7 @@ def fleet_of(
     fleet, more = resolve(
         specs.documents, found, complete=specs.complete, broken=specs.broken, targets=targets
     )
-    if fleet is not None and "kustomize" in fleet.targets:
+    if fleet is not None and KUSTOMIZE in fleet.targets:
         more += second_base(environments.documents, found)
     return fleet, [*problems, *more]
 
@@ -244,7 +248,7 @@ def _built(
         return sound and not errors(planned.problems())
 
     problems: list[Problem] = []
-    root = _root(specs, spaces, fleet) if "kustomize" in fleet.targets else None
+    root = _root(specs, spaces, fleet) if KUSTOMIZE in fleet.targets else None
     builds = {}
     for platform in registry.platforms(fleet.targets):
         module = import_module(f"fleetform.platforms.{platform}.build")
@@ -375,14 +379,24 @@ def planned(agents: Sequence[Path], environments: Path, name: str) -> tuple[Flee
 
 def texts(found: Assembled) -> dict[str, dict[str, str]]:
     """Return sorted texts by path, below each folder that the targets own."""
+    names = found.fleet.targets
+    # Kustomize's base is a plan of its own, and takes about as long as all other targets together.
+    others = [name for name in names if name != KUSTOMIZE] if KUSTOMIZE in names else []
+    size = len(found.plan.workloads) if others else 0
+    with Beside(lambda: {name: _texts(found, name) for name in others}, size) as beside:
+        made = {name: _texts(found, name) for name in names if name not in others}
+        made |= beside.result()
+    return {folder: files for name in names for folder, files in made[name].items()}
+
+
+def _texts(found: Assembled, target: str) -> dict[str, dict[str, str]]:
     from fleetform import targets as registry  # noqa: PLC0415
 
-    made = {}
-    for name in found.fleet.targets:
-        built = found.builds[registry.BY_NAME[name].platform]
-        for folder, files in registry.module(name).folders(built).items():
-            made[folder] = {path: files[path].text for path in sorted(files)}
-    return made
+    built = found.builds[registry.BY_NAME[target].platform]
+    return {
+        folder: {path: files[path].text for path in sorted(files)}
+        for folder, files in registry.module(target).folders(built).items()
+    }
 
 
 def _whole(

@@ -38,24 +38,25 @@ class Planned(NamedTuple):
 
 
 def plan(fleet: Fleet) -> tuple[Plan, list[Problem]]:
-    """Return the plan of an environment, and its problems.
-
-    Errors do not end planning, so that the platforms' problems are reported in the same run.
-    """
-    with planning(fleet) as found:
+    """Return the plan of an environment, and its problems, all of which are found in this process: it may watch for them."""
+    with planning(fleet, beside=False) as found:
         return found.plan, found.problems()
 
 
 @contextmanager
-def planning(fleet: Fleet) -> Iterator[Planned]:
-    """Plan an environment in a block that does more with the plan while its rules are checked."""
+def planning(fleet: Fleet, *, beside: bool = True) -> Iterator[Planned]:
+    """Plan an environment in a block that does more with the plan while its rules are checked.
+
+    Errors do not end planning, so that the platforms' problems are reported in the same run.
+    """
     references = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
     if fleet.referred.said:  # all else would take as long
         said = [problem for found in references.values() for problem in found.problems]
         yield Planned(Plan(fleet.environment_name, (), ()), lambda: said)
         return
     problems: list[Problem] = []
-    with Beside(lambda: packed(rules.problems(fleet, references)), len(references)) as checked:
+    size = len(references) if beside else 0
+    with Beside(lambda: packed(rules.problems(fleet, references)), size) as checked:
         said = rules.counted(fleet, references)
         drafts = _drafts(fleet, references, problems)
         declared = consent.Declared(drafts)

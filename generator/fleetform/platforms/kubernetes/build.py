@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform.platforms.kubernetes import objects
@@ -25,11 +26,11 @@ class Base(NamedTuple):
 
 
 class Build(NamedTuple):
-    """One environment, planned and built; `base` is that of its overlays."""
+    """One environment, planned and built; `base` plans that of its overlays, and is to be asked for once."""
 
     plan: FleetPlan
     units: Iterable[Unit]
-    base: Base | None = None
+    base: Callable[[], Base | None] = lambda: None
     applied: tuple[Applied, ...] = ()
     """What object patches changed in the units, in order."""
 
@@ -50,10 +51,9 @@ def build(
         problems += quotas.counted(fleet, counted.counts(objects.Units(bound)))
     if fleet.targets == ("manifests",) and not _is_patched(bound):
         return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
-    base = _base(fleet, root) if "kustomize" in fleet.targets else None
     done = patches.apply(bound, objects.build(bound))
     problems += [*done.problems, *provided.missing(bound, done.units, done.applied)]
-    return Build(bound, done.units, base, done.applied), problems
+    return Build(bound, done.units, partial(_base, fleet, root), done.applied), problems
 
 
 def _is_patched(plan: FleetPlan) -> bool:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from fleetform import emit, targets
-from fleetform.files import File, Folders, generated
-from fleetform.platforms.kubernetes.build import Build
+from fleetform.files import File, Files, Folders, Verbatim, generated
+from fleetform.forks import Beside
+from fleetform.platforms.kubernetes.build import Base, Build
 from fleetform.platforms.kubernetes.kinds import BUILT_IN_GROUPS
 from fleetform.platforms.kubernetes.objects import Manifest, Unit
 from fleetform.platforms.kubernetes.targets import transformers
@@ -45,15 +46,26 @@ def folders(build: Build) -> Folders:
     """Return `kustomize/overlays/ENV`, and `kustomize/base` if there is an abstract root."""
     parts = [*_parts(build.units)]
     overlay = targets.folder("kustomize", build.plan.environment)
-    if build.base is None:
+    base = build.base()
+    if base is None:
         return {overlay: _tree(parts, _whole(parts))}
-    bases = {part.path: part for part in _parts(build.base.units)}
-    found: dict[str, File] = {}
+    half = len(parts) // 2
+    with Beside(lambda: _overlays(base, parts[half:]), len(parts)) as rest:
+        found = _overlays(base, parts[:half]) | rest.result()
+    whole = [*_parts(base.units)]
+    texts: dict[str, File | Verbatim] = {path: Verbatim(text) for path, text in found.items()}
+    return {BASE: _tree(whole, _whole(whole)), overlay: _tree(parts, texts)}
+
+
+def _overlays(base: Base, parts: Iterable[Part]) -> dict[str, str]:
+    """Return the texts of the overlays of some parts, or of all that they contain if the base has no twin."""
+    bases = {part.path: part for part in _parts(base.units)}
+    found: dict[str, str] = {}
     for part in parts:
-        base = bases.get(f"{build.base.namespaces[part.namespace]}/{part.name}")
-        found |= _whole([part]) if base is None else _overlay(base, part)
-    whole = [*bases.values()]
-    return {BASE: _tree(whole, _whole(whole)), overlay: _tree(parts, found)}
+        twin = bases.get(f"{base.namespaces[part.namespace]}/{part.name}")
+        files = _whole([part]) if twin is None else _overlay(twin, part)
+        found |= {path: file.text for path, file in files.items()}
+    return found
 
 
 def _parts(units: Iterable[Unit]) -> Iterable[Part]:
@@ -83,7 +95,7 @@ def _whole(parts: Iterable[Part]) -> dict[str, File]:
     return found
 
 
-def _tree(parts: Iterable[Part], found: dict[str, File]) -> dict[str, File]:
+def _tree(parts: Iterable[Part], found: Mapping[str, File | Verbatim]) -> Files:
     """Return files with the kustomizations above them."""
     names: dict[str, list[str]] = {}
     for part in parts:
@@ -91,7 +103,7 @@ def _tree(parts: Iterable[Part], found: dict[str, File]) -> dict[str, File]:
     held = {f"{space}/{KUSTOMIZATION}": sorted(members) for space, members in names.items()}
     if names:
         held[KUSTOMIZATION] = sorted(names)
-    return found | {
+    return {**found} | {
         path: File(generated("the folders beside it"), [kustomization(resources=members)])
         for path, members in held.items()
     }
