@@ -23,7 +23,7 @@ from fleetform.problems import SpecError
 from fleetform.tree import Map, Seq
 from tests import generated
 from tests.errors.cases import CASES as ERRORS
-from tests.fleet import write
+from tests.fleet import AGENT, API, write
 from tests.golden.cases import CASES as GOLDEN
 from tests.hostile.yaml_corpus import DOCUMENTS
 
@@ -168,7 +168,43 @@ def fleets(folder: Path) -> list[tuple[Path, Path, str]]:
     return found
 
 
-def everything(specs: Path, environments: Path, name: str) -> object:
+UNDECIDED = f"""{API}
+kind: Environment
+metadata: {{name: root}}
+spec:
+  abstract: true
+  targets: [manifests, kustomize, helm]
+  images: {{pins: {{fleetform/agent-runtime: {{tag: 1.0.0}}}}}}
+"""
+"""A rule says here of an agent that nobody has decided who may call it: it is not in the base."""
+DECIDED = f"""{API}
+kind: Environment
+metadata: {{name: prod}}
+spec:
+  extends: root
+  defaults: {{Agent: {{auth: {{type: none}}}}}}
+"""
+OPEN = AGENT.replace("  auth: {type: none}\n", "").replace("helper", "open")
+
+
+def a_base_leaves_out_what_rules_refuse() -> None:
+    children = forked()
+    with tempfile.TemporaryDirectory() as folder:
+        files = {"agents/a.yaml": AGENT, "agents/b.yaml": OPEN}
+        environments = {"environments/r.yaml": UNDECIDED, "environments/p.yaml": DECIDED}
+        root = write(Path(folder), files | environments)
+        case = root / "agents", root / "environments", "prod"
+        cores(1)
+        alone = everything(*case)
+        cores(2)
+        assert everything(*case) == alone
+        texts = alone["prod"][0]["kustomize/base"]
+    assert "default/helper/resources.yaml" in texts
+    assert "default/open/resources.yaml" not in texts
+    assert children
+
+
+def everything(specs: Path, environments: Path, name: str) -> Any:
     """Return the texts and problems of a fleet, for one of its environments or for all."""
     try:
         made = pipeline.render_all([specs], environments, [name] if name else [])
@@ -243,6 +279,7 @@ def trees_and_marks_are_the_same() -> None:
         there_is_no_child_where_none_can_be,
         the_child_ends_with_the_block,
         texts_and_problems_are_the_same,
+        a_base_leaves_out_what_rules_refuse,
         trees_and_marks_are_the_same,
     ],
     ids=lambda case: case.__name__,
