@@ -269,9 +269,10 @@ def row(folder: Path, size: int, helm: str, runs: int) -> str:
     walls = [f"{1000 * found[key][0]:.0f}" for key in (*kinds, "python")]
     ratios = [f"{found['helm'][0] / found[key][0]:.2f}" for key in kinds[1:]]
     processors = [f"{1000 * found[key][1]:.0f}" for key in kinds]
+    commands = ([helm, "template", "chart"], command_to_render("out"))
     sizes = [
-        f"{peak(command, folder)}"
-        for command in ([helm, "template", "chart"], command_to_render("out-memory"))
+        f"{statistics.median(peak(command, folder) for _ in range(runs)):.0f}"
+        for command in commands
     ]
     cells = [str(size), str(count), *walls, *ratios, *processors, *sizes]
     return f"| {' | '.join(cells)} |"

@@ -90,10 +90,10 @@ class Folder:
             if error.errno == errno.ELOOP:
                 raise Obstacle(path, is_link=True) from None
             raise
-        with open(descriptor, "rb") as stream:
-            # A bounded read allocates the whole bound: only files that are too long pay for it.
-            is_long = os.fstat(descriptor).st_size > LONGEST
-            return stream.read(LONGEST) if is_long else stream.read()
+        try:
+            return _content(descriptor, min(os.fstat(descriptor).st_size, LONGEST))
+        finally:
+            os.close(descriptor)
 
     def replace(self, path: str, data: bytes) -> None:
         """Replace a file's bytes, or create it: at any moment it is old or new, never partial."""
@@ -137,6 +137,17 @@ class Folder:
         if self._path:
             os.close(self._inner)
         self._path, self._inner = "", self.descriptor
+
+
+def _content(descriptor: int, size: int) -> bytes:
+    """Return what an open file of about that size holds, up to LONGEST bytes."""
+    parts: list[bytes] = []
+    left = LONGEST
+    # One byte more than there should be: the end is seen at once, and a file that grows is read on.
+    while left and (part := os.read(descriptor, min(left, size + 1))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _fill(descriptor: int, data: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fleetform.platforms.kubernetes import objects
 from fleetform.platforms.kubernetes.bind import bind, quotas
 from fleetform.platforms.kubernetes.model import FleetPlan
-from fleetform.platforms.kubernetes.objects import Unit, counted, judged, patches, provided
+from fleetform.platforms.kubernetes.objects import Unit, counted, pod_security
 from fleetform.platforms.kubernetes.objects.changes import Applied
 from fleetform.problems import Problem, errors
 
@@ -46,11 +46,13 @@ def build(
     bound, problems = bind(fleet, plan)
     if errors(problems) or not sound():
         return None, problems
-    problems += judged.unpatched(bound)
+    problems += pod_security.unpatched(bound)
     if any(tenant.hard for tenant in fleet.environment.tenants.values()):
         problems += quotas.counted(fleet, counted.counts(objects.Units(bound)))
     if fleet.targets == ("manifests",) and not _is_patched(bound):
         return Build(bound, objects.Units(bound)), problems  # one pass: none is needed twice
+    from fleetform.platforms.kubernetes.objects import patches, provided  # noqa: PLC0415 - most runs have none
+
     done = patches.apply(bound, objects.build(bound))
     problems += [*done.problems, *provided.missing(bound, done.units, done.applied)]
     return Build(bound, done.units, partial(_base, fleet, root), done.applied), problems
@@ -64,6 +66,7 @@ def _base(fleet: Fleet, root: Fleet | None) -> Base | None:
     if root is None:
         return None
     from fleetform.platforms.kubernetes.bind.outline import outline  # noqa: PLC0415
+    from fleetform.platforms.kubernetes.objects import patches  # noqa: PLC0415
 
     spaces = {fleet.target_namespace(s): root.target_namespace(s) for s in fleet.spaces}
     plan = outline(root)

@@ -11,11 +11,10 @@ from fleetform.plan import images
 from fleetform.platforms.kubernetes import annotations as texts
 from fleetform.platforms.kubernetes import patchable, rights, scheduling
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
-from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch, WorkloadPlan
+from fleetform.platforms.kubernetes.model import ObjectPatch
 from fleetform.platforms.kubernetes.objects import pod_security, refused
 from fleetform.platforms.kubernetes.objects.changes import Applied, overlap
 from fleetform.platforms.kubernetes.objects.manifest import VERSION, Manifest
-from fleetform.platforms.kubernetes.objects.pod import template
 from fleetform.platforms.kubernetes.schemas import validator
 from fleetform.problems import Problem
 from fleetform.tree import TreePath, at, dotted
@@ -44,37 +43,6 @@ _FIXED: dict[str, tuple[tuple[TreePath, str], ...]] = {
     ),
 }
 """Who has which rights is nothing that a patch decides."""
-
-
-def unpatched(plan: FleetPlan) -> Iterator[Problem]:
-    """Yield what a restricted namespace refuses in the pods of specs, before any patch."""
-    for workload in plan.workloads:
-        if not _is_asked(workload):
-            continue
-        for found in pod_security.of_template(template(workload)):
-            mark = workload.mark
-            yield Problem(
-                "error",
-                "pod-security",
-                f"the pods of `{workload.name}` violate Pod Security `restricted` ({found.control}): {found.says}",
-                mark.file,
-                mark.line,
-                mark.column,
-                "metadata.name",
-                "remove it: every namespace enforces the standard",
-            )
-
-
-def _is_asked(plan: WorkloadPlan) -> bool:
-    """Whether a spec asks for anything in its pods; ours is restricted whatever they run, which tests/policy holds."""
-    return bool(
-        plan.pod_fields
-        or plan.sidecars
-        or plan.init_containers
-        or plan.volumes
-        or plan.pod_annotations
-        or not plan.run_as_user
-    )
 
 
 def trespasses(before: Manifest, after: Manifest, applied: list[Applied]) -> Iterator[Problem]:

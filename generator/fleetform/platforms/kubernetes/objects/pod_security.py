@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
+from fleetform.platforms.kubernetes.objects.pod import template
+from fleetform.problems import Problem
 from fleetform.tree import TreePath
 
 Json = dict[str, Any]
@@ -64,6 +67,37 @@ def violations(pod: Json, annotations: Json | None = None) -> Iterator[Violation
         # Kubernetes has forgotten these since 1.27; who reads them still, reads them so.
         if key.startswith(_OLD_SECCOMP) and value == "unconfined":
             yield Violation("seccompProfile_restricted", (), f"the annotation {key} is `{value}`")
+
+
+def unpatched(plan: FleetPlan) -> Iterator[Problem]:
+    """Yield what a restricted namespace refuses in the pods of specs, before any patch."""
+    for workload in plan.workloads:
+        if not _is_asked(workload):
+            continue
+        for found in of_template(template(workload)):
+            mark = workload.mark
+            yield Problem(
+                "error",
+                "pod-security",
+                f"the pods of `{workload.name}` violate Pod Security `restricted` ({found.control}): {found.says}",
+                mark.file,
+                mark.line,
+                mark.column,
+                "metadata.name",
+                "remove it: every namespace enforces the standard",
+            )
+
+
+def _is_asked(plan: WorkloadPlan) -> bool:
+    """Whether a spec asks for anything in its pods; ours is restricted whatever they run, which tests/policy holds."""
+    return bool(
+        plan.pod_fields
+        or plan.sidecars
+        or plan.init_containers
+        or plan.volumes
+        or plan.pod_annotations
+        or not plan.run_as_user
+    )
 
 
 def of_template(template: Json) -> Iterator[Violation]:
