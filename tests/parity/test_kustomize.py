@@ -154,7 +154,8 @@ def test_any_object_becomes_any_other_of_its_name(seed):
         changed = (mutations.changed(chance, item, chance.randint(0, 3)) for item in wanted)
         units.append(Unit(new, "it", "x", tuple(changed)))
     plan = FleetPlan("e", (), (), (), (), "charts", "", kustomization=False)
-    made = kustomize.folders(Build(plan, tuple(units), Base(tuple(base), spaces)))
+    built = Build(plan, tuple(units), lambda: Base(tuple(base), spaces))
+    made = kustomize.folders(built)
     with TemporaryDirectory() as name:
         for folder, files in made.items():
             write(Path(name) / folder, {path: file.text for path, file in files.items()})
