@@ -197,7 +197,7 @@ def made(plan: WorkloadPlan, patch: Patch) -> Build:
     done = patches.apply(fleet, build(fleet))
     assert done.problems == ()
     assert done.applied
-    return Build(fleet, done.units, None, done.applied)
+    return Build(fleet, done.units, applied=done.applied)
 
 
 def test_every_lens_is_looked_through():
@@ -270,7 +270,7 @@ def test_patches_of_a_namespace_arrive_through_its_values(helm_version, tmp_path
     fleet = FleetPlan("prod", (), (space,), given, ("helm",), "charts", "", kustomization=False)
     done = patches.apply(fleet, build(fleet))
     assert done.problems == ()
-    built = Build(fleet, done.units, None, done.applied)
+    built = Build(fleet, done.units, applied=done.applied)
     assert [*helm.problems(built)] == []
     (release,) = helm.releases(built)
     root = charts.umbrella(tmp_path, "namespace", readers.go(emit.emit(release.document)))
