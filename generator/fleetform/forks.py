@@ -1,7 +1,7 @@
 """Work that changes nothing, done beside this process by a forked copy of it, on another core.
 
 The copy ends with the block that started it, whatever happens there, and with this process, however that ends. Where
-there can be none, or it fails, the work is done here: its result and its errors are the same. docs/adr/0027-forks.md
+there can be none, or it fails, the work is done here: its result and its errors are the same. docs/adr/0028-forks.md
 says why it is so.
 """
 

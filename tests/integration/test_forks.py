@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from fleetform import forks, pipeline
+from fleetform import forks, kinds, pipeline, rules
 from fleetform.forks import Beside
 from fleetform.load import load
 from fleetform.problems import SpecError
+from fleetform.resolve.references import uses
 from fleetform.tree import Map, Seq
 from tests import generated
 from tests.errors.cases import CASES as ERRORS
@@ -237,6 +238,22 @@ def texts_and_problems_are_the_same() -> None:
             assert everything(*case) == alone, case
     assert len(children) > len(GOLDEN) + len(GENERATED)
     assert not left()
+
+
+def test_rules_that_are_checked_beside_a_process_count_no_references(tmp_path):
+    looked = 0
+    for specs, environments, name in fleets(tmp_path):
+        documents, spaces = pipeline.read([specs]).whole(), pipeline.read([environments]).whole()
+        for one in [name] if name else pipeline.concrete(spaces):
+            fleet, _ = pipeline.fleet_of(documents, spaces, one, "")
+            if fleet is None or fleet.referred.said:
+                continue
+            used = {agent.key: uses(fleet, agent) for agent in fleet.of(kinds.AGENT)}
+            before = fleet.referred.weight
+            rules.problems(fleet, used)
+            assert fleet.referred.weight == before, specs
+            looked += 1
+    assert looked > len(ERRORS) / 2
 
 
 def every_node(node: Any) -> Any:
