@@ -230,6 +230,7 @@ class Application:
         toolbox = Toolbox([self.tools], limits.tool_result_bytes, metrics, redact)
         calls = Calls(toolbox, self.spans)
         history = settings.memory.policy.max_conversation_history
+        registry = Registry(self.store, metrics, replica)
         sessions = Sessions(
             self.store.conversations,
             self.store.pauses,
@@ -237,12 +238,13 @@ class Application:
             _answer_schemas(settings),
             run_seconds=limits.run_seconds,
             compacts=settings.memory.policy.compression is not None,
+            is_running=registry.is_running,
         )
         room = self._room(sessions)
         share = access.share(settings, limits.concurrent_runs)
         return Runs(
             sessions=sessions,
-            registry=Registry(self.store, metrics, replica),
+            registry=registry,
             loop=Loop(calls, limits.max_steps, limits.max_tool_calls, self.spans, room),
             decider=Decider(calls),
             models=self.models,

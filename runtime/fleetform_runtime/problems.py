@@ -25,6 +25,7 @@ CODES: dict[str, tuple[int, str, bool]] = {
     "approval_used": (409, "The question was answered or has expired", False),
     "run_exists": (409, "There is another run of this name", False),
     "run_ended": (409, "The run has ended", False),
+    "not_retryable": (409, "The run cannot be tried again", False),
     "unreadable": (409, "The stored data cannot be read", False),
     "events_gone": (410, "These events are no longer kept", False),
     "body_too_large": (413, "The body is too large", False),

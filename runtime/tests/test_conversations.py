@@ -143,6 +143,32 @@ async def test_what_waits_for_a_person_is_kept_and_dropped(section):
         assert (await store.conversations.load("ann", "s1", 0))[0] == claimed
 
 
+async def test_turns_that_are_not_over_are_kept_beside_the_conversation(section):
+    turns = [{"run_id": "r1", "rows": ['{"a"']}, {"run_id": "r2", "rows": [], "ended": True}]
+    async with opened(section) as store:
+        begun = await store.conversations.append(replace(HERE, turns=turns), [])
+        assert (begun.messages, begun.parked) == (0, [b'{"a"'])
+        assert (await store.conversations.load("ann", "s1", -1))[0] == begun
+        renamed = await store.conversations.update(replace(begun, title="x"), begun.revision)
+        assert renamed.turns == turns
+        ended = await store.conversations.append(replace(renamed, turns=turns[1:]), rows("a"))
+        assert (await store.conversations.load("ann", "s1", 0))[0] == ended
+        assert (ended.messages, ended.turns) == (1, turns[1:])
+
+
+def test_a_session_of_an_earlier_version_has_no_turns():
+    row = orjson.loads(session_json(HERE))
+    del row["turns"]
+    assert read_session(orjson.dumps(row)) == HERE
+
+
+@pytest.mark.parametrize("poison", [1, "x", {"a": 1}, [1], [{}], [{"run_id": "r", "rows": [1]}]])
+def test_forged_turns_are_told_from_good_ones(poison):
+    row = orjson.loads(session_json(HERE)) | {"turns": poison}
+    with pytest.raises(UnreadableRecordError):
+        read_session(orjson.dumps(row))
+
+
 PENDING = {
     "run_id": "r",
     "expires": 5.5,

@@ -136,6 +136,31 @@ async def test_the_index_does_not_grow_with_what_is_said(section, monkeypatch):
         assert (await store.conversations.load("ann", "s1", 0))[0] == made
 
 
+async def test_the_index_is_written_anew_when_its_lines_are_long(section, monkeypatch):
+    monkeypatch.setattr(conversations, "SPARE_BYTES", 10_000)
+    index = Path(section["path"]) / "sessions.jsonl"
+    asked = replace(HERE, turns=[{"run_id": "r", "rows": ["x" * 6_000]}])
+    async with opened(section) as store:
+        for session in (asked, HERE, asked, HERE):
+            await store.conversations.append(session, [])
+        assert index.stat().st_size > 12_000
+        await store.conversations.expire()
+        assert index.stat().st_size < 1_000
+
+
+async def test_nothing_that_was_asked_outlives_its_session(section):
+    index = Path(section["path"]) / "sessions.jsonl"
+    async with opened(section) as store:
+        turns = [{"run_id": "r", "rows": ["secret"]}]
+        await store.conversations.append(replace(HERE, turns=turns), [])
+        await store.conversations.append(replace(HERE, id="s2"), [])
+        assert b"secret" in index.read_bytes()
+        await store.conversations.delete("ann", "s1")
+        await store.conversations.expire()
+        assert b"secret" not in index.read_bytes()
+        assert (await store.conversations.recent("ann", 0, 9))[1] == 1
+
+
 async def test_a_line_that_was_cut_off_never_counted(tmp_path, request):
     section = memory("filesystem", request, tmp_path)
     async with opened(section) as store:

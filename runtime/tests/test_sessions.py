@@ -14,8 +14,9 @@ from fleetform_runtime.messages import (
 )
 from fleetform_runtime.models import ModelError
 from fleetform_runtime.runs.calls import readable
-from runtime.tests.harness import Told, live_run, serving
-from runtime.tests.stores import BACKENDS, memory
+from runtime.tests.harness import Gated, Told, live_run, serving, until
+from runtime.tests.stores import BACKENDS, SHARED, memory
+from runtime.tests.test_access import AUTH, KEYS, as_
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,8 @@ async def test_a_failed_turn_keeps_only_what_was_done():
     async with serving(make=told, model=model) as client:
         session = (await client.post("/sessions", {})).json["session_id"]
         assert (await client.post("/chat", {"message": "a", "session_id": session})).status == 502
-        assert (await client.get(f"/sessions/{session}")).json["messages"] == 0
+        asked = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        assert [item["content"] for item in asked] == ["a"]  # for as long as it may be tried again
         await client.chat("b", session_id=session)
         messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
     assert [item.get("content") for item in messages] == ["b", "fine"]
@@ -109,6 +111,160 @@ async def test_what_was_said_before_a_cancel_is_kept():
         messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
     assert messages[1]["content"].startswith("word1 word2")
     assert messages[1]["finish_reason"] == "cancelled"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_session_is_there_while_its_first_run_goes_on(backend, request, tmp_path):
+    gated = Gated()
+    async with serving(make=gated, memory=memory(backend, request, tmp_path)) as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "What is it?"}))
+        await until(lambda: gated.waiting)
+        run = await live_run(client)
+        (listed,) = (await client.get("/sessions")).json["sessions"]
+        assert (listed["title"], listed["running"], listed["messages"]) == ("What is it?", run, 1)
+        path = f"/sessions/{listed['session_id']}"
+        assert (await client.get(path)).json["running"] == run
+        shown = (await client.get(f"{path}/messages")).json
+        assert [item["content"] for item in shown["messages"]] == ["What is it?"]
+        gated.gate.set()
+        await reading
+        ended = (await client.get(path)).json
+        assert (ended["running"], ended["messages"], ended["title"]) == (None, 2, "What is it?")
+        messages = (await client.get(f"{path}/messages")).json["messages"]
+    assert [item["role"] for item in messages] == ["user", "assistant"]
+
+
+async def test_what_is_chosen_while_a_run_goes_on_stays_chosen():
+    gated = Gated()
+    models = [{"id": "other", "provider": "openai", "name": "gpt"}]
+    async with serving(make=gated, models=models) as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "a"}))
+        await until(lambda: gated.waiting)
+        (listed,) = (await client.get("/sessions")).json["sessions"]
+        path = f"/sessions/{listed['session_id']}"
+        await client.ask("PATCH", path, json={"model": "other", "title": "Mine"})
+        gated.gate.set()
+        await reading
+        found = (await client.get(path)).json
+    assert (found["model"], found["title"], found["messages"]) == ("other", "Mine", 2)
+
+
+async def test_a_session_that_is_deleted_takes_its_run_with_it():
+    gated = Gated()
+    async with serving(make=gated) as client:
+        reading = asyncio.create_task(client.events("/chat", {"message": "a"}))
+        await until(lambda: gated.waiting)
+        run = await live_run(client)
+        (listed,) = (await client.get("/sessions")).json["sessions"]
+        assert (await client.ask("DELETE", f"/sessions/{listed['session_id']}")).status == 204
+        events = await reading
+        assert (events[-1].type, events[-1].data["code"]) == ("error", "cancelled")
+        assert (await client.get(f"/runs/{run}")).json["status"] == "cancelled"
+        assert (await client.get("/sessions")).json["total"] == 0
+
+
+@pytest.mark.parametrize("backend", SHARED)
+async def test_a_run_whose_replica_died_runs_no_more_in_its_session(backend, request, tmp_path):
+    """The session says so while the replica lives, asked at any other."""
+    gated, section = Gated(), memory(backend, request, tmp_path)
+    async with serving(make=gated, memory=section) as one, serving(memory=section) as other:
+        reading = asyncio.create_task(one.events("/chat", {"message": "a"}))
+        await until(lambda: gated.waiting)
+        run = await live_run(one)
+        (listed,) = (await other.get("/sessions")).json["sessions"]
+        assert listed["running"] == run
+        registry = other.application.runs.registry
+
+        async def is_dead(replica: str) -> bool:
+            return replica == one.application.runs.registry.replica
+
+        registry._is_dead = is_dead
+        (listed,) = (await other.get("/sessions")).json["sessions"]
+        assert (listed["running"], listed["messages"]) == (None, 1)
+        await other.chat("b", session_id=listed["session_id"])
+        gated.gate.set()
+        await reading
+
+
+def fails_once(*answers):
+    told = Told(ModelError("server_error", "x"), *answers)
+    return told, {"make": told, "model": {"provider": "openai", "name": "gpt", "retries": 0}}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_failed_run_is_tried_again_with_the_same_message(backend, request, tmp_path):
+    told, options = fails_once(Assistant("fine"))
+    async with serving(memory=memory(backend, request, tmp_path), **options) as client:
+        failed = await client.post("/chat", {"message": [{"type": "text", "text": "a"}]})
+        run = failed.json["run_id"]
+        again = (await client.post("/chat", {"retry_of": run})).json
+        assert again["output"] == "fine"
+        path = f"/sessions/{again['session_id']}/messages"
+        messages = (await client.get(path)).json["messages"]
+        assert [item["role"] for item in messages] == ["user", "assistant"]
+        assert messages[0]["content"] == [{"type": "text", "text": "a"}]
+        assert [m.text() for m in told.asked[-1].messages if isinstance(m, User)] == ["a"]
+        for gone in (run, again["run_id"]):
+            refused = await client.post("/chat", {"retry_of": gone})
+            assert (refused.status, refused.json["code"]) == (409, "not_retryable")
+
+
+async def test_what_was_said_before_a_cancel_is_not_left_before_the_same_question():
+    async with serving() as client:
+        session = (await client.chat("first"))["session_id"]
+        body = {"message": "say 200000 words", "session_id": session}
+        reading = asyncio.create_task(client.events("/chat", body))
+        run = await live_run(client)
+        goes_on = await client.post("/chat", {"retry_of": run, "session_id": session})
+        assert (goes_on.status, goes_on.json["code"]) == (409, "not_retryable")
+        await client.post(f"/runs/{run}/cancel", {})
+        await reading
+        reading = asyncio.create_task(client.events("/chat", {"retry_of": run}))
+        other = await live_run(client)
+        await client.post(f"/runs/{other}/cancel", {})
+        await reading
+        await client.chat("on", session_id=session)
+        messages = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+        late = await client.post("/chat", {"retry_of": other})
+        assert (late.status, late.json["code"]) == (409, "not_retryable")
+    assert [item["role"] for item in messages] == ["user", "assistant"] * 3
+    assert messages[2]["content"] == "say 200000 words"
+    assert messages[3]["finish_reason"] == "cancelled"
+    assert messages[5]["content"].endswith("(turn 3)")
+
+
+async def test_of_two_who_try_the_same_again_one_does():
+    told, options = fails_once(Assistant("fine"))
+    async with serving(**options) as client:
+        run = (await client.post("/chat", {"message": "a"})).json["run_id"]
+        replies = await asyncio.gather(*(client.post("/chat", {"retry_of": run}) for _ in range(8)))
+        assert sorted(reply.status for reply in replies) == [200] + [409] * 7
+        (session,) = (await client.get("/sessions")).json["sessions"]
+        assert session["messages"] == 2
+    assert len(told.asked) == 2
+
+
+async def test_nobody_tries_again_what_another_asked():
+    told, options = fails_once(Assistant("fine"))
+    async with serving(auth=AUTH, environment=KEYS, **options) as client:
+        failed = await client.post("/chat", {"message": "a"}, headers=as_("ANN"))
+        body = {"retry_of": failed.json["run_id"]}
+        refused = await client.post("/chat", body, headers=as_("BOB"))
+        assert (refused.status, refused.json["code"]) == (404, "run_not_found")
+    assert len(told.asked) == 1
+
+
+async def test_a_question_that_was_withdrawn_while_it_waited_is_asked_again():
+    tool = {"type": "human", "name": "ask", "description": "Asks."}
+    async with serving(tools=[tool]) as client:
+        paused = await client.chat("call ask {}")
+        run, session = paused["run_id"], paused["session_id"]
+        await client.post(f"/runs/{run}/cancel", {})
+        path = f"/sessions/{session}"
+        assert (await client.get(path)).json["messages"] == 3
+        again = (await client.post("/chat", {"retry_of": run})).json
+        assert again["finish_reason"] == "approval_required"
+        assert (await client.get(path)).json["messages"] == 2
 
 
 async def test_only_the_newest_history_is_given_to_the_model():

@@ -28,12 +28,22 @@ class ChatBody(Fields):
     """A user's message, and the session it belongs to."""
 
     message: Annotated[
-        Annotated[str, Field(min_length=1)] | Annotated[list[dict[str, Any]], Field(min_length=1)],
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[dict[str, Any]], Field(min_length=1)]
+        | None,
         Field(
             description="The user's message: text, or parts as in OpenAI's API, of type text, image_url "
             "(https or data) or file (data).",
         ),
-    ]
+    ] = None
+    retry_of: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=256,
+            description="A run that failed or was cancelled, instead of a message: what was asked in it is asked again.",
+        ),
+    ] = None
     session_id: Annotated[
         str | None, Field(pattern=SESSION_ID, description="Session to continue.")
     ] = None
@@ -70,17 +80,9 @@ class Chat:
         """Run the agent once."""
         body = await self._answering.read(request, ChatBody)
         identity = acting(request.state.identity, body.user_id)
-        order = Order(
-            user=identity.user,
-            message=User(content_of(body.message, "message")),
-            session=body.session_id,
-            model=body.model,
-            streaming=body.stream or wants_stream(request),
-            metadata=body.metadata,
-            wanted=wanted_of(body),
-            callers=callers_of(request, self._most),
-            traceparent=request.headers.get("traceparent"),
-        )
+        order = ordered(body, identity, streaming=body.stream or wants_stream(request))
+        order.callers = callers_of(request, self._most)
+        order.traceparent = request.headers.get("traceparent")
         return await self._answering.answer(request, order, lambda: self._runs.start(order))
 
     async def alias(self, request: Request) -> Any:
@@ -113,6 +115,35 @@ def callers_of(request: Request, most: int) -> tuple[str, ...]:
         what = f"more than {most} agents would have called each other: {path} → this one"
         raise HttpProblem("agents_in_circle", what)
     return callers
+
+
+def ordered(body: ChatBody, identity: Identity, *, streaming: bool) -> Order:
+    """Return what a caller asks of the agent.
+
+    Raises:
+        HttpProblem: it cannot be asked.
+    """
+    return Order(
+        user=identity.user,
+        message=_message(body),
+        session=body.session_id,
+        retry_of=body.retry_of,
+        model=body.model,
+        streaming=streaming,
+        metadata=body.metadata,
+        wanted=wanted_of(body),
+    )
+
+
+def _message(body: ChatBody) -> User | None:
+    """Return what a caller asks; None if that was asked before.
+
+    Raises:
+        HttpProblem: it says neither, or both.
+    """
+    if (body.message is None) == (body.retry_of is None):
+        raise HttpProblem("invalid_fields", "one of message and retry_of is needed")
+    return None if body.message is None else User(content_of(body.message, "message"))
 
 
 def wanted_of(body: ChatBody) -> Wanted | None:

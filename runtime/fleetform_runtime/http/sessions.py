@@ -1,5 +1,6 @@
 """/sessions: list, create, get, change, delete, list messages."""
 
+import asyncio
 import uuid
 from typing import Annotated, Any
 
@@ -65,7 +66,8 @@ class SessionRoutes:
         start, count = page_of(request)
         user = request.state.identity.user
         found, total = await self._sessions.store.recent(user, start, count)
-        return Json({"sessions": [shown(item) for item in found], "total": total, "offset": start})
+        items = await asyncio.gather(*map(self._shown, found))
+        return Json({"sessions": items, "total": total, "offset": start})
 
     async def create(self, request: Request) -> Json:
         """Create a session without messages."""
@@ -78,11 +80,13 @@ class SessionRoutes:
             title=body.title or "",
             model=body.model or "",
         )
-        return _one(await self._sessions.create(self._runs.begun(session)), 201)
+        return await self._one(await self._sessions.create(self._runs.begun(session)), 201)
 
     async def get(self, request: Request) -> Json:
         """Return a session."""
-        return _one(await self._sessions.get(request.state.identity.user, _name(request)))
+        return await self._one(
+            await self._sessions.get(request.state.identity.user, _name(request))
+        )
 
     async def change(self, request: Request) -> Json:
         """Rename a session or change its model."""
@@ -92,7 +96,7 @@ class SessionRoutes:
         if body.model:
             self._runs.model(body.model)
         user = request.state.identity.user
-        return _one(
+        return await self._one(
             await self._sessions.change(
                 user, _name(request), body.title, body.model, _if_match(request)
             )
@@ -120,9 +124,15 @@ class SessionRoutes:
             }
         )
 
+    async def _shown(self, session: Session) -> dict[str, Any]:
+        return shown(session, await self._sessions.running(session))
 
-def shown(session: Session) -> dict[str, Any]:
-    """Return what a caller sees of a session."""
+    async def _one(self, session: Session, status: int = 200) -> Json:
+        return Json(await self._shown(session), status, {"ETag": f'"{session.revision}"'})
+
+
+def shown(session: Session, running: str | None) -> dict[str, Any]:
+    """Return what a caller sees of a session; `running` is its run that goes on."""
     return {
         "session_id": session.id,
         "title": session.title,
@@ -133,6 +143,7 @@ def shown(session: Session) -> dict[str, Any]:
         "messages": session.messages + len(session.parked),
         "revision": session.revision,
         "waiting": session.waiting[0]["run_id"] if session.waiting else None,
+        "running": running,
     }
 
 
@@ -204,10 +215,6 @@ def page_of(request: Request) -> tuple[int, int]:
             raise HttpProblem("invalid_request", f"{name} must be a number from 0 to {most}")
         values.append(int(text))
     return values[0], values[1]
-
-
-def _one(session: Session, status: int = 200) -> Json:
-    return Json(shown(session), status, {"ETag": f'"{session.revision}"'})
 
 
 def _name(request: Request) -> str:

@@ -14,10 +14,8 @@ from fleetform_runtime import jsons
 from fleetform_runtime.access.identity import Authenticator, Identity
 from fleetform_runtime.http.answering import Streams
 from fleetform_runtime.http.body import Fields, check_size
-from fleetform_runtime.http.chat import ChatBody, acting, wanted_of
-from fleetform_runtime.http.content import content_of
+from fleetform_runtime.http.chat import ChatBody, acting, ordered
 from fleetform_runtime.http.runs import Decision, written
-from fleetform_runtime.messages import User
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.live import LiveRun, Order
 from fleetform_runtime.runs.log import FellBehindError
@@ -171,21 +169,11 @@ class _Connection:
                 await self._send({"type": "decided", "run_id": frame.run_id})
                 return  # what follows is for whoever asked
         else:
-            run = await self._runs.start(self._order(frame))
+            identity = acting(self._identity, frame.user_id)
+            run = await self._runs.start(ordered(frame, identity, streaming=True))
         task = asyncio.create_task(self._tell(run))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _order(self, frame: MessageFrame) -> Order:
-        return Order(
-            user=acting(self._identity, frame.user_id).user,
-            message=User(content_of(frame.message, "message")),
-            session=frame.session_id,
-            model=frame.model,
-            streaming=True,
-            metadata=frame.metadata,
-            wanted=wanted_of(frame),
-        )
 
     async def _tell(self, run: LiveRun) -> None:
         try:

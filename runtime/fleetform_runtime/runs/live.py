@@ -36,6 +36,8 @@ class Order:
     decisions: dict[str, dict[str, Any]] | None = None
     paused: str | None = None
     """The run that the decisions belong to."""
+    retry_of: str | None = None
+    """A run of the same user that broke off: what was asked in it is asked again."""
     decided_by: str = ""
     """Who decided, where the specification says who does."""
     id: str | None = None

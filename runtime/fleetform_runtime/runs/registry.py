@@ -5,6 +5,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import orjson
@@ -59,6 +60,8 @@ class Registry:
         """When another replica was last known to live."""
         self._claimed: dict[str, asyncio.Future[None]] = {}
         """Names of runs that this replica is about to start: each future tells that it has, or why it has not."""
+        self._opening: set[str] = set()
+        """Runs that are being written into their sessions."""
 
     # -- runs of this replica --------------------------------------------------------------------
 
@@ -121,6 +124,20 @@ class Registry:
         else:
             future.set_exception(problem)
             future.exception()  # nobody may be waiting
+
+    @asynccontextmanager
+    async def opening(self, run: LiveRun) -> AsyncIterator[None]:
+        """Let a run be known as one that goes on while its session learns of it; forget it if that fails."""
+        self._opening.add(run.id)
+        try:
+            yield
+        except BaseException:
+            if run.id not in self._claimed:  # else whoever claimed the name releases it
+                with suppress(StoreError):
+                    await asyncio.shield(self._runs.remove(run.id))
+            raise
+        finally:
+            self._opening.discard(run.id)
 
     def begin(self, run: LiveRun) -> None:
         """Register a run."""
@@ -249,6 +266,18 @@ class Registry:
             return live.state() if live is not None else None
         return _interrupted(kept) if await self._is_lost(kept) else kept
 
+    async def is_running(self, run: str) -> bool:
+        """Whether a run goes on, on any replica."""
+        if run in self._live or run in self._opening or run in self._claimed:
+            return True
+        if run in self._ended or not self._backend.shared:
+            return False
+        try:
+            found = await self.find(run)
+        except HttpProblem:
+            return False
+        return found is not None and found.status == "running"
+
     async def tasks(self, user: str) -> list[Run]:
         """Return the tasks of a user that changed last, each as `find` does."""
         kept = await self._runs.tasks(user)
@@ -288,7 +317,8 @@ class Registry:
 
     def _is_orphan(self, run: str) -> bool:
         """Whether a run that goes on here, by what is stored, is not known here."""
-        return all(run not in runs for runs in (self._live, self._claimed, self._unstored))
+        here = (self._live, self._claimed, self._unstored, self._opening)
+        return all(run not in known for known in here)
 
     async def change(self, run: Run) -> None:
         """Store another state of a run that is not active."""

@@ -135,10 +135,17 @@ class Runs:
                 origin=order.origin,
                 variant=variant.name,
             )
-            turn = self._turn(order, run, session, history, variant, pause)
+            if order.message is not None:
+                order.message.at = now()
             session = replace(session, model=chosen.key)
             if order.id is None:  # else whoever claimed its name has stored it
                 await self.registry.put(run)
+            if not order.stateless:
+                async with self.registry.opening(run):
+                    session = await self.sessions.opened(
+                        session, run.id, order.message, order.retry_of
+                    )
+            turn = self._turn(order, run, session, history, variant, pause)
         except BaseException:
             leave()
             if pause is not None:
@@ -167,8 +174,8 @@ class Runs:
 
     def _stand_alone(self, order: Order) -> None:
         """Let an order need nothing that was kept, nor keep anything."""
-        if order.session is not None:
-            raise not_kept("omit session_id, and send all that the answer depends on")
+        if order.session is not None or order.retry_of is not None:
+            raise not_kept("omit session_id and retry_of, and send all that the answer depends on")
         order.stateless = True
 
     @property
@@ -241,16 +248,29 @@ class Runs:
     async def _prepared(self, order: Order) -> tuple[Session, list[Message], dict[str, Any] | None]:
         if order.stateless:
             return Session(id=order.opens or uuid.uuid4().hex, user=order.user), order.history, None
-        if order.session is None:
+        if order.session is None and order.retry_of is None:
             return Session(id=order.opens or uuid.uuid4().hex, user=order.user), [], None
+        if order.retry_of is not None:
+            await self._take_again(order)
         try:
             return await self.sessions.begin(
-                order.user, order.session, order.decisions, order.paused
+                order.user, str(order.session), order.decisions, order.paused
             )
         except HttpProblem as problem:
             if order.opens is None or problem.code != "session_not_found":
                 raise
             return Session(id=order.opens, user=order.user), [], None
+
+    async def _take_again(self, order: Order) -> None:
+        """Let an order ask what was asked in a run of the caller's that broke off.
+
+        Raises:
+            HttpProblem: there is no such run, or it cannot be tried again.
+        """
+        run = str(order.retry_of)
+        if order.session is None:
+            order.session = (await self.registry.get(order.user, run)).session
+        order.message = await self.sessions.asked(order.user, order.session, run)
 
     def _turn(
         self,
@@ -263,7 +283,6 @@ class Runs:
     ) -> Turn:
         fresh = self.sessions.parked(pause)
         if order.message is not None:
-            order.message.at = now()
             fresh.append(order.message)
         callers = _callers(pause) if pause else order.callers
         return Turn(
@@ -497,8 +516,11 @@ class Runs:
             self.remembering.learning.drop(user, name)
             if memories:
                 await self.remembering.forget_session(user, name)
-        for pause in await self.sessions.delete(user, name):
+        waiting, running = await self.sessions.delete(user, name)
+        for pause in waiting:
             await self._decider.withdraw(pause)
+        for run in running:
+            await self.registry.ask_cancel(user, run)
 
     async def expire(self) -> int:
         """Close what nobody has decided in time, and tell what could not be told; return how much was closed."""

@@ -69,6 +69,7 @@ class Sessions:
         run_seconds: float = 0,
         *,
         compacts: bool = False,
+        is_running: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self.store = store
         self._pauses = pauses
@@ -78,6 +79,7 @@ class Sessions:
         self._clock = clock
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._answers = {name: Arguments(schema) for name, schema in (answers or {}).items()}
+        self._goes_on = is_running
 
     async def begin(
         self,
@@ -88,6 +90,8 @@ class Sessions:
     ) -> tuple[Session, list[Message], dict[str, Any] | None]:
         """Load a session for a turn; with decisions, claim its pending calls.
 
+        Of turns that broke off, the history has what was done; `opened` lets it join the conversation.
+
         Raises:
             HttpProblem: it does not exist, cannot be read, waits for approval, or no longer does.
         """
@@ -96,6 +100,9 @@ class Sessions:
         session, rows = await self._loaded(user, name)
         session, history = await self._without_ended(session, standing(await self._read(rows)))
         if not session.waiting:
+            over = [turn for turn in session.turns if not await self._is_open(turn)]
+            done = [row for turn in over for row in _done(turn)]
+            session, history = _marked(session, over), [*history, *await self._read(done)]
             return session, history, None
         pause = session.waiting[0]
         raise HttpProblem(
@@ -104,6 +111,65 @@ class Sessions:
             extra={"pending": shown_pending(pause)},
             run_id=str(pause.get("run_id")),
         )
+
+    async def asked(self, user: str, name: str, run: str) -> User:
+        """Return what was asked in a run that broke off, and has not been followed by another turn.
+
+        Raises:
+            HttpProblem: it did not break off, or others came after it.
+        """
+        session = await self.get(user, name)
+        turn = next((turn for turn in session.turns if turn["run_id"] == run), None)
+        if turn is not None and await self._is_open(turn):
+            raise HttpProblem("not_retryable", "the run goes on", run_id=run)
+        if turn is None or turn is not session.turns[-1]:
+            raise _not_retryable(run)
+        (message,) = _parsed([turn["rows"][0].encode()]) if turn["rows"] else (None,)
+        if not isinstance(message, User):
+            raise _not_retryable(run)
+        return message
+
+    async def opened(
+        self, session: Session, run: str, message: User | None, retry: str | None = None
+    ) -> Session:
+        """Store that a run has begun in a session, and what was asked; return the session.
+
+        What was done in turns that broke off joins the conversation first, but for the one that is tried again.
+
+        Raises:
+            HttpProblem: the session is gone or too large, or others tried the same again.
+        """
+        asked = [] if message is None else [dump(message).decode()]
+        title = _title_of(message) if message is not None else ""
+        lost = {turn["run_id"] for turn in session.turns if turn.get("ended")}
+
+        def is_over(turn: dict[str, Any]) -> bool:
+            return bool(turn.get("ended")) or turn["run_id"] in lost
+
+        def begin(current: Session) -> tuple[Session, list[bytes]]:
+            over = [turn for turn in current.turns if is_over(turn)]
+            if retry is not None and not any(turn["run_id"] == retry for turn in over):
+                raise _not_retryable(retry)
+            rows = [row for turn in over if turn["run_id"] != retry for row in _done(turn)]
+            going = [turn for turn in current.turns if not is_over(turn)]
+            turns = [*going, {"run_id": run, "rows": asked}]
+            changed = replace(current, turns=turns, title=current.title or title)
+            return replace(changed, model=session.model, variant=session.variant), rows
+
+        return await self._change(session, begin)
+
+    async def running(self, session: Session) -> str | None:
+        """Return the newest run of a session that goes on."""
+        for turn in reversed(session.turns):
+            if await self._is_open(turn):
+                return str(turn["run_id"])
+        return None
+
+    async def _is_open(self, turn: dict[str, Any]) -> bool:
+        """Whether the run of a turn goes on: it has not told of its end, nor died without telling."""
+        if turn.get("ended") or self._goes_on is None:
+            return False
+        return await self._goes_on(turn["run_id"])
 
     def parked(self, pause: dict[str, Any] | None) -> list[Message]:
         """Return what a paused run had said so far."""
@@ -132,18 +198,41 @@ class Sessions:
                     expires=waiting["expires"],
                 )
             )
-        await self._append(session, turn.fresh, waiting, resumed)
+        rows = [] if waiting else [dump(message) for message in turn.fresh]
+        more = [] if waiting is None else [waiting]
+
+        def end(current: Session) -> tuple[Session, list[bytes]]:
+            pending = [item for item in current.pending if not resumed or not _is_of(item, resumed)]
+            return _without(replace(current, pending=[*pending, *more]), turn.run), rows
+
+        await self._ended(session, end, resumed)
 
     async def end_broken(self, session: Session, turn: Turn, pause: dict[str, Any] | None) -> None:
-        """Store a failed turn, if the model had said something or a tool had done something."""
+        """Keep what a failed turn has asked and done, until another one begins."""
         fresh = list(turn.fresh)
         if pause is not None and len(fresh) == len(pause.get("rows", ())):
             fresh.append(_undecided(pause, "The run ended before this call was made."))
         if turn.spoken:
             fresh.append(Assistant(text="".join(turn.spoken), finish="cancelled", at=now()))
-        if pause is None and not any(isinstance(item, Assistant) for item in fresh):
-            return
-        await self._append(session, fresh, None, pause)
+        rows = [dump(message).decode() for message in fresh]
+
+        def end(current: Session) -> tuple[Session, list[bytes]]:
+            pending = [item for item in current.pending if not pause or not _is_of(item, pause)]
+            left = _without(replace(current, pending=pending), turn.run)
+            over = {"run_id": turn.run, "rows": rows, "ended": True}
+            return replace(left, turns=[*left.turns, over]), []
+
+        await self._ended(session, end, pause)
+
+    async def _ended(
+        self,
+        session: Session,
+        change: Callable[[Session], tuple[Session, list[bytes]]],
+        resumed: dict[str, Any] | None,
+    ) -> None:
+        await self._change(session, change)
+        if resumed is not None:
+            await self._forget(resumed["run_id"])
 
     async def drop_pending(self, user: str, name: str, run: str) -> dict[str, Any]:
         """Deny all pending calls of a run, and return them."""
@@ -152,10 +241,15 @@ class Sessions:
             pause = _of(session.waiting, run)
             if pause is None:
                 raise HttpProblem("run_ended", "the run is no longer waiting")
+            refused = dump(_undecided(pause, "The user cancelled this call.")).decode()
+            over = {"run_id": run, "rows": [*pause.get("rows", ()), refused], "ended": True}
+            pending = [item for item in session.pending if item is not pause]
+            changed = replace(session, pending=pending, turns=[*session.turns, over])
             try:
-                await self._close(session, [(pause, "The user cancelled this call.")])
+                await self.store.append(changed, [], session.revision)
             except ConflictError:
                 continue
+            await self._forget(run)
             return pause
         raise HttpProblem("conflict", "the session is changing too fast")
 
@@ -349,23 +443,25 @@ class Sessions:
         rows += session.parked[max(0, start - session.messages) :]
         return session, await self._read(rows[:count])
 
-    async def delete(self, user: str, name: str) -> list[dict[str, Any]]:
-        """Delete a session; return what waited in it.
+    async def delete(self, user: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+        """Delete a session; return what waited in it, and which runs go on.
 
         Raises:
             HttpProblem: there is no such session.
         """
         try:
-            waiting = (await self.get(user, name)).waiting
+            found = await self.get(user, name)
+            waiting = found.waiting
+            running = [turn["run_id"] for turn in found.turns if await self._is_open(turn)]
         except HttpProblem as problem:
             if problem.code != "unreadable":
                 raise
-            waiting = []
+            waiting, running = [], []
         if not await self.store.delete(user, name):
             raise HttpProblem("session_not_found", "it never existed, is not yours, or has expired")
         for pause in waiting:
             await self._forget(pause["run_id"])
-        return waiting
+        return waiting, running
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -409,47 +505,23 @@ class Sessions:
             return await asyncio.to_thread(_parsed, rows)
         return _parsed(rows)
 
-    async def _append(
-        self,
-        session: Session,
-        fresh: list[Message],
-        waiting: dict[str, Any] | None,
-        resumed: dict[str, Any] | None,
-    ) -> None:
-        opening = next((item for item in fresh if isinstance(item, User)), None)
-        if not session.title and opening is not None:
-            session = replace(session, title=_title_of(opening))
-        rows = [] if waiting else [dump(message) for message in fresh]
+    async def _change(
+        self, session: Session, change: Callable[[Session], tuple[Session, list[bytes]]]
+    ) -> Session:
+        """Change a session, and add whole turns to it in any order; `change` returns both, given what is stored."""
         # Writers of this replica take turns; only those of other replicas can conflict.
         lock = self._locks.setdefault((session.user, session.id), asyncio.Lock())
         async with lock:
-            await self._merge(session, rows, waiting, resumed)
-        if resumed is not None:
-            await self._forget(resumed["run_id"])
-
-    async def _merge(
-        self,
-        session: Session,
-        rows: list[bytes],
-        waiting: dict[str, Any] | None,
-        resumed: dict[str, Any] | None,
-    ) -> None:
-        """Add whole turns in any order; what other runs left waiting goes on waiting."""
-        expected, pending = session.revision or None, session.pending
-        for attempt in range(MERGES):
-            pending = [item for item in pending if not resumed or not _is_of(item, resumed)]
-            changed = replace(session, pending=[*pending, *([waiting] if waiting else ())])
-            try:
-                await self.store.append(changed, rows, expected)
-            except ConflictError:
-                await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311
-                current = await self.get(session.user, session.id)
-                expected, pending = current.revision, current.pending
-            except FullError as error:
-                detail = f"it would exceed {error}; continue in a new session"
-                raise HttpProblem("session_too_large", detail) from None
-            else:
-                return
+            for attempt in range(MERGES):
+                changed, rows = change(session)
+                try:
+                    return await self.store.append(changed, rows, session.revision or None)
+                except ConflictError:
+                    await asyncio.sleep(random.uniform(0, 0.01) * attempt)  # noqa: S311
+                    session = await self.get(session.user, session.id)
+                except FullError as error:
+                    detail = f"it would exceed {error}; continue in a new session"
+                    raise HttpProblem("session_too_large", detail) from None
         raise HttpProblem("conflict", "the session is changing too fast")
 
     async def _claim(
@@ -568,6 +640,28 @@ def _why(pause: dict[str, Any]) -> str:
 
 def _of(pauses: list[dict[str, Any]], run: str | None) -> dict[str, Any] | None:
     return next((pause for pause in pauses if pause["run_id"] == run), None)
+
+
+def _done(turn: dict[str, Any]) -> list[bytes]:
+    """Return the rows of a turn that broke off, if anything was done but asked."""
+    rows = turn["rows"]
+    return [row.encode() for row in rows] if len(rows) > 1 else []
+
+
+def _marked(session: Session, over: list[dict[str, Any]]) -> Session:
+    """Return a session in which turns have ended that could not tell."""
+    turns = [turn | {"ended": True} if turn in over else turn for turn in session.turns]
+    return replace(session, turns=turns)
+
+
+def _without(session: Session, run: str) -> Session:
+    """Return a session without the open turn of a run."""
+    return replace(session, turns=[turn for turn in session.turns if turn["run_id"] != run])
+
+
+def _not_retryable(run: str) -> HttpProblem:
+    detail = "it did not fail, was tried again, or others came after it"
+    return HttpProblem("not_retryable", detail, run_id=run)
 
 
 def _is_of(pause: dict[str, Any], other: dict[str, Any]) -> bool:

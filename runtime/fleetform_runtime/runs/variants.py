@@ -57,7 +57,7 @@ class Variants:
             return self.base, session
         name = session.variant
         if not name:
-            is_new = not session.messages and not session.pending
+            is_new = not (session.messages or session.pending or session.turns)
             found = self.drawn(key) if is_new else self.base
             return found, replace(session, variant=found.name)
         found = self.base if name == BASE else self.others.get(name, self.base)

@@ -2,7 +2,7 @@
 
 A session belongs to a user: every operation takes both, so that another user's session does not
 exist for it. Messages are appended and never rewritten, so two writers cannot lose each other's;
-fields that are rewritten (title, model, pending calls) are checked against a revision.
+fields that are rewritten (title, model, open turns) are checked against a revision.
 """
 
 import binascii
@@ -58,6 +58,12 @@ class Session:
     """Random for every write, so that of two writers with the same content only one succeeds."""
     variant: str = ""
     """The agent's variant that it began with; empty if the agent had none then, or nothing has been said yet."""
+    turns: list[dict[str, Any]] = field(default_factory=list)
+    """Turns that have begun and are not in the conversation yet: {run_id, rows, ended?}.
+
+    `rows` are what was asked, and once the run has broken off (`ended`) also what was done by then. A turn that broke
+    off joins the conversation when another one begins, unless that one asks the same again.
+    """
 
     @property
     def waiting(self) -> list[dict[str, Any]]:
@@ -66,8 +72,9 @@ class Session:
 
     @property
     def parked(self) -> list[bytes]:
-        """Return the rows of turns that are not over."""
-        return [row.encode() for pause in self.pending for row in pause.get("rows", ())]
+        """Return the rows of turns that are not over, or have broken off."""
+        open_turns = (*self.pending, *self.turns)
+        return [row.encode() for turn in open_turns for row in turn.get("rows", ())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +163,7 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
         model=session.model or stored.model,
         variant=stored.variant or session.variant,
         pending=session.pending,
+        turns=session.turns,
         revision=stored.revision + 1,
         messages=stored.messages + rows,
         updated=now,
@@ -164,12 +172,13 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
 
 
 def rewritten(session: Session, stored: Session) -> Session:
-    """Return the stored session after rewriting title, model and pending."""
+    """Return the stored session after rewriting what is no message."""
     return replace(
         stored,
         title=session.title,
         model=session.model,
         pending=session.pending,
+        turns=session.turns,
         revision=stored.revision + 1,
         mark=drawn(),
     )
@@ -183,7 +192,7 @@ def drawn() -> str:
 def session_json(session: Session) -> bytes:
     """Serialise a session; that nothing is pending is null, as earlier versions know it."""
     body = {name: getattr(session, name) for name in _SESSION}
-    return orjson.dumps(body | {"pending": session.pending or None})
+    return orjson.dumps(body | {"pending": session.pending or None, "turns": session.turns or None})
 
 
 def read_session(row: bytes | str) -> Session:
@@ -192,7 +201,7 @@ def read_session(row: bytes | str) -> Session:
     Raises:
         UnreadableRecordError: it is invalid.
     """
-    session = Session(**_fields(row, _SESSION, "session", {"variant": ""}))
+    session = Session(**_fields(row, _SESSION, "session", {"variant": "", "turns": None}))
     texts = (
         *(session.id, session.user, session.title, session.model, session.mark),
         session.variant,
@@ -207,7 +216,10 @@ def read_session(row: bytes | str) -> Session:
     pauses = [held] if isinstance(held, dict) else held or []
     if not isinstance(pauses, list) or not all(map(_is_pending, pauses)):
         raise UnreadableRecordError("a stored session has invalid pending calls")
-    return replace(session, pending=pauses)
+    turns: Any = session.turns or []
+    if not isinstance(turns, list) or not all(map(_is_turn, turns)):
+        raise UnreadableRecordError("a stored session has invalid turns")
+    return replace(session, pending=pauses, turns=turns)
 
 
 def _is_pending(pending: Any) -> bool:
@@ -227,6 +239,14 @@ def _is_pending(pending: Any) -> bool:
             and known == set(order)
             and all(map(_is_of_agent, (call["waits"] for call in calls if "waits" in call)))
         )
+    except (KeyError, TypeError):
+        return False
+
+
+def _is_turn(turn: Any) -> bool:
+    """Whether a turn that is not in the conversation yet is in our format."""
+    try:
+        return all(isinstance(text, str) for text in (turn["run_id"], *turn["rows"]))
     except (KeyError, TypeError):
         return False
 

@@ -37,8 +37,7 @@ class _Kept:
     @property
     def bytes(self) -> int:
         """Return about what it takes."""
-        extra = len(orjson.dumps(self.session.pending)) if self.session.pending else 0
-        return SESSION_BYTES + len(self.session.title) + extra + self.row_bytes
+        return _size(self.session) + self.row_bytes
 
 
 class MemoryConversations:
@@ -91,7 +90,7 @@ class MemoryConversations:
         return found[start : start + count], len(found)
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending."""
+        """Rewrite what is no row."""
         kept = self._find(session.user, session.id)
         if kept is None or (expected is not None and kept.session.revision != expected):
             raise ConflictError
@@ -132,7 +131,7 @@ class MemoryConversations:
             FullError: it would not fit even alone; what is stored of it stays.
         """
         added = sum(len(row) + ROW_BYTES for row in rows)
-        if kept.bytes + added > self._most_bytes:
+        if _size(session) + kept.row_bytes + added > self._most_bytes:
             raise FullError("memory.maxBytes")
         self._drop(session.user, session.id)
         kept.session = session
@@ -166,3 +165,10 @@ class MemoryConversations:
         if kept is not None:
             self._bytes -= kept.bytes
         return kept is not None
+
+
+def _size(session: Session) -> int:
+    """Return about what a session takes without its rows."""
+    held = len(orjson.dumps(session.pending)) if session.pending else 0
+    held += sum(len(row) for turn in session.turns for row in turn["rows"])
+    return SESSION_BYTES + len(session.title) + held

@@ -77,7 +77,7 @@ class Conversations(Protocol):
     async def append(
         self, session: Session, rows: Sequence[bytes], expected: int | None = None
     ) -> Session:
-        """Add rows and the session's title, model and pending; create the session if needed.
+        """Add rows and what the session says besides; create the session if needed.
 
         Raises:
             ConflictError: the stored revision is not the expected one.
@@ -88,7 +88,7 @@ class Conversations(Protocol):
         """Return the user's sessions, most recently used first, and their total number."""
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending.
+        """Rewrite what the session says besides its rows.
 
         Raises:
             ConflictError: it is gone, or the stored revision is not the expected one.

@@ -4,7 +4,8 @@ sessions.jsonl                        one line per change of a session
     sessions/<user>/<session>.jsonl       one line per message
 
 An incomplete line (power cut, full disk) does not count and is cut off before the next one. The index is also held in
-memory; its file is written anew when most of its lines have been replaced.
+memory; its file is written anew when most of it has been replaced, and soon after something was deleted: its lines
+hold what was asked in turns that are not over.
 """
 
 import os
@@ -31,6 +32,8 @@ from fleetform_runtime.store.parts import Surroundings
 
 SPARE_LINES = 1_000
 """Lines that the index may have besides twice those that it needs."""
+SPARE_BYTES = 16 * 1024 * 1024
+"""Bytes that it may have besides twice those that it had when it was written anew."""
 
 
 class FilesystemConversations:
@@ -46,6 +49,10 @@ class FilesystemConversations:
         self._users: dict[str, OrderedDict[str, Session]] = {}
         self._index = backend.root / "sessions.jsonl"
         self._lines = 0
+        self._bytes = self._least = 0
+        """Its size, and that when it was written anew."""
+        self._has_deleted = False
+        """Whether something was deleted since."""
         self._writing = threading.Lock()
         backend.on_open(self._open)
 
@@ -72,7 +79,7 @@ class FilesystemConversations:
         return await self._backend.do(user, lambda: self._list(user, start, count))
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending."""
+        """Rewrite what is no row."""
         return await self._backend.do(session.user, lambda: self._update(session, expected))
 
     async def delete(self, user: str, session: str) -> bool:
@@ -90,9 +97,15 @@ class FilesystemConversations:
         total = 0
         for user in await self._backend.alone(self._users_with_expired):
             total += await self._backend.do(user, lambda user=user: self._expire(user))  # type: ignore[misc]
-        if self._lines > SPARE_LINES + 2 * sum(map(len, list(self._users.values()))):
+        if self._is_long():
             await self._backend.alone(self._compact)
         return total
+
+    def _is_long(self) -> bool:
+        """Whether the index is to be written anew."""
+        needed = sum(map(len, list(self._users.values())))
+        is_large = self._bytes > SPARE_BYTES + 2 * self._least
+        return self._has_deleted or is_large or self._lines > SPARE_LINES + 2 * needed
 
     # Everything below runs in threads: what belongs to one user in one at a time, the index under its lock.
 
@@ -131,13 +144,16 @@ class FilesystemConversations:
     def _compact(self) -> None:
         with self._writing:
             kept = [item for held in list(self._users.values()) for item in list(held.values())]
-            files.replace(self._index, b"".join(session_json(item) + b"\n" for item in kept))
-            self._lines = len(kept)
+            text = b"".join(session_json(item) + b"\n" for item in kept)
+            files.replace(self._index, text)
+            self._lines, self._has_deleted = len(kept), False
+            self._bytes = self._least = len(text)
 
     def _add_line(self, session: Session) -> None:
         with self._writing:
-            files.add(self._index, session_json(session) + b"\n")
-            self._lines += 1
+            line = session_json(session) + b"\n"
+            files.add(self._index, line)
+            self._lines, self._bytes = self._lines + 1, self._bytes + len(line)
 
     def _file(self, user: str, session: str) -> Path:
         return self._backend.root / "sessions" / files.safe(user) / f"{files.safe(session)}.jsonl"
@@ -210,7 +226,8 @@ class FilesystemConversations:
         if not self._users[user]:
             del self._users[user]
         self._file(user, session).unlink(missing_ok=True)
-        self._add_line(replace(held, revision=-1))
+        self._add_line(replace(held, revision=-1, title="", pending=[], turns=[]))
+        self._has_deleted = True
         return True
 
     def _clear(self, user: str) -> int:

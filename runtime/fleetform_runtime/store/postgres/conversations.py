@@ -126,7 +126,7 @@ class PostgresConversations:
         return [read_session(row[0]) for row in rows], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending."""
+        """Rewrite what is no row."""
         for _ in range(TRIES):
             stored = await self._find(session)
             if stored is None or (expected is not None and stored.revision != expected):

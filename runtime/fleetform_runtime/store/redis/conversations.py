@@ -116,7 +116,7 @@ class RedisConversations:
         return [read_session(raw) for raw in metas if raw is not None], total
 
     async def update(self, session: Session, expected: int | None = None) -> Session:
-        """Rewrite title, model and pending."""
+        """Rewrite what is no row."""
         for _ in range(TRIES):
             raw, stored = await self._current(session)
             if stored is None or (expected is not None and stored.revision != expected):
