@@ -134,6 +134,8 @@ class ToolResult:
     """What the tool returned for the model to see."""
     citations: tuple[Citation, ...] = ()
     """What the tool has quoted; not stored, for the text names its sources."""
+    duration_ms: float | None = field(default=None, compare=False)
+    """How long the call took; None if an earlier version did not keep that."""
 
 
 @dataclass(slots=True)
@@ -269,7 +271,11 @@ def result_body(item: ToolResult) -> dict[str, Any]:
         "content": item.content,
         "outcome": item.outcome,
     }
-    return {**body, "images": [_part(one) for one in item.images]} if item.images else body
+    if item.images:
+        body["images"] = [_part(one) for one in item.images]
+    if item.duration_ms is not None:
+        body["duration_ms"] = item.duration_ms
+    return body
 
 
 def load(row: bytes | str) -> Message:
@@ -366,7 +372,10 @@ def read_result(item: dict[str, Any]) -> ToolResult:
         raise ValueError("outcome")
     images = tuple(Image(_text(one, "url"), one.get("detail")) for one in item.get("images", ()))
     names = (_text(item, "id"), _text(item, "name"), _text(item, "content"))
-    return ToolResult(*names, outcome, images)
+    took = item.get("duration_ms")
+    if took is not None and type(took) not in (int, float):
+        raise TypeError("duration_ms")
+    return ToolResult(*names, outcome, images, duration_ms=took)
 
 
 def _text(body: dict[str, Any], name: str, default: str | None = None) -> str:

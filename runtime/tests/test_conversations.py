@@ -178,7 +178,9 @@ PENDING = {
 }
 
 
-@pytest.mark.parametrize("pending", [None, PENDING])
+@pytest.mark.parametrize("pending", [None, PENDING, PENDING | {"order": ["c", "d"], "done": [
+    {"id": "d", "name": "t", "content": "", "outcome": "ok", "images": [{"type": "image", "url": "https://x"}]},
+]}])  # fmt: skip
 def test_what_waited_for_a_person_in_an_earlier_version_still_does(pending):
     row = orjson.loads(session_json(HERE))
     assert row["pending"] is None
@@ -375,8 +377,11 @@ def test_every_kind_of_message_comes_back():
             "x", "thought", [ToolCall("1", "t", '{"a": 1}')], model="gpt", finish="tool_calls"
         ),
         ToolResults([ToolResult("1", "t", "done", "error")]),
+        ToolResults([ToolResult("1", "t", "done", duration_ms=1.5)]),
     ]
     for message in messages:
         again = load(dump(message))
         again.at = message.at
         assert again == message
+        message.at = "2026-11-29T12:00:00.000Z"
+        assert dump(load(dump(message))) == dump(message)

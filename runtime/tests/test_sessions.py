@@ -17,6 +17,7 @@ from fleetform_runtime.runs.calls import readable
 from runtime.tests.harness import Gated, Told, live_run, serving, until
 from runtime.tests.stores import BACKENDS, SHARED, memory
 from runtime.tests.test_access import AUTH, KEYS, as_
+from runtime.tests.upstreams import answers, upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -265,6 +266,28 @@ async def test_a_question_that_was_withdrawn_while_it_waited_is_asked_again():
         again = (await client.post("/chat", {"retry_of": run})).json
         assert again["finish_reason"] == "approval_required"
         assert (await client.get(path)).json["messages"] == 2
+
+
+async def test_how_long_calls_took_and_how_they_ended_is_kept():
+    """Also of a call that was made while another one of the same answer waited for a person."""
+    api = {"type": "api", "name": "look", "description": "Looks.", "method": "GET"}
+    human = {"type": "human", "name": "ask", "description": "Asks."}
+    calls = [ToolCall("1", "look", "{}"), ToolCall("2", "ask", "{}"), ToolCall("3", "none", "{}")]
+    told = Told(Assistant(calls=calls), Assistant("done"))
+    async with upstream(answers({"x": 1})) as server:
+        async with serving(make=told, tools=[api | {"endpoint": server.url}, human]) as client:
+            events = await client.events("/chat", {"message": "go"})
+            run, session = events[0].data["run_id"], events[0].data["session_id"]
+            told_of = {e.data["id"]: e.data for e in events if e.type == "tool_end"}
+            decision = {"decisions": [{"id": "2", "approved": False}]}
+            assert (await client.post(f"/runs/{run}/approvals", decision)).status == 200
+            page = (await client.get(f"/sessions/{session}/messages")).json["messages"]
+    looked, asked, missed = page[2]["results"]
+    assert (looked["ok"], looked["outcome"]) == (True, "ok")
+    assert looked["duration_ms"] == told_of["1"]["duration_ms"] > 0
+    assert (asked["ok"], asked["outcome"]) == (False, "denied")
+    assert (missed["ok"], missed["outcome"]) == (False, told_of["3"]["outcome"])
+    assert missed["outcome"] != "denied"
 
 
 async def test_only_the_newest_history_is_given_to_the_model():

@@ -166,7 +166,9 @@ def message(item: Message) -> dict[str, Any]:
                 "id": r.id,
                 "name": r.name,
                 "ok": r.outcome == "ok",
+                "outcome": r.outcome,
                 "content": r.content,
+                **({} if r.duration_ms is None else {"duration_ms": r.duration_ms}),
                 **({"images": [_part(image) for image in r.images]} if r.images else {}),
             }
             for r in item.results

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
@@ -69,13 +69,15 @@ class Calls:
                     return result
                 result = unmade(call, "This asks a person something, who is not available here.")
             span.returned(result)
-        _tell_end(log, turn, result, call, time.monotonic() - began)
+        result = replace(result, duration_ms=round((time.monotonic() - began) * 1000, 3))
+        _tell_end(log, turn, result, call)
         return result
 
     def settle(self, turn: Turn, call: ToolCall, result: ToolResult, log: RunLog) -> ToolResult:
         """Tell of a call that has its result without being made."""
         _tell_start(log, call)
-        _tell_end(log, turn, result, call, 0.0)
+        result = replace(result, duration_ms=0.0)
+        _tell_end(log, turn, result, call)
         return result
 
 
@@ -118,7 +120,7 @@ def _tell_start(log: RunLog, call: ToolCall) -> None:
     log.emit("tool_start", {"id": call.id, "name": call.name, "args": readable(call.arguments)})
 
 
-def _tell_end(log: RunLog, turn: Turn, result: ToolResult, call: ToolCall, seconds: float) -> None:
+def _tell_end(log: RunLog, turn: Turn, result: ToolResult, call: ToolCall) -> None:
     ok = result.outcome == "ok"
     quoted = [asdict(citation) for citation in result.citations]
     if quoted:
@@ -139,7 +141,8 @@ def _tell_end(log: RunLog, turn: Turn, result: ToolResult, call: ToolCall, secon
             "id": call.id,
             "name": call.name,
             "ok": ok,
+            "outcome": result.outcome,
             "content": result.content,
-            "duration_ms": round(seconds * 1000, 3),
+            "duration_ms": result.duration_ms,
         },
     )

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from fleetform_runtime import jsons
-from fleetform_runtime.messages import ToolCall, ToolResult, ToolResults, now, read_result
+from fleetform_runtime.messages import ToolCall, ToolResult, ToolResults, now
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.runs.calls import Calls, unmade
 from fleetform_runtime.runs.log import RunLog
-from fleetform_runtime.runs.pending import inner
+from fleetform_runtime.runs.pending import inner, made
 from fleetform_runtime.runs.turn import Answer, Pause, Turn
 from fleetform_runtime.tools import Tool, Waiter
 from fleetform_runtime.tools.mcp.protocol import reply_to
@@ -40,7 +40,7 @@ class Decider:
     ) -> Answer | None:
         """Apply the human decisions on the calls of a paused run; return an Answer if it pauses again."""
         tools = await self._calls.toolbox.tools()
-        results = {item["id"]: read_result(item) for item in pause["done"]}
+        results = made(pause)
         open_calls = [ToolCall(c["id"], c["name"], c["arguments"]) for c in pause["calls"]]
         # What a person decided on is a tool of that server, not whatever has its name by now.
         servers = {c["id"]: c["server"] for c in pause["calls"] if "server" in c}

@@ -38,7 +38,9 @@ def pending(run: str, turn: Turn, pause: Pause, since: float, expires: float) ->
         **({"schema": turn.wanted.schema} if turn.wanted is not None else {}),
         **({"callers": list(turn.callers)} if turn.callers else {}),
         "order": [call.id for call in getattr(asked, "calls", [])],
-        "done": [result_body(result) for result in pause.done],
+        # Earlier versions know no more members of results, and read this too while replicas are replaced.
+        "done": [result_body(replace(result, duration_ms=None)) for result in pause.done],
+        "took": {result.id: result.duration_ms for result in pause.done},
         "calls": [
             {
                 "id": item.call.id,

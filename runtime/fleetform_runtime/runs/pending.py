@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
-from fleetform_runtime.messages import moment
+from fleetform_runtime.messages import ToolResult, moment, read_result
 from fleetform_runtime.runs.calls import readable
 
 
@@ -16,6 +17,13 @@ def items(pending: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield {**item, "id": inner(call["id"], item), "agent": path}
         if "waits" not in call:
             yield call
+
+
+def made(pending: dict[str, Any]) -> dict[str, ToolResult]:
+    """Return the results, by call, of those calls of the same answer that waited for nobody."""
+    took = pending.get("took", {})
+    results = (read_result(item) for item in pending["done"])
+    return {one.id: replace(one, duration_ms=took.get(one.id)) for one in results}
 
 
 def inner(call: str, item: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ from fleetform_runtime.messages import (
     standing,
 )
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.runs.pending import digest, items, shown_pending
+from fleetform_runtime.runs.pending import digest, items, made, shown_pending
 from fleetform_runtime.runs.turn import Turn
 from fleetform_runtime.store import (
     ConflictError,
@@ -686,7 +686,7 @@ def form(schema: dict[str, Any]) -> Arguments | None:
 
 def _undecided(pending: dict[str, Any], why: str) -> ToolResults:
     """Give every call of a pause a result: existing ones, and a refusal for the others."""
-    results = {item["id"]: ToolResult(**item) for item in pending["done"]}
+    results = made(pending)
     for call in pending["calls"]:
         results[call["id"]] = ToolResult(call["id"], call["name"], why, "denied")
     return ToolResults([results[name] for name in pending["order"]], now())

@@ -232,7 +232,8 @@ def _is_pending(pending: Any) -> bool:
         known = {call["id"] for call in calls} | {item["id"] for item in done}
         return (
             all(isinstance(text, str) for text in texts)
-            and all(len(item) == 4 for item in done)
+            and all(item.keys() - {"images"} == _RESULT for item in done)
+            and isinstance(pending.get("took", {}), dict)
             and all(call["type"] in ("approval", "question") for call in calls)
             and isinstance(pending["expires"], int | float)
             and isinstance(pending.get("claimed", 0.0), int | float)
@@ -350,6 +351,7 @@ def _fields(
         raise UnreadableRecordError(f"a stored {kind} cannot be read") from None
 
 
+_RESULT = {"id", "name", "content", "outcome"}
 _SESSION = tuple(Session.__dataclass_fields__)
 _RUN = tuple(Run.__dataclass_fields__)
 _PAUSE = tuple(Pause.__dataclass_fields__)
