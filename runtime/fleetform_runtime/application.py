@@ -252,6 +252,9 @@ class Application:
             variants=self._variants,
             wanted=_wanted(settings),
             limits=limits,
+            warm=frozenset(
+                model.key for _, model in settings.every_model if model.takes_temperature
+            ),
             gate=Gate(
                 limits.concurrent_runs, limits.queue_depth, limits.queue_seconds, metrics, share
             ),

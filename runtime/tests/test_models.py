@@ -475,6 +475,23 @@ async def test_what_a_server_refuses_of_our_own_wishes_is_left_out_from_then_on(
     assert server.bodies[-1]["max_completion_tokens"] == 50
 
 
+async def test_a_setting_of_the_caller_that_a_model_refuses_is_the_callers_problem():
+    """The text is our own: what a provider says is for the log."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if "temperature" in await request.json():
+            said = "Unsupported value: 'temperature' does not support 0.5 with model-7."
+            return web.json_response({"error": {"message": said}}, status=400)
+        return await streamed(delta(content="fine"), delta("stop"))(request)
+
+    async with upstream(handler) as server:
+        async with serving(make=build, model=remote(server)) as client:
+            refused = await client.post("/chat", {"message": "x", "temperature": 0.5})
+            assert (refused.status, refused.json["code"]) == (422, "invalid_fields")
+            assert refused.json["detail"] == "temperature: the model does not take it"
+            assert (await client.events("/chat", {"message": "x"}))[-1].type == "done"
+
+
 async def test_settings_of_a_model_reach_it():
     fields = {
         "reasoningEffort": "high",

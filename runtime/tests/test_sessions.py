@@ -290,6 +290,37 @@ async def test_how_long_calls_took_and_how_they_ended_is_kept():
     assert missed["outcome"] != "denied"
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_session_keeps_its_temperature(backend, request, tmp_path):
+    told = Told(Assistant("fine"))
+    models = [{"id": "thinker", "provider": "openai", "name": "o", "reasoningEffort": "high"}]
+    section = memory(backend, request, tmp_path)
+    async with serving(make=told, models=models, memory=section) as client:
+        session = (await client.chat("a", temperature=0.5))["session_id"]
+        path = f"/sessions/{session}"
+        assert (await client.get(path)).json["temperature"] == 0.5
+        await client.chat("b", session_id=session)
+        await client.chat("c", session_id=session, model="thinker")
+        assert (await client.get(path)).json["temperature"] == 0.5  # for a model that takes one
+        refused = await client.ask("PATCH", path, json={"temperature": 1})
+        assert (refused.status, refused.json["code"]) == (422, "invalid_fields")
+        changed = await client.ask("PATCH", path, json={"temperature": 2, "model": "gpt"})
+        assert changed.json["temperature"] == 2
+        await client.chat("d", session_id=session)
+        cleared = await client.ask("PATCH", path, json={"temperature": None})
+        assert cleared.json["temperature"] is None
+        await client.chat("e", session_id=session)
+        for wrong in (-0.1, 2.1, "1", True):
+            body = {"message": "x", "temperature": wrong, "session_id": session}
+            assert (await client.post("/chat", body)).status == 422
+        body = {"message": "x", "temperature": 1, "model": "thinker", "session_id": session}
+        assert (await client.post("/chat", body)).status == 422
+        assert (await client.get(path)).json["messages"] == 10
+        made = await client.post("/sessions", {"temperature": 0})
+        assert (made.status, made.json["temperature"]) == (201, 0)
+    assert [asked.overrides.get("temperature") for asked in told.asked] == [0.5, 0.5, None, 2, None]
+
+
 async def test_only_the_newest_history_is_given_to_the_model():
     told = Told(Assistant("fine"))
     policy = {"type": "in-memory", "policy": {"maxConversationHistory": 4}}

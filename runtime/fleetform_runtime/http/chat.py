@@ -57,6 +57,10 @@ class ChatBody(Fields):
     model: Annotated[
         str | None, Field(max_length=256, description="One of the models that /v1/models lists.")
     ] = None
+    temperature: Annotated[
+        Annotated[float, Field(ge=0, le=2)] | None,
+        Field(description="Sampling temperature of the session from now on; default: as it was."),
+    ] = None
     stream: Annotated[bool, Field(description="Answer with server-sent events.")] = False
     output_schema: Annotated[
         dict[str, Any] | None,
@@ -129,6 +133,7 @@ def ordered(body: ChatBody, identity: Identity, *, streaming: bool) -> Order:
         session=body.session_id,
         retry_of=body.retry_of,
         model=body.model,
+        temperature=body.temperature,
         streaming=streaming,
         metadata=body.metadata,
         wanted=wanted_of(body),

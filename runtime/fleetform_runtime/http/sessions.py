@@ -36,6 +36,9 @@ LARGEST_PAGE = 200
 Title = Annotated[str, Field(min_length=1, max_length=256, description="Title shown in lists.")]
 
 
+Temperature = Annotated[float, Field(ge=0, le=2)]
+
+
 class NewSession(Fields):
     """A session to be created."""
 
@@ -44,6 +47,9 @@ class NewSession(Fields):
     ] = None
     title: Title | None = None
     model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
+    temperature: Annotated[
+        Temperature | None, Field(description="Sampling temperature; default: the model's.")
+    ] = None
 
 
 class SessionChange(Fields):
@@ -51,6 +57,9 @@ class SessionChange(Fields):
 
     title: Title | None = None
     model: Annotated[str | None, Field(max_length=256, description="One of /v1/models.")] = None
+    temperature: Annotated[
+        Temperature | None, Field(description="Sampling temperature; null: the model's.")
+    ] = None
 
 
 class SessionRoutes:
@@ -79,7 +88,10 @@ class SessionRoutes:
             user=request.state.identity.user,
             title=body.title or "",
             model=body.model or "",
+            temperature=body.temperature,
         )
+        if body.temperature is not None:
+            self._runs.check_temperature(session.model)
         return await self._one(await self._sessions.create(self._runs.begun(session)), 201)
 
     async def get(self, request: Request) -> Json:
@@ -89,18 +101,20 @@ class SessionRoutes:
         )
 
     async def change(self, request: Request) -> Json:
-        """Rename a session or change its model."""
+        """Change a session's title, model or temperature."""
         body: SessionChange = await self._answering.read(request, SessionChange)
-        if not (body.title or body.model):
-            raise HttpProblem("invalid_fields", "title or model is missing")
+        given = {name: value for name in ("title", "model") if (value := getattr(body, name))}
+        if "temperature" in body.model_fields_set:
+            given["temperature"] = body.temperature
+        if not given:
+            raise HttpProblem("invalid_fields", "title, model or temperature is missing")
         if body.model:
             self._runs.model(body.model)
-        user = request.state.identity.user
-        return await self._one(
-            await self._sessions.change(
-                user, _name(request), body.title, body.model, _if_match(request)
-            )
-        )
+        user, name = request.state.identity.user, _name(request)
+        if body.temperature is not None:
+            model = body.model or (await self._sessions.get(user, name)).model
+            self._runs.check_temperature(model)
+        return await self._one(await self._sessions.change(user, name, given, _if_match(request)))
 
     async def delete(self, request: Request) -> Response:
         """Delete a session, and what was learned in it if the caller wants that."""
@@ -144,6 +158,7 @@ def shown(session: Session, running: str | None) -> dict[str, Any]:
         "revision": session.revision,
         "waiting": session.waiting[0]["run_id"] if session.waiting else None,
         "running": running,
+        "temperature": session.temperature,
     }
 
 
@@ -236,7 +251,7 @@ def _if_match(request: Request) -> int | None:
 def mount(parts: Parts) -> Mounted:
     """Mount sessions."""
     sessions = SessionRoutes(parts.runs.sessions, parts.runs, parts.answering)
-    path, one, change = "/sessions", "/sessions/{id}", "Change a session's title or model"
+    path, one, change = "/sessions", "/sessions/{id}", "Change title, model or temperature"
     return Mounted(
         (
             Route("GET", path, sessions.list, summary="List sessions"),

@@ -109,7 +109,7 @@ class ChatCompletionsModel:
                         return await self._asked(request, answer)
                     except ModelError as error:
                         if not self._leave_out(error, request):
-                            raise
+                            raise failures.of_setting(error, request) from None
         except TimeoutError:
             started = answer is not None and answer.told
             raise ModelError(

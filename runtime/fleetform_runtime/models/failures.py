@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fleetform_runtime import jsons
-from fleetform_runtime.models import Kind, ModelError
+from fleetform_runtime.models import ChatRequest, Kind, ModelError
 
 LONGEST_TEXT = 500
 _MEMBERS = (
@@ -202,3 +202,18 @@ def _window(raw: bytes, text: str) -> int | None:
         return int(member[1])
     plain = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return next((int(found[1]) for form in _WINDOW if (found := form.search(plain))), None)
+
+
+_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+"""Settings of a request that some models refuse, by names that mean nothing else."""
+
+
+def of_setting(error: ModelError, request: ChatRequest) -> ModelError:
+    """Return that a model does not take what the caller chose, if that is why it refused; else the error itself."""
+    if error.status not in (400, 422):
+        return error
+    chosen = [name for name in _SAMPLING if request.overrides.get(name) is not None]
+    refused = next((name for name in chosen if re.search(rf"\b{name}\b", error.detail)), None)
+    if refused is None:
+        return error
+    return ModelError("unsupported", f"{refused}: the model does not take it", status=error.status)

@@ -32,6 +32,7 @@ from fleetform_runtime.models import (
     ChatRequest,
     Listener,
     ModelError,
+    failures,
     history,
     libraries,
     wire,
@@ -98,7 +99,7 @@ class ForeignModel:
         except SecretMissingError as error:
             raise ModelError("authentication", str(error)) from None
         except exceptions.ModelAPIError as error:
-            raise libraries.failure(error, told=told) from None
+            raise failures.of_setting(libraries.failure(error, told=told), request) from None
         except Exception as error:
             # The underlying libraries may raise anything: botocore has its own exception hierarchy.
             raise ModelError("invalid", f"{type(error).__name__}: {error}", started=told) from None

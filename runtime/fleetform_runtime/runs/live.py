@@ -20,6 +20,8 @@ class Order:
     message: User | None
     session: str | None = None
     model: str | None = None
+    temperature: float | None = None
+    """What the session keeps from now on, if it is to be another one."""
     streaming: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
     traceparent: str | None = None

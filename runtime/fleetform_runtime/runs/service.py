@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -62,6 +62,7 @@ class Runs:
         offered: Sequence[str],
         variants: Variants,
         limits: Limits,
+        warm: Collection[str] = (),
         gate: Gate,
         quotas: Quotas,
         metrics: Metrics,
@@ -80,6 +81,8 @@ class Runs:
         self._models = models
         self.models = {key: models[key] for key in offered}
         """Those that callers may choose."""
+        self._warm = warm
+        """Keys of models that take a temperature."""
         self._variants = variants
         self._limits = limits
         self._gate = gate
@@ -137,7 +140,7 @@ class Runs:
             )
             if order.message is not None:
                 order.message.at = now()
-            session = replace(session, model=chosen.key)
+            session = self._warmed(replace(session, model=chosen.key), order.temperature)
             if order.id is None:  # else whoever claimed its name has stored it
                 await self.registry.put(run)
             if not order.stateless:
@@ -202,6 +205,27 @@ class Runs:
         if found is None:
             raise HttpProblem("model_not_found", f"models: {', '.join(self.models)}")
         return found
+
+    def check_temperature(self, key: str) -> None:
+        """Check that a model, or the default one, takes a temperature.
+
+        Raises:
+            HttpProblem: it does not.
+        """
+        if (key or self._variants.base.model) not in self._warm:
+            raise HttpProblem("invalid_fields", "temperature: the model takes none")
+
+    def _warmed(self, session: Session, temperature: float | None) -> Session:
+        if temperature is None:
+            return session
+        self.check_temperature(session.model)
+        return replace(session, temperature=temperature)
+
+    def _overrides(self, session: Session) -> dict[str, Any]:
+        """Return how a session's model is asked; what was chosen for another one that took it does not count."""
+        if session.temperature is None or session.model not in self._warm:
+            return {}
+        return {"temperature": session.temperature}
 
     async def decide(
         self, identity: Identity, run: str, decisions: dict[str, dict[str, Any]], order: Order
@@ -294,7 +318,7 @@ class Runs:
             history=self.sessions.recent(history),
             streaming=order.streaming,
             stored=None if order.stateless else session,
-            overrides=order.overrides,
+            overrides=self._overrides(session) | order.overrides,
             tool_choice=order.tool_choice,
             foreign=order.foreign,
             callers=callers,

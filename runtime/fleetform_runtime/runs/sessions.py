@@ -154,7 +154,8 @@ class Sessions:
             going = [turn for turn in current.turns if not is_over(turn)]
             turns = [*going, {"run_id": run, "rows": asked}]
             changed = replace(current, turns=turns, title=current.title or title)
-            return replace(changed, model=session.model, variant=session.variant), rows
+            chosen = {name: getattr(session, name) for name in ("model", "variant", "temperature")}
+            return replace(changed, **chosen), rows
 
         return await self._change(session, begin)
 
@@ -408,11 +409,10 @@ class Sessions:
         self,
         user: str,
         name: str,
-        title: str | None,
-        model: str | None,
+        given: dict[str, Any],
         expected: int | None,
     ) -> Session:
-        """Change title or model; None keeps the current value.
+        """Change title, model or temperature, whichever is given.
 
         Raises:
             HttpProblem: it does not exist, or has another revision.
@@ -422,10 +422,7 @@ class Sessions:
             if expected is not None and session.revision != expected:
                 raise HttpProblem("conflict", f"the session's revision is {session.revision}")
             try:
-                changed = replace(
-                    session, title=title or session.title, model=model or session.model
-                )
-                return await self.store.update(changed, session.revision)
+                return await self.store.update(replace(session, **given), session.revision)
             except ConflictError:
                 continue
         raise HttpProblem("conflict", "the session is changing too fast")

@@ -224,6 +224,11 @@ class Model(Section):
         return f"{self.provider} {self.endpoint or ''} {self.name}"
 
     @property
+    def takes_temperature(self) -> bool:
+        """Whether it may be asked with a temperature: models that reason with some effort refuse one."""
+        return self.reasoning_effort in (None, "none")
+
+    @property
     def key(self) -> str:
         """Return the name by which sessions choose this model."""
         return self.id or self.name

@@ -64,6 +64,8 @@ class Session:
     `rows` are what was asked, and once the run has broken off (`ended`) also what was done by then. A turn that broke
     off joins the conversation when another one begins, unless that one asks the same again.
     """
+    temperature: float | None = None
+    """What models that take one are asked with; None for their own."""
 
     @property
     def waiting(self) -> list[dict[str, Any]]:
@@ -164,6 +166,7 @@ def stepped(session: Session, stored: Session | None, rows: int, now: float) -> 
         variant=stored.variant or session.variant,
         pending=session.pending,
         turns=session.turns,
+        temperature=session.temperature,
         revision=stored.revision + 1,
         messages=stored.messages + rows,
         updated=now,
@@ -179,6 +182,7 @@ def rewritten(session: Session, stored: Session) -> Session:
         model=session.model,
         pending=session.pending,
         turns=session.turns,
+        temperature=session.temperature,
         revision=stored.revision + 1,
         mark=drawn(),
     )
@@ -201,12 +205,15 @@ def read_session(row: bytes | str) -> Session:
     Raises:
         UnreadableRecordError: it is invalid.
     """
-    session = Session(**_fields(row, _SESSION, "session", {"variant": "", "turns": None}))
+    session = Session(**_fields(row, _SESSION, "session", _LATER))
     texts = (
         *(session.id, session.user, session.title, session.model, session.mark),
         session.variant,
     )
-    numbers = (session.revision, session.created, session.updated, session.messages)
+    numbers = (
+        *(session.revision, session.created, session.updated, session.messages),
+        session.temperature or 0,
+    )
     if not all(isinstance(text, str) for text in texts) or not all(
         isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
     ):
@@ -352,6 +359,8 @@ def _fields(
 
 
 _RESULT = {"id", "name", "content", "outcome"}
+_LATER = {"variant": "", "turns": None, "temperature": None}
+"""What sessions of earlier versions do not say."""
 _SESSION = tuple(Session.__dataclass_fields__)
 _RUN = tuple(Run.__dataclass_fields__)
 _PAUSE = tuple(Pause.__dataclass_fields__)
