@@ -52,6 +52,10 @@ class Counters(Protocol):
         """Add (name, amount, seconds to live) and return the sums."""
         ...
 
+    async def read(self, names: Sequence[str]) -> list[float]:
+        """Return what counters say."""
+        ...
+
     async def forget(self, user: str) -> None:
         """Delete the counters of a user."""
         ...
@@ -90,6 +94,12 @@ class LocalCounters:
             sums.append(total)
         return sums
 
+    async def read(self, names: Sequence[str]) -> list[float]:
+        """Return what counters say."""
+        now = self._clock()
+        held = (self._held.get(name, (0.0, 0.0)) for name in names)
+        return [total if expires > now else 0.0 for total, expires in held]
+
     async def forget(self, user: str) -> None:
         """Delete the counters of a user."""
         of = prefix_of(user)
@@ -104,6 +114,12 @@ def prefix_of(user: str) -> str:
     return f"user:{user}:"
 
 
+_SHOWN = {
+    "requests": "requests_per_minute",
+    "tokens": "tokens_per_minute",
+    "cost": "daily_cost_usd",
+}
+"""What callers know each quota by."""
 _BUDGET = "agent:cost"
 """Name of the window of an agent's own budget."""
 
@@ -172,6 +188,24 @@ class Quotas:
         windows = list(self._windows(user))
         await self._count(windows, "tokens", tokens, now)
         await self._count(windows, "cost", cost or 0, now)
+
+    async def left(self, user: str) -> dict[str, dict[str, float]]:
+        """Return {name of a quota: {limit, left}} for a user: where the agent has one too, what is nearer to its end."""
+        now = self._clock()
+        claims = [(window, _claim(window, now)) for window in self._windows(user)]
+        if not claims:
+            return {}
+        totals = await self._counters.read([name for _, claim in claims for name in claim[:2]])
+        found: dict[str, dict[str, float]] = {}
+        for (window, claim), now_used, before in zip(
+            claims, totals[::2], totals[1::2], strict=True
+        ):
+            left = max(0.0, window.limit - now_used - before * claim.weight)
+            shown = {"limit": window.limit, "left": round(left, 6)}
+            name = _SHOWN[window.label]
+            if name not in found or found[name]["left"] > left:
+                found[name] = shown
+        return found
 
     async def _count(self, windows: list[_Window], label: str, amount: float, now: float) -> None:
         counted = [window for window in windows if window.label == label]

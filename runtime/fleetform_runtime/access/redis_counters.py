@@ -67,6 +67,15 @@ class RedisCounters:
 
         return [float(raw) for raw in (await self._client.do(work))[::2]]
 
+    async def read(self, names: Sequence[str]) -> list[float]:
+        """Return what counters say."""
+
+        async def work(redis: Any) -> list[bytes | None]:
+            found: list[bytes | None] = await redis.mget([self._prefix + name for name in names])
+            return found
+
+        return [float(raw or 0) for raw in await self._client.do(work)]
+
     async def forget(self, user: str) -> None:
         """Delete the counters of a user."""
         names = self._prefix + prefix_of(user)

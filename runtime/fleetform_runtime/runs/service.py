@@ -461,6 +461,19 @@ class Runs:
         """
         await self._quotas.admit(user)
 
+    async def quota(self, user: str) -> dict[str, dict[str, float]]:
+        """Return what a user may ask for, and what of it is left, by quota."""
+        try:
+            return await self._quotas.left(user)
+        except StoreError as error:
+            log.warning("what is left of quotas is not known: %s", error)
+            return {}
+
+    @property
+    def warm(self) -> list[str]:
+        """Return the models that callers may choose and that take a temperature."""
+        return [key for key in self.models if key in self._warm]
+
     # -- queries, cancellation
     # ----------------------------------------------------------------------
 
