@@ -69,7 +69,9 @@ async def test_callers_see_what_is_left_of_their_quota(backend, request, tmp_pat
     async with serving(environment=KEYS, **changes) as client:
         ann, bob = as_("ANN"), as_("BOB")
         assert client.application is not None
-        client.application._quotas._clock = lambda: 1_000_000_020.0  # within one minute, and one day
+        client.application._quotas._clock = lambda: (
+            1_000_000_020.0
+        )  # within one minute, and one day
         assert (await client.get("/info", headers=ann)).json["quota"] == {
             "requests_per_minute": {"limit": 2, "left": 2},
             "tokens_per_minute": {"limit": 9999, "left": 9999},

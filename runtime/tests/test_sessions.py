@@ -321,6 +321,33 @@ async def test_a_session_keeps_its_temperature(backend, request, tmp_path):
     assert [asked.overrides.get("temperature") for asked in told.asked] == [0.5, 0.5, None, 2, None]
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_sessions_are_found_by_their_titles(backend, request, tmp_path, monkeypatch):
+    """Also those that are not on the first page that a store returns."""
+    monkeypatch.setattr("fleetform_runtime.runs.sessions.LISTED", 3)
+    monkeypatch.setattr("fleetform_runtime.runs.sessions.MOST_LISTED", 12)
+    section = memory(backend, request, tmp_path)
+    section["policy"] = {"maxSessionsPerUser": 50}
+    titles = ["Straße 100%_", *(f"Trip {n}" for n in range(9)), "STRASSE"]
+    async with serving(memory=section) as client:
+
+        async def found(query: str) -> tuple[list[str], int]:
+            reply = (await client.get(f"/sessions?{query}")).json
+            return [item["title"] for item in reply["sessions"]], reply["total"]
+
+        for title in titles:
+            await client.post("/sessions", {"title": title})
+        assert await found("q=strasse") == (["STRASSE", "Straße 100%_"], 2)
+        assert await found("q=%25_") == (["Straße 100%_"], 1)
+        assert await found("q=trip%20&offset=1&limit=2") == (["Trip 7", "Trip 6"], 9)
+        assert await found("q=none") == ([], 0)
+        assert (await found("q=%20"))[1] == len(titles)
+        for n in range(3):
+            await client.post("/sessions", {"title": f"later {n}"})
+        assert (await found("q=100"))[1] == 0  # of the latest only: bounded work
+        assert (await client.get(f"/sessions?q={'x' * 257}")).status == 400
+
+
 async def test_only_the_newest_history_is_given_to_the_model():
     told = Told(Assistant("fine"))
     policy = {"type": "in-memory", "policy": {"maxConversationHistory": 4}}

@@ -32,6 +32,7 @@ from fleetform_runtime.store import Session
 
 PAGE = 50
 LARGEST_PAGE = 200
+LONGEST_SEARCH = 256
 
 Title = Annotated[str, Field(min_length=1, max_length=256, description="Title shown in lists.")]
 
@@ -71,10 +72,15 @@ class SessionRoutes:
         self._answering = answering
 
     async def list(self, request: Request) -> Json:
-        """List sessions, most recently used first."""
+        """List sessions, most recently used first: all, or those whose title has a text."""
         start, count = page_of(request)
-        user = request.state.identity.user
-        found, total = await self._sessions.store.recent(user, start, count)
+        user, text = request.state.identity.user, request.query_params.get("q", "").strip()
+        if len(text) > LONGEST_SEARCH:
+            raise HttpProblem("invalid_request", f"q has at most {LONGEST_SEARCH} characters")
+        if text:
+            found, total = await self._sessions.found(user, text, start, count)
+        else:
+            found, total = await self._sessions.store.recent(user, start, count)
         items = await asyncio.gather(*map(self._shown, found))
         return Json({"sessions": items, "total": total, "offset": start})
 

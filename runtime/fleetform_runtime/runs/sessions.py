@@ -53,7 +53,7 @@ CLAIM_SECONDS = 60
 
 LISTED = 200
 MOST_LISTED = 2_000
-"""Sessions, the latest of a user, that are looked through for runs that wait."""
+"""Sessions, the latest of a user, that are looked through for runs that wait, or for a title."""
 
 
 class Sessions:
@@ -294,6 +294,22 @@ class Sessions:
             if start + LISTED >= total:
                 break
         return found
+
+    async def found(
+        self, user: str, text: str, start: int, count: int
+    ) -> tuple[list[Session], int]:
+        """Return the user's sessions whose title has a text, whatever its case, and how many there are.
+
+        Looked through are the latest MOST_LISTED of the user.
+        """
+        wanted = text.casefold()
+        found: dict[str, Session] = {}
+        for place in range(0, MOST_LISTED, LISTED):
+            sessions, total = await self.store.recent(user, place, LISTED)
+            found |= {one.id: one for one in sessions if wanted in one.title.casefold()}
+            if place + LISTED >= total:
+                break
+        return list(found.values())[start : start + count], len(found)
 
     async def paused(self) -> list[dict[str, Any]]:
         """Return everybody's runs that wait for a decision, those that wait longest first.
