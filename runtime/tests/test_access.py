@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -613,3 +614,27 @@ async def test_one_of_several_users_never_holds_all_streams():
             with pytest.raises(aiohttp.WSServerHandshakeError):
                 await stack.enter_async_context(ws(client, "ANN"))
             await stack.enter_async_context(ws(client, "BOB"))
+
+
+async def test_no_cache_keeps_what_the_api_answers():
+    """Every route that is served, whoever asks and whatever becomes of it; probes and files say nothing of anybody."""
+    server = {"host": "127.0.0.1", "ui": True}
+    open_to_caches = {"/", "/assets/{file}", "/.well-known/agent-card.json", "/.well-known/agent.json"}  # fmt: skip
+    async with serving(auth=AUTH, environment=KEYS, server=server) as client:
+        assert client.application is not None
+        routes = client.application.gateway.router.routes
+        for route in routes:
+            path = re.sub(r"\{\w+\}", "x", route.path)
+            body = {} if route.method == "GET" else {"json": {"message": "x"}}
+            for headers in ({}, as_("ANN")):
+                reply = await client.ask(route.method, path, headers=headers, **body)
+                kept = reply.headers.get("Cache-Control")
+                if route.silent:
+                    assert kept is None, route
+                elif route.path not in open_to_caches:
+                    assert kept in ("no-store", "no-store, no-transform"), (route, kept)
+        assert (await client.get("/nothing")).headers["Cache-Control"] == "no-store"
+        events = await client.ask(
+            "POST", "/chat", json={"message": "x", "stream": True}, headers=as_("ANN")
+        )
+        assert events.headers["Cache-Control"] == "no-store, no-transform"

@@ -112,7 +112,7 @@ async def test_an_idle_stream_is_kept_open_by_comments():
             model.gate.set()
             text = (b"".join(begun) + await answer.read()).decode()
             assert answer.headers["X-Accel-Buffering"] == "no"
-            assert answer.headers["Cache-Control"] == "no-cache, no-transform"
+            assert answer.headers["Cache-Control"] == "no-store, no-transform"
     assert text.index("run_start") < text.index(": ping") < text.index("token")
 
 

@@ -191,10 +191,17 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             headers = [*message.get("headers", ()), *self._headers]
+            if not self._may_be_kept(headers):
+                headers.append((b"cache-control", b"no-store"))
             if self._gateway.closing:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
         await self._send(message)
+
+    def _may_be_kept(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether caches may keep an answer, or it says itself what they may: others have what people said."""
+        is_probe = self._route is not None and self._route.silent
+        return is_probe or any(name.lower() == b"cache-control" for name, _ in headers)
 
     def _tell(self) -> None:
         if self._route is not None and self._route.silent:

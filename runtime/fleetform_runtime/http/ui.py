@@ -134,7 +134,7 @@ def mount(parts: Parts, folder: Path = FOLDER) -> Mounted:
     shown = door(parts)
 
     async def show(_: Request) -> Json:
-        return Json(shown, headers={"Cache-Control": "no-store"})
+        return Json(shown)
 
     rows: tuple[tuple[str, Handler, str], ...] = (
         ("/", page.entry, "Show the page"),
