@@ -1,7 +1,7 @@
 import { Fragment, isValidElement, type ComponentChildren, type VNode } from 'preact'
 import { describe, expect, it } from 'vitest'
 import { decoded, Markdown, safe } from '../src/markdown'
-import { HOSTILE } from './hostile'
+import HOSTILE from './hostile.json'
 
 const ELEMENTS = new Set(
   'p strong em del code pre br a span h3 hr blockquote ul ol li div table thead tbody tr th td button'.split(' '),
@@ -41,6 +41,7 @@ function harmless(text: string): void {
   }
 }
 
+/** What a model, a tool or a document may say to make the page ask somebody, run something, or show something else. */
 describe('hostile texts', () => {
   it('are many', () => expect(new Set(HOSTILE).size).toBeGreaterThanOrEqual(60))
 

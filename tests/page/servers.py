@@ -1,0 +1,263 @@
+"""What a browser talks to in tests: real agents, one model for them, and what may stand between a page and its agent."""
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from runtime.tests.process import Runtime
+from tests.ports import free_port
+from tests.tools import ROOT
+
+HOSTILE: list[str] = json.loads((ROOT / "ui/test/hostile.json").read_text("utf-8"))
+FLOOD, PER_SECOND = 5000, 500
+KEY = "right-key-of-the-page"
+PIECE = 7
+"""Characters of a hostile text that a model says at once: it is cut in every place sooner or later."""
+HOPS = frozenset(("connection", "content-length", "host", "keep-alive", "transfer-encoding"))
+
+
+async def _text(asked: str) -> AsyncIterator[str]:
+    if asked.startswith("hostile "):
+        text = HOSTILE[int(asked.split()[1])]
+        for at in range(0, len(text), max(PIECE, len(text) // 200)):
+            yield text[at : at + max(PIECE, len(text) // 200)]
+            await asyncio.sleep(0.002)
+    elif asked == "flood":
+        began = asyncio.get_running_loop().time()
+        for number in range(FLOOD):
+            yield f"token{number} " if number % 40 else f"\n\n## token{number}\n\n"
+            ahead = began + number / PER_SECOND - asyncio.get_running_loop().time()
+            if ahead > 0:
+                await asyncio.sleep(ahead)
+    else:
+        yield f"echo {asked}"
+
+
+async def _complete(request: web.Request) -> web.StreamResponse:
+    """Answer as OpenAI's API does."""
+    body = await request.json()
+    said = body["messages"][-1]["content"]
+    asked = said if isinstance(said, str) else said[0].get("text", "")
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    if not body.get("stream"):
+        text = "".join([part async for part in _text(asked)])
+        choice = {"index": 0, "message": {"role": "assistant", "content": text}}
+        return web.json_response({"choices": [choice | {"finish_reason": "stop"}], "usage": usage})
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await answer.prepare(request)
+
+    async def say(chunk: dict[str, Any]) -> None:
+        await answer.write(f"data: {json.dumps(chunk)}\n\n".encode())
+
+    async for part in _text(asked):
+        await say({"choices": [{"index": 0, "delta": {"content": part}}]})
+    await say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage})
+    await answer.write(b"data: [DONE]\n\n")
+    return answer
+
+
+async def _look_up(request: web.Request) -> web.Response:
+    return web.json_response({"id": request.query.get("id", ""), "tier": "gold"})
+
+
+async def _pay(request: web.Request) -> web.Response:
+    return web.json_response({"paid": (await request.json())["amount"]})
+
+
+class Between:
+    """A gateway: agents below prefixes, headers taken away, connections cut."""
+
+    def __init__(
+        self, agents: Mapping[str, str], *, without: str = "", cut_after: int = 0, cuts: int = 0
+    ) -> None:
+        self._agents = agents
+        self._without = without
+        self._cut_after = cut_after
+        self._cuts = cuts
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Pass a request on to the agent of its prefix."""
+        prefix = next((p for p in self._agents if request.path.startswith(p)), None)
+        if prefix is None:
+            raise web.HTTPNotFound
+        path = "/" + request.raw_path[len(prefix) :]
+        sent = {name: value for name, value in request.headers.items() if name.lower() not in HOPS}
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(
+                request.method,
+                self._agents[prefix] + path,
+                headers=sent,
+                data=await request.read(),
+                allow_redirects=False,
+            ) as found,
+        ):
+            kept = {
+                name: value
+                for name, value in found.headers.items()
+                if name.lower() not in HOPS and name != self._without
+            }
+            answer = web.StreamResponse(status=found.status, headers=kept)
+            await answer.prepare(request)
+            told = 0
+            streams = found.headers.get("Content-Type", "").startswith("text/event-stream")
+            async for chunk in found.content.iter_any():
+                await answer.write(chunk)
+                told += len(chunk)
+                if streams and self._cuts and told > self._cut_after:
+                    self._cuts -= 1
+                    assert request.transport is not None
+                    request.transport.abort()
+                    return answer
+            return answer
+
+
+Handler = Callable[[web.Request], Any]
+
+
+class Loop:
+    """Servers of a test, on a thread of their own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._runners: list[web.AppRunner] = []
+
+    def serve(self, *routes: tuple[str, str, Handler]) -> str:
+        """Start a server; return its address without a slash at the end."""
+        application = web.Application(client_max_size=2**26)
+        for method, path, handler in routes:
+            application.router.add_route(method, path, handler)
+        port = free_port()
+
+        async def begin() -> None:
+            runner = web.AppRunner(application, shutdown_timeout=0.1)
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            self._runners.append(runner)
+
+        asyncio.run_coroutine_threadsafe(begin(), self._loop).result(30)
+        return f"http://127.0.0.1:{port}"
+
+    def __enter__(self) -> "Loop":
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        async def end() -> None:
+            for runner in self._runners:
+                await runner.cleanup()
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _tools(url: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "api",
+            "name": "look_up",
+            "description": "Looks a customer up.",
+            "endpoint": f"{url}/customers",
+            "method": "GET",
+            "parameters": [{"name": "id", "in": "query", "type": "string", "required": True}],
+        },
+        {
+            "type": "api",
+            "name": "pay",
+            "description": "Pays an amount.",
+            "endpoint": f"{url}/payments",
+            "method": "POST",
+            "requiresApproval": True,
+            "parameters": [{"name": "amount", "in": "body", "type": "number", "required": True}],
+        },
+        {
+            "type": "human",
+            "name": "ask_lead",
+            "description": "Asks the lead.",
+            "parameters": [{"name": "question", "type": "string", "required": True}],
+        },
+    ]
+
+
+@contextmanager
+def agents(folder: Path) -> Iterator[dict[str, str]]:
+    """Run every agent that the browser's tests name; yield their addresses, each with a slash at the end."""
+    (folder / "key").parent.mkdir(parents=True, exist_ok=True)
+    (folder / "key").write_text(KEY)
+    with Loop() as loop, contextlib.ExitStack() as running:
+        model = loop.serve(
+            ("POST", "/v1/chat/completions", _complete),
+            ("GET", "/customers", _look_up),
+            ("POST", "/payments", _pay),
+        )
+
+        def agent(name: str, *options: str, **changes: Any) -> str:
+            server = {"ui": True, **changes.pop("server", {})}
+            place = folder / name
+            settings = {
+                "agent": {"name": "helper", "namespace": "demo", "description": "Helps."},
+                "memory": {"type": "filesystem", "path": str(place / "sessions")},
+                **changes,
+            }
+            return running.enter_context(Runtime(place, *options, server=server, **settings)).url
+
+        scripted = ("--model", "scripted")
+        price = {"pricing": {"inputPerMillion": 2.5, "outputPerMillion": 10}}
+        asked = {"provider": "openai-compatible", "name": "m", "endpoint": f"{model}/v1", "apiKey": {"file": str(folder / "key")}}  # fmt: skip
+        keys = {"type": "apiKey", "keys": [{"name": "ann", "secret": {"file": str(folder / "key")}}]}  # fmt: skip
+        plain = agent(
+            "plain",
+            *scripted,
+            model={"provider": "openai", "name": "gpt", **price},
+            models=[{"provider": "openai", "name": "small"}],
+            tools=_tools(model),
+        )
+        hostile = agent("hostile", model=asked)
+        flood = agent("flood", model=asked)
+        keyed = {name: agent(name, *scripted, auth=keys) for name in ("keyed", "a", "b")}
+        cut = Between({"/": plain}, cut_after=900, cuts=2)
+        bare = Between({"/": hostile}, without="Content-Security-Policy")
+        prefixed = Between({"/agents/a/": keyed["a"], "/agents/b/": keyed["b"]})
+        _fill(flood)
+        doors = {
+            name: loop.serve(("*", "/{path:.*}", one.handle))
+            for name, one in (("cut", cut), ("bare", bare), ("prefixed", prefixed))
+        }
+        yield {
+            "plain": f"{plain}/",
+            "cut": f"{doors['cut']}/",
+            "keyed": f"{keyed['keyed']}/",
+            "keyedA": f"{doors['prefixed']}/agents/a/",
+            "keyedB": f"{doors['prefixed']}/agents/b/",
+            "hostile": f"{hostile}/",
+            "hostileBare": f"{doors['bare']}/",
+            "flood": f"{flood}/",
+        }
+
+
+def _fill(url: str) -> None:
+    """Give an agent more than a hundred conversations, one of them of 220 messages."""
+
+    async def fill() -> None:
+        async with aiohttp.ClientSession() as session:
+            for number in range(105):
+                await session.post(f"{url}/sessions", json={"title": f"Conversation {number}"})
+            made = await session.post(f"{url}/sessions", json={"title": "Long"})
+            name = (await made.json())["session_id"]
+            for number in range(110):
+                body = {"message": f"turn {number}", "session_id": name}
+                async with session.post(f"{url}/chat", json=body) as answer:
+                    assert answer.status == 200, await answer.text()
+
+    asyncio.run(fill())
