@@ -95,6 +95,18 @@ unit: $(DEV) ## Run the fast tests: no processes, no network, no tools
 test: $(DEV) quick-tools ## Install everything the tests need and run them; SEED=number: in another order
 	$(PYTEST) -n 3 --dist worksteal
 
+.PHONY: ui
+ui: ## Build the page from ui/, which needs Node.js; the bundle is committed
+	cd ui && npm ci --no-audit --no-fund --ignore-scripts && npm run build
+
+.PHONY: browser
+browser: ## Install Debian's Chromium, in which the page is tested, if it is not there
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; }
+
+.PHONY: screenshots
+screenshots: $(DEV) ## Write the pictures of docs/ui.md, which needs Node.js and Chromium
+	$(PYTHON) -m tests.page.screenshots
+
 .PHONY: proofs
 proofs: $(DEV) tools ## Turn every field of every spec, break processes at every point, ask Kubernetes' validation, Helm 3, promtool, ...
 	$(PYTEST) -n 3 --dist worksteal -m proof

@@ -21,6 +21,20 @@ FLOOD, PER_SECOND = 5000, 500
 KEY = "right-key-of-the-page"
 PIECE = 7
 """Characters of a hostile text that a model says at once: it is cut in every place sooner or later."""
+PLANS = """There are two plans, and both can be cancelled **every month**:
+
+| plan | agents | USD a month |
+|---|--:|--:|
+| team | 5 | 49 |
+| fleet | unlimited | 290 |
+
+A first agent is a file and one command:
+
+```sh
+fleetform init my-fleet
+```
+"""
+"""An answer for pictures."""
 HOPS = frozenset(("connection", "content-length", "host", "keep-alive", "transfer-encoding"))
 
 
@@ -37,6 +51,8 @@ async def _text(asked: str) -> AsyncIterator[str]:
             ahead = began + number / PER_SECOND - asyncio.get_running_loop().time()
             if ahead > 0:
                 await asyncio.sleep(ahead)
+    elif asked.startswith("Which plans"):
+        yield PLANS
     else:
         yield f"echo {asked}"
 
@@ -47,6 +63,8 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     said = body["messages"][-1]["content"]
     asked = said if isinstance(said, str) else said[0].get("text", "")
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    if (wanted := _call(asked)) and body["messages"][-1]["role"] == "user":
+        return await _calling(request, wanted, usage)
     if not body.get("stream"):
         text = "".join([part async for part in _text(asked)])
         choice = {"index": 0, "message": {"role": "assistant", "content": text}}
@@ -60,6 +78,31 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     async for part in _text(asked):
         await say({"choices": [{"index": 0, "delta": {"content": part}}]})
     await say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage})
+    await answer.write(b"data: [DONE]\n\n")
+    return answer
+
+
+def _call(asked: str) -> dict[str, str] | None:
+    """Return the call that a message such as `call NAME {…}` asks for."""
+    if not asked.startswith("call "):
+        return None
+    _, name, arguments = asked.split(" ", 2)
+    return {"name": name, "arguments": arguments}
+
+
+async def _calling(
+    request: web.Request, wanted: dict[str, str], usage: dict[str, int]
+) -> web.StreamResponse:
+    """Answer with a call of a tool, as a stream has it."""
+    answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await answer.prepare(request)
+    call = {"index": 0, "id": "call_1", "type": "function", "function": wanted}
+    chunks: tuple[dict[str, Any], ...] = (
+        {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]},
+        {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}], "usage": usage},
+    )
+    for chunk in chunks:
+        await answer.write(f"data: {json.dumps(chunk)}\n\n".encode())
     await answer.write(b"data: [DONE]\n\n")
     return answer
 
@@ -225,6 +268,13 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
         )
         hostile = agent("hostile", model=asked)
         flood = agent("flood", model=asked)
+        named = {
+            "name": "support",
+            "namespace": "acme",
+            "displayName": "Customer support",
+            "description": "Answers questions of customers, and pays them back.",
+        }
+        pictures = agent("pictures", agent=named, model=asked | price, tools=_tools(model))
         keyed = {name: agent(name, *scripted, auth=keys) for name in ("keyed", "a", "b")}
         cut = Between({"/": plain}, cut_after=900, cuts=2)
         bare = Between({"/": hostile}, without="Content-Security-Policy")
@@ -243,6 +293,7 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "hostile": f"{hostile}/",
             "hostileBare": f"{doors['bare']}/",
             "flood": f"{flood}/",
+            "pictures": f"{pictures}/",
         }
 
 

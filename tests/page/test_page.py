@@ -13,12 +13,15 @@ import pytest
 from tests.page import servers
 from tests.tools import ROOT
 
-pytestmark = pytest.mark.proof
-
 UI = ROOT / "ui"
 BUNDLE = ROOT / "runtime/fleetform_runtime/ui"
 BROWSER = shutil.which("chromium")
-SUITES = sorted(path.name for path in (UI / "test/browser").glob("*.test.mjs"))
+TIMED = {"fast.test.mjs"}
+"""Suites that judge by the clock: `make faults`."""
+SUITES = [
+    pytest.param(path.name, marks=pytest.mark.timed if path.name in TIMED else pytest.mark.proof)
+    for path in sorted((UI / "test/browser").glob("*.test.mjs"))
+]
 
 needs_node = pytest.mark.skipif(
     shutil.which("npm") is None, reason="the page is built and tested with Node.js: install it"
@@ -53,6 +56,7 @@ def _run(*command: str, **variables: str) -> str:
     return done.stdout
 
 
+@pytest.mark.proof
 @needs_node
 @pytest.mark.usefixtures("modules")
 def test_the_bundle_is_what_the_sources_make_to_the_byte(tmp_path):
@@ -68,6 +72,7 @@ def test_the_bundle_is_what_the_sources_make_to_the_byte(tmp_path):
     assert len(gzip.compress(script, 9)) <= 45_000
 
 
+@pytest.mark.proof
 @needs_node
 @pytest.mark.usefixtures("modules")
 def test_parser_fold_and_markdown_do_what_their_tests_say():

@@ -77,16 +77,36 @@ function changed(items: readonly Item[], at: number, change: Partial<ToolItem>):
   return items.map((item, number) => (number === at ? ({ ...item, ...change } as Item) : item))
 }
 
+function sum(one: Usage | null, other: Usage): Usage {
+  if (!one) return other
+  const usd = one.cost_usd === undefined ? other.cost_usd : one.cost_usd + (other.cost_usd ?? 0)
+  return {
+    input_tokens: one.input_tokens + other.input_tokens,
+    output_tokens: one.output_tokens + other.output_tokens,
+    total_tokens: one.total_tokens + other.total_tokens,
+    ...(usd === undefined ? {} : { cost_usd: usd }),
+    ...(one.estimated || other.estimated ? { estimated: true } : {}),
+  }
+}
+
 /** Return what a page of stored messages shows. */
 export function fold(messages: readonly Message[]): Item[] {
   let items: Item[] = []
+  /** Of requests to the model that wanted calls and said nothing: the answer behind them has cost that, too. */
+  let silent: Usage | null = null
   for (const message of messages) {
-    if (message.role === 'user') items.push(user(message.content))
+    if (message.role === 'user') {
+      items.push(user(message.content))
+      silent = null
+    }
     else if (message.role === 'summary') items.push({ kind: 'note', what: 'summary', text: message.content })
     else if (message.role === 'assistant') {
       const { content, model, usage, finish_reason } = message
-      if (content || !message.tool_calls.length)
-        items.push({ ...EMPTY, text: content, model, usage, finish: finish_reason })
+      silent = sum(silent, usage)
+      if (content || !message.tool_calls.length) {
+        items.push({ ...EMPTY, text: content, model, usage: silent, finish: finish_reason })
+        silent = null
+      }
       items.push(...message.tool_calls.map(called))
     } else
       for (const result of message.results) {

@@ -46,6 +46,12 @@ describe('a stored conversation', () => {
     expect(tools(items).map((one) => one.outcome)).toEqual(['ok', 'open'])
   })
 
+  it('counts what calls without a word have cost in the answer behind them, and not in another turn', () => {
+    const items = fold([asked('a'), said('', 'x'), done(['x', true]), said('one'), asked('b'), said('two')])
+    const used = items.flatMap((item) => (item.kind === 'answer' ? [item.usage?.total_tokens] : []))
+    expect(used).toEqual([6, 3])
+  })
+
   it('keeps parts of a message apart from its text', () => {
     const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AA==' } }
     const [item] = fold([{ role: 'user', content: [{ type: 'text', text: 'look' }, image], created_at: AT }])

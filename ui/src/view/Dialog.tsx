@@ -3,13 +3,13 @@ import { useEffect, useRef } from 'preact/hooks'
 import { say } from '../words'
 import { Icon } from './Icons'
 
-/** A dialog in front of the page: the browser keeps the focus in it and gives it back. */
+/** A dialog in front of the page: the browser keeps the focus in it, and it goes back to where it was. */
 export function Dialog(props: { title: string; close: () => void; children: ComponentChildren }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null)
   useEffect(() => {
-    const dialog = element.current
-    dialog?.showModal()
-    return () => dialog?.close()
+    const before = document.activeElement
+    element.current?.showModal()
+    return () => (before as HTMLElement | null)?.focus()
   }, [])
   return (
     <dialog

@@ -35,7 +35,7 @@ export function Tour({ close }: { close: () => void }): JSX.Element | null {
         <dd>{info.version}</dd>
         <dt>{say('configuration')}</dt>
         <dd>
-          <code>{info.config}</code>
+          <code title={info.config}>{info.config.slice(0, 8)}</code>
         </dd>
       </dl>
       {prices && Object.keys(prices).length > 0 && (
@@ -70,7 +70,7 @@ function Described({ tool }: { tool: ToolInfo }): JSX.Element {
   const fields = Object.entries(tool.parameters?.properties ?? {})
   return (
     <>
-      <strong>{tool.name}</strong> <span class="faint">{tool.server ? `${tool.type} · ${tool.server}` : tool.type}</span>
+      <strong>{tool.name}</strong> <span class="faint">{tool.server ? `${tool.type} · ${tool.server}` : tool.type}</span>{' '}
       {tool.requires_approval && <span class="badge warm">{say('needsApproval')}</span>}
       <br />
       {tool.description}

@@ -35,7 +35,7 @@ const STATES = {
       await page.locator('.sessions [aria-label^="Delete"]').first().click()
     },
   ],
-  'the menu of a phone': [AGENTS.plain, { viewport: { width: 390, height: 780 } }, (page) => page.click('[aria-label=Conversations]')],
+  'the menu of a phone': [AGENTS.plain, { viewport: { width: 390, height: 780 } }, (page) => page.click('button[aria-label=Conversations]')],
 }
 
 for (const [name, [address, wanted, act]] of Object.entries(STATES))
