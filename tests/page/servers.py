@@ -1,18 +1,23 @@
 """What a browser talks to in tests: real agents, one model for them, and what may stand between a page and its agent."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
 
 from runtime.tests.process import Runtime
+from runtime.tests.test_access import RSA, jwk, token
 from tests.ports import free_port
 from tests.tools import ROOT
 
@@ -35,6 +40,7 @@ fleetform init my-fleet
 ```
 """
 """An answer for pictures."""
+CORS = {"Access-Control-Allow-Origin": "*"}
 HOPS = frozenset(("connection", "content-length", "host", "keep-alive", "transfer-encoding"))
 
 
@@ -163,6 +169,53 @@ class Between:
             return answer
 
 
+class Issuer:
+    """An OpenID Connect issuer at which somebody is signed in already: code flow with PKCE for a public client."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self._codes: dict[str, Mapping[str, str]] = {}
+
+    def routes(self) -> tuple[tuple[str, str, "Handler"], ...]:
+        """Return what it answers."""
+        return (
+            ("GET", "/.well-known/openid-configuration", self._facts),
+            ("GET", "/keys", self._keys),
+            ("GET", "/authorize", self._authorize),
+            ("POST", "/token", self._token),
+        )
+
+    async def _facts(self, _: web.Request) -> web.Response:
+        places = {"authorization": "authorize", "token": "token"}
+        facts = {f"{name}_endpoint": f"{self.url}/{path}" for name, path in places.items()}
+        body = {"issuer": self.url, "jwks_uri": f"{self.url}/keys", **facts}
+        return web.json_response(body, headers=CORS)
+
+    async def _keys(self, _: web.Request) -> web.Response:
+        return web.json_response({"keys": [jwk(RSA, "k1", alg="RS256")]})
+
+    async def _authorize(self, request: web.Request) -> web.Response:
+        asked = dict(request.query)
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        code = uuid.uuid4().hex
+        self._codes[code] = asked
+        answer = {"code": code, "state": asked["state"]}
+        if asked["scope"] == "refused":
+            answer = {"error": "access_denied", "state": asked["state"]}
+        raise web.HTTPFound(f"{asked['redirect_uri']}?{urlencode(answer)}")
+
+    async def _token(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        asked = self._codes.pop(str(form["code"]), {})
+        digest = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        given = {name: form[name] for name in ("client_id", "redirect_uri")}
+        if challenge != asked.get("code_challenge") or not given.items() <= asked.items():
+            return web.json_response({"error": "invalid_grant"}, status=400, headers=CORS)
+        return web.json_response({"access_token": token(iss=self.url)}, headers=CORS)
+
+
 Handler = Callable[[web.Request], Any]
 
 
@@ -275,6 +328,11 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "description": "Answers questions of customers, and pays them back.",
         }
         pictures = agent("pictures", agent=named, model=asked | price, tools=_tools(model))
+        issuer = Issuer()
+        issuer.url = loop.serve(*issuer.routes())
+        signed = {"type": "oidc", "issuer": issuer.url, "audience": "agents", "clientId": "page"}
+        people = agent("people", *scripted, auth=signed)
+        refused = agent("refused", *scripted, auth=signed | {"scopes": ["refused"]})
         keyed = {name: agent(name, *scripted, auth=keys) for name in ("keyed", "a", "b")}
         cut = Between({"/": plain}, cut_after=900, cuts=2)
         bare = Between({"/": hostile}, without="Content-Security-Policy")
@@ -294,6 +352,9 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "hostileBare": f"{doors['bare']}/",
             "flood": f"{flood}/",
             "pictures": f"{pictures}/",
+            "people": f"{people}/",
+            "refused": f"{refused}/",
+            "issuer": issuer.url,
         }
 
 

@@ -327,7 +327,6 @@ def test_a_secret_without_a_key_has_the_variable_of_its_provider_as_key(tmp_path
 
 OBJECTS = {
     "003/servicemonitor": [("ServiceMonitor", "kagent", "`observability.metrics`")],
-    "004/agent-logging-config": [("ConfigMap", "agent-logging-config", "`container.configFiles`")],
     "004/kagent-controller": [
         ("Namespace", "kagent-system", "`namespaces.create`"),
         ("ServiceAccount", "kagent-controller", "`identity` and `rbac`"),

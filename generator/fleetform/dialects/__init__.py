@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from fleetform import kinds
-from fleetform.dialects import foreign, kagent
+from fleetform.dialects import foreign, kagent, python_logging
 from fleetform.patterns import OWN_API
 from fleetform.problems import Problem, did_you_mean
 from fleetform.reader import Document
@@ -41,6 +41,13 @@ def translate(
     specs: list[SpecDocument] = []
     problems: list[Problem] = []
     for document in documents:
+        if python_logging.is_one(document.tree):
+            levels, said = python_logging.translate(document.tree)
+            problems += said
+            if levels is not None:
+                own = (python_logging.KIND, levels, document.file, document.origin)
+                specs.append(SpecDocument(*own))
+            continue
         found = _refuse(document, emitted)
         if found is not None:
             problems.append(found)

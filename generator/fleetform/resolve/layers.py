@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fleetform.dialects import SpecDocument
+from fleetform import kinds
+from fleetform.dialects import SpecDocument, python_logging
 from fleetform.problems import Problem
 from fleetform.resolve.catalog import Catalog, namespace_of, unknown
 from fleetform.tree import Map, Seq, TreePath, at, merge, problem_at
@@ -43,6 +44,8 @@ def layers(
     defaults = at(environment, ("spec", "defaults", document.kind))
     if isinstance(defaults, Map):
         found.append(Layer(f"defaults of environment {name}", defaults, by_environment=True))
+    if document.kind == kinds.AGENT.name:
+        found += _logging(catalog, document)
     found += _templates(catalog, document, (), problems)
     if at(document.tree, ("spec", "canaryOf")) is not None:
         found = [layer if layer.by_environment else _for_canary(layer) for layer in found]
@@ -55,6 +58,15 @@ def layers(
             layer = f"patch {number} of environment {name}"
             found.append(Layer(layer, patch["spec"], by_environment=True))
     return found, problems
+
+
+def _logging(catalog: Catalog, document: SpecDocument) -> Iterator[Layer]:
+    """Yield the levels that ConfigMaps with a logging.yaml set for the agents of their namespace, without one of all, that have no image of their own."""
+    if at(document.tree, ("spec", "container")) is not None:
+        return
+    for (space, name), levels in catalog.of(python_logging.KIND):
+        if space in ("", namespace_of(document)):
+            yield Layer(f"{python_logging.FILE} of ConfigMap {name}", levels.tree["spec"])
 
 
 def flatten(found: list[Layer]) -> Map | None:

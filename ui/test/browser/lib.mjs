@@ -7,7 +7,7 @@ const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium'
 
 let browser
 
-export async function open(address, { signIn, ...wanted } = {}) {
+export async function open(address, { signIn, beside = [], ...wanted } = {}) {
   browser ??= await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...wanted })
   const page = await context.newPage()
@@ -18,7 +18,7 @@ export async function open(address, { signIn, ...wanted } = {}) {
   page.on('pageerror', (error) => said.push(error.message))
   context.on('request', (request) => {
     const url = new URL(request.url())
-    if (url.origin !== origin && !['data:', 'blob:'].includes(url.protocol)) out.push(request.url())
+    if (url.origin !== origin && !beside.includes(url.origin) && !['data:', 'blob:'].includes(url.protocol)) out.push(request.url())
   })
   await page.goto(address)
   if (signIn) {

@@ -89,3 +89,41 @@ test('the page cannot be framed', async () => {
   assert.equal(await inside?.locator('#app').count().catch(() => 0), 0)
   await close({ expected: /frame-ancestors|Framing|ERR_BLOCKED/ })
 })
+
+test('one signs in at the issuer and comes back to an address without a code', async () => {
+  const { page, context, close } = await open(AGENTS.people, { signIn: null, beside: [AGENTS.issuer] })
+  const sent = []
+  context.on('request', (request) => sent.push([request.url(), request.headers()['authorization']]))
+  await page.click('button.primary')
+  await page.waitForSelector('#message')
+  assert.equal(page.url(), AGENTS.people)
+  await page.reload()
+  await page.waitForSelector('#message')
+  assert.ok(sent.some(([url, header]) => url.endsWith('/info') && header?.startsWith('Bearer ey')))
+  assert.ok(!sent.some(([url, header]) => url.startsWith(AGENTS.issuer) && header), 'a token went to the issuer')
+  await close({ expected: /401/ })
+})
+
+test('a sign-in that is refused, or that nobody here has begun, says so and signs nobody in', async () => {
+  const { page, close } = await open(AGENTS.refused, { signIn: null, beside: [AGENTS.issuer] })
+  await page.click('button.primary')
+  await page.waitForSelector('[role=alert]')
+  assert.match(await page.locator('[role=alert]').innerText(), /access_denied/)
+  await page.goto(`${AGENTS.refused}?code=stolen&state=theirs`)
+  await page.waitForSelector('input[type=password]')
+  assert.equal(page.url(), AGENTS.refused)
+  await close({ expected: /401/ })
+})
+
+test('a page of another origin, or another name for this machine, gets nothing', async () => {
+  const { page, close } = await open(AGENTS.keyed, { signIn: 'right-key-of-the-page', beside: [new URL(AGENTS.plain).origin] })
+  // A page of another origin cannot read answers, and no cookie signs it in.
+  const read = await page.evaluate(async (address) => {
+    const answer = await fetch(`${address}info`).catch((error) => error.message)
+    return typeof answer === 'string' ? answer : answer.status
+  }, AGENTS.plain)
+  assert.equal(typeof read, 'string')
+  const { status } = await page.request.get(`${AGENTS.plain}info`, { headers: { Host: 'evil.example' } }).then((answer) => ({ status: answer.status() }))
+  assert.equal(status, 421)
+  await close({ expected: /Failed to load|Content Security Policy|Refused to connect|CORS|violates/ })
+})

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
+from fleetform.dialects import python_logging
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved, flows
 from fleetform.resolve.backups import is_planned
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.layers import extended
 from fleetform.resolve.references import summary_config
+from fleetform.tree import problem_at
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield documents that exist only for others to refer to, and that none refers to."""
     yield from _begun(fleet)
+    yield from _levels(fleet)
     found = {id(item) for use in uses.values() for _, item in (*use.tools, *use.servers)}
     found |= {id(use.store) for use in uses.values() if use.store is not None}
     keeping = (flows.kept(fleet, workflow, uses, []) for workflow in fleet.of(kinds.WORKFLOW))
@@ -46,6 +49,21 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     severity="note",
                     key=True,
                 )
+
+
+def _levels(fleet: Fleet) -> Iterator[Problem]:
+    """Yield configurations of logging in namespaces in which no agent could obey them."""
+    generic = {item.namespace for item in fleet.of(kinds.AGENT) if item.spec.container is None}
+    for (space, name), levels in fleet.catalog.of(python_logging.KIND):
+        if not generic or (space and space not in generic):
+            yield problem_at(
+                levels.tree,
+                ("kind",),
+                "not-rendered",
+                f"no agent of the runtime is in the namespace of ConfigMap `{name}`: nothing obeys its levels",
+                hint="move it to their namespace, or remove it",
+                severity="note",
+            )
 
 
 def _begun(fleet: Fleet) -> Iterator[Problem]:
