@@ -1,15 +1,16 @@
 import type { ComponentChildren, JSX } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { say } from '../words'
 import { Icon } from './Icons'
 
 /** A dialog in front of the page: the browser keeps the focus in it, and it goes back to where it was. */
 export function Dialog(props: { title: string; close: () => void; children: ComponentChildren }): JSX.Element {
   const element = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
-    const before = document.activeElement
-    element.current?.showModal()
-    return () => (before as HTMLElement | null)?.focus()
+  // Before the element is gone: closing gives the focus back.
+  useLayoutEffect(() => {
+    const dialog = element.current
+    dialog?.showModal()
+    return () => dialog?.close()
   }, [])
   return (
     <dialog

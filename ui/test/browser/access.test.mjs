@@ -91,7 +91,7 @@ test('everything can be done with the keyboard alone', async () => {
   await page.keyboard.press('Enter')
   await page.waitForSelector('dialog')
   await page.keyboard.press('Escape')
-  assert.equal(await at(), 'Settings')
+  await page.waitForFunction(() => document.activeElement?.getAttribute('aria-label') === 'Settings')
   await close()
 })
 
