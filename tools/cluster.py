@@ -38,6 +38,8 @@ DEFINED = (
     *("scaledobjects.keda.sh", "triggerauthentications.keda.sh"),
     *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
     *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
+    "sandboxtemplates.extensions.agents.x-k8s.io",
+    "sandboxwarmpools.extensions.agents.x-k8s.io",
     *("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io"),
     *("gitrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"),
     *(

@@ -9,6 +9,7 @@ import pydantic
 import pytest
 import yaml
 
+from fleetform.platforms.kubernetes.kinds import KINDS
 from tests import tools
 
 from . import checkov, kubeconform, models, promtool, readers, rendered
@@ -264,3 +265,9 @@ def test_a_missing_tool_is_a_failure_that_says_what_to_run(tmp_path, monkeypatch
 def test_an_empty_folder_is_a_failure_that_says_what_to_run(tmp_path):
     with pytest.raises(pytest.fail.Exception, match="make render ENV="):
         rendered.yaml_files(tmp_path)
+
+
+def test_the_control_plane_of_tests_knows_every_custom_kind():
+    known = {path.stem for path in (tools.tool("schemas") / "crds").glob("*.json")}
+    custom = {f"{kind.resource}.{kind.group}" for kind in KINDS} & known
+    assert custom <= {*tools.module("tools/cluster.py").DEFINED}
