@@ -45,6 +45,16 @@ async def test_without_the_setting_there_is_no_page():
             assert (await client.get(path)).status == 404
 
 
+async def test_a_page_of_another_name_is_not_shown_to_a_browser_that_was_led_here():
+    """DNS rebinding: `/` follows the rule of the API."""
+    async with serving(server=ON) as client:
+        name = assets(await client.get("/"))[0]
+        for path in ("/", f"/{name}", "/ui.json", "/info"):
+            reply = await client.get(path, headers={"Host": "evil.example"})
+            assert (reply.status, reply.json["code"]) == (421, "misdirected")
+            assert (await client.get(path, headers={"Host": "localhost:1"})).status == 200
+
+
 async def test_a_client_that_has_a_file_is_not_sent_it_again():
     async with serving(server=ON) as client:
         page = await client.get("/")

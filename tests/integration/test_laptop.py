@@ -229,8 +229,14 @@ def test_run_serves_until_it_is_told_to_stop():
                 time.sleep(0.05)
         done = run("chat", url, "-m", "hello")
         assert done.stdout == "You said: hello (turn 1)\n"
+        with urllib.request.urlopen(url + "/", timeout=300) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
+        stranger = urllib.request.Request(url + "/", headers={"Host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="421"):
+            urllib.request.urlopen(stranger, timeout=300)
     finally:
         process.send_signal(signal.SIGTERM)
         printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     assert f"talk to it: fleetform chat {url}" in printed
+    assert f"its page: {url}/" in printed

@@ -78,7 +78,7 @@ def command(
     environments: options.Environments = options.ENVIRONMENTS,
     form: options.Form = Format.TEXT,
 ) -> None:
-    """Serve an agent locally.
+    """Serve an agent locally, with its page at the address that is printed.
 
     Resolves the spec as `render` does and starts the runtime with the agent.json that a cluster
     would mount. Secrets come from the environment or from .env: the key `api-key` of the secret
@@ -108,6 +108,7 @@ def command(
         keep_tracing=keep_tracing,
         with_documents=documents is not None,
     )
+    local.document.setdefault("server", {})["ui"] = True
     laptop.check_port(port)
     signal.signal(signal.SIGTERM, _interrupt)
     with laptop.serving(local, port, model=model, folder=documents) as process:
@@ -125,6 +126,7 @@ def _announce(name: str, url: str, process: subprocess.Popen[bytes]) -> None:
     with suppress(ChatError):
         Agent(url, None).wait(inf, lambda: process.poll() is None)
         typer.echo(f"{name} on {url}, stop with Ctrl-C", err=True)
+        typer.echo(f"  its page: {url}/", err=True)
         typer.echo(f"  talk to it: fleetform chat {url}", err=True)
 
 

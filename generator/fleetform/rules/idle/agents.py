@@ -14,6 +14,7 @@ from fleetform.resolve.references import Uses
 from fleetform.resolve.waits import asks_people, needs_approval
 from fleetform.rules.idle import stores
 from fleetform.rules.idle.fields import Field, given, others
+from fleetform.tree import TreePath
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec
@@ -95,8 +96,19 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         yield from given(agent, ("spec",), ("auth",), why, hint)
         yield from _tools(agent, uses[agent.key])
         if not own:
+            yield from _page(agent)
             yield from _memory(agent, uses[agent.key])
             yield from _approvals(agent, uses)
+
+
+def _page(agent: Resolved[AgentSpec]) -> Iterator[Field]:
+    base: TreePath = ("spec", "auth", "oidc")
+    why = "" if agent.spec.ui else "people sign in on the agent's page, and `ui` is false"
+    yield from given(agent, base, ("clientId",), why, "remove it, or `ui: false`")
+    oidc = agent.spec.auth.oidc if agent.spec.auth else None
+    signs_in = agent.spec.ui and oidc is not None and oidc.client_id is not None
+    why = "" if signs_in else "without a page and a `clientId` nobody signs in there"
+    yield from given(agent, base, ("scopes",), why, "set `clientId`, or remove it")
 
 
 def _approvals(agent: Resolved[AgentSpec], known: AgentUses) -> Iterator[Field]:

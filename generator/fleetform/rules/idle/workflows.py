@@ -28,6 +28,10 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
         if tracing.enabled:
             why = "spans of a workflow have no contents: those of its agents have, if they say so"
             yield from given(workflow, place, ("captureContent",), why, "remove it")
+        why = "a workflow has no page on which people sign in"
+        yield from given(
+            workflow, ("spec", "serve", "auth", "oidc"), ("clientId", "scopes"), why, "remove it"
+        )
         tells = spec.error_handling.on_workflow_failure == "notify"
         why = "" if tells else "`onWorkflowFailure` is `none`"
         hint = "set `onWorkflowFailure: notify`, or remove it"
