@@ -183,6 +183,7 @@ KEDA = BASE._replace(replicas=None, keda=Keda(0, 5, (TRIGGER,), scaling.BEHAVIOR
 SIGNED = TRIGGER._replace(
     secrets=(("password", "s", "k"), ("user", "s", "l")), authentication="base-trigger-0"
 )
+PREFIXED = BASE._replace(expose=BASE.expose._replace(path="/agents/base"))  # type: ignore[union-attr]
 STATEFUL = OWN._replace(
     kind="StatefulSet", headless=True, claim_templates=(Claim("data", "1Gi", "ReadWriteOnce", ""),)
 )
@@ -426,6 +427,7 @@ TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "expose.ingress_class": (ISSUED, ("", "other")),
     "expose.tls_secret": (ISSUED, ("", "own")),
     "expose.shares": (BASE, ((("next", 8080, 10),), (("a", 80, 0), ("b", 1, 100)))),
+    "expose.redirects": (PREFIXED, (True,)),
     "expose.issuer": (ISSUED, ({"name": "x", "kind": "ClusterIssuer"},)),
     "retained": (BASE, ({**BASE.retained, "argocd.argoproj.io/sync-options": "Prune=false"},)),
     "verbatim": (KEDA, ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},)),

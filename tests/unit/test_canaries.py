@@ -49,7 +49,7 @@ def of(objects: list[dict], kind: str) -> dict:
 
 
 def backends(objects: list[dict]) -> list[tuple[str, int]]:
-    (rule,) = of(objects, "HTTPRoute")["spec"]["rules"]
+    rule, _ = of(objects, "HTTPRoute")["spec"]["rules"]
     return [(item["name"], item["weight"]) for item in rule["backendRefs"]]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import API, fleetform, write
+from tests.fleet import API, fleetform, read_yaml, write
 
 ENVIRONMENT = f"""{API}
 kind: Environment
@@ -73,6 +73,54 @@ def test_two_routes_get_along_only_where_no_request_could_go_to_either(
     assert len(found) == clash, found
     assert not clash or "agents/0.yaml" in found[0]
     assert not clash or "agents/1.yaml" in found[0]
+
+
+AGENT = f"""{API}
+kind: Agent
+metadata: {{name: helper, namespace: desk}}
+spec:
+  systemPrompt: You help.
+  model: {{provider: ollama, name: qwen3, endpoint: "https://models.example"}}
+  auth: {{type: none}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "redirected"),
+    [
+        ("  expose: {}\n", "/agents/helper"),
+        ("  expose: {path: /help}\n", "/help"),
+        ("  expose: {path: /help/}\n", "/help"),
+        ("  expose: {host: x.open.example}\n", None),
+        ("  expose: {}\n  ui: false\n", None),
+        (
+            "  expose: {}\n  container: {image: {repository: acme/own, tag: 1.2.3}, ports: [{name: http, containerPort: 80}]}\n",
+            None,
+        ),
+    ],
+)
+def test_a_page_below_a_prefix_is_reached_without_the_slash_too(tmp_path, spec, redirected):
+    """Its files are relative to the path: what is exact is matched before what is a prefix."""
+    environment = f"{ENVIRONMENT}  images: {{pins: {{fleetform/agent-runtime: {{tag: 1.0.0}}}}}}\n"
+    write(tmp_path, {"agents/a.yaml": AGENT + spec, "environments/prod.yaml": environment})
+    done = fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    objects = read_yaml((tmp_path / "rendered/prod/desk/helper.yaml").read_text())
+    (route,) = [item for item in objects if item["kind"] == "HTTPRoute"]
+    _, *others = route["spec"]["rules"]
+    to = {"path": {"type": "ReplaceFullPath", "replaceFullPath": f"{redirected}/"}}
+    assert others == (
+        [
+            {
+                "matches": [{"path": {"type": "Exact", "value": redirected}}],
+                "filters": [
+                    {"type": "RequestRedirect", "requestRedirect": to | {"statusCode": 302}}
+                ],
+            }
+        ]
+        if redirected
+        else []
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,12 @@ def exposure(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Exposure | 
         path_of(owner),
         fleet.environment.expose.request_timeout_seconds,
         tuple(_shares(fleet, draft.resolved)),
+        _has_page(draft.resolved),
     )
+
+
+def _has_page(resolved: Resolved[Any]) -> bool:
+    return resolved.kind == "Agent" and resolved.spec.container is None and resolved.spec.ui
 
 
 def _shares(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Share]:

@@ -255,6 +255,8 @@ class Exposure(NamedTuple):
     timeout: int
     shares: tuple[Share, ...] = ()
     """What its canaries get; the rest is its own."""
+    has_page: bool = False
+    """Whether there is a page at its path, whose files and API are relative to it."""
 
 
 class Scrape(NamedTuple):

@@ -124,6 +124,8 @@ class Expose(NamedTuple):
     issuer: Json
     shares: tuple[tuple[str, int, int], ...] = ()
     """Services that get a part of the requests, each with its port and percent; the rest is the workload's own."""
+    redirects: bool = False
+    """Whether the path is redirected to the one with a slash at its end: there is a page, with files relative to it."""
 
 
 class Service(NamedTuple):

@@ -282,4 +282,5 @@ def _expose(fleet: Fleet, workload: Workload) -> Expose | None:
         tls_secret=fit(workload.name, "-tls") if certificate else "",
         issuer=issuer if certificate else {},
         shares=tuple((item.name, item.port.service_port, item.weight) for item in exposure.shares),
+        redirects=exposure.has_page and exposure.path != "/",
     )

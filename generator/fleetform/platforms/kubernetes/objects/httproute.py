@@ -30,8 +30,18 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
     if expose.timeout:
         rule["timeouts"] = {"request": f"{expose.timeout}s"}
     parent = {**PARENT, **_parent(expose)}
-    spec = {"parentRefs": [parent], "hostnames": [*expose.hosts], "rules": [rule]}
+    rules = [rule, *([_redirect(expose.path.removesuffix("/"))] if expose.redirects else ())]
+    spec = {"parentRefs": [parent], "hostnames": [*expose.hosts], "rules": rules}
     return (workload_object(plan, "gateway.networking.k8s.io/v1", "HTTPRoute", spec=spec),)
+
+
+def _redirect(path: str) -> dict[str, Any]:
+    """Return the rule that adds the slash; an exact path is matched before a prefix."""
+    to = {"path": {"type": "ReplaceFullPath", "replaceFullPath": f"{path}/"}, "statusCode": 302}
+    return {
+        "matches": [{"path": {"type": "Exact", "value": path}}],
+        "filters": [{"type": "RequestRedirect", "requestRedirect": to}],
+    }
 
 
 def _shares(expose: Expose) -> list[dict[str, Any]]:
@@ -58,6 +68,7 @@ def _value(plan: WorkloadPlan, default: Values) -> Values:
         "parentRefs": [_parent(expose)],
         "hostnames": [*expose.hosts],
         "path": expose.path,
+        "redirect": expose.redirects,
         "port": route_port(plan, expose),
         "requestTimeout": f"{expose.timeout}s" if expose.timeout else "",
         "canaries": _shares(expose),
