@@ -151,7 +151,9 @@ async def test_an_agent_that_has_its_folder_open_deletes_the_user_itself(request
         await until(lambda: gated.waiting)
         assert await in_a_thread(config(tmp_path, **fields)) == 0
         assert (await asking).json["code"] == "cancelled"
-        assert capsys.readouterr().out.startswith(f"{ANN}: deleted: 2 sessions, 1 memories, ")  # one of them begun
+        assert capsys.readouterr().out.startswith(
+            f"{ANN}: deleted: 2 sessions, 1 memories, "
+        )  # one of them begun
         gated.gate.set()
         await learned(client)
         assert (await client.get("/sessions", headers=ann)).json["total"] == 0

@@ -187,9 +187,11 @@ def test_every_route_leads_to_a_service_port(tree):
         for port in item["spec"]["ports"]
     }
     for item in tree.of("HTTPRoute"):
-        for rule in item["spec"]["rules"]:
-            for backend in rule["backendRefs"]:
-                assert (item["metadata"]["namespace"], backend["name"], backend["port"]) in ports
+        forwards, *redirects = item["spec"]["rules"]
+        for rule in redirects:
+            assert [step["type"] for step in rule["filters"]] == ["RequestRedirect"]
+        for backend in forwards["backendRefs"]:
+            assert (item["metadata"]["namespace"], backend["name"], backend["port"]) in ports
     for item in tree.of("Ingress"):
         for rule in item["spec"]["rules"]:
             for path in rule["http"]["paths"]:

@@ -213,7 +213,8 @@ KINDS = (
         "HTTPRoute",
         "gateway.networking.k8s.io/v1",
         "`expose`",
-        "`expose`; its own hosts, or `/agents/<name>` on the environment's",
+        "`expose`; its own hosts, or `/agents/<name>` on the environment's, where a second rule leads an agent with a page "
+        "from there to `/agents/<name>/`",
         workload="httproute",
         custom=True,
         ready=(
