@@ -338,6 +338,21 @@ async def test_a_fallback_answers_when_the_first_cannot():
     assert events[-1].data["output"] == "B"
 
 
+async def test_a_fallback_that_takes_no_temperature_is_asked_without():
+    async with (
+        upstream(answers((500, "{}", {}))) as first,
+        upstream(answers(completion("B"))) as second,
+    ):
+        changes = {
+            "model": remote(first, retries=0, id="a"),
+            "fallbacks": [remote(second, id="b", reasoningEffort="low")],
+        }
+        async with serving(make=build, **changes) as client:
+            assert (await client.chat("hi", temperature=0.5))["output"] == "B"
+    assert first.bodies[0]["temperature"] == 0.5
+    assert "temperature" not in second.bodies[0]
+
+
 async def test_a_breaker_keeps_requests_from_a_model_that_is_down():
     async with (
         upstream(answers((500, "{}", {}))) as first,

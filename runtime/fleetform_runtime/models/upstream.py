@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleetform_runtime.messages import Assistant, Usage
 from fleetform_runtime.models import (
@@ -96,8 +96,9 @@ class Upstream:
                 failed.append(candidate.settings.key)
                 attempts.append(_attempt(candidate, "circuit_open", after))
                 continue
+            asked = request if index == 0 else _fitting(request, candidate)
             try:
-                answer = await self._repeat(candidate, request, listener, attempts, after)
+                answer = await self._repeat(candidate, asked, listener, attempts, after)
             except ModelError as error:
                 error.model = candidate.settings.key
                 # That a conversation is too long for the first model can be helped, whatever others say.
@@ -189,6 +190,14 @@ class Upstream:
 def estimated(request: ChatRequest, output: int) -> Usage:
     """Return what a request costs whose provider does not say it: what it costs at most."""
     return Usage(sizes.of_request(request), output, estimated=True)
+
+
+def _fitting(request: ChatRequest, candidate: Candidate) -> ChatRequest:
+    """Return a request as a fallback takes it: the temperature was chosen for another model."""
+    if candidate.settings.takes_temperature or "temperature" not in request.overrides:
+        return request
+    kept = {name: value for name, value in request.overrides.items() if name != "temperature"}
+    return replace(request, overrides=kept)
 
 
 def _attempt(candidate: Candidate, reason: str, after: str) -> Attempt:
