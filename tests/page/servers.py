@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import signal
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -319,6 +320,16 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             models=[{"provider": "openai", "name": "small"}],
             tools=_tools(model),
         )
+        remembering = agent(
+            "remembering", *scripted, longTermMemory={"user": "me", "idleSeconds": 1}
+        )
+        mortal = Runtime(
+            folder / "mortal",
+            *scripted,
+            server={"ui": True},
+            memory={"type": "filesystem", "path": str(folder / "mortal/sessions")},
+        )
+        running.enter_context(mortal)
         hostile = agent("hostile", model=asked)
         flood = agent("flood", model=asked)
         named = {
@@ -338,6 +349,14 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
         bare = Between({"/": hostile}, without="Content-Security-Policy")
         prefixed = Between({"/agents/a/": keyed["a"], "/agents/b/": keyed["b"]})
         _fill(flood)
+
+        async def die(_: web.Request) -> web.Response:
+            """End a process as the kernel does, and start it again."""
+            mortal.signal(signal.SIGKILL)
+            await asyncio.to_thread(mortal.wait)
+            await asyncio.to_thread(mortal.start)
+            return web.Response(headers=CORS)
+
         doors = {
             name: loop.serve(("*", "/{path:.*}", one.handle))
             for name, one in (("cut", cut), ("bare", bare), ("prefixed", prefixed))
@@ -355,6 +374,9 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "people": f"{people}/",
             "refused": f"{refused}/",
             "issuer": issuer.url,
+            "remembering": f"{remembering}/",
+            "mortal": f"{mortal.url}/",
+            "undertaker": loop.serve(("POST", "/die", die)),
         }
 
 

@@ -16,6 +16,8 @@ from tests.tools import ROOT
 UI = ROOT / "ui"
 BUNDLE = ROOT / "runtime/fleetform_runtime/ui"
 BROWSER = shutil.which("chromium")
+NAMED = [f"--test-name-pattern={name}"] if (name := os.environ.get("ONLY")) else []
+"""While one writes: `ONLY=axe pytest -m proof tests/page`."""
 TIMED = {"fast.test.mjs"}
 """Suites that judge by the clock: `make faults`."""
 SUITES = [
@@ -110,7 +112,7 @@ def addresses(tmp_path_factory) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("suite", SUITES)
 def test_the_page_does_in_a_browser_what_its_suite_says(suite, addresses):
     _run(
-        *("node", "--test", "--test-concurrency=1", f"test/browser/{suite}"),
+        *("node", "--test", "--test-concurrency=1", *NAMED, f"test/browser/{suite}"),
         AGENTS=json.dumps(addresses),
         CHROMIUM=str(BROWSER),
     )

@@ -480,6 +480,20 @@ async function followOn(id: string, last: number, mine: number): Promise<void> {
   if (seen.isOver) return over()
   isRunning.value = false
   if (current.value) await attempt(() => load(current.value as string, mine))
+  if (mine !== opened || isRunning.value) return
+  const found = await api.ask<RunState>(`runs/${id}`).catch(() => null)
+  if (mine !== opened || isRunning.value || found?.status === 'succeeded' || found?.status === 'waiting') return
+  // Its process is gone with its events. What it has told is in the conversation, which ends with the question.
+  if (items.value.findLastIndex((item) => item.kind === 'user') < 0) return
+  const error = found?.error
+  const message = error?.detail ?? error?.message ?? say('offline')
+  items.value = [...items.value, { kind: 'failure', code: error?.code ?? 'interrupted', message, retryable: true, run: found ? id : null }]
+  status.value = message
+}
+
+interface RunState {
+  status: string
+  error?: { code?: string; detail?: string; message?: string }
 }
 
 /** A run has ended: the list and the conversation have changed. */

@@ -228,3 +228,30 @@ test('the page speaks Korean, and keeps it', async () => {
   assert.equal(await page.getAttribute('html', 'lang'), 'ko')
   await close()
 })
+
+test('what the agent remembers is shown, and forgotten', async () => {
+  const { page, close } = await open(AGENTS.remembering)
+  await say(page, 'I like green tea')
+  for (let found = 0; !found; await page.waitForTimeout(200)) found = (await (await fetch(`${AGENTS.remembering}memories`)).json()).total
+  await page.click('[aria-label="What it remembers of you"]')
+  await page.waitForSelector('.memories li')
+  assert.match(await page.locator('.memories').innerText(), /green tea/)
+  await page.click('.memories button')
+  await page.waitForFunction(() => document.querySelectorAll('.memories li').length === 0)
+  await close()
+})
+
+test('a runtime that dies in the midst of an answer costs another try, and no word', async () => {
+  const { page, close } = await open(AGENTS.mortal)
+  await page.fill('#message', 'say 400 words')
+  await page.keyboard.press('Enter')
+  await page.waitForFunction(() => document.querySelector('.prose')?.textContent?.includes('word20 '))
+  await fetch(`${AGENTS.undertaker}/die`, { method: 'POST' })
+  await page.waitForSelector('.failure button', { timeout: 90_000 })
+  await page.click('.failure button')
+  await page.waitForFunction(() => document.querySelector('.entry:last-of-type .prose')?.textContent?.includes('word400'), null, { timeout: 90_000 })
+  await idle(page)
+  assert.equal(await page.locator('.asked-by-user').count(), 1)
+  assert.equal(await last(page).innerText(), Array.from({ length: 400 }, (_, n) => `word${n + 1}`).join(' '))
+  await close({ expected: /Failed to load resource|ERR_/ })
+})
