@@ -8,7 +8,14 @@ from typing import Any
 from tests.fleet import API
 
 NAMESPACES = ("one", "two", "a-rather-long-namespace-name")
-CAPABILITIES = ["cert-manager", "external-secrets", "gateway-api", "keda", "prometheus-operator"]
+CAPABILITIES = [
+    "argo-rollouts",
+    "cert-manager",
+    "external-secrets",
+    "gateway-api",
+    "keda",
+    "prometheus-operator",
+]
 
 Json = Any
 
@@ -26,6 +33,7 @@ def fleet(seed: int, count: int = 24, longest: int = 63) -> dict[str, str]:
     _connect(chance, documents)
     _inform(random.Random(f"{seed} knowledge"), documents)
     _watch(random.Random(f"{seed} watching"), documents)
+    _step(random.Random(f"{seed} steps"), documents)
     environment, *others = documents
     text = "---\n".join(json.dumps(document, ensure_ascii=False) + "\n" for document in others)
     return {"agents/all.yaml": text, "environments/prod.yaml": json.dumps(environment) + "\n"}
@@ -77,7 +85,10 @@ def _patches(chance: random.Random, kinds: list[str]) -> Iterator[Json]:
         {"network": {"allowFrom": [{"namespace": "elsewhere"}]}},
     ]
     for piece in chance.sample(pieces, chance.randint(0, 4)) if kinds else ():
-        yield {"target": {"kind": chance.choice(kinds)}, "spec": piece}
+        kind = chance.choice(kinds)
+        # Steps of a canary are shares of replicas that would not be there.
+        alone = kind == "Agent" and piece.get("scaling", {}) is None
+        yield {"target": {"kind": kind}, "spec": {**piece, "delivery": None} if alone else piece}
 
 
 TEXTS = (
@@ -325,6 +336,34 @@ def _watch(chance: random.Random, documents: list[Json]) -> None:
                 **({"latency": latency} if chance.random() < 0.5 else {}),
                 "window": chance.choice(["28d", "31d"]),
             }
+
+
+def _step(chance: random.Random, documents: list[Json]) -> None:
+    """Let some agents have canaries of two replicas and more, judged by a Prometheus where there is one."""
+    monitoring = documents[0]["spec"]["monitoring"]
+    if chance.random() < 0.7:
+        monitoring["prometheusUrl"] = "http://prometheus.watch.svc:9090"
+    for agent in documents:
+        spec = agent["spec"]
+        if agent["kind"] != "Agent" or spec.get("stateful") or chance.random() < 0.6:
+            continue
+        scaling = spec.get("scaling", {})
+        spec["scaling"] = {**scaling, "minReplicas": chance.choice([2, 3])}
+        canary: Json = {"steps": [{"weight": 50, "pause": "10m"}, {"weight": 75}]}
+        if (
+            "prometheusUrl" in monitoring
+            and len(agent["metadata"]["name"]) <= 46
+            and chance.random() < 0.7
+        ):
+            canary["analysis"] = {"maxErrorRate": chance.choice([0, 0.05, 0.001])}
+            if "container" in spec:
+                spec["observability"] = {"metrics": {"enabled": True, "port": 9100}}
+                spec["container"]["ports"].append({"name": "metrics", "containerPort": 9100})
+            elif chance.random() < 0.5:
+                canary["analysis"] |= {"maxP95Seconds": chance.choice([30, 2.5])}
+        if chance.random() < 0.4:
+            canary["moving"] = chance.choice(["in", "out"])
+        spec["delivery"] = {"canary": canary}
 
 
 def _connect(chance: random.Random, documents: list[Json]) -> None:

@@ -106,11 +106,12 @@ class _Reader:
             operator = self.take()
             matched = self.grouping() if self.peek() == "on" else None
             many = self.peek() == "group_left"
-            if many:
-                self.take()
+            copied = self.copied() if many else frozenset()
             right = self.binary(level + 1)
             joined = self.combine(operator, left, right, matched)
-            left = left if many else joined
+            if copied - (right or frozenset()):
+                raise PromqlError(f"the right side lacks {sorted(copied - (right or frozenset()))}")
+            left = (left or frozenset()) | copied if many else joined
         return left
 
     def combine(
@@ -152,8 +153,17 @@ class _Reader:
             return self.call(name, ranged=False)
         return self.selector(name)
 
+    def copied(self) -> Labels:
+        """Read `group_left` and the labels that the left side gets of the right one."""
+        following = self.tokens[self.at + 1 : self.at + 4]
+        is_list = following[:1] == ["("] and following[2:3] in ([","], [")"])
+        if not is_list or following[1] in self.series:
+            self.take()
+            return frozenset()
+        return self.grouping()
+
     def grouping(self) -> Labels:
-        self.take("by", "on")
+        self.take("by", "on", "group_left")
         self.take("(")
         names: set[str] = set()
         while self.peek() != ")":

@@ -1,5 +1,7 @@
 """What new output asks of objects that a cluster has already, by each target that holds objects."""
 
+import itertools
+
 import pytest
 
 from tests.fleet import API, fleetform, write
@@ -8,7 +10,7 @@ ENVIRONMENT = f"""{API}
 kind: Environment
 metadata: {{name: prod}}
 spec:
-  capabilities: [keda]
+  capabilities: [keda, argo-rollouts]
   secrets: {{provider: kubernetes}}
 """
 CPU = (
@@ -40,7 +42,35 @@ def rendered(folder, *specs: str, target: str = "manifests") -> list[str]:
     return [line for line in done.err.splitlines() if ": warning: " in line and "charts" not in line.split(": warning: ")[1]]  # fmt: skip
 
 
+def steps(scaling: str, moving: str = "") -> str:
+    canary = f"    canary:\n      steps: [{{weight: 50}}]\n{moving}"
+    return f"  scaling: {{{scaling}}}\n  delivery:\n{canary}"
+
+
+SCALED = f"minReplicas: 2, maxReplicas: 9, metrics: {CPU}"
+FIXED = "minReplicas: 2"
+IN, OUT = "      moving: in\n", "      moving: out\n"
 CHANGES = {
+    "into a canary": (
+        f"  scaling: {{{FIXED}}}\n",
+        steps(FIXED),
+        "the pods of Deployment `team/web` go as soon as those of its new Rollout are ready",
+    ),
+    "into a canary of an autoscaler": (
+        f"  scaling: {{{SCALED}}}\n",
+        steps(SCALED),
+        "the pods of Deployment `team/web` go as soon as those of its new Rollout are ready",
+    ),
+    "out of a canary": (
+        steps(FIXED),
+        f"  scaling: {{{FIXED}}}\n",
+        "the Rollout `team/web` goes with all its pods, and its Deployment has none",
+    ),
+    "out of a canary of an autoscaler": (
+        steps(SCALED),
+        f"  scaling: {{{SCALED}}}\n",
+        "the Rollout `team/web` goes with all its pods, and its Deployment has none",
+    ),
     "more pods": (
         volume("size: 5Gi"),
         volume("size: 5Gi") + "  scaling: {minReplicas: 2}\n",
@@ -121,6 +151,15 @@ def test_what_a_cluster_does_is_not_said(tmp_path, before, after):
 
 def test_an_agent_that_goes_or_comes_is_not_said(tmp_path):
     assert rendered(tmp_path, agent(volume("size: 5Gi")), agent("", "other")) == []
+
+
+@pytest.mark.parametrize("target", ["manifests", "helm", "kustomize"])
+@pytest.mark.parametrize("scaling", [FIXED, SCALED])
+def test_into_a_canary_and_out_of_it_in_two_steps_each_nothing_is_said(tmp_path, scaling, target):
+    plain = f"  scaling: {{{scaling}}}\n"
+    way = (plain, steps(scaling, IN), steps(scaling), steps(scaling, OUT), plain)
+    for before, after in itertools.pairwise(way):
+        assert rendered(tmp_path, agent(before), agent(after), target=target) == []
 
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))

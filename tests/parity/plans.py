@@ -11,7 +11,9 @@ from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import config, scaling
 from fleetform.platforms.kubernetes.model import (
     Account,
+    Analysis,
     Autoscaler,
+    Canary,
     Claim,
     Dashboard,
     Expose,
@@ -238,8 +240,20 @@ SANDBOXED = BASE._replace(
         },
     ),
 )
+ANALYSIS = Analysis("http://prometheus.watch.svc:9090", "5m", 20, 0.05, 0)
+STEPPED = HPA._replace(canary=Canary(((25, "10m"), (50, "")), ANALYSIS, ""))
+STEPPED_OWN = OWN._replace(replicas=4, canary=STEPPED.canary)
 TURNS: dict[str, tuple[WorkloadPlan, tuple[Any, ...]]] = {
     "sandbox": (SANDBOXED, (None,)),
+    "canary": (STEPPED, (None,)),
+    "canary.steps": (STEPPED, (((1, "99999h"),), ((10, ""), (99, "1s")))),
+    "canary.moving": (STEPPED, ("in", "out")),
+    "canary.analysis": (STEPPED, (None,)),
+    "canary.analysis.address": (STEPPED, ("https://p.example/a?b=c&d",)),
+    "canary.analysis.window": (STEPPED, ("30s", "1h")),
+    "canary.analysis.requests": (STEPPED, (1, 1000000)),
+    "canary.analysis.errors": (STEPPED, (0, 0.5, 0.00001, 1e-7)),
+    "canary.analysis.seconds": (STEPPED, (30, 0.25, 299.5)),
     "sandbox.runtime_class": (SANDBOXED, ("kata",)),
     "sandbox.warm": (SANDBOXED, (0, 7)),
     "sandbox.resources": (
@@ -443,6 +457,14 @@ def turned() -> Iterator[tuple[str, WorkloadPlan, WorkloadPlan]]:
     for path, (plan, values) in TURNS.items():
         for value in values:
             yield path, plan, _with(plan, path, value)
+
+
+def stepped() -> Iterator[WorkloadPlan]:
+    """Yield canaries of what differs beside them: who sets the replicas, and whose image it is."""
+    for plan in (STEPPED_OWN, STEPPED, KEDA._replace(canary=STEPPED.canary)):
+        for moving in ("", "in", "out"):
+            yield _with(plan, "canary.moving", moving)
+    yield _with(STEPPED_OWN, "canary.analysis.seconds", 1.5)._replace(min_ready=5)
 
 
 def jobs() -> Iterator[WorkloadPlan]:

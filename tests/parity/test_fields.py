@@ -80,6 +80,7 @@ def test_helm_follows_every_turn_of_a_workload(helm_version, tmp_path):
     turned += [("stateful", plans.STATEFUL), ("ingress", plans.ISSUED), ("box", plans.SANDBOXED)]
     turned += [(path, after) for path, _, after in plans.turned()]
     turned += [("config.data", plan) for plan in plans.own_files()]
+    turned += [("canary", plan) for plan in plans.stepped()]
     turned += [("job", plan) for plan in plans.jobs()]
     documents = readers.go(emit.emit_all([values.of_workload(plan) for _, plan in turned]))
     root = charts.umbrella(tmp_path, "agent", documents)

@@ -171,6 +171,9 @@ BESIDE: list[tuple[WorkloadPlan, Patch, str]] = [
     (FULL, ("Deployment", pod(topologySpreadConstraints=[plans.SPREAD])), "spec.template.spec.topologySpreadConstraints"),
     (FULL, ("Service", {"spec": {"sessionAffinity": "ClientIP"}}), "spec.sessionAffinity"),
     (FULL, ("ConfigMap", {"data": {"more": "x"}}), "data.more"),
+    # The Rollout beside it has the same value.
+    (plans.STEPPED, ("Deployment", {"spec": {"minReadySeconds": 9}}), "spec.minReadySeconds"),
+    (plans.STEPPED, ("Rollout", {"spec": {"minReadySeconds": 9}}), "spec.minReadySeconds"),
     # Its own Role is no value of `rbac`.
     (plans.SANDBOXED, ("Role", {"rules": []}), "rules[0]"),
 ]  # fmt: skip

@@ -689,6 +689,7 @@ FULL = {
         "gateway-api",
         "cert-manager",
         "agent-sandbox",
+        "argo-rollouts",
     ],
     "sandboxes": {"runtimeClass": "gvisor"},
     "expose": {
@@ -876,6 +877,17 @@ def environments() -> dict[str, Fleet]:
     }
 
 
+def _stepped(kind: str = "Agent") -> Json:
+    """Return an agent whose pods are replaced step by step."""
+    canary = {
+        "steps": [{"weight": 25, "pause": "10m"}, {"weight": 75, "pause": "5m"}],
+        "analysis": {"maxP95Seconds": 30},
+    }
+    scaling = {"minReplicas": 4, "maxReplicas": 8, "metrics": [CPU]}
+    alone = {**PLAIN, "memory": {"type": "none"}}
+    return document(kind, "subject", {**alone, "scaling": scaling, "delivery": {"canary": canary}})
+
+
 def fleets() -> dict[str, Fleet]:
     """Return the specs' fleets by name."""
     subject = document("Agent", "subject", GENERIC, **LABELS)
@@ -904,6 +916,10 @@ def fleets() -> dict[str, Fleet]:
         "generic": fleet(*SHARED, subject),
         "template": fleet(
             *SHARED, template, document("Agent", "heir", {"extends": "subject"}, **LABELS)
+        ),
+        "stepped": fleet(*SHARED, _stepped()),
+        "stepped-template": fleet(
+            *SHARED, _stepped("AgentTemplate"), document("Agent", "heir", {"extends": "subject"})
         ),
         "idle": fleet(*SHARED, document("AgentTemplate", "subject", PLAIN)),
         "scaled": fleet(
@@ -1011,6 +1027,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("plain", "bare", "cloudy", ("spec.model.region", "spec.model.project")),
         ("plain", "bare", "asks", ("spec.model.promptCaching",)),
         ("patched", "bare", "subject", PATCHED),
+        ("stepped", "full", "subject", ("spec.delivery",)),
         ("tools", "azure", "user", TOOLS),
         ("stores", "azure", "own-redis", MEMORY),
         ("stores", "azure", "own-postgres", MEMORY),
@@ -1021,7 +1038,11 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("stores", "azure", "learning-alone", ("spec.memory.policy.longTermMemory",)),
         ("stores", "azure", "cloudy-alone", ("spec.memory.policy.longTermMemory.embedding",)),
     ),
-    "AgentTemplate": (("template", "azure", "subject", ALL), ("idle", "bare", "subject", ALL)),
+    "AgentTemplate": (
+        ("template", "azure", "subject", ALL),
+        ("idle", "bare", "subject", ALL),
+        ("stepped-template", "full", "subject", ("spec.delivery",)),
+    ),
     "MCPServer": (
         ("own", "azure", "server", ALL),
         ("own-compose", "compose", "server", ALL),

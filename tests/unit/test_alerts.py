@@ -41,6 +41,9 @@ OF_KUBERNETES = {
     "kube_pod_container_status_waiting_reason": TARGET_LABELS | {"reason"},
     "kube_pod_owner": TARGET_LABELS | {"owner_kind", "owner_name"},
     "kube_pod_spec_volumes_persistentvolumeclaims_info": TARGET_LABELS | {"persistentvolumeclaim"},
+    "kube_replicaset_owner": TARGET_LABELS | {"replicaset", "owner_kind", "owner_name"},
+    "kube_replicaset_spec_replicas": TARGET_LABELS | {"replicaset"},
+    "kube_replicaset_status_ready_replicas": TARGET_LABELS | {"replicaset"},
     "kube_resourcequota": TARGET_LABELS | {"resourcequota", "resource", "type"},
     "kube_statefulset_replicas": TARGET_LABELS | {"statefulset"},
     "kube_statefulset_status_replicas_ready": TARGET_LABELS | {"statefulset"},
@@ -103,6 +106,7 @@ def test_a_threshold_of_its_own_names_the_workload_once_for_and_once_against():
     assert others.count('{agent!~"billing|chat-2",namespace="a"') == 3
     assert chosen.count('{agent=~"billing|chat-2",namespace="a"') == 3
     ready = rules["AgentNotReady"]
+    assert ready.count('{owner_name!~"billing",') == ready.count('{owner_name=~"billing",') == 2
     assert ready.count('{deployment!~"billing",') == ready.count('{statefulset=~"billing",') == 2
     assert {"namespace", "agent"} <= (read(ready, SERIES) or set()) & (read(error, SERIES) or set())
 

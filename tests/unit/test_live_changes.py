@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from fleetform.platforms.kubernetes.live import changes, gc
 from fleetform.platforms.kubernetes.targets import argo_workflows
 
@@ -63,6 +65,18 @@ def test_what_a_controller_made_is_not_ours_to_prune():
     owner = {"kind": "ScaledObject", "name": "a", "controller": True}
     made = item("HorizontalPodAutoscaler", "keda-hpa-a", ownerReferences=[owner])
     assert pruned(made, item("HorizontalPodAutoscaler", "old")) == ["old"]
+
+
+@pytest.mark.parametrize(("ready", "warned"), [(0, True), (2, False)])
+def test_a_rollout_whose_deployment_has_no_pods_is_not_pruned_without_a_word(ready, warned):
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "scaleDown": "never"}
+    rollout = item("Rollout", "web") | {"spec": {"workloadRef": reference}}
+    deployment = item("Deployment", "web") | {"status": {"readyReplicas": ready}}
+    cluster: Any = Cluster(rollout)
+    cluster.get = lambda manifest: deployment if manifest["kind"] == "Deployment" else manifest
+    (row,) = changes.rows(cluster, [UNIT], [SPACE])
+    assert (row.action, row.kind, row.name) == ("prune", "Rollout", "web")
+    assert ("moving: out" in row.message) == warned
 
 
 def test_what_asks_to_be_kept_is_kept():

@@ -78,6 +78,8 @@ NO_LENS = {
     "ConfigMap": "it is immutable, and named by its content",
     "CronJob": "its pods cannot be changed, and it is named by their content",
     "Job": "its pods cannot be changed, and it is named by their content",
+    "AnalysisTemplate": "its value is what it asks for, not the query",
+    "Rollout": "its values are steps, each of which makes several of its own",
     "TriggerAuthentication": "it follows from the triggers",
     "ExternalSecret": "its values are lists of whole secrets",
     "PersistentVolumeClaim": "its values are lists of whole claims",

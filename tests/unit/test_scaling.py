@@ -33,13 +33,30 @@ def test_a_workload_has_at_most_one_scaler(tree):
 
 
 def test_a_scaler_has_its_workload(tree):
-    assert set(targets(tree)) <= {identity(item)[1:] for item in tree.of(*WORKLOADS)}
+    assert set(targets(tree)) <= {identity(item)[1:] for item in tree.of(*WORKLOADS, "Rollout")}
 
 
 def test_replicas_are_written_exactly_where_nobody_scales(tree):
     scaled = set(targets(tree))
+    rollouts = {identity(item)[2:]: item["spec"] for item in tree.of("Rollout")}
     for item in tree.of(*WORKLOADS):
-        assert ("replicas" in item["spec"]) == (identity(item)[1:] not in scaled)
+        if identity(item)[2:] not in rollouts:
+            assert ("replicas" in item["spec"]) == (identity(item)[1:] not in scaled)
+
+
+def test_a_rollout_owns_the_number_but_for_what_a_deployment_begins_with(tree):
+    scaled = {(space, name): kind for kind, space, name in targets(tree)}
+    deployments = {identity(item)[2:]: item["spec"] for item in tree.of("Deployment")}
+    for item in tree.of("Rollout"):
+        place, rollout = identity(item)[2:], item["spec"]
+        own, by = deployments[place].get("replicas"), scaled.get(place)
+        assert ("replicas" in rollout) == (by is None)
+        if rollout["workloadRef"]["scaleDown"] == "onsuccess":
+            assert (own, by) in ((None, None), (None, "Rollout"))
+        elif by is None:
+            assert own == rollout["replicas"]
+        else:
+            assert (own, by) in ((None, "Rollout"), (1, "Deployment"))
 
 
 def test_bounds_and_windows_are_what_kubernetes_allows(tree):
@@ -109,8 +126,11 @@ def test_a_budget_stands_where_there_can_be_two_pods(tree):
         key[1:]: item["spec"].get("maxReplicas") or item["spec"].get("maxReplicaCount")
         for key, item in zip(targets(tree), tree.of(*SCALERS), strict=True)
     }
-    for item in tree.of(*WORKLOADS):
+    stepped = {identity(item)[2:] for item in tree.of("Rollout")}
+    for item in tree.of(*WORKLOADS, "Rollout"):
         key = identity(item)[2:]
+        if key in stepped and item["kind"] != "Rollout":
+            continue
         assert (key in budgets) == (most.get(key, item["spec"].get("replicas")) > 1)
     assert all(item["spec"]["maxUnavailable"] == 1 for item in tree.of("PodDisruptionBudget"))
 
@@ -221,3 +241,30 @@ def test_runs_in_flight_are_no_default_where_something_else_decides(
 ):
     found = scaler(tmp_path, scaling, **environment)
     assert (found and found["kind"]) == kind
+
+
+def test_a_job_of_an_agent_is_not_scaled_on_the_runs_of_the_agent(tmp_path):
+    environment = (
+        ENVIRONMENT
+        + "  capabilities: [keda, prometheus-operator]\n"
+        + "  monitoring: {prometheusUrl: 'http://p.watch.svc:9090'}\n"
+    )
+    spec = AGENT + (
+        "  memory: {type: none}\n"
+        "  scaling: {minReplicas: 1, maxReplicas: 4}\n"
+        "  tools: [{name: docs}]\n"
+        "  knowledge: {sources: [{name: texts, configMap: texts}]}\n"
+    )
+    tool = (
+        "---\napiVersion: fleetform.dev/v1alpha1\nkind: Tool\nmetadata: {name: docs}\nspec:\n"
+        "  type: retrieval\n  description: Finds.\n"
+        "  retrieval: {vectorStore: {type: pgvector, host: db.default.svc, collection: public.docs, secretRef: {name: db, key: password}}}\n"
+    )
+    write(tmp_path, {"agents/a.yaml": spec + tool, "environments/prod.yaml": environment})
+    done = fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    files = (tmp_path / "rendered/prod").rglob("*.yaml")
+    objects = [item for file in files for item in read_yaml(file.read_text())]
+    (scaler,) = [item for item in objects if item["kind"] == "ScaledObject"]
+    assert [item["kind"] for item in objects].count("Job") == 1
+    assert scaler["spec"]["scaleTargetRef"]["kind"] == "Deployment"

@@ -88,6 +88,13 @@ TYPES: dict[str, Schema] = {
     "string": TEXT,
     "bool": FLAG,
     "fraction": FRACTION,
+    "share below 1": {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+    "seconds or 0": {"type": "number", "minimum": 0, "exclusiveMaximum": 300},
+    "canary step": closed(
+        ("weight",),
+        weight={"type": "integer", "minimum": 1, "maximum": 99},
+        pause={**TEXT, "pattern": "^[1-9][0-9]{0,4}[smh]$"},
+    ),
     "thresholds by name": {
         "type": "object",
         "additionalProperties": closed((), **dict.fromkeys(THRESHOLDS, FRACTION)),

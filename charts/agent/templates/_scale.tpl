@@ -7,8 +7,32 @@
 {{- end -}}
 {{- end }}
 
+{{/* Replicas of the Deployment itself; nothing if something else controls their number. On the way out of a canary an autoscaler
+needs one to begin with. */}}
+{{- define "agent.replicas" -}}
+{{- $scaled := or .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- if and $scaled .Values.canary.enabled (eq .Values.canary.moving "out") -}}
+1
+{{- else if and (not $scaled) (or (not .Values.canary.enabled) .Values.canary.moving) -}}
+{{- toJson .Values.replicaCount -}}
+{{- end -}}
+{{- end }}
+
+{{/* Requests of the generic runtime that let it work, and those that wait for an answer. */}}
+{{- define "agent.ofWork" -}}
+{{- if .Values.config }},route=~"/a2a|/a2a/message:send|/a2a/message:stream|/a2a/v1/message:send|/a2a/v1/message:stream|/agents/{name}/chat|/chat|/v1/chat/completions|/v1/responses|/ws"{{ end -}}
+{{- end }}
+
+{{- define "agent.ofAnswers" -}}
+{{- if .Values.config }},route=~"/a2a|/a2a/message:send|/a2a/message:stream|/a2a/v1/message:send|/a2a/v1/message:stream|/agents/{name}/chat|/chat|/v1/chat/completions|/v1/responses"{{ end -}}
+{{- end }}
+
 {{- define "agent.scaleTarget" -}}
+{{- if and .Values.canary.enabled (ne .Values.canary.moving "out") -}}
+{{- dict "apiVersion" "argoproj.io/v1alpha1" "kind" "Rollout" "name" (include "agent.fullname" .) | toJson -}}
+{{- else -}}
 {{- dict "apiVersion" "apps/v1" "kind" .Values.kind "name" (include "agent.fullname" .) | toJson -}}
+{{- end -}}
 {{- end }}
 
 {{/* Up at once, down slowly: moving a conversation is cheap, a cold pod is not. */}}

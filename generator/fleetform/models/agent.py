@@ -19,6 +19,7 @@ from fleetform.models.base import (
     Url,
     optional,
 )
+from fleetform.models.delivery import Delivery
 from fleetform.models.mcp_server import McpCapability, Transport
 from fleetform.models.memory_store import AgentMemory
 from fleetform.models.model_config import ModelSettings
@@ -329,6 +330,9 @@ class AgentSpec(Workload):
     )
     weight: int | None = optional(
         "Percent of the requests to the route of `canaryOf`. Default: 10.", ge=0, le=100
+    )
+    delivery: Delivery = Field(
+        default_factory=Delivery, description="How new pods replace the old ones."
     )
     model_config_ref: QualifiedName | None = optional(
         "Name of a ModelConfig, or `namespace/name`. Default: the environment's, or `model`.",

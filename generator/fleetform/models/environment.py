@@ -45,6 +45,7 @@ Capability = Literal[
     "cert-manager",
     "argo-workflows",
     "agent-sandbox",
+    "argo-rollouts",
 ]
 
 

@@ -166,14 +166,14 @@ def extends_of(tree: Map) -> Iterator[tuple[TreePath, str]]:
 
 
 def _for_canary(layer: Layer) -> Layer:
-    """Return a layer without what a canary does not inherit: routes of its own, and queries about the other's load."""
+    """Return a layer without what a canary does not inherit: routes and steps of its own, and queries about the other's load."""
     tree = layer.tree.clone()
     scaling = tree.get("scaling")
     if isinstance(scaling, Map) and "keda" in scaling:
         scaling = scaling.clone()
         del scaling["keda"], scaling.marks["keda"]
         tree.put("scaling", scaling, tree.marks["scaling"])
-    for name in ("expose", "canaryOf", "weight"):
+    for name in ("expose", "delivery", "canaryOf", "weight"):
         if name in tree:
             del tree[name], tree.marks[name]
     return layer._replace(tree=tree)

@@ -123,11 +123,20 @@ def _job(workload: Workload) -> Iterator[Problem]:
 
 
 def _canary(workload: Workload) -> Iterator[Problem]:
-    """Say of a canary that nobody shares requests out."""
+    """Say of a canary that nobody shares requests out, or takes steps."""
     if workload.resolved.kind == "Agent" and workload.resolved.spec.canary_of:
         what = "Compose has no routes with weights: no request comes to the canary by itself"
         hint = "ask it at its own port, or leave it out by a patch"
         yield _said(workload, ("spec", "canaryOf"), what, hint, "note")
+    if _asks_for_steps(workload):
+        what = "Compose replaces every container at once: there are no steps"
+        hint = "nothing to do here; remove it by a patch of this environment to be rid of this note"
+        yield _said(workload, ("spec", "delivery", "canary"), what, hint, "note")
+
+
+def _asks_for_steps(workload: Workload) -> bool:
+    is_own = workload.resolved.kind == "Agent" and not workload.shape.ends
+    return is_own and workload.resolved.spec.delivery.canary is not None
 
 
 def _sandbox(workload: Workload) -> Iterator[Problem]:

@@ -9,6 +9,7 @@ target, added by the Prometheus operator.
 
 import re
 from collections.abc import Mapping
+from textwrap import indent
 from types import MappingProxyType
 from typing import Any
 
@@ -244,6 +245,24 @@ max by (namespace, name) (
 )"""
 
 
+def _of_rollouts(metric: str) -> str:
+    """Return a number of kube-state-metrics about ReplicaSets, summed by the Rollout that owns them.
+
+    Of a Rollout itself there are metrics only where its controller is scraped; the Deployment beside it has no pods.
+    """
+    return f"""\
+label_replace(
+  sum by (namespace, owner_name) (
+    max by (namespace, replicaset) ({metric}{{namespace="<namespace>"}})
+      * on (namespace, replicaset) group_left (owner_name)
+    max by (namespace, replicaset, owner_name) (
+      kube_replicaset_owner{{namespace="<namespace>",owner_kind="Rollout"}}
+    )
+  ),
+  "agent", "$1", "owner_name", "(.+)"
+)"""
+
+
 # kube-state-metrics does not say which Deployments are agents: its label series need an allow-list,
 # and agent_build_info is missing precisely when an agent never started. So every workload of the
 # namespace counts; it is worth knowing that half of a deployed MCP server or store is down, too.
@@ -255,20 +274,24 @@ _WORKLOADS = (
         name="AgentNotReady",
         severity=PAGE,
         lasts="5m",
-        expression="""\
+        expression=f"""\
 label_replace(
-  max by (namespace, deployment) (kube_deployment_status_replicas_ready{namespace="<namespace>"})
+  max by (namespace, deployment) (kube_deployment_status_replicas_ready{{namespace="<namespace>"}})
     /
-  max by (namespace, deployment) (kube_deployment_spec_replicas{namespace="<namespace>"}),
+  max by (namespace, deployment) (kube_deployment_spec_replicas{{namespace="<namespace>"}}),
   "agent", "$1", "deployment", "(.+)"
 ) < <readyRatio>
   or
 label_replace(
-  max by (namespace, statefulset) (kube_statefulset_status_replicas_ready{namespace="<namespace>"})
+  max by (namespace, statefulset) (kube_statefulset_status_replicas_ready{{namespace="<namespace>"}})
     /
-  max by (namespace, statefulset) (kube_statefulset_replicas{namespace="<namespace>"}),
+  max by (namespace, statefulset) (kube_statefulset_replicas{{namespace="<namespace>"}}),
   "agent", "$1", "statefulset", "(.+)"
 ) < <readyRatio>
+  or
+{_of_rollouts("kube_replicaset_status_ready_replicas")}
+  / on (namespace, agent)
+{_of_rollouts("kube_replicaset_spec_replicas")} < <readyRatio>
 """,
         summary="Only {{ $value | humanizePercentage }} of the replicas of {{ $labels.agent }} are "
         "ready",
@@ -623,23 +646,25 @@ _SCRAPING = (
         name="AgentMetricsMissing",
         severity=TICKET,
         lasts="10m",
-        expression="""\
+        expression=f"""\
 (
-  max by (namespace, agent) (max_over_time(agent_build_info{namespace="<namespace>"}[1d]))
+  max by (namespace, agent) (max_over_time(agent_build_info{{namespace="<namespace>"}}[1d]))
     unless on (namespace, agent)
-  agent_build_info{namespace="<namespace>"}
+  agent_build_info{{namespace="<namespace>"}}
 )
   and on (namespace, agent)
 (
   label_replace(
-    kube_deployment_status_replicas_ready{namespace="<namespace>"},
+    kube_deployment_status_replicas_ready{{namespace="<namespace>"}},
     "agent", "$1", "deployment", "(.+)"
   ) > 0
     or
   label_replace(
-    kube_statefulset_status_replicas_ready{namespace="<namespace>"},
+    kube_statefulset_status_replicas_ready{{namespace="<namespace>"}},
     "agent", "$1", "statefulset", "(.+)"
   ) > 0
+    or
+{indent(_of_rollouts("kube_replicaset_status_ready_replicas"), "  ")} > 0
 )
 """,
         summary="Agent {{ $labels.agent }} is ready but no longer scraped",
@@ -781,4 +806,7 @@ def _of(operator: str, workloads: list[str], expression: str) -> str:
         return expression
     names = f'{operator}"{"|".join(sorted(workloads))}"'
     expression = re.sub(r"\b(agent_\w+)\{", rf"\1{{agent{names},", expression)
-    return re.sub(r"\b(kube_([a-z]+)_\w+)\{", rf"\1{{\2{names},", expression)
+    # Of a Rollout's ReplicaSets the owner is named like the workload.
+    expression = re.sub(r"\bkube_replicaset_owner\{", rf"\g<0>owner_name{names},", expression)
+    of_kinds = r"\b(kube_(deployment|statefulset)_\w+)\{"
+    return re.sub(of_kinds, rf"\1{{\2{names},", expression)

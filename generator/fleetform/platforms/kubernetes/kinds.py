@@ -140,6 +140,23 @@ KINDS = (
         pods=True,
     ),
     ObjectKind(
+        "AnalysisTemplate",
+        "argoproj.io/v1alpha1",
+        "an Agent's `delivery.canary.analysis`",
+        "with a Rollout that is judged: what Prometheus must say of the new pods",
+        custom=True,
+    ),
+    ObjectKind(
+        "Rollout",
+        "argoproj.io/v1alpha1",
+        "an Agent's `delivery.canary`",
+        "`delivery.canary`, with Argo Rollouts: replaces the pods of the Deployment beside it step by step",
+        workload="rollout",
+        custom=True,
+        # A canary that waits, for its time or a person, has been delivered.
+        ready="has(status.phase) && status.phase in ['Healthy', 'Paused']",
+    ),
+    ObjectKind(
         "Job",
         "batch/v1",
         "an Agent's `knowledge`, a WorkflowRun",

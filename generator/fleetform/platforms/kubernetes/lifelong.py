@@ -29,9 +29,10 @@ FOR_LIFE = {
 MAY_LACK = {"storageClassName": "accessModes", "volumeClaimTemplates": "selector"}
 """Those that an object may be without, which is a value of its own, and what each whole object has."""
 AUTOSCALER, BY_KEDA = "HorizontalPodAutoscaler", "ScaledObject"
-KINDS = frozenset((*FOR_LIFE, AUTOSCALER, BY_KEDA))
+BY_STEPS = "Rollout"
+KINDS = frozenset((*FOR_LIFE, AUTOSCALER, BY_KEDA, BY_STEPS))
 _KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
-_VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
+_VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|canary|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
 QUANTITY = regex(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
 LONGEST = 200
 _NEW_CLAIM = (
@@ -73,6 +74,7 @@ def warnings(folders: Mapping[str, tuple[Texts, Texts]]) -> Iterator[Problem]:
 
 
 def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterator[Problem]:
+    yield from _stepped(before, after)
     for (kind, space, name), (file, new) in after.items():
         title = f"{kind} `{space}/{name}`" if space else f"{kind} `{name}`"
         other = {"Deployment": "StatefulSet", "StatefulSet": "Deployment"}.get(kind)
@@ -104,7 +106,8 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
         yield from _sizes(file, title, old, new)
         replicas = old.get("replicas", 1)
         has_more = isinstance(replicas, int) and replicas > 1
-        if has_more and "replicas" not in new and kind in ("Deployment", "StatefulSet"):  # fmt: skip
+        has_rollout = (BY_STEPS, space, name) in after
+        if has_more and "replicas" not in new and kind in ("Deployment", "StatefulSet") and not has_rollout:  # fmt: skip
             yield _warning(
                 file,
                 f"{title} loses `replicas: {replicas}` to an autoscaler: whoever applied it resets it to 1 "
@@ -112,6 +115,35 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
                 "add the autoscaler with minReplicas first and remove `replicas` from the cluster's field owners: "
                 "docs/upgrade.md has the steps",
             )
+
+
+def _stepped(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterator[Problem]:
+    """Yield Deployments whose pods go before others are there, as a Rollout takes them over or leaves them."""
+    for (kind, space, name), (file, _) in after.items():
+        key, title = (BY_STEPS, space, name), f"`{space}/{name}`"
+        if kind != "Deployment" or (kind, space, name) not in before:
+            continue
+        if key in before and key not in after and not _serves(before[key].spec):
+            yield _warning(
+                file,
+                f"the Rollout {title} goes with all its pods, and its Deployment has none: nobody serves until it has, and an "
+                "autoscaler never begins at none",
+                "keep `delivery.canary` for one release with `moving: out`, and remove it when the Deployment's pods are ready: "
+                "docs/canaries.md has the steps",
+            )
+        if key in after and key not in before and not _serves(after[key].spec):
+            yield _warning(
+                file,
+                f"the pods of Deployment {title} go as soon as those of its new Rollout are ready, of which there is one at first "
+                "if an autoscaler sets their number",
+                "set `delivery.canary.moving: in` for one release, and remove it when the Rollout has its pods: docs/canaries.md "
+                "has the steps",
+            )
+
+
+def _serves(rollout: dict[str, Any]) -> bool:
+    """Whether the Deployment of a Rollout has pods of its own beside it."""
+    return _map(rollout, "workloadRef").get("scaleDown") == "never"
 
 
 def _sizes(file: str, title: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Problem]:
@@ -172,6 +204,13 @@ def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str
     if name == SHARED:
         return
     spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
+    canary = _map(values, "canary")
+    if canary.get("enabled"):
+        spec.pop("replicas", None)
+        yield (
+            (BY_STEPS, space, name),
+            {"workloadRef": {"scaleDown": "never" if canary.get("moving") else "onsuccess"}},
+        )
     for key, scaler in (("autoscaling", AUTOSCALER), ("keda", BY_KEDA)):
         if _map(values, key).get("enabled"):
             spec.pop("replicas", None)

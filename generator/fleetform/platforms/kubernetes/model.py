@@ -59,6 +59,27 @@ class Sandbox(NamedTuple):
     resources: Json
 
 
+class Analysis(NamedTuple):
+    """What Prometheus must say of new pods: the largest share of failures, and of 95 % of answers the longest time."""
+
+    address: str
+    window: str
+    requests: int
+    errors: float
+    seconds: float
+    """0 for any time."""
+
+
+class Canary(NamedTuple):
+    """A Rollout that replaces the pods of a Deployment step by step."""
+
+    steps: tuple[tuple[int, str], ...]
+    """Percent of new pods, and how long they are watched; empty: until a person promotes them."""
+    analysis: Analysis | None
+    moving: str
+    """`in` or `out` while the Deployment's own pods serve too, else empty."""
+
+
 class Autoscaler(NamedTuple):
     """A HorizontalPodAutoscaler."""
 
@@ -244,6 +265,7 @@ class WorkloadPlan(NamedTuple):
     flow: plan.Flow | None = None
     """The workflow of whose steps Argo Workflows makes pods like this."""
     sandbox: Sandbox | None = None
+    canary: Canary | None = None
     patches: tuple[ObjectPatch, ...] = ()
 
     @property

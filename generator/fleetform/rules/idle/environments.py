@@ -21,6 +21,7 @@ from fleetform.rules.idle.rows import Row
 from fleetform.tree import TreePath, at, problem_at
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
     from fleetform.models.environment import Secrets, SecretStore
     from fleetform.rules import AgentUses
 
@@ -283,8 +284,16 @@ def _watching(fleet: Fleet) -> Iterator[Row]:
     ):
         yield _fact(scraped, why, "monitoring", name)
     yield _fact(scraped, why, "network", "prometheusNamespace")
-    asked = any(scales_on_runs(fleet.environment, item) for item in fleet.of(AGENT))
-    yield _fact(asked, "KEDA scales no agent on runs in flight", "monitoring", "prometheusUrl")
+    asked = any(
+        scales_on_runs(fleet.environment, item) or _is_judged(item) for item in fleet.of(AGENT)
+    )
+    why = "KEDA scales no agent on runs in flight, and no canary has an analysis"
+    yield _fact(asked, why, "monitoring", "prometheusUrl")
+
+
+def _is_judged(agent: Resolved[AgentSpec]) -> bool:
+    canary = agent.spec.delivery.canary
+    return canary is not None and canary.analysis is not None
 
 
 PLATFORM_KEYS = frozenset({"aws_role_arn", "gcp_service_account"})

@@ -75,6 +75,14 @@ def _watched(resolved: Resolved[Any]) -> Watched:
     return watched
 
 
+_CAN_DO_WITHOUT: tuple[tuple[str, ...], ...] = (
+    ("spec", "expose"),
+    ("spec", "scaling", "keda"),
+    ("spec", "service"),
+    ("spec", "delivery"),
+)
+
+
 def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]:
     """Return a workload without the settings that need a capability the environment lacks."""
     if resolved.kind == "MemoryStore":
@@ -82,7 +90,7 @@ def _without_unsupported(fleet: Fleet, resolved: Resolved[Any]) -> Resolved[Any]
     tree = resolved.tree
     lacking = [*environments.capabilities(fleet, resolved), *services.of(fleet, resolved)]
     for problem in errors(lacking):
-        for path in (("spec", "expose"), ("spec", "scaling", "keda"), ("spec", "service")):
+        for path in _CAN_DO_WITHOUT:
             if problem.path.startswith(".".join(path)):
                 tree = _without(tree, path)
     if tree is resolved.tree:

@@ -104,7 +104,8 @@ def _keda(workload: Workload, runs: tuple[Trigger, ...]) -> Keda:
 def _runs(fleet: Fleet, workload: Workload) -> tuple[Trigger, ...]:
     """Return the trigger on an agent's runs, and that on CPU beside it unless the spec has triggers of its own."""
     resolved = workload.resolved
-    if not scales_on_runs(fleet.environment, resolved):
+    # A Job of an agent runs to its end, and has none of the agent's runs.
+    if workload.shape.ends or not scales_on_runs(fleet.environment, resolved):
         return ()
     spec = resolved.spec
     most = spec.scaling.inflight_runs or max(1, int(spec.limits.concurrent_runs * BUSY))

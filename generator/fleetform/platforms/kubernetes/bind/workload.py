@@ -9,6 +9,7 @@ from fleetform.names import fit
 from fleetform.plan import images
 from fleetform.plan.model import Shape, Workload
 from fleetform.platforms.kubernetes.bind import delivery, patches, pods
+from fleetform.platforms.kubernetes.bind.canary import canary
 from fleetform.platforms.kubernetes.bind.config import config
 from fleetform.platforms.kubernetes.bind.scaling import scaler
 from fleetform.platforms.kubernetes.clusters import CLUSTERS
@@ -132,6 +133,7 @@ def workload_plan(
         replicas=scaled.replicas,
         autoscaler=scaled.autoscaler,
         keda=scaled.keda,
+        canary=canary(fleet, workload),
         ingress=policy.ingress.grouped(),
         egress=policy.egress.grouped(),
         metrics=_metrics(fleet, workload),

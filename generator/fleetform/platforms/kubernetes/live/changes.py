@@ -132,7 +132,25 @@ def _pruned(
             # KEDA copies our labels to the autoscaler that it creates and manages.
             if any(owner.get("controller") for owner in metadata.get("ownerReferences") or ()):
                 continue
-            yield Row("prune", kind, space, metadata["name"])
+            message = _left(api, item) if kind == "Rollout" else ""
+            yield Row("prune", kind, space, metadata["name"], message=message)
+
+
+def _left(api: Api, rollout: Object) -> str:
+    """Return what is wrong with pruning a Rollout: its pods go with it, and whose template they have may have none."""
+    reference = rollout["spec"].get("workloadRef") or {}
+    if not reference:
+        return ""
+    place = {"namespace": rollout["metadata"]["namespace"], "name": reference["name"]}
+    live = api.get(
+        {"apiVersion": reference["apiVersion"], "kind": reference["kind"], "metadata": place}
+    )
+    if live is None or (live.get("status") or {}).get("readyReplicas"):
+        return ""
+    return (
+        f"its pods go with it, and {reference['kind']} {reference['name']} has none: set `delivery.canary.moving: out` "
+        "first, and remove it when that has pods"
+    )
 
 
 def _identity(item: Object) -> tuple[str, str, str]:

@@ -26,6 +26,7 @@ _MAKES = {
     "Certificate": "count/secrets",
     "Deployment": "count/replicasets.apps",
     "ExternalSecret": "count/secrets",
+    "Rollout": "count/replicasets.apps",
     "ScaledObject": "count/horizontalpodautoscalers.autoscaling",
 }
 """What a controller makes of each object of a kind, in the same namespace."""

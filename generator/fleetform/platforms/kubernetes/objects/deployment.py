@@ -7,7 +7,7 @@ from typing import Any
 
 from fleetform.platforms.kubernetes.lens import UncoveredError, Values, lens
 from fleetform.platforms.kubernetes.model import WorkloadPlan
-from fleetform.platforms.kubernetes.objects import pod
+from fleetform.platforms.kubernetes.objects import pod, rollout
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 from fleetform.platforms.kubernetes.objects.poddisruptionbudget import most
 
@@ -27,8 +27,9 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 def holder(plan: WorkloadPlan, own: Mapping[str, Any]) -> Manifest:
     """Return the Deployment or StatefulSet: what both have, followed by the kind's `own` fields."""
     spec: dict[str, Any] = {}
-    if plan.replicas is not None:  # else an autoscaler controls the number
-        spec["replicas"] = plan.replicas
+    replicas = rollout.beside(plan)
+    if replicas is not None:  # else an autoscaler or a Rollout controls the number
+        spec["replicas"] = replicas
     if plan.min_ready:
         spec["minReadySeconds"] = plan.min_ready
     spec["revisionHistoryLimit"] = 10
@@ -63,16 +64,23 @@ def _annotations(plan: WorkloadPlan, new: Any) -> Any:
 
 
 def _replicas(plan: WorkloadPlan, new: Any) -> Any:
-    if plan.autoscaler or plan.keda:
+    if plan.autoscaler or plan.keda or plan.canary:
         raise UncoveredError
     return most(plan, new)
+
+
+def _own(plan: WorkloadPlan, new: Any) -> Any:
+    """Return a number that is the object's alone: the Rollout beside it has the same value."""
+    if plan.canary:
+        raise UncoveredError
+    return new
 
 
 HOLDER = (
     lens("metadata.annotations", "workloadAnnotations", _annotations),
     lens("spec.replicas", "replicaCount", _replicas),
-    lens("spec.minReadySeconds", "minReadySeconds"),
-    lens("spec.revisionHistoryLimit", "revisionHistoryLimit"),
+    lens("spec.minReadySeconds", "minReadySeconds", _own),
+    lens("spec.revisionHistoryLimit", "revisionHistoryLimit", _own),
     *pod.LENSES,
 )
 """What a StatefulSet has too."""

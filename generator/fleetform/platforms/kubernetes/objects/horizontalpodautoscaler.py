@@ -8,6 +8,7 @@ from typing import Any
 from fleetform.platforms.kubernetes.bind import scaling
 from fleetform.platforms.kubernetes.lens import Values, lens
 from fleetform.platforms.kubernetes.model import Autoscaler, WorkloadPlan
+from fleetform.platforms.kubernetes.objects import rollout
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, data, workload_object
 from fleetform.platforms.kubernetes.objects.poddisruptionbudget import most
 
@@ -28,7 +29,9 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def target(plan: WorkloadPlan) -> dict[str, Any]:
-    """Return the reference to what is scaled."""
+    """Return the reference to what is scaled: whatever the pods are of that stay."""
+    if plan.canary is not None and plan.canary.moving != "out":
+        return {"apiVersion": rollout.API, "kind": "Rollout", "name": plan.name}
     return {
         "apiVersion": "apps/v1",
         "kind": plan.kind,

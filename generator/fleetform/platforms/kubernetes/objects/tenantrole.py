@@ -24,6 +24,7 @@ _SEEN = (
     ("events.k8s.io", "events"),
     ("external-secrets.io", "externalsecrets secretstores"),
     ("keda.sh", "scaledobjects"),
+    ("argoproj.io", "rollouts analysistemplates analysisruns"),
     ("extensions.agents.x-k8s.io", "sandboxtemplates sandboxwarmpools sandboxclaims"),
     ("monitoring.coreos.com", "servicemonitors prometheusrules"),
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fleetform.platforms.kubernetes.rules import (
     argo,
+    canaries,
     clusters,
     delivery,
     environments,
@@ -37,6 +38,7 @@ RULES = (
     delivery.rules,
     grace.rules,
     scaling.rules,
+    canaries.rules,
     objectives.rules,
     monitoring.rules,
     scheduling.rules,

@@ -99,6 +99,9 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         yield _missing(resolved, ("spec", "scaling", "keda", "enabled"), "KEDA scaling", "keda")
     if spec.scaling.inflight_runs is not None and is_watched(resolved):
         yield from _on_runs(fleet, resolved)
+    if resolved.kind == kinds.AGENT.name and spec.delivery.canary and "argo-rollouts" not in has:
+        what = "a canary by Argo Rollouts"
+        yield _missing(resolved, ("spec", "delivery", "canary"), what, "argo-rollouts")
     if spec.expose is not None:
         yield from _exposed(fleet, resolved)
     yield from _unscraped(fleet, resolved)
