@@ -14,8 +14,6 @@ from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_o
 API = "argoproj.io/v1alpha1"
 HASH = "hash"
 """Argument of an analysis: the hash in the names of the new pods."""
-LONGEST = 46
-"""Characters of a name with which the names of pods have the whole hash: they are cut after 58, and it has up to 10."""
 
 
 def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:

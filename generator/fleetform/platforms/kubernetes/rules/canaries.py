@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from fleetform import kinds
 from fleetform.plan.scaling import scale
-from fleetform.platforms.kubernetes.objects.rollout import LONGEST
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.tree import TreePath
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from fleetform.models.delivery import Canary, CanaryAnalysis
 
 PATH: TreePath = ("spec", "delivery", "canary")
+LONGEST = 46
+"""Characters of a name with which the names of pods have the whole hash: they are cut after 58, and it has up to 10."""
 
 
 def rules(fleet: Fleet) -> Iterator[Problem]:
