@@ -511,7 +511,7 @@ class MonitoringDefaults(Spec):
     )
     otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
     prometheus_url: Url | None = optional(
-        "URL of the Prometheus that KEDA asks for runs in flight, such as `http://prometheus.monitoring.svc:9090`. Default: KEDA scales only what says how."
+        "URL of the Prometheus that KEDA asks for runs in flight, and Argo Rollouts about canaries, such as `http://prometheus.monitoring.svc:9090`. Default: KEDA scales only what says how."
     )
     alert_thresholds: AlertThresholds = Field(
         default_factory=AlertThresholds,
