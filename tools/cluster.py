@@ -38,6 +38,7 @@ DEFINED = (
     *("scaledobjects.keda.sh", "triggerauthentications.keda.sh"),
     *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
     *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
+    *("rollouts.argoproj.io", "analysistemplates.argoproj.io"),
     "sandboxtemplates.extensions.agents.x-k8s.io",
     "sandboxwarmpools.extensions.agents.x-k8s.io",
     *("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io"),
