@@ -87,7 +87,8 @@
 {{/* Null deletes the chart's defaults, and so does `helm upgrade --reuse-values` with those of an older chart. */}}
 {{- define "agent.present" -}}
 {{- $gone := list -}}
-{{- range list "image" "startupProbe" "readinessProbe" "livenessProbe" "podSecurityContext" "tmp" "autoscaling" "keda" "podDisruptionBudget" "serviceAccount" "rbac" "sandbox" "service" "networkPolicy" "serviceMonitor" "httpRoute" "ingress" "certificate" "tests" }}{{ if not (kindIs "map" (index $.Values .)) }}{{ $gone = append $gone . }}{{ end }}{{ end -}}
+{{- range list "image" "startupProbe" "readinessProbe" "livenessProbe" "podSecurityContext" "tmp" "autoscaling" "keda" "canary" "podDisruptionBudget" "serviceAccount" "rbac" "sandbox" "service" "networkPolicy" "serviceMonitor" "httpRoute" "ingress" "certificate" "tests" }}{{ if not (kindIs "map" (index $.Values .)) }}{{ $gone = append $gone . }}{{ end }}{{ end -}}
+{{- if kindIs "map" .Values.canary }}{{ if not (kindIs "map" .Values.canary.analysis) }}{{ $gone = append $gone "canary.analysis" }}{{ end }}{{ end -}}
 {{- if kindIs "map" .Values.tests }}{{ if not (kindIs "map" .Values.tests.image) }}{{ $gone = append $gone "tests.image" }}{{ end }}{{ end -}}
 {{- if $gone }}{{ fail (printf "\n%s: missing: remove the null, or use --reset-then-reuse-values" (join ", " $gone)) }}{{ end -}}
 {{- end }}
