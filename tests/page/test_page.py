@@ -1,5 +1,6 @@
 """The page in a real browser, in front of real agents; what it looks like and does is tested in ui/test."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -35,12 +36,14 @@ needs_browser = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    """The locked packages of the page, installed once."""
+    """The locked packages of the page, installed once for all processes of the tests."""
     done = UI / "node_modules/.package-lock.json"
     lock = UI / "package-lock.json"
-    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
-        _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
-        done.touch()
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+            _run("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+            done.touch()
     return UI / "node_modules"
 
 

@@ -97,10 +97,11 @@ test('everything can be done with the keyboard alone', async () => {
 
 test('less motion and forced colours are obeyed', async () => {
   const { page, close } = await open(AGENTS.plain, { reducedMotion: 'reduce', forcedColors: 'active' })
-  await page.fill('#message', 'wait 2 say 1 words')
+  await page.fill('#message', 'wait 600 say 1 words')
   await page.keyboard.press('Enter')
   await page.waitForSelector('.working', { state: 'attached' })
   assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.working'), '::after').animationName), 'none')
+  await page.click('[aria-label=Stop]')
   await idle(page)
   await close()
 })
