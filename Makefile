@@ -101,7 +101,12 @@ ui: ## Build the page from ui/, which needs Node.js; the bundle is committed
 
 .PHONY: browser
 browser: ## Install Debian's Chromium, in which the page is tested, if it is not there
-	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; }
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends chromium; } \
+	  || echo 'Chromium cannot be had here: what needs it is skipped'
+
+.PHONY: page
+page: $(DEV) browser ## Try the page of an agent in a real browser, which needs Node.js
+	$(PYTEST) -m browser tests/page
 
 .PHONY: screenshots
 screenshots: $(DEV) ## Write the pictures of docs/ui.md, which needs Node.js and Chromium

@@ -18,11 +18,11 @@ UI = ROOT / "ui"
 BUNDLE = ROOT / "runtime/fleetform_runtime/ui"
 BROWSER = shutil.which("chromium")
 NAMED = [f"--test-name-pattern={name}"] if (name := os.environ.get("ONLY")) else []
-"""While one writes: `ONLY=axe pytest -m proof tests/page`."""
+"""While one writes: `ONLY=axe make page`."""
 TIMED = {"fast.test.mjs"}
 """Suites that judge by the clock: `make faults`."""
 SUITES = [
-    pytest.param(path.name, marks=pytest.mark.timed if path.name in TIMED else pytest.mark.proof)
+    pytest.param(path.name, marks=pytest.mark.timed if path.name in TIMED else pytest.mark.browser)
     for path in sorted((UI / "test/browser").glob("*.test.mjs"))
 ]
 

@@ -363,10 +363,12 @@ async function through(path: string, body: unknown): Promise<void> {
   following = new AbortController()
   const { signal } = following
   batch(() => {
+    run.value = null
     isRunning.value = true
     trouble.value = ''
     status.value = say('answering')
   })
+  wantsStop = false
   const seen = new Seen()
   try {
     for await (const frame of api.follow(path, { method: 'POST', body, signal })) {
@@ -434,6 +436,7 @@ class Seen {
   #begin(data: Events['run_start']): void {
     this.run = data.run_id
     run.value = data.run_id
+    if (wantsStop) void stop()
     if (data.session_id && current.value === null) {
       current.value = data.session_id
       sessionStorage.setItem(OPEN, data.session_id)
@@ -513,11 +516,23 @@ async function over(): Promise<void> {
     session.value = await api.ask<Session>(`sessions/${id}`).catch(() => session.value)
 }
 
+/** Whether the run is to be stopped as soon as it has a name. */
+let wantsStop = false
+
 /** Stop the run. */
 export async function stop(): Promise<void> {
+  if (!keepsSessions.value) {
+    // Such a run ends with its connection.
+    following?.abort()
+    flush()
+    items.value = [...items.value, { kind: 'failure', code: 'cancelled', message: '', retryable: true, run: null }]
+    isRunning.value = false
+    status.value = say('stopped')
+    return
+  }
   const id = run.value
+  wantsStop = id === null
   if (id) await attempt(() => api.ask(`runs/${id}/cancel`, { method: 'POST' }).then(() => undefined))
-  else following?.abort()
 }
 
 // -- memories ---------------------------------------------------------------------------------------

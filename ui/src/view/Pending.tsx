@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals'
 import type { JSX } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import * as state from '../state'
 import type { Pending as Call, Schema, Waiting } from '../wire'
 import { say } from '../words'
@@ -21,7 +21,7 @@ export function Pending({ waiting, isMine = true }: { waiting: Waiting; isMine?:
   )
   const wrong = useSignal('')
   const heading = useRef<HTMLHeadingElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (isMine) heading.current?.focus()
   }, [])
   const set = (id: string, change: Partial<Choice>): void => {

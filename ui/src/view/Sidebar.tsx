@@ -1,7 +1,7 @@
 import { useSignal } from '@preact/signals'
 import type { JSX } from 'preact'
 import { memo } from 'preact/compat'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import * as state from '../state'
 import type { Session } from '../wire'
 import { say } from '../words'
@@ -62,7 +62,7 @@ const Row = memo(function Row({ session, close }: { session: Session; close: () 
   const first = useRef<HTMLElement>(null)
   const back = useRef<HTMLButtonElement>(null)
   const was = useRef(mode.value)
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (mode.value !== was.current) (mode.value === 'shown' ? back : first).current?.focus()
     was.current = mode.value
   }, [mode.value])

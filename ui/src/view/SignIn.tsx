@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals'
 import type { JSX } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { leave, signInFailure } from '../oidc'
 import * as state from '../state'
 import { say } from '../words'
@@ -12,7 +12,7 @@ export function SignIn(): JSX.Element {
   const isBusy = useSignal(false)
   const door = state.door.value
   const issuer = door?.auth.type === 'oidc' && door.auth.clientId ? door.auth.issuer : undefined
-  useEffect(() => field.current?.focus(), [])
+  useLayoutEffect(() => field.current?.focus(), [])
   return (
     <main class="sign-in">
       <form

@@ -40,6 +40,7 @@ test('a run is stopped, and can be tried again without a doubled message', async
   await page.click('.note button')
   await page.waitForSelector('[aria-label=Stop]')
   assert.equal(await page.locator('.asked-by-user').count(), 1)
+  // Most likely before the run has a name.
   await page.keyboard.press('Escape')
   await page.waitForSelector('.note button')
   await page.reload()
@@ -184,10 +185,9 @@ test('the model and the temperature are those of the conversation, also after a 
   await say(page, 'hello')
   await page.click('[aria-label=Settings]')
   const names = await page.locator('dialog select').first().locator('option').allInnerTexts()
-  await page.locator('dialog select').first().selectOption(names[1])
-  const kept = page.waitForResponse((answer) => answer.request().method() === 'PATCH' && /temperature/.test(answer.request().postData() ?? ''))
-  await page.locator('dialog input[type=range]').fill('0.4')
-  await kept
+  const kept = (what) => page.waitForResponse((answer) => answer.request().method() === 'PATCH' && (answer.request().postData() ?? '').includes(what))
+  await Promise.all([kept('model'), page.locator('dialog select').first().selectOption(names[1])])
+  await Promise.all([kept('temperature'), page.locator('dialog input[type=range]').fill('0.4')])
   await page.reload()
   await page.waitForSelector('.entry')
   await page.click('[aria-label=Settings]')
