@@ -149,6 +149,8 @@ def the_child_ends_with_the_block() -> None:
 
 
 def the_child_works_for_ever() -> None:
+    # A shell ignores interrupts for what it starts in the background, and so would this process.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cores(2)
     with Beside(signal.pause, MANY) as found:
         print(found._child, flush=True)
