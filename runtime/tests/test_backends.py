@@ -175,11 +175,11 @@ def test_what_was_deleted_unasked_is_counted_and_said_once_a_minute(caplog):
         assert line in text
 
 
-@pytest.mark.parametrize(("backend", "most"), [("redis", 6), ("postgres", 5)])
+@pytest.mark.parametrize(("backend", "most"), [("redis", 9), ("postgres", 7)])
 async def test_a_chat_does_not_ask_its_store_more_often_than_it_has_to(
     backend, most, request, tmp_path
 ):
-    """Load the session, note the run, look again, append, for Redis its index, and note the end."""
+    """Load the session, keep the turn with it, note the run, look again, append, for Redis its indexes, and note the end."""
     async with serving(memory=memory(backend, request, tmp_path)) as client:
         session = (await client.chat("hello"))["session_id"]
         await until(lambda: client.application.runs.registry._beating)

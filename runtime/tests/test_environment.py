@@ -34,7 +34,10 @@ def test_every_variable_that_the_source_reads_is_in_the_list():
     assert {file for name, file in found if name == "name"} == {"tools/mcp/duplex.py"}
     own = {name for name, _ in found} - {"name"}
     proxies = {name for name in own if name.lower().endswith("_proxy")}
-    assert own - proxies == {"FLEETFORM_CONFIG", "WORKFLOW_RUN"}
+    kubelets = {"KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT_HTTPS"}
+    assert own - proxies - kubelets == {"FLEETFORM_CONFIG", "WORKFLOW_RUN"}
+    assert {file for name, file in found if name in kubelets} == {"code/sandbox.py"}
+    own -= kubelets  # the kubelet's, never a spec's
     assert {file for name, file in found if name in proxies} == {"net/proxies.py"}
     for name in (*own, "PATH", "HOME"):
         assert any(fnmatch.fnmatchcase(name, form) for form in ENVIRONMENT), name

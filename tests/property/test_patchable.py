@@ -62,7 +62,8 @@ def patched(kind, operations, merge=None):
 def test_the_plans_build_every_kind_that_a_workload_has():
     own = {kind.kind for kind in KINDS if kind.workload}
     also = {"RoleBinding", "ClusterRoleBinding", "ClusterRole", "TriggerAuthentication"}
-    assert objects().keys() >= own | also
+    # Objects that only an environment switches on are nobody's to patch but its own.
+    assert objects().keys() >= (own | also) - {"Rollout", "SandboxTemplate"}
     assert objects().keys() >= patchable.PLACES.keys()
 
 

@@ -259,8 +259,10 @@ def _lacks_a_base(catalog: Catalog, document: SpecDocument) -> bool:
 def _typed(kind: str, tree: Map, problems: list[Problem]) -> Any:
     """Return the typed document, whose tree has no nulls; layers that are valid separately may not be valid together."""
     if not accepts(kind, "", tree):
-        problems += check(kind, tree)
-        return None
+        said = [*check(kind, tree)]
+        problems += said
+        if said:  # what a layer of an environment lacks, a spec may have
+            return None
     return view.read(kind, tree)
 
 
