@@ -907,7 +907,12 @@ def fleets() -> dict[str, Fleet]:
         "observability": {"tracing": {"enabled": True, "endpoint": "https://otlp.example"}},
         "auth": {
             "type": "oidc",
-            "oidc": {"issuer": "https://login.example", "audience": "a", "rolesClaim": "roles"},
+            "oidc": {
+                "issuer": "https://login.example",
+                "audience": "a",
+                "rolesClaim": "roles",
+                "clientId": "page",
+            },
         },
         "tools": ASKED,
         "approvals": {"approvers": {"roles": ["ops"]}, "webhook": WEBHOOK},

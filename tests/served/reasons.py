@@ -41,6 +41,7 @@ SILENT: dict[str, str] = {
     r"Environment:spec\.defaults\.ModelConfig": (
         "no agent here uses one of the ModelConfigs, which is said of each of them"
     ),
+    r"Environment:spec\.cost\.\w+": "`fleetform estimate` says what it makes of it: tests/unit/test_estimate.py",
 }
 """Leaves that in some places change nothing and say nothing."""
 
@@ -85,6 +86,8 @@ NEVER: dict[str, str] = {
     r".*\.(sidecars|initContainers)\[\]\.ports\[\]\.(servicePort|appProtocol)": REFUSED,
     r"Environment:metadata\.name": "a run names it",
     r"Environment:spec\.images\.extras": "it says what the image has; a model that needs something else is told",
+    r"Environment:spec\.cost\.\w+": "`fleetform estimate` says what it makes of it: tests/unit/test_estimate.py",
+    r"Workflow:spec\.serve\.auth\.oidc\.scopes": "a workflow has no page on which one signs in, which is said",
     r"Environment:spec\.abstract": "an abstract environment renders nothing, which is said",
 }
 """Leaves that change no output anywhere."""
