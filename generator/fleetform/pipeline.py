@@ -319,7 +319,7 @@ def render_all(
     refused = False
     for name in names:
         try:
-            found, problems = _whole(specs, spaces, name, targets)
+            found, problems = renderable(specs, spaces, name, targets)
         except SpecError as error:
             said += error.problems
             refused = True
@@ -362,7 +362,7 @@ def build(
 
     Raises SpecError if there are errors.
     """
-    found, problems = _whole(read(agents), read([environments]), name, [target])
+    found, problems = renderable(read(agents), read([environments]), name, [target])
     if found.kubernetes is None:  # pragma: no cover - without an error there is one
         raise SpecError(problems)
     return found.kubernetes, problems
@@ -373,7 +373,7 @@ def planned(agents: Sequence[Path], environments: Path, name: str) -> tuple[Flee
 
     Raises SpecError if there are errors.
     """
-    found, problems = _whole(read(agents), read([environments]), name, ["manifests"])
+    found, problems = renderable(read(agents), read([environments]), name, ["manifests"])
     if found.kubernetes is None:  # pragma: no cover - without an error there is one
         raise SpecError(problems)
     return found.fleet, found.kubernetes.plan
@@ -401,9 +401,13 @@ def _texts(found: Assembled, target: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _whole(
-    specs: Sources, spaces: Sources, name: str, targets: Sequence[str]
+def renderable(
+    specs: Sources, spaces: Sources, name: str, targets: Sequence[str] = ()
 ) -> tuple[Assembled, list[Problem]]:
+    """Return what an environment is rendered from, and warnings and notes.
+
+    Raises SpecError if there are errors, or nothing to render.
+    """
     found, problems = assembled(specs, spaces, name, spaces.place, targets)
     if found is None or errors(problems):
         raise SpecError(problems)

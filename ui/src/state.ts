@@ -317,9 +317,13 @@ function flush(): void {
 
 /** Send a message. */
 export async function send(text: string, parts: Part[] = []): Promise<void> {
-  const content: string | Part[] = parts.length ? [...(text ? [{ type: 'text' as const, text }] : []), ...parts] : text
+  const content = contentOf(text, parts)
   items.value = [...items.value, user(content)]
   await begin({ message: content, ...choices() })
+}
+
+function contentOf(text: string, parts: Part[]): string | Part[] {
+  return parts.length ? [...(text ? [{ type: 'text' as const, text }] : []), ...parts] : text
 }
 
 function choices(): Record<string, unknown> {
@@ -336,8 +340,7 @@ export async function retry(failure: FailureItem): Promise<void> {
   if (asked?.kind !== 'user') return
   items.value = items.value.slice(0, last + 1)
   if (failure.run) return begin({ retry_of: failure.run })
-  const content = asked.parts.length ? [...(asked.text ? [{ type: 'text', text: asked.text }] : []), ...asked.parts] : asked.text
-  return begin({ message: content, ...choices() })
+  return begin({ message: contentOf(asked.text, asked.parts), ...choices() })
 }
 
 async function begin(body: Record<string, unknown>): Promise<void> {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +10,8 @@ from fleetform import pipeline, targets, view
 from fleetform.cli import options
 from fleetform.cli.report import DRIFT, Format, reported
 from fleetform.write import Changes, diff
+
+TARGET = "manifests"
 
 
 @reported
@@ -33,8 +34,12 @@ def command(
       fleetform diff dev prod | less
     """
     del form
-    left = _texts(agents, environments, first)
-    right = _texts(agents, environments, second)
+    specs, spaces = pipeline.read(agents), pipeline.read([environments])
+    sides = [pipeline.renderable(specs, spaces, name, [TARGET])[0] for name in (first, second)]
+    left, right = (
+        pipeline.texts(found)[targets.folder(TARGET, name)]
+        for name, found in zip((first, second), sides, strict=True)
+    )
     changes = Changes()
     changes.new = {path: text for path, text in right.items() if path not in left}
     changes.stale = {path: text for path, text in left.items() if path not in right}
@@ -44,25 +49,22 @@ def command(
         if path in left and left[path] != text
     }
     typer.echo("".join(diff(changes, f"{first}→{second}")), nl=False)
-    _cost(agents, environments, first, second)
+    _cost(sides)
     if changes:
         raise typer.Exit(DRIFT)
 
 
-def _texts(agents: list[Path], environments: Path, name: str) -> dict[str, str]:
-    folders = pipeline.render(agents, environments, name, ["manifests"]).folders
-    return folders[targets.folder("manifests", name)]
-
-
-def _cost(agents: list[Path], environments: Path, *names: str) -> None:
+def _cost(sides: list[pipeline.Assembled]) -> None:
     """Print what each of two environments costs in a month, and the change, if both have prices for that."""
     from fleetform.platforms.kubernetes import estimate  # noqa: PLC0415 - no help needs it
 
     months = []
-    for name in names:
-        fleet, plan = pipeline.planned(agents, environments, name)
-        rows, prices = estimate.rows(plan), fleet.environment.cost
-        if not view.given(prices) or estimate.missing(rows, prices):
+    for found in sides:
+        prices = found.fleet.environment.cost
+        if found.kubernetes is None or not view.given(prices):
+            return
+        rows = estimate.rows(found.kubernetes.plan)
+        if estimate.missing(rows, prices):
             return
         months.append(estimate.total(estimate.month(row, prices) for row in rows))
     left, right = months

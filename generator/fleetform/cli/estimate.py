@@ -51,12 +51,12 @@ def command(
         typer.echo(_csv(found, prices))
         return
     typer.echo(tables.table(TITLES, [*estimate.lines(found, prices)], 5))
-    typer.echo(f"total: {text(found, prices)}")
+    typer.echo(f"total: {_text(found, prices)}")
     if jobs := estimate.jobs(plan):
         typer.echo(f"{jobs} {'Job is' if jobs == 1 else 'Jobs are'} not in it", err=True)
 
 
-def text(found: list[Row], prices: Cost) -> str:
+def _text(found: list[Row], prices: Cost) -> str:
     """Return the sum of rows for people, or which prices it needs."""
     from fleetform.platforms.kubernetes import estimate  # noqa: PLC0415
 

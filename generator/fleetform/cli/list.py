@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fleetform import pipeline
-from fleetform.cli import options
+from fleetform.cli import options, tables
 from fleetform.cli.report import Format, reported, stop
 from fleetform.problems import errors
 from fleetform.resolve.catalog import namespace_of
@@ -59,13 +59,5 @@ def command(
             )
         )
         return
-    widths = [
-        max([len(title), *(len(row[n]) for row in rows)])
-        for n, title in enumerate(("KIND", "NAMESPACE", "NAME"))
-    ]
-    for row in [("KIND", "NAMESPACE", "NAME", "FILE", ""), *rows]:
-        typer.echo(
-            "  ".join(
-                [*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]
-            )
-        )
+    shown = [row[:4] for row in rows]
+    typer.echo(tables.table(("KIND", "NAMESPACE", "NAME", "FILE"), shown, 0))

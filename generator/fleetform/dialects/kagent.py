@@ -10,7 +10,7 @@ from fleetform.tree import Map, Seq, TreePath, at, problem_at
 
 API = "kagent.dev/v1alpha1"
 
-_LEVELS = {
+LEVELS = {
     "trace": "debug",
     "debug": "debug",
     "info": "info",
@@ -19,6 +19,7 @@ _LEVELS = {
     "error": "error",
     "critical": "error",
 }
+"""Levels of Python's logging, and what they are called here."""
 _POLICY = {
     "ttl": "sessionTTL",
     "maxHistory": "maxConversationHistory",
@@ -250,7 +251,7 @@ def _take_variable(rewrite: _Rewrite, spec: Map, item: Map, path: TreePath) -> b
     target: tuple[str, str] | None = None
     put: Any = value
     if name == "LOG_LEVEL" and isinstance(value, str):
-        target, put = ("logging", "level"), _LEVELS.get(value.lower(), value)
+        target, put = ("logging", "level"), LEVELS.get(value.lower(), value)
     elif name == "LANGFUSE_ENABLED" and isinstance(value, str):
         target, put = ("tracing", "enabled"), value.lower() in ("true", "1")
     elif name == "LANGFUSE_HOST" and isinstance(value, str):

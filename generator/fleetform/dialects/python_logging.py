@@ -6,6 +6,7 @@ loggers are taken over, and handlers, formatters and filters are told of.
 
 from __future__ import annotations
 
+from fleetform.dialects import kagent
 from fleetform.parse import parse
 from fleetform.problems import Problem, Severity, errors
 from fleetform.tree import Map, at, problem_at
@@ -13,18 +14,7 @@ from fleetform.tree import Map, at, problem_at
 KIND = "ConfigMap"
 FILE = "logging.yaml"
 _PLACE = ("data", FILE)
-LEVELS = {
-    "notset": "debug",
-    "trace": "debug",
-    "debug": "debug",
-    "info": "info",
-    "warn": "warning",
-    "warning": "warning",
-    "error": "error",
-    "critical": "error",
-    "fatal": "error",
-}
-"""Levels of Python's logging, and what they are called here."""
+_LEVELS = {**kagent.LEVELS, "notset": "debug", "fatal": "error"}
 _OURS = frozenset({"version", "disable_existing_loggers", "incremental", "root", "loggers"})
 
 
@@ -85,11 +75,11 @@ def translate(tree: Map) -> tuple[Map | None, list[Problem]]:
 
 
 def _put(tree: Map, into: Map, key: str, level: object, problems: list[Problem]) -> None:
-    known = LEVELS.get(str(level).lower())
+    known = _LEVELS.get(str(level).lower())
     if known is None:
         problems.append(_said(tree, "bad-logging", f"`{str(level)[:40]}` is no level of logging"))
         return
-    into.put(key, known, at(tree, ("data",)).marks[FILE])
+    into.put(key, known, into.mark)
 
 
 def _said(
