@@ -186,6 +186,12 @@ Recipe = GoTool | PythonTool | NodeTool | Definitions | Schemas
 
 RECIPES: dict[str, Recipe] = {
     "actionlint": GoTool("github.com/rhysd/actionlint/cmd/actionlint"),
+    "argo-rollouts": BundledGoTool(
+        "github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        module="github.com/argoproj/argo-rollouts",
+        bundle="crds.yaml",
+        files=("manifests/crds/*-crd.yaml",),
+    ),
     # Ours, on the rules that Argo Workflows itself judges objects by.
     "argo": BundledGoTool(
         ".",

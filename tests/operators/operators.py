@@ -69,6 +69,23 @@ def start_prometheus_operator(plane: Plane) -> None:
     )
 
 
+def start_argo_rollouts(plane: Plane) -> None:
+    """Start the controller of Argo Rollouts with the definitions of its own version."""
+    definitions = tool("argo-rollouts").with_name("crds.yaml")
+    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
+    assert done.returncode == 0, done.stderr
+    metrics, health = cluster.free_ports(2)
+    _start(
+        plane,
+        "argo-rollouts",
+        f"http://{LOOPBACK}:{health}/healthz",
+        f"--kubeconfig={plane.kubeconfig}",
+        "--leader-elect=false",
+        f"--metricsPort={metrics}",
+        f"--healthzPort={health}",
+    )
+
+
 def _start(plane: Plane, name: str, probe: str, *arguments: str, **variables: str) -> None:
     cluster.run_part(plane.made, tool(name), *arguments, **variables)
     cluster.wait(plane.made, name, lambda: cluster.is_ready(probe))
