@@ -54,12 +54,12 @@ CHANGES = {
     "into a canary": (
         f"  scaling: {{{FIXED}}}\n",
         steps(FIXED),
-        "the pods of Deployment `team/web` go as soon as those of its new Rollout are ready",
+        "the pods of Deployment `team/web` go at once, before those of its new Rollout are ready",
     ),
     "into a canary of an autoscaler": (
         f"  scaling: {{{SCALED}}}\n",
         steps(SCALED),
-        "the pods of Deployment `team/web` go as soon as those of its new Rollout are ready",
+        "the pods of Deployment `team/web` go at once, before those of its new Rollout are ready",
     ),
     "out of a canary": (
         steps(FIXED),

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.cluster.plane import Object, Plane, cluster, listed, running
+from tests.cluster.plane import Object, Plane, listed
 from tests.operators import operators
 from tests.operators.fleets import BASE, STAND_IN, render
 
@@ -64,13 +64,10 @@ def prometheus() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def stepping(tmp_path_factory) -> Iterator[Plane]:
-    """A control plane with the controller of Argo Rollouts."""
-    with running(tmp_path_factory.mktemp("rollouts") / "state") as found:
-        cluster.define(found.made, "servicemonitors.monitoring.coreos.com")
-        cluster.define(found.made, "prometheusrules.monitoring.coreos.com")
-        operators.start_argo_rollouts(found)
-        yield found
+def stepping(plane: Plane) -> Plane:
+    """The control plane with the controller of Argo Rollouts."""
+    operators.start_argo_rollouts(plane)
+    return plane
 
 
 class Agents:
@@ -82,17 +79,34 @@ class Agents:
 
     def apply(self, names: tuple[str, ...], prompt: str, **spec: Any) -> list[Object]:
         """Apply what is rendered of agents with a prompt; return the objects."""
+        made = self.made(names, prompt, **spec)
+        self.put(made)
+        return made
+
+    def deliver(self, name: str, prompt: str, **spec: Any) -> None:
+        """Apply what is rendered as Helm and Flux do, the Rollout last, and once the controller knows of the others."""
+        made = self.made((name,), prompt, **spec)
+        self.put([item for item in made if item["kind"] != "Rollout"])
+        if self.plane.get("rollouts", "-n", self.space):
+            self.until(lambda: self.has_heard(name), "the controller knows of the Deployment")
+        self.put([item for item in made if item["kind"] == "Rollout"])
+
+    def put(self, items: list[Object]) -> None:
+        """Apply objects, if there are any."""
+        if items:
+            self.plane.apply("--force-conflicts", "-f", "-", text=listed(items))
+
+    def made(self, names: tuple[str, ...], prompt: str, **spec: Any) -> list[Object]:
+        """Return what is rendered of agents with a prompt."""
         self.count += 1
         agents = {name: {**BASE, "systemPrompt": prompt, **spec} for name in names}
-        made = render(
+        return render(
             self.folder / str(self.count),
             agents,
             self.space,
             capabilities=["argo-rollouts", "prometheus-operator"],
             monitoring={"prometheusUrl": self.prometheus},
         )
-        self.plane.apply("--force-conflicts", "-f", "-", text=listed(made))
-        return made
 
     def pods(self, name: str) -> list[Object]:
         """Return the pods that are not going away."""
@@ -129,12 +143,15 @@ class Agents:
     def phase(self, name: str) -> str:
         """Return the phase of the Rollout, as soon as the controller has seen its Deployment as it is."""
         found = self.rollout(name)
-        (deployment,) = self.plane.get("deployment", name, "-n", self.space)
-        status = found.get("status", {})
-        seen = status.get("observedGeneration") == str(
-            found["metadata"]["generation"]
-        ) and status.get("workloadObservedGeneration") == str(deployment["metadata"]["generation"])
+        status, generation = found.get("status", {}), str(found["metadata"]["generation"])
+        seen = status.get("observedGeneration") == generation and self.has_heard(name)
         return str(status.get("phase")) if seen else ""
+
+    def has_heard(self, name: str) -> bool:
+        """Whether the controller has seen the Deployment as it is."""
+        status = self.rollout(name).get("status", {})
+        (deployment,) = self.plane.get("deployment", name, "-n", self.space)
+        return status.get("workloadObservedGeneration") == str(deployment["metadata"]["generation"])
 
     def say(self, name: str, **status: Any) -> None:
         """Do what the plugin of kubectl does to promote and to abort."""
@@ -235,6 +252,7 @@ def _is_inconclusive(rollout: Object) -> bool:
 
 @pytest.mark.parametrize("scaling", [FIXED, SCALED], ids=["fixed", "scaled"])
 def test_on_the_way_in_and_out_there_are_never_fewer_pods(agents, scaling):
+    """Though each release has another prompt, and the Deployment reaches the cluster before the Rollout."""
     fewest = [LEAST]
 
     def watched(is_so: Callable[[], bool]) -> Callable[[], bool]:
@@ -252,29 +270,28 @@ def test_on_the_way_in_and_out_there_are_never_fewer_pods(agents, scaling):
 
         return look
 
-    def release(**delivery: Any) -> None:
-        agents.apply(("helper",), "A", scaling=scaling, **delivery)
+    def release(prompt: str, **delivery: Any) -> None:
+        agents.deliver("helper", prompt, scaling=scaling, **delivery)
 
     def canary(**moving: str) -> Any:
         return {"canary": {**BY_HAND["canary"], **moving}}
 
-    release()
+    def is_alone() -> bool:
+        return has("deployment", 0)() and agents.phase("helper") == "Paused"
+
+    release("A")
     agents.until(has("deployment", LEAST), "a Deployment")
-    release(delivery=canary(moving="in"))
+    release("B", delivery=canary(moving="in"))
     agents.until(watched(has("rollout", LEAST)), "a Rollout beside it")
-    release(delivery=canary())
-    agents.until(watched(has("deployment", 0)), "the Rollout alone")
-    release(delivery=canary(moving="out"))
-
-    def is_back() -> bool:
-        """Apply again, as what delivers from Git does: the controller may hear of the Deployment before the Rollout."""
-        (found,) = agents.plane.get("deployment", "helper", "-n", agents.space)
-        if found["spec"]["replicas"] == 0:
-            release(delivery=canary(moving="out"))
-        return has("deployment", LEAST)()
-
-    agents.until(watched(is_back), "the Deployment beside it")
-    release()
+    agents.until(watched(has("deployment", LEAST)), "the Deployment's own change")
+    release("C", delivery=canary())
+    agents.until(watched(is_alone), "the Rollout alone, at its first step")
+    assert agents.shares("helper") == [0, 3, 1]
+    agents.say("helper", pauseConditions=None)
+    agents.until(watched(lambda: agents.shares("helper") == [0, 0, LEAST]), "all promoted")
+    release("C", delivery=canary(moving="out"))
+    agents.until(watched(has("deployment", LEAST)), "the Deployment beside it")
+    release("C")
     agents.plane.do("delete", "rollout", "helper", "-n", agents.space)
     for _ in range(10):
         fewest.append(agents.ready("helper"))

@@ -53,14 +53,14 @@ def rendered(folder, text: str) -> dict[str, dict]:
 def test_the_deployment_has_the_pods_template_and_the_rollout_their_number(tmp_path):
     found = rendered(tmp_path, agent(STEPS, SCALED["fixed"]))
     deployment, rollout = found["Deployment"]["spec"], found["Rollout"]["spec"]
-    assert "replicas" not in deployment
+    assert deployment["replicas"] == 0
     assert rollout["replicas"] == 4
     assert rollout["selector"] == deployment["selector"]
     assert rollout["workloadRef"] == {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "name": "helper",
-        "scaleDown": "onsuccess",
+        "scaleDown": "never",
     }
     assert "template" not in rollout
     assert "AnalysisTemplate" not in found
@@ -85,21 +85,21 @@ STAGES = ("", "in", "", "out")
 
 @pytest.mark.parametrize("scaled", SCALED)
 def test_what_is_scaled_is_what_keeps_its_pods(tmp_path, scaled):
-    """And nothing else ever sets a number that it owns, but one to begin with on the way out."""
+    """And nothing else ever sets a number that it owns, but none beside a Rollout and one to begin with on the way out."""
     kind = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}.get(scaled)
     for number, moving in enumerate(("none", *STAGES)):
         canary = "" if moving == "none" else STEPS + (f", moving: {moving}" if moving else "")
         found = rendered(tmp_path / str(number), agent(canary, SCALED[scaled]))
         own = found["Deployment"]["spec"].get("replicas")
         if kind is None:
-            assert own == (None if moving == "" else 4), moving
+            assert own == (0 if moving == "" else 4), moving
             assert "Rollout" not in found or found["Rollout"]["spec"]["replicas"] == 4
             continue
         target = found[kind]["spec"]["scaleTargetRef"]
         by_steps = moving in ("", "in")
         assert target["kind"] == ("Rollout" if by_steps else "Deployment"), moving
         assert target["apiVersion"] == ("argoproj.io/v1alpha1" if by_steps else "apps/v1")
-        assert own == (1 if moving == "out" else None), moving
+        assert own == {"": 0, "out": 1}.get(moving), moving
         assert "Rollout" not in found or "replicas" not in found["Rollout"]["spec"]
 
 
@@ -111,7 +111,7 @@ def test_in_each_step_of_the_way_somebody_keeps_pods_that_the_last_one_had(tmp_p
         canary = "" if moving == "none" else STEPS + (f", moving: {moving}" if moving else "")
         found = rendered(tmp_path / str(number), agent(canary))
         rollout = found.get("Rollout")
-        stays = rollout and rollout["spec"]["workloadRef"]["scaleDown"] == "never"
+        stays = rollout and found["Deployment"]["spec"].get("replicas") != 0
         serving.append(
             {"Rollout", "Deployment"} if stays else {"Rollout"} if rollout else {"Deployment"}
         )

@@ -7,13 +7,15 @@
 {{- end -}}
 {{- end }}
 
-{{/* Replicas of the Deployment itself; nothing if something else controls their number. On the way out of a canary an autoscaler
-needs one to begin with. */}}
+{{/* Replicas of the Deployment itself; nothing if an autoscaler controls their number. Beside a Rollout there are none, and on the way
+out of it an autoscaler needs one to begin with. */}}
 {{- define "agent.replicas" -}}
 {{- $scaled := or .Values.autoscaling.enabled .Values.keda.enabled -}}
-{{- if and $scaled .Values.canary.enabled (eq .Values.canary.moving "out") -}}
+{{- if and .Values.canary.enabled (not .Values.canary.moving) -}}
+0
+{{- else if and $scaled .Values.canary.enabled (eq .Values.canary.moving "out") -}}
 1
-{{- else if and (not $scaled) (or (not .Values.canary.enabled) .Values.canary.moving) -}}
+{{- else if not $scaled -}}
 {{- toJson .Values.replicaCount -}}
 {{- end -}}
 {{- end }}

@@ -106,8 +106,7 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
         yield from _sizes(file, title, old, new)
         replicas = old.get("replicas", 1)
         has_more = isinstance(replicas, int) and replicas > 1
-        has_rollout = (BY_STEPS, space, name) in after
-        if has_more and "replicas" not in new and kind in ("Deployment", "StatefulSet") and not has_rollout:  # fmt: skip
+        if has_more and "replicas" not in new and kind in ("Deployment", "StatefulSet"):
             yield _warning(
                 file,
                 f"{title} loses `replicas: {replicas}` to an autoscaler: whoever applied it resets it to 1 "
@@ -119,11 +118,12 @@ def _compared(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterat
 
 def _stepped(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterator[Problem]:
     """Yield Deployments whose pods go before others are there, as a Rollout takes them over or leaves them."""
-    for (kind, space, name), (file, _) in after.items():
+    for (kind, space, name), (file, new) in after.items():
         key, title = (BY_STEPS, space, name), f"`{space}/{name}`"
         if kind != "Deployment" or (kind, space, name) not in before:
             continue
-        if key in before and key not in after and not _serves(before[key].spec):
+        old = before[kind, space, name].spec
+        if key in before and key not in after and not _serves(old):
             yield _warning(
                 file,
                 f"the Rollout {title} goes with all its pods, and its Deployment has none: nobody serves until it has, and an "
@@ -131,19 +131,18 @@ def _stepped(before: Mapping[Key, Found], after: Mapping[Key, Found]) -> Iterato
                 "keep `delivery.canary` for one release with `moving: out`, and remove it when the Deployment's pods are ready: "
                 "docs/canaries.md has the steps",
             )
-        if key in after and key not in before and not _serves(after[key].spec):
+        if key in after and key not in before and not _serves(new):
             yield _warning(
                 file,
-                f"the pods of Deployment {title} go as soon as those of its new Rollout are ready, of which there is one at first "
-                "if an autoscaler sets their number",
+                f"the pods of Deployment {title} go at once, before those of its new Rollout are ready",
                 "set `delivery.canary.moving: in` for one release, and remove it when the Rollout has its pods: docs/canaries.md "
                 "has the steps",
             )
 
 
-def _serves(rollout: dict[str, Any]) -> bool:
+def _serves(deployment: dict[str, Any]) -> bool:
     """Whether the Deployment of a Rollout has pods of its own beside it."""
-    return _map(rollout, "workloadRef").get("scaleDown") == "never"
+    return deployment.get("replicas") != 0
 
 
 def _sizes(file: str, title: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Problem]:
@@ -205,16 +204,15 @@ def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str
         return
     spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
     canary = _map(values, "canary")
-    if canary.get("enabled"):
-        spec.pop("replicas", None)
-        yield (
-            (BY_STEPS, space, name),
-            {"workloadRef": {"scaleDown": "never" if canary.get("moving") else "onsuccess"}},
-        )
+    has_rollout = bool(canary.get("enabled"))
+    if has_rollout:
+        yield (BY_STEPS, space, name), {}
     for key, scaler in (("autoscaling", AUTOSCALER), ("keda", BY_KEDA)):
         if _map(values, key).get("enabled"):
             spec.pop("replicas", None)
             yield (scaler, space, name), {}
+    if has_rollout and not canary.get("moving"):
+        spec["replicas"] = 0
     templates = _maps(values, "volumeClaimTemplates")
     spec["volumeClaimTemplates"] = [
         {"name": item.get("name"), **_claim(item)} for item in templates

@@ -28,7 +28,7 @@ def holder(plan: WorkloadPlan, own: Mapping[str, Any]) -> Manifest:
     """Return the Deployment or StatefulSet: what both have, followed by the kind's `own` fields."""
     spec: dict[str, Any] = {}
     replicas = rollout.beside(plan)
-    if replicas is not None:  # else an autoscaler or a Rollout controls the number
+    if replicas is not None:  # else an autoscaler controls the number
         spec["replicas"] = replicas
     if plan.min_ready:
         spec["minReadySeconds"] = plan.min_ready

@@ -33,7 +33,10 @@ def build(plan: WorkloadPlan) -> tuple[Manifest, ...]:
 
 
 def beside(plan: WorkloadPlan) -> int | None:
-    """Return the replicas that the Deployment itself asks for; None if something else controls their number.
+    """Return the replicas that the Deployment itself asks for; None if an autoscaler controls their number.
+
+    Beside a Rollout there are none, which is said here: the controller says it only of a Rollout's first revision, and
+    takes back what the way out gives if it hears of that before it hears of the Rollout.
 
     On the way out its autoscaler needs one pod to begin with: at none it stays off. What the autoscaler adds is its
     own, and stays when the number is no longer rendered; without it, one is what is left then.
@@ -41,7 +44,7 @@ def beside(plan: WorkloadPlan) -> int | None:
     if plan.canary is None:
         return plan.replicas
     if not plan.canary.moving:
-        return None
+        return 0
     return 1 if plan.replicas is None and plan.canary.moving == "out" else plan.replicas
 
 
@@ -59,7 +62,7 @@ def _spec(plan: WorkloadPlan, canary: Canary) -> dict[str, Any]:
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "name": plan.name,
-            "scaleDown": "never" if canary.moving else "onsuccess",
+            "scaleDown": "never",
         },
         "strategy": {
             "canary": {"maxSurge": 1, "maxUnavailable": 0, "steps": [*_steps(plan, canary)]}
