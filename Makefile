@@ -150,10 +150,10 @@ cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane a
 
 .PHONY: operators
 operators: cluster-tools
-	@$(PYTHON) tools/install.py argo-rollouts external-secrets keda prometheus-operator
+	@$(PYTHON) tools/install.py argo-controller argo-rollouts external-secrets keda prometheus-operator
 
 .PHONY: conformance
-conformance: $(DEV) operators ## Run KEDA, External Secrets, Argo Rollouts and the Prometheus operator on output
+conformance: $(DEV) operators ## Run KEDA, External Secrets, Argo Rollouts, Argo Workflows and the Prometheus operator on output
 	$(PYTEST) -m conformance tests/operators
 
 # Everything that the operators see, and the tests themselves.

@@ -96,6 +96,18 @@ class BundledGoTool(GoTool):
         (folder / self.bundle).write_text(text, "utf-8")
 
 
+@dataclass(frozen=True)
+class SharedBundledGoTool(BundledGoTool):
+    """Build one of several commands that are pinned together, with YAML files of its own module."""
+
+    pins: str = ""
+
+    def source(self, name: str) -> Path:
+        """Return the folder of the module."""
+        del name
+        return SOURCE / self.pins
+
+
 # Nodes become ready, pods run, end and disappear, at once.
 STAGES = tuple(
     f"kustomize/stage/{stage}.yaml"
@@ -201,6 +213,14 @@ RECIPES: dict[str, Recipe] = {
             f"manifests/base/crds/full/argoproj.io_{name}.yaml"
             for name in ("cronworkflows", "workflows", "workflowtemplates")
         ),
+    ),
+    # What carries workflows out, of the version that judges them, with all definitions that it watches.
+    "argo-controller": SharedBundledGoTool(
+        "github.com/argoproj/argo-workflows/v4/cmd/workflow-controller",
+        module="github.com/argoproj/argo-workflows/v4",
+        bundle="crds.yaml",
+        files=("manifests/base/crds/full/argoproj.io_*.yaml",),
+        pins="argo",
     ),
     # Its schemas of CI systems are part of the package: it downloads nothing.
     "check-jsonschema": PythonTool('exec "$here/venv/bin/python" -m check_jsonschema'),

@@ -1,5 +1,6 @@
 """The operators that act on what we render, each started against a running control plane."""
 
+import json
 import time
 from pathlib import Path
 
@@ -84,6 +85,39 @@ def start_argo_rollouts(plane: Plane) -> None:
         f"--metricsPort={metrics}",
         f"--healthzPort={health}",
     )
+
+
+def start_argo_workflows(plane: Plane) -> None:
+    """Start the controller of Argo Workflows with the definitions of its own version.
+
+    It looks at a workflow every ten seconds, and waits ten minutes for what a lost pod might still tell, unless its
+    environment says otherwise. Its probe is at a port that cannot be chosen, so its log is asked; where that port is taken,
+    it goes on without.
+    """
+    name = "argo-controller"
+    definitions = tool(name).with_name("crds.yaml")
+    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
+    assert done.returncode == 0, done.stderr
+    config = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "workflow-controller-configmap", "namespace": SPACE},
+        "data": {"metricsConfig": json.dumps({"enabled": False})},
+    }
+    plane.apply("-f", "-", text=json.dumps(config))
+    cluster.run_part(
+        plane.made,
+        tool(name),
+        f"--kubeconfig={plane.kubeconfig}",
+        f"--namespace={SPACE}",
+        "--executor-image=quay.io/argoproj/argoexec:v4.0.5",
+        LEADER_ELECTION_DISABLE="true",
+        DEFAULT_REQUEUE_TIME="200ms",
+        RECENTLY_STARTED_POD_DURATION="200ms",
+        RECENTLY_DELETED_POD_DURATION="200ms",
+        TASK_RESULT_TIMEOUT_DURATION="200ms",
+    )
+    cluster.wait(plane.made, name, lambda: "starting leading" in log(plane, name))
 
 
 def _start(plane: Plane, name: str, probe: str, *arguments: str, **variables: str) -> None:

@@ -63,6 +63,10 @@ def test_each_step_is_a_pod_that_is_told_what_it_needs(tmp_path):
     assert main["args"][:5] == ["call", "--config", "/etc/fleetform/workflow.json", "--step", "read"]  # fmt: skip
     assert main["args"][main["args"].index("--id") + 1] == "{{workflow.uid}}"
     assert main["securityContext"]["readOnlyRootFilesystem"] is True
+    added = json.loads(spec["podSpecPatch"])
+    assert {item["name"]: item["securityContext"]["capabilities"] for kind in added.values() for item in kind} == {
+        "wait": {"drop": ["ALL"]}, "init": {"drop": ["ALL"]},
+    }  # fmt: skip
     assert template(objects, "read")["outputs"]["parameters"] == [
         {"name": "x", "valueFrom": {"path": "/tmp/out/x"}}
     ]

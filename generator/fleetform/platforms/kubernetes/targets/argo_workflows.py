@@ -49,6 +49,12 @@ CRASHES = {
     "backoff": {"duration": "5s", "factor": 2, "cap": "60s"},
 }
 """Pods that were lost, or left a step to the next one. Failures of the agent are tried again within the pod."""
+CONTEXT = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+ADDED = {
+    "initContainers": [{"name": "init", "securityContext": CONTEXT}],
+    "containers": [{"name": "wait", "securityContext": CONTEXT}],
+}
+"""The containers that Argo Workflows adds to each pod, of which Pod Security `restricted` takes none as they are made."""
 POLICIES = {"queue": "Allow", "reject": "Forbid", "replace": "Replace"}
 
 
@@ -108,6 +114,7 @@ def _spec(plan: WorkloadPlan, flow: Flow) -> dict[str, Any]:
         "podMetadata": template["metadata"],
         "securityContext": within["securityContext"],
         **({"imagePullSecrets": within["imagePullSecrets"]} if "imagePullSecrets" in within else {}),
+        "podSpecPatch": canonical.dumps(ADDED),
         "volumes": within["volumes"],
         **{name: within[field] for field, name in PLACED.items() if field in within},
     }  # fmt: skip
