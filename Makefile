@@ -150,14 +150,15 @@ cluster-test: $(DEV) cluster-tools ## Apply all output to a real control plane a
 
 .PHONY: operators
 operators: cluster-tools
-	@$(PYTHON) tools/install.py argo-controller argo-rollouts external-secrets keda prometheus-operator
+	@$(PYTHON) tools/install.py argo-controller argo-rollouts external-secrets keda keda-adapter prometheus-operator
 
 .PHONY: conformance
 conformance: $(DEV) operators ## Run KEDA, External Secrets, Argo Rollouts, Argo Workflows and the Prometheus operator on output
 	$(PYTEST) -m conformance tests/operators
 
-# Everything that the operators see, and the tests themselves.
-ACTED_ON := tools tests/operators tests/cluster tests/tools.py generator/fleetform rendered
+# Everything that the operators see, what runs where their pods would, and the tests themselves.
+ACTED_ON := tools tests/operators tests/cluster tests/tools.py tests/prometheus.py generator/fleetform rendered charts/agent \
+  $(addprefix runtime/fleetform_runtime/,access metrics.py workflows)
 
 .PHONY: conformance-if-changed
 conformance-if-changed: ## The same, but only if tools or objects differ from the main branch (or SINCE=commit)

@@ -32,6 +32,16 @@ class Prometheus:
             found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
             return found
 
+    def own(self, name: str, label: str) -> list[float]:
+        """Return what it says of itself: the values of a metric's series with a label."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=PATIENCE) as answer:
+            lines = answer.read().decode().splitlines()
+        return [
+            float(line.rpartition(" ")[2])
+            for line in lines
+            if line.startswith(f"{name}{{") and label in line
+        ]
+
     def until(self, query: str, wanted: float) -> None:
         """Wait until the only series of a query has a value."""
         until = time.monotonic() + PATIENCE

@@ -23,7 +23,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,7 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
     _write(folder / "tokens.csv", f'{token},admin,admin,"system:masters"\n')
     _key(folder / "accounts.key")
     issue(folder / "client", "/O=system:masters/CN=admin")
+    issue(folder / "aggregator", "/CN=aggregator")
     store = f"http://{LOOPBACK}:{client}"
     run_part(
         cluster,
@@ -151,6 +152,7 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         f"--client-ca-file={folder / 'client/ca.crt'}",
         "--authorization-mode=RBAC",
         f"--service-cluster-ip-range={SERVICES}",
+        *_aggregation(folder / "aggregator"),
     )
     address = f"https://{LOOPBACK}:{secure}"
     wait(cluster, "kube-apiserver", lambda: is_ready(f"{address}/readyz"))
@@ -175,6 +177,17 @@ def _start(cluster: Cluster, parts: dict[str, Path]) -> None:
         "kube-controller-manager",
         lambda: "default" in _said(cluster, "get", "serviceaccounts", "-n", "default"),
     )
+
+
+def _aggregation(folder: Path) -> Iterator[str]:
+    """Yield how the API server tells APIs that others serve, such as that of metrics, who asks."""
+    yield f"--proxy-client-cert-file={folder / 'tls.crt'}"
+    yield f"--proxy-client-key-file={folder / 'tls.key'}"
+    yield f"--requestheader-client-ca-file={folder / 'ca.crt'}"
+    yield "--requestheader-allowed-names=aggregator"
+    yield "--requestheader-username-headers=X-Remote-User"
+    yield "--requestheader-group-headers=X-Remote-Group"
+    yield "--requestheader-extra-headers-prefix=X-Remote-Extra-"
 
 
 def define(cluster: Cluster, *names: str) -> None:
@@ -244,14 +257,16 @@ def _key(path: Path) -> None:
 
 
 def issue(folder: Path, subject: str) -> None:
-    """Create a throw-away CA and one certificate: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
+    """Create a throw-away CA and one certificate for this machine: ca.crt, ca.key, tls.crt and tls.key in a new folder."""
     folder.mkdir(mode=0o700)
     key = ("-newkey", "rsa:2048", "-nodes")
     ca, crt, own = folder / "ca.crt", folder / "tls.crt", folder / "tls.csr"
     signer = ("-CA", str(ca), "-CAkey", str(ca.with_suffix(".key")), "-CAcreateserial")
     _openssl("req", "-x509", *key, *_pair(ca), "-subj", "/CN=throw-away", "-days", "365")
-    _openssl("req", *key, *_pair(own, crt.with_suffix(".key")), "-subj", subject)
-    _openssl("x509", "-req", "-in", str(own), *signer, "-out", str(crt), "-days", "365")
+    place = ("-addext", f"subjectAltName=IP:{LOOPBACK}")
+    _openssl("req", *key, *_pair(own, crt.with_suffix(".key")), "-subj", subject, *place)
+    kept = ("-copy_extensions", "copy", "-days", "365")
+    _openssl("x509", "-req", "-in", str(own), *signer, "-out", str(crt), *kept)
 
 
 def _pair(out: Path, key: Path | None = None) -> tuple[str, ...]:

@@ -245,6 +245,8 @@ RECIPES: dict[str, Recipe] = {
         ),
     ),
     "keda": GoTool("github.com/kedacore/keda/v2/cmd/operator"),
+    # What KEDA measures, as the API of metrics that autoscalers ask.
+    "keda-adapter": SharedGoTool("github.com/kedacore/keda/v2/cmd/adapter", module="keda"),
     "kind": GoTool("sigs.k8s.io/kind"),
     # Its built-in Kustomize is the one used by `kubectl apply -k`.
     "kubectl": GoTool("k8s.io/kubernetes/cmd/kubectl"),

@@ -28,12 +28,19 @@ def servers() -> Iterator[fleets.Servers]:
 
 
 @pytest.fixture(scope="session")
-def plane(tmp_path_factory, servers: fleets.Servers) -> Iterator[Plane]:
+def measured() -> int:
+    """The port at which KEDA tells what it measures."""
+    (port,) = cluster.free_ports(1)
+    return int(port)
+
+
+@pytest.fixture(scope="session")
+def plane(tmp_path_factory, servers: fleets.Servers, measured: int) -> Iterator[Plane]:
     """A control plane whose operators run, and which ends with the tests, also when they fail."""
     with running(tmp_path_factory.mktemp("operators") / "state") as found:
         cluster.define(found.made)
         found.do("create", "namespace", operators.SPACE)
-        operators.start_keda(found, f"http://{servers.http}")
+        operators.start_keda(found, f"http://{servers.http}", measured)
         operators.start_external_secrets(found)
         operators.start_prometheus_operator(found)
         yield found

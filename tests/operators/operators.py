@@ -12,11 +12,11 @@ SPACE = "platform"
 """Where the operators think that they live."""
 
 
-def start_keda(plane: Plane, proxy: str) -> None:
-    """Start KEDA; what it asks of hosts other than this one goes to a proxy."""
-    folder = plane.made.folder / "keda-certificates"
+def start_keda(plane: Plane, proxy: str, service: int) -> None:
+    """Start KEDA, which tells what it measures at a port; what it asks of hosts other than this one goes to a proxy."""
+    folder = _certificates(plane)
     cluster.issue(folder, "/CN=keda-operator")
-    metrics, probe, service = cluster.free_ports(3)
+    metrics, probe = cluster.free_ports(2)
     _start(
         plane,
         "keda",
@@ -36,6 +36,34 @@ def start_keda(plane: Plane, proxy: str) -> None:
         HTTPS_PROXY=proxy,
         NO_PROXY=LOOPBACK,
     )
+
+
+def start_keda_adapter(plane: Plane, service: int) -> int:
+    """Start what makes an API of KEDA's measurements; return the port at which it serves it."""
+    folder = _certificates(plane)
+    secure, metrics = cluster.free_ports(2)
+    cluster.run_part(
+        plane.made,
+        tool("keda-adapter"),
+        f"--secure-port={secure}",
+        f"--bind-address={LOOPBACK}",
+        f"--port={metrics}",
+        f"--cert-dir={folder}",
+        f"--tls-cert-file={folder / 'tls.crt'}",
+        f"--tls-private-key-file={folder / 'tls.key'}",
+        f"--authentication-kubeconfig={plane.kubeconfig}",
+        f"--authorization-kubeconfig={plane.kubeconfig}",
+        f"--lister-kubeconfig={plane.kubeconfig}",
+        f"--metrics-service-address={LOOPBACK}:{service}",
+        KUBECONFIG=str(plane.kubeconfig),
+        WATCH_NAMESPACE="",
+    )
+    return int(secure)
+
+
+def _certificates(plane: Plane) -> Path:
+    path: Path = plane.made.folder / "keda-certificates"
+    return path
 
 
 def start_external_secrets(plane: Plane) -> None:
