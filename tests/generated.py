@@ -320,6 +320,11 @@ def _watch(chance: random.Random, documents: list[Json]) -> None:
         monitoring["dashboards"] = chance.choice(
             [{}, {"folder": "Agents of ACME"}, {"labels": {"x/board": "1e3"}}]
         )
+        if chance.random() < 0.5:
+            environment = documents[0]["spec"]
+            environment["capabilities"] = [*environment["capabilities"], "grafana-operator"]
+            if chance.random() < 0.5:
+                monitoring["dashboards"]["instanceSelector"] = {"x/grafana": "1e3"}
     if chance.random() < 0.5:
         monitoring["severities"] = {"page": "p1"}
         monitoring["runbooks"] = chance.choice(

@@ -245,6 +245,21 @@ def test_what_is_missing_gets_a_line_each(text, said, helm):
     assert not lines[start + len(said)].strip()
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    {
+        "dashboard: {enabled: true}": "dashboard.uid: missing",
+        "dashboard: {enabled: true, uid: x, kind: GrafanaDashboard}": "dashboard.instanceSelector: missing",
+        "dashboard: {kind: Dashboard}": "dashboard/kind': value must be one of 'ConfigMap', 'GrafanaDashboard'",
+    }.items(),
+)
+@in_both_helms
+def test_what_is_missing_in_a_namespace_is_told(text, said, helm):
+    done = template(helm, "namespace", text)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
 @in_both_helms
 def test_an_umbrella_may_write_to_the_root(helm):
     assert made(helm, "agent", example("agent") + "global: {x: 1}\n")

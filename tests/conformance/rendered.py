@@ -28,8 +28,12 @@ def yaml_files(root: Path) -> list[Path]:
 
 
 def object_files(root: Path) -> list[Path]:
-    """Return the files of Kubernetes objects: kustomization.yaml is read on a laptop only."""
-    return [file for file in yaml_files(root) if file.name != "kustomization.yaml"]
+    """Return the files of Kubernetes objects: kustomization.yaml and values of charts are read on a laptop only."""
+    return [
+        file
+        for file in yaml_files(root)
+        if file.name != "kustomization.yaml" and "charts" not in file.relative_to(root).parts
+    ]
 
 
 def objects(files: Iterable[Path]) -> list[Object]:

@@ -612,6 +612,7 @@ SPACE_TURNS: dict[str, tuple[Any, ...]] = {
     "dashboard.title": ("Agents: a.b (prod)",),
     "dashboard.labels": ({}, {"team": "1e3", "a/b": "true"}),
     "dashboard.folder": ("Agents of ACME", "1"),
+    "dashboard.instances": ({"dashboards": "grafana"}, {"a/b": "1e3", "c": ""}),
     "alert_labels": ({"release": "prometheus"},),
     "retained": ({**SPACE.retained, "kustomize.toolkit.fluxcd.io/prune": "disabled"},),
     "verbatim": ({"kustomize.toolkit.fluxcd.io/substitute": "disabled"},),

@@ -771,6 +771,7 @@ INGRESS = {
 }
 RELEASES = {
     **{key: value for key, value in FULL.items() if key not in ("secrets", "patches")},
+    "capabilities": [*FULL["capabilities"], "grafana-operator"],
     "secrets": {
         "provider": "vault",
         "store": {"vault": {"server": "https://vault.example", "role": "r"}},

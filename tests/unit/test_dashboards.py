@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,65 @@ def test_an_environment_without_the_operator_is_told(tmp_path):
     write(tmp_path, {"agents/a.yaml": AGENTS, "environments/prod.yaml": prod})
     done = fleetform("validate", "agents", "--env", "prod", cwd=tmp_path)
     assert "`dashboards` has no effect: the environment lacks the capability" in done.err
+
+
+OPERATED = PROD.replace("[prometheus-operator]", "[prometheus-operator, grafana-operator]")
+
+
+def board_of(folder: Path, prod: str) -> dict[str, Any]:
+    write(folder, {"agents/a.yaml": AGENTS, "environments/prod.yaml": prod})
+    done = fleetform("render", "--env", "prod", cwd=folder)
+    assert done.code == 0, done.err
+    (file,) = folder.rglob("rendered/**/fleetform-dashboard.*.yaml")
+    (found,) = read_yaml(file.read_text("utf-8"))
+    return found
+
+
+def test_the_operator_gets_an_object_instead_with_the_same_text_and_nothing_left_to_fill_in(
+    tmp_path,
+):
+    found = board_of(tmp_path / "operator", OPERATED)
+    by_sidecar = board_of(tmp_path / "sidecar", PROD)
+    assert found["kind"] == "GrafanaDashboard"
+    assert found["metadata"]["annotations"] == {
+        "kustomize.toolkit.fluxcd.io/substitute": "disabled"
+    }
+    assert "grafana_dashboard" not in found["metadata"]["labels"]
+    assert [found["spec"].pop("json")] == [*by_sidecar["data"].values()]
+    assert found["spec"] == {
+        "allowCrossNamespaceImport": True,
+        "instanceSelector": {"matchLabels": {"dashboards": "grafana"}},
+        "folder": "Agents",
+        "resyncPeriod": "10m0s",
+    }
+
+
+@pytest.mark.parametrize("target", ["manifests", "helm", "kustomize"])
+def test_a_selector_that_changes_is_told_by_every_target(tmp_path, target):
+    said = []
+    for selector in ("{a: b}", "{a: c}"):
+        prod = OPERATED.replace("folder: Agents", f"instanceSelector: {selector}")
+        prod = prod.replace("targets: [manifests, flux]", f"targets: [{target}]")
+        write(tmp_path, {"agents/a.yaml": AGENTS, "environments/prod.yaml": prod})
+        done = fleetform("render", "--env", "prod", cwd=tmp_path)
+        assert done.code == 0, done.err
+        said.append(
+            "`spec.instanceSelector` of GrafanaDashboard `shop/fleetform-dashboard`" in done.err
+        )
+    assert said == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "field", "why"),
+    [
+        ("prometheus-operator, grafana-operator", "labels", "there is no ConfigMap for a sidecar"),
+        ("prometheus-operator", "instanceSelector", "a sidecar finds the dashboard, by `labels`"),
+    ],
+)
+def test_what_the_other_way_reads_is_told(tmp_path, capabilities, field, why):
+    prod = PROD.replace("[prometheus-operator]", f"[{capabilities}]")
+    prod = prod.replace("folder: Agents", f"{field}: {{a: b}}")
+    write(tmp_path, {"agents/a.yaml": AGENTS, "environments/prod.yaml": prod})
+    done = fleetform("validate", "agents", "--env", "prod", cwd=tmp_path)
+    assert f"`{field}` has no effect: " in done.err
+    assert why in done.err

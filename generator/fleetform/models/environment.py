@@ -46,6 +46,7 @@ Capability = Literal[
     "argo-workflows",
     "agent-sandbox",
     "argo-rollouts",
+    "grafana-operator",
 ]
 
 
@@ -478,18 +479,23 @@ class Severities(Spec):
 
 
 class Dashboards(Spec):
-    """A dashboard for Grafana in each namespace whose agents or workflows are scraped, in a ConfigMap that its sidecar finds."""
+    """A dashboard in each namespace whose agents or workflows are scraped: a GrafanaDashboard where the Grafana operator is, else a ConfigMap that Grafana's sidecar finds."""
 
     labels: dict[LabelKey, LabelValue] = Field(
         default_factory=lambda: {"grafana_dashboard": "1"},
         description="Labels by which the sidecar finds the ConfigMap.",
         min_length=1,
     )
+    instance_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=lambda: {"dashboards": "grafana"},
+        description="Labels of the Grafana objects that show the GrafanaDashboard, with the capability `grafana-operator`. They stay for its life.",
+        min_length=1,
+    )
     folder: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][-A-Za-z0-9 ._]*$", max_length=100)]
         | None
     ) = optional(
-        "Folder in Grafana, as the annotation `grafana_folder`, which the sidecar reads as `folderAnnotation`. Default: Grafana's general one."
+        "Folder in Grafana; of a ConfigMap the annotation `grafana_folder`, which the sidecar reads as `folderAnnotation`. Default: Grafana's general one, the operator's the namespace."
     )
 
 

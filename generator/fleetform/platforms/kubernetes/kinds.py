@@ -112,7 +112,7 @@ KINDS = (
         "ConfigMap",
         "v1",
         "an Agent's prompt and settings, or `container.configFiles`",
-        "generic runtime, or `container.configFiles`; immutable, its name contains a hash of its content; the dashboard of a namespace, with `monitoring.dashboards`",
+        "generic runtime, or `container.configFiles`; immutable, its name contains a hash of its content; the dashboard of a namespace, with `monitoring.dashboards` and no Grafana operator",
         workload="configmap",
         namespace="dashboard",
     ),
@@ -297,6 +297,13 @@ KINDS = (
         "`observability.metrics`: alerts come with it, and those of `slo`",
         "a workload in the namespace, with the Prometheus operator: one set of alerts for all of them",
         namespace="prometheusrule",
+        custom=True,
+    ),
+    ObjectKind(
+        "GrafanaDashboard",
+        "grafana.integreatly.org/v1beta1",
+        "the Environment's `monitoring.dashboards`",
+        "`monitoring.dashboards`, with the Grafana operator; nothing waits for a Grafana that shows it",
         custom=True,
     ),
 )

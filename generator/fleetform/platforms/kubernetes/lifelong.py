@@ -15,6 +15,7 @@ import yaml
 
 from fleetform import quantity, written
 from fleetform.lazy import regex
+from fleetform.platforms.kubernetes.objects.dashboard import BY_OPERATOR, NAME
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
 
@@ -24,15 +25,16 @@ FOR_LIFE = {
     "Deployment": ("selector",),
     "Job": ("selector", "template"),
     "Service": ("clusterIP",),
+    "GrafanaDashboard": ("instanceSelector",),
 }
-"""By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation)."""
+"""By kind: fields of the spec that an API server refuses to change (k8s.io/kubernetes, each type's validation; rules of CRDs)."""
 MAY_LACK = {"storageClassName": "accessModes", "volumeClaimTemplates": "selector"}
 """Those that an object may be without, which is a value of its own, and what each whole object has."""
 AUTOSCALER, BY_KEDA = "HorizontalPodAutoscaler", "ScaledObject"
 BY_STEPS = "Rollout"
 KINDS = frozenset((*FOR_LIFE, AUTOSCALER, BY_KEDA, BY_STEPS))
 _KIND = regex(r"^kind: (\w+)$", re.MULTILINE)
-_VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|canary|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
+_VALUES = regex(r"^(?:claims|kind|replicaCount|autoscaling|keda|canary|dashboard|volumeClaimTemplates):", re.MULTILINE)  # fmt: skip
 QUANTITY = regex(r"[0-9]+(\.[0-9]+)?([kMGTPE]i?)?")
 LONGEST = 200
 _NEW_CLAIM = (
@@ -201,6 +203,7 @@ def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str
     for claim in _maps(values, "claims"):
         yield ("PersistentVolumeClaim", space, _word(claim.get("name"))), _claim(claim)
     if name == SHARED:
+        yield from _board(space, _map(values, "dashboard"))
         return
     spec: dict[str, Any] = {"replicas": values.get("replicaCount", 1)}
     canary = _map(values, "canary")
@@ -220,6 +223,12 @@ def _of_values(space: str, name: str, text: str) -> Iterator[tuple[Key, dict[str
     kind = _word(values.get("kind", "Deployment"))
     if kind in KINDS:
         yield (kind, space, name), spec
+
+
+def _board(space: str, values: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    if values.get("enabled") and values.get("kind") == BY_OPERATOR:
+        selector = {"matchLabels": _map(values, "instanceSelector")}
+        yield (BY_OPERATOR, space, NAME), {"instanceSelector": selector}
 
 
 def _claim(values: dict[str, Any]) -> dict[str, Any]:

@@ -348,6 +348,8 @@ class Dashboard(NamedTuple):
     title: str
     labels: Mapping[str, str]
     folder: str
+    instances: Mapping[str, str] = MappingProxyType({})
+    """Labels of the Grafana objects that show it, for the operator; empty where a sidecar reads a ConfigMap."""
 
 
 class NamespacePlan(NamedTuple):

@@ -284,6 +284,11 @@ def _watching(fleet: Fleet) -> Iterator[Row]:
     ):
         yield _fact(scraped, why, "monitoring", name)
     yield _fact(scraped, why, "network", "prometheusNamespace")
+    operated = "grafana-operator" in fleet.environment.capabilities
+    why = "with the capability `grafana-operator` there is no ConfigMap for a sidecar to find"
+    yield _fact(not operated, why, "monitoring", "dashboards", "labels")
+    why = "without the capability `grafana-operator` a sidecar finds the dashboard, by `labels`"
+    yield _fact(operated, why, "monitoring", "dashboards", "instanceSelector")
     asked = any(
         scales_on_runs(fleet.environment, item) or _is_judged(item) for item in fleet.of(AGENT)
     )

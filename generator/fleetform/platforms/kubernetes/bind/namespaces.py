@@ -115,6 +115,9 @@ def _dashboard(fleet: Fleet, name: str) -> Dashboard | None:
         title=f"Agents: {name} ({fleet.environment_name})",
         labels=dict(wanted.labels),
         folder=wanted.folder or "",
+        instances=dict(wanted.instance_selector)
+        if "grafana-operator" in fleet.environment.capabilities
+        else {},
     )
 
 

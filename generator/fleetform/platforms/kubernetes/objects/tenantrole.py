@@ -27,6 +27,7 @@ _SEEN = (
     ("argoproj.io", "rollouts analysistemplates analysisruns"),
     ("extensions.agents.x-k8s.io", "sandboxtemplates sandboxwarmpools sandboxclaims"),
     ("monitoring.coreos.com", "servicemonitors prometheusrules"),
+    ("grafana.integreatly.org", "grafanadashboards"),
 )
 """What people see: everything that is rendered, how it is, and its logs; no Secrets."""
 _DONE = (
