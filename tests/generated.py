@@ -330,6 +330,15 @@ def _watch(chance: random.Random, documents: list[Json]) -> None:
         monitoring["runbooks"] = chance.choice(
             ["https://x.example/{alert}", "https://x.example/a.md"]
         )
+    if chance.random() < 0.5 and monitoring.pop("otlpEndpoint", ""):
+        exporter = {
+            "name": "a",
+            "endpoint": "https://otlp.example.org/x",
+            "headers": {"X-A": "$1e3"},
+        }
+        exporter["secretHeaders"] = {"Authorization": _secret(chance)}
+        space = chance.choice(["telemetry", NAMESPACES[0]])
+        monitoring["collector"] = {"namespace": space, "exporters": [exporter], "replicas": 2}
     for agent in documents:
         if agent["kind"] == "Agent" and "container" not in agent["spec"] and chance.random() < 0.3:
             latency = {

@@ -24,7 +24,7 @@ PROMISED = {
     "lax": Objective(97, None, "", 20, 90),
 }
 """Objectives of the agents of tests/alerts/objectives.yaml."""
-ALL = groups(NAMESPACE, promised=PROMISED, budget=100)
+ALL = groups(NAMESPACE, promised=PROMISED, budget=100, collector=True)
 
 
 def expectations() -> list[tuple[str, bool]]:
@@ -42,13 +42,13 @@ def rules(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("alerts")
     (folder / "rules.yaml").write_text(emit({"groups": groups(NAMESPACE)}), "utf-8")
     (folder / "own.rules.yaml").write_text(emit({"groups": groups(NAMESPACE, own=OWN)}), "utf-8")
-    (folder / "objectives.rules.yaml").write_text(emit({"groups": ALL}), "utf-8")
+    (folder / "all.rules.yaml").write_text(emit({"groups": ALL}), "utf-8")
     return folder / "rules.yaml"
 
 
-@pytest.mark.parametrize("name", ["rules.yaml", "own.rules.yaml", "objectives.rules.yaml"])
+@pytest.mark.parametrize("name", ["rules.yaml", "own.rules.yaml", "all.rules.yaml"])
 def test_promtool_accepts_every_rule(rules, name):
-    made = ALL if name.startswith("objectives") else groups(NAMESPACE)
+    made = ALL if name.startswith("all") else groups(NAMESPACE)
     count = sum(len(group["rules"]) for group in made)
     assert promtool.check(rules.with_name(name)) == (count, "")
 

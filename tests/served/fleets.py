@@ -766,6 +766,22 @@ INGRESS = {
             "gcp": {"projectId": "acme", "clusterLocation": "europe-west1", "clusterName": "one"},
         },
     },
+    "monitoring": {
+        "collector": {
+            "image": {"repository": "docker.io/otel/opentelemetry-collector", "tag": "0.150.0"},
+            "exporters": [
+                {"name": "inner", "endpoint": "http://otlp.tracing.svc:4318"},
+                {
+                    "name": "outer",
+                    "endpoint": "https://otlp.example.org/api",
+                    "headers": {"X-Team": "a"},
+                    "secretHeaders": {"Authorization": secret("backend")},
+                    "caSecretRef": secret("ca"),
+                },
+            ],
+        },
+        "prometheusUrl": "http://prometheus.watch.svc:9090",
+    },
     "targets": ["manifests", "argocd"],
     "gitops": {"tool": "argocd", "source": {"url": "https://git.example/fleet.git"}},
 }

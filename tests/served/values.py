@@ -16,6 +16,7 @@ KEYS = {
     ("Environment", "spec.images.pins"): "docker.io/library/own",
     ("Environment", "spec.providers"): "openai",
     ("Environment", "spec.tenants"): "ns",
+    ("Environment", "spec.monitoring.collector.exporters[].secretHeaders"): "Authorization",
 }
 """A key of each map that has none yet."""
 

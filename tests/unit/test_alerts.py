@@ -50,7 +50,19 @@ OF_KUBERNETES = {
     "kubelet_volume_stats_capacity_bytes": TARGET_LABELS | {"persistentvolumeclaim"},
     "kubelet_volume_stats_used_bytes": TARGET_LABELS | {"persistentvolumeclaim"},
 }
-SERIES = families(CATALOGUE["metrics"]) | OF_KUBERNETES
+# Of the OpenTelemetry Collector, as the real one exports them: tests/integration/test_collector.py.
+OF_COLLECTOR = {
+    "otelcol_exporter_enqueue_failed_spans_total": {"exporter"},
+    "otelcol_exporter_queue_capacity": {"exporter"},
+    "otelcol_exporter_queue_size": {"exporter"},
+    "otelcol_exporter_send_failed_spans_total": {"exporter"},
+    "otelcol_receiver_refused_spans_total": {"receiver"},
+}
+SERIES = (
+    families(CATALOGUE["metrics"])
+    | OF_KUBERNETES
+    | {name: TARGET_LABELS | labels for name, labels in OF_COLLECTOR.items()}
+)
 # What an alert is about, of which the summary has the name.
 ABOUT = {
     "agent",
@@ -61,10 +73,13 @@ ABOUT = {
     "resourcequota",
     "persistentvolumeclaim",
     "name",
+    "exporter",
 }
 WORK = set(ROUTES)
-RULES = [rule for group in groups("ai-agents", budget=40) for rule in group["rules"]]
-OF_A_NAMESPACE = {"AgentTenantBudgetLow"}
+RULES = [
+    rule for group in groups("ai-agents", budget=40, collector=True) for rule in group["rules"]
+]
+OF_A_NAMESPACE = {"AgentTenantBudgetLow", "CollectorRefusesSpans"}
 """Alerts about nothing smaller than a namespace."""
 
 each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
@@ -152,7 +167,13 @@ def test_what_may_be_redone_is_no_page(rule):
 
 def test_severities_and_runbooks_are_those_of_the_environment():
     urgent = {"page": "p1", "ticket": "p3"}
-    made = groups("a", "https://runbooks.example/{alert}#{alert}", severities=urgent, budget=40)
+    made = groups(
+        "a",
+        "https://runbooks.example/{alert}#{alert}",
+        severities=urgent,
+        budget=40,
+        collector=True,
+    )
     for rule, plain in zip((r for g in made for r in g["rules"]), RULES, strict=True):
         expected = {"critical": "p1", "warning": "p3"}[plain["labels"]["severity"]]
         assert rule["labels"]["severity"] == expected
@@ -176,7 +197,7 @@ def test_values_of_closed_labels_exist(rule):
 
 @each_rule
 def test_a_rule_says_how_bad_it_is_and_what_to_do(rule):
-    assert re.fullmatch(r"(Agent|Workflow)[A-Za-z]+", rule["alert"])
+    assert re.fullmatch(r"(Agent|Collector|Workflow)[A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert re.fullmatch(r"\d+m", rule["for"])
     assert rule["annotations"]["description"].endswith(".")
@@ -227,14 +248,15 @@ def test_every_alert_has_a_section_that_its_runbook_link_leads_to():
     headings = re.findall(r"^## (\w+)$", page, re.MULTILINE)
     burns = [f"AgentBudgetBurns{burn.long}" for burn in BURNS]
     assert sorted(headings) == sorted([*(rule["alert"] for rule in RULES), *burns])
-    for group in groups("a", "https://docs.example/alerts.md"):
+    for group in groups("a", "https://docs.example/alerts.md", collector=True):
         for rule in group["rules"]:
             url = rule["annotations"]["runbook_url"]
             assert url == f"https://docs.example/alerts.md#{rule['alert'].lower()}"
 
 
 def test_without_the_runtime_no_rule_needs_its_metrics():
-    found = [rule for group in groups("ai-agents", runtime=False) for rule in group["rules"]]
+    made = groups("ai-agents", runtime=False, collector=True)
+    found = [rule for group in made for rule in group["rules"]]
     assert {"AgentNotReady", "AgentOutOfMemory"} <= {rule["alert"] for rule in found}
     ours = re.compile("|".join(rf"\b{metric['name']}" for metric in CATALOGUE["metrics"]))
     for rule in RULES:

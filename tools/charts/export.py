@@ -213,7 +213,11 @@ def files(schemas: Path) -> dict[Path, str]:
     stand_ins = {name: f"@{name}@" for name in alerts.THRESHOLDS}
     urgency = {name: name for name in alerting.SEVERITIES}
     rules = alerts.groups(
-        "@namespace@", thresholds=stand_ins, severities=urgency, budget=f"@{alerts.BUDGET}@"
+        "@namespace@",
+        thresholds=stand_ins,
+        severities=urgency,
+        budget=f"@{alerts.BUDGET}@",
+        collector=True,
     )
     of_objectives = objectives.rules("@namespace@", severities=urgency)
     rules.append({"name": "@namespace@.objectives", "rules": of_objectives})

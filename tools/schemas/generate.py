@@ -33,7 +33,6 @@ CUSTOM = {
     "github.com/fluxcd/kustomize-controller": "config/crd/bases",
     "github.com/grafana/grafana-operator/v5": "config/crd/bases",
     "github.com/kedacore/keda/v2": "config/crd/bases",
-    "github.com/open-telemetry/opentelemetry-operator": "config/crd/bases",
     "github.com/prometheus-operator/prometheus-operator": "example/prometheus-operator-crd",
     "sigs.k8s.io/agent-sandbox": "k8s/crds",
     "sigs.k8s.io/gateway-api": "config/crd/standard",

@@ -31,7 +31,8 @@ from fleetform.models.memory_store import MemoryStoreSpec
 from fleetform.models.model_config import ModelSettings
 from fleetform.models.observability import ALERTS, FRACTION
 from fleetform.models.service import Cidr, ServiceGrant
-from fleetform.models.workload import ImageName
+from fleetform.models.tool import HeaderName, HeaderValue
+from fleetform.models.workload import ImageName, Resources
 from fleetform.patterns import DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
@@ -499,6 +500,47 @@ class Dashboards(Spec):
     )
 
 
+class TraceExporter(Spec):
+    """A backend to which the collector sends every trace, by OTLP."""
+
+    name: Name = Field(description="Name in the collector's logs and metrics.")
+    protocol: Literal["http", "grpc"] = Field(default="http", description="OTLP over HTTP or gRPC.")
+    endpoint: Url = Field(
+        description="Base URL, to which `/v1/traces` is added over HTTP; over gRPC host and port. `https` is TLS."
+    )
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict, description="Fixed headers; never credentials. Default: none."
+    )
+    secret_headers: dict[HeaderName, SecretKey] = Field(
+        default_factory=dict,
+        description="Headers whose whole value, such as `Basic …`, is in a Secret of the collector's namespace; the collector expands `$$` and `${…}` in it. Default: none.",
+    )
+    ca_secret_ref: SecretKey | None = optional("PEM bundle of a private CA. Default: public CAs.")
+
+
+class Collector(Spec):
+    """An OpenTelemetry Collector that takes the traces of the fleet and sends them on."""
+
+    namespace: Name = Field(
+        default="telemetry",
+        description="Its namespace, mapped like those of specs. A namespace of its own keeps keys of backends from agents.",
+    )
+    replicas: int = Field(default=2, description="Number of pods.", ge=1, le=50)
+    image: ImageName = Field(
+        default_factory=lambda: ImageName(
+            repository="docker.io/otel/opentelemetry-collector", tag="0.150.0"
+        ),
+        description="Image of a collector with OTLP, batches, a memory limit and a health check. Default: docker.io/otel/opentelemetry-collector, 0.150.0.",
+    )
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="CPU and memory, of which it uses at most four fifths.",
+    )
+    exporters: list[TraceExporter] = Field(
+        description="Where traces go: each backend gets all of them.", min_length=1, max_length=10
+    )
+
+
 TARGET_LABELS = ("team", "cost-center")
 """Labels by which cost is shared out, where pods have them."""
 
@@ -515,7 +557,12 @@ class MonitoringDefaults(Spec):
         description="Labels of pods that their metrics get, so that use and cost can be summed by them: `cost-center` becomes `cost_center`.",
         max_length=20,
     )
-    otlp_endpoint: Url | None = optional("Base URL of the OTLP/HTTP collector. Default: none.")
+    otlp_endpoint: Url | None = optional(
+        "Base URL of an OTLP/HTTP collector that exists. Default: the one of `collector`, else none."
+    )
+    collector: Collector | None = optional(
+        "A collector that is deployed with the fleet, and gets its traces. Default: none."
+    )
     prometheus_url: Url | None = optional(
         "URL of the Prometheus that KEDA asks for runs in flight, and Argo Rollouts about canaries, such as `http://prometheus.monitoring.svc:9090`. Default: KEDA scales only what says how."
     )

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fleetform import kinds, rules
 from fleetform.forks import Beside
-from fleetform.plan import backups, consent, containers, knowledge, scaling, workflows, workloads
+from fleetform.plan import (
+    backups,
+    collector,
+    consent,
+    containers,
+    knowledge,
+    scaling,
+    workflows,
+    workloads,
+)
 from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
 from fleetform.plan.model import Plan, Scrape, Shape, Workload
@@ -99,6 +108,7 @@ def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) 
         for item in fleet.of(kinds.MEMORY_STORE)
         for job in backups.drafts(fleet, item, problems)
     ]
+    drafts += collector.drafts(fleet, problems)
     return [*drafts, *workflows.drafts(fleet, references, problems)]
 
 
@@ -158,6 +168,7 @@ def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
         beside_of=draft.beside_of,
         flow=draft.flow,
         sandbox=draft.sandbox,
+        bare=draft.bare,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.plan.knowledge import COMPONENT as KNOWLEDGE
 from fleetform.plan.model import Link, Space
 from fleetform.problems import Problem
+from fleetform.resolve.collector import OPEN, is_collector
 from fleetform.resolve.sharing import is_shared
 from fleetform.tree import locate
 
@@ -41,6 +42,8 @@ class Declared:
     def admits(self, fleet: Fleet, draft: Draft, call: Call) -> bool:
         """Tell whether the callee admits a caller, by name or by its namespace, at all ports of a call."""
         if is_shared(call.other, draft.resolved.namespace):
+            return True
+        if is_collector(call.other) and {*call.ports} <= OPEN:
             return True
         space = Space(fleet.target_namespace(draft.resolved.namespace))
         callee = call.other.key

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         EnvVar,
         ExtraContainer,
         HealthCheck,
-        Image,
+        ImageName,
         PodTemplate,
         Resources,
     )
@@ -53,7 +53,7 @@ RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
 def image(
-    fleet: Fleet, owner: Resolved[Any], given: Image, path: TreePath, problems: list[Problem]
+    fleet: Fleet, owner: Resolved[Any], given: ImageName, path: TreePath, problems: list[Problem]
 ) -> tuple[str, str]:
     """Return the full image reference and its version; an image with neither a tag nor a digest is a Problem."""
     reference, version = images.reference(fleet.environment.images, given)

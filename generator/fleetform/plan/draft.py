@@ -72,6 +72,8 @@ class Draft:
         self.mounts: tuple[Mount, ...] = ()
         self.checks = Checks()
         self.probe: tuple[str, ...] = ()
+        self.bare = False
+        """Whether the image has no programs but its own."""
         self.program = ""
         self.owner = ""
         self.turn = 0

@@ -10,7 +10,7 @@ from fleetform.tree import Map, at, entries, mark_at, problem_at
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Images
-    from fleetform.models.workload import Image, ImageName
+    from fleetform.models.workload import ImageName
     from fleetform.problems import Mark, Problem
     from fleetform.resolve import Fleet, Resolved
     from fleetform.tree import TreePath
@@ -46,7 +46,9 @@ def split(text: str) -> tuple[str, str, str]:
     return f"{folder}{slash}{image}", tag, digest
 
 
-def problems(fleet: Fleet, owner: Resolved[Any], image: Image, path: TreePath) -> Iterator[Problem]:
+def problems(
+    fleet: Fleet, owner: Resolved[Any], image: ImageName, path: TreePath
+) -> Iterator[Problem]:
     """Yield what keeps an image reference from saying what runs; `path` of the owner leads to the image.
 
     A digest wins over a tag, which is only a label then: a tag that is bumped in one layer while a digest

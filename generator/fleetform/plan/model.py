@@ -403,6 +403,8 @@ class Workload(NamedTuple):
     flow: Flow | None = None
     """What another engine does with it."""
     sandbox: Sandbox | None = None
+    bare: bool = False
+    """Whether the image has no programs but its own, by which a check in the container could ask."""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from fleetform.plan.model import Files
 from fleetform.plan.present import present, secret_of
 from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import embedding, mcp_servers, service_url, tls_files, tools
-from fleetform.resolve import hosts, memories, regions
+from fleetform.resolve import collector, hosts, memories, regions
 from fleetform.resolve.canaries import known_as
 from fleetform.resolve.waits import longest
 
@@ -310,7 +310,7 @@ def observability(
     tracing, logging = given.tracing, given.logging
     traces = None
     if tracing.enabled:
-        endpoint = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint
+        endpoint = collector.endpoint(fleet, tracing)
         traces = present(
             enabled=True,
             provider=tracing.provider,

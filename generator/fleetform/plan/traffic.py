@@ -11,6 +11,7 @@ from fleetform.plan.draft import Call, Draft
 from fleetform.plan.model import Outside, Party, Ports, Range, Shape, Space
 from fleetform.problems import Problem
 from fleetform.resolve import memories
+from fleetform.resolve.collector import endpoint
 from fleetform.resolve.hosts import Address, destination, is_beside, is_deployed, split
 from fleetform.resolve.ports import Port, main_port, ports
 from fleetform.resolve.references import Uses, is_set, lookup
@@ -259,7 +260,7 @@ def common(fleet: Fleet, draft: Draft, problems: list[Problem]) -> None:
         draft.calls.append(Call(resolved, _all_ports(resolved), resolved, ("spec", "stateful")))
     tracing = spec.observability.tracing
     if tracing.enabled:
-        url = tracing.endpoint or fleet.environment.monitoring.otlp_endpoint or ""
+        url = endpoint(fleet, tracing) or ""
         place: TreePath = ("spec", "observability", "tracing", "endpoint")
         problems += to_url(fleet, draft, resolved, url, place)
     for number, peer in enumerate(spec.network.allow_to):

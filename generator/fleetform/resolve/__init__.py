@@ -11,6 +11,7 @@ from fleetform.dialects import SpecDocument
 from fleetform.kinds import SpecKind
 from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
+from fleetform.resolve import collector as collectors
 from fleetform.resolve import environment as environments
 from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, Used, base_of, extends_of, flatten, layers
@@ -88,6 +89,8 @@ class Fleet:
         """Namespaces of the specs that hold workloads."""
         self.sources: dict[str, list[str]] = {}
         """Namespaces of the specs by the namespace in the cluster that they become."""
+        self.collector: Resolved[Any] | None = None
+        """The OpenTelemetry Collector that the environment asks for."""
         self.canaries: dict[Key, list[Key]] = {}
         """Agents that name another one in `canaryOf`, by the key of the other."""
         self.targets: tuple[str, ...] = ()
@@ -155,6 +158,10 @@ def resolve(
     fleet.spaces = frozenset(
         space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})
     )
+    if (collector := typed.spec.monitoring.collector) is not None:
+        fields = collectors.document(collector, without_nulls(tree), chain[-1].origin)
+        fleet.collector = Resolved(**fields)
+        fleet.spaces |= {collector.namespace}
     for (space, name), agent in fleet.specs.get("Agent", {}).items():
         if stable := agent.spec.canary_of:
             fleet.canaries.setdefault((space, stable), []).append((space, name))

@@ -198,6 +198,8 @@ def _workload(fleet: Fleet, namespace: str, service: str) -> Resolved[Any] | Non
     """Return the fleet's workload behind a Service; the namespace is one of the specs or of the cluster."""
     for name in (service, service.removesuffix("-headless")):
         for space in (namespace, *fleet.sources.get(namespace, ())):
+            if fleet.collector is not None and fleet.collector.key == (space, name):
+                return fleet.collector
             for kind in WORKLOADS:
                 found = fleet.specs.get(kind, {}).get((space, name))
                 if found is not None and is_deployed(found):
@@ -212,6 +214,8 @@ def is_deployed(resolved: Resolved[Any]) -> bool:
         return True
     if resolved.kind == "MCPServer":
         return spec.container is not None and not is_beside(resolved)
+    if resolved.kind not in WORKLOADS:  # the collector, which is there because it is asked for
+        return True
     provision = spec.provision
     return provision is not None and provision.enabled and spec.type in STORE_PORTS
 

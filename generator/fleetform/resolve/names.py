@@ -32,6 +32,8 @@ def images(fleet: Fleet) -> set[str]:
     test = fleet.environment.helm.test
     own = {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
     own |= {name for store in fleet.of(kinds.MEMORY_STORE) for name in _of_backups(store)}
+    collector = fleet.environment.monitoring.collector
+    own |= {collector.image.repository} if collector else set()
     return own | ({test.image.repository} if test.enabled else set())
 
 
@@ -110,6 +112,10 @@ def services(fleet: Fleet) -> set[str]:
     own += [item.endpoint for item in fleet.environment.providers.values()]
     for url in filter(None, own):
         found |= {*_written(fleet, "", split(url)[0])}
+    collector = fleet.environment.monitoring.collector
+    if collector is not None:
+        for exporter in collector.exporters:
+            found |= {*_written(fleet, collector.namespace, split(exporter.endpoint)[0])}
     return found
 
 

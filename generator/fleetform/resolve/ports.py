@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform.contract import HTTP_PORT, METRICS_PORT, STORE_PORTS
-from fleetform.resolve import Resolved
+
+if TYPE_CHECKING:
+    from fleetform.resolve import Resolved
 
 
 class Port(NamedTuple):

@@ -15,7 +15,7 @@ from fleetform.contract import (
     STORE_PORTS,
 )
 from fleetform.problems import Problem
-from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve import Fleet, Resolved, collector
 from fleetform.resolve.memories import embedding
 from fleetform.resolve.references import Uses
 from fleetform.resolve.regions import has_project
@@ -354,12 +354,16 @@ def tracing(fleet: Fleet, agent: Resolved[Any]) -> Iterator[Problem]:
     path: TreePath = ("spec", "observability", "tracing")
     if not tracing.enabled:
         return
-    if not tracing.endpoint and not fleet.environment.monitoring.otlp_endpoint:
+    if not collector.endpoint(fleet, tracing):
         yield agent.problem(
             path,
             "no-endpoint",
-            "tracing is on but has no `endpoint`",
-            hint="set it, or the environment's `monitoring.otlpEndpoint`",
+            "tracing is on but has no `endpoint`"
+            if fleet.collector is None
+            else "tracing to Langfuse has no `endpoint`, and the collector takes plain OTLP",
+            hint="set it, or the environment's `monitoring.otlpEndpoint` or `collector`"
+            if fleet.collector is None
+            else "set it; or use `provider: otlp`, and give the collector an exporter to Langfuse",
             key=True,
         )
     if tracing.provider == "langfuse":

@@ -10,6 +10,7 @@ from fleetform.contract import STORE_PORTS
 from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, memories
+from fleetform.resolve.collector import PLACE
 from fleetform.resolve.hosts import destination, split
 from fleetform.resolve.searches import mode, reached
 from fleetform.resolve.switches import keda_is_on, tls_is_on
@@ -322,3 +323,8 @@ def _environment(fleet: Fleet) -> Iterator[Sent]:
         host = split(url)[0]
         if url.lower().startswith("http://") and "." in host:
             yield Sent(tree, path, "", host, what)
+    collector = environment.monitoring.collector
+    for number, exporter in enumerate(collector.exporters if collector else ()):
+        if fleet.collector is not None and exporter.secret_headers:
+            path = (*PLACE, "exporters", number, "endpoint")
+            yield from _bare(fleet.collector, path, exporter.endpoint, _KEY, tree)

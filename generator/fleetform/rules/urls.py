@@ -47,10 +47,12 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                     yield from _leaf(fleet, resolved, path, value)
     for path, value in leaves(fleet.environment_tree):
         if path[-1] in ENVIRONMENT_KEYS and isinstance(value, str) and _is_own(path):
+            if path[1] in ("providers", "monitoring"):
+                yield from _url(fleet.environment_tree, path, value)
+                yield from _guessed(fleet, fleet.environment_tree, path, *split(value))
+                continue
             for host in addresses.hosts_in(value.removeprefix("oci://")):
                 yield from closed(fleet.environment_tree, path, host)
-            if path[1] in ("providers", "monitoring"):
-                yield from _guessed(fleet, fleet.environment_tree, path, *split(value))
 
 
 def _is_own(path: TreePath) -> bool:

@@ -71,7 +71,7 @@ def resources(compute: Compute) -> dict[str, Any]:
 def healthcheck(workload: Workload) -> dict[str, Any]:
     """Return how Docker checks whether a workload is healthy: it can only run a command in the container."""
     startup, alive = workload.checks.startup, workload.checks.ready or workload.checks.alive
-    if alive is None:
+    if alive is None or workload.bare:
         return {}
     test = ["CMD-SHELL", _asking(workload, alive)]
     if alive.command or workload.probe:

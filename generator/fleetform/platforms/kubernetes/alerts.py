@@ -696,6 +696,53 @@ sum by (namespace) (
     ),
 )
 
+# Of the OpenTelemetry Collector, in its own namespace. What it refuses, agents send again for a while, and then drop.
+_OF_A_COLLECTOR = (
+    Alert(
+        name="CollectorSpansLost",
+        severity=TICKET,
+        lasts="15m",
+        expression="""\
+sum by (namespace, exporter) (
+  rate(otelcol_exporter_send_failed_spans_total{namespace="<namespace>"}[10m])
+    or
+  label_replace(
+    rate(otelcol_exporter_enqueue_failed_spans_total{namespace="<namespace>"}[10m]),
+    "of", "queue", "", ""
+  )
+) > 0
+""",
+        summary="The collector loses {{ $value | humanize }} spans a second that were for {{ $labels.exporter }}",
+        next="Read its log for the exporter's name: it has the backend's answer. A key, an address or a NetworkPolicy fails "
+        "each time, a backend that is overloaded now and then.",
+    ),
+    Alert(
+        name="CollectorQueueFull",
+        severity=TICKET,
+        lasts="10m",
+        expression="""\
+max by (namespace, exporter) (otelcol_exporter_queue_size{namespace="<namespace>"})
+  / on (namespace, exporter)
+(max by (namespace, exporter) (otelcol_exporter_queue_capacity{namespace="<namespace>"}) > 0)
+> 0.8
+""",
+        summary="The queue of the collector for {{ $labels.exporter }} is {{ $value | humanizePercentage }} full",
+        next="The backend is away or too slow: until it is back, spans beyond the queue are lost. Restarting the collector "
+        "loses what waits.",
+    ),
+    Alert(
+        name="CollectorRefusesSpans",
+        severity=TICKET,
+        lasts="10m",
+        expression="""\
+sum by (namespace) (rate(otelcol_receiver_refused_spans_total{namespace="<namespace>"}[10m])) > 0
+""",
+        summary="The collector refuses {{ $value | humanize }} spans a second, since its memory is used up",
+        next="Raise monitoring.collector.resources.limits.memory or its replicas of the environment; a backend that is away "
+        "fills the memory, too.",
+    ),
+)
+
 _OF_THE_RUNTIME = {
     "requests": (*_REQUESTS, *_RARE),
     "upstreams": _UPSTREAMS,
@@ -737,18 +784,21 @@ def groups(
     severities: Mapping[str, str] = SEVERITIES,
     promised: Mapping[str, Objective] = MappingProxyType({}),
     budget: float | str | None = None,
+    collector: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the rule groups of a PrometheusRule for all agents of a namespace.
 
     `thresholds` has all of THRESHOLDS; `own` has those of single workloads that differ, by the workload. `runbooks` is
     the URL of docs/alerts.md, or of a page of one's own with the same headings, or has `{alert}` in it; without `runtime`, only rules that need
     nothing but kube-state-metrics are returned. `promised` has the objectives of agents, by their names; `budget` is what the
-    agents should spend in 24 hours, in US dollars.
+    agents should spend in 24 hours, in US dollars; `collector` tells whether the OpenTelemetry Collector is in the namespace.
     """
     chosen = {**(_OF_THE_RUNTIME if runtime else {}), **_OF_KUBERNETES}
     if budget is not None and runtime:
         chosen["budget"] = _OF_A_BUDGET
         thresholds = {**thresholds, BUDGET: budget}
+    if collector:
+        chosen["collector"] = _OF_A_COLLECTOR
     made = [
         {
             "name": f"{namespace}.{name}",

@@ -382,6 +382,8 @@ class NamespacePlan(NamedTuple):
     """Objectives (objectives.Objective) of agents, by their names."""
     budget: float | None
     """US dollars that the agents should spend on models in 24 hours."""
+    collector_alerts: bool
+    """Whether the OpenTelemetry Collector is here, and is scraped."""
     alert_labels: Mapping[str, str]
     dashboard: Dashboard | None
     default_deny: bool

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fleetform.kinds import AGENT, TOOL, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, names
-from fleetform.resolve.hosts import own_hosts, published
+from fleetform.resolve.collector import is_collector
+from fleetform.resolve.hosts import destination, own_hosts, published, split
 from fleetform.resolve.switches import scales_on_runs
 from fleetform.rules import extras, pods
 from fleetform.rules.idle.delivery import delivery
@@ -261,6 +262,9 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         "monitoring",
         "otlpEndpoint",
     )
+    why = "no workload with tracing sends its traces to it"
+    received = traced or _named(fleet)
+    yield _fact(received, why, "monitoring", "collector")
     needs = any(extras.needed(item, uses[item.key]) for item in fleet.of(AGENT))
     yield _fact(needs, "no model needs an extra of the runtime image", "images", "extras")
     used = _is_of_use(environment.platform, workloads, kinds)
@@ -269,6 +273,19 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         used = _uses_rule(fleet, uses)
         why = "every model refers to its own key, or needs none"
         yield _fact(used, why, "secrets", "modelKeys", name)
+
+
+def _named(fleet: Fleet) -> bool:
+    """Whether some spec has the collector as its endpoint."""
+    return any(
+        found.workload is not None and is_collector(found.workload)
+        for kind in (*WORKLOADS, WORKFLOW.name)
+        for item in fleet.of(kind)
+        if item.kind != "MemoryStore" and item.spec.observability.tracing.endpoint
+        for found in [
+            destination(fleet, item.namespace, *split(item.spec.observability.tracing.endpoint))
+        ]
+    )
 
 
 def _fact(used: object, why: str, *path: str) -> Row:

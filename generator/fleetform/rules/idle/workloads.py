@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform.contract import HTTP_PORT
 from fleetform.problems import Severity
 from fleetform.resolve import Fleet, Resolved, probes
+from fleetform.resolve.collector import endpoint
 from fleetform.resolve.hosts import is_deployed, own_hosts
 from fleetform.resolve.ports import metrics_port, ports
 from fleetform.resolve.switches import is_watched, keda_is_on
@@ -141,9 +142,11 @@ def _telemetry(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Field]:
         why,
         "set `tracing.enabled` to true, or remove it",
     )
-    if tracing.enabled and not (tracing.endpoint or fleet.environment.monitoring.otlp_endpoint):
+    if tracing.enabled and not endpoint(fleet, tracing):
         why = "there is no `endpoint` to open the network to"
-        hint = "set `tracing.endpoint`, or the environment's `monitoring.otlpEndpoint`"
+        hint = (
+            "set `tracing.endpoint`, or the environment's `monitoring.otlpEndpoint` or `collector`"
+        )
         yield from given(resolved, (*base, "tracing"), ("enabled",), why, hint)
     hint = "pass it as `env` or `container.configFiles`"
     why = "your own image sets up logging itself"

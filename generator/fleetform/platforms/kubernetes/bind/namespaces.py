@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
+from fleetform.plan.collector import COMPONENT
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
 from fleetform.platforms.kubernetes.model import Dashboard, NamespacePlan, WorkloadPlan
@@ -35,6 +36,7 @@ def namespace_plan(
     quota = environment.tenants.get(space)
     store = stores.secret_store(fleet, space)
     watched = any(plan.metrics is not None and plan.component in WATCHED for plan in plans)
+    collected = any(plan.metrics is not None and plan.component == COMPONENT for plan in plans)
     monitored = bool(plans) and "prometheus-operator" in environment.capabilities
     runbooks = environment.monitoring.runbooks or ""
     thresholds = {**alerts.THRESHOLDS, **view.dump(environment.monitoring.alert_thresholds)}
@@ -65,11 +67,13 @@ def namespace_plan(
                 severities=severities,
                 promised=promised,
                 budget=budget,
+                collector=collected,
             )
         )
         if monitored
         else (),
         budget=budget,
+        collector_alerts=collected,
         alert_thresholds=thresholds,
         own_thresholds=own,
         runtime_alerts=watched,

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, ip_network
 from typing import TYPE_CHECKING, Any
 
 from fleetform import addresses
+from fleetform.plan.collector import COMPONENT
 from fleetform.plan.model import Outside, Plan, Ports, Range, Space, Traffic, Workload
 from fleetform.platforms.kubernetes.clusters import CLUSTERS
 from fleetform.platforms.kubernetes.model import (
@@ -97,11 +98,14 @@ def policies(fleet: Fleet, plan: Plan, problems: list[Problem]) -> dict[Key, Pol
         for traffic in workload.admits:
             _admit(traffic, own.ingress)
     names = {workload.key: (workload.namespace, workload.name) for workload in plan.workloads}
+    # An agent answers without anybody taking its traces: what is rolled out does not wait for the collector.
+    unawaited = {item.key for item in plan.workloads if item.component == COMPONENT}
     for caller, callee, ports in plan.links:
         if caller not in names or callee not in names:
             continue
         found[caller].egress.allow(pods(*names[callee]), ports)
-        found[caller].callees.add(names[callee])
+        if callee not in unawaited:
+            found[caller].callees.add(names[callee])
         found[callee].ingress.allow(pods(*names[caller]), ports)
     return found
 

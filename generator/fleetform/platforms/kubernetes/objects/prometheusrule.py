@@ -48,6 +48,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
         severities=plan.severities,
         promised=plan.objectives,
         budget=plan.budget,
+        collector=plan.collector_alerts,
     )
     return {
         "alerts": {
@@ -60,6 +61,7 @@ def values(plan: NamespacePlan, default: Values) -> Values:
             "workloads": {name: dict(found) for name, found in plan.own_thresholds.items()},
             "objectives": {name: _promise(one) for name, one in plan.objectives.items()},
             "dailyBudgetUsd": plan.budget or 0,
+            "collector": plan.collector_alerts,
             "groups": [] if groups == own else groups,
         }
     }

@@ -53,7 +53,7 @@ def _pull_secrets(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
-    spaces = sorted({space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})})
+    spaces = sorted(fleet.spaces)
     targets: dict[str, str] = {}
     for space in spaces:
         target = fleet.target_namespace(space)

@@ -30,6 +30,7 @@ CHART_BYTES = 64 << 10
 SMALL = 256 << 10
 """Whoever has less text than this need not be measured."""
 RANK = {
+    "collector": 1,
     "memory-store": 1,
     "mcp-server": 2,
     "agent": 3,
@@ -39,7 +40,7 @@ RANK = {
     "backup": 6,
     "drill": 6,
 }
-"""Installation order of releases that do not call each other: stores, servers, agents, what fills their collections."""
+"""Installation order of releases that do not call each other: where traces go, stores, servers, agents, what fills their collections."""
 
 
 class Release(NamedTuple):
