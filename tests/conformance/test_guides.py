@@ -21,7 +21,9 @@ GUIDES = (
         "backup",
         "chart",
         "cost",
+        "eks",
         "flux",
+        "gke",
         "helm",
         "image",
         "kustomize",
@@ -86,6 +88,23 @@ def run(block: str, folder: Path) -> str:
 def test_the_commands_of_a_guide_run_as_written(guide, repository):
     for block in blocks(f"docs/{guide}.md"):
         assert run(block, repository)
+
+
+SHELL = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = sorted(ROOT.glob("docs/*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_shell_can_read_every_command_of_a_page(page, tmp_path):
+    """Those for a cluster or a cloud, too, which no test runs: a quote or a line that is not closed is told."""
+    for number, block in enumerate(SHELL.findall(page.read_text("utf-8"))):
+        file = tmp_path / f"{number}.sh"
+        typed = re.findall(r"^\$ (.*)$", block, re.MULTILINE)  # what is behind them was printed
+        file.write_text("\n".join(typed) or block, "utf-8")
+        done = subprocess.run(
+            ["/bin/bash", "-n", file], capture_output=True, check=False, text=True
+        )
+        assert done.returncode == 0, block + done.stderr
 
 
 def pattern(line: str) -> str:
