@@ -274,3 +274,34 @@ def test_nothing_touches_what_others_keep_below_releases(repository):
     write(repository, {"releases/notes.md": "ours\n"})
     committed(repository, agent())
     assert (repository / "releases/notes.md").read_text() == "ours\n"
+
+
+def test_compose_has_one_file_for_all_and_it_is_said_how_a_service_goes_back_there(repository):
+    both = f"{ENVIRONMENT}  targets: [manifests, compose]\n"
+    first = committed(repository, agent(), agent("other"), environment=both)
+    earlier = (repository / "compose/prod/compose.yaml").read_bytes()
+    committed(repository, agent(prompt="Be brief."), agent("other"), environment=both)
+    done = run(repository, "rollback", "Agent/helper", "--env", "prod")
+    assert f"{TITLE} is not held in compose/prod, whose file has all services" in done.err
+    command = re.search(
+        r"`(git worktree add \S+ \w+) && docker compose -f (\S+) up -d --no-deps (\S+)`", done.err
+    )
+    assert command is not None
+    # Beside the repository, as the hint says, would be among the folders of other tests.
+    git(repository, "worktree", "add", "earlier", command[1].split()[-1])
+    file = repository / command[2].removeprefix("../")
+    assert file.read_bytes() == earlier
+    assert f"\n  {command[3]}:\n" in file.read_text("utf-8")
+    assert command[1].split()[-1] == first[:12]
+    # Whoever is not held is not named, and neither is one whose spec says the same again.
+    assert "Agent/default/other" not in done.err
+    write(repository, {"agents/a.yaml": "---\n".join((agent(), agent("other")))})
+    assert "is not held in compose/prod" not in run(repository, "render", "--env", "prod").err
+
+
+def test_compose_alone_has_no_revisions_and_it_is_said_what_there_is_instead(repository):
+    alone = f"{ENVIRONMENT}  targets: [compose]\n"
+    committed(repository, agent(), environment=alone)
+    done = run(repository, "rollback", "Agent/helper", "--env", "prod", code=1)
+    assert "prod is rendered for Compose alone" in done.err
+    assert "up -d --no-deps NAME.NAMESPACE" in done.err

@@ -88,7 +88,10 @@ def _holding(
     """Yield what is held against the specs."""
     if held:
         now = rendering.lock(rendering.folders)
-        yield from holds.problems(holds.path(out, name), held, now, name)
+        file = holds.path(out, name)
+        yield from holds.problems(file, held, now, name)
+        if holds.compose(name) in rendering.folders:
+            yield from holds.passed_by(file, held, now, name)
 
 
 def _releases(

@@ -135,6 +135,9 @@ def _found(workload: str, now: dict[str, Entry], held: dict[str, Hold], out: Pat
     else:
         what = f"`{workload}` is no workload of {env}"
         hint = f"workloads: {', '.join([*now][:LISTED]) or 'none'}"
+        if not now and (out / holds.compose(env)).is_dir():
+            what = f"{env} is rendered for Compose alone, whose file has all services: a part of it has no revisions"
+            hint = f"`{holds.earlier(env, 'COMMIT', 'NAME.NAMESPACE')}` starts one service as a commit has it"
     raise SpecError([_problem("unknown-workload", what, out, env, hint)])
 
 

@@ -147,6 +147,35 @@ def problems(
             )
 
 
+def compose(environment: str) -> str:
+    """Return the folder of an environment's Compose files, one of which has all services."""
+    return f"compose/{environment}"
+
+
+def earlier(environment: str, commit: str, service: str) -> str:
+    """Return the commands that start a service of Compose as an earlier commit has it."""
+    file = f"../earlier/{compose(environment)}/compose.yaml"
+    return f"git worktree add ../earlier {commit} && docker compose -f {file} up -d --no-deps {service}"
+
+
+def passed_by(
+    file: Path, found: Iterable[Hold], now: Mapping[str, Entry], environment: str
+) -> Iterator[Problem]:
+    """Yield workloads that are held on Kubernetes, and are on Compose what their specs say."""
+    for hold in found:
+        entry = now.get(hold.workload)
+        if entry is None or entry[:3] == hold.entry[:3]:
+            continue
+        _, space, name = hold.workload.split("/")
+        yield Problem(
+            "warning",
+            "held-elsewhere",
+            f"{hold.workload} is not held in {compose(environment)}, whose file has all services: there it is what its spec says",
+            str(file),
+            hint=f"to start it as it was: `{earlier(environment, hold.commit[:12], f'{name}.{space}')}`",
+        )
+
+
 def _hold(item: Any) -> Hold:
     workload = str(item["workload"])
     if workload.count("/") != 2:
