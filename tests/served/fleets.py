@@ -678,6 +678,14 @@ OTHER_ROOT = document(
     {"abstract": True, "images": {"pins": {"fleetform/agent-runtime": {"tag": "2"}}}},
 )
 HOSTS = [{"host": "*.example"}]
+TAINT = {"key": "batch", "operator": "Equal", "value": "a", "effect": "NoExecute"}
+PLACEMENT = {
+    "nodeSelector": {"pool": "batch"},
+    "tolerations": [
+        {**TAINT, "tolerationSeconds": 60},
+        {**TAINT, "effect": "NoSchedule"},
+    ],
+}
 SERVICES = [{"type": "LoadBalancer"}, {"type": "NodePort"}]
 FULL = {
     "extends": "root",
@@ -692,6 +700,7 @@ FULL = {
         "argo-rollouts",
     ],
     "sandboxes": {"runtimeClass": "gvisor"},
+    "backups": PLACEMENT,
     "expose": {
         "host": "x.example.org",
         "hosts": HOSTS,
@@ -769,6 +778,7 @@ INGRESS = {
     "monitoring": {
         "collector": {
             "image": {"repository": "docker.io/otel/opentelemetry-collector", "tag": "0.150.0"},
+            "placement": PLACEMENT,
             "exporters": [
                 {"name": "inner", "endpoint": "http://otlp.tracing.svc:4318"},
                 {
@@ -1147,6 +1157,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
             ("patched", "patched"),
             ("stores", "azure"),
             ("tools", "azure"),
+            ("backed", "azure"),
             ("plain", "compose"),
         )
     ),

@@ -32,7 +32,7 @@ from fleetform.models.model_config import ModelSettings
 from fleetform.models.observability import ALERTS, FRACTION
 from fleetform.models.service import Cidr, ServiceGrant
 from fleetform.models.tool import HeaderName, HeaderValue
-from fleetform.models.workload import ImageName, Resources
+from fleetform.models.workload import ImageName, Resources, Toleration
 from fleetform.patterns import DATA_KEY, HOST_OR_SUFFIX, PATCHED
 from fleetform.targets import DEFAULT as DEFAULT_TARGET
 from fleetform.targets import NAMES as TARGET_NAMES
@@ -500,6 +500,17 @@ class Dashboards(Spec):
     )
 
 
+class Placement(Spec):
+    """Nodes for pods that no spec places."""
+
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Node labels to require. Default: none."
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list, description="Taints to tolerate. Default: none."
+    )
+
+
 class TraceExporter(Spec):
     """A backend to which the collector sends every trace, by OTLP."""
 
@@ -536,6 +547,7 @@ class Collector(Spec):
         default_factory=Resources,
         description="CPU and memory, of which it uses at most four fifths.",
     )
+    placement: Placement = Field(default_factory=Placement, description="On which nodes it runs.")
     exporters: list[TraceExporter] = Field(
         description="Where traces go: each backend gets all of them.", min_length=1, max_length=10
     )
@@ -896,6 +908,10 @@ class EnvironmentSpec(Spec):
     network: NetworkDefaults = Field(default_factory=NetworkDefaults, description="Network.")
     sandboxes: Sandboxes = Field(
         default_factory=Sandboxes, description="Pods for programs of Tools with `engine: sandbox`."
+    )
+    backups: Placement = Field(
+        default_factory=Placement,
+        description="On which nodes backups of MemoryStores, their drills, and Jobs that restore run.",
     )
     monitoring: MonitoringDefaults = Field(
         default_factory=MonitoringDefaults, description="Monitoring."

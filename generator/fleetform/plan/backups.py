@@ -130,7 +130,13 @@ class _Jobs:
 
     def _draft(self, name: str, component: str, image: tuple[str, str]) -> Draft:
         empty: Any = view.make("Agent", "AgentSpec", {})
-        workload = view.replace(empty, resources=self.given.resources, identity=self.given.identity)
+        placed = containers.placed(empty.pod_template, self.fleet.environment.backups)
+        workload = view.replace(
+            empty,
+            resources=self.given.resources,
+            identity=self.given.identity,
+            pod_template=placed,
+        )
         draft = Draft(self.store.called(name), workload, component)
         draft.shape = Shape.SCHEDULED
         draft.time_zone = self.given.time_zone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import quantity
+from fleetform import quantity, view
 from fleetform.plan import containers, settings, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Files, SecretPath, SecretRef, Variable
@@ -35,7 +35,8 @@ def drafts(fleet: Fleet, problems: list[Problem]) -> Iterator[Draft]:
     resolved, given = fleet.collector, fleet.environment.monitoring.collector
     if resolved is None or given is None:
         return
-    draft = Draft(resolved, resolved.spec, COMPONENT)
+    template = containers.placed(resolved.spec.pod_template, given.placement)
+    draft = Draft(resolved, view.replace(resolved.spec, pod_template=template), COMPONENT)
     image = (*PLACE, "image")
     draft.image = containers.image(fleet, resolved, given.image, image, problems)
     draft.bare = True

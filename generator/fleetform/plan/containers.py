@@ -32,6 +32,7 @@ from fleetform.quantity import parse
 from fleetform.resolve import probes
 
 if TYPE_CHECKING:
+    from fleetform.models.environment import Placement
     from fleetform.models.workload import (
         EnvFromSource,
         EnvVar,
@@ -79,6 +80,14 @@ def image(
         )
     problems += images.problems(fleet, owner, given, path)
     return reference, version
+
+
+def placed(template: PodTemplate, given: Placement) -> PodTemplate:
+    """Return what a pod asks of nodes as an environment says it, of pods that no spec places."""
+    found: PodTemplate = view.replace(
+        template, node_selector=given.node_selector, tolerations=given.tolerations
+    )
+    return found
 
 
 def compute(given: Resources, default: Compute) -> Compute:

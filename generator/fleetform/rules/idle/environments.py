@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleetform.kinds import AGENT, TOOL, WORKFLOW, WORKLOADS
+from fleetform.kinds import AGENT, MEMORY_STORE, TOOL, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, names
+from fleetform.resolve.backups import is_planned
 from fleetform.resolve.collector import is_collector
 from fleetform.resolve.hosts import destination, own_hosts, published, split
 from fleetform.resolve.switches import scales_on_runs
@@ -251,6 +252,9 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         yield _fact(sandboxed, "no Tool has `engine: sandbox`", "sandboxes", name)
     why = "no workload has `rbac.rules`, and no Tool `engine: sandbox`"
     yield _fact(rights or sandboxed, why, "network", "apiServer")
+    backed = any(is_planned(store) for store in fleet.of(MEMORY_STORE))
+    for name in ("nodeSelector", "tolerations"):
+        yield _fact(backed, "no MemoryStore has a backup", "backups", name)
     traced = any(
         item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
         for item in (*workloads, *fleet.of(WORKFLOW))

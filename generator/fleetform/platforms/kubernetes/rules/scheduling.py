@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.platforms.kubernetes import scheduling
 from fleetform.platforms.kubernetes.rules import passed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.collector import PLACE
 from fleetform.rules.pods import placed
-from fleetform.tree import TreePath
+from fleetform.tree import TreePath, problem_at
+
+if TYPE_CHECKING:
+    from fleetform.models.environment import Placement
 
 _AFFINITY = ("Deployment", "io.k8s.api.core.v1.Affinity")
 _SET = frozenset({"tolerations", "affinity", "topology_spread_constraints"})
@@ -30,6 +34,20 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             where = (*path, *fault.path)
             yield resolved.problem(where, "bad-scheduling", fault.message, hint=fault.hint)
         yield from _beyond(fleet, resolved, path, pod)
+    yield from _of_environment(fleet)
+
+
+def _of_environment(fleet: Fleet) -> Iterator[Problem]:
+    """Yield the same of pods that the environment places."""
+    collector = fleet.environment.monitoring.collector
+    rows: list[tuple[TreePath, Placement]] = [(("spec", "backups"), fleet.environment.backups)]
+    if collector is not None:
+        rows.append(((*PLACE, "placement"), collector.placement))
+    for path, given in rows:
+        for fault in scheduling.faults(view.dump(given)):
+            where = (*path, *fault.path)
+            tree = fleet.environment_tree
+            yield problem_at(tree, where, "bad-scheduling", fault.message, hint=fault.hint)
 
 
 def _sound(
