@@ -39,7 +39,7 @@ DEFINED = (
     *("servicemonitors.monitoring.coreos.com", "prometheusrules.monitoring.coreos.com"),
     *("httproutes.gateway.networking.k8s.io", "certificates.cert-manager.io"),
     *("rollouts.argoproj.io", "analysistemplates.argoproj.io"),
-    "sandboxtemplates.extensions.agents.x-k8s.io",
+    *("grafanadashboards.grafana.integreatly.org", "sandboxtemplates.extensions.agents.x-k8s.io"),
     "sandboxwarmpools.extensions.agents.x-k8s.io",
     *("kustomizations.kustomize.toolkit.fluxcd.io", "helmreleases.helm.toolkit.fluxcd.io"),
     *("gitrepositories.source.toolkit.fluxcd.io", "ocirepositories.source.toolkit.fluxcd.io"),

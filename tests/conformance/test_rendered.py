@@ -16,6 +16,7 @@ from . import checkov, kubeconform, models, promtool, readers, rendered
 CUSTOM_GROUPS = {
     "argoproj.io",
     "cert-manager.io",
+    "extensions.agents.x-k8s.io",
     "external-secrets.io",
     "flagger.app",
     "gateway.networking.k8s.io",

@@ -31,6 +31,8 @@ CHARTS = {
     for chart in ("agent", "namespace")
 }
 
+CLUSTER = (ROOT / "tools/cluster.py").read_text("utf-8")
+
 # -- a field that a pod takes as it is -----------------------------------------------------------
 
 
@@ -60,6 +62,9 @@ def test_a_kind_of_object_is_everywhere(kind):
         text = CHARTS["agent"] + CHARTS["namespace"]
         made = rf"kind: ({kind.kind}\b|\{{\{{.*\}}\}})"
         assert re.search(made, text), "no template of charts/ makes it"
+    if kind.custom:
+        name = f'"{kind.resource}.{kind.group}"'
+        assert name in CLUSTER, "tools/cluster.py: DEFINED has no definition of it"
 
 
 @of_each_kind

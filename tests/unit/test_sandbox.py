@@ -160,3 +160,62 @@ def test_the_largest_program_decides_how_much_a_pod_may_take(rendered):
         "to": [{"podSelector": {"matchLabels": {"fleetform.dev/sandbox-of": "helper"}}}],
         "ports": [{"protocol": "TCP", "port": 8080}],
     } in policy["spec"]["egress"]
+
+
+@pytest.mark.parametrize(
+    ("name", "need"),
+    [
+        ("pods", 4),
+        ("count/pods", 4),
+        ("count/sandboxes.agents.x-k8s.io", 3),
+        # An agent of the built-in size, and three pods of 300Mi for a program and 160Mi for what runs it.
+        ("requests.memory", "736Mi"),
+        ("limits.memory", "1892Mi"),
+        ("requests.cpu", "250m"),
+    ],
+)
+def test_a_quota_counts_the_pods_that_wait(tmp_path, name, need):
+    tools = TOOL.replace("NAME", "one").replace("ENGINE", "sandbox").replace("MEMORY", "300Mi")
+    agent = AGENT.replace("[{name: one}, {name: two}, {name: three}]", "[{name: one}]")
+    for hard, said in ((need, False), (_less(need), True)):
+        environment = ENVIRONMENT.replace("gvisor}", "gvisor, warm: 3}")
+        environment += f"  tenants: {{default: {{hard: {{{name}: '{hard}'}}}}}}\n"
+        files = {
+            "agents/a.yaml": f"{agent}---{tools}",
+            "environments/prod.yaml": environment,
+        }
+        done = fleetform("validate", "agents", "--env", "prod", cwd=write(tmp_path, files))
+        assert ("the workloads of `default` need" in done.err) is said, done.err
+
+
+def _less(amount) -> str:
+    digits = "".join(char for char in str(amount) if char.isdigit())
+    return f"{int(digits) - 1}{str(amount)[len(digits) :]}"
+
+
+def test_a_limit_of_the_namespace_is_compared_with_what_a_program_may_take(tmp_path):
+    tools = TOOL.replace("NAME", "one").replace("ENGINE", "sandbox").replace("MEMORY", "300Mi")
+    agent = AGENT.replace("[{name: one}, {name: two}, {name: three}]", "[{name: one}]")
+    agent += "  resources: {limits: {memory: 256Mi}}\n"
+    said = []
+    for most in ("459Mi", "460Mi"):
+        environment = f"{ENVIRONMENT}  tenants: {{default: {{max: {{memory: {most}}}}}}}\n"
+        files = {"agents/a.yaml": f"{agent}---{tools}", "environments/prod.yaml": environment}
+        done = fleetform("validate", "agents", "--env", "prod", cwd=write(tmp_path, files))
+        said.append("no pod of `helper` is created" in done.err)
+    assert said == [True, False]
+
+
+def test_pods_that_wait_cost_too(tmp_path):
+    tools = TOOL.replace("NAME", "one").replace("ENGINE", "sandbox").replace("MEMORY", "300Mi")
+    agent = AGENT.replace("[{name: one}, {name: two}, {name: three}]", "[{name: one}]")
+    environment = ENVIRONMENT.replace("gvisor}", "gvisor, warm: 3}")
+    environment += "  cost: {cpuHourUsd: 0.1, memoryGibHourUsd: 0}\n"
+    files = {"agents/a.yaml": f"{agent}---{tools}", "environments/prod.yaml": environment}
+    words = ("estimate", "--env", "prod", "--format", "json")
+    done = fleetform(*words, cwd=write(tmp_path, files))
+    assert done.code == 0, done.err
+    rows = {row["workload"]: row for row in json.loads(done.out)["rows"]}
+    assert rows["helper (sandboxes)"]["usd"]["least"] == pytest.approx(
+        730 * 3 * 0.05 * 0.1, abs=0.01
+    )

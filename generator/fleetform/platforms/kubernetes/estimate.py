@@ -47,7 +47,9 @@ class Month(NamedTuple):
 
 def rows(plan: FleetPlan) -> list[Row]:
     """Return what is asked for, by namespace and workload as in the cluster."""
-    found = [_row(workload) for workload in plan.workloads if workload.kind in _LONG]
+    long = [workload for workload in plan.workloads if workload.kind in _LONG]
+    found = [_row(workload) for workload in long]
+    found += [_waiting(workload) for workload in long if quotas.warm(workload)]
     for namespace in plan.namespaces:
         sizes = sum(float(parse(claim.size)) for claim in namespace.claims)
         if sizes:
@@ -70,6 +72,14 @@ def _row(workload: WorkloadPlan) -> Row:
         float(quotas.pod(workload, "requests", "memory")) / _GIB,
         sum(float(parse(claim.size)) for claim in workload.claim_templates) / _GIB,
     )
+
+
+def _waiting(workload: WorkloadPlan) -> Row:
+    """Return the pods that wait for programs of a workload."""
+    count = quotas.warm(workload)
+    cpu, memory = (float(quotas.waiting(workload, "requests", name)) for name in ("cpu", "memory"))
+    name = f"{workload.name} (sandboxes)"
+    return Row(workload.namespace, name, count, count, cpu, memory / _GIB, 0)
 
 
 def missing(found: Iterable[Row], prices: Cost) -> list[str]:

@@ -24,9 +24,17 @@ COUNTED = {
     "memory": ("requests", "memory"),
 }
 """By name in a quota: the resources of containers that count against it."""
+
+
+def warm(plan: WorkloadPlan) -> int:
+    """Return how many pods of a workload wait for a program."""
+    return plan.sandbox.warm if plan.sandbox is not None else 0
+
+
 OBJECTS: Mapping[str, Callable[[WorkloadPlan], int]] = {
-    "pods": lambda plan: plan.least,
-    "count/pods": lambda plan: plan.least,
+    "pods": lambda plan: plan.least + warm(plan),
+    "count/pods": lambda plan: plan.least + warm(plan),
+    "count/sandboxes.agents.x-k8s.io": warm,
 }
 """By name in a quota: how many of the objects that it counts a workload has at least, of those that are not rendered."""
 
@@ -104,7 +112,13 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
     """Return what the fewest replicas of a namespace's workloads use of a quota; 0 if that is not known here."""
     counted = COUNTED.get(name) or _device(name)
     if counted:
-        return sum((plan.least * pod(plan, *counted) for plan in own), Fraction())
+        return sum(
+            (
+                plan.least * pod(plan, *counted) + warm(plan) * waiting(plan, *counted)
+                for plan in own
+            ),
+            Fraction(),
+        )
     if name in OBJECTS:
         return Fraction(sum(OBJECTS[name](plan) for plan in own))
     claims = [
@@ -137,12 +151,21 @@ def pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
     return max(running, most)
 
 
+def waiting(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
+    """Return what a pod counts that waits for a program, or runs one."""
+    return sum((_amount(item, kind, resource) for item in _sandboxes(plan)), Fraction())
+
+
+def _sandboxes(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
+    return [{"resources": plan.sandbox.resources}] if plan.sandbox is not None else []
+
+
 def _running(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
     return [{"resources": plan.resources}, *plan.sidecars]
 
 
 def _containers(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
-    return [*_running(plan), *plan.init_containers]
+    return [*_running(plan), *plan.init_containers, *_sandboxes(plan)]
 
 
 def _amount(container: Mapping[str, Any], kind: str, resource: str) -> Fraction:
