@@ -193,6 +193,10 @@ WRONG = {
     "exporters: [{name: a, endpoint: 'http://otel-collector:4318'}]": "would send traces to itself",
     "exporters: [{name: a, endpoint: 'https://b.example.org'}, {name: a, endpoint: 'https://c.example.org'}]": "two exporters are called `a`",
     "exporters: [{name: a, protocol: grpc, endpoint: 'https://b.example.org/otlp'}]": "OTLP over gRPC has no path",
+    "exporters: [{name: a, endpoint: 'http://localhost:4318'}]": "would send traces to itself",
+    "exporters: [{name: a, endpoint: 'http://[::1]:4317', protocol: grpc}]": "would send traces to itself",
+    "exporters: [{name: a, endpoint: 'http://127.0.0.1:9'}]": "where nothing listens on port 9",
+    "exporters: [{name: a, endpoint: 'https://b.example.org/x?y=z'}]": "behind the query",
     "exporters: [{name: a, endpoint: 'https://b.example.org/v1/traces'}]": "`/v1/traces` is added by the collector",
     "exporters: [{name: a, endpoint: 'https://b.example.org:99999'}]": "no usable host or port",
     "exporters: [{name: a, endpoint: 'http://169.254.169.254'}]": "is a cloud metadata server",
@@ -251,3 +255,18 @@ def test_a_collector_that_nobody_sends_to_is_noted_and_one_that_a_spec_names_is_
         for rule in objects["NetworkPolicy", "otel-collector"]["spec"]["ingress"]
     }
     assert ports == {4317, 8888}
+
+
+def test_a_port_of_this_machine_is_for_one_of_it_and_the_hint_names_its_field(tmp_path):
+    exporters = "[{name: a, endpoint: 'https://b.example.org'}]"
+    text = environment(f"{{exporters: {exporters}}}", targets="compose")
+    text += "  compose: {ports: {telemetry/otel-collector: 4318}}\n"
+    assert "set `monitoring.collector.replicas` to 1" in said(tmp_path / "two", text)
+    one = text.replace(f"{{exporters: {exporters}}}", f"{{replicas: 1, exporters: {exporters}}}")
+    write(tmp_path, {"agents/a.yaml": AGENTS, "environments/prod.yaml": one})
+    done = fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    (file,) = tmp_path.rglob("compose.yaml")
+    (found,) = read_yaml(file.read_text("utf-8"))
+    (port,) = found["services"]["otel-collector.telemetry-x"]["ports"]
+    assert (port["target"], str(port["published"]), port["host_ip"]) == (4318, "4318", "127.0.0.1")

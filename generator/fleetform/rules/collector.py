@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fleetform.addresses import is_self
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
-from fleetform.resolve.collector import NAME, PLACE, is_collector
+from fleetform.resolve.collector import NAME, OPEN, PLACE, is_collector
 from fleetform.resolve.hosts import destination, split
 from fleetform.tree import TreePath, locate, problem_at
 
@@ -89,13 +90,18 @@ def _endpoint(fleet: Fleet, place: TreePath, exporter: TraceExporter) -> Iterato
     if not port:
         return  # reported with all URLs
     found = destination(fleet, fleet.environment.monitoring.collector.namespace, host, port)  # type: ignore[union-attr]
-    if found.workload is not None and is_collector(found.workload):
+    to_itself = is_self(host) and ("TCP", port) in OPEN
+    if to_itself or (found.workload is not None and is_collector(found.workload)):
         said = "the collector would send traces to itself, round and round"
         yield _problem(fleet, path, "contradiction", said, "name the backend that keeps them")
     parts = urlsplit(exporter.endpoint)
     if exporter.protocol == "grpc" and (parts.path.strip("/") or parts.query):
         said = "OTLP over gRPC has no path"
         yield _problem(fleet, path, "bad-url", said, "write host and port alone, or use `protocol: http`")  # fmt: skip
+    elif parts.query:
+        said = "the collector adds `/v1/traces` to the end, behind the query"
+        hint = "write the URL without a query; what it says is mostly a header, too"
+        yield _problem(fleet, path, "bad-url", said, hint)
     elif parts.path.rstrip("/").endswith("/v1/traces"):
         said = "`/v1/traces` is added by the collector"
         yield _problem(fleet, path, "bad-url", said, "write the URL without it")

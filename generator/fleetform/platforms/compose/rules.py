@@ -21,6 +21,7 @@ from fleetform.platforms.compose import containers, networks, services
 from fleetform.platforms.compose.model import DOCUMENTS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import probes
+from fleetform.resolve.collector import is_collector
 from fleetform.resolve.hosts import Address
 from fleetform.targets import platforms
 from fleetform.tree import TreePath, at, problem_at
@@ -466,10 +467,12 @@ def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
                 hint="use a different port for each",
             )
         elif workload.scale.least > 1:
+            of_collector = is_collector(workload.resolved)
+            field = "monitoring.collector.replicas" if of_collector else "scaling.minReplicas"
             yield problem_at(
                 fleet.environment_tree,
                 path,
                 "host-port-taken",
                 f"{workload.scale.least} instances of `{name}` cannot share port {number}",
-                hint="set `scaling.minReplicas` to 1 in this environment, or leave the port out",
+                hint=f"set `{field}` to 1 in this environment, or leave the port out",
             )
