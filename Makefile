@@ -110,7 +110,7 @@ page: $(DEV) browser ## Try the page of an agent in a real browser, which needs 
 
 .PHONY: screenshots
 screenshots: $(DEV) ## Write the pictures of docs/ui.md, which needs Node.js and Chromium
-	$(PYTHON) -m tests.page.screenshots
+	$(BIN)/python -m tests.page.screenshots
 
 .PHONY: proofs
 proofs: $(DEV) tools ## Turn every field of every spec, break processes at every point, ask Kubernetes' validation, Helm 3, promtool, ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fleetform import kinds, openings
 from fleetform.platforms.kubernetes import obeyed, patchable
 from fleetform.platforms.kubernetes.identities import is_read_by_operator
+from fleetform.resolve.pages import PLACE
 from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
 from fleetform.validators import schema
 
@@ -127,6 +128,11 @@ def weakened(tree: Map) -> Iterator[Weakening]:
 
 
 _NOTHING: tuple[Any, ...] = (None, False, [], {}, "")
+_WAYS_IN: tuple[TreePath, ...] = (
+    ("spec", "auth", "type"),
+    ("spec", "serve", "auth", "type"),
+    (*PLACE, "auth", "type"),
+)
 _KEYED = ("annotations", "labels")
 _SELF = "approvers decide on calls of their own runs, and nobody else looks at them"
 _ONE_USER = "whoever can reach the agent reads, adds and deletes memories of one and the same user"
@@ -143,7 +149,7 @@ def _says(tree: Map, path: TreePath, value: Any) -> str:
     if opened:
         return opened
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if path in (("spec", "auth", "type"), ("spec", "serve", "auth", "type")) and value == "none":
+    if path in _WAYS_IN and value == "none":
         return "anyone who can reach the workload counts as the same user"
     if path[-2:] in _IN_SECTIONS:
         return _IN_SECTIONS[path[-2:]]

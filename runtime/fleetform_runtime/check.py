@@ -1,8 +1,10 @@
-"""Validation of an agent.json, or a workflow.json, before anything is served."""
+"""Validation of an agent.json, a workflow.json or a fleet.json before anything is served."""
 
+import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +20,7 @@ from fleetform_runtime.sections.knowledge import Embedding, Knowledge
 from fleetform_runtime.sections.model import Model
 from fleetform_runtime.sections.tools import CodeTool
 from fleetform_runtime.settings import Settings
+from fleetform_runtime.telemetry.logs import one_line
 
 Found = TypeVar("Found", bound=BaseModel)
 
@@ -50,6 +53,29 @@ def problems(
     return found
 
 
+def begun(
+    options: argparse.Namespace,
+    kind: type[Found],
+    begin: Callable[[Found, argparse.Namespace, Secrets], int],
+) -> int:
+    """Read a configuration and its secrets, and begin something with them; return the exit code."""
+    settings, found = load(options.config, kind)
+    if settings is None:
+        return refused(found, 1)
+    secrets = Secrets()
+    wrong = [*missing(settings, secrets), *_short_keys(settings, secrets)]
+    if wrong:
+        return refused([f"{options.config}: {line}" for line in wrong], 1)
+    return begin(settings, options, secrets)
+
+
+def refused(lines: Iterable[str], code: int) -> int:
+    """Print what is wrong; return the exit code."""
+    for line in lines:
+        sys.stderr.write(f"error: {one_line(line)}\n")
+    return code
+
+
 def missing(settings: BaseModel, secrets: Secrets, unused: tuple[str, ...] = ()) -> list[str]:
     """Return the secrets that are not here, but for those at paths that begin with one of `unused`."""
     found = []
@@ -74,10 +100,10 @@ def _prompt(settings: Settings, folder: Path) -> list[str]:
     return []
 
 
-def _short_keys(settings: Settings, secrets: Secrets) -> list[str]:
-    found = []
-    if isinstance(settings.auth, ApiKeyAuth):
-        for index, key in enumerate(settings.auth.keys):
+def _short_keys(settings: BaseModel, secrets: Secrets) -> list[str]:
+    found, auth = [], getattr(settings, "auth", None)
+    if isinstance(auth, ApiKeyAuth):
+        for index, key in enumerate(auth.keys):
             try:
                 value = secrets.value(key.secret)
             except SecretMissingError:

@@ -1,4 +1,4 @@
-"""The command line of the image: serve, check, ingest, forget, workflow, call, sandbox, schema."""
+"""The command line of the image: serve, check, ingest, forget, workflow, call, fleet, sandbox, schema."""
 
 import argparse
 import json
@@ -6,15 +6,17 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from fleetform_runtime import __version__
-from fleetform_runtime.places import FILE, FOLDER, WORKFLOW_FILE
+from fleetform_runtime.places import FILE, FLEET_FILE, FOLDER, WORKFLOW_FILE
 
 CONFIG = f"{FOLDER}/{FILE}"
 WORKFLOW = f"{FOLDER}/{WORKFLOW_FILE}"
+FLEET = f"{FOLDER}/{FLEET_FILE}"
 AGAIN = 75
 """Exit code of a run that goes on when it is started again: the store was away, or the process was told to end."""
 
@@ -22,33 +24,19 @@ AGAIN = 75
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return 0 on success, 1 for a problem with the configuration, 2 for a usage error."""
     options = _parser().parse_args(arguments)
+    serves = options.command in ("serve", "fleet") or getattr(options, "action", "") == "serve"
     # As PID 1, which the image is, a process gets no signal that it has no handler for: it would
     # go on until it is killed. The server has its own handlers as soon as its loop runs.
-    if options.command == "serve" or getattr(options, "action", "") == "serve":
+    if serves:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
+    elif options.command in _BROKEN_OFF:
+        signal.signal(signal.SIGTERM, _BROKEN_OFF[options.command])
     if options.command in _WITHOUT_SETTINGS:
         return _WITHOUT_SETTINGS[options.command]()
-    if options.command == "forget":
-        from fleetform_runtime.memories.command import forget  # noqa: PLC0415
-
-        return forget(options)
-    if options.command == "workflow":
-        if options.action == "run":
-            signal.signal(signal.SIGTERM, _leave)
-        from fleetform_runtime.workflows.command import workflow  # noqa: PLC0415
-
-        return workflow(options)
-    if options.command == "call":
-        from fleetform_runtime.workflows.call import call  # noqa: PLC0415
-
-        signal.signal(signal.SIGTERM, _leave)
-        return call(options)
-    if options.command == "ingest":
-        from fleetform_runtime.knowledge.command import ingest  # noqa: PLC0415
-
-        signal.signal(signal.SIGTERM, _break_off)
-        return ingest(options)
+    if options.command in _ELSEWHERE:
+        module = import_module(f"fleetform_runtime.{_ELSEWHERE[options.command]}")
+        return int(getattr(module, options.command)(options))
     return _serve(options) if options.command == "serve" else _check(options)
 
 
@@ -65,6 +53,18 @@ def _break_off(number: int, frame: FrameType | None) -> NoReturn:
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """End before a run has begun: whoever started this may start it again."""
     sys.exit(AGAIN)
+
+
+_ELSEWHERE = {
+    "forget": "memories.command",
+    "workflow": "workflows.command",
+    "call": "workflows.call",
+    "ingest": "knowledge.command",
+    "fleet": "fleet.command",
+}
+"""Commands and the modules that have a function of each one's name; what one does not need is not imported."""
+_BROKEN_OFF = {"workflow": _leave, "call": _leave, "ingest": _break_off}
+"""What ends commands that serve nothing, before they have begun."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     _call_options(
         commands.add_parser("call", help="perform one part of a run that another engine executes")
     )
+    fleet = commands.add_parser(
+        "fleet", help="serve the page on which the agents of a fleet are found, until SIGTERM"
+    )
+    _config_option(FLEET, fleet)
     forget.add_argument(
         "--user",
         required=True,
@@ -109,7 +113,8 @@ def _parser() -> argparse.ArgumentParser:
         help="also try every model (with a request of a few tokens), embedding, MCP server, store and issuer from "
         "here, and print one line each; exit 1 if one of them does not answer",
     )
-    _listening_options(serve)
+    for command in (serve, fleet):
+        _listening_options(command)
     return parser
 
 

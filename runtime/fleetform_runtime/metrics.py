@@ -656,3 +656,49 @@ WORKFLOW_METRICS: tuple[Metric, ...] = (
     ),
 )
 """What processes export that execute workflows."""
+
+_PAGE = Label(name="page", help="Name of the page of the fleet.")
+
+PAGE_METRICS: tuple[Metric, ...] = (
+    Metric(
+        name="page_build_info",
+        type="gauge",
+        help="Always 1; its label identifies the runtime.",
+        unit="",
+        labels=(_PAGE, Label(name="version", help="Version of the runtime.")),
+    ),
+    Metric(
+        name="page_request_total",
+        type="counter",
+        help="Answered requests to the page of a fleet, without probes and metrics.",
+        unit="requests",
+        labels=(
+            _PAGE,
+            Label(
+                name="route",
+                help="Template of the path, never the path itself.",
+                values=("/", "/assets/{file}", "/ui.json", "/agents.json", "other"),
+            ),
+            _STATUS,
+        ),
+    ),
+    Metric(
+        name="page_request_errors_total",
+        type="counter",
+        help="Requests to the page of a fleet that failed through no fault of the caller.",
+        unit="requests",
+        labels=(
+            _PAGE,
+            Label(name="error_type", help="Cause.", values=("internal",)),
+        ),
+    ),
+    Metric(
+        name="page_request_duration_seconds",
+        type="histogram",
+        help="Duration of a request to the page of a fleet.",
+        unit="seconds",
+        labels=(_PAGE, Label(name="route", help="As of page_request_total.")),
+        buckets=REQUEST_BUCKETS,
+    ),
+)
+"""What the page of a fleet exports."""

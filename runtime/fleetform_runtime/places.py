@@ -3,9 +3,10 @@
 from pathlib import Path
 
 FOLDER = "/etc/fleetform"
-"""agent.json and its prompts, or workflow.json."""
+"""agent.json and its prompts, workflow.json, or fleet.json."""
 FILE = "agent.json"
 WORKFLOW_FILE = "workflow.json"
+FLEET_FILE = "fleet.json"
 SECRETS = "/var/run/secrets/fleetform"
 """Secrets: a folder per Secret, a file per key."""
 PROBE = ("/opt/runtime/bin/python", "-m", "fleetform_runtime.probe")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fleetform_runtime.schema import contract, workflow_contract
+from fleetform_runtime.schema import contract, fleet_contract, workflow_contract
 
 FILE = "runtime-configuration.md"
 HEAD = """\
@@ -14,8 +14,9 @@ HEAD = """\
 <!-- Written by `make schemas` from the models in runtime/fleetform_runtime: edit those, not this. -->
 
 One JSON document, `agent.json`, tells the runtime everything; prompts stand beside it as files. A workflow has
-`workflow.json` in its place. The generator writes both; to run an agent or a workflow without the generator, use this page
-and the schemas ([agent.json](../schemas/agent-runtime.json), [workflow.json](../schemas/workflow-runtime.json)). Durations are seconds, secrets are references to a file or
+`workflow.json` in its place, the page of a fleet `fleet.json`. The generator writes all of them; to run something without
+the generator, use this page and the schemas ([agent.json](../schemas/agent-runtime.json),
+[workflow.json](../schemas/workflow-runtime.json), [fleet.json](../schemas/fleet-runtime.json)). Durations are seconds, secrets are references to a file or
 an environment variable, a field that is not wanted is left out, and an unknown field stops the start.
 """
 
@@ -24,7 +25,7 @@ def page() -> str:
     """Return the page."""
     sections: list[str] = []
     done: set[str] = set()
-    for document in (contract(), workflow_contract()):
+    for document in (contract(), workflow_contract(), fleet_contract()):
         sections.append(_section(document["title"], document))
         for name in _order(document, document["$defs"]):
             if name not in done:

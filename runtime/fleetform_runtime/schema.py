@@ -1,4 +1,4 @@
-"""The files that describe the contract: agent-runtime.json, workflow-runtime.json, runtime.json, metrics.json."""
+"""The files that describe the contract: agent-runtime.json, workflow-runtime.json, fleet-runtime.json, runtime.json, metrics.json."""
 
 import argparse
 import json
@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from fleetform_runtime.contract import facts
-from fleetform_runtime.metrics import METRICS, WORKFLOW_METRICS
+from fleetform_runtime.fleet.settings import FleetSettings
+from fleetform_runtime.metrics import METRICS, PAGE_METRICS, WORKFLOW_METRICS
 from fleetform_runtime.settings import Settings
 from fleetform_runtime.workflows.settings import WorkflowSettings
 
@@ -43,27 +45,27 @@ class _ContractSchema(GenerateJsonSchema):
 
 def contract() -> dict[str, Any]:
     """Build the JSON Schema 2020-12 of agent.json, self-contained."""
-    body = Settings.model_json_schema(schema_generator=_ContractSchema)
-    description = "Configuration of one agent, read by the Fleetform runtime from agent.json."
-    return {
-        "$schema": _DIALECT,
-        "$id": "https://fleetform.dev/schemas/agent-runtime.json",
-        **body,
-        "title": "agent.json",
-        "description": description,
-    }
+    return _schema("agent", Settings, "Configuration of one agent")
 
 
 def workflow_contract() -> dict[str, Any]:
     """Build the JSON Schema 2020-12 of workflow.json, self-contained."""
-    body = WorkflowSettings.model_json_schema(schema_generator=_ContractSchema)
-    description = "Configuration of one workflow, read by the Fleetform runtime from workflow.json."
+    return _schema("workflow", WorkflowSettings, "Configuration of one workflow")
+
+
+def fleet_contract() -> dict[str, Any]:
+    """Build the JSON Schema 2020-12 of fleet.json, self-contained."""
+    return _schema("fleet", FleetSettings, "Configuration of the page of a fleet")
+
+
+def _schema(what: str, settings: type[BaseModel], about: str) -> dict[str, Any]:
+    body = settings.model_json_schema(schema_generator=_ContractSchema)
     return {
         "$schema": _DIALECT,
-        "$id": "https://fleetform.dev/schemas/workflow-runtime.json",
+        "$id": f"https://fleetform.dev/schemas/{what}-runtime.json",
         **body,
-        "title": "workflow.json",
-        "description": description,
+        "title": f"{what}.json",
+        "description": f"{about}, read by the Fleetform runtime from {what}.json.",
     }
 
 
@@ -71,7 +73,7 @@ def catalogue() -> dict[str, Any]:
     """Build the metrics catalogue, without empty fields."""
     metrics = [
         {key: value for key, value in asdict(metric).items() if value not in ("", (), [])}
-        for metric in (*METRICS, *WORKFLOW_METRICS)
+        for metric in (*METRICS, *WORKFLOW_METRICS, *PAGE_METRICS)
     ]
     for metric in metrics:
         metric["labels"] = [
@@ -85,6 +87,7 @@ def files() -> dict[str, str]:
     documents = {
         "agent-runtime.json": contract(),
         "workflow-runtime.json": workflow_contract(),
+        "fleet-runtime.json": fleet_contract(),
         "runtime.json": facts(),
         "metrics.json": catalogue(),
     }

@@ -22,6 +22,9 @@ COMMAND = [sys.executable, "-m", "fleetform_runtime"]
 class Runtime:
     """A process that serves one agent.json."""
 
+    verb = "serve"
+    base: Mapping[str, Any] = BASE
+
     def __init__(
         self,
         folder: Path,
@@ -32,7 +35,7 @@ class Runtime:
         folder.mkdir(parents=True, exist_ok=True)
         self.port, self.metrics_port = free_port(), free_port()
         server = {"host": "127.0.0.1", "port": self.port, "metricsPort": self.metrics_port}
-        document = BASE | changes | {"server": server | changes.get("server", {})}
+        document = {**self.base} | changes | {"server": server | changes.get("server", {})}
         self.config = folder / "agent.json"
         self.config.write_text(json.dumps(document))
         (folder / "system-prompt.md").write_text("You help.")
@@ -49,7 +52,7 @@ class Runtime:
         until = time.monotonic() + PATIENCE
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, "serve", "--config", str(self.config), *self._options],
+                [*self.command, self.verb, "--config", str(self.config), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -90,3 +93,15 @@ class Runtime:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+class FleetRuntime(Runtime):
+    """A process that serves one fleet.json."""
+
+    verb = "fleet"
+    base: Mapping[str, Any] = {
+        "contract": 1,
+        "page": {"name": "fleet-page", "namespace": "demo"},
+        "agents": [],
+        "auth": {"type": "none"},
+    }

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from runtime.tests.process import Runtime
+from runtime.tests.process import FleetRuntime, Runtime
 from runtime.tests.test_access import RSA, jwk, token
 from tests.ports import free_port
 from tests.tools import ROOT
@@ -120,6 +120,11 @@ async def _look_up(request: web.Request) -> web.Response:
 
 async def _pay(request: web.Request) -> web.Response:
     return web.json_response({"paid": (await request.json())["amount"]})
+
+
+async def _away(_: web.Request) -> web.Response:
+    """Answer as a gateway does whose backend has no pods."""
+    return web.Response(status=503)
 
 
 class Between:
@@ -349,6 +354,22 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
         bare = Between({"/": hostile}, without="Content-Security-Policy")
         prefixed = Between({"/agents/a/": keyed["a"], "/agents/b/": keyed["b"]})
         _fill(flood)
+        alone = FleetRuntime(folder / "alone", agents=_listed("own"))
+        signed_in = FleetRuntime(
+            folder / "fleet",
+            page={"name": "fleet-page", "namespace": "demo", "title": "Agents of Acme"},
+            agents=_listed("shared"),
+            auth=signed,
+        )
+        behind = {
+            "/agents/plain/": plain,
+            "/agents/keyed/": keyed["keyed"],
+            "/agents/people/": people,
+            "/agents/gone/": loop.serve(("*", "/{path:.*}", _away)),
+        }
+        hosts = [
+            Between({**behind, "/": running.enter_context(page).url}) for page in (alone, signed_in)
+        ]
 
         async def die(_: web.Request) -> web.Response:
             """End a process as the kernel does, and start it again."""
@@ -359,7 +380,13 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
 
         doors = {
             name: loop.serve(("*", "/{path:.*}", one.handle))
-            for name, one in (("cut", cut), ("bare", bare), ("prefixed", prefixed))
+            for name, one in (
+                ("cut", cut),
+                ("bare", bare),
+                ("prefixed", prefixed),
+                ("alone", hosts[0]),
+                ("fleet", hosts[1]),
+            )
         }
         yield {
             "plain": f"{plain}/",
@@ -367,6 +394,8 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "keyed": f"{keyed['keyed']}/",
             "keyedA": f"{doors['prefixed']}/agents/a/",
             "keyedB": f"{doors['prefixed']}/agents/b/",
+            "alone": f"{doors['alone']}/",
+            "fleet": f"{doors['fleet']}/",
             "hostile": f"{hostile}/",
             "hostileBare": f"{doors['bare']}/",
             "flood": f"{flood}/",
@@ -378,6 +407,19 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "mortal": f"{mortal.url}/",
             "undertaker": loop.serve(("POST", "/die", die)),
         }
+
+
+def _listed(people: str) -> list[dict[str, Any]]:
+    """Return the agents of a fleet: of every way to sign in, one that is away, one elsewhere, and enough for a search."""
+    rows = {"plain": "none", "keyed": "own", "people": people, "gone": "own"}
+    here = [{"name": name, "path": f"/agents/{name}/", "signIn": way} for name, way in rows.items()]
+    names = ("elsewhere", "tickets", "invoices", "returns")
+    others = [{"name": name, "path": f"https://{name}.example/"} for name in names]
+    return [
+        {"namespace": "demo", "title": row["name"].title(), "description": "Does <b>things</b>."}
+        | row
+        for row in (*here, *others)
+    ]
 
 
 def _fill(url: str) -> None:

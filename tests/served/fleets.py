@@ -706,6 +706,14 @@ FULL = {
         "hosts": HOSTS,
         "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
+        "page": {
+            "namespace": "ns",
+            "auth": {
+                "type": "oidc",
+                "oidc": {"issuer": "https://login.example", "audience": "us", "clientId": "page"},
+            },
+            "podTemplate": {"tolerations": [{"key": "k"}]},
+        },
     },
     "images": {"pullSecrets": ["pull"]},
     "network": {
@@ -761,6 +769,7 @@ INGRESS = {
         "hosts": HOSTS,
         "services": SERVICES,
         "gateway": {"name": "g", "namespace": "gateways"},
+        "page": {"namespace": "ns", "auth": KEYS},
         "type": "Ingress",
         "ingressClass": "nginx",
         "issuer": {"name": "letsencrypt"},

@@ -69,7 +69,7 @@ NEVER: dict[str, str] = {
     r".*scaling\.keda\.triggers\[\]\.type": OTHER_FORM,
     r".*json6902\[\]\.(op|from)": OTHER_FORM,
     r"Tool:spec\.type": OTHER_FORM,
-    r".*:spec\.(serve\.)?auth\.type": OTHER_FORM,
+    r".*:spec\.(serve\.|expose\.page\.)?auth\.type": OTHER_FORM,
     r"Tool:spec\.code\.allowModelCode": OTHER_FORM,
     r"(Workflow|WorkflowRun):metadata\.namespace": "the agents of its steps are those of its namespace, which is said",
     r"Workflow:spec\.input\[\]\.(in|field)": "an input is sent to no API, and searches no documents, which is said",
@@ -88,6 +88,10 @@ NEVER: dict[str, str] = {
     r"Environment:spec\.images\.extras": "it says what the image has; a model that needs something else is told",
     r"Environment:spec\.cost\.\w+": "`fleetform estimate` says what it makes of it: tests/unit/test_estimate.py",
     r"Workflow:spec\.serve\.auth\.oidc\.scopes": "a workflow has no page on which one signs in, which is said",
+    r"Environment:spec\.expose\.page\.auth\.(oidc\.rolesClaim|apiKey\.keys\[\]\.onBehalf)": (
+        "the page shows everybody the same agents, which is said"
+    ),
+    r"Environment:spec\.expose\.page\.namespace": "the specs here are of one namespace; another one is refused",
     r"Environment:spec\.abstract": "an abstract environment renders nothing, which is said",
 }
 """Leaves that change no output anywhere."""

@@ -73,11 +73,15 @@ def test_metrics_labels_and_names_of_series_exist(title, target):
 @each_query
 def test_every_query_is_of_the_namespace_and_of_what_was_chosen(title, target):
     del title
-    selectors = re.findall(r"\b(?:agent|workflow)[_:][\w:]+\{(.*?)\}[\s)\[,]", target["expr"] + " ")
+    selectors = re.findall(
+        r"\b(?:agent|workflow|page)[_:][\w:]+\{(.*?)\}[\s)\[,]", target["expr"] + " "
+    )
     assert selectors
     for selector in selectors:
         assert 'namespace="ai-agents"' in selector
-        assert re.search(r'(agent=~"\$agent"|workflow=~"\$workflow")', selector)
+        # A fleet has one page: nobody chooses among them.
+        chosen = r'(agent=~"\$agent"|workflow=~"\$workflow")'
+        assert "page_" in target["expr"] or re.search(chosen, selector)
 
 
 def test_titles_differ_and_rows_follow_the_questions():

@@ -7,8 +7,8 @@ import type { Door } from './wire'
 export const HOME = new URL('./', document.baseURI)
 
 /** The name of something in the browser's storage, which agents below one host share. */
-export function kept(name: string): string {
-  return `fleetform:${HOME.pathname}:${name}`
+export function kept(name: string, place: URL = HOME): string {
+  return `fleetform:${place.pathname}:${name}`
 }
 
 /** A request that failed, in the words of the runtime (RFC 9457) or of the network. */
@@ -34,23 +34,37 @@ export function signIn(value: string): void {
   else sessionStorage.removeItem(KEY)
 }
 
-export function isSignedIn(): boolean {
-  return key !== ''
+/** Whether there is a key for this agent, or for another one of this host. */
+export function isSignedIn(place: URL = HOME): boolean {
+  return keyAt(place) !== ''
+}
+
+function keyAt(place: URL): string {
+  return place === HOME ? key : (sessionStorage.getItem(kept('key', place)) ?? '')
+}
+
+/** Let another page of this host, which takes the same key, know it; or take it away there when one has signed out. */
+export function share(place: URL): void {
+  if (key) sessionStorage.setItem(kept('key', place), key)
+  else sessionStorage.removeItem(kept('key', place))
 }
 
 interface Wish {
+  /** Whom to ask: another agent of this host, with the key that one has for it. */
+  at?: URL
   method?: string
   body?: unknown
   headers?: Record<string, string>
   signal?: AbortSignal
 }
 
-async function send(path: string, { method = 'GET', body, headers = {}, signal }: Wish): Promise<Response> {
+async function send(path: string, { at = HOME, method = 'GET', body, headers = {}, signal }: Wish): Promise<Response> {
+  const held = keyAt(at)
   const wanted: RequestInit = {
     method,
     headers: {
       ...headers,
-      ...(key ? { Authorization: `Bearer ${key}` } : {}),
+      ...(held ? { Authorization: `Bearer ${held}` } : {}),
       ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
     },
     credentials: 'omit',
@@ -61,7 +75,7 @@ async function send(path: string, { method = 'GET', body, headers = {}, signal }
   }
   let answer: Response
   try {
-    answer = await fetch(new URL(path, HOME), wanted)
+    answer = await fetch(new URL(path, at), wanted)
   } catch (error) {
     if (signal?.aborted) throw error
     throw new Problem(0, 'offline', String((error as Error).message), true)

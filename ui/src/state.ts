@@ -21,6 +21,7 @@ export const info = signal<Info | null>(null)
 export const signedOut = signal(false)
 /** Why one has to sign in, if it was not the first time. */
 export const signInReason = signal('')
+/** The agents of a fleet, where this is the page of one. */
 export const neighbours = signal<Neighbour[]>([])
 
 export const sessions = signal<Session[]>([])
@@ -71,11 +72,38 @@ async function attempt(work: () => Promise<void>): Promise<boolean> {
 
 // -- starting ---------------------------------------------------------------------------------------
 
-/** Load the agent and the conversations, and open the one that was open before. */
+/** Load what is behind the door: an agent, or the agents of a fleet. */
+async function enter(): Promise<void> {
+  if (!door.value?.fleet) {
+    info.value = await api.ask<Info>('info')
+    return
+  }
+  neighbours.value = (await api.ask<{ agents: Neighbour[] }>('agents.json')).agents
+  shareKey()
+}
+
+/** Let the agents of a fleet that take the key of this page have it, or take it away there. */
+function shareKey(): void {
+  for (const one of neighbours.value) {
+    const place = placeOf(one)
+    if (one.sign_in === 'shared' && place.origin === api.HOME.origin) api.share(place)
+  }
+}
+
+/** Return where the page of an agent is. */
+export function placeOf(agent: Neighbour): URL {
+  return new URL(agent.path.replace(/\/*$/, '/'), api.HOME)
+}
+
+/** Load the agent and the conversations, and open the one that was open before; or the agents of a fleet. */
 export async function start(): Promise<void> {
   await attempt(async () => {
-    info.value = await api.ask<Info>('info')
+    await enter()
     signedOut.value = false
+    if (!info.value) {
+      document.title = door.value?.title ?? say('fleet')
+      return
+    }
     if (!model.value) model.value = info.value.default_model
     document.title = info.value.display_name
     if (keepsSessions.value) {
@@ -90,7 +118,7 @@ export async function start(): Promise<void> {
 export async function signIn(key: string): Promise<boolean> {
   api.signIn(key)
   try {
-    await api.ask<Info>('info')
+    await enter()
   } catch (error) {
     if (error instanceof Problem && error.status === 401) {
       api.signIn('')
@@ -109,8 +137,10 @@ export async function signIn(key: string): Promise<boolean> {
 export function signOut(): void {
   api.signIn('')
   leave()
+  shareKey()
   batch(() => {
     info.value = null
+    neighbours.value = []
     sessions.value = []
     ofOthers.value = []
     memories.value = null

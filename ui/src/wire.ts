@@ -133,9 +133,11 @@ export interface Info {
 
 /** What everybody may know before signing in. */
 export interface Door {
-  agent: string
+  agent?: string
   namespace: string
-  title: string
+  title?: string
+  /** Whether this is the page of a fleet. */
+  fleet?: boolean
   auth: { type: 'none' | 'apiKey' | 'oidc'; issuer?: string; clientId?: string; scopes?: string[] }
 }
 
@@ -147,13 +149,15 @@ export interface Memory {
   session_id: string | null
 }
 
-/** One agent behind a host, of agents.json. */
+/** One agent of a fleet, of agents.json. */
 export interface Neighbour {
   name: string
   namespace: string
   title: string
-  description: string
+  description?: string
+  /** Where its page is: a path of this host, or a URL of another. */
   path: string
+  sign_in?: 'none' | 'shared' | 'own'
 }
 
 export interface WaitingRun extends Waiting {

@@ -9,7 +9,7 @@ from pydantic.json_schema import WithJsonSchema
 
 from fleetform.addresses import PRIVATE, PRIVATE_V6
 from fleetform.contract import IMAGE_EXTRAS
-from fleetform.models.agent import AgentSpec
+from fleetform.models.agent import AgentSpec, Auth
 from fleetform.models.base import (
     Host,
     LabelKey,
@@ -362,6 +362,36 @@ class HostGrant(Spec):
     )
 
 
+class PagePod(Spec):
+    """Where the pods of the page are placed."""
+
+    node_selector: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Node labels to require. Default: none."
+    )
+    tolerations: list[Toleration] = Field(
+        default_factory=list, description="Taints to tolerate. Default: none."
+    )
+    priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
+
+
+class FleetPage(Spec):
+    """A page at the root of the shared host that leads to the pages of all agents behind it, of every namespace."""
+
+    namespace: Name = Field(description="Namespace as in the specs in which it runs.")
+    name: Name = Field(default="fleet-page", description="Name of its objects.")
+    title: str | None = optional(
+        "Headline. Default: `Agents`, in the language of who reads it.",
+        min_length=1,
+        max_length=256,
+    )
+    auth: Auth = Field(
+        description="Who may see which agents there are. With `oidc`, who signs in there has signed in at the agents of the same issuer and audience."
+    )
+    replicas: int = Field(default=1, description="Pods.", ge=1, le=100)
+    resources: Resources = Field(default_factory=Resources, description="Compute resources.")
+    pod_template: PagePod = Field(default_factory=PagePod, description="Where its pods are placed.")
+
+
 class ExposeDefaults(Spec):
     """How the cluster is reached from outside."""
 
@@ -381,6 +411,9 @@ class ExposeDefaults(Spec):
     ingress_class: Name | None = optional("Ingress class. Default: the cluster's.")
     issuer: IssuerRef | None = optional(
         "Issuer of certificates. Default: none, since TLS ends at the gateway."
+    )
+    page: FleetPage | None = optional(
+        "A page at the root of `host` that leads to all agents with a page behind it, shows how they are, and what waits there for whoever has signed in. Default: none."
     )
     request_timeout_seconds: int = Field(
         default=3600, description="Timeout of a streamed answer, in seconds.", ge=1, le=86400

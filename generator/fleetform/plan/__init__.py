@@ -15,6 +15,7 @@ from fleetform.plan import (
     consent,
     containers,
     knowledge,
+    pages,
     scaling,
     workflows,
     workloads,
@@ -37,6 +38,8 @@ __all__ = ["Planned", "closed", "plan", "planning"]
 
 GENERIC = ("agent", workflows.COMPONENT)
 """Components that the generic runtime may be."""
+WITH_METRICS_PORT = (workflows.COMPONENT, pages.COMPONENT)
+"""Components that always serve metrics at the port of that name."""
 
 
 class Planned(NamedTuple):
@@ -109,7 +112,11 @@ def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) 
         for job in backups.drafts(fleet, item, problems)
     ]
     drafts += collector.drafts(fleet, problems)
-    return [*drafts, *workflows.drafts(fleet, references, problems)]
+    return [
+        *drafts,
+        *workflows.drafts(fleet, references, problems),
+        *pages.drafts(fleet, problems),
+    ]
 
 
 def closed(fleet: Fleet, draft: Draft, problems: list[Problem]) -> Workload:
@@ -177,7 +184,7 @@ def _scrape(draft: Draft) -> Scrape | None:
     metrics = draft.workload.observability.metrics
     generic = draft.component in GENERIC and draft.workload.container is None
     wanted = (generic if metrics.enabled is None else metrics.enabled) and bool(draft.ports)
-    if draft.component == workflows.COMPONENT:
+    if draft.component in WITH_METRICS_PORT:
         port = next((port for port in draft.ports if port.name == "metrics"), None)
     else:
         port = metrics_port(draft.resolved) if wanted else None

@@ -135,12 +135,17 @@ def callers(owner: Resolved[Any], path: TreePath, auth: Auth) -> Iterator[Proble
 def _auth(agent: Resolved[AgentSpec], auth: Auth) -> Iterator[Problem]:
     path: TreePath = ("spec", "auth")
     yield from callers(agent, path, auth)
-    exposed = agent.spec.expose is not None or agent.spec.service.type != "ClusterIP"
-    if auth.type == "none" and exposed:
-        yield agent.problem(
-            (*path, "type"),
+    if agent.spec.expose is not None or agent.spec.service.type != "ClusterIP":
+        yield from open_to_all(agent, (*path, "type"), "the agent")
+
+
+def open_to_all(owner: Resolved[Any], path: TreePath, what: str) -> Iterator[Problem]:
+    """Yield that something which is reached from outside lets everybody in."""
+    if owner.spec.auth.type == "none":
+        yield owner.problem(
+            path,
             "open-to-all",
-            "the agent is exposed outside the cluster without authentication",
+            f"{what} is exposed outside the cluster without authentication",
             hint="set `auth.type` to apiKey or oidc",
             severity="warning",
         )

@@ -10,6 +10,7 @@ from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
+from fleetform.resolve.pages import page_of
 from fleetform.tree import Map, TreePath, problem_at
 
 if TYPE_CHECKING:
@@ -121,45 +122,47 @@ def _reserved(tree: Map, path: TreePath, key: str) -> Iterator[Problem]:
         )
 
 
+def _named(fleet: Fleet) -> Iterator[Resolved[Any]]:
+    """Yield everything whose objects are called as it is."""
+    for kind in kinds.WORKLOADS:
+        yield from filter(is_deployed, fleet.of(kind))
+    page = page_of(fleet)
+    if page is not None:
+        yield page
+
+
 def _one_name(fleet: Fleet) -> Iterator[Problem]:
     seen: dict[tuple[str, str], Resolved[Any]] = {}
-    for kind in kinds.WORKLOADS:
-        for resolved in fleet.of(kind):
-            if not is_deployed(resolved):
-                continue
-            if resolved.name in RESERVED_NAMES:
-                yield resolved.problem(
-                    ("metadata", "name"),
-                    "reserved-name",
-                    f"the name `{resolved.name}` is reserved: {RESERVED_NAMES[resolved.name]}",
-                    hint="choose another name",
-                )
-            if (
-                resolved.kind != "MemoryStore"
-                and resolved.spec.stateful
-                and len(resolved.name) > 52
-            ):
-                yield resolved.problem(
-                    ("metadata", "name"),
-                    "name-too-long",
-                    f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}",
-                    hint="choose a shorter name: its pods have the name plus a hash in a label of at most 63 characters",
-                )
-            first = seen.setdefault(resolved.key, resolved)
-            if first is not resolved:
-                yield resolved.problem(
-                    ("metadata", "name"),
-                    "duplicate-name",
-                    f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload",
-                    hint=f"the first one is in {first.file}: rename one",
-                )
-            if resolved.name[0].isdigit():
-                yield resolved.problem(
-                    ("metadata", "name"),
-                    "bad-name",
-                    f"`{resolved.name}` cannot be the name of a Service",
-                    hint="start it with a letter",
-                )
+    for resolved in _named(fleet):
+        if resolved.name in RESERVED_NAMES:
+            yield resolved.problem(
+                ("metadata", "name"),
+                "reserved-name",
+                f"the name `{resolved.name}` is reserved: {RESERVED_NAMES[resolved.name]}",
+                hint="choose another name",
+            )
+        if resolved.kind != "MemoryStore" and resolved.spec.stateful and len(resolved.name) > 52:
+            yield resolved.problem(
+                ("metadata", "name"),
+                "name-too-long",
+                f"a StatefulSet's name has at most 52 characters, `{resolved.name}` has {len(resolved.name)}",
+                hint="choose a shorter name: its pods have the name plus a hash in a label of at most 63 characters",
+            )
+        first = seen.setdefault(resolved.key, resolved)
+        if first is not resolved:
+            yield resolved.problem(
+                ("metadata", "name"),
+                "duplicate-name",
+                f"{first.kind} and {resolved.kind} `{resolved.name}` would be the same workload",
+                hint=f"the first one is in {first.file}: rename one",
+            )
+        if resolved.name[0].isdigit():
+            yield resolved.problem(
+                ("metadata", "name"),
+                "bad-name",
+                f"`{resolved.name}` cannot be the name of a Service",
+                hint="start it with a letter",
+            )
     for space, name in seen:
         if (space, f"{name}-headless") in seen:
             yield seen[space, f"{name}-headless"].problem(

@@ -19,7 +19,7 @@ from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mounted, Parts
 from fleetform_runtime.http.router import Handler, Route
 from fleetform_runtime.problems import HttpProblem
-from fleetform_runtime.sections.access import OidcAuth
+from fleetform_runtime.sections.access import Auth, OidcAuth
 
 FOLDER = Path(__file__).parents[1] / "ui"
 ENTRY = "index.html"
@@ -110,27 +110,35 @@ def _file(path: Path, cache: str, fence: dict[str, str]) -> _File:
 
 def door(parts: Parts) -> dict[str, Any]:
     """Return what the page shows before anybody has signed in."""
-    agent, auth = parts.settings.agent, parts.settings.auth
+    agent = parts.settings.agent
+    return {
+        "agent": agent.name,
+        "namespace": agent.namespace,
+        "title": agent.display_name or agent.name,
+        "auth": way_in(parts.settings.auth),
+    }
+
+
+def way_in(auth: Auth) -> dict[str, Any]:
+    """Return how one signs in, as far as everybody may know it."""
     way: dict[str, Any] = {"type": auth.type}
     if isinstance(auth, OidcAuth):
         way["issuer"] = auth.issuer
         if auth.client_id is not None:
             way |= {"clientId": auth.client_id, "scopes": list(auth.scopes)}
-    return {
-        "agent": agent.name,
-        "namespace": agent.namespace,
-        "title": agent.display_name or agent.name,
-        "auth": way,
-    }
+    return way
+
+
+def issuer_of(auth: Auth) -> str:
+    """Return the issuer at which the page itself signs people in, empty if it does not."""
+    return auth.issuer if isinstance(auth, OidcAuth) and auth.client_id else ""
 
 
 def mount(parts: Parts, folder: Path = FOLDER) -> Mounted:
     """Mount the page, if the agent has one."""
     if not parts.settings.server.ui:
         return Mounted(())
-    auth = parts.settings.auth
-    issuer = auth.issuer if isinstance(auth, OidcAuth) and auth.client_id else ""
-    page = Page(folder, issuer)
+    page = Page(folder, issuer_of(parts.settings.auth))
     shown = door(parts)
 
     async def show(_: Request) -> Json:

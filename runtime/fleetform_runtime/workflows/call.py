@@ -19,12 +19,13 @@ from typing import Any
 import orjson
 import uvloop
 
+from fleetform_runtime.check import begun, refused
 from fleetform_runtime.cli import AGAIN
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.sections.memory import InMemory
 from fleetform_runtime.telemetry import logs
-from fleetform_runtime.workflows.command import begun, cancelled_by_signals, refused
+from fleetform_runtime.workflows.command import cancelled_by_signals
 from fleetform_runtime.workflows.notice import Notifier
 from fleetform_runtime.workflows.records import StepState, WorkflowRun
 from fleetform_runtime.workflows.settings import Definition, WorkflowSettings
@@ -57,7 +58,7 @@ class Given:
 
 def call(options: argparse.Namespace) -> int:
     """Perform one part of a run; return the exit code."""
-    return begun(options, _called)
+    return begun(options, WorkflowSettings, _called)
 
 
 def _called(settings: WorkflowSettings, options: argparse.Namespace, secrets: Secrets) -> int:

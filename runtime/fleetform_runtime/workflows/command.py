@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from fleetform_runtime import check
+from fleetform_runtime.check import begun, refused
 from fleetform_runtime.cli import AGAIN
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.problems import HttpProblem
@@ -37,30 +37,9 @@ LONGEST_MESSAGE = 4_000
 """Bytes of a message about how a container ended."""
 
 
-Begin = Callable[[WorkflowSettings, argparse.Namespace, Secrets], int]
-
-
 def workflow(options: argparse.Namespace) -> int:
     """Run or serve a workflow; return the exit code."""
-    return begun(options, _serve if options.action == "serve" else _run)
-
-
-def begun(options: argparse.Namespace, begin: Begin) -> int:
-    """Read a workflow.json and its secrets, and begin something with them; return the exit code."""
-    settings, found = check.load(options.config, WorkflowSettings)
-    if settings is None:
-        return refused(found, 1)
-    secrets = Secrets()
-    if missing := check.missing(settings, secrets):
-        return refused([f"{options.config}: {line}" for line in missing], 1)
-    return begin(settings, options, secrets)
-
-
-def refused(lines: list[str], code: int) -> int:
-    """Print what is wrong; return the exit code."""
-    for line in lines:
-        sys.stderr.write(f"error: {logs.one_line(line)}\n")
-    return code
+    return begun(options, WorkflowSettings, _serve if options.action == "serve" else _run)
 
 
 # -- serve -------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fleetform_runtime.metrics import METRICS, TARGET_LABELS, WORKFLOW_METRICS, Metric
+from fleetform_runtime.metrics import METRICS, PAGE_METRICS, TARGET_LABELS, WORKFLOW_METRICS, Metric
 
 ROOT = Path(__file__).parents[3]
 
 each_metric = pytest.mark.parametrize(
-    "metric", [*METRICS, *WORKFLOW_METRICS], ids=lambda metric: metric.name
+    "metric", [*METRICS, *WORKFLOW_METRICS, *PAGE_METRICS], ids=lambda metric: metric.name
 )
 
 
@@ -25,7 +25,7 @@ def test_every_metric_of_the_seeds_is_there():
 
 
 def test_names_occur_once():
-    names = [metric.name for metric in (*METRICS, *WORKFLOW_METRICS)]
+    names = [metric.name for metric in (*METRICS, *WORKFLOW_METRICS, *PAGE_METRICS)]
     assert sorted(set(names)) == sorted(names)
 
 
@@ -35,7 +35,7 @@ def test_what_an_adapter_derives_is_not_exported():
 
 @each_metric
 def test_names_are_those_that_prometheus_expects_of_the_type(metric: Metric):
-    assert re.fullmatch(r"(agent|workflow)_[a-z0-9_]+", metric.name)
+    assert re.fullmatch(r"(agent|workflow|page)_[a-z0-9_]+", metric.name)
     assert metric.name.endswith("_total") == (metric.type == "counter")
     assert not metric.name.endswith(("_bucket", "_sum", "_count", "_created"))
 
@@ -70,7 +70,7 @@ def test_the_latency_alert_has_a_bucket_to_compare_with():
 def test_the_committed_catalogue_lists_every_metric():
     catalogue = json.loads((ROOT / "schemas/metrics.json").read_text("utf-8"))
     assert [entry["name"] for entry in catalogue["metrics"]] == [
-        m.name for m in (*METRICS, *WORKFLOW_METRICS)
+        m.name for m in (*METRICS, *WORKFLOW_METRICS, *PAGE_METRICS)
     ]
 
 

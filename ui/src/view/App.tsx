@@ -25,7 +25,7 @@ export function App(): JSX.Element {
   }, [language.value])
   return (
     <>
-      {state.signedOut.value ? <SignIn /> : state.neighbours.value.length ? <Fleet agents={state.neighbours.value} /> : <Talk />}
+      {state.signedOut.value ? <SignIn /> : state.door.value?.fleet ? <Fleet /> : <Talk />}
       <p class="offscreen" role="status">
         {status.value}
       </p>

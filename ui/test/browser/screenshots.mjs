@@ -42,4 +42,9 @@ await at(AGENTS.pictures, { viewport: { width: 390, height: 720 }, deviceScaleFa
   await page.waitForSelector('.entry .prose')
   await picture(page, 'phone')
 })
+await at(AGENTS.fleet, { signIn: null }, async (page) => {
+  await page.locator('button', { hasText: 'Sign in with' }).click()
+  await page.locator('.door .badge', { hasText: 'cannot be reached' }).waitFor()
+  await picture(page, 'fleet')
+})
 await shut()

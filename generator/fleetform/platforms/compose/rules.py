@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform.plan import backups
+from fleetform.plan import backups, pages
 from fleetform.plan.model import (
     JOB_NAME,
     Claim,
@@ -87,16 +87,20 @@ def problems(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
 
 def is_left_out(workload: Workload) -> bool:
     """Whether something is for clusters alone."""
-    return workload.flow is not None or workload.component in backups.COMPONENTS
+    return workload.flow is not None or workload.component in (*backups.COMPONENTS, pages.COMPONENT)
 
 
 def left_out(plan: Plan) -> Iterator[Problem]:
-    """Yield workflows that Argo Workflows executes, where nobody begins a step, and backups, where nobody keeps times."""
+    """Yield what is for clusters alone: steps that Argo Workflows begins, backups, which need a schedule, the page of a host."""
     for workload in plan.workloads:
         if workload.component == backups.BACKUP:
             what = "Compose has no schedules: nothing backs the store up"
             hint = "remove `backup` in this environment"
             yield _said(workload, backups.PLACE, what, hint)
+        if workload.component == pages.COMPONENT:
+            what = "Compose has no host that agents share: each is at a port of its own"
+            hint = "set `expose.page: null` in this environment"
+            yield _said(workload, ("spec",), what, hint)
         if workload.flow is not None:
             what = "the environment leaves its workflows to Argo Workflows, which Compose has not"
             hint = "remove `argo-workflows` from `targets`, or run it by `fleetform workflow run`"

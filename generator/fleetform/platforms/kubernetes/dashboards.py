@@ -16,6 +16,7 @@ NAMESPACE, UID, TITLE = "@namespace@", "@uid@", "@title@"
 """Stand for what differs between namespaces."""
 _OF = 'namespace="@namespace@",agent=~"$agent"'
 _WORKFLOW = 'namespace="@namespace@",workflow=~"$workflow"'
+_PAGE = 'namespace="@namespace@"'
 _I = "[$__rate_interval]"
 _DATASOURCE = {"type": "prometheus", "uid": "$datasource"}
 _WIDTH, _HEIGHT = 8, 8
@@ -464,6 +465,29 @@ ROWS: Mapping[str, tuple[Panel, ...]] = {
                     "{{workflow}} {{config}} ({{version}})",
                 ),
             ),
+        ),
+    ),
+    "Page of the fleet": (
+        Panel(
+            "Requests to the page",
+            "reqps",
+            (
+                (_rate("page_request_total", "page, status", of=_PAGE), "{{page}} {{status}}"),
+                (
+                    _rate("page_request_errors_total", "page, error_type", of=_PAGE),
+                    "{{page}} {{error_type}}",
+                ),
+            ),
+        ),
+        Panel(
+            "Time of a request to the page, 95 %",
+            "s",
+            ((_quantile(0.95, "page_request_duration_seconds", "page", of=_PAGE), "{{page}}"),),
+        ),
+        Panel(
+            "Processes of the page by version",
+            "short",
+            ((_now("sum", "page_build_info", "page, version", of=_PAGE), "{{page}} {{version}}"),),
         ),
     ),
 }

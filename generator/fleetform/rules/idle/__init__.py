@@ -18,6 +18,7 @@ from fleetform.rules.idle import (
     documents,
     environments,
     models,
+    pages,
     servers,
     shares,
     stores,
@@ -43,6 +44,7 @@ PARTS = (
     models.fields,
     shares.fields,
     workflows.fields,
+    pages.fields,
 )
 
 

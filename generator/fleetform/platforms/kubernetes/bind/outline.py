@@ -12,12 +12,14 @@ from typing import Any
 from fleetform import view
 from fleetform.kinds import WORKLOADS
 from fleetform.plan import plan
+from fleetform.plan.pages import COMPONENT
 from fleetform.platforms.kubernetes import rules
 from fleetform.platforms.kubernetes.bind import closed, whole
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
 from fleetform.platforms.kubernetes.rules import environments, secrets, services
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
+from fleetform.resolve.pages import page_of
 from fleetform.tree import Map, TreePath
 
 
@@ -46,7 +48,13 @@ def outline(fleet: Fleet) -> FleetPlan:
             fleet.specs[kind][resolved.key] = _watched(_without_unsupported(fleet, resolved))
     planned, problems = plan(fleet)
     problems += rules.problems(fleet)
-    members = [item for item in planned.workloads if not _failed(item.resolved)]
+    page = page_of(fleet)
+    lacking = page is not None and errors(environments.exposed(fleet, page))
+    members = [
+        item
+        for item in planned.workloads
+        if not (_failed(item.resolved) or (lacking and item.component == COMPONENT))
+    ]
     alive = {item.key for item in members}
     # Nothing may call, or be called by, a workload that is left out.
     kept = planned._replace(

@@ -13,6 +13,7 @@ from fleetform.plan.exposure import path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import own_hosts
+from fleetform.resolve.pages import page_of
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import is_watched, keda_is_on
@@ -33,6 +34,9 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             place: TreePath = ("spec", "identity")
             yield from _identity(fleet, resolved, spec.identity, place, spec.service_account)
             yield from _api_server(fleet, resolved)
+    page = page_of(fleet)
+    if page is not None:
+        yield from exposed(fleet, page)
     for store in fleet.of(kinds.MEMORY_STORE):
         if store.spec.backup is not None:
             place = ("spec", "backup", "identity")
@@ -103,7 +107,7 @@ def capabilities(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         what = "a canary by Argo Rollouts"
         yield _missing(resolved, ("spec", "delivery", "canary"), what, "argo-rollouts")
     if spec.expose is not None:
-        yield from _exposed(fleet, resolved)
+        yield from exposed(fleet, resolved)
     yield from _unscraped(fleet, resolved)
     path: TreePath = ("spec", "observability", "metrics", "enabled")
     if (
@@ -148,7 +152,8 @@ def _unscraped(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
         )
 
 
-def _exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
+def exposed(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[Problem]:
+    """Yield what the environment lacks for a workload that is reached from outside."""
     defaults, expose = fleet.environment.expose, resolved.spec.expose
     network = fleet.environment.network
     kind = expose.type or defaults.type

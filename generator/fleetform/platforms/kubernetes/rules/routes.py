@@ -11,6 +11,7 @@ from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed, published
+from fleetform.resolve.pages import PLACE, page_of
 from fleetform.tree import Map, TreePath, at, locate, problem_at
 
 
@@ -59,6 +60,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             by_host.setdefault(route.host, []).append(route)
     for found in by_host.values():
         yield from _nested(found)
+    yield from _at_the_page(fleet, by_host)
+    for found in by_host.values():
         yield from _elsewhere(fleet, found)
 
 
@@ -150,6 +153,21 @@ def _nested(found: list[Route]) -> Iterator[Problem]:
             other = paths.get(route.path[:number])
             if other is not None and other is not route:
                 yield _clash(*_blamed(other, route))
+
+
+def _at_the_page(fleet: Fleet, by_host: dict[str, list[Route]]) -> Iterator[Problem]:
+    """Yield routes at the root of the shared host, where the page of the fleet is; it takes what nobody else does."""
+    page, host = page_of(fleet), fleet.environment.expose.host
+    if page is None or host is None:
+        return
+    for route in by_host.get(host, ()):
+        if not route.path:
+            file = locate(page.tree, PLACE)[0].file
+            yield route.problem(
+                "route-clash",
+                f"{route.url} is where the page of the fleet is ({file})",
+                "give it another `path` or `host`, or remove the environment's `expose.page`",
+            )
 
 
 def _clash(first: Route, second: Route) -> Problem:

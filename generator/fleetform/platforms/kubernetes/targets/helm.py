@@ -36,6 +36,7 @@ RANK = {
     "agent": 3,
     "knowledge": 4,
     "workflow": 4,
+    "fleet-page": 4,
     "workflow-run": 5,
     "backup": 6,
     "drill": 6,

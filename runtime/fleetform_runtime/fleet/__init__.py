@@ -1,0 +1,1 @@
+"""The page at the root of a host on which the agents behind that host are found."""
