@@ -270,6 +270,7 @@ RECIPES: dict[str, Recipe] = {
     "minilm": PythonTool('exec "$here/venv/bin/python"'),
     # A Python with clients of OpenAI's APIs: what they need goes its own way from what we need.
     "a2a-js": NodeTool("client.mjs"),
+    "ag-ui": NodeTool("client.mjs"),
     "a2a-go": GoTool("."),
     "a2a-client": PythonTool('exec "$here/venv/bin/python"'),
     "openai-clients": PythonTool('exec "$here/venv/bin/python"'),
@@ -313,7 +314,7 @@ SLOW = (
     "kube-validate",
     *("kubectl", "milvus", "minilm", "openai-clients", "otelcol", "prometheus", "promtool"),
     *("qdrant", "registry", "restic"),
-    *(["a2a-js"] if shutil.which("npm") else []),
+    *(["a2a-js", "ag-ui"] if shutil.which("npm") else []),
 )
 """Tools that take minutes to build: whoever runs `make test` for the first time need not wait for them."""
 GROUPS = {"quick": QUICK, "tests": (*QUICK, *SLOW)}

@@ -62,6 +62,7 @@ _ROUTE = Label(
         "/ws",
         "/v1/chat/completions",
         "/v1/responses",
+        "/ag-ui",
         "/v1/models",
         "/v1/models/{id}",
         "/sessions",
@@ -101,7 +102,7 @@ _ROUTE = Label(
 )
 WORK = frozenset(
     (
-        *("/chat", "/agents/{name}/chat", "/ws", "/v1/chat/completions", "/v1/responses"),
+        *("/chat", "/agents/{name}/chat", "/ws", "/v1/chat/completions", "/v1/responses", "/ag-ui"),
         *("/a2a", "/a2a/message:send", "/a2a/message:stream"),
         *("/a2a/v1/message:send", "/a2a/v1/message:stream"),
     )

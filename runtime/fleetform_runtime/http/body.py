@@ -58,6 +58,15 @@ def parsed(raw: bytes | str, model: type[T], most: int) -> T:
             raise _too_large(most) from None
         raise HttpProblem("invalid_json", f"the body is not JSON: {error}") from None
     check_size(document, raw, most)
+    return validated(document, model)
+
+
+def validated(document: Any, model: type[T]) -> T:
+    """Validate what was received, parsed.
+
+    Raises:
+        HttpProblem: it does not match the model.
+    """
     try:
         return model.model_validate(document)
     except ValidationError as error:

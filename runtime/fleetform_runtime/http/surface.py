@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from fleetform_runtime.http import (
     a2a,
+    ag_ui,
     chat,
     health,
     info,
@@ -27,6 +28,7 @@ MOUNTED: tuple[Mount, ...] = (
     openai.mount,
     responses.mount,
     a2a.mount,
+    ag_ui.mount,
     sessions.mount,
     memories.mount,
     runs.mount,
