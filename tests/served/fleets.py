@@ -712,7 +712,7 @@ FULL = {
                 "type": "oidc",
                 "oidc": {"issuer": "https://login.example", "audience": "us", "clientId": "page"},
             },
-            "podTemplate": {"tolerations": [{"key": "k"}]},
+            "placement": {"tolerations": [{"key": "k"}]},
         },
     },
     "images": {"pullSecrets": ["pull"]},

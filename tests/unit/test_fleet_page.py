@@ -155,7 +155,7 @@ def test_without_an_issuer_it_reaches_nothing_at_all(tmp_path):
 def test_what_an_environment_says_of_its_pods_holds(tmp_path):
     page = (
         f"{{namespace: desk, name: front, title: Ours, auth: {OIDC}, replicas: 3, "
-        "resources: {limits: {memory: 300Mi}}, podTemplate: {nodeSelector: {disk: ssd}}}"
+        "resources: {limits: {memory: 300Mi}}, placement: {nodeSelector: {disk: ssd}}}"
     )
     objects = rendered(tmp_path, agent(), environment(page))
     spec = of(objects, "Deployment", "front")["spec"]

@@ -51,8 +51,9 @@ def test_a_rollout_owns_the_number_but_for_what_a_deployment_begins_with(tree):
         place, rollout = identity(item)[2:], item["spec"]
         own, by = deployments[place].get("replicas"), scaled.get(place)
         assert ("replicas" in rollout) == (by is None)
-        if rollout["workloadRef"]["scaleDown"] == "onsuccess":
-            assert (own, by) in ((None, None), (None, "Rollout"))
+        assert rollout["workloadRef"]["scaleDown"] == "never"
+        if own == 0:
+            assert by in (None, "Rollout")
         elif by is None:
             assert own == rollout["replicas"]
         else:

@@ -362,8 +362,8 @@ class HostGrant(Spec):
     )
 
 
-class PagePod(Spec):
-    """Where the pods of the page are placed."""
+class Placement(Spec):
+    """Nodes for pods that no spec places."""
 
     node_selector: dict[LabelKey, LabelValue] = Field(
         default_factory=dict, description="Node labels to require. Default: none."
@@ -371,7 +371,6 @@ class PagePod(Spec):
     tolerations: list[Toleration] = Field(
         default_factory=list, description="Taints to tolerate. Default: none."
     )
-    priority_class_name: Name | None = optional("Priority class. Default: the cluster's.")
 
 
 class FleetPage(Spec):
@@ -389,7 +388,7 @@ class FleetPage(Spec):
     )
     replicas: int = Field(default=1, description="Pods.", ge=1, le=100)
     resources: Resources = Field(default_factory=Resources, description="Compute resources.")
-    pod_template: PagePod = Field(default_factory=PagePod, description="Where its pods are placed.")
+    placement: Placement = Field(default_factory=Placement, description="On which nodes it runs.")
 
 
 class ExposeDefaults(Spec):
@@ -530,17 +529,6 @@ class Dashboards(Spec):
         | None
     ) = optional(
         "Folder in Grafana; of a ConfigMap the annotation `grafana_folder`, which the sidecar reads as `folderAnnotation`. Default: Grafana's general one, the operator's the namespace."
-    )
-
-
-class Placement(Spec):
-    """Nodes for pods that no spec places."""
-
-    node_selector: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, description="Node labels to require. Default: none."
-    )
-    tolerations: list[Toleration] = Field(
-        default_factory=list, description="Taints to tolerate. Default: none."
     )
 
 

@@ -18,7 +18,7 @@ KIND = "FleetPage"
 """What messages and releases call it."""
 PLACE: TreePath = ("spec", "expose", "page")
 """Where an environment asks for it."""
-COMMON = ("auth", "resources", "podTemplate")
+COMMON = ("auth", "resources")
 """Fields that it has in common with agents."""
 
 
@@ -50,6 +50,7 @@ def page_of(fleet: Fleet) -> Resolved[Any] | None:
     tree.put("metadata", metadata, said.mark)
     tree.put("spec", said, said.mark)
     spec = {key: said[key] for key in COMMON if key in said}
+    spec["podTemplate"] = said.get("placement", {})
     spec["expose"] = {"path": "/"}
     spec["scaling"] = {"minReplicas": given.replicas, "maxReplicas": given.replicas}
     typed = view.read(kinds.AGENT.name, {"metadata": {"name": given.name}, "spec": spec})

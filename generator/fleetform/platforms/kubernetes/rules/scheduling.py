@@ -11,6 +11,7 @@ from fleetform.platforms.kubernetes.rules import passed
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.collector import PLACE
+from fleetform.resolve.pages import PLACE as PAGE
 from fleetform.rules.pods import placed
 from fleetform.tree import TreePath, problem_at
 
@@ -39,10 +40,12 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
 
 def _of_environment(fleet: Fleet) -> Iterator[Problem]:
     """Yield the same of pods that the environment places."""
-    collector = fleet.environment.monitoring.collector
+    collector, page = fleet.environment.monitoring.collector, fleet.environment.expose.page
     rows: list[tuple[TreePath, Placement]] = [(("spec", "backups"), fleet.environment.backups)]
     if collector is not None:
         rows.append(((*PLACE, "placement"), collector.placement))
+    if page is not None:
+        rows.append(((*PAGE, "placement"), page.placement))
     for path, given in rows:
         for fault in scheduling.faults(view.dump(given)):
             where = (*path, *fault.path)
