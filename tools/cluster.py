@@ -357,9 +357,20 @@ def stop(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end(name: str, process: dict[str, Any]) -> None:
+def end_part(cluster: Cluster, name: str) -> None:
+    """End one program before the others, by force: there are some that do not listen to anything less."""
+    state = _state(cluster.folder)
+    _end(name, state.pop(name), (signal.SIGKILL,))
+    (cluster.folder / STATE).write_text(json.dumps(state), "utf-8")
+
+
+def _end(
+    name: str,
+    process: dict[str, Any],
+    kinds: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGKILL),
+) -> None:
     pid, born = process["pid"], process["born"]
-    for kind, patience in zip((signal.SIGTERM, signal.SIGKILL), PATIENCE, strict=True):
+    for kind, patience in zip(kinds, PATIENCE[-len(kinds) :], strict=True):
         if _born(pid) != born:
             break
         os.kill(pid, kind)

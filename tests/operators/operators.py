@@ -148,6 +148,11 @@ def start_argo_workflows(plane: Plane) -> None:
     cluster.wait(plane.made, name, lambda: "starting leading" in log(plane, name))
 
 
+def end_argo_workflows(plane: Plane) -> None:
+    """End the controller, which a polite request does not."""
+    cluster.end_part(plane.made, "argo-controller")
+
+
 def _start(plane: Plane, name: str, probe: str, *arguments: str, **variables: str) -> None:
     cluster.run_part(plane.made, tool(name), *arguments, **variables)
     cluster.wait(plane.made, name, lambda: cluster.is_ready(probe))

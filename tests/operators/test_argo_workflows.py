@@ -74,10 +74,11 @@ def found(folder: Path, environment: str, space: str) -> list[Object]:
 
 
 @pytest.fixture(scope="module")
-def controlled(plane: Plane) -> Plane:
+def controlled(plane: Plane) -> Iterator[Plane]:
     """The control plane with the controller of Argo Workflows."""
     operators.start_argo_workflows(plane)
-    return plane
+    yield plane
+    operators.end_argo_workflows(plane)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ SCALED = {
     "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": CPU}}],
 }
 FIXED = {"minReplicas": LEAST}
+ON_RUNS = {"minReplicas": LEAST, "maxReplicas": 8}
+"""KEDA scales on runs in flight, of which it is told nothing here: the least stays."""
 ANSWERS = {"fine": "0.01", "failing": "0.2", "quiet": None, "idle": "NaN"}
 """What Prometheus says of the share of failed requests, by agent."""
 
@@ -37,7 +39,8 @@ class Prometheus(BaseHTTPRequestHandler):
         self._answer(parse_qs(urlsplit(self.path).query)["query"][0])
 
     def _answer(self, query: str) -> None:
-        (value,) = {value for name, value in ANSWERS.items() if f'pod=~"{name}-' in query}
+        asked = (value for name, value in ANSWERS.items() if f'pod=~"{name}-' in query)
+        value = next(asked, None)
         result = [] if value is None else [{"metric": {}, "value": [1, value]}]
         text = json.dumps(
             {"status": "success", "data": {"resultType": "vector", "result": result}}
@@ -104,7 +107,7 @@ class Agents:
             self.folder / str(self.count),
             agents,
             self.space,
-            capabilities=["argo-rollouts", "prometheus-operator"],
+            capabilities=["argo-rollouts", "keda", "prometheus-operator"],
             monitoring={"prometheusUrl": self.prometheus},
         )
 
@@ -250,7 +253,7 @@ def _is_inconclusive(rollout: Object) -> bool:
     return reasons == {"InconclusiveAnalysisRun"}
 
 
-@pytest.mark.parametrize("scaling", [FIXED, SCALED], ids=["fixed", "scaled"])
+@pytest.mark.parametrize("scaling", [FIXED, SCALED, ON_RUNS], ids=["fixed", "scaled", "keda"])
 def test_on_the_way_in_and_out_there_are_never_fewer_pods(agents, scaling):
     """Though each release has another prompt, and the Deployment reaches the cluster before the Rollout."""
     fewest = [LEAST]
