@@ -52,12 +52,10 @@ def test_a_rollout_owns_the_number_but_for_what_a_deployment_begins_with(tree):
         own, by = deployments[place].get("replicas"), scaled.get(place)
         assert ("replicas" in rollout) == (by is None)
         assert rollout["workloadRef"]["scaleDown"] == "never"
-        if own == 0:
-            assert by in (None, "Rollout")
-        elif by is None:
-            assert own == rollout["replicas"]
+        if by is None:
+            assert own in (0, rollout["replicas"])
         else:
-            assert (own, by) in ((None, "Rollout"), (1, "Deployment"))
+            assert (own, by) in ((0, "Rollout"), (None, "Rollout"), (1, "Deployment"))
 
 
 def test_bounds_and_windows_are_what_kubernetes_allows(tree):
