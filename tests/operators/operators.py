@@ -69,9 +69,7 @@ def _certificates(plane: Plane) -> Path:
 def start_external_secrets(plane: Plane) -> None:
     """Start the External Secrets operator with the definitions of its own version."""
     # The newer definitions of the other tests know fields that this operator does not write.
-    definitions = tool("external-secrets").with_name("crds.yaml")
-    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
-    assert done.returncode == 0, done.stderr
+    _define(plane, "external-secrets")
     (metrics,) = cluster.free_ports(1)
     _start(
         plane,
@@ -100,9 +98,7 @@ def start_prometheus_operator(plane: Plane) -> None:
 
 def start_argo_rollouts(plane: Plane) -> None:
     """Start the controller of Argo Rollouts with the definitions of its own version."""
-    definitions = tool("argo-rollouts").with_name("crds.yaml")
-    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
-    assert done.returncode == 0, done.stderr
+    _define(plane, "argo-rollouts")
     metrics, health = cluster.free_ports(2)
     _start(
         plane,
@@ -123,9 +119,7 @@ def start_argo_workflows(plane: Plane) -> None:
     it goes on without.
     """
     name = "argo-controller"
-    definitions = tool(name).with_name("crds.yaml")
-    done = plane.run("apply", "--server-side", "--force-conflicts", "-f", definitions)
-    assert done.returncode == 0, done.stderr
+    _define(plane, name)
     config = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -151,6 +145,16 @@ def start_argo_workflows(plane: Plane) -> None:
 def end_argo_workflows(plane: Plane) -> None:
     """End the controller, which a polite request does not."""
     cluster.end_part(plane.made, "argo-controller")
+
+
+def _define(plane: Plane, name: str) -> None:
+    """Install the definitions of an operator's own version, and wait until what they define is served: some give up."""
+    file = tool(name).with_name("crds.yaml")
+    done = plane.run("apply", "--server-side", "--force-conflicts", "-o", "name", "-f", file)
+    assert done.returncode == 0, done.stderr
+    kinds = ",".join(line.rpartition("/")[2] for line in done.stdout.split())
+    asked = ("get", kinds, "--all-namespaces", "-o", "name")
+    plane.until(lambda: plane.run(*asked).returncode == 0, f"{kinds} are served", 120)
 
 
 def _start(plane: Plane, name: str, probe: str, *arguments: str, **variables: str) -> None:
