@@ -223,6 +223,8 @@ def files(schemas: Path) -> dict[Path, str]:
     rules.append({"name": "@namespace@.objectives", "rules": of_objectives})
     made[ROOT / "charts/namespace/files/alerts.json"] = _json(rules)
     made[ROOT / "charts/namespace/files/dashboard.json"] = dashboards.template()
+    routes = {"work": alerting.OF_WORK, "answers": alerting.OF_ANSWERS}
+    made[ROOT / "charts/agent/files/routes.json"] = _json(routes)
     return made
 
 

@@ -22,11 +22,11 @@ out of it an autoscaler needs one to begin with. */}}
 
 {{/* Requests of the generic runtime that let it work, and those that wait for an answer. */}}
 {{- define "agent.ofWork" -}}
-{{- if .Values.config }},route=~"/a2a|/a2a/message:send|/a2a/message:stream|/a2a/v1/message:send|/a2a/v1/message:stream|/agents/{name}/chat|/chat|/v1/chat/completions|/v1/responses|/ws"{{ end -}}
+{{- if .Values.config }},{{ (.Files.Get "files/routes.json" | fromJson).work }}{{ end -}}
 {{- end }}
 
 {{- define "agent.ofAnswers" -}}
-{{- if .Values.config }},route=~"/a2a|/a2a/message:send|/a2a/message:stream|/a2a/v1/message:send|/a2a/v1/message:stream|/agents/{name}/chat|/chat|/v1/chat/completions|/v1/responses"{{ end -}}
+{{- if .Values.config }},{{ (.Files.Get "files/routes.json" | fromJson).answers }}{{ end -}}
 {{- end }}
 
 {{- define "agent.scaleTarget" -}}
