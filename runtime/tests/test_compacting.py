@@ -720,8 +720,12 @@ async def test_a_process_that_is_killed_leaves_a_conversation_that_goes_on(
     assert not strict.faults
     assert "key-1234ab" in said(strict.asked[-1])
     users = [m["content"] for m in page if m["role"] == "user"]
-    assert users in ([*words, "f"], [*words, "e", "f"]), "turns are whole, or not there"
-    assert [m["role"] for m in page if m["role"] != "summary"] == ["user", "assistant"] * len(users)
+    # Until it is known that the run of `e` has died, what was asked in it stands at the end, where nothing has answered it.
+    whole = ([*words, "f"], [*words, "e", "f"], [*words, "f", "e"])
+    assert users in whole, "turns are whole, or not there"
+    roles = ["user", "assistant"] * len(users)
+    told = [m["role"] for m in page if m["role"] != "summary"]
+    assert told == (roles[:-1] if users[-1] == "e" else roles)
     assert sum(m["role"] == "summary" for m in page) == 1
     assert len(strict.summarised) <= 2
 

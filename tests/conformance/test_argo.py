@@ -19,7 +19,7 @@ kind: Environment
 metadata: {name: %s-argo}
 spec:
   extends: %s
-  capabilities: [external-secrets, gateway-api, keda, prometheus-operator, cert-manager, argo-workflows]
+  capabilities: [external-secrets, gateway-api, keda, prometheus-operator, cert-manager, agent-sandbox, argo-workflows]
   targets: [manifests, argo-workflows]
 """
 

@@ -712,7 +712,7 @@ FULL = {
                 "type": "oidc",
                 "oidc": {"issuer": "https://login.example", "audience": "us", "clientId": "page"},
             },
-            "placement": {"tolerations": [{"key": "k"}]},
+            "placement": PLACEMENT,
         },
     },
     "images": {"pullSecrets": ["pull"]},
