@@ -68,6 +68,8 @@ def test_dollars_are_tokens_times_prices_whatever_pods_come_and_go(tmp_path):
                 for kind, count in zip(("input", "output"), used[pod], strict=True):
                     series = f'agent_llm_tokens_total{{pod="{pod}",type="{kind}"}}'
                     server.until(series, count)
+                    # An increase is between two samples.
+                    server.until(f"clamp_max(count_over_time({series}[5m]), 2)", 2)
         rows = {row["team"]: row for row in asked(tmp_path, server, "team")}
         models = asked(tmp_path, server, "agent,model")
     sold = [used["a"][n] + used["b"][n] for n in (0, 1)]
