@@ -81,7 +81,7 @@ class Prometheus:
         Raises:
             PrometheusError: it cannot be reached, refuses, or answers something else.
         """
-        body = urlencode({"query": query, "time": f"{moment.timestamp():.0f}"}).encode()
+        body = urlencode({"query": query, "time": f"{moment.timestamp():.3f}"}).encode()
         request = Request(  # noqa: S310 - the address is the user's own
             f"{self._url}/api/v1/query", data=body, headers=self._headers
         )

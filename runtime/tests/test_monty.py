@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -39,6 +41,11 @@ STOPPED = {
     "a mistake": ("def", "SyntaxError"),
     "another module": ("import statistics", "No module named 'statistics'"),
 }
+OTHERS = {
+    "a library to install": "# /// script\n# dependencies = ['six']\n# ///\nimport six",
+    "a way by classes": "print(().__class__.__base__.__subclasses__())",
+    "its environment": "import os\nprint(os.environ)",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +53,7 @@ def outcome():
     programs = {name: (100, program) for name, (program, _) in RUNS.items()}
     programs |= {name: (1, program) for name, (program, _) in STOPPED.items()}
     programs |= {name: (100, program) for name, program in REFUSED.items()}
-    programs["a way by classes"] = (100, "print(().__class__.__base__.__subclasses__())")
-    programs["its environment"] = (100, "import os\nprint(os.environ)")
-    programs["a variable"] = (100, "import os\nprint(os.getenv('CANARY'))")
+    programs |= {name: (100, program) for name, program in OTHERS.items()}
     return in_a_pod(programs, "monty")
 
 
@@ -68,7 +73,7 @@ def test_what_is_harmless_runs(outcome, name):
 
 
 @pytest.mark.proof
-@pytest.mark.parametrize("name", [*REFUSED, "a way by classes", "its environment"])
+@pytest.mark.parametrize("name", [*REFUSED, *OTHERS])
 def test_what_reaches_further_is_refused(outcome, name):
     assert outcome["found"][name][0] == "failed"
 
@@ -98,6 +103,35 @@ async def test_runs_take_turns_share_nothing_and_a_cancelled_one_ends():
         await first
     with pytest.raises(CodeError, match="NameError"):
         await it.run("print(kept)", {})
+    await it.close()
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("program", ["print(1)", "while True: print('x' * 1000)"])
+def test_a_process_that_ran_code_ends_as_any_other(program):
+    script = (
+        "import asyncio\n"
+        "from contextlib import suppress\n"
+        "from fleetform_runtime.code import CodeError, Limits, monty\n"
+        "async def main():\n"
+        "    with suppress(CodeError):\n"
+        f"        await monty.Monty(Limits(1, 2**27, 1000)).run({program!r}, {{}})\n"
+        "asyncio.run(main())\n"
+    )
+    for _ in range(12):
+        assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+async def test_a_run_that_is_cancelled_at_once_ends():
+    it = Monty(Limits(60, 2**27, 1000))
+    for turns in range(4):
+        work = asyncio.create_task(it.run("while True: pass", {}))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+    assert await it.run("print('next')", {}) == "next\n"
     await it.close()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import storage
+from tests.cluster import fleet, storage
 from tests.cluster.plane import Plane, cluster, running
 
 
@@ -15,6 +15,12 @@ def plane(tmp_path_factory) -> Iterator[Plane]:
     os.environ.setdefault("GOGC", cluster.COLLECTED)  # for kubectl and Helm, too
     with running(tmp_path_factory.mktemp("cluster") / "state") as found, storage.driver(found):
         yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _alone(plane: Plane) -> None:
+    """Leave nothing of one file's tests to the next one's: which comes first is chance."""
+    fleet.cleared(plane)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

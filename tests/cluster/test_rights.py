@@ -30,7 +30,7 @@ Grant = tuple[str, str]
 
 
 @pytest.fixture(scope="module", params=fleet.ENVIRONMENTS)
-def environment(request, plane: Plane) -> str:
+def environment(request, plane: Plane) -> Iterator[str]:
     """An environment whose namespaces, accounts and rights stand."""
     name: str = request.param
     wanted = [
@@ -39,7 +39,8 @@ def environment(request, plane: Plane) -> str:
         if item["kind"] in ("Namespace", "ServiceAccount", *RBAC)
     ]
     plane.apply("-f", "-", text=listed(wanted))
-    return name
+    yield name
+    fleet.cleared(plane)
 
 
 def accounts(environment: str) -> Iterator[tuple[str, str]]:

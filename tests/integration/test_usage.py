@@ -152,6 +152,15 @@ def test_the_day_that_begins_is_asked_for_from_its_first_second_on():
     assert (seconds, last, end) == (86400, 5, midnight + timedelta(seconds=5))
 
 
+def test_what_came_within_this_second_is_asked_for_too():
+    with serving() as server:
+        moment = datetime(2026, 3, 1, 12, 0, 0, 499_000, tzinfo=UTC)
+        usage.Prometheus(f"http://127.0.0.1:{server.server_port}").at(
+            "agent_llm_tokens_total", moment
+        )
+    assert server.queries == [("agent_llm_tokens_total", moment.timestamp())]
+
+
 def test_a_token_is_sent_and_never_to_where_a_redirect_leads(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_TOKEN", "hunter2")
     with serving(SERIES) as server:

@@ -1,8 +1,13 @@
 """Runs code in an interpreter of its own, which knows a part of Python and has no door to the outside at all."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any
 
 from fleetform_runtime.code import CodeError, Limits, joined
@@ -19,13 +24,17 @@ def obstacle() -> str:
 
 
 class Monty:
-    """One worker process, new for each run; runs take turns, so that memory is bounded."""
+    """One worker process, new for each run; runs take turns, so that memory is bounded.
+
+    The library is called in a thread of ours: what its own asynchronous calls leave running aborts a Python that ends.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._pool: Any = None
-        self._open = AsyncExitStack()
+        self._open = ExitStack()
         self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "monty")
 
     async def run(self, code: str, inputs: dict[str, Any]) -> str:
         """Return what the code prints.
@@ -34,14 +43,22 @@ class Monty:
             CodeError: it failed, or took more than it may.
         """
         async with self._turn:
-            return await self._run(code, inputs)
+            stop, loop = _Stop(), asyncio.get_running_loop()
+            work = loop.run_in_executor(self._thread, self._run, code, inputs, stop)
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                stop.ask()
+                with suppress(CodeError):
+                    await work
+                raise
 
-    async def _run(self, code: str, inputs: dict[str, Any]) -> str:
+    def _run(self, code: str, inputs: dict[str, Any], stop: "_Stop") -> str:
         import pydantic_monty as monty  # noqa: PLC0415 - an extra
 
         if self._pool is None:
-            self._pool = await self._open.enter_async_context(
-                monty.AsyncMonty(
+            self._pool = self._open.enter_context(
+                monty.Monty(
                     min_processes=0,
                     max_processes=1,
                     max_checkouts_per_worker=1,
@@ -61,15 +78,19 @@ class Monty:
             printed.append(text)
 
         try:
-            async with self._pool.checkout(script_name=OWN_FILE, limits=limits) as session:
-                await session.feed_run(code, inputs={"inputs": inputs}, print_callback=keep)
+            with (
+                self._pool.checkout(script_name=OWN_FILE, limits=limits) as session,
+                stop.ending(session.worker_pid),
+            ):
+                session.feed_run(code, inputs={"inputs": inputs}, print_callback=keep)
         except monty.MontyError as error:
             raise CodeError(joined(self._why(error, told), "".join(printed))) from None
         return "".join(printed)
 
     async def close(self) -> None:
         """End the worker."""
-        await self._open.aclose()
+        await asyncio.to_thread(self._open.close)
+        self._thread.shutdown()
 
     def _why(self, error: Any, told: int) -> str:
         if told > self._limits.output:
@@ -82,3 +103,35 @@ class Monty:
 
 class _TooMuchError(Exception):
     """More was printed than may be."""
+
+
+class _Stop:
+    """What one thread ends a worker of another with, also one that is still to start."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._asked = False
+        self._worker: int | None = None
+
+    def ask(self) -> None:
+        """End the worker, now or as soon as it is known."""
+        with self._lock:
+            self._asked = True
+            self._end()
+
+    @contextmanager
+    def ending(self, worker: int) -> Iterator[None]:
+        """Let a process be ended in this block: its number may be another one's afterwards."""
+        with self._lock:
+            self._worker = worker
+            self._end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._worker = None
+
+    def _end(self) -> None:
+        if self._asked and self._worker is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self._worker, signal.SIGKILL)
