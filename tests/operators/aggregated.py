@@ -1,6 +1,5 @@
 """APIs that others serve for the API server: KEDA's of external metrics, and one of pods' CPU as a metrics server has it."""
 
-import json
 import re
 import ssl
 import threading
@@ -9,9 +8,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from tests.cluster.plane import Object, Plane, cluster, listed
+from tests.operators.backends import say
 from tests.operators.operators import LOOPBACK, SPACE
 
 PODS = re.compile(r"/apis/metrics\.k8s\.io/v1beta1/namespaces/([^/?]+)/pods")
@@ -70,19 +69,11 @@ def measuring(folder: Path, measure: Measure) -> Iterator[int]:
         def do_GET(self) -> None:
             space = PODS.match(self.path)
             if space:
-                self._say(200, _pods(space[1], measure(space[1])))
+                say(self, 200, _pods(space[1], measure(space[1])))
             elif self.path.partition("?")[0] == METRICS:
-                self._say(200, DISCOVERY)
+                say(self, 200, DISCOVERY)
             else:
-                self._say(404, {})
-
-        def _say(self, status: int, body: Any) -> None:
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+                say(self, 404, {})
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

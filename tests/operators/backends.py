@@ -14,6 +14,16 @@ BROKEN = "broken.example.com"
 """A host that answers nothing but errors."""
 
 
+def say(handler: BaseHTTPRequestHandler, status: int, body: Any) -> None:
+    """Answer with JSON."""
+    text = json.dumps(body).encode()
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(text)))
+    handler.end_headers()
+    handler.wfile.write(text)
+
+
 class Backend(BaseHTTPRequestHandler):
     """Prometheus, RabbitMQ, NATS, SQS, a token endpoint and an API of metrics, and a proxy before all hosts."""
 
@@ -23,27 +33,19 @@ class Backend(BaseHTTPRequestHandler):
         place = urlsplit(self.path)
         self.asked.append((place.netloc, place.path, parse_qs(place.query)))
         answer = None if place.hostname == BROKEN else _answer(place.path)
-        self._say(404 if answer is None else 200, answer)
+        say(self, 404 if answer is None else 200, answer)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         path, action = urlsplit(self.path).path, self.headers.get("X-Amz-Target", "")
         self.asked.append(("", path, {"action": [action]}))
         answer = POSTED.get(action or path)
-        self._say(404 if answer is None else 200, answer)
+        say(self, 404 if answer is None else 200, answer)
 
     def do_CONNECT(self) -> None:
         """Nothing leaves this machine."""
         self.asked.append((self.path, "", {}))
-        self._say(502, None)
-
-    def _say(self, status: int, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        say(self, 502, None)
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

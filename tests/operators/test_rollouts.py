@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.plane import Object, Plane, listed
 from tests.operators import operators
+from tests.operators.backends import say
 from tests.operators.fleets import BASE, STAND_IN, render
 
 LEAST = 4
@@ -42,14 +43,8 @@ class Prometheus(BaseHTTPRequestHandler):
         asked = (value for name, value in ANSWERS.items() if f'pod=~"{name}-' in query)
         value = next(asked, None)
         result = [] if value is None else [{"metric": {}, "value": [1, value]}]
-        text = json.dumps(
-            {"status": "success", "data": {"resultType": "vector", "result": result}}
-        ).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        found = {"resultType": "vector", "result": result}
+        say(self, 200, {"status": "success", "data": found})
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

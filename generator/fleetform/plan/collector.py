@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fleetform import quantity, view
+from fleetform import quantity
 from fleetform.plan import containers, settings, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import Files, SecretPath, SecretRef, Variable
 from fleetform.plan.present import present
 from fleetform.resolve import hosts
-from fleetform.resolve.collector import GRPC, HEALTH, HTTP, METRICS, PLACE, RECEIVED
+from fleetform.resolve.collector import GRPC, HEALTH, HTTP, METRICS, RECEIVED
 from fleetform.resolve.ports import ports
 
 if TYPE_CHECKING:
@@ -35,10 +35,8 @@ def drafts(fleet: Fleet, problems: list[Problem]) -> Iterator[Draft]:
     resolved, given = fleet.collector, fleet.environment.monitoring.collector
     if resolved is None or given is None:
         return
-    template = containers.placed(resolved.spec.pod_template, given.placement)
-    draft = Draft(resolved, view.replace(resolved.spec, pod_template=template), COMPONENT)
-    image = (*PLACE, "image")
-    draft.image = containers.image(fleet, resolved, given.image, image, problems)
+    draft = Draft(resolved, resolved.spec, COMPONENT)
+    draft.image = containers.image(fleet, resolved, given.image, ("spec", "image"), problems)
     draft.bare = True
     draft.ports = tuple(ports(resolved))
     draft.args = (f"--config={FOLDER}/{FILE}",)
@@ -48,7 +46,7 @@ def drafts(fleet: Fleet, problems: list[Problem]) -> Iterator[Draft]:
     draft.files = Files(FOLDER, {}, _settings(fleet, given.exporters), FILE)
     traffic.common(fleet, draft, problems)
     for number, exporter in enumerate(given.exporters):
-        place = (*PLACE, "exporters", number, "endpoint")
+        place = ("spec", "exporters", number, "endpoint")
         problems += traffic.to_url(fleet, draft, resolved, exporter.endpoint, place)
     yield draft
 

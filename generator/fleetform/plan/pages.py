@@ -10,7 +10,7 @@ from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.plan.model import Files, Port
 from fleetform.plan.present import present
-from fleetform.resolve.pages import listed, page_of
+from fleetform.resolve.pages import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ CONFIG = "fleet.json"
 
 def drafts(fleet: Fleet, problems: list[Problem]) -> Iterator[Draft]:
     """Yield the plan of the page, if the environment asks for one."""
-    page = page_of(fleet)
+    page = fleet.page
     if page is None:
         return
     draft = Draft(page, page.spec, COMPONENT)

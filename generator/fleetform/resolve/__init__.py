@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from fleetform import kinds, view
 from fleetform.check import check
@@ -13,56 +13,20 @@ from fleetform.problems import Problem
 from fleetform.resolve import catalog as catalogs
 from fleetform.resolve import collector as collectors
 from fleetform.resolve import environment as environments
+from fleetform.resolve import pages
 from fleetform.resolve.catalog import Catalog, Key
 from fleetform.resolve.layers import Layer, Used, base_of, extends_of, flatten, layers
 from fleetform.resolve.repeated import FACTOR, INHERITED, LINK, REFERRED, Repeated
-from fleetform.tree import Map, TreePath, at, problem_at, without_nulls
+from fleetform.resolve.resolved import Asked, Resolved
+from fleetform.tree import Map, TreePath, problem_at, without_nulls
 from fleetform.validators import accepts
 
 if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec
 
+__all__ = ["Asked", "Fleet", "Resolved", "refers", "resolve"]
 
 S = TypeVar("S")
-S_co = TypeVar("S_co", covariant=True)
-
-
-class Resolved(NamedTuple, Generic[S_co]):
-    """A document after merging all layers: typed, and as a tree with positions."""
-
-    kind: str
-    namespace: str
-    name: str
-    tree: Map
-    typed: Any
-    spec: S_co
-    """The typed spec: a view with the attributes of the kind's model (docs/adr/0003-views.md)."""
-    layers: tuple[Layer, ...]
-    file: str
-    origin: str
-
-    @property
-    def key(self) -> Key:
-        """Return namespace and name as in the specs."""
-        return self.namespace, self.name
-
-    def called(self, name: str) -> Resolved[S_co]:
-        """Return the same document under another name, for a second workload that it asks for."""
-        return self._replace(name=name)
-
-    def retyped(self, typed: Any) -> Resolved[S_co]:
-        """Return the same document with other contents."""
-        return self._replace(typed=typed, spec=typed.spec)
-
-    def by_environment(self, path: TreePath) -> bool:
-        """Whether the environment, rather than a spec, said the last word on a value below `spec`."""
-        said = (layer for layer in reversed(self.layers) if at(layer.tree, path[1:]) is not None)
-        last = next(said, None)
-        return last is not None and last.by_environment
-
-    def problem(self, path: TreePath, code: str, message: str, **more: Any) -> Problem:
-        """Return a Problem at the position where a value of this document was set."""
-        return problem_at(self.tree, path, code, message, **more)
 
 
 class Fleet:
@@ -89,7 +53,8 @@ class Fleet:
         """Namespaces of the specs that hold workloads."""
         self.sources: dict[str, list[str]] = {}
         """Namespaces of the specs by the namespace in the cluster that they become."""
-        self.collector: Resolved[Any] | None = None
+        self.collector: Asked | None = None
+        self.page: Asked | None = None
         """The OpenTelemetry Collector that the environment asks for."""
         self.canaries: dict[Key, list[Key]] = {}
         """Agents that name another one in `canaryOf`, by the key of the other."""
@@ -143,7 +108,8 @@ def resolve(
     """
     catalog, problems = catalogs.build(documents, complete=complete, broken=broken)
     tree = environments.merged(chain)
-    typed = _typed("Environment", without_nulls(tree), problems)
+    whole = without_nulls(tree)
+    typed = _typed("Environment", whole, problems)
     if typed is None:
         return None, problems
     fleet = Fleet(typed.spec, chain[-1].name, tree, chain[-1].tree, catalog)
@@ -158,10 +124,10 @@ def resolve(
     fleet.spaces = frozenset(
         space for kind in kinds.WORKLOADS for space, _ in fleet.specs.get(kind, {})
     )
-    if (collector := typed.spec.monitoring.collector) is not None:
-        fields = collectors.document(collector, without_nulls(tree), chain[-1].origin)
-        fleet.collector = Resolved(**fields)
-        fleet.spaces |= {collector.namespace}
+    fleet.page = pages.asked(typed.spec, whole, f"environment {chain[-1].name}")
+    fleet.collector = collectors.asked(typed.spec, whole, chain[-1].origin)
+    if fleet.collector is not None:
+        fleet.spaces |= {fleet.collector.namespace}
     for (space, name), agent in fleet.specs.get("Agent", {}).items():
         if stable := agent.spec.canary_of:
             fleet.canaries.setdefault((space, stable), []).append((space, name))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from fleetform import view
 from fleetform.resolve.hosts import full_name
 from fleetform.resolve.ports import Port
-from fleetform.tree import Map, at
+from fleetform.resolve.resolved import Asked
 
 if TYPE_CHECKING:
-    from fleetform.models.environment import Collector
+    from fleetform.models.environment import EnvironmentSpec
     from fleetform.models.observability import Tracing
     from fleetform.resolve import Fleet, Resolved
-    from fleetform.tree import TreePath
+    from fleetform.tree import Map, TreePath
 
 KIND = "Collector"
 """What messages and locks call it: no kind of documents."""
@@ -30,32 +30,29 @@ RECEIVED = "otlp"
 """Traces that it takes: Langfuse's have a path of their own."""
 
 
-def document(given: Collector, tree: Map, origin: str) -> dict[str, Any]:
-    """Return the fields of a `Resolved` for the collector; `tree` is the environment's, in which positions are."""
+class Collecting(Asked):
+    """The collector: an agent with an image of its own."""
+
+    place = PLACE
+
+
+def asked(environment: EnvironmentSpec, tree: Map, origin: str) -> Collecting | None:
+    """Return the collector, None if the environment asks for none; `tree` is the environment's, without nulls."""
+    given = environment.monitoring.collector
+    if given is None:
+        return None
     spec = {
         "container": {
             "image": view.dump(given.image),
             "ports": [_port(port) for port in PORTS],
         },
         "resources": view.dump(given.resources),
+        "podTemplate": view.dump(given.placement),
         "scaling": {"minReplicas": given.replicas},
         "healthCheck": {"path": "/", "port": HEALTH.container_port},
         "observability": {"metrics": {"enabled": True, "port": METRICS.container_port}},
     }
-    whole = {"metadata": {"name": NAME, "namespace": given.namespace}, "spec": spec}
-    typed = view.read("Agent", {"apiVersion": tree["apiVersion"], "kind": "Agent", **whole})
-    own = _cut(tree, PLACE)
-    return {
-        "kind": KIND,
-        "namespace": given.namespace,
-        "name": NAME,
-        "tree": own,
-        "typed": typed,
-        "spec": typed.spec,
-        "layers": (),
-        "file": own.mark.file,
-        "origin": origin,
-    }
+    return Collecting.of(tree, KIND, given.namespace, NAME, spec, origin)
 
 
 def endpoint(fleet: Fleet, tracing: Tracing) -> str | None:
@@ -78,16 +75,3 @@ def _port(port: Port) -> dict[str, Any]:
         "protocol": port.protocol,
         "appProtocol": port.app_protocol,
     }
-
-
-def _cut(tree: Map, path: TreePath) -> Map:
-    """Return a tree with nothing but one place, and what names the document."""
-    step = str(path[0])
-    found = Map(tree.mark)
-    for key in ("apiVersion", "metadata") if step == "spec" else ():
-        if key in tree:
-            found.put(key, tree[key], tree.marks[key])
-    below = at(tree, (step,))
-    inner = _cut(below, path[1:]) if len(path) > 1 and isinstance(below, Map) else below
-    found.put(step, inner, tree.marks[step])
-    return found

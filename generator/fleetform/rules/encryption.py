@@ -12,7 +12,6 @@ from fleetform.problems import Problem
 from fleetform.resolve import Fleet, memories
 from fleetform.resolve.collector import PLACE
 from fleetform.resolve.hosts import destination, split
-from fleetform.resolve.pages import page_of, place_of
 from fleetform.resolve.searches import mode, reached
 from fleetform.resolve.switches import keda_is_on, tls_is_on
 from fleetform.rules.pods import extras, placed, workloads
@@ -94,10 +93,9 @@ def _all(fleet: Fleet, uses: AgentUses) -> Iterator[Sent]:
                 (*path, "authentication"),
                 use.authentication,
             )
-    page = page_of(fleet)
-    if page is not None:
-        for sent in _callers(page):
-            yield sent._replace(tree=fleet.environment_tree, path=place_of(sent.path))
+    if fleet.page is not None:
+        for sent in _callers(fleet.page):
+            yield sent._replace(tree=fleet.environment_tree, path=fleet.page.said_at(sent.path))
     for tool in fleet.of(kinds.TOOL):
         yield from _tool(tool)
     for server in fleet.of(kinds.MCP_SERVER):

@@ -10,7 +10,6 @@ from fleetform.lazy import regex
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed
-from fleetform.resolve.pages import page_of
 from fleetform.tree import Map, TreePath, problem_at
 
 if TYPE_CHECKING:
@@ -126,9 +125,8 @@ def _named(fleet: Fleet) -> Iterator[Resolved[Any]]:
     """Yield everything whose objects are called as it is."""
     for kind in kinds.WORKLOADS:
         yield from filter(is_deployed, fleet.of(kind))
-    page = page_of(fleet)
-    if page is not None:
-        yield page
+    if fleet.page is not None:
+        yield fleet.page
 
 
 def _one_name(fleet: Fleet) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform.problems import Problem, did_you_mean
-from fleetform.resolve.pages import listed, page_of
+from fleetform.resolve.pages import listed
 from fleetform.rules.agents import callers, open_to_all
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what the page lacks."""
     del uses
-    page = page_of(fleet)
+    page = fleet.page
     if page is None:
         return
     yield from callers(page, ("spec", "auth"), page.spec.auth)

@@ -6,6 +6,7 @@ person ends a run with interrupts; the run that answers them goes on where it st
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -92,7 +93,7 @@ class Forwarded(Fields):
     """What a client may choose besides."""
 
     model: Annotated[str | None, Field(max_length=256)] = None
-    temperature: Annotated[Annotated[float, Field(ge=0, le=2)] | None, Field()] = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
 class AgUi:
@@ -119,25 +120,19 @@ class AgUi:
             metadata={"run": body.run_id, "parent": body.parent_run_id},
             traceparent=request.headers.get("traceparent"),
         )
-        if not body.resume:
+        known: dict[str, str] = {}
+        if body.resume:
+            paused, calls = _paused(body.resume)
+            answers = [*zip(body.resume, calls, strict=True)]
+            decisions = written([_decision(item, call) for item, call in answers])
+            known = {call: item.interrupt_id for item, call in answers}
+            start = partial(self._resumed, identity, paused, decisions, order)
+        else:
             order.message = _message(body.messages)
             order.callers = callers_of(request, self._most)
-            return await self._answering.answer(
-                request,
-                order,
-                lambda: self._runs.start(order),
-                write=lambda run: _Events(run, body, {}),
-            )
-        paused, calls = _paused(body.resume)
-        decisions = written(
-            [_decision(item, call) for item, call in zip(body.resume, calls, strict=True)]
-        )
-        known = {call: item.interrupt_id for item, call in zip(body.resume, calls, strict=True)}
+            start = partial(self._runs.start, order)
         return await self._answering.answer(
-            request,
-            order,
-            lambda: self._resumed(identity, paused, decisions, order),
-            write=lambda run: _Events(run, body, known),
+            request, order, start, write=lambda run: _Events(run, body, known)
         )
 
     async def _resumed(

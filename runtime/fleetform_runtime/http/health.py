@@ -10,6 +10,7 @@ from starlette.requests import Request
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.mounting import Mounted, Parts
 from fleetform_runtime.http.router import Handler, Route
+from fleetform_runtime.sections.serving import Health as Paths
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
 
 ASK_SECONDS = 2.0
@@ -79,24 +80,21 @@ async def _failure(ping: Callable[[], Awaitable[None]]) -> dict[str, str] | None
     return None
 
 
+def probes(health: Health, *all_paths: Paths) -> tuple[Route, ...]:
+    """Return the routes of probes, at /healthz, /readyz and the given paths."""
+    found: dict[str, Handler] = {"/healthz": health.live, "/readyz": health.ready}
+    for paths in all_paths:
+        found[paths.live_path] = health.live
+        found[paths.ready_path] = health.ready
+        found[paths.startup_path] = health.startup
+    return tuple(
+        Route("GET", path, probe, public=True, silent=True, summary="Probe")
+        for path, probe in found.items()
+    )
+
+
 def mount(parts: Parts) -> Mounted:
     """Mount the probes, on their usual paths and on those of the agent."""
     servers = parts.tools.servers
     health = Health(parts.store.ping, parts.is_draining, servers.unreachable, servers.problems)
-    paths = parts.settings.health
-    probes: dict[str, Handler] = {
-        "/healthz": health.live,
-        "/readyz": health.ready,
-        "/health": health.live,
-        "/health/ready": health.ready,
-        "/health/startup": health.startup,
-        paths.live_path: health.live,
-        paths.ready_path: health.ready,
-        paths.startup_path: health.startup,
-    }
-    return Mounted(
-        tuple(
-            Route("GET", path, probe, public=True, silent=True, summary="Probe")
-            for path, probe in probes.items()
-        )
-    )
+    return Mounted(probes(health, Paths(), parts.settings.health))

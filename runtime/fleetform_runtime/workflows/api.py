@@ -11,9 +11,9 @@ from starlette.requests import Request
 from fleetform_runtime.http.body import Fields, read
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream
-from fleetform_runtime.http.health import Health
+from fleetform_runtime.http.health import Health, probes
 from fleetform_runtime.http.openapi import document as openapi
-from fleetform_runtime.http.router import Handler, Route
+from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.runs import Decisions, last_event
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import Event as ShownEvent
@@ -258,20 +258,8 @@ def routes(
     async def show(_: Request) -> Json:
         return Json(described)
 
-    health = Health(store.ping, is_draining, list)
-    paths = settings.health
-    probes: dict[str, Handler] = {
-        "/healthz": health.live,
-        "/readyz": health.ready,
-        paths.live_path: health.live,
-        paths.ready_path: health.ready,
-        paths.startup_path: health.startup,
-    }
     return [
         *served,
         Route("GET", "/openapi.json", show, public=True),
-        *(
-            Route("GET", path, probe, public=True, silent=True, summary="Probe")
-            for path, probe in probes.items()
-        ),
+        *probes(Health(store.ping, is_draining, list), settings.health),
     ]

@@ -2,18 +2,10 @@
 
 import hashlib
 import logging
-from typing import Any
-
-from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from fleetform_runtime import __version__
-from fleetform_runtime.access import build as access
-from fleetform_runtime.access import hosts
-from fleetform_runtime.http.gateway import Gateway
-from fleetform_runtime.http.router import Router
+from fleetform_runtime.front import Front
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.sections.serving import Server
 from fleetform_runtime.store import StoreError, UnsuitableStoreError
 from fleetform_runtime.workflows import counting
 from fleetform_runtime.workflows.api import LARGEST_BODY, WorkflowApi, routes
@@ -61,16 +53,15 @@ class Workflow:
         await self.spans.close()
 
 
-class WorkflowApplication:
+class WorkflowApplication(Front):
     """A workflow with its HTTP API, executed beside other processes on the same store."""
+
+    largest_message = LARGEST_BODY
 
     def __init__(self, settings: WorkflowSettings, secrets: Secrets, *, works: bool = True) -> None:
         """Take a workflow; unless it `works`, runs are only shown and asked for."""
-        self._settings = settings
         self._works = works
-        self._draining = False
         self._workflow = flow = Workflow(settings, secrets)
-        self.metrics = flow.metrics
         self.worker = Worker(
             flow.around,
             settings.concurrency.max_concurrent,
@@ -78,26 +69,13 @@ class WorkflowApplication:
             flow.counting.open,
         )
         api = WorkflowApi(settings, flow.store, flow.caller, self.worker.wake)
-        self._authenticator = access.authenticator(settings.auth, secrets)
-        self.gateway = Gateway(
-            Router(routes(settings, api, flow.store, self._is_draining)),
-            _no_socket,
-            self._authenticator,
-            self.metrics,
-            settings.server.cors_origins,
-            self._is_draining,
-            hosts.check_of(settings.auth, settings.server),
+        super().__init__(
+            settings.server,
+            settings.auth,
+            secrets,
+            flow.metrics,
+            lambda is_draining: routes(settings, api, flow.store, is_draining),
         )
-
-    @property
-    def server(self) -> Server:
-        """Return where it is served."""
-        return self._settings.server
-
-    @property
-    def largest_message(self) -> int:
-        """Return the bytes of a message of a WebSocket, of which there are none."""
-        return LARGEST_BODY
 
     async def open(self) -> None:
         """Connect; a store that does not answer yet is tried again.
@@ -118,21 +96,14 @@ class WorkflowApplication:
     async def close(self) -> None:
         """Close everything."""
         await self.worker.stop()
-        await self._authenticator.close()
+        await super().close()
         await self._workflow.close()
 
     def begin_to_drain(self) -> int:
         """Become unready; return how many runs are executed here."""
-        self._draining = True
+        super().begin_to_drain()
         return self.worker.active
 
     async def drain(self) -> None:
         """Leave all runs to others, which go on where they stand: nobody has to wait for their end."""
         await self.worker.stop()
-
-    def _is_draining(self) -> bool:
-        return self._draining
-
-
-async def _no_socket(scope: Scope, receive: Receive, send: Send) -> Any:
-    await WebSocket(scope, receive, send).close(1008)

@@ -16,7 +16,6 @@ from fleetform.resolve import Fleet, Resolved, names
 from fleetform.resolve.backups import is_planned
 from fleetform.resolve.collector import is_collector
 from fleetform.resolve.hosts import destination, own_hosts, published, split
-from fleetform.resolve.pages import page_of
 from fleetform.resolve.switches import scales_on_runs
 from fleetform.rules import extras, pods
 from fleetform.rules.idle.delivery import delivery
@@ -213,8 +212,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     exposed = [
         item.spec.expose for item in workloads if getattr(item.spec, "expose", None) is not None
     ]
-    page = page_of(fleet)
-    exposed += [page.spec.expose] if page is not None else []
+    exposed += [fleet.page.spec.expose] if fleet.page is not None else []
     kinds = {item.type or environment.expose.type for item in exposed}
 
     create = environment.namespaces.create

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform.resolve.pages import page_of
 from fleetform.rules.idle.fields import Field, given
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     """Yield what only agents make something of."""
     del uses
-    page = page_of(fleet)
+    page = fleet.page
     if page is None:
         return
     base: TreePath = ("spec", "auth", "oidc")

@@ -19,7 +19,6 @@ from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan
 from fleetform.platforms.kubernetes.rules import environments, secrets, services
 from fleetform.problems import Problem, errors
 from fleetform.resolve import Fleet, Resolved
-from fleetform.resolve.pages import page_of
 from fleetform.tree import Map, TreePath
 
 
@@ -48,8 +47,7 @@ def outline(fleet: Fleet) -> FleetPlan:
             fleet.specs[kind][resolved.key] = _watched(_without_unsupported(fleet, resolved))
     planned, problems = plan(fleet)
     problems += rules.problems(fleet)
-    page = page_of(fleet)
-    lacking = page is not None and errors(environments.exposed(fleet, page))
+    lacking = fleet.page is not None and errors(environments.exposed(fleet, fleet.page))
     members = [
         item
         for item in planned.workloads

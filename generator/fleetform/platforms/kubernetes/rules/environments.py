@@ -13,7 +13,6 @@ from fleetform.plan.exposure import path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import own_hosts
-from fleetform.resolve.pages import page_of
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import is_set
 from fleetform.resolve.switches import is_watched, keda_is_on
@@ -34,9 +33,8 @@ def rules(fleet: Fleet) -> Iterator[Problem]:
             place: TreePath = ("spec", "identity")
             yield from _identity(fleet, resolved, spec.identity, place, spec.service_account)
             yield from _api_server(fleet, resolved)
-    page = page_of(fleet)
-    if page is not None:
-        yield from exposed(fleet, page)
+    if fleet.page is not None:
+        yield from exposed(fleet, fleet.page)
     for store in fleet.of(kinds.MEMORY_STORE):
         if store.spec.backup is not None:
             place = ("spec", "backup", "identity")

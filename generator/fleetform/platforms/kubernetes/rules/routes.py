@@ -11,7 +11,7 @@ from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed, published
-from fleetform.resolve.pages import PLACE, page_of
+from fleetform.resolve.pages import PLACE
 from fleetform.tree import Map, TreePath, at, locate, problem_at
 
 
@@ -157,7 +157,7 @@ def _nested(found: list[Route]) -> Iterator[Problem]:
 
 def _at_the_page(fleet: Fleet, by_host: dict[str, list[Route]]) -> Iterator[Problem]:
     """Yield routes at the root of the shared host, where the page of the fleet is; it takes what nobody else does."""
-    page, host = page_of(fleet), fleet.environment.expose.host
+    page, host = fleet.page, fleet.environment.expose.host
     if page is None or host is None:
         return
     for route in by_host.get(host, ()):
