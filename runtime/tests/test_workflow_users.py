@@ -48,7 +48,7 @@ async def flow(agent, **entry):
 
 async def begin(application, name, user):
     store = application._workflow.store
-    definition = application._settings.definition.model_dump(
+    definition = application._workflow.settings.definition.model_dump(
         by_alias=True, exclude_unset=True, mode="json"
     )
     await store.submit(
@@ -90,7 +90,7 @@ async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user
         flow(agent, onBehalf=True) as made,
     ):
         store = await begin(made, "r", "ann")
-        caller, entry = made._workflow.caller, made._settings.agents[0]
+        caller, entry = made._workflow.caller, made._workflow.settings.agents[0]
 
         async def waits():
             state = (await store.get("r")).steps.get("one")
