@@ -29,7 +29,6 @@ from tests import fleet, tools
 SESSIONS = 60
 SCHEMA = "fleetform"
 """Of the runtime's tables."""
-RESTIC = "docker.io/restic/restic"
 PASSWORDS = {("backup", "password"): "the restic password", ("store", "password"): "swordfish"}
 STORE = """\
 apiVersion: fleetform.dev/v1alpha1
@@ -47,7 +46,7 @@ spec:
 USED = "\n  memory: {store: kept}\n"
 
 
-FOLDERS = re.compile(r"(?<![\w.])/(dump|tmp|backups)(?![\w.])")
+FOLDERS = re.compile(r"(?<![\w.])/(dump|tmp|backups|kept-files)(?![\w.])")
 """The folders of the pods that are others here."""
 
 
@@ -64,7 +63,8 @@ class Pod:
     def run(self, **changes: str) -> subprocess.CompletedProcess[str]:
         """Run them until one fails; `changes` are texts of the scripts that are others."""
         for container in (*self.spec["initContainers"], *self.spec["containers"]):
-            if container["image"].startswith(RESTIC) and not self.where.with_restic:
+            asks_restic = any("restic --no-cache" in word for word in container["command"])
+            if asks_restic and not self.where.with_restic:
                 done = self.where.carried(self)
             else:
                 done = self._ran(container, changes)
@@ -108,6 +108,7 @@ class Pod:
         """Return a text of the pod with folders of this machine, and as the kubelet hands it on."""
         text = text.replace("$$(", "$(").replace("store.default.svc.cluster.local", "127.0.0.1")
         places = {"dump": self.folder, "tmp": self.folder, "backups": self.where.folder}
+        places["kept-files"] = self.where.folder
         return FOLDERS.sub(lambda found: f"{places[found[1]]}/{found[1]}", text)
 
 

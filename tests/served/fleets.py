@@ -517,7 +517,16 @@ def _backed() -> Fleet:
         for name, to in places.items()
     ]
     users = [_user(f"of-{name}", memory={"store": name}) for name in places]
-    return fleet(*SHARED, *stores, *users)
+    own = {key: value for key, value in common.items() if key != "image"}
+    files = {
+        "type": "filesystem",
+        "filesystem": {"path": "/kept/sessions"},
+        "policy": policy,
+        "backup": {"schedule": "15 3 * * *", "to": places["in-gcs"], **own},
+    }
+    volumes = [{"name": "kept", "mountPath": "/kept", "claim": {"size": "1Gi"}}]
+    users.append(_user("of-files", memory={"store": "in-files"}, volumes=volumes))
+    return fleet(*SHARED, *stores, document("MemoryStore", "in-files", files), *users)
 
 
 SIGNS: Json = {
@@ -1115,6 +1124,7 @@ SUBJECTS: dict[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]] = {
         ("backed", "azure", "in-s3", ("spec.backup",)),
         ("backed", "ingress", "in-gcs", ("spec.backup.to.gcs", "spec.backup.identity")),
         ("backed", "azure", "in-claim", ("spec.backup.to.pvc",)),
+        ("backed", "ingress", "in-files", ("spec.backup", "spec.filesystem")),
     ),
     "ModelConfig": (
         ("generic", "azure", "second", ALL),

@@ -86,4 +86,4 @@ def test_a_placement_without_backups_is_noted(tmp_path):
     }
     write(tmp_path, files)
     done = fleetform("validate", "agents", "--env", "prod", cwd=tmp_path)
-    assert "`nodeSelector` has no effect: no MemoryStore has a backup" in done.err
+    assert "`nodeSelector` has no effect: no MemoryStore with a server has a backup" in done.err

@@ -10,7 +10,7 @@ import typer
 from fleetform import pipeline
 from fleetform.cli import laptop, options
 from fleetform.cli.report import Format, reported, stop
-from fleetform.emit import emit
+from fleetform.emit import emit_all
 from fleetform.problems import errors, printable
 from fleetform.resolve.backups import is_planned
 from fleetform.resolve.references import reachable
@@ -44,7 +44,8 @@ def command(
     """Print the Job that restores a MemoryStore from one of its backups. It applies nothing.
 
     The Job is suspended: look at it, stop whoever writes to the store, apply it, and let it run. What is
-    in the store under the same names is overwritten.
+    in the store under the same names is overwritten. Of files there is a Job for each agent that keeps some:
+    what is in an agent's folder is replaced.
 
     Examples:
 
@@ -53,13 +54,13 @@ def command(
       fleetform restore agent-memory-redis --env prod --snapshot 4b1d2a9c > restore.yaml
     """
     from fleetform.plan.dumps import can_hand_on  # noqa: PLC0415 - no help needs it
-    from fleetform.platforms.kubernetes.restore import restore  # noqa: PLC0415 - no help needs it
+    from fleetform.platforms.kubernetes.restore import restores  # noqa: PLC0415 - no help needs it
 
     found, problems = pipeline.judged(pipeline.read(agents), environments, env, [])
     if found is None or errors(problems):
         stop(problems, Format.TEXT)
     chosen = laptop.store_of(found.fleet, store, env)
-    if not is_planned(chosen):
+    if not is_planned(found.fleet, chosen):
         laptop.refuse(
             f"MemoryStore `{printable(chosen.name)}` has no backup in {env}",
             "set `backup`, which says where its backups are",
@@ -69,5 +70,6 @@ def command(
             "a Redis hands keys to another one over TLS with a client certificate only, and the store has none",
             "start a new Redis from the dump: docs/backup.md",
         )
-    job = restore(found.fleet, found.plan, chosen, snapshot[:8] if snapshot != LATEST else LATEST)
-    typer.echo(emit(job), nl=False)
+    short = snapshot[:8] if snapshot != LATEST else LATEST
+    jobs = restores(found.fleet, found.plan, chosen, short)
+    typer.echo(emit_all(jobs), nl=False)

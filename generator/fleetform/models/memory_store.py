@@ -409,7 +409,7 @@ class Keep(Spec):
 
 
 class Drill(Spec):
-    """Restores the last backup into a server in the pod, and counts what is there."""
+    """Restores the last backup in its own pod, into a server or as files, and counts what is there."""
 
     enabled: bool = Field(default=True, description="Whether backups are tried.")
     schedule: Cron = Field(
@@ -437,7 +437,7 @@ class Backup(Spec):
         "Cloud identity that may read and write the bucket. Default: none."
     )
     image: ImageName | None = optional(
-        "Image with the server's own programs; not older than the server, and with its extensions. Default: the image that `provision` runs."
+        "Image with the server's own programs; not older than the server, and with its extensions. Default: the image that `provision` runs; files need none."
     )
     scratch: Size = Field(
         default="1Gi",

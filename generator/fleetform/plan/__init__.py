@@ -91,9 +91,10 @@ def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) 
         workloads.agent(fleet, agent, references[agent.key], problems)
         for agent in fleet.of(kinds.AGENT)
     ]
+    agents = tuple(drafts)
     drafts += [
         job
-        for agent in drafts
+        for agent in agents
         for job in knowledge.job(fleet, agent, references[agent.resolved.key])
     ]
     drafts += [
@@ -109,7 +110,7 @@ def _drafts(fleet: Fleet, references: dict[Key, Uses], problems: list[Problem]) 
     drafts += [
         job
         for item in fleet.of(kinds.MEMORY_STORE)
-        for job in backups.drafts(fleet, item, problems)
+        for job in backups.drafts(fleet, item, agents, problems)
     ]
     drafts += collector.drafts(fleet, problems)
     return [

@@ -32,6 +32,7 @@ from fleetform.quantity import parse
 from fleetform.resolve import probes
 
 if TYPE_CHECKING:
+    from fleetform.models.agent import AgentSpec
     from fleetform.models.environment import Placement
     from fleetform.models.workload import (
         EnvFromSource,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         ImageName,
         PodTemplate,
         Resources,
+        Workload,
     )
     from fleetform.models.workload import Mount as MountSpec
     from fleetform.models.workload import Volume as VolumeSpec
@@ -50,6 +52,11 @@ if TYPE_CHECKING:
 DEFAULT = Compute({"cpu": "100m", "memory": "256Mi"}, {"cpu": "1", "memory": "512Mi"})
 DEFAULT_EXTRA = Compute({"cpu": "10m", "memory": "32Mi"}, {"cpu": "100m", "memory": "64Mi"})
 SCRATCH_SIZE = "64Mi"
+OF_PODS = (
+    *("labels", "annotations", "sidecars", "init_containers", "volumes"),
+    *("topology_spread_constraints", "termination_grace_period_seconds", "min_ready_seconds"),
+)
+"""Fields of an agent's `podTemplate` that are for its own pods: labels select them, a sidecar would never end."""
 RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
 
@@ -88,6 +95,15 @@ def placed(template: PodTemplate, given: Placement) -> PodTemplate:
         template, node_selector=given.node_selector, tolerations=given.tolerations
     )
     return found
+
+
+def beside(spec: AgentSpec, resources: Resources) -> Workload:
+    """Return a job for an agent as a workload: where and as whom the agent's pods run, with nothing else of them."""
+    empty: AgentSpec = view.make("Agent", "AgentSpec", {})
+    own = {name: getattr(empty.pod_template, name) for name in OF_PODS}
+    template = view.replace(spec.pod_template, **own)
+    whole: Workload = view.replace(empty, pod_template=template, resources=resources)
+    return whole
 
 
 def compute(given: Resources, default: Compute) -> Compute:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fleetform.plan.model import SecretRef, Variable
 from fleetform.plan.stores import restoring
+from fleetform.resolve.backups import FILES
 from fleetform.resolve.switches import tls_is_on
 
 if TYPE_CHECKING:
@@ -248,34 +249,91 @@ def _postgres(postgres: Any) -> Iterator[Variable]:
         yield Variable("PGSSLKEY", f"{CERTIFICATES}/tls.key")
 
 
-class Dump(NamedTuple):
-    """How a type of store is dumped and tried: scripts with their arguments, and how its server is reached."""
+# -- files ---------------------------------------------------------------------------------------
 
-    host: str
-    """Variable with the server's host."""
-    port: str
+# The index of sessions comes before them, as their names do: what is written meanwhile is as if a process had died then.
+_EACH = """\
+each() {
+  for one in "$1"/* "$1"/.[!.]*; do
+    case "${one##*/}" in lost+found | .lock | .restored) continue ;; esac
+    [ ! -e "$one" ] || "$2" "$one" || return 1
+  done
+}
+listed() { (cd "$1" && find . -type f -exec sha256sum {} + | LC_ALL=C sort -k 2); }
+"""
+_DUMP_FILES = f"""\
+set -eu
+cd {FOLDER}
+{_EACH}
+copied() {{ cp -RP "$1" files/; }}
+[ -d "$STORE_FOLDER" ] || {{ echo "there is no $STORE_FOLDER"; exit 1; }}
+for try in 1 2 3 4 5; do
+  rm -rf files
+  mkdir files
+  if each "$STORE_FOLDER" copied; then break; fi
+  [ "$try" != 5 ] || {{ echo "files go while they are copied"; exit 1; }}
+done
+listed files >sums
+echo "copied $(awk 'END {{ print NR }}' sums) files"
+"""
+_WHOLE = f"""\
+set -eu
+cd {FOLDER}
+{_EACH}
+listed files >/tmp/sums
+cmp /tmp/sums sums || {{ echo "FAILED: files are not what was copied"; exit 1; }}
+[ -s sums ] || {{ echo "there was nothing in the backup"; exit 1; }}
+"""
+_DRILL_FILES = f"""{_WHOLE}
+echo "$(awk 'END {{ print NR }}' sums) files came back"
+"""
+# What is there is kept until all that comes is beside it; an agent that runs holds what it has read.
+_RESTORE_FILES = f"""{_WHOLE}
+mkdir -p "$STORE_FOLDER"
+cd "$STORE_FOLDER"
+exec 9>>.lock
+if command -v flock >/dev/null; then flock -n -x 9; fi || {{ echo "an agent writes to $STORE_FOLDER: scale it to zero first"; exit 1; }}
+rm -rf .restored
+mkdir .restored
+cp -RP {FOLDER}/files/. .restored/
+removed() {{ rm -rf "$1"; }}
+each . removed
+moved() {{ mv "$1" .; }}
+each .restored moved
+rmdir .restored
+echo "restored $(awk 'END {{ print NR }}' {FOLDER}/sums) files"
+"""
+
+
+class Dump(NamedTuple):
+    """How a type of store is dumped and tried: scripts with their arguments, and how its server is reached, if it has one."""
+
     dump: tuple[str, ...]
     drill: tuple[str, ...]
     restore: tuple[str, ...]
-    env: Callable[[Any], Iterator[Variable]]
+    host: str = ""
+    """Variable with the server's host."""
+    port: str = ""
+    env: Callable[[Any], Iterator[Variable]] = lambda _: iter(())
     """Its section of a spec → variables besides host and port."""
 
 
 DUMPS = {
     "redis": Dump(
-        "STORE_HOST",
-        "STORE_PORT",
         dump=(_DUMP_REDIS,),
         drill=(_DRILL_REDIS, restoring(FOLDER)),
         restore=(_RESTORE_REDIS, restoring(FOLDER), _MOVE),
+        host="STORE_HOST",
+        port="STORE_PORT",
         env=_redis,
     ),
     "postgres": Dump(
-        "PGHOST",
-        "PGPORT",
         dump=(_DUMP_POSTGRES,),
         drill=(_DRILL_POSTGRES,),
         restore=(_RESTORE_POSTGRES,),
+        host="PGHOST",
+        port="PGPORT",
         env=_postgres,
     ),
+    FILES: Dump(dump=(_DUMP_FILES,), drill=(_DRILL_FILES,), restore=(_RESTORE_FILES,)),
 }

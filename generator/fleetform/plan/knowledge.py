@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fleetform import contract, view
+from fleetform import contract
 from fleetform.names import fit
-from fleetform.plan import settings, traffic
+from fleetform.plan import containers, settings, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.model import ConfigFolder, ExistingClaim, Mount, Shape, Volume
 from fleetform.resolve.searches import filled, taker
@@ -15,18 +15,12 @@ from fleetform.resolve.searches import filled, taker
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, Knowledge, KnowledgeSource, ToolUse
     from fleetform.models.tool import ToolSpec
-    from fleetform.models.workload import Workload
     from fleetform.resolve import Fleet, Resolved
     from fleetform.resolve.references import Uses
 
 COMPONENT = "knowledge"
 DOCUMENTS = "/var/lib/fleetform-documents"
 """Where the sources are mounted, each in a folder of its name."""
-OF_PODS = (
-    *("labels", "annotations", "sidecars", "init_containers", "volumes"),
-    *("topology_spread_constraints", "termination_grace_period_seconds", "min_ready_seconds"),
-)
-"""Fields of the agent's `podTemplate` that are for its own pods: labels select them, a sidecar would never end."""
 
 
 def job(fleet: Fleet, agent: Draft, uses: Uses) -> Iterator[Draft]:
@@ -38,7 +32,7 @@ def job(fleet: Fleet, agent: Draft, uses: Uses) -> Iterator[Draft]:
     use, tool = found
     draft = Draft(
         agent.resolved.called(taker(agent.resolved.name)),
-        _workload(spec, spec.knowledge),
+        containers.beside(spec, spec.knowledge.resources),
         COMPONENT,
     )
     draft.shape = Shape.JOB
@@ -76,15 +70,6 @@ def _command(use: ToolUse, knowledge: Knowledge) -> tuple[str, ...]:
     config = f"{contract.FOLDER}/{contract.SETTINGS}"
     prune = ("--prune",) if knowledge.prune else ()
     return ("ingest", "--config", config, "--tool", use.name, *prune)
-
-
-def _workload(spec: AgentSpec, knowledge: Knowledge) -> Workload:
-    """Return the job as a workload: where and as whom the agent's pods run, with nothing else of them."""
-    empty: AgentSpec = view.make("Agent", "AgentSpec", {})
-    own = {name: getattr(empty.pod_template, name) for name in OF_PODS}
-    template = view.replace(spec.pod_template, **own)
-    whole: Workload = view.replace(empty, pod_template=template, resources=knowledge.resources)
-    return whole
 
 
 def _source(source: KnowledgeSource) -> ConfigFolder | ExistingClaim:

@@ -31,7 +31,7 @@ def images(fleet: Fleet) -> set[str]:
     """Return the repositories of images, as specs and the environment name them."""
     test = fleet.environment.helm.test
     own = {name for resolved in _deployed(fleet) for name in _images(fleet, resolved)}
-    own |= {name for store in fleet.of(kinds.MEMORY_STORE) for name in _of_backups(store)}
+    own |= {name for store in fleet.of(kinds.MEMORY_STORE) for name in _of_backups(fleet, store)}
     collector = fleet.environment.monitoring.collector
     own |= {collector.image.repository} if collector else set()
     return own | ({test.image.repository} if test.enabled else set())
@@ -80,11 +80,13 @@ def _images(fleet: Fleet, resolved: Resolved[Any]) -> Iterator[str]:
         yield extra.image.repository
 
 
-def _of_backups(store: Resolved[Any]) -> Iterator[str]:
-    if not backups.is_planned(store):
+def _of_backups(fleet: Fleet, store: Resolved[Any]) -> Iterator[str]:
+    if not backups.is_planned(fleet, store):
         return
     yield RESTIC["repository"]
     spec = store.spec
+    if spec.type == backups.FILES:
+        return
     if spec.backup.image is not None:
         yield spec.backup.image.repository
     elif spec.provision is not None and spec.provision.container is not None:

@@ -10,7 +10,7 @@ from fleetform import cron, kinds
 from fleetform.contract import STORE_PORTS
 from fleetform.patterns import LABEL_NAME
 from fleetform.problems import Problem
-from fleetform.resolve.backups import OWN_VOLUMES
+from fleetform.resolve.backups import FILES, OWN_VOLUMES
 from fleetform.rules import schedules
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ MANAGED = (
 
 def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with backups."""
-    del uses
     for store in fleet.of(kinds.MEMORY_STORE):
         if store.spec.backup is not None:
             yield from _store(store)
+            if store.spec.type == FILES:
+                yield from _files(fleet, store, uses)
             yield from _target(store, store.spec.backup)
             yield from _times(store, store.spec.backup)
 
@@ -58,20 +59,49 @@ def _store(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     spec = store.spec
     section = getattr(spec, spec.type) if spec.type in STORE_PORTS else None
     provisioned = spec.provision is not None and spec.provision.enabled
-    if spec.type not in STORE_PORTS:
+    if spec.type == FILES:
+        if spec.backup is not None and spec.backup.image is not None:
+            yield store.problem(
+                (*PLACE, "image"),
+                "dead-field",
+                "files are copied by the image of restic: there is no server whose programs are needed",
+                hint="remove it",
+                key=True,
+            )
+    elif spec.type not in STORE_PORTS:
         yield store.problem(
             PLACE,
             "cannot-back-up",
-            f"a store of type `{spec.type}` has no server to dump"
-            + (": it is lost with its process" if spec.type == "in-memory" else ""),
-            hint=f"remove `backup`, or set `type` to {' or '.join(STORE_PORTS)}"
-            if spec.type == "in-memory"
-            else "take snapshots of the agents' claims, or set `type` to "
-            + " or ".join(STORE_PORTS),
+            f"a store of type `{spec.type}` has no server to dump: it is lost with its process",
+            hint=f"remove `backup`, or set `type` to {', '.join(STORE_PORTS)} or {FILES}",
             key=True,
         )
     elif not provisioned and section is not None and spec.type == "redis":
         yield from _managed(store, section.host or "")
+
+
+def _files(fleet: Fleet, store: Resolved[MemoryStoreSpec], uses: AgentUses) -> Iterator[Problem]:
+    """Report agents whose files are not reached, since pods mount claims of their own namespace, and stores without agents."""
+    for agent in fleet.of(kinds.AGENT):
+        found = uses[agent.key]
+        is_its = found.store is store and found.memory is not None and found.memory.type == FILES
+        if is_its and agent.namespace != store.namespace:
+            yield store.problem(
+                PLACE,
+                "cannot-back-up",
+                f"Agent `{agent.name}` in {agent.file} keeps its files in the namespace `{agent.namespace}`, and backups run in the store's",
+                hint="give it a MemoryStore of its own namespace, or remove `backup`",
+                key=True,
+            )
+    if not any(found.store is store for found in uses.values()):
+        yield store.problem(
+            PLACE,
+            "cannot-back-up",
+            "no agent keeps files of this store: nothing is backed up",
+            hint="name the store in an agent's `memory.store`, or remove `backup`",
+            severity="warning",
+            key=True,
+        )
 
 
 def _managed(store: Resolved[MemoryStoreSpec], host: str) -> Iterator[Problem]:

@@ -110,7 +110,7 @@ def gcp(fleet: Fleet, plan: FleetPlan) -> list[Json]:
 
 
 def _with_backups(fleet: Fleet) -> Iterator[Any]:
-    return (store for store in fleet.of(kinds.MEMORY_STORE) if backups.is_planned(store))
+    return (store for store in fleet.of(kinds.MEMORY_STORE) if backups.is_planned(fleet, store))
 
 
 def _backed_up(fleet: Fleet) -> Iterator[tuple[str, str, str]]:

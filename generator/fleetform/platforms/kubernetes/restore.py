@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fleetform import plan as planning
@@ -21,13 +22,18 @@ RETRIES = 0
 """A restore that failed is looked at before it is tried again."""
 
 
-def restore(fleet: Fleet, plan: Plan, store: Resolved[MemoryStoreSpec], snapshot: str) -> Manifest:
-    """Return the Job. Its pods have the labels of the backup's, whose account and policy they need."""
+def restores(
+    fleet: Fleet, plan: Plan, store: Resolved[MemoryStoreSpec], snapshot: str
+) -> Iterator[Manifest]:
+    """Yield the Job, or one for each agent that keeps files of the store.
+
+    Its pods have the labels of the backup's, whose account and policy they need.
+    """
     problems: list[Problem] = []
-    draft = backups.restore(fleet, store, snapshot)
-    workload = planning.closed(fleet, draft, problems)
-    (bound,), _ = bind.closed(fleet, plan, [workload], problems)
-    (manifest,) = job.build(bound)
-    manifest["metadata"]["name"] = fit(store.name, f"-restore-{snapshot}", LABEL)
-    spec = {**manifest["spec"], "backoffLimit": RETRIES}
-    return {**manifest, "spec": {"suspend": True, **spec}}
+    for name, draft in backups.restores(fleet, store, plan.workloads, snapshot):
+        workload = planning.closed(fleet, draft, problems)
+        (bound,), _ = bind.closed(fleet, plan, [workload], problems)
+        (manifest,) = job.build(bound)
+        manifest["metadata"]["name"] = fit(name, f"-restore-{snapshot}", LABEL)
+        spec = {**manifest["spec"], "backoffLimit": RETRIES}
+        yield {**manifest, "spec": {"suspend": True, **spec}}

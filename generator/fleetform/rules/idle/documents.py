@@ -36,7 +36,7 @@ def unused(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
                 used = resolved.key in bases
             elif kind == "ModelConfig":
                 used = id(resolved) in named
-            elif kind == "MemoryStore" and is_planned(resolved):
+            elif kind == "MemoryStore" and is_planned(fleet, resolved):
                 used = True  # its backups are
             else:
                 used = id(resolved) in found or (kind != "Tool" and is_deployed(resolved))

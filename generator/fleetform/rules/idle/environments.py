@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fleetform.kinds import AGENT, MEMORY_STORE, TOOL, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
 from fleetform.resolve import Fleet, Resolved, names
-from fleetform.resolve.backups import is_planned
+from fleetform.resolve.backups import FILES, is_planned
 from fleetform.resolve.collector import is_collector
 from fleetform.resolve.hosts import destination, own_hosts, published, split
 from fleetform.resolve.switches import scales_on_runs
@@ -253,9 +253,11 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         yield _fact(sandboxed, "no Tool has `engine: sandbox`", "sandboxes", name)
     why = "no workload has `rbac.rules`, and no Tool `engine: sandbox`"
     yield _fact(rights or sandboxed, why, "network", "apiServer")
-    backed = any(is_planned(store) for store in fleet.of(MEMORY_STORE))
+    backed = any(
+        is_planned(fleet, store) and store.spec.type != FILES for store in fleet.of(MEMORY_STORE)
+    )
     for name in ("nodeSelector", "tolerations"):
-        yield _fact(backed, "no MemoryStore has a backup", "backups", name)
+        yield _fact(backed, "no MemoryStore with a server has a backup", "backups", name)
     traced = any(
         item.spec.observability.tracing.enabled and not item.spec.observability.tracing.endpoint
         for item in (*workloads, *fleet.of(WORKFLOW))

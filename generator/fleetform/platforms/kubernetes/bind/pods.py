@@ -160,6 +160,14 @@ def existing_of_one_node(workload: Workload) -> bool:
     )
 
 
+def _is_of_one_node(workload: Workload, shared: set[str]) -> bool:
+    """Whether pods of one node alone can mount one of its claims."""
+    return any(claim.access_mode in SINGLE for claim in claims(workload, shared)) or any(
+        isinstance(item.source, ExistingClaim) and item.source.mode in SINGLE
+        for item in workload.volumes
+    )
+
+
 def _written(workload: Workload) -> set[str]:
     return {mount.volume for mount in workload.mounts if not mount.read_only}
 
@@ -200,9 +208,9 @@ def fields(template: PodTemplate) -> dict[str, Any]:
     return {name: found[name] for name in podfields.PLAIN if found.get(name)}
 
 
-def near(workload: Workload, found: dict[str, Any]) -> dict[str, Any]:
-    """Return pod fields by which a job runs on the node of the workload whose volume it writes."""
-    if not workload.beside_of:
+def near(workload: Workload, found: dict[str, Any], shared: set[str]) -> dict[str, Any]:
+    """Return pod fields by which a job runs on the node of the workload whose volume it mounts, if that is of one node."""
+    if not workload.beside_of or not _is_of_one_node(workload, shared):
         return found
     term = {
         "labelSelector": {"matchLabels": selector(workload.beside_of)},

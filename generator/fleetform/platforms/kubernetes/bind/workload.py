@@ -107,7 +107,7 @@ def workload_plan(
         mounts=tuple(pods.mount(item) for item in workload.mounts),
         run_as_user=template.run_as_user or (0 if cluster.assigns_ids else USER),
         read_only_root=read_only_root,
-        pod_fields=pods.near(workload, pods.fields(template)) if single else pods.fields(template),
+        pod_fields=pods.near(workload, pods.fields(template), shared),
         spread=pods.spread(template, selector(name), workload.scale.most),
         sidecars=tuple(
             pods.extra_container(item, read_only_root=read_only_root) for item in workload.sidecars
