@@ -43,7 +43,12 @@ spec:
     passwordSecretRef: {name: backup, key: password}
   policy: {sessionTTL: 864000}
 """
-USED = "\n  memory: {store: kept}\n"
+USED = "  memory: {store: kept}\n"
+
+
+def store(kind: str, section: dict[str, Any]) -> str:
+    """Return the store as YAML."""
+    return STORE.replace("TYPE", kind).replace("SECTION", json.dumps(section))
 
 
 FOLDERS = re.compile(r"(?<![\w.])/(dump|tmp|backups|kept-files)(?![\w.])")
@@ -107,29 +112,31 @@ class Pod:
     def _here(self, text: str) -> str:
         """Return a text of the pod with folders of this machine, and as the kubelet hands it on."""
         text = text.replace("$$(", "$(").replace("store.default.svc.cluster.local", "127.0.0.1")
-        places = {"dump": self.folder, "tmp": self.folder, "backups": self.where.folder}
-        places["kept-files"] = self.where.folder
-        return FOLDERS.sub(lambda found: f"{places[found[1]]}/{found[1]}", text)
+        of_pod = ("dump", "tmp")
+
+        def place(found: re.Match[str]) -> str:
+            return f"{self.folder if found[1] in of_pod else self.where.folder}/{found[1]}"
+
+        return FOLDERS.sub(place, text)
 
 
 class Machine:
-    """A store's server, a runtime that uses it, and the pods of its backup."""
+    """A store, a runtime that uses it, and the pods of its backup."""
 
-    def __init__(self, folder: Path, server: Any, section: dict[str, Any], *, with_restic: bool):
-        self.folder, self.server, self.with_restic = folder, server, with_restic
-        self.user = server.user
+    def __init__(
+        self, folder: Path, kind: str, section: dict[str, Any], *, agent: str, with_restic: bool
+    ):
+        self.folder, self.kind, self.with_restic = folder, kind, with_restic
+        self.user: str | int | None = None
         self.secrets = dict(PASSWORDS)
         self.programs = self.make(folder / "bin")
         self.make(folder / "backups")
-        self.kind = "redis" if isinstance(server, RedisServer) else "postgres"
         self.rendered = fleet.write(
             folder / "fleet",
             fleet.GOOD
             | {
-                "agents/a.yaml": fleet.AGENT + USED.strip("\n") + "\n",
-                "agents/store.yaml": STORE.replace("TYPE", self.kind).replace(
-                    "SECTION", json.dumps(section)
-                ),
+                "agents/a.yaml": agent,
+                "agents/store.yaml": store(kind, section),
             },
         )
         done = fleet.fleetform("render", "--env", "prod", cwd=self.rendered)
@@ -142,7 +149,7 @@ class Machine:
         return folder
 
     def pod(self, name: str) -> Pod:
-        file = self.rendered / f"rendered/prod/default/kept-{name}.yaml"
+        (file,) = self.rendered.glob(f"rendered/prod/default/*-{name}.yaml")
         (found,) = (item for item in fleet.read_yaml(file.read_text()) if item["kind"] == "CronJob")
         return Pod(self, found["spec"]["jobTemplate"]["spec"]["template"])
 
@@ -161,15 +168,31 @@ class Machine:
         return subprocess.run(words, capture_output=True, text=True, check=False, user=self.user)
 
     def runtime(self) -> Runtime:
+        config = self.folder / "runtime"
+        config.mkdir(exist_ok=True)
+        return Runtime(config, "--model", "scripted", memory=self.section(config))
+
+    def section(self, config: Path) -> dict[str, Any]:
+        """Return the runtime's memory; what it reads is in a folder."""
+        raise NotImplementedError
+
+
+class Served(Machine):
+    """A store with a server."""
+
+    def __init__(self, folder: Path, server: Any, section: dict[str, Any], *, with_restic: bool):
+        kind = "redis" if isinstance(server, RedisServer) else "postgres"
+        agent = fleet.AGENT + USED
+        super().__init__(folder, kind, section, agent=agent, with_restic=with_restic)
+        self.server, self.user = server, server.user
+
+    def section(self, config: Path) -> dict[str, Any]:
         section = {"type": self.kind, "host": "127.0.0.1", "port": self.server.port}
         if self.kind == "postgres":
             section |= {"database": "postgres", "username": "agent"}
-        section["password"] = {"file": "password"}
-        config = self.folder / "runtime"
-        config.mkdir(exist_ok=True)
-        (config / "password").write_text(PASSWORDS["store", "password"])
-        section["password"]["file"] = str(config / "password")
-        return Runtime(config, "--model", "scripted", memory=section)
+        password = config / "password"
+        password.write_text(PASSWORDS["store", "password"])
+        return section | {"password": {"file": str(password)}}
 
 
 def asked(url: str, body: Any = None) -> Any:
@@ -196,11 +219,11 @@ def held(runtime: Runtime) -> dict[str, str]:
     return found
 
 
-def _redis(folder: Path, with_restic: bool) -> Iterator[Machine]:
+def _redis(folder: Path, with_restic: bool) -> Iterator[Served]:
     with RedisServer("--requirepass", PASSWORDS["store", "password"]) as server:
         section = {"host": "store", "port": server.port}
         section["auth"] = {"secretRef": {"name": "store", "key": "password"}}
-        where = Machine(folder, server, section, with_restic=with_restic)
+        where = Served(folder, server, section, with_restic=with_restic)
         binary = Path(redis_binary())
         for name in ("redis-server", "redis-cli"):
             (where.programs / name).symlink_to(binary.with_name(name))
@@ -208,14 +231,14 @@ def _redis(folder: Path, with_restic: bool) -> Iterator[Machine]:
         yield where
 
 
-def _postgres(folder: Path, with_restic: bool) -> Iterator[Machine]:
+def _postgres(folder: Path, with_restic: bool) -> Iterator[Served]:
     with PostgresServer(PASSWORDS["store", "password"]) as server:
         section = {"host": "store", "port": server.port, "username": "agent"}
         section |= {
             "database": "postgres",
             "passwordSecretRef": {"name": "store", "key": "password"},
         }
-        where = Machine(folder, server, section, with_restic=with_restic)
+        where = Served(folder, server, section, with_restic=with_restic)
         for file in postgres_binaries(server.user).iterdir():
             (where.programs / file.name).symlink_to(file)
         yield where
@@ -259,7 +282,7 @@ def test_what_was_said_comes_back_as_it_was(machine, with_restic):
         assert held(runtime) == before
 
 
-def emptied(machine: Machine) -> None:
+def emptied(machine: Served) -> None:
     """Lose everything."""
     programs, password = machine.programs, PASSWORDS["store", "password"]
     port = str(machine.server.port)
@@ -276,18 +299,23 @@ def emptied(machine: Machine) -> None:
     )
 
 
-def broken(machine: Machine, how: str) -> dict[str, str]:
+def broken(machine: Served, how: str) -> dict[str, str]:
     """Return what lets a dump leave the pod after something has happened to it, unseen."""
     file = {"redis": "dump.rdb", "postgres": "dump.pgc"}[machine.kind]
     hashed = f"sha256sum {file}"
     return {hashed: f"{how.format(file)}; {hashed}"}
 
 
-@pytest.fixture
-def filled(machine):
+def greeted(machine: Machine) -> None:
+    """Say something in one session."""
     with machine.runtime() as runtime:
         asked(f"{runtime.url}/sessions", {"session_id": "s1"})
         asked(f"{runtime.url}/chat", {"session_id": "s1", "message": "hello"})
+
+
+@pytest.fixture
+def filled(machine):
+    greeted(machine)
     return machine
 
 

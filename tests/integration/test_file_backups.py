@@ -4,55 +4,28 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runtime.tests.process import Runtime
 from tests import fleet, tools
-from tests.integration.test_backups import PASSWORDS, WITH, Machine, Pod, asked, held, talked
+from tests.integration.test_backups import USED, WITH, Machine, asked, greeted, held, store, talked
 
-STORE = """\
-apiVersion: fleetform.dev/v1alpha1
-kind: MemoryStore
-metadata: {name: kept, namespace: default}
-spec:
-  type: filesystem
-  filesystem: {path: /kept-files/sessions}
-  backup:
-    schedule: "15 3 * * *"
-    to: {pvc: {name: backups}}
-    passwordSecretRef: {name: backup, key: password}
-  policy: {sessionTTL: 864000}
-"""
-USED = "  memory: {store: kept}\n  volumes: [{name: own, mountPath: /kept-files, claim: {size: 1Gi}}]\n"
-AGENT = fleet.AGENT.rstrip("\n") + "\n" + USED
+STORE = store("filesystem", {"path": "/kept-files/sessions"})
+VOLUMES = "  volumes: [{name: own, mountPath: /kept-files, claim: {size: 1Gi}}]\n"
+AGENT = fleet.AGENT + USED + VOLUMES
 
 
 class Files(Machine):
     """An agent's folder, a runtime that writes it, and the pods of its backup."""
 
     def __init__(self, folder: Path, *, with_restic: bool):
-        self.folder, self.with_restic, self.user = folder, with_restic, None
-        self.secrets = dict(PASSWORDS)
-        self.programs = self.make(folder / "bin")
+        section = {"path": "/kept-files/sessions"}
+        super().__init__(folder, "filesystem", section, agent=AGENT, with_restic=with_restic)
         self.sessions = folder / "kept-files/sessions"
-        self.make(folder / "backups")
-        self.rendered = fleet.write(
-            folder / "fleet", fleet.GOOD | {"agents/a.yaml": AGENT, "agents/store.yaml": STORE}
-        )
-        done = fleet.fleetform("render", "--env", "prod", cwd=self.rendered)
-        assert done.code == 0, done.err
 
-    def pod(self, name: str) -> Pod:
-        (file,) = self.rendered.glob(f"rendered/prod/default/*-{name}.yaml")
-        (found,) = (item for item in fleet.read_yaml(file.read_text()) if item["kind"] == "CronJob")
-        return Pod(self, found["spec"]["jobTemplate"]["spec"]["template"])
-
-    def runtime(self) -> Runtime:
-        config = self.folder / "runtime"
-        config.mkdir(exist_ok=True)
-        section = {"type": "filesystem", "path": str(self.sessions)}
-        return Runtime(config, "--model", "scripted", memory=section)
+    def section(self, config: Path) -> dict[str, Any]:
+        return {"type": self.kind, "path": str(self.sessions)}
 
     def lost(self) -> None:
         """Lose everything, as with a new volume of ext4."""
@@ -74,9 +47,7 @@ def machine(with_restic):
 
 @pytest.fixture
 def filled(machine):
-    with machine.runtime() as runtime:
-        asked(f"{runtime.url}/sessions", {"session_id": "s1"})
-        asked(f"{runtime.url}/chat", {"session_id": "s1", "message": "hello"})
+    greeted(machine)
     return machine
 
 
@@ -222,6 +193,20 @@ def test_each_agent_is_backed_up_as_itself_where_its_volume_is(tmp_path):
         pod = job["spec"]["template"]["spec"]
         assert "affinity" not in pod, "the agent is stopped: nothing is beside it"
         assert not any(item.get("readOnly") for item in pod["containers"][0]["volumeMounts"])
+
+
+@pytest.mark.parametrize(
+    ("own", "folder"),
+    [("{}", "/kept-files/sessions"), ("{path: /kept-files/mine}", "/kept-files/mine")],
+)
+def test_the_folder_is_the_one_that_the_runtime_writes(tmp_path, own, folder):
+    agent = AGENT.replace("{store: kept}", f"{{store: kept, filesystem: {own}}}")
+    fleet.write(tmp_path, fleet.GOOD | {"agents/a.yaml": agent, "agents/s.yaml": STORE})
+    done = fleet.fleetform("render", "--env", "prod", cwd=tmp_path)
+    assert done.code == 0, done.err
+    rendered = tmp_path / "rendered/prod/default"
+    assert f'"path": "{folder}"' in (rendered / "helper.yaml").read_text()
+    assert f'value: "{folder}"' in (rendered / "helper-backup.yaml").read_text()
 
 
 def test_what_is_wrong_for_all_agents_is_said_once(tmp_path):

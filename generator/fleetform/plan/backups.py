@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fleetform import contract, view
+from fleetform import view
 from fleetform.plan import containers, settings, traffic
 from fleetform.plan.draft import Draft
 from fleetform.plan.dumps import CERTIFICATES, DUMPS, FETCHED, FOLDER, KEPT, Dump, kept
@@ -38,7 +38,7 @@ from fleetform.resolve.backups import (
     trial,
 )
 from fleetform.resolve.names import RESTIC, STORE_IMAGES
-from fleetform.resolve.references import reachable
+from fleetform.resolve.references import folder_of, laid_over, reachable
 from fleetform.resolve.switches import tls_is_on
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def _files(
         if id(agent.resolved) not in named:
             continue
         spec: AgentSpec = agent.resolved.spec
-        path = _path(store, spec)
+        assert spec.memory is not None
+        path = folder_of(laid_over(fleet, store, spec.memory))
         mount = kept_at(path, agent.mounts)
         volume = next((item for item in agent.volumes if mount and item.name == mount.volume), None)
         if mount is None or volume is None:
@@ -138,14 +139,6 @@ def _files(
             yield Kept(agent.resolved, source, mount._replace(volume=STORE_FILES), path)
         else:
             problems.append(_lost(store, agent.resolved, path))
-
-
-def _path(store: Resolved[MemoryStoreSpec], spec: AgentSpec) -> str:
-    """Return the folder of an agent's files: its own spec wins over the store's."""
-    for given in (spec.memory, store.spec):
-        if given is not None and given.filesystem is not None and given.filesystem.path:
-            return given.filesystem.path
-    return contract.SESSIONS
 
 
 def _lost(store: Resolved[MemoryStoreSpec], agent: Resolved[AgentSpec], path: str) -> Problem:

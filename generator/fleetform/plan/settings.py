@@ -12,6 +12,7 @@ from fleetform.plan.stores import STORES, tls
 from fleetform.plan.tools import embedding, mcp_servers, service_url, tls_files, tools
 from fleetform.resolve import collector, hosts, memories, regions
 from fleetform.resolve.canaries import known_as
+from fleetform.resolve.references import folder_of
 from fleetform.resolve.waits import longest
 
 if TYPE_CHECKING:
@@ -190,8 +191,7 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> dict[str, A
     if kind == contract.NO_MEMORY:
         return {"type": kind}
     if kind == "filesystem":
-        path = store.filesystem.path if store.filesystem else contract.SESSIONS
-        return present(type=kind, path=path, policy=policy)
+        return present(type=kind, path=folder_of(store), policy=policy)
     held = store.in_memory
     limits = present(maxBytes=held.max_bytes, maxSessions=held.max_sessions) if held else {}
     return present(type="in-memory", **limits, policy=policy)

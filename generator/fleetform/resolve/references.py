@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from fleetform import prices, view
-from fleetform.contract import ENDPOINT_REQUIRED, KEYLESS, NO_MEMORY, STORE_PORTS, STORES
+from fleetform.contract import (
+    ENDPOINT_REQUIRED,
+    KEYLESS,
+    NO_MEMORY,
+    SESSIONS,
+    STORE_PORTS,
+    STORES,
+)
 from fleetform.names import fit
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved, refers, sharing
@@ -18,7 +25,7 @@ from fleetform.tree import TreePath, locate
 
 if TYPE_CHECKING:
     from fleetform.models.agent import AgentSpec, ToolUse
-    from fleetform.models.memory_store import Compression, MemoryStoreSpec, Storage
+    from fleetform.models.memory_store import AgentMemory, Compression, MemoryStoreSpec, Storage
     from fleetform.models.model_config import ModelSettings
 
 
@@ -291,16 +298,27 @@ def _memory(fleet: Fleet, agent: Resolved[AgentSpec], found: Uses) -> None:
         )
         if found.store is None:
             return
-        base = reachable(fleet, found.store)
-        names = {"type", "filesystem", "in_memory", "policy", *STORE_PORTS}
-        update = {
-            name: view.overlay(getattr(base, name), getattr(own, name))
-            for name in names & view.given(own)
-        }
-        store = view.replace(base, **update)
+        store = laid_over(fleet, found.store, own)
     found.memory = store
     found.problems += _usable(agent, store, own.store)
     _summaries(fleet, agent, store.policy.compression, found)
+
+
+def laid_over(fleet: Fleet, store: Resolved[MemoryStoreSpec], own: AgentMemory) -> Any:
+    """Return the memory of an agent that names a store: the store's spec, where the agent's own says nothing else."""
+    base = reachable(fleet, store)
+    names = {"type", "filesystem", "in_memory", "policy", *STORE_PORTS}
+    update = {
+        name: view.overlay(getattr(base, name), getattr(own, name))
+        for name in names & view.given(own)
+    }
+    return view.replace(base, **update)
+
+
+def folder_of(memory: Any) -> str:
+    """Return where a memory of type `filesystem` keeps its files."""
+    path: str = memory.filesystem.path if memory.filesystem else SESSIONS
+    return path
 
 
 OF_ONE_MODEL = (

@@ -10,14 +10,13 @@ from fleetform.contract import (
     HTTP_PORT,
     NO_MEMORY,
     SESSION_TTL,
-    SESSIONS,
     SHARED_STORES,
     STORE_PORTS,
 )
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet, Resolved, collector
 from fleetform.resolve.memories import embedding
-from fleetform.resolve.references import Uses
+from fleetform.resolve.references import Uses, folder_of
 from fleetform.resolve.regions import has_project
 from fleetform.resolve.searches import by_meaning, reached
 from fleetform.resolve.waits import asking, asks_people, longest
@@ -242,7 +241,7 @@ def _filesystem(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """The root filesystem is read-only: a filesystem store needs a volume at or above its folder."""
     if uses.memory is None or uses.memory.type != "filesystem":
         return
-    folder = uses.memory.filesystem.path if uses.memory.filesystem else SESSIONS
+    folder = folder_of(uses.memory)
     writable = [
         volume.mount_path.rstrip("/") for volume in agent.spec.volumes if not volume.read_only
     ]

@@ -48,27 +48,19 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield what is wrong with backups."""
     for store in fleet.of(kinds.MEMORY_STORE):
         if store.spec.backup is not None:
-            yield from _store(store)
             if store.spec.type == FILES:
                 yield from _files(fleet, store, uses)
+            else:
+                yield from _server(store)
             yield from _target(store, store.spec.backup)
             yield from _times(store, store.spec.backup)
 
 
-def _store(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
+def _server(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
     spec = store.spec
     section = getattr(spec, spec.type) if spec.type in STORE_PORTS else None
     provisioned = spec.provision is not None and spec.provision.enabled
-    if spec.type == FILES:
-        if spec.backup is not None and spec.backup.image is not None:
-            yield store.problem(
-                (*PLACE, "image"),
-                "dead-field",
-                "files are copied by the image of restic: there is no server whose programs are needed",
-                hint="remove it",
-                key=True,
-            )
-    elif spec.type not in STORE_PORTS:
+    if spec.type not in STORE_PORTS:
         yield store.problem(
             PLACE,
             "cannot-back-up",
@@ -82,6 +74,14 @@ def _store(store: Resolved[MemoryStoreSpec]) -> Iterator[Problem]:
 
 def _files(fleet: Fleet, store: Resolved[MemoryStoreSpec], uses: AgentUses) -> Iterator[Problem]:
     """Report agents whose files are not reached, since pods mount claims of their own namespace, and stores without agents."""
+    if store.spec.backup is not None and store.spec.backup.image is not None:
+        yield store.problem(
+            (*PLACE, "image"),
+            "dead-field",
+            "files are copied by the image of restic: there is no server whose programs are needed",
+            hint="remove it",
+            key=True,
+        )
     for agent in fleet.of(kinds.AGENT):
         found = uses[agent.key]
         is_its = found.store is store and found.memory is not None and found.memory.type == FILES
