@@ -54,6 +54,7 @@ def outcome():
     programs |= {name: (1, program) for name, (program, _) in STOPPED.items()}
     programs |= {name: (100, program) for name, program in REFUSED.items()}
     programs |= {name: (100, program) for name, program in OTHERS.items()}
+    programs["a variable"] = (100, "import os\nprint(os.getenv('CANARY'))")
     return in_a_pod(programs, "monty")
 
 

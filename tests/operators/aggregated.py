@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from runtime.tests.json_server import JsonHandler
 from tests.cluster.plane import Object, Plane, cluster, listed
-from tests.operators.backends import say
 from tests.operators.operators import LOOPBACK, SPACE
 
 PODS = re.compile(r"/apis/metrics\.k8s\.io/v1beta1/namespaces/([^/?]+)/pods")
@@ -63,20 +63,17 @@ def measuring(folder: Path, measure: Measure) -> Iterator[int]:
     secret = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     secret.load_cert_chain(folder / "tls.crt", folder / "tls.key")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
             space = PODS.match(self.path)
             if space:
-                say(self, 200, _pods(space[1], measure(space[1])))
+                self.write(200, _pods(space[1], measure(space[1])))
             elif self.path.partition("?")[0] == METRICS:
-                say(self, 200, DISCOVERY)
+                self.write(200, DISCOVERY)
             else:
-                say(self, 404, {})
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+                self.write(404, {})
 
     with ThreadingHTTPServer((LOOPBACK, 0), Handler) as server:
         server.daemon_threads = True

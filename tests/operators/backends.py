@@ -1,12 +1,13 @@
 """What KEDA's triggers ask, on loopback: one HTTP server in the role of many, and what it was asked."""
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+from runtime.tests.json_server import JsonHandler
 
 SEEN = 3
 """How much of everything there is."""
@@ -14,41 +15,28 @@ BROKEN = "broken.example.com"
 """A host that answers nothing but errors."""
 
 
-def say(handler: BaseHTTPRequestHandler, status: int, body: Any) -> None:
-    """Answer with JSON."""
-    text = json.dumps(body).encode()
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", str(len(text)))
-    handler.end_headers()
-    handler.wfile.write(text)
-
-
-class Backend(BaseHTTPRequestHandler):
+class Backend(JsonHandler):
     """Prometheus, RabbitMQ, NATS, SQS, a token endpoint and an API of metrics, and a proxy before all hosts."""
 
     asked: ClassVar[list[tuple[str, str, dict[str, list[str]]]]] = []
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         place = urlsplit(self.path)
         self.asked.append((place.netloc, place.path, parse_qs(place.query)))
         answer = None if place.hostname == BROKEN else _answer(place.path)
-        say(self, 404 if answer is None else 200, answer)
+        self.write(404 if answer is None else 200, answer)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
         self.rfile.read(int(self.headers["Content-Length"]))
         path, action = urlsplit(self.path).path, self.headers.get("X-Amz-Target", "")
         self.asked.append(("", path, {"action": [action]}))
         answer = POSTED.get(action or path)
-        say(self, 404 if answer is None else 200, answer)
+        self.write(404 if answer is None else 200, answer)
 
-    def do_CONNECT(self) -> None:
+    def do_CONNECT(self) -> None:  # noqa: N802 - the name that http.server calls
         """Nothing leaves this machine."""
         self.asked.append((self.path, "", {}))
-        say(self, 502, None)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.write(502, None)
 
 
 QUEUE = {

@@ -4,15 +4,15 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from runtime.tests.json_server import JsonHandler
 from tests.cluster.plane import Object, Plane, listed
 from tests.operators import operators
-from tests.operators.backends import say
 from tests.operators.fleets import BASE, STAND_IN, render
 
 LEAST = 4
@@ -29,14 +29,14 @@ ANSWERS = {"fine": "0.01", "failing": "0.2", "quiet": None, "idle": "NaN"}
 """What Prometheus says of the share of failed requests, by agent."""
 
 
-class Prometheus(BaseHTTPRequestHandler):
+class Prometheus(JsonHandler):
     """Answers whatever is asked about the pods of an agent with its number."""
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
         asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self._answer(parse_qs(asked)["query"][0])
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
         self._answer(parse_qs(urlsplit(self.path).query)["query"][0])
 
     def _answer(self, query: str) -> None:
@@ -44,10 +44,7 @@ class Prometheus(BaseHTTPRequestHandler):
         value = next(asked, None)
         result = [] if value is None else [{"metric": {}, "value": [1, value]}]
         found = {"resultType": "vector", "result": result}
-        say(self, 200, {"status": "success", "data": found})
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        self.write(200, {"status": "success", "data": found})
 
 
 @pytest.fixture(scope="module")
