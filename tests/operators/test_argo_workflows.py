@@ -155,7 +155,9 @@ def executor(
 ) -> Executor:
     """What runs in the pods of the example's workflow, of which there is no run yet."""
     del objects
-    controlled.do("delete", "workflows", "--all", "-n", SPACE, "--wait=true")
+    # What is left of an earlier run goes after it, and has the names of the next one's.
+    for kinds in ("workflows", "pods,workflowtaskresults"):
+        controlled.do("delete", kinds, "--all", "-n", SPACE, "--wait=true")
     hook.heard.clear()
     url = f"http://127.0.0.1:{hook.server_port}/services/T0"
     return Executor(controlled, SPACE, tmp_path / "pods", agent.url, url)
