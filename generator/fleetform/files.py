@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import emit, forms
+from fleetform.records import NamedTuple
 
 
 class File(NamedTuple):

@@ -11,9 +11,10 @@ from __future__ import annotations
 import marshal
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.emit import WORDS, emit
+from fleetform.records import NamedTuple
 
 _NAME = re.compile(r"[a-z][a-z](?:[a-z0-9-]*[a-z0-9])?")
 _STARTS = "QZJ"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
+from binascii import a2b_base64
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from fleetform.records import NamedTuple
 
 
 class Form(NamedTuple):
@@ -136,7 +138,7 @@ def _decoded(run: str) -> str:
     run = "".join(run.split()).replace("-", "+").replace("_", "/")
     # A rest of one character is cut: it holds no byte.
     run = run[: len(run) - (len(run) % 4 == 1)]
-    content = b64decode(run + "=" * (-len(run) % 4))
+    content = a2b_base64(run + "=" * (-len(run) % 4))
     if content.count(0) * 3 > len(content):  # UTF-16, as PowerShell encodes
         content = content.replace(b"\0", b"")
     try:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.forks import Beside
 from fleetform.parse import Loaded, parse, whole_file
 from fleetform.problems import Problem, printable
 from fleetform.reader import Document
+from fleetform.records import NamedTuple
 from fleetform.tree import packed, unpacked
 
 MAX_BYTES = 1 << 20

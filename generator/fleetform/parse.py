@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from fleetform.characters import HIDDEN, MISPLACED, escape
 from fleetform.problems import Problem, printable
 from fleetform.reader import CONTROL, Document, Reader
+from fleetform.records import NamedTuple
 
 LOST = frozenset(
     {

@@ -7,7 +7,7 @@ from copy import copy
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.check import check, faults
@@ -17,6 +17,7 @@ from fleetform.load import load
 from fleetform.parse import LOST, Loaded
 from fleetform.platforms.kubernetes.kinds import EMITTED_BY
 from fleetform.problems import MAX_PER_FILE, Problem, SpecError, errors, refuse, tidy
+from fleetform.records import NamedTuple
 from fleetform.releases import lock
 from fleetform.releases.lock import Entry
 from fleetform.tree import VERBATIM, Map, Seq, at, problem_at, without_nulls

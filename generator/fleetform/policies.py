@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, openings
 from fleetform.platforms.kubernetes import obeyed, patchable
 from fleetform.platforms.kubernetes.identities import is_read_by_operator
+from fleetform.records import NamedTuple
 from fleetform.resolve.pages import PLACE
 from fleetform.tree import VERBATIM, Map, TreePath, at, dotted, leaves, locate
 from fleetform.validators import schema

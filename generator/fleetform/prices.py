@@ -10,7 +10,8 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+
+from fleetform.records import NamedTuple
 
 _SNAPSHOT = re.compile(r"-(latest|20[0-9]{6}|20[0-9]{2}-[0-9]{2}-[0-9]{2})$")
 """The end of a name that means one state of a model, which costs what the model costs unless it is listed."""

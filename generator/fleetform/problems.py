@@ -6,10 +6,11 @@ import re
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from fleetform.characters import DIRECTIONS, HIDDEN
 from fleetform.leaks import masked
+from fleetform.records import NamedTuple
 
 Severity = Literal["error", "warning", "note"]
 _RANK = {"error": 0, "warning": 1, "note": 2}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from yaml._yaml import CParser
 
 from fleetform.problems import MAX_PER_FILE, Mark, Problem
+from fleetform.records import NamedTuple
 from fleetform.tree import Map, Seq
 
 MAX_DEPTH = 64

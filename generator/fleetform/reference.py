@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import kinds, patterns
 from fleetform.quantity import FORMATS
+from fleetform.records import NamedTuple
 
 WORDS = {
     patterns.QUANTITY: "quantity",

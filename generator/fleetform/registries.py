@@ -10,12 +10,13 @@ import subprocess
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 from fleetform.plan.images import has_registry
+from fleetform.records import NamedTuple
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
+
+from fleetform.records import NamedTuple
 
 
 class Target(NamedTuple):

@@ -12,8 +12,9 @@ from fleetform import quantity
 from fleetform.jsonschemas import jsonschema_rs
 
 _SCHEMAS = Path(__file__).with_name("schemas")
-_DEPTHS = {"Environment": 4}
-"""How many levels of maps are left out where no document has them: `spec.defaults.Agent.auth`, else `spec.auth`."""
+_DEPTHS = {"Environment": 4, "Agent": 3}
+"""How many levels of maps are left out where no document has them: `spec.defaults.Agent.auth`, `spec.memory.store`; of
+other kinds, two."""
 
 _PARTS = 3
 """How many parts of a schema are prepared before the whole is, which costs two to four times as much as one of them."""

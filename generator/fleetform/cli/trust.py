@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import typer
 
 from fleetform.contract import PROVIDERS
 from fleetform.problems import printable
+from fleetform.records import NamedTuple
 
 ADDRESSES = ("tokenUrl", "endpoint", "url", "card")
 """Members of agent.json with the URL that the secrets beside and below them are sent to, the closest first."""

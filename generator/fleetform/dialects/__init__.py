@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from fleetform import kinds
 from fleetform.dialects import foreign, kagent, python_logging
 from fleetform.patterns import OWN_API
 from fleetform.problems import Problem, did_you_mean
 from fleetform.reader import Document
+from fleetform.records import NamedTuple
 from fleetform.tree import Map, at, problem_at
 
 DIALECTS = {kagent.API: kagent.translate}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform import kinds, rules
 from fleetform.forks import Beside
@@ -24,6 +24,7 @@ from fleetform.plan.draft import Draft
 from fleetform.plan.exposure import exposure
 from fleetform.plan.model import Plan, Scrape, Shape, Workload
 from fleetform.problems import Problem, errors, packed, unpacked
+from fleetform.records import NamedTuple
 from fleetform.resolve.hosts import is_deployed
 from fleetform.resolve.ports import metrics_port
 from fleetform.resolve.references import uses

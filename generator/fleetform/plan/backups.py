@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.plan import containers, settings, traffic
@@ -22,6 +22,7 @@ from fleetform.plan.model import (
     Variable,
     Volume,
 )
+from fleetform.records import NamedTuple
 from fleetform.resolve import hosts
 from fleetform.resolve.backups import (
     CLAIM,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import (
     Checks,
@@ -20,6 +20,7 @@ from fleetform.plan.model import (
     Variable,
     Volume,
 )
+from fleetform.records import NamedTuple
 from fleetform.resolve import ports
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ images have these programs, a POSIX shell, awk and sed, and nothing of ours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform.plan.model import SecretRef, Variable
 from fleetform.plan.stores import restoring
+from fleetform.records import NamedTuple
 from fleetform.resolve.backups import FILES
 from fleetform.resolve.switches import tls_is_on
 

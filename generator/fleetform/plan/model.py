@@ -8,9 +8,10 @@ process may take to stop) and reports as Problems what it cannot do.
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import contract
+from fleetform.records import NamedTuple
 from fleetform.resolve import ports
 from fleetform.resolve.hosts import Address
 

@@ -6,13 +6,14 @@ One row of STORES per type; its section of the spec has the same name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.contract import STORE_PORTS
 from fleetform.names import fit
 from fleetform.plan.model import FromVariable, SecretPath, SecretRef, Variable
 from fleetform.plan.present import present, secret_of
+from fleetform.records import NamedTuple
 from fleetform.resolve.names import STORE_IMAGES
 from fleetform.resolve.switches import tls_is_on
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from fleetform.problems import Problem, SpecError
+from fleetform.records import NamedTuple
 from fleetform.releases import lock
 from fleetform.releases.lock import Entry
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from fleetform import written
 from fleetform.emit import emit
 from fleetform.problems import Problem, SpecError
+from fleetform.records import NamedTuple
 from fleetform.releases.lock import FOLDER, SHORT, Entry, Folders, entry_of, owner, sha
 
 _HEADER = """\

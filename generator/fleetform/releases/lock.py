@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 import fleetform
 from fleetform import written
+from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:
     from fleetform.pipeline import Assembled

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.contract import STORE_PORTS
 from fleetform.names import fit
+from fleetform.records import NamedTuple
 from fleetform.resolve import sharing
 from fleetform.resolve.references import lookup, reachable
 from fleetform.targets import ARGO

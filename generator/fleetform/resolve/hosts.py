@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from fleetform import addresses
 from fleetform.contract import STORE_PORTS
 from fleetform.kinds import WORKLOADS
+from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

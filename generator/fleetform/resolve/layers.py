@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from fleetform import kinds
 from fleetform.dialects import SpecDocument, python_logging
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.resolve.catalog import Catalog, namespace_of, unknown
 from fleetform.tree import Map, Seq, TreePath, at, merge, problem_at
 

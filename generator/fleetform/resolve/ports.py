@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform.contract import HTTP_PORT, METRICS_PORT, STORE_PORTS
+from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:
     from fleetform.resolve import Resolved

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
+
+from fleetform.records import NamedTuple
 
 FORMS = {"exec": "exec", "tcpSocket": "tcp_socket", "grpc": "grpc"}
 """What a probe may do other than HTTP, as specs and as views call it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform.contract import PROJECTS
 from fleetform.names import fit
+from fleetform.records import NamedTuple
 from fleetform.resolve import regions
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform import cron, kinds
 from fleetform.contract import STORE_PORTS
 from fleetform.patterns import LABEL_NAME
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.resolve.backups import FILES, OWN_VOLUMES
 from fleetform.rules import schedules
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds
 from fleetform.contract import STORE_PORTS
 from fleetform.lazy import regex
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.resolve import Fleet, memories
 from fleetform.resolve.collector import PLACE
 from fleetform.resolve.hosts import destination, split

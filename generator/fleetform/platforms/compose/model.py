@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from fleetform.records import NamedTuple
 
 Json = Mapping[str, Any]
 """Part of compose.yaml in Compose's own keys."""

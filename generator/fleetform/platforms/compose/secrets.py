@@ -6,10 +6,10 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from fleetform.local_values import lookup, variables
 from fleetform.platforms.compose.model import SECRETS, Build, SecretKey
+from fleetform.records import NamedTuple
 
 FILE_MODE = 0o444
 """Docker mounts a file as it is, and the container's user must read it; the folder keeps others out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import canonical
 from fleetform.contract import SECRETS as SECRET_FILES
@@ -20,6 +20,7 @@ from fleetform.plan.model import (
 )
 from fleetform.platforms.compose import containers, networks
 from fleetform.platforms.compose.model import CONFIG, JOBS, SECRETS, SecretKey, Service
+from fleetform.records import NamedTuple
 from fleetform.resolve.hosts import Address, Url
 
 if TYPE_CHECKING:

@@ -1,9 +1,10 @@
 """What every alert has: a name, how urgent it is, an expression, and words for the person on call."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.contract import ANSWERS, WORK
+from fleetform.records import NamedTuple
 
 NAMESPACE = "<namespace>"
 """Stands for the namespace in expressions."""

@@ -9,7 +9,6 @@ target, added by the Prometheus operator.
 
 import re
 from collections.abc import Mapping
-from textwrap import indent
 from types import MappingProxyType
 from typing import Any
 
@@ -664,7 +663,7 @@ _SCRAPING = (
     "agent", "$1", "statefulset", "(.+)"
   ) > 0
     or
-{indent(_of_rollouts("kube_replicaset_status_ready_replicas"), "  ")} > 0
+  {_of_rollouts("kube_replicaset_status_ready_replicas").replace(chr(10), chr(10) + "  ")} > 0
 )
 """,
         summary="Agent {{ $labels.agent }} is ready but no longer scraped",

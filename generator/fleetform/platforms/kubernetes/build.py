@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform.platforms.kubernetes import objects
 from fleetform.platforms.kubernetes.bind import bind, quotas
@@ -12,6 +12,7 @@ from fleetform.platforms.kubernetes.model import FleetPlan
 from fleetform.platforms.kubernetes.objects import Unit, counted, pod_security
 from fleetform.platforms.kubernetes.objects.changes import Applied
 from fleetform.problems import Problem, errors
+from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:
     from fleetform.plan.model import Plan

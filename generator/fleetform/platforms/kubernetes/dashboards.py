@@ -8,9 +8,10 @@ replace what is in it.
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.alerting import OF_ANSWERS, OF_WORK
+from fleetform.records import NamedTuple
 
 NAMESPACE, UID, TITLE = "@namespace@", "@uid@", "@title@"
 """Stand for what differs between namespaces."""

@@ -7,11 +7,12 @@ nobody knows how long they run, and so is what models cost, which `fleetform usa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform.platforms.kubernetes.bind import quotas
 from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
 from fleetform.quantity import parse
+from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:
     from fleetform.models.environment import Cost

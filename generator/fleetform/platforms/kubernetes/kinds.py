@@ -6,7 +6,7 @@ Besides its row a kind needs a builder in `objects/`, its place in the chart, an
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from fleetform.records import NamedTuple
 
 _READY = "status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')"
 

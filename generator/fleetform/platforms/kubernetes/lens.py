@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 Values = dict[str, Any]

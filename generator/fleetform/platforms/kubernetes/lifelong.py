@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -18,6 +18,7 @@ from fleetform.lazy import regex
 from fleetform.platforms.kubernetes.objects.dashboard import BY_OPERATOR, NAME
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 
 FOR_LIFE = {
     "PersistentVolumeClaim": ("accessModes", "storageClassName", "volumeMode", "volumeName"),

@@ -4,10 +4,11 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.plan import model as plan
 from fleetform.problems import Mark
+from fleetform.records import NamedTuple
 
 PRE_STOP = 5
 """Seconds between the end of traffic and SIGTERM."""

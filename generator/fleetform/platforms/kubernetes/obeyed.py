@@ -6,7 +6,7 @@ a network, take a cloud identity or a profile. Those who own `environments/` may
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from fleetform.records import NamedTuple
 
 
 class Family(NamedTuple):

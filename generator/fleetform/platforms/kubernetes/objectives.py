@@ -6,7 +6,7 @@ windows: the long one says that it matters, the short one that it still does.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes import alerting
 from fleetform.platforms.kubernetes.alerting import (
@@ -18,6 +18,7 @@ from fleetform.platforms.kubernetes.alerting import (
     TICKET,
     Alert,
 )
+from fleetform.records import NamedTuple
 
 DAYS = 30
 """Days of the window that the factors are for; in a longer one there is more to burn."""

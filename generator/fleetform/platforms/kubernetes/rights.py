@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
 
 from fleetform.problems import did_you_mean
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 Rule = Mapping[str, Sequence[str]]

@@ -7,10 +7,11 @@ validation (pkg/apis/core/validation); types and names of fields are the schema'
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.lazy import regex
 from fleetform.patterns import LABEL_KEY, LABEL_NAME, LABEL_VALUE, OBJECT_NAME
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 Json = Mapping[str, Any]

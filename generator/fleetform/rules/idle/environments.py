@@ -8,10 +8,11 @@ certainly misspelt.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform.kinds import AGENT, MEMORY_STORE, TOOL, WORKFLOW, WORKLOADS
 from fleetform.problems import Problem, did_you_mean
+from fleetform.records import NamedTuple
 from fleetform.resolve import Fleet, Resolved, names
 from fleetform.resolve.backups import FILES, is_planned
 from fleetform.resolve.collector import is_collector

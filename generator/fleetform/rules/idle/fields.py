@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.problems import Severity
+from fleetform.records import NamedTuple
 from fleetform.resolve import Resolved
 from fleetform.tree import Map, TreePath, at
 

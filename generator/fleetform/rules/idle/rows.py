@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from fleetform.problems import Severity
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 

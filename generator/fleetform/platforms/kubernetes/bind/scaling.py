@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fleetform import view
 from fleetform.names import fit
 from fleetform.plan.model import Trigger, Workload
 from fleetform.platforms.kubernetes.model import Autoscaler, Keda, KedaTrigger
+from fleetform.records import NamedTuple
 from fleetform.resolve.switches import scales_on_runs
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform.kinds import CALLABLE
 from fleetform.plan.model import Shape, Workload
@@ -18,6 +18,7 @@ from fleetform.platforms.kubernetes.model import (
     WorkloadPlan,
 )
 from fleetform.problems import Problem, did_you_mean
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath, problem_at
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.problems import Problem, SpecError
+from fleetform.records import NamedTuple
 
 Object = dict[str, Any]
 NAME_ONE = "set --kubeconfig or --context"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from fleetform.platforms.kubernetes.kinds import PRUNED, PRUNED_IN_CLUSTER
 from fleetform.platforms.kubernetes.live.api import Api, Object, Refusal
 from fleetform.platforms.kubernetes.objects import Unit
 from fleetform.platforms.kubernetes.objects.changes import Change, differences
 from fleetform.platforms.kubernetes.objects.manifest import MANAGED_BY, PART_OF
+from fleetform.records import NamedTuple
 
 Action = Literal["create", "change", "recreate", "refused", "prune"]
 # Set by the API server itself.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.live.api import Api, Object
 from fleetform.platforms.kubernetes.objects.manifest import PART_OF
+from fleetform.records import NamedTuple
 
 REVISION = re.compile(r"-config-[0-9a-f]{8}$")
 OURS = f"app.kubernetes.io/part-of={PART_OF}"

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
 
 from fleetform.platforms.kubernetes.kinds import KINDS
 from fleetform.platforms.kubernetes.model import FleetPlan, NamespacePlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects import namespace
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
+from fleetform.records import NamedTuple
 
 __all__ = ["Manifest", "Unit", "Units", "build", "modules"]
 

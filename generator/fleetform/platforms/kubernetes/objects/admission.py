@@ -8,13 +8,14 @@ labels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.objects.manifest import (
     MANAGED_BY,
     PART_OF,
     Manifest,
 )
+from fleetform.records import NamedTuple
 
 API = "admissionregistration.k8s.io/v1"
 OURS = {"matchLabels": {"app.kubernetes.io/part-of": PART_OF}}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.model import ObjectPatch
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 

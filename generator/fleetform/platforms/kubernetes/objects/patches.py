@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from fleetform.platforms.kubernetes.model import FleetPlan, ObjectPatch
 from fleetform.platforms.kubernetes.objects import Unit, operations
@@ -12,6 +11,7 @@ from fleetform.platforms.kubernetes.objects.judged import judged, named, problem
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.operations import Budget, TooBigError
 from fleetform.problems import Problem, did_you_mean
+from fleetform.records import NamedTuple
 from fleetform.tree import at, dotted
 
 IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))

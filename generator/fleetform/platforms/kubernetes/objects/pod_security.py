@@ -7,11 +7,12 @@ annotation or a patch may.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.model import FleetPlan, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.pod import template
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 Json = dict[str, Any]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.scheduling import is_key, is_value
 from fleetform.quantity import parse
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath, at
 
 Json = Mapping[str, Any]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fleetform import addresses, kinds, quantity, timezones
 from fleetform.lazy import regex
 from fleetform.problems import Problem, did_you_mean
+from fleetform.records import NamedTuple
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.switches import keda_is_on
 from fleetform.rules import urls

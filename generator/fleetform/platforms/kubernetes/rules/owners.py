@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import view
 from fleetform.lazy import regex
 from fleetform.names import fit
 from fleetform.platforms.kubernetes.identities import account_name
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.resolve import Fleet, Resolved, backups, flows
 from fleetform.rules.pods import workloads
 from fleetform.tree import TreePath, entries, leaves

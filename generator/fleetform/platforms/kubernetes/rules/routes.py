@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import kinds
 from fleetform.lazy import regex
 from fleetform.plan.exposure import hosts_of, path_of
 from fleetform.problems import Problem
+from fleetform.records import NamedTuple
 from fleetform.resolve import Fleet, Resolved
 from fleetform.resolve.hosts import is_deployed, published
 from fleetform.resolve.pages import PLACE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import targets
 from fleetform.files import File, Folders, generated
@@ -17,6 +17,7 @@ from fleetform.platforms.kubernetes.objects.changes import overlap
 from fleetform.platforms.kubernetes.targets import lenses, values
 from fleetform.platforms.kubernetes.targets.lenses import Uncoverable
 from fleetform.problems import Mark, Problem
+from fleetform.records import NamedTuple
 from fleetform.tree import dotted
 
 SHARED = "fleetform-namespace"

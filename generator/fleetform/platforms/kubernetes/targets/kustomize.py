@@ -6,7 +6,7 @@ Each workload has its own kustomization in both; those above only combine them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform import emit, targets
 from fleetform.files import File, Files, Folders, Verbatim, generated
@@ -18,6 +18,7 @@ from fleetform.platforms.kubernetes.targets import transformers
 from fleetform.platforms.kubernetes.targets.manifests import KUSTOMIZATION, kustomization, own_names
 from fleetform.platforms.kubernetes.targets.overlay import Difference, has_leading_tab
 from fleetform.platforms.kubernetes.targets.transformers import Field, Object, Pair
+from fleetform.records import NamedTuple
 
 BASE = "kustomize/base"
 RESOURCES = "resources.yaml"

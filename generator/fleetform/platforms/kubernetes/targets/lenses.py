@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
 from fleetform.platforms.kubernetes.lens import Lens, UncoveredError, Values, steps
@@ -14,6 +14,7 @@ from fleetform.platforms.kubernetes.objects.changes import Change, differences
 from fleetform.platforms.kubernetes.objects.manifest import Manifest
 from fleetform.platforms.kubernetes.objects.pod import MAIN, POD
 from fleetform.platforms.kubernetes.targets import values
+from fleetform.records import NamedTuple
 from fleetform.tree import TreePath
 
 # Places that other values depend on too: changed in the plan, and read from there.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from fleetform.plan.images import split
 from fleetform.platforms.kubernetes.kinds import WITH_PODS
+from fleetform.records import NamedTuple
 
 Object = dict[str, Any]
 Change = Callable[[Object], Object]
