@@ -1,7 +1,7 @@
 """Where modules are tested that no test file is named after.
 
 A module is called by its name, or by as much of the end of its path as tells it from others: moving a package
-changes nothing here. tests/unit/test_every_module_is_tested.py holds the map complete.
+changes nothing here. tests/house/test_every_module_is_tested.py holds the map complete.
 """
 
 PACKAGES = {"generator/fleetform": "tests", "runtime/fleetform_runtime": "runtime/tests"}
@@ -41,7 +41,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "rules/variants plan/__init__ pipeline draft plan/stores plan/model plan/present bind/config resolve/memories"
         ),
         "tests/unit/test_at_once.py": "mend",
-        "tests/unit/test_recipes.py": "kubernetes/kinds fleetform/targets fleetform/contract",
+        "tests/house/test_recipes.py": "kubernetes/kinds fleetform/targets fleetform/contract",
         "tests/unit/test_compose.py": (
             "compose/build compose/containers compose/model compose/networks compose/rules compose/services "
             "compose/secrets local_values fleetform/files"
@@ -60,14 +60,14 @@ _TESTED_BY: dict[str, dict[str, str]] = {
             "rules/volumes rules/workflows rules/expressions rules/memories rules/embeddings rules/backups rules/schedules rules/monitoring"
         ),
         "tests/unit/test_gitops.py": "argocd",
-        "tests/unit/test_golden.py": "outline plan/images plan/workloads bind/namespaces",
+        "tests/golden/test_golden.py": "outline plan/images plan/workloads bind/namespaces",
         "tests/unit/test_init.py": "scaffold/__init__",
         "tests/unit/test_live_connection.py": "live/api",
         "tests/unit/test_live_changes.py": "live/changes live/gc cli/plan cli/gc",
         "tests/unit/test_load.py": "parse tree",
         "tests/unit/test_merge.py": "resolve/__init__ resolve/resolved repeated catalog resolve/environment layers",
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
-        "tests/unit/test_network.py": "exposure plan/traffic resolve/ports",
+        "tests/policy/test_network.py": "exposure plan/traffic resolve/ports",
         "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations kubernetes/schemas kubernetes/annotations",
         "tests/unit/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress objects/job cronjob "

@@ -13,6 +13,7 @@ from fleetform_runtime.models.history import valid
 from fleetform_runtime.tools import ToolError
 from fleetform_runtime.tools.mcp.schemas import UnusableError, fitted
 from fleetform_runtime.tools.schema import Arguments
+from fleetform_runtime.workflows import expressions
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["object", "#", "#/$defs/a", "x"]),
@@ -82,3 +83,13 @@ def test_any_conversation_at_all_is_made_valid_and_stays_so(messages, source, to
             assert isinstance(found[index - 1], Assistant)
     if not tools:
         assert not seen
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+    )
+)
+def test_what_is_filled_in_is_never_read_again(value):
+    assert expressions.filled({"a": "{{ .input.x }}"}, {"input": {"x": value}}) == {"a": value}

@@ -10,6 +10,11 @@ CASES = sorted(path.parent for path in HERE.glob("*/spec.yaml"))
 REWRITE = "make golden"
 
 
+def promised(case: Path) -> str:
+    """Return the code that a case is named after."""
+    return case.name.partition(".")[0]
+
+
 @cache
 def validate(case: Path, form: str = "text") -> Outcome:
     """Check a case's spec in its environment, or in the one that most cases share."""

@@ -29,7 +29,9 @@ def compose(folder, *more: str, environment: str = ENVIRONMENT):
         files["agents/b.yaml"] = "---\n".join(more)
     outcome = fleetform("render", "--target", "compose", cwd=write(folder, files))
     file = folder / "compose/prod/compose.yaml"
-    return (yaml.safe_load(file.read_text("utf-8")) if file.is_file() else {}), outcome
+    return (
+        yaml.load(file.read_text("utf-8"), Loader=yaml.CSafeLoader) if file.is_file() else {}
+    ), outcome
 
 
 def test_an_agent_is_restricted_as_in_a_pod(tmp_path):

@@ -1,10 +1,9 @@
 """What pods need beyond image and ports: each field in the objects, on Compose, or a Problem that says why not."""
 
 import pytest
-import yaml
 
 from fleetform.problems import errors
-from tests.fleet import AGENT, GOOD, fleetform, write
+from tests.fleet import AGENT, GOOD, fleetform, read_yaml, write
 from tests.served.fleets import BARE, document, fleet
 from tests.served.rendering import outcome
 
@@ -20,7 +19,7 @@ def rendered(*documents, environment=BARE):
     )
     assert output is not None, errors(problems)
     texts = [text for part in output.values() for text in part.values()]
-    return [item for text in texts for item in yaml.safe_load_all(text) if item], problems
+    return [item for text in texts for item in read_yaml(text) if item], problems
 
 
 def agent(spec=None, **more):

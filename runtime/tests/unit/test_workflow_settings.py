@@ -3,8 +3,6 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fleetform_runtime.workflows import expressions
@@ -42,16 +40,6 @@ def test_an_expression_keeps_its_type_and_what_it_brings_is_data(text, value):
 def test_a_path_that_leads_nowhere_is_told(path):
     with pytest.raises(expressions.AbsentError, match=f"there is no {path}"):
         expressions.filled(f"{{{{ {path} }}}}", DATA)
-
-
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
-    )
-)
-def test_what_is_filled_in_is_never_read_again(value):
-    assert expressions.filled({"a": "{{ .input.x }}"}, {"input": {"x": value}}) == {"a": value}
 
 
 @pytest.mark.parametrize(

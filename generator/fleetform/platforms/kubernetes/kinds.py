@@ -1,7 +1,7 @@
 """The kinds of objects that are built, each described once; every list of kinds is derived from here.
 
 Besides its row a kind needs a builder in `objects/`, its place in the chart, and a decision in
-`bind/`. tests/unit/test_recipes.py reports each place that was forgotten.
+`bind/`. tests/house/test_recipes.py reports each place that was forgotten.
 """
 
 from __future__ import annotations
