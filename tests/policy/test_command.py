@@ -8,8 +8,8 @@ from fleetform import policies
 from fleetform.platforms.kubernetes.objects import admission
 from tests.errors.cases import CASES
 from tests.fleet import AGENT, API, ENVIRONMENT, GOOD, fleetform, write
+from tests.house.test_codes import ELSEWHERE
 from tests.tools import ROOT
-from tests.unit.test_errors import ELSEWHERE
 
 
 def test_every_code_that_keeps_a_policy_is_said_somewhere():
