@@ -505,6 +505,10 @@ WORKFLOW_METRICS: tuple[Metric, ...] = (
                 name="route",
                 help="Template of the path, never the path itself.",
                 values=(
+                    "/",
+                    "/assets/{file}",
+                    "/ui.json",
+                    "/info",
                     "/workflows/{name}/runs",
                     "/runs",
                     "/runs/{id}",

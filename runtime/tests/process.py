@@ -52,7 +52,7 @@ class Runtime:
         until = time.monotonic() + PATIENCE
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*self.command, self.verb, "--config", str(self.config), *self._options],
+                [*self.command, *self.verb.split(), "--config", str(self.config), *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -103,5 +103,17 @@ class FleetRuntime(Runtime):
         "contract": 1,
         "page": {"name": "fleet-page", "namespace": "demo"},
         "agents": [],
+        "auth": {"type": "none"},
+    }
+
+
+class WorkflowRuntime(Runtime):
+    """A process that serves one workflow.json."""
+
+    verb = "workflow serve"
+    base: Mapping[str, Any] = {
+        "contract": 1,
+        "workflow": {"name": "report", "namespace": "demo"},
+        "memory": {"type": "in-memory"},
         "auth": {"type": "none"},
     }

@@ -1,17 +1,23 @@
 """`fleetform workflow`: the agents and a run of a workflow on this machine, and its API anywhere."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pytest
 
 from fleetform.cli.trust import is_local
 from runtime.tests.flows import Flow, none_outlives_its_test
 from runtime.tests.process import Runtime
+from runtime.tests.servers import PATIENCE
 from tests.fleet import AGENT, API, ENVIRONMENT, write
+from tests.ports import free_port
 
 __all__ = ["none_outlives_its_test"]
+COMMAND = [sys.executable, "-c", "from fleetform.cli import main; main()", "workflow"]
 
 FLOW = f"""---
 {API}
@@ -37,9 +43,8 @@ def fleet(tmp_path):
 
 
 def called(folder, *words):
-    command = [sys.executable, "-c", "from fleetform.cli import main; main()", "workflow", *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        [*COMMAND, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=120
     )
 
 
@@ -62,6 +67,37 @@ def test_one_command_starts_the_agents_and_carries_a_run_to_its_end(fleet):
     assert lines[-1].split() == ["run", "Succeeded"]
     assert len(lines) == len({*lines})
     assert "only a failed one" in called(fleet, "retry", "greetings", "first").stderr
+
+
+def test_a_workflow_is_served_with_its_agents_and_its_page_until_it_is_told_to_stop(fleet):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    words = ["serve", "greetings", "--model", "scripted", "--port", str(port)]
+    process = subprocess.Popen(
+        [*COMMAND, *words], cwd=fleet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            try:
+                urllib.request.urlopen(f"{url}/health/ready", timeout=PATIENCE).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        with urllib.request.urlopen(f"{url}/", timeout=PATIENCE) as page:
+            assert page.headers["Content-Type"].startswith("text/html")
+        done = called(fleet, "run", url, "--input", "guest=Kim", "--name", "first")
+        assert done.returncode == 0, done.stderr
+        taken = called(fleet, *words)
+        assert (taken.returncode, "choose another one with --port" in taken.stderr) == (1, True)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, printed
+    assert f"its page: {url}/" in printed
+    assert "Traceback" not in printed
+    # What it has begun is there for the other commands, which know the workflow by its name.
+    assert called(fleet, "get", "greetings").stdout.split() == ["Succeeded", "first"]
 
 
 def test_of_several_agents_each_note_says_which_it_is_of(fleet):

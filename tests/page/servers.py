@@ -5,6 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 import signal
 import threading
 import uuid
@@ -17,7 +18,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from runtime.tests.process import FleetRuntime, Runtime
+from runtime.tests.process import FleetRuntime, Runtime, WorkflowRuntime
 from runtime.tests.test_access import RSA, jwk, token
 from tests.ports import free_port
 from tests.tools import ROOT
@@ -41,12 +42,76 @@ fleetform init my-fleet
 ```
 """
 """An answer for pictures."""
+STEP = re.compile(r"Perform the step `(\w+)` .*")
+"""What an agent is asked in a step of a workflow."""
+STEPS = [
+    {
+        "name": "research",
+        "agent": "writer",
+        "input": {"topic": "{{ .input.topic }}"},
+        "output": [{"name": "facts", "path": ".result.facts"}],
+    },
+    {
+        "name": "buy",
+        "agent": "writer",
+        "dependsOn": ["research"],
+        "input": {"facts": "{{ .steps.research.output.facts }}", "topic": "{{ .input.topic }}"},
+        "output": [{"name": "paid", "path": ".result"}],
+    },
+    {
+        "name": "write",
+        "agent": "writer",
+        "dependsOn": ["buy"],
+        "input": {"topic": "{{ .input.topic }}"},
+        "output": [{"name": "text", "path": ".result.document"}],
+    },
+]
+WORKFLOW = {
+    "workflow": {
+        "name": "report",
+        "namespace": "acme",
+        "displayName": "Reports",
+        "description": "Finds facts, buys <b>sources</b>, and writes a report.",
+    },
+    "definition": {
+        "input": [
+            {
+                "name": "topic",
+                "type": "string",
+                "required": True,
+                "description": "What it is about.",
+            },
+            {"name": "depth", "type": "string", "enum": ["quick", "deep"], "default": "quick"},
+            {"name": "pages", "type": "integer", "default": 2},
+            {"name": "sources", "type": "array", "items": {"type": "string"}},
+        ],
+        "steps": STEPS,
+        "output": {
+            "report": "{{ .steps.write.output.text }}",
+            "facts": "{{ .steps.research.output.facts }}",
+        },
+    },
+    "concurrency": {"maxConcurrent": 100},
+}
+REPORT = """## Plans
+
+Both can be cancelled **every month**:
+
+| plan | USD a month |
+|---|--:|
+| team | 49 |
+| fleet | 290 |
+"""
+FAILED: set[str] = set()
+"""Topics whose report has failed once: it succeeds when the run begins again."""
 CORS = {"Access-Control-Allow-Origin": "*"}
 HOPS = frozenset(("connection", "content-length", "host", "keep-alive", "transfer-encoding"))
 
 
 async def _text(asked: str) -> AsyncIterator[str]:
-    if asked.startswith("hostile "):
+    if step := STEP.match(asked):
+        yield json.dumps(_step(step[1], asked))
+    elif asked.startswith("hostile "):
         text = HOSTILE[int(asked.split()[1])]
         for at in range(0, len(text), max(PIECE, len(text) // 200)):
             yield text[at : at + max(PIECE, len(text) // 200)]
@@ -89,8 +154,20 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     return answer
 
 
+def _step(name: str, asked: str) -> dict[str, Any]:
+    """Return what an agent answers in a step, by the topic among the data of the message."""
+    if name == "research":
+        return {"result": {"facts": ["There are two plans.", "Both can be cancelled."]}}
+    if name == "write" and "trouble" in asked and asked not in FAILED:
+        FAILED.add(asked)
+        return {"error": "no report"}
+    return {"result": {"document": "\n\n".join(HOSTILE) if "hostile" in asked else REPORT}}
+
+
 def _call(asked: str) -> dict[str, str] | None:
     """Return the call that a message such as `call NAME {…}` asks for."""
+    if (step := STEP.match(asked)) and step[1] == "buy" and "gratis" not in asked:
+        return {"name": "pay", "arguments": '{"amount": 5}'}
     if not asked.startswith("call "):
         return None
     _, name, arguments = asked.split(" ", 2)
@@ -344,6 +421,14 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "description": "Answers questions of customers, and pays them back.",
         }
         pictures = agent("pictures", agent=named, model=asked | price, tools=_tools(model))
+        writer = agent("writer", model=asked, tools=_tools(model))
+        report = WORKFLOW | {"agents": [{"name": "writer", "url": f"{writer}/a2a"}]}
+        flows = {
+            name: running.enter_context(
+                WorkflowRuntime(folder / name, server={"ui": True}, **report | changes)
+            ).url
+            for name, changes in (("flow", {}), ("flowKeyed", {"auth": keys}))
+        }
         issuer = Issuer()
         issuer.url = loop.serve(*issuer.routes())
         signed = {"type": "oidc", "issuer": issuer.url, "audience": "agents", "clientId": "page"}
@@ -404,6 +489,7 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "refused": f"{refused}/",
             "issuer": issuer.url,
             "remembering": f"{remembering}/",
+            **{name: f"{url}/" for name, url in flows.items()},
             "mortal": f"{mortal.url}/",
             "undertaker": loop.serve(("POST", "/die", die)),
         }

@@ -115,6 +115,17 @@ def test_an_api_is_served_by_pods_that_execute_runs(tmp_path):
     assert (read["retries"], wrote["retries"], wrote["timeoutSeconds"]) == (3, 1, 120)
 
 
+@pytest.mark.parametrize(("more", "server"), [("", {"ui": True}), (", ui: false", {})])
+def test_who_serves_a_workflow_has_a_page_unless_it_says_otherwise(tmp_path, more, server):
+    """A run of the same workflow as a Job serves nothing, and is not made anew for that."""
+    serve = SERVE.replace("replicas: 2", f"replicas: 2{more}")
+    assert (serve == SERVE) is (not more)
+    objects = rendered(tmp_path, WORKFLOW + serve + AGENTS + STORE + RUN)
+    ports = {"port": 8080, "metricsPort": 9090}
+    assert settings(objects, "report")[0]["server"] == ports | server
+    assert settings(objects, "first")[0]["server"] == ports
+
+
 def test_a_run_is_a_job_that_may_be_made_again_without_a_call(tmp_path):
     objects = rendered(tmp_path, WORKFLOW + AGENTS + STORE + RUN)
     job = of(objects, "Job", "first-")

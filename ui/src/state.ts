@@ -1,12 +1,14 @@
 /** What the page knows, and what a person can do. */
 
 import { batch, computed, signal } from '@preact/signals'
+import { attempt, door, failed, pause, signedOut, signInReason, trouble } from './access'
 import * as api from './api'
 import { Problem } from './api'
+import * as flow from './flow'
 import { after, fold, grown, user, type FailureItem, type Item } from './fold'
 import type { Frame } from './sse'
 import { status } from './status'
-import type { Door, Events, EventName, Info, Memory, Message, Neighbour, Part, Session, Waiting, WaitingRun } from './wire'
+import type { Events, EventName, Info, Memory, Message, Neighbour, Part, Session, Waiting, WaitingRun } from './wire'
 import { say } from './words'
 
 const PAGE = 30
@@ -14,13 +16,9 @@ const PAGE = 30
 const FIRST_MESSAGES = 60
 const LARGEST_PAGE = 200
 const REFRESH = 15_000
-const BACKOFF = [600, 1200, 2400, 4800, 8000]
 
-export const door = signal<Door | null>(null)
+export { door, signedOut, signInReason, trouble } from './access'
 export const info = signal<Info | null>(null)
-export const signedOut = signal(false)
-/** Why one has to sign in, if it was not the first time. */
-export const signInReason = signal('')
 /** The agents of a fleet, where this is the page of one. */
 export const neighbours = signal<Neighbour[]>([])
 
@@ -39,7 +37,6 @@ export const isReconnecting = signal(false)
 export const pending = signal<Waiting | null>(null)
 /** Runs of others that this person decides on. */
 export const ofOthers = signal<WaitingRun[]>([])
-export const trouble = signal('')
 /** What is being written; it outlives signing in again. */
 export const draft = signal('')
 export const model = signal('')
@@ -49,31 +46,11 @@ export const memories = signal<Memory[] | null>(null)
 export const keepsSessions = computed(() => info.value?.features.includes('sessions') ?? false)
 export const waitingCount = computed(() => sessions.value.filter((one) => one.waiting).length + ofOthers.value.length)
 
-/** Say what went wrong, or ask to sign in again. */
-function failed(error: unknown): void {
-  if (error instanceof DOMException && error.name === 'AbortError') return
-  if (error instanceof Problem && error.status === 401) {
-    signInReason.value = api.isSignedIn() ? say('expired') : ''
-    signedOut.value = true
-    return
-  }
-  trouble.value = error instanceof Problem && error.code === 'offline' ? say('offline') : String((error as Error).message)
-}
-
-async function attempt(work: () => Promise<void>): Promise<boolean> {
-  try {
-    await work()
-    return true
-  } catch (error) {
-    failed(error)
-    return false
-  }
-}
-
 // -- starting ---------------------------------------------------------------------------------------
 
-/** Load what is behind the door: an agent, or the agents of a fleet. */
+/** Load what is behind the door: an agent, a workflow, or the agents of a fleet. */
 async function enter(): Promise<void> {
+  if (door.value?.workflow) return flow.enter()
   if (!door.value?.fleet) {
     info.value = await api.ask<Info>('info')
     return
@@ -100,6 +77,7 @@ export async function start(): Promise<void> {
   await attempt(async () => {
     await enter()
     signedOut.value = false
+    if (door.value?.workflow) await flow.start()
     if (!info.value) {
       document.title = door.value?.title ?? say('fleet')
       return
@@ -138,6 +116,7 @@ export function signOut(): void {
   api.signIn('')
   leave()
   shareKey()
+  flow.forget()
   batch(() => {
     info.value = null
     neighbours.value = []
@@ -509,7 +488,7 @@ async function followOn(id: string, last: number, mine: number): Promise<void> {
     tries = seen.last > before ? 0 : tries + 1
     isReconnecting.value = true
     status.value = say('reconnecting')
-    await new Promise((wake) => setTimeout(wake, BACKOFF[Math.min(tries, BACKOFF.length - 1)]))
+    await pause(tries)
   }
   if (mine !== opened) return
   isReconnecting.value = false
@@ -589,6 +568,7 @@ export async function forget(id: string | null): Promise<void> {
 
 /** Look now and then for what other tabs and people have done. */
 export function watch(): void {
+  if (door.value?.workflow) return flow.watch()
   const look = async (): Promise<void> => {
     if (document.hidden || signedOut.value || !info.value || !keepsSessions.value || isRunning.value) return
     const mine = opened

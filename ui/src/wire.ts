@@ -136,6 +136,8 @@ export interface Door {
   agent?: string
   namespace: string
   title?: string
+  /** The workflow whose page this is. */
+  workflow?: string
   /** Whether this is the page of a fleet. */
   fleet?: boolean
   auth: { type: 'none' | 'apiKey' | 'oidc'; issuer?: string; clientId?: string; scopes?: string[] }
@@ -165,6 +167,82 @@ export interface WaitingRun extends Waiting {
   title?: string
   asked_by?: string
   may_decide?: boolean
+}
+
+/** A workflow: what its runs are begun with, and what they do. */
+export interface FlowInfo {
+  workflow: string
+  namespace: string
+  display_name: string
+  description: string
+  version: string
+  config: string
+  auth: string
+  input: Input[]
+  steps: FlowStep[]
+}
+
+export interface Input {
+  name: string
+  type: 'string' | 'number' | 'integer' | 'boolean' | 'array' | 'object'
+  required?: boolean
+  description?: string
+  default?: unknown
+  enum?: unknown[]
+}
+
+export interface FlowStep {
+  name: string
+  agent: string
+  depends_on?: string[]
+}
+
+export type Phase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Skipped'
+
+/** A run of a workflow, as the list has it. */
+export interface RunLine {
+  name: string
+  phase: Phase
+  reason: string
+  /** Seconds since 1970. */
+  created: number
+  waiting?: boolean
+}
+
+export interface StepState {
+  name: string
+  phase: Phase
+  /** `WaitingForPerson`, or nothing. */
+  reason?: string
+  attempts?: number
+  restarts?: number
+  startTime?: string
+  completionTime?: string
+  error?: { code: string; message: string }
+  usage?: Partial<Usage>
+}
+
+/** A step with what it keeps, and what it waits for. */
+export interface StepDetail extends StepState {
+  output: Record<string, unknown>
+  pending?: Waiting
+  problem?: string
+}
+
+/** A run of a workflow, in the form of a Kubernetes object. */
+export interface FlowRun {
+  metadata: { name: string; creationTimestamp: string }
+  spec: { input?: Record<string, unknown> }
+  status: {
+    phase: Phase
+    reason?: string
+    message?: string
+    startTime?: string
+    completionTime?: string
+    steps: StepState[]
+    output?: Record<string, unknown>
+    usage?: Partial<Usage>
+  }
 }
 
 /** Events of a run by name; the last one is `done` or `error`. */

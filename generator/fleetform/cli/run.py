@@ -110,10 +110,11 @@ def command(
     )
     local.document.setdefault("server", {})["ui"] = True
     laptop.check_port(port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    stop_when_told()
     with laptop.serving(local, port, model=model, folder=documents) as process:
         try:
-            _announce(plan.name, f"http://127.0.0.1:{port}", process)
+            url = f"http://127.0.0.1:{port}"
+            announce(plan.name, url, process, f"talk to it: fleetform chat {url}")
             code = process.wait()
         except KeyboardInterrupt:
             return
@@ -121,13 +122,18 @@ def command(
         raise typer.Exit(PROBLEMS)
 
 
-def _announce(name: str, url: str, process: subprocess.Popen[bytes]) -> None:
-    """Print where the agent answers, as soon as it does; nothing if it ends before."""
+def announce(name: str, url: str, process: subprocess.Popen[bytes], next_step: str) -> None:
+    """Print where an agent or a workflow answers, as soon as it does; nothing if it ends before."""
     with suppress(ChatError):
         Agent(url, None).wait(inf, lambda: process.poll() is None)
         typer.echo(f"{name} on {url}, stop with Ctrl-C", err=True)
         typer.echo(f"  its page: {url}/", err=True)
-        typer.echo(f"  talk to it: fleetform chat {url}", err=True)
+        typer.echo(f"  {next_step}", err=True)
+
+
+def stop_when_told() -> None:
+    """Let SIGTERM stop what is served as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def check(model: str | None, memory: str | None) -> None:

@@ -19,7 +19,7 @@ from fleetform.cli import laptop, options, trust
 from fleetform.cli.chat import served
 from fleetform.cli.conversation import Agent, ChatError, events_of
 from fleetform.cli.report import PROBLEMS, Format, reported
-from fleetform.cli.run import EnvFile, Model, Trust, check
+from fleetform.cli.run import EnvFile, Model, Trust, announce, check, stop_when_told
 from fleetform.local_values import EnvFileError, known_values
 from fleetform.names import LABEL
 from fleetform.patterns import LABEL_NAME
@@ -43,6 +43,8 @@ the URL of its API in a cluster (`serve`), such as http://localhost:8080 behind 
 Examples:
 
   fleetform workflow run research-report-workflow --model scripted --input topic=AI
+
+  fleetform workflow serve research-report-workflow --model scripted
 
   fleetform workflow get http://localhost:8080
 """,
@@ -125,6 +127,36 @@ def run(
     code = flow.executed(words, shown, model=model, env_file=env_file, trusted=trusted)
     if code:
         raise typer.Exit(code)
+
+
+@group.command("serve")
+@reported
+def serve(
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow.")],
+    port: Annotated[int, typer.Option("--port", "-p", help="Port on 127.0.0.1.")] = 8080,
+    env: options.Env = options.ENV,
+    model: Model = None,
+    env_file: EnvFile = None,
+    trusted: Trust = None,
+    agents: options.Agents = options.AGENTS,
+    environments: options.Environments = options.ENVIRONMENTS,
+) -> None:
+    """Serve a workflow and its agents on this machine, with its page at the address that is printed.
+
+    On the page one begins runs, looks at their steps, and decides for those that wait for a person. Runs are those that
+    `run` has begun here, too; an open one goes on. Nobody signs in: only this machine can reach it.
+
+    Examples:
+
+      fleetform workflow serve research-report-workflow --model scripted
+    """
+    check(model, None)
+    laptop.check_port(port)
+    flow = _here(workflow, env, agents, environments)
+    stop_when_told()
+    code = flow.served(port, model=model, env_file=env_file, trusted=trusted)
+    if code:
+        raise typer.Exit(PROBLEMS)
 
 
 @group.command("get")
@@ -252,38 +284,59 @@ class Here:
         given: dict[str, Any] | None = None,
     ) -> int:
         """Start the agents, carry a run to its end, and return the exit code."""
+        with self._with_agents(model, env_file, trusted) as local, _place(local) as config:
+            if given is not None:
+                inputs = config.with_name("input.json")
+                inputs.write_text(json.dumps(given), "utf-8")
+                words = [*words, "--input-file", str(inputs)]
+            command = [*RUNTIME, "run", "--config", str(config), "--format", shown, *words]
+            environment = {**os.environ, **local.environment}
+            return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
+
+    def served(
+        self, port: int, *, model: str | None, env_file: Path | None, trusted: list[str] | None
+    ) -> int:
+        """Start the agents, serve the page and execute runs until somebody stops it; return the exit code."""
+        with self._with_agents(model, env_file, trusted) as local:
+            local.document["server"]["ui"] = True
+            with _place(local) as config:
+                command = [*RUNTIME, "serve", "--config", str(config)]
+                with laptop.started(command, local, port) as process:
+                    try:
+                        url = f"http://127.0.0.1:{port}"
+                        begin = f"begin a run: fleetform workflow run {url}"
+                        announce(self._workflow.name, url, process, begin)
+                        return process.wait()
+                    except KeyboardInterrupt:
+                        return 0
+
+    @contextmanager
+    def looked_at(self) -> Iterator[str]:
+        """Serve the API of the runs of this machine, without executing any; yield its URL."""
+        local = self._localised(laptop.SCRIPTED, None, None)
+        with _place(local) as config:
+            command = [*RUNTIME, "serve", "--idle", "--config", str(config)]
+            bound, url = laptop.bound()
+            with laptop.started(command, local, bound) as process:
+                Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
+                yield url
+
+    @contextmanager
+    def _with_agents(
+        self, model: str | None, env_file: Path | None, trusted: list[str] | None
+    ) -> Iterator[laptop.Local]:
+        """Start the agents of all steps; yield the configuration, which has their addresses."""
         local = self._localised(model, env_file, trusted)
-        with ExitStack() as running, tempfile.TemporaryDirectory(prefix="fleetform-") as place:
+        with ExitStack() as running:
             for entry in local.document["agents"]:
                 agent = laptop.chosen(self._plan, self._agent(entry["name"]), self._env)
                 own = laptop.localised(
                     agent, env_file, model=model, memory=None, trusted=trusted, several=True
                 )
                 with _told():
-                    entry["url"] = (
-                        f"{running.enter_context(served(own, model, patience=START_SECONDS))}/a2a"
-                    )
-            config = Path(place, "workflow.json")
-            config.write_text(json.dumps(local.document), "utf-8")
-            if given is not None:
-                Path(place, "input.json").write_text(json.dumps(given), "utf-8")
-                words = [*words, "--input-file", str(Path(place, "input.json"))]
-            command = [*RUNTIME, "run", "--config", str(config), "--format", shown, *words]
-            environment = {**os.environ, **local.environment}
-            return subprocess.run(command, env=environment, check=False).returncode  # noqa: S603
-
-    @contextmanager
-    def looked_at(self) -> Iterator[str]:
-        """Serve the API of the runs of this machine, without executing any; yield its URL."""
-        local = self._localised(laptop.SCRIPTED, None, None)
-        with tempfile.TemporaryDirectory(prefix="fleetform-") as place:
-            config = Path(place, "workflow.json")
-            config.write_text(json.dumps(local.document), "utf-8")
-            command = [*RUNTIME, "serve", "--idle", "--config", str(config)]
-            bound, url = laptop.bound()
-            with laptop.started(command, local, bound) as process:
-                Agent(url, None).wait(START_SECONDS, lambda: process.poll() is None)
-                yield url
+                    url = running.enter_context(served(own, model, patience=START_SECONDS))
+                entry["url"] = f"{url}/a2a"
+            yield local
 
     def _agent(self, entry: str) -> str:
         """Return the agent of an entry of the configuration, which may be named by a step."""
@@ -322,6 +375,15 @@ class Here:
 
 
 RUNTIME = (sys.executable, "-m", "fleetform_runtime", "workflow")
+
+
+@contextmanager
+def _place(local: laptop.Local) -> Iterator[Path]:
+    """Yield the path of a configuration that is written for one process."""
+    with tempfile.TemporaryDirectory(prefix="fleetform-") as folder:
+        config = Path(folder, "workflow.json")
+        config.write_text(json.dumps(local.document), "utf-8")
+        yield config
 
 
 def _here(name: str, env: str, agents: list[Path], environments: Path) -> Here:

@@ -109,6 +109,10 @@ class Serve(Spec):
     """An HTTP API that begins, shows and ends runs, and the pods that execute them."""
 
     auth: Auth = Field(description="How callers authenticate.")
+    ui: bool = Field(
+        default=True,
+        description="Whether it serves a page at `/`, on which people begin runs, look at their steps and decide for them.",
+    )
     replicas: int = Field(
         default=1,
         description="Pods. More than one need a `memory` that they share.",

@@ -93,6 +93,10 @@ def _service(
         Port("metrics", contract.METRICS_PORT, contract.METRICS_PORT, "TCP", "http"),
     )
     draft.args = ("workflow", "serve", "--config", _config())
+    if serve.ui:
+        assert draft.files is not None
+        assert draft.files.settings is not None
+        draft.files.settings["server"]["ui"] = True
     draft.checks = containers.checks(draft.workload.health_check, contract.PROBES, "http")
     draft.probe = contract.PROBE
     return draft

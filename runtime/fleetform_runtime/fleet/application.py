@@ -43,27 +43,21 @@ class FleetApplication(Front):
 
 
 def _routes(settings: FleetSettings, is_draining: Callable[[], bool]) -> list[Route]:
-    page, identity = ui.Page(ui.FOLDER, ui.issuer_of(settings.auth)), settings.page
-    shown = {
+    identity = settings.page
+    known = {
         "fleet": True,
         "namespace": identity.namespace,
         **({"title": identity.title} if identity.title else {}),
-        "auth": ui.way_in(settings.auth),
     }
     listed = {
         "agents": [agent.model_dump(exclude_unset=True, mode="json") for agent in settings.agents]
     }
 
-    async def show(_: Request) -> Json:
-        return Json(shown)
-
     async def list_agents(_: Request) -> Json:
         return Json(listed)
 
     return [
-        Route("GET", "/", page.entry, public=True, summary="Show the page"),
-        Route("GET", "/assets/{file}", page.asset, public=True, summary="Show a file of the page"),
-        Route("GET", "/ui.json", show, public=True, summary="Show how to sign in"),
+        *ui.routes(settings.auth, known),
         Route("GET", "/agents.json", list_agents, summary="List the agents"),
         *probes(Health(_nothing_to_ask, is_draining, list), settings.health),
     ]

@@ -108,17 +108,6 @@ def _file(path: Path, cache: str, fence: dict[str, str]) -> _File:
     return _File(body, {**headers, **fence})
 
 
-def door(parts: Parts) -> dict[str, Any]:
-    """Return what the page shows before anybody has signed in."""
-    agent = parts.settings.agent
-    return {
-        "agent": agent.name,
-        "namespace": agent.namespace,
-        "title": agent.display_name or agent.name,
-        "auth": way_in(parts.settings.auth),
-    }
-
-
 def way_in(auth: Auth) -> dict[str, Any]:
     """Return how one signs in, as far as everybody may know it."""
     way: dict[str, Any] = {"type": auth.type}
@@ -134,21 +123,30 @@ def issuer_of(auth: Auth) -> str:
     return auth.issuer if isinstance(auth, OidcAuth) and auth.client_id else ""
 
 
-def mount(parts: Parts, folder: Path = FOLDER) -> Mounted:
-    """Mount the page, if the agent has one."""
-    if not parts.settings.server.ui:
-        return Mounted(())
-    page = Page(folder, issuer_of(parts.settings.auth))
-    shown = door(parts)
+def routes(auth: Auth, known: dict[str, Any], folder: Path = FOLDER) -> tuple[Route, ...]:
+    """Return the routes of the page, and of what it shows before anybody has signed in: `known`, and how one signs in."""
+    page = Page(folder, issuer_of(auth))
+    door = {**known, "auth": way_in(auth)}
 
     async def show(_: Request) -> Json:
-        return Json(shown)
+        return Json(door)
 
     rows: tuple[tuple[str, Handler, str], ...] = (
         ("/", page.entry, "Show the page"),
         ("/assets/{file}", page.asset, "Show a file of the page"),
         ("/ui.json", show, "Show how to sign in"),
     )
-    return Mounted(
-        tuple(Route("GET", path, answer, public=True, summary=why) for path, answer, why in rows)
-    )
+    return tuple(Route("GET", path, answer, public=True, summary=why) for path, answer, why in rows)
+
+
+def mount(parts: Parts) -> Mounted:
+    """Mount the page, if the agent has one."""
+    agent = parts.settings.agent
+    if not parts.settings.server.ui:
+        return Mounted(())
+    known = {
+        "agent": agent.name,
+        "namespace": agent.namespace,
+        "title": agent.display_name or agent.name,
+    }
+    return Mounted(routes(parts.settings.auth, known))

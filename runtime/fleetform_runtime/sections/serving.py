@@ -30,7 +30,8 @@ class Server(Section):
     port: Port = Field(default=8080, description="TCP port of the HTTP API; default 8080.")
     metrics_port: Port = Field(default=9090, description="TCP port of /metrics; default 9090.")
     ui: bool = Field(
-        default=False, description="Whether `GET /` is a page to talk to the agent; default false."
+        default=False,
+        description="Whether `GET /` is a page: to talk to the agent, or to look at the runs of the workflow. Default false.",
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(),

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 from starlette.requests import Request
 
+from fleetform_runtime import __version__
+from fleetform_runtime.http import ui
 from fleetform_runtime.http.body import Fields, read
 from fleetform_runtime.http.errors import Json
 from fleetform_runtime.http.events import EventStream
@@ -61,8 +63,11 @@ class WorkflowApi:
         store: WorkflowStore,
         caller: Caller,
         wake: Callable[[], None],
+        config: str = "",
     ) -> None:
+        """Take what runs are kept in and carried out by; `config` is the hash of the settings."""
         self._settings = settings
+        self._config = config
         self._store = store
         self._caller = caller
         self._wake = wake
@@ -84,6 +89,10 @@ class WorkflowApi:
         place = {"Location": f"/runs/{found.run.name}"}
         return Json(self._shown(found), 201 if is_new else 200, place)
 
+    async def info(self, _: Request) -> Json:
+        """Return what the workflow is: its inputs and its steps."""
+        return Json(_described(self._settings) | {"config": self._config})
+
     async def page(self, request: Request) -> Json:
         """List runs, newest first."""
         asked = request.query_params
@@ -94,7 +103,7 @@ class WorkflowApi:
         if not (limit.isdecimal() and limit.isascii() and 0 < int(limit[:9]) <= MOST_RUNS):
             raise HttpProblem("invalid_request", f"limit: 1 to {MOST_RUNS}")
         page = await self._store.page(phase, cursor(asked.get("cursor")), int(limit))
-        found: dict[str, Any] = {"items": [_line(one) for one in page]}
+        found: dict[str, Any] = {"items": [await self._line(one) for one in page]}
         if len(page) == int(limit):
             found["cursor"] = token(page[-1].run)
         return Json(found)
@@ -186,6 +195,14 @@ class WorkflowApi:
     def _shown(self, found: Found) -> dict[str, Any]:
         return document(found.run, found.steps, self._name, self._settings.workflow.namespace)
 
+    async def _line(self, found: Found) -> dict[str, Any]:
+        """Return a run as the list has it; whether it waits for a person, its steps say."""
+        run = found.run
+        whole = await self._store.get(run.name) if run.phase == "Running" else None
+        waits = whole is not None and any(step.waits is not None for step in whole.steps.values())
+        line = {"name": run.name, "phase": run.phase, "reason": run.reason, "created": run.created}
+        return line | ({"waiting": True} if waits else {})
+
     async def _events(self, name: str, after: int, ping: float) -> AsyncIterator[list[ShownEvent]]:
         """Yield events until that with which the run is over; nothing is a sign of life."""
         silent = 0.0
@@ -206,9 +223,28 @@ class WorkflowApi:
                 yield []
 
 
-def _line(found: Found) -> dict[str, Any]:
-    run = found.run
-    return {"name": run.name, "phase": run.phase, "reason": run.reason, "created": run.created}
+def _described(settings: WorkflowSettings) -> dict[str, Any]:
+    workflow, definition = settings.workflow, settings.definition
+    told = {"name", "agent", "depends_on", "parallel", "retries", "timeout_seconds"}
+    return {
+        "workflow": workflow.name,
+        "namespace": workflow.namespace,
+        "display_name": workflow.display_name or workflow.name,
+        "description": workflow.description or "",
+        "version": __version__,
+        "contract": settings.contract,
+        "auth": settings.auth.type,
+        "memory": settings.memory.type,
+        "input": [item.model_dump(mode="json", exclude_unset=True) for item in definition.input],
+        "steps": [
+            step.model_dump(mode="json", include=told, exclude_unset=True)
+            for step in definition.steps
+        ],
+        "limits": {
+            "run_seconds": definition.timeout_seconds,
+            "runs": settings.concurrency.max_concurrent,
+        },
+    }
 
 
 def token(run: WorkflowRun) -> str:
@@ -245,6 +281,7 @@ def routes(
     served = [
         Route("POST", "/workflows/{name}/runs", api.begin, summary="Begin a run", body=NewRun),
         Route("POST", "/runs", api.begin, summary="Begin a run", body=NewRun),
+        Route("GET", "/info", api.info, summary="Show what the workflow is: its inputs and its steps"),
         Route("GET", "/runs", api.page, summary="List runs, newest first"),
         Route("GET", one, api.get, summary="Show a run"),
         Route("GET", f"{one}/events", api.follow, summary="Follow a run", answer=EVENT_STREAM),
@@ -258,8 +295,15 @@ def routes(
     async def show(_: Request) -> Json:
         return Json(described)
 
+    workflow = settings.workflow
+    known = {
+        "workflow": workflow.name,
+        "namespace": workflow.namespace,
+        "title": workflow.display_name or workflow.name,
+    }
     return [
         *served,
+        *(ui.routes(settings.auth, known) if settings.server.ui else ()),
         Route("GET", "/openapi.json", show, public=True),
         *probes(Health(store.ping, is_draining, list), settings.health),
     ]

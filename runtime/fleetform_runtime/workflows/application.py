@@ -68,7 +68,7 @@ class WorkflowApplication(Front):
             settings.retention_seconds,
             flow.counting.open,
         )
-        api = WorkflowApi(settings, flow.store, flow.caller, self.worker.wake)
+        api = WorkflowApi(settings, flow.store, flow.caller, self.worker.wake, flow.hash)
         super().__init__(
             settings.server,
             settings.auth,

@@ -7,6 +7,7 @@ import { status } from '../status'
 import { language, say } from '../words'
 import { Composer } from './Composer'
 import { Fleet } from './Fleet'
+import { Flow } from './Flow'
 import { Icon } from './Icons'
 import { Log } from './Log'
 import { cost } from './Message'
@@ -25,12 +26,18 @@ export function App(): JSX.Element {
   }, [language.value])
   return (
     <>
-      {state.signedOut.value ? <SignIn /> : state.door.value?.fleet ? <Fleet /> : <Talk />}
+      {state.signedOut.value ? <SignIn /> : behind()}
       <p class="offscreen" role="status">
         {status.value}
       </p>
     </>
   )
+}
+
+/** What is behind the door: a workflow, a fleet, or an agent. */
+function behind(): JSX.Element {
+  const door = state.door.value
+  return door?.workflow ? <Flow /> : door?.fleet ? <Fleet /> : <Talk />
 }
 
 function Talk(): JSX.Element {

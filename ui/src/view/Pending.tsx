@@ -15,7 +15,9 @@ interface Choice {
 }
 
 /** What has to be decided before the run goes on: approvals and questions, in one form. */
-export function Pending({ waiting, isMine = true }: { waiting: Waiting; isMine?: boolean }): JSX.Element {
+export function Pending(props: { waiting: Waiting; isMine?: boolean; decide?: (made: unknown[]) => void }): JSX.Element {
+  const { waiting, isMine = true } = props
+  const { decide = (made: unknown[]) => void state.decide(waiting.run_id, made, isMine) } = props
   const choices = useSignal<Record<string, Choice>>(
     Object.fromEntries(waiting.calls.map((call) => [call.id, { approved: true, reason: '', answer: '', edited: null }])),
   )
@@ -42,7 +44,7 @@ export function Pending({ waiting, isMine = true }: { waiting: Waiting; isMine?:
             return
           }
         }
-        void state.decide(waiting.run_id, made, isMine)
+        decide(made)
       }}
     >
       <h2 ref={heading} tabIndex={-1}>

@@ -12,16 +12,22 @@ export function Settings({ close }: { close: () => void }): JSX.Element {
   const value = state.temperature.value
   return (
     <Dialog title={say('settings')} close={close}>
-      <label>
-        {say('model')}
-        <select value={state.model.value} disabled={state.isRunning.value} onChange={(event) => void state.chooseModel(event.currentTarget.value)}>
-          {info?.models.map((name) => (
-            <option key={name} value={name}>
-              {name}
-            </option>
-          ))}
-        </select>
-      </label>
+      {info && (
+        <label>
+          {say('model')}
+          <select
+            value={state.model.value}
+            disabled={state.isRunning.value}
+            onChange={(event) => void state.chooseModel(event.currentTarget.value)}
+          >
+            {info.models.map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
       {takes && (
         <label>
           {say('temperature')}: {value ?? say('byDefault')}

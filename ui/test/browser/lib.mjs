@@ -11,7 +11,7 @@ export async function open(address, { signIn, beside = [], ...wanted } = {}) {
   browser ??= await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...wanted })
   // Bounds of a hang alone: nothing here is quick or slow on a busy machine.
-  context.setDefaultTimeout(180_000)
+  context.setDefaultTimeout(Number(process.env.PATIENCE ?? 180_000))
   const page = await context.newPage()
   const said = []
   const out = []

@@ -29,6 +29,14 @@ await at(AGENTS.pictures, {}, async (page) => {
   await page.waitForSelector('.pending', { state: 'detached' })
   await idle(page)
 })
+await at(AGENTS.flow, { signIn: null }, async (page) => {
+  await page.fill('[name=topic]', 'Plans of our rivals')
+  await page.fill('[name=" name"]', 'monday')
+  await page.click('form.sheet [type=submit]')
+  await page.waitForSelector('.pending')
+  await page.waitForSelector('.sessions .badge.warm')
+  await picture(page, 'workflow')
+})
 await at(AGENTS.pictures, { colorScheme: 'dark' }, async (page) => {
   await page.locator('.sessions .title').first().click()
   await page.waitForSelector('.entry .prose')
