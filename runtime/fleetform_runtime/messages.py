@@ -3,7 +3,7 @@
 The row format is our own, not a library's: rows written last year must remain readable.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -133,7 +133,7 @@ class ToolResult:
     images: tuple[Image, ...] = ()
     """What the tool returned for the model to see."""
     citations: tuple[Citation, ...] = ()
-    """What the tool has quoted; not stored, for the text names its sources."""
+    """What the tool has quoted; nothing if an earlier version did not keep that."""
     duration_ms: float | None = field(default=None, compare=False)
     """How long the call took; None if an earlier version did not keep that."""
 
@@ -273,6 +273,8 @@ def result_body(item: ToolResult) -> dict[str, Any]:
     }
     if item.images:
         body["images"] = [_part(one) for one in item.images]
+    if item.citations:
+        body["citations"] = [asdict(one) for one in item.citations]
     if item.duration_ms is not None:
         body["duration_ms"] = item.duration_ms
     return body
@@ -375,7 +377,15 @@ def read_result(item: dict[str, Any]) -> ToolResult:
     took = item.get("duration_ms")
     if took is not None and type(took) not in (int, float):
         raise TypeError("duration_ms")
-    return ToolResult(*names, outcome, images, duration_ms=took)
+    quoted = tuple(_citation(one) for one in item.get("citations", ()))
+    return ToolResult(*names, outcome, images, quoted, took)
+
+
+def _citation(body: dict[str, Any]) -> Citation:
+    number, score = body["number"], body["score"]
+    if type(number) is not int or type(score) not in (int, float):
+        raise TypeError("citations")
+    return Citation(number, _text(body, "source"), _text(body, "heading"), score)
 
 
 def _text(body: dict[str, Any], name: str, default: str | None = None) -> str:

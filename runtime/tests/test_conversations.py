@@ -10,6 +10,7 @@ import pytest
 
 from fleetform_runtime.messages import (
     Assistant,
+    Citation,
     ToolCall,
     ToolResult,
     ToolResults,
@@ -378,6 +379,7 @@ def test_every_kind_of_message_comes_back():
         ),
         ToolResults([ToolResult("1", "t", "done", "error")]),
         ToolResults([ToolResult("1", "t", "done", duration_ms=1.5)]),
+        ToolResults([ToolResult("1", "t", "done", citations=(Citation(1, "a.md", "A", 0.5),))]),
     ]
     for message in messages:
         again = load(dump(message))

@@ -565,6 +565,9 @@ async def test_an_agent_answers_from_documents_with_citations(tmp_path):
         assert cited["citations"][0]["source"] == "faq/refunds.md"
         assert cited["citations"][0]["heading"] == "Refunds"
         end = next(event.data for event in events if event.type == "tool_end")
+        path = f"/sessions/{events[0].data['session_id']}/messages"
+        results = (await client.get(path)).json["messages"][2]["results"]
+        assert results[0]["citations"] == cited["citations"]
         passage = json.loads(end["content"])[0]
         assert {*passage} == {"content", "score", "metadata", "source"}
         answer = await client.chat('call kb {"query": "refund", "category": "manual"}')

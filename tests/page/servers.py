@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import signal
+import subprocess
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -18,7 +19,7 @@ from urllib.parse import urlencode
 import aiohttp
 from aiohttp import web
 
-from runtime.tests.process import FleetRuntime, Runtime, WorkflowRuntime
+from runtime.tests.process import COMMAND, FleetRuntime, Runtime, WorkflowRuntime
 from runtime.tests.test_access import RSA, jwk, token
 from tests.ports import free_port
 from tests.tools import ROOT
@@ -102,6 +103,7 @@ Both can be cancelled **every month**:
 | team | 49 |
 | fleet | 290 |
 """
+THOUGHT = "Let me <b>see</b>."
 FAILED: set[str] = set()
 """Topics whose report has failed once: it succeeds when the run begins again."""
 CORS = {"Access-Control-Allow-Origin": "*"}
@@ -147,6 +149,8 @@ async def _complete(request: web.Request) -> web.StreamResponse:
     async def say(chunk: dict[str, Any]) -> None:
         await answer.write(f"data: {json.dumps(chunk)}\n\n".encode())
 
+    if asked.startswith("think"):
+        await say({"choices": [{"index": 0, "delta": {"reasoning_content": THOUGHT}}]})
     async for part in _text(asked):
         await say({"choices": [{"index": 0, "delta": {"content": part}}]})
     await say({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage})
@@ -369,6 +373,29 @@ def _tools(url: str) -> list[dict[str, Any]]:
     ]
 
 
+def _reading(folder: Path) -> Runtime:
+    """Return an agent that searches a handbook, before it has started."""
+    search = {
+        "type": "retrieval",
+        "name": "handbook",
+        "description": "Searches the handbook.",
+        "knowledge": {
+            "store": {"type": "embedded", "path": str(folder / "documents"), "collection": "docs"},
+            "search": {"mode": "keyword"},
+        },
+        "parameters": [{"name": "query", "type": "string", "required": True}],
+    }
+    memory = {"type": "filesystem", "path": str(folder / "sessions")}
+    made = Runtime(
+        folder, "--model", "scripted", server={"ui": True}, tools=[search], memory=memory
+    )
+    document = folder / "refunds.md"
+    document.write_text("# Refunds\n\nMoney is paid back within 14 days.")
+    words = ["ingest", "--config", str(made.config), str(document)]
+    subprocess.run([*COMMAND, *words], check=True, capture_output=True)
+    return made
+
+
 @contextmanager
 def agents(folder: Path) -> Iterator[dict[str, str]]:
     """Run every agent that the browser's tests name; yield their addresses, each with a slash at the end."""
@@ -405,6 +432,7 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
         remembering = agent(
             "remembering", *scripted, longTermMemory={"user": "me", "idleSeconds": 1}
         )
+        reading = running.enter_context(_reading(folder / "reading"))
         mortal = Runtime(
             folder / "mortal",
             *scripted,
@@ -489,6 +517,7 @@ def agents(folder: Path) -> Iterator[dict[str, str]]:
             "refused": f"{refused}/",
             "issuer": issuer.url,
             "remembering": f"{remembering}/",
+            "reading": f"{reading.url}/",
             **{name: f"{url}/" for name, url in flows.items()},
             "mortal": f"{mortal.url}/",
             "undertaker": loop.serve(("POST", "/die", die)),

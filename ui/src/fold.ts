@@ -101,10 +101,10 @@ export function fold(messages: readonly Message[]): Item[] {
     }
     else if (message.role === 'summary') items.push({ kind: 'note', what: 'summary', text: message.content })
     else if (message.role === 'assistant') {
-      const { content, model, usage, finish_reason } = message
+      const { content, thinking = '', model, usage, finish_reason } = message
       silent = sum(silent, usage)
-      if (content || !message.tool_calls.length) {
-        items.push({ ...EMPTY, text: content, model, usage: silent, finish: finish_reason })
+      if (content || thinking || !message.tool_calls.length) {
+        items.push({ ...EMPTY, text: content, thinking, model, usage: silent, finish: finish_reason })
         silent = null
       }
       items.push(...message.tool_calls.map(called))
@@ -115,6 +115,7 @@ export function fold(messages: readonly Message[]): Item[] {
           content: result.content,
           images: result.images ?? [],
           duration: result.duration_ms ?? null,
+          citations: result.citations ?? [],
         }
         const at = lastOpen(items, result.id)
         if (at >= 0) items = changed(items, at, done)

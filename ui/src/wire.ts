@@ -50,6 +50,7 @@ export interface Result {
   ok: boolean
   content: string
   images?: Part[]
+  citations?: Citation[]
   duration_ms?: number
   outcome?: string
 }
@@ -59,6 +60,7 @@ export type Message =
   | {
       role: 'assistant'
       content: string
+      thinking?: string
       tool_calls: Call[]
       model: string
       usage: Usage

@@ -126,7 +126,7 @@ const ENGLISH = {
   begin: 'Begin',
   runName: 'Name of the run',
   runNameAbout: 'optional; the same name and inputs are the same run',
-  runGone: 'there is no such run',
+  runGone: 'There is no such run.',
   steps: 'Steps',
   after: 'after {text}',
   attempts: '{text} attempts',

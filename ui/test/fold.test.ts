@@ -46,6 +46,16 @@ describe('a stored conversation', () => {
     expect(tools(items).map((one) => one.outcome)).toEqual(['ok', 'open'])
   })
 
+  it('keeps what a model thought, and what a search has quoted', () => {
+    const citations = [{ number: 1, source: 's.md', heading: 'S', score: 0.5 }]
+    const thought: Message = { ...(said('', 'a') as Message & { role: 'assistant' }), thinking: 'hm' }
+    const found: Message = { role: 'tool', created_at: AT, results: [{ id: 'a', name: 'tool_a', ok: true, content: '[]', citations }] }
+    const items = fold([thought, found, said('one')])
+    expect(items.map((one) => one.kind)).toEqual(['answer', 'tool', 'answer'])
+    expect(items[0]).toMatchObject({ text: '', thinking: 'hm' })
+    expect(tools(items)[0]?.citations).toEqual(citations)
+  })
+
   it('counts what calls without a word have cost in the answer behind them, and not in another turn', () => {
     const items = fold([asked('a'), said('', 'x'), done(['x', true]), said('one'), asked('b'), said('two')])
     const used = items.flatMap((item) => (item.kind === 'answer' ? [item.usage?.total_tokens] : []))

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -191,6 +192,7 @@ def message(item: Message) -> dict[str, Any]:
                 "content": r.content,
                 **({} if r.duration_ms is None else {"duration_ms": r.duration_ms}),
                 **({"images": [_part(image) for image in r.images]} if r.images else {}),
+                **({"citations": [asdict(one) for one in r.citations]} if r.citations else {}),
             }
             for r in item.results
         ]
@@ -203,6 +205,7 @@ def _answer(item: Assistant) -> dict[str, Any]:
     return {
         "role": "assistant",
         "content": item.text,
+        **({"thinking": item.thinking} if item.thinking else {}),
         "tool_calls": calls,
         "model": item.model,
         "usage": item.usage.body(),

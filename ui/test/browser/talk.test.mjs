@@ -170,6 +170,61 @@ test('a refusal reaches the model with its reason, and a call that was denied is
   await close()
 })
 
+test('what waits for me is marked in the list', async () => {
+  const { page, close } = await open(AGENTS.plain)
+  await say(page, 'call pay {"amount": 7}')
+  await page.click('.sidebar .primary')
+  await page.locator('.sessions li').first().locator('.badge', { hasText: 'waits for you' }).waitFor()
+  await page.locator('.sessions .title').first().click()
+  await page.locator('.pending pre', { hasText: '7' }).waitFor()
+  await close()
+})
+
+test('thoughts stand apart from the answer, as text, after a reload too', async () => {
+  const { page, close } = await open(AGENTS.hostile)
+  await say(page, 'think about it')
+  for (const when of ['at once', 'after a reload']) {
+    if (when !== 'at once') await page.reload()
+    await page.click('.thinking summary')
+    assert.equal(await page.locator('.thinking p').innerText(), 'Let me <b>see</b>.', when)
+    assert.equal(await last(page).innerText(), 'echo think about it', when)
+  }
+  await close()
+})
+
+test('an answer from documents says which, after a reload too', async () => {
+  const { page, close } = await open(AGENTS.reading)
+  await say(page, 'call handbook {"query": "refunds"}')
+  await page.click('.tool summary')
+  await page.locator('.sources', { hasText: 'refunds.md › Refunds' }).waitFor()
+  await page.reload()
+  await page.click('.tool summary')
+  await page.locator('.sources', { hasText: 'refunds.md › Refunds' }).waitFor()
+  await close()
+})
+
+test('code is copied as it is', async () => {
+  const { page, context, close } = await open(AGENTS.plain)
+  await context.grantPermissions(['clipboard-read', 'clipboard-write'])
+  await say(page, 'x\n\n```py\nprint("<a>")\n```')
+  await page.click('.code button')
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent === 'Copied')
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^print\("<a>"\)/)
+  await close()
+})
+
+test('over a slow line it comes, and so does each word', async () => {
+  const { page, context, close } = await open(AGENTS.plain)
+  const line = await context.newCDPSession(page)
+  await line.send('Network.enable')
+  await line.send('Network.emulateNetworkConditions', { offline: false, latency: 400, downloadThroughput: 40_000, uploadThroughput: 8_000 })
+  await page.reload()
+  await page.waitForSelector('#message')
+  await say(page, 'say 60 words')
+  assert.equal(await last(page).innerText(), Array.from({ length: 60 }, (_, n) => `word${n + 1}`).join(' '))
+  await close()
+})
+
 test('a question is answered', async () => {
   const { page, close } = await open(AGENTS.plain)
   await say(page, 'call ask_lead {"question": "May I?"}')
