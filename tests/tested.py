@@ -17,7 +17,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/hostile/test_yaml.py": "reader",
         "tests/integration/test_backups.py": "plan/backups plan/dumps resolve/backups kubernetes/restore cli/restore",
         "tests/integration/test_commands.py": "__main__ cli/__init__",
-        "tests/integration/test_imports.py": "jsonschemas",
+        "tests/integration/test_imports.py": "jsonschemas pyyaml",
         "tests/integration/test_stdio.py": "plan/beside",
         "tests/unit/test_alerts.py": "alerting",
         "tests/unit/test_dashboards.py": "objects/dashboard",

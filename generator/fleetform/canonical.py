@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from fleetform.lazy import regex
+
 # Escapes quotes, backslashes and control characters as Go does, in C; but not the characters
 # reserved in HTML.
 _quote = json.encoder.encode_basestring
@@ -22,7 +24,7 @@ _MEMBERS: dict[bytes, str] = {}
 _MOST_REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 4_096
 
-_HTML = re.compile("[<>&\u2028\u2029]")
+_HTML = regex("[<>&\u2028\u2029]")
 
 # Helm holds every number as a float64, which cannot represent larger integers.
 _LARGEST_INTEGER = 2**53

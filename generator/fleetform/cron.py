@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from itertools import pairwise
+
+from fleetform.lazy import regex
 
 _SHORT = {
     "@yearly": "0 0 1 1 *",
@@ -29,7 +30,7 @@ _FIELDS = (
 )
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 """Days of each month, of February those of a leap year."""
-_PART = re.compile(r"(?:[*?]|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
+_PART = regex(r"(?:[*?]|([0-9]{1,2}|[a-z]{3})(?:-([0-9]{1,2}|[a-z]{3}))?)(?:/([0-9]{1,2}))?")
 
 
 def fault(text: str) -> str:

@@ -9,14 +9,14 @@ does not hold, the object is written as any other.
 from __future__ import annotations
 
 import marshal
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from fleetform.emit import WORDS, emit
+from fleetform.lazy import regex
 from fleetform.records import NamedTuple
 
-_NAME = re.compile(r"[a-z][a-z](?:[a-z0-9-]*[a-z0-9])?")
+_NAME = regex(r"[a-z][a-z](?:[a-z0-9-]*[a-z0-9])?")
 _STARTS = "QZJ"
 """First letters of the words that stand for names; behind them is `X`: none overlaps itself or a name."""
 _FORMS: dict[bytes, str] = {}

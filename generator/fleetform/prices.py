@@ -7,13 +7,13 @@ unknown, as does that of a model that is not listed: nothing is guessed, and not
 from __future__ import annotations
 
 import json
-import re
 from functools import cache
 from pathlib import Path
 
+from fleetform.lazy import regex
 from fleetform.records import NamedTuple
 
-_SNAPSHOT = re.compile(r"-(latest|20[0-9]{6}|20[0-9]{2}-[0-9]{2}-[0-9]{2})$")
+_SNAPSHOT = regex(r"-(latest|20[0-9]{6}|20[0-9]{2}-[0-9]{2}-[0-9]{2})$")
 """The end of a name that means one state of a model, which costs what the model costs unless it is listed."""
 
 Price = dict[str, float]

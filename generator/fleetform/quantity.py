@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
-from fractions import Fraction
 from functools import cache
+from typing import TYPE_CHECKING
 
-_FORM = re.compile(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
+from fleetform.lazy import regex
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+_FORM = regex(r"\+?([0-9]*\.?[0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?\Z")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
@@ -15,6 +18,8 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 @cache
 def parse(text: str) -> Fraction:
     """Return the exact value of a quantity that has passed the schema; ValueError for anything else."""
+    from fractions import Fraction  # noqa: PLC0415 - few runs count, and the import takes as long as our own of five modules
+
     match = _FORM.match(text)
     if match is None or not match[1].strip("."):
         raise ValueError(text)
@@ -58,4 +63,6 @@ FORMATS = {"quantity": is_exact, "bytes": is_whole, "count": is_whole, "size": i
 
 def text(value: str | float) -> str:
     """Return a quantity as text; a number is written out, since an exponent may exceed the format."""
+    from decimal import Decimal  # noqa: PLC0415 - as above
+
     return value if isinstance(value, str) else format(Decimal(repr(value)), "f")

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-from yaml._yaml import CParser
-
+from fleetform.lazy import regex
 from fleetform.problems import MAX_PER_FILE, Mark, Problem
+from fleetform.pyyaml import CParser, yaml
 from fleetform.records import NamedTuple
 from fleetform.tree import Map, Seq
 
@@ -26,10 +25,10 @@ _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fal
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
 # In YAML 1.1 a sign before a leading point makes it text.
-_FLOAT = re.compile(r"(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
+_FLOAT = regex(r"(?:[-+]?[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][-+][0-9]+)?\Z")
 # Scalars that one version of YAML reads as a number, boolean, time or merge key and another as
 # text.
-_AMBIGUOUS = re.compile(
+_AMBIGUOUS = regex(
     r"""(?: [yYnN] | [yY]es | YES | [nN]o | NO | [oO]n | ON | [oO]ff | OFF      # 1.1 booleans
       | [-+]?0[0-9_]+ | [-+]?0[oO]?[0-7_]+ | [-+]?0[bB][01_]+ | [-+]?0[xX][0-9a-fA-F_]+
       | [-+]?[0-9][0-9_]*(?:\.[0-9_]*)? | [-+]?\.[0-9_]+ | [-+]_[0-9_]*        # 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
+from fleetform.pyyaml import yaml
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """PyYAML is built without libyaml on some machines."""
@@ -17,7 +17,7 @@ def load(text: str | bytes) -> Any:
     Raises:
         yaml.YAMLError: it is none.
     """
-    return yaml.load(text, _LOADER)  # noqa: S506 - both loaders are safe
+    return yaml.load(text, _LOADER)
 
 
 def load_all(text: str | bytes) -> Iterator[Any]:

@@ -64,3 +64,34 @@ def test_rendering_with_plain_options_does_without_typer_and_what_few_runs_need(
     imported(folder, "render")
     found = imported(folder, *arguments)
     assert found & set(UNUSED) == set()
+
+
+PATTERNS = """
+import sys
+if sys.argv[1] == "before":
+    import yaml
+import fleetform.reader
+from fleetform.pyyaml import CParser, yaml
+import re
+print(isinstance(yaml.reader.Reader.NON_PRINTABLE, re.Pattern), isinstance(re.compile("a"), re.Pattern))
+text = "a: [1, 2.5, 2026-01-01, yes, 0x1F, 1:30, null, '\u00e9']"
+print([yaml.load(text, loader) for loader in (yaml.SafeLoader, yaml.CSafeLoader)])
+print(issubclass(yaml.CSafeLoader, CParser))
+try:
+    yaml.safe_load("a: \x01")
+except yaml.YAMLError as error:
+    print(error)
+"""
+
+
+def test_patterns_of_pyyaml_are_compiled_when_it_reads_itself_and_change_nothing():
+    def told(order: str) -> list[str]:
+        command = [sys.executable, "-c", PATTERNS, order]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    ours, stock = told("after"), told("before")
+    assert (ours[0], stock[0]) == ("False True", "True True")
+    assert ours[1:] == stock[1:]
+    assert ours[2] == "True"
+    assert "special characters are not allowed" in "".join(ours)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-import yaml
-
 from fleetform.problems import Mark
+from fleetform.pyyaml import yaml
 from fleetform.tree import Map, Seq, mark_at
 
 Kind = Literal["map", "seq", "scalar", "alias"]

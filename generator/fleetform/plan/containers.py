@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from fleetform import view
@@ -32,6 +31,8 @@ from fleetform.quantity import parse
 from fleetform.resolve import probes
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from fleetform.models.agent import AgentSpec
     from fleetform.models.environment import Placement
     from fleetform.models.workload import (
@@ -147,7 +148,7 @@ def in_memory(owner: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Probl
         rows.append((f"`{item.name}`", mounts, compute(item.resources, DEFAULT_EXTRA)))
     for name, mounts, amounts in rows:
         found = [sizes[mount] for mount in dict.fromkeys(mounts) if mount in sizes]
-        total, limit = sum((size for size, _ in found), Fraction()), parse(amounts.limits["memory"])
+        total, limit = sum(size for size, _ in found), parse(amounts.limits["memory"])
         if found and total >= limit:
             yield owner.problem(
                 max(found, key=lambda item: item[0])[1],
@@ -158,7 +159,7 @@ def in_memory(owner: Resolved[Any], spec: Any, root: TreePath) -> Iterator[Probl
             )
 
 
-def _mebibytes(amount: Fraction) -> str:
+def _mebibytes(amount: Fraction | int) -> str:
     return f"{-(-amount // (1 << 20))}Mi"
 
 

@@ -143,9 +143,11 @@ RUNTIME = 160 << 20
 def roomy(agent: Resolved[AgentSpec], uses: Uses) -> Iterator[Problem]:
     """Yield programs whose memory the agent's does not hold, beside that of the runtime."""
     codes = [code for _, code in _programs(uses) if code.engine != SANDBOX]
+    if not codes:
+        return
     limit = parse(containers.compute(agent.spec.resources, containers.DEFAULT).limits["memory"])
     wanted = sum(parse(code.memory) for code in codes) + RUNTIME
-    if codes and wanted > limit:
+    if wanted > limit:
         yield agent.problem(
             ("spec", "resources", "limits", "memory"),
             "code-memory",

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fleetform import written
 from fleetform.emit import emit
 from fleetform.problems import Problem, SpecError
+from fleetform.pyyaml import yaml
 from fleetform.records import NamedTuple
 from fleetform.releases.lock import FOLDER, SHORT, Entry, Folders, entry_of, owner, sha
 

@@ -11,10 +11,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import fleetform
 from fleetform import written
+from fleetform.pyyaml import yaml
 from fleetform.records import NamedTuple
 
 if TYPE_CHECKING:

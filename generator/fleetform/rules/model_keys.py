@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from fleetform.lazy import regex
 from fleetform.patterns import OBJECT_NAME, WORDS
 from fleetform.problems import Problem
 from fleetform.resolve import Fleet
@@ -14,7 +15,7 @@ from fleetform.tree import problem_at
 if TYPE_CHECKING:
     from fleetform.rules import AgentUses
 
-_NAME = re.compile(OBJECT_NAME)
+_NAME = regex(OBJECT_NAME)
 PLACEHOLDERS = frozenset({"provider", "namespace"})
 
 

@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
 from fleetform import quantity, written
 from fleetform.lazy import regex
 from fleetform.platforms.kubernetes.objects.dashboard import BY_OPERATOR, NAME
 from fleetform.platforms.kubernetes.targets.helm import SHARED
 from fleetform.problems import Problem
+from fleetform.pyyaml import yaml
 from fleetform.records import NamedTuple
 
 FOR_LIFE = {

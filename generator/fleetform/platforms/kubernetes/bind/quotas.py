@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetform.platforms.kubernetes.model import NamespacePlan, WorkloadPlan
 from fleetform.problems import Problem
 from fleetform.quantity import parse
 from fleetform.resolve import Fleet
 from fleetform.tree import TreePath, problem_at
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 
 COUNTED = {
     "requests.cpu": ("requests", "cpu"),
@@ -117,19 +120,19 @@ def _need(name: str, namespace: NamespacePlan, own: list[WorkloadPlan]) -> Fract
                 plan.least * pod(plan, *counted) + warm(plan) * waiting(plan, *counted)
                 for plan in own
             ),
-            Fraction(),
+            parse("0"),
         )
     if name in OBJECTS:
-        return Fraction(sum(OBJECTS[name](plan) for plan in own))
+        return parse(str(sum(OBJECTS[name](plan) for plan in own)))
     claims = [
         *namespace.claims,
         *(claim for plan in own for _ in range(plan.least) for claim in plan.claim_templates),
     ]
     if name in ("persistentvolumeclaims", "count/persistentvolumeclaims"):
-        return Fraction(len(claims))
+        return parse(str(len(claims)))
     if name == "requests.storage":
-        return sum((parse(claim.size) for claim in claims), Fraction())
-    return Fraction()
+        return sum((parse(claim.size) for claim in claims), parse("0"))
+    return parse("0")
 
 
 def _device(name: str) -> tuple[str, str] | None:
@@ -141,7 +144,7 @@ def _device(name: str) -> tuple[str, str] | None:
 
 def pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
     """Return what a pod counts: the sum of what runs, or while it starts, if that is more."""
-    started, most = Fraction(), Fraction()
+    started, most = parse("0"), parse("0")
     for item in plan.init_containers:
         amount = _amount(item, kind, resource)
         most = max(most, started + amount)
@@ -153,7 +156,7 @@ def pod(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
 
 def waiting(plan: WorkloadPlan, kind: str, resource: str) -> Fraction:
     """Return what a pod counts that waits for a program, or runs one."""
-    return sum((_amount(item, kind, resource) for item in _sandboxes(plan)), Fraction())
+    return sum((_amount(item, kind, resource) for item in _sandboxes(plan)), parse("0"))
 
 
 def _sandboxes(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
@@ -170,7 +173,7 @@ def _containers(plan: WorkloadPlan) -> list[Mapping[str, Any]]:
 
 def _amount(container: Mapping[str, Any], kind: str, resource: str) -> Fraction:
     given = container.get("resources", {}).get(kind, {}).get(resource)
-    return Fraction() if given is None else parse(str(given))
+    return parse("0") if given is None else parse(str(given))
 
 
 def _text(amount: Fraction) -> str:
