@@ -16,12 +16,17 @@ else:
     from collections import namedtuple
 
     _OF_THE_STATEMENT = {"__annotations__", "__module__", "__qualname__"}
+    _NOT_TO_BE_SAID_ANEW = frozenset(
+        ("__new__", "__init__", "__slots__", "__getnewargs__", "_fields", "_field_defaults", "_make", "_replace", "_asdict")
+    )  # fmt: skip
 
     class _Records(type):
         def __new__(
             cls, name: str, bases: tuple[type, ...], body: dict[str, Any]
         ) -> type[tuple[Any, ...]]:
             """Return the class of tuples that a class statement describes; TypeError if its defaults are not last."""
+            if taken := body.keys() & _NOT_TO_BE_SAID_ANEW:
+                raise AttributeError(f"{name}: cannot overwrite {', '.join(sorted(taken))}")
             fields = body.get("__annotations__", {})
             defaults = [body[field] for field in fields if field in body]
             if any(field in body for field in [*fields][: len(fields) - len(defaults)]):

@@ -336,6 +336,26 @@ async def test_a_page_that_names_this_machine_its_own_is_refused(host, status):
             assert b" 403 " in await raw(client, socket.encode())
 
 
+@pytest.mark.parametrize(
+    ("site", "origins", "status"),
+    [
+        ("cross-site", (), 403),
+        ("cross-site", ("http://evil.example",), 404),  # it has been told that this one may
+        ("same-origin", (), 404),
+        ("none", (), 404),
+        (None, (), 404),
+    ],
+)
+async def test_a_page_of_another_site_changes_nothing_where_nobody_signs_in(site, origins, status):
+    """A request without a body is sent across sites unasked, and has done what it does when its answer is withheld."""
+    told = f"Origin: http://evil.example\r\nSec-Fetch-Site: {site}\r\n" if site else ""
+    head = f"HTTP/1.1\r\nHost: localhost\r\n{told}Content-Length: 0\r\nConnection: close\r\n\r\n"
+    async with serving(server={"host": "127.0.0.1", "corsOrigins": [*origins]}) as client:
+        answer = await raw(client, f"POST /runs/x/cancel {head}".encode())
+        assert answer.split(b" ")[1] == str(status).encode()
+        assert b" 200 " in await raw(client, f"GET /sessions {head}".encode())
+
+
 async def test_whoever_signs_in_may_call_it_by_any_name(keys):
     async with serving(auth=keys) as client:
         head = b"GET /sessions HTTP/1.1\r\nHost: agents.example\r\nX-API-Key: %s\r\nConnection: close\r\n\r\n"

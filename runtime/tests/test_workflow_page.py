@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from urllib.parse import quote
 
 import pytest
 from starlette.requests import Request
@@ -81,6 +82,15 @@ def test_its_metrics_have_labels_for_all_that_is_served(page):
     assert {"/", "/ui.json", "/info", "other"} <= routes
     _, _, body = ask(f"{page.url}/openapi.json")
     assert "/info" in json.loads(body)["paths"]
+
+
+@pytest.mark.parametrize(
+    "limit", ["0", "101", "0000000999999", "1" * 9, "0" * 9 + "9" * 5000, "-1", "²"]
+)
+def test_a_page_of_the_list_has_a_bound(page, limit):
+    asked = f"{page.url}/runs?limit={quote(limit)}"
+    status, _, body = ask(asked, Authorization=f"Bearer {KEY}")
+    assert (status, json.loads(body)["detail"]) == (400, "limit: 1 to 100")
 
 
 class Held(Agents):

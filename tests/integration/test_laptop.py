@@ -212,6 +212,33 @@ def test_a_port_that_is_taken_is_told_before_anything_starts(listener):
     assert "talk to it" not in done.stderr
 
 
+@pytest.mark.parametrize("port", ["70000", "-1", "0"])
+@pytest.mark.parametrize("command", [("run", "research-agent"), ("workflow", "serve", "x")])
+def test_a_port_is_one(command, port):
+    done = run(*command, "--model", "scripted", f"--port={port}")
+    assert done.returncode == 2
+    assert "1<=x<=65535" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])
+def test_a_workflow_that_is_told_to_stop_while_it_starts_stops(signal_):
+    """Agents are up by then or not, whichever is quicker: nothing is left of them."""
+    words = ["workflow", "serve", "research-report-workflow", "--env", "dev", "--model", "scripted"]
+    process = subprocess.Popen(
+        [*COMMAND, *words, "--port", str(free_port())],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert "note: " in process.stderr.readline()  # it has begun to start what it serves
+    process.send_signal(signal_)
+    _, printed = process.communicate(timeout=300)
+    assert (process.returncode, "Traceback" in printed) == (0, False), printed
+
+
 def test_run_serves_until_it_is_told_to_stop():
     port = free_port()
     command = [*COMMAND, "run", "research-agent", "--model", "scripted", "--port", str(port)]

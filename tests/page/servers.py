@@ -134,10 +134,12 @@ async def _text(asked: str) -> AsyncIterator[str]:
 async def _complete(request: web.Request) -> web.StreamResponse:
     """Answer as OpenAI's API does."""
     body = await request.json()
-    said = body["messages"][-1]["content"]
+    roles = [message["role"] for message in body["messages"]]
+    said = body["messages"][len(roles) - 1 - roles[::-1].index("user")]["content"]
     asked = said if isinstance(said, str) else said[0].get("text", "")
+    done = roles[::-1].index("user")  # messages since then
     usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    if (wanted := _call(asked)) and body["messages"][-1]["role"] == "user":
+    if (wanted := _call(asked)) and (not done or ("pays twice" in asked and done < 4)):
         return await _calling(request, wanted, usage)
     if not body.get("stream"):
         text = "".join([part async for part in _text(asked)])

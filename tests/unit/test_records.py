@@ -79,6 +79,12 @@ def test_defaults_come_last(base):
         made("a: int = 1\n    b: int", base)
 
 
+@pytest.mark.parametrize("base", [records.NamedTuple, typing.NamedTuple])
+def test_what_tuples_are_made_of_is_not_overwritten(base):
+    with pytest.raises(AttributeError, match="overwrite"):
+        made("a: int\n    def _asdict(self) -> dict: return {}", base)
+
+
 def test_records_are_sent_to_other_processes():
     from fleetform.targets import BY_NAME
 

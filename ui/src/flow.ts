@@ -11,6 +11,8 @@ import { say, type Word } from './words'
 const PAGE = 30
 const LARGEST_PAGE = 100
 const REFRESH = 15_000
+/** How often a step that waits is asked what it waits for: another question of the same step is no event. */
+const ASK = 3_000
 /** What a run may be called; the address may say anything. */
 const NAME = /^[a-z0-9-]{1,63}$/
 
@@ -24,6 +26,8 @@ export const run = signal<FlowRun | null>(null)
 /** What steps of it keep and wait for, of those that somebody has asked for. */
 export const details = signal<Record<string, StepDetail>>({})
 export const isReconnecting = signal(false)
+/** What stands in the form of a new run; it outlives signing in again. */
+export const draft = signal<Record<string, string>>({})
 
 /** Whether nothing more happens to a run. */
 export function isOver(of: FlowRun | null): boolean {
@@ -44,19 +48,24 @@ export async function start(): Promise<void> {
 /** Forget everything that was shown. */
 export function forget(): void {
   leave()
+  listed++
+  wanted = PAGE
   batch(() => {
     info.value = null
     runs.value = []
     hasMore.value = false
+    phase.value = ''
+    draft.value = {}
   })
 }
 
 let listed = 0
+/** How many runs are listed. */
+let wanted = PAGE
 
-/** Load the list anew, as far as it was shown. */
-export async function refresh(more = 0): Promise<void> {
+/** Load the list anew. */
+export async function refresh(): Promise<void> {
   const number = ++listed
-  const wanted = Math.max(PAGE, runs.value.length) + more
   const found: RunLine[] = []
   let next: string | undefined
   do {
@@ -76,14 +85,16 @@ export async function refresh(more = 0): Promise<void> {
 
 /** Show more of the list. */
 export async function showMore(): Promise<void> {
-  await attempt(() => refresh(PAGE))
+  wanted += PAGE
+  await attempt(refresh)
 }
 
 /** List runs of one phase, or all. */
-export async function choose(wanted: Phase | ''): Promise<void> {
-  phase.value = wanted
+export async function choose(which: Phase | ''): Promise<void> {
+  phase.value = which
+  wanted = PAGE
   runs.value = []
-  await attempt(() => refresh())
+  await attempt(refresh)
 }
 
 // -- one run ----------------------------------------------------------------------------------------
@@ -122,11 +133,12 @@ export async function open(): Promise<void> {
 
 /** Go to a run; none is the place where a new one is begun. */
 export function go(name: string): void {
-  if (name) location.hash = name
-  else {
-    history.pushState(null, '', api.HOME)
-    void open()
+  if (name && name !== location.hash.slice(1)) {
+    location.hash = name
+    return
   }
+  if (!name) history.pushState(null, '', api.HOME)
+  void open()
 }
 
 async function look(name: string, mine: number): Promise<void> {
@@ -167,18 +179,25 @@ async function follow(name: string, mine: number): Promise<void> {
   following = new AbortController()
   const { signal } = following
   let last = 0
-  let isAsking = false
   let isStale = false
-  const again = async (): Promise<void> => {
-    isStale = true
-    if (isAsking) return // events come in bunches: one look does for all of them
-    isAsking = true
+  let looking: Promise<void> | null = null
+  const looks = async (): Promise<void> => {
     while (isStale && mine === opened) {
       isStale = false
       await look(name, mine).catch(failed)
     }
-    isAsking = false
+    looking = null
   }
+  /** Look at the run once more; events come in bunches, and one look does for all of them. */
+  const again = (): Promise<void> => {
+    isStale = true
+    looking ??= looks()
+    return looking
+  }
+  const timer = setInterval(() => {
+    if (mine !== opened || isOver(run.value)) clearInterval(timer)
+    else if (run.value?.status.steps.some((one) => one.reason)) void again()
+  }, ASK)
   for (let tries = 0; mine === opened && !isOver(run.value); ) {
     const before = last
     try {
@@ -203,15 +222,17 @@ async function follow(name: string, mine: number): Promise<void> {
   if (mine !== opened) return
   isReconnecting.value = false
   status.value = say(run.value?.status.phase as Word)
-  await attempt(() => refresh())
+  await attempt(refresh)
 }
 
 /** Begin a run; returns why not, or nothing. */
 export async function begin(input: Record<string, unknown>, name: string): Promise<string> {
+  const mine = opened
   try {
     const made = await api.ask<FlowRun>('runs', { method: 'POST', body: { input, ...(name ? { name } : {}) } })
-    await attempt(() => refresh())
-    go(made.metadata.name)
+    draft.value = {}
+    await attempt(refresh)
+    if (mine === opened) go(made.metadata.name) // else something else was opened meanwhile
     return ''
   } catch (error) {
     if (error instanceof Problem && error.status !== 401) return error.code === 'offline' ? say('offline') : error.message

@@ -14,6 +14,8 @@ interface Started {
   verifier: string
   token: string
   client: string
+  /** What the address named, such as a run; it is there again when one comes back. */
+  place: string
 }
 
 function random(): string {
@@ -39,7 +41,7 @@ export async function leave(door: Door): Promise<void> {
   const found = (await (await fetch(place, { credentials: 'omit' })).json()) as Record<string, unknown>
   if (String(found['issuer']).replace(/\/$/, '') !== issuer.replace(/\/$/, '')) throw new Error('another issuer answers')
   const target = secure(found['authorization_endpoint'])
-  const started: Started = { state: random(), verifier: random(), token: secure(found['token_endpoint']).href, client: clientId }
+  const started: Started = { state: random(), verifier: random(), token: secure(found['token_endpoint']).href, client: clientId, place: location.hash }
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(started.verifier))
   sessionStorage.setItem(STATE, JSON.stringify(started))
   const words = {
@@ -61,10 +63,10 @@ export async function arrive(): Promise<void> {
   const code = words.get('code')
   const refusal = words.get('error_description') ?? words.get('error')
   if (!code && !refusal) return
-  history.replaceState(null, '', HOME)
   const kept = sessionStorage.getItem(STATE)
   sessionStorage.removeItem(STATE)
   const started = kept ? (JSON.parse(kept) as Started) : null
+  history.replaceState(null, '', `${HOME.href}${started?.place ?? ''}`)
   if (!started || words.get('state') !== started.state) return // nobody here has asked for it
   if (!code) {
     signInFailure.value = String(refusal).slice(0, 300)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
 from types import FrameType
@@ -45,6 +46,7 @@ Trust = Annotated[
         show_default=False,
     ),
 ]
+Port = Annotated[int, typer.Option("--port", "-p", help="Port on 127.0.0.1.", min=1, max=65_535)]
 Documents = Annotated[
     Path | None,
     typer.Option(
@@ -62,7 +64,7 @@ Name = Annotated[str, typer.Argument(metavar="AGENT", help="Name of the agent, o
 def command(
     agent: Name,
     env: options.Env = options.ENV,
-    port: Annotated[int, typer.Option("--port", "-p", help="Port on 127.0.0.1.")] = 8080,
+    port: Port = 8080,
     model: Model = None,
     memory: Memory = None,
     env_file: EnvFile = None,
@@ -95,29 +97,27 @@ def command(
       fleetform run customer-support-agent --model scripted --documents handbook
     """
     check(model, memory)
-    plan = laptop.agent_of(
-        agent, env, agents, environments, form, with_documents=documents is not None
-    )
-    local = laptop.localised(
-        plan,
-        env_file,
-        model=model,
-        memory=memory,
-        trusted=trusted,
-        keep_auth=keep_auth,
-        keep_tracing=keep_tracing,
-        with_documents=documents is not None,
-    )
-    local.document.setdefault("server", {})["ui"] = True
     laptop.check_port(port)
-    stop_when_told()
-    with laptop.serving(local, port, model=model, folder=documents) as process:
-        try:
+    code = 0
+    with until_stopped():
+        plan = laptop.agent_of(
+            agent, env, agents, environments, form, with_documents=documents is not None
+        )
+        local = laptop.localised(
+            plan,
+            env_file,
+            model=model,
+            memory=memory,
+            trusted=trusted,
+            keep_auth=keep_auth,
+            keep_tracing=keep_tracing,
+            with_documents=documents is not None,
+        )
+        local.document.setdefault("server", {})["ui"] = True
+        with laptop.serving(local, port, model=model, folder=documents) as process:
             url = f"http://127.0.0.1:{port}"
             announce(plan.name, url, process, f"talk to it: fleetform chat {url}")
             code = process.wait()
-        except KeyboardInterrupt:
-            return
     if code:
         raise typer.Exit(PROBLEMS)
 
@@ -131,9 +131,12 @@ def announce(name: str, url: str, process: subprocess.Popen[bytes], next_step: s
         typer.echo(f"  {next_step}", err=True)
 
 
-def stop_when_told() -> None:
-    """Let SIGTERM stop what is served as Ctrl-C does."""
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """Serve until SIGTERM or Ctrl-C ends the block, which is no failure."""
     signal.signal(signal.SIGTERM, _interrupt)
+    with suppress(KeyboardInterrupt):
+        yield
 
 
 def check(model: str | None, memory: str | None) -> None:

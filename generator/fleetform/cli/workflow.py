@@ -19,7 +19,7 @@ from fleetform.cli import laptop, options, trust
 from fleetform.cli.chat import served
 from fleetform.cli.conversation import Agent, ChatError, events_of
 from fleetform.cli.report import PROBLEMS, Format, reported
-from fleetform.cli.run import EnvFile, Model, Trust, announce, check, stop_when_told
+from fleetform.cli.run import EnvFile, Model, Port, Trust, announce, check, until_stopped
 from fleetform.local_values import EnvFileError, known_values
 from fleetform.names import LABEL
 from fleetform.patterns import LABEL_NAME
@@ -133,7 +133,7 @@ def run(
 @reported
 def serve(
     workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Name of a workflow.")],
-    port: Annotated[int, typer.Option("--port", "-p", help="Port on 127.0.0.1.")] = 8080,
+    port: Port = 8080,
     env: options.Env = options.ENV,
     model: Model = None,
     env_file: EnvFile = None,
@@ -152,9 +152,10 @@ def serve(
     """
     check(model, None)
     laptop.check_port(port)
-    flow = _here(workflow, env, agents, environments)
-    stop_when_told()
-    code = flow.served(port, model=model, env_file=env_file, trusted=trusted)
+    code = 0
+    with until_stopped():
+        flow = _here(workflow, env, agents, environments)
+        code = flow.served(port, model=model, env_file=env_file, trusted=trusted)
     if code:
         raise typer.Exit(PROBLEMS)
 
@@ -302,13 +303,10 @@ class Here:
             with _place(local) as config:
                 command = [*RUNTIME, "serve", "--config", str(config)]
                 with laptop.started(command, local, port) as process:
-                    try:
-                        url = f"http://127.0.0.1:{port}"
-                        begin = f"begin a run: fleetform workflow run {url}"
-                        announce(self._workflow.name, url, process, begin)
-                        return process.wait()
-                    except KeyboardInterrupt:
-                        return 0
+                    url = f"http://127.0.0.1:{port}"
+                    begin = f"begin a run: fleetform workflow run {url}"
+                    announce(self._workflow.name, url, process, begin)
+                    return process.wait()
 
     @contextmanager
     def looked_at(self) -> Iterator[str]:

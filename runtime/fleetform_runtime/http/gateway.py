@@ -104,6 +104,18 @@ class Gateway:
         """Whether scripts of the page that asks may call."""
         return request.headers.get("origin") in self._origins
 
+    def is_led_here(self, request: Request) -> bool:
+        """Whether a page of another site lets a browser change something where nobody signs in.
+
+        A request without a body needs no permission to be sent across sites; only its answer is kept from the page.
+        """
+        return (
+            self._is_our_host is not None
+            and request.method not in ("GET", "HEAD", "OPTIONS")
+            and request.headers.get("sec-fetch-site") == "cross-site"
+            and not self.admits(request)
+        )
+
     @property
     def closing(self) -> bool:
         """Whether connections should not be reused."""
@@ -161,6 +173,8 @@ class _Exchange:
         method, path = self._scope["method"], self._scope["path"]
         if not self._gateway.serves(self._request.headers):
             raise HttpProblem("misdirected", "call it localhost, or set `auth`")
+        if self._gateway.is_led_here(self._request):
+            raise HttpProblem("forbidden", "this origin is not allowed")
         if method == "OPTIONS" and "access-control-request-method" in self._request.headers:
             return self._preflight()
         route, parameters = self._gateway.router.find(method, path)

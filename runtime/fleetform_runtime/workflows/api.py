@@ -100,7 +100,8 @@ class WorkflowApi:
         if phase not in ("", "Pending", "Running", "Succeeded", "Failed"):
             raise HttpProblem("invalid_request", "phase: Pending, Running, Succeeded or Failed")
         limit = asked.get("limit", "20")
-        if not (limit.isdecimal() and limit.isascii() and 0 < int(limit[:9]) <= MOST_RUNS):
+        is_number = limit.isdecimal() and limit.isascii() and len(limit) < 10
+        if not (is_number and 0 < int(limit) <= MOST_RUNS):
             raise HttpProblem("invalid_request", f"limit: 1 to {MOST_RUNS}")
         page = await self._store.page(phase, cursor(asked.get("cursor")), int(limit))
         found: dict[str, Any] = {"items": [await self._line(one) for one in page]}

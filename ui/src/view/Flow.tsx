@@ -3,6 +3,7 @@ import type { ComponentChildren, JSX } from 'preact'
 import { memo } from 'preact/compat'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import * as flow from '../flow'
+import { inputs } from '../inputs'
 import { Markdown } from '../markdown'
 import * as state from '../state'
 import type { FlowInfo, FlowRun, Input, Phase, RunLine, StepState, Usage } from '../wire'
@@ -208,7 +209,7 @@ function Waits({ step }: { step: string }): JSX.Element | null {
       <p>
         <strong>{step}</strong>
       </p>
-      <Pending key={pending.run_id} waiting={pending} isMine={false} decide={(made) => void flow.decide(step, made)} />
+      <Pending key={pending.calls.map((one) => `${one.id} ${one.digest}`).join()} waiting={pending} isMine={false} decide={(made) => void flow.decide(step, made)} />
     </section>
   )
 }
@@ -248,41 +249,50 @@ const Values = memo(function Values({ values }: { values: Record<string, unknown
 
 // -- a new run --------------------------------------------------------------------------------------
 
+/** Name of the field for the run's name: no input is called so, for their names begin with a letter. */
+const RUN = ' name'
+
 function Begin({ info }: { info: FlowInfo }): JSX.Element {
   const wrong = useSignal('')
+  const isBusy = useSignal(false)
   return (
     <>
       <form
         class="sheet"
         aria-label={say('newRun')}
+        onInput={(event) => {
+          const { name, value } = event.target as HTMLInputElement
+          flow.draft.value = { ...flow.draft.value, [name]: value }
+        }}
         onSubmit={async (event) => {
           event.preventDefault()
-          const data = new FormData(event.currentTarget)
+          if (isBusy.value) return
+          isBusy.value = true
           try {
             wrong.value = ''
-            wrong.value = await flow.begin(inputs(info.input, data), String(data.get(' name') ?? ''))
+            wrong.value = await flow.begin(inputs(info.input, flow.draft.value), flow.draft.value[RUN] ?? '')
           } catch (error) {
-            wrong.value = say('badJson', String((error as Error).message))
+            wrong.value = (error as Error).message
           }
+          isBusy.value = false
         }}
       >
         <h2>{say('newRun')}</h2>
         {info.description && <p class="plain">{info.description}</p>}
         {info.input.map((one) => (
-          <Labelled key={one.name} name={one.required ? `${one.name} *` : one.name} about={one.description}>
+          <Labelled key={one.name} name={isNeeded(one) ? `${one.name} *` : one.name} about={one.description}>
             <Field input={one} />
           </Labelled>
         ))}
-        {/* No input is called so: their names begin with a letter. */}
         <Labelled name={say('runName')} about={say('runNameAbout')}>
-          <input name=" name" pattern="[a-z0-9]([a-z0-9\-]*[a-z0-9])?" maxLength={63} autoComplete="off" />
+          <input name={RUN} value={flow.draft.value[RUN] ?? ''} pattern="[a-z0-9]([a-z0-9\-]*[a-z0-9])?" maxLength={63} autoComplete="off" />
         </Labelled>
         {wrong.value && (
           <p class="failure" role="alert">
             {wrong.value}
           </p>
         )}
-        <button type="submit" class="primary">
+        <button type="submit" class="primary" disabled={isBusy.value}>
           {say('begin')}
         </button>
       </form>
@@ -312,14 +322,21 @@ function Labelled({ name, about, children }: { name: string; about: string | und
   )
 }
 
+/** Whether a run cannot be begun without an input. */
+function isNeeded(input: Input): boolean {
+  return input.required === true && input.default === undefined
+}
+
 function Field({ input }: { input: Input }): JSX.Element {
-  const { name, required } = input
+  const { name } = input
+  const required = isNeeded(input)
+  const value = flow.draft.value[name] ?? ''
   const placeholder = input.default === undefined ? '' : pretty(input.default)
-  const options = input.type === 'boolean' ? [true, false] : input.enum
+  const options = input.enum ?? (input.type === 'boolean' ? [true, false] : undefined)
   if (options)
     return (
-      <select name={name} required={required}>
-        <option value="">{placeholder}</option>
+      <select name={name} value={value} required={required}>
+        <option value="">{placeholder && `${say('byDefault')}: ${placeholder}`}</option>
         {options.map((one) => (
           <option key={String(one)} value={JSON.stringify(one)}>
             {pretty(one)}
@@ -328,16 +345,7 @@ function Field({ input }: { input: Input }): JSX.Element {
       </select>
     )
   if (input.type === 'number' || input.type === 'integer')
-    return <input type="number" step={input.type === 'integer' ? 1 : 'any'} name={name} required={required} placeholder={placeholder} />
-  return <textarea name={name} rows={input.type === 'string' ? 2 : 4} required={required} placeholder={placeholder} />
+    return <input type="number" step={input.type === 'integer' ? 1 : 'any'} {...{ name, value, required, placeholder }} />
+  return <textarea rows={input.type === 'string' ? 2 : 4} {...{ name, value, required, placeholder }} />
 }
 
-/** Return the inputs of a form; what is empty has its default. */
-function inputs(wanted: readonly Input[], data: FormData): Record<string, unknown> {
-  const found: Record<string, unknown> = {}
-  for (const { name, type, enum: only } of wanted) {
-    const text = String(data.get(name) ?? '')
-    if (text) found[name] = type === 'string' && !only ? text : JSON.parse(text)
-  }
-  return found
-}

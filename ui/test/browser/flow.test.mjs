@@ -54,6 +54,16 @@ test('a run is begun, waits for a decision, and shows what each step has answere
   await close()
 })
 
+test('a step that asks twice is decided for twice', async () => {
+  const { page, close } = await opened()
+  await begin(page, 'pays twice')
+  await decided(page)
+  await page.locator('.pending').waitFor({ state: 'detached' })
+  await decided(page)
+  await badge(page, 'succeeded').waitFor()
+  await close()
+})
+
 test('a run is there again after a reload, in another tab, and by its address', async () => {
   const { page, context, close } = await opened()
   const name = await begin(page, 'reload')
@@ -77,6 +87,11 @@ test('a run is there again after a reload, in another tab, and by its address', 
     await page.click('.sidebar .primary')
     await page.locator('[role=alert]').waitFor({ state: 'detached' })
   }
+  const late = `late-${process.pid}`
+  await page.goto(`${AGENTS.flow}#${late}`)
+  await page.locator('[role=alert]', { hasText: /no such run/i }).waitFor()
+  await begin(page, 'gratis', late)
+  await badge(page, 'succeeded').waitFor()
   await close({ expected: /404/ })
 })
 
@@ -245,8 +260,14 @@ for (const width of [320, 820, 1920])
 test('it is in Korean, too', async () => {
   const { page, close } = await opened({ locale: 'ko-KR' })
   await page.locator('h2', { hasText: '새 실행' }).waitFor()
-  await page.fill('[name=topic]', 'gratis')
-  await page.click('form.sheet [type=submit]')
+  await page.fill('[name=topic]', `gratis twice ${process.pid}`)
+  await page.dblclick('form.sheet [type=submit]')
   await badge(page, '성공').waitFor()
+  // One run, though the button was pressed twice, and nothing is said of a connection that ended with it.
+  const { items } = await (await fetch(`${AGENTS.flow}runs?limit=2`)).json()
+  const given = await Promise.all(items.map(async (one) => (await (await fetch(`${AGENTS.flow}runs/${one.name}`)).json()).spec.input.topic))
+  assert.equal(given.filter((one) => one === `gratis twice ${process.pid}`).length, 1)
+  await page.waitForFunction(() => document.querySelector('[role=status]').textContent === '성공')
+  assert.equal(await page.locator('.notice').count(), 0)
   await close()
 })
