@@ -310,6 +310,7 @@ async def test_an_mcp_server_restarts_under_load(tmp_path):
 # -- the process itself ------------------------------------------------------------------------------
 
 
+@pytest.mark.proof
 async def test_a_rolling_update_loses_nothing(tmp_path):
     count = size(600, 2400)
     with ModelServer(pace=0.01) as model:

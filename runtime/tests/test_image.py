@@ -35,6 +35,7 @@ def megabytes(folder: Path) -> float:
     return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("requirements", LARGEST)
 def test_the_build_stage_installs_it_small_enough_and_it_serves(requirements, tmp_path):
     source, target, builder = tmp_path / "src", tmp_path / "opt", tmp_path / "builder"

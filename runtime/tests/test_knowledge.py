@@ -229,6 +229,7 @@ while True:
 """
 
 
+@pytest.mark.proof
 def test_a_replacement_that_is_killed_at_any_statement_leaves_the_old_or_the_new(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "db")],

@@ -393,6 +393,7 @@ def test_every_template_names_its_kind():
 # -- names, and values that are not there ---------------------------------------------------------
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("chart", ["agent", "namespace"])
 def test_no_value_that_is_null_ends_in_a_template(chart):
     """One Helm will do: the templates say it, and not Helm."""

@@ -183,6 +183,7 @@ def check_deployment(asked: list[str], runner: Runner) -> None:
     assert [shlex.split(line) for line in lines[1:]] == [*map(shlex.split, said)]
 
 
+@pytest.mark.proof
 def test_every_step_of_the_github_workflow_does_its_work(repository, runner):
     ran = []
     for name, steps in jobs_of_github(repository[1]):
@@ -196,6 +197,7 @@ def test_every_step_of_the_github_workflow_does_its_work(repository, runner):
     check_deployment(runner.asked, runner)
 
 
+@pytest.mark.proof
 def test_every_script_of_the_gitlab_pipeline_does_its_work(repository, runner):
     pipeline = load(GITLAB)
     given = {

@@ -204,6 +204,7 @@ def test_helm_makes_the_same_objects(version, built, tmp_path):
         assert differences(ours, theirs) == []
 
 
+@pytest.mark.proof
 def test_kustomize_makes_the_same_objects(folders, plain, tmp_path):
     for folder, files in folders.items():
         write(tmp_path / folder, files)

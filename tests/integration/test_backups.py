@@ -319,6 +319,7 @@ def filled(machine):
     return machine
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("with_restic", [False])
 @pytest.mark.parametrize("how", ["truncate -s -40 {0}", "truncate -s 100 {0}", ": >{0}", "rm {0}; touch {0}"])  # fmt: skip
 def test_a_broken_dump_is_neither_kept_nor_restored(filled, how):

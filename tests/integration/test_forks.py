@@ -289,6 +289,7 @@ def trees_and_marks_are_the_same() -> None:
     assert len(children) == 4
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "case",
     [

@@ -106,6 +106,7 @@ def test_an_earlier_revision_comes_back_stays_and_is_released(repository):
     assert f"{TITLE} is not held" in done.err
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", range(30))
 def test_any_revision_of_any_history_comes_back_to_the_byte(seed, repository):
     chance = random.Random(seed)

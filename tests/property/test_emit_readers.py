@@ -179,6 +179,7 @@ def test_no_reader_changes_a_tortured_string(name):
     assert_unchanged(list(torture()), name)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("name", ALL)
 def test_no_reader_changes_a_generated_string(name):
     texts = list(generated(24_000))

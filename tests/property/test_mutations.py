@@ -94,6 +94,7 @@ def outcome(folder: Path, name: str) -> tuple[dict[str, str], tuple[Problem, ...
         return {}, error.problems
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_broken_fleet_ends_in_problems_or_keeps_the_contract(batch, tmp_path):
     for number in range(PER_BATCH):

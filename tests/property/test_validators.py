@@ -9,6 +9,7 @@ from fleetform.kinds import NAMES as KINDS
 from tests.documents import documents, mutations
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_part_refuses_what_the_whole_refuses(kind, monkeypatch):
     whole = validators.validator(kind, "")

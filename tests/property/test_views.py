@@ -38,6 +38,7 @@ def test_what_a_view_gives_back_is_what_it_read(kind):
     check()
 
 
+@pytest.mark.proof
 @each_kind
 def test_both_validators_accept_and_refuse_the_same(kind):
     reference = jsonschema.Draft202012Validator(schema(kind))

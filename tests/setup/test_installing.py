@@ -96,6 +96,7 @@ def test_the_environment_of_the_project_takes_the_lock_and_nothing_else(index, p
     assert "pip" not in done.stdout
 
 
+@pytest.mark.proof
 def test_a_changed_lock_is_installed_over_the_last_one(index, project):
     assert make(project).returncode == 0
     newer = index.add("third", "1.2")
@@ -105,6 +106,7 @@ def test_a_changed_lock_is_installed_over_the_last_one(index, project):
     assert installed(project / "env/bin/python") == TAKEN | {"third": "1.2", "own": "1.0"}
 
 
+@pytest.mark.proof
 def test_what_was_interrupted_is_made_again(index, project):
     (project / "env/bin").mkdir(parents=True)
     (project / "env/bin/python").symlink_to(sys.executable)
@@ -112,6 +114,7 @@ def test_what_was_interrupted_is_made_again(index, project):
     assert_only_the_lock_was_taken(index, project / "env/bin/python", own="1.0")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("spoil", "said", "hint"),
     [
@@ -133,6 +136,7 @@ def test_a_failure_says_what_failed_and_what_to_do(index, project, spoil, said, 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.proof
 def test_no_password_of_an_index_is_shown(index, project, monkeypatch):
     index.files.clear()
     monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("//", "//me:hush@") + "/simple")
@@ -141,6 +145,7 @@ def test_no_password_of_an_index_is_shown(index, project, monkeypatch):
     assert "hush" not in done.stderr
 
 
+@pytest.mark.proof
 def test_a_python_tool_takes_its_lock_and_nothing_else(index, tmp_path, monkeypatch):
     folder = tmp_path / "source/first"
     folder.mkdir(parents=True)
@@ -156,6 +161,7 @@ def test_a_python_tool_takes_its_lock_and_nothing_else(index, tmp_path, monkeypa
     assert_only_the_lock_was_taken(index, place.parent / "venv/bin/python")
 
 
+@pytest.mark.proof
 def test_the_other_interpreters_take_the_lock_and_nothing_else(index, tmp_path, monkeypatch):
     (tmp_path / "render.txt").write_text(locked_set(index))
     monkeypatch.setattr(interpreters, "ROOT", tmp_path)
