@@ -195,7 +195,7 @@ async function follow(name: string, mine: number): Promise<void> {
     return looking
   }
   const timer = setInterval(() => {
-    if (mine !== opened || isOver(run.value)) clearInterval(timer)
+    if (mine !== opened || signedOut.value || isOver(run.value)) clearInterval(timer)
     else if (run.value?.status.steps.some((one) => one.reason)) void again()
   }, ASK)
   for (let tries = 0; mine === opened && !isOver(run.value); ) {
@@ -241,11 +241,12 @@ export async function begin(input: Record<string, unknown>, name: string): Promi
   }
 }
 
-async function change(path: string, body: unknown = {}): Promise<void> {
+/** Ask for a change of the run that is open; returns whether it was accepted. */
+async function change(path: string, body: unknown = {}): Promise<boolean> {
   const name = run.value?.metadata.name
-  if (!name) return
+  if (!name) return false
   trouble.value = ''
-  await attempt(() => api.ask(`runs/${name}/${path}`, { method: 'POST', body }).then(() => undefined))
+  return attempt(() => api.ask(`runs/${name}/${path}`, { method: 'POST', body }).then(() => undefined))
 }
 
 /** End the run. */
@@ -255,8 +256,7 @@ export async function cancel(): Promise<void> {
 
 /** Begin a failed run again where it failed. */
 export async function retry(): Promise<void> {
-  await change('retry')
-  if (!trouble.value) await open()
+  if (await change('retry')) await open()
 }
 
 /** Decide for a step that waits. */

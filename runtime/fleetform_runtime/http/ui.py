@@ -123,9 +123,9 @@ def issuer_of(auth: Auth) -> str:
     return auth.issuer if isinstance(auth, OidcAuth) and auth.client_id else ""
 
 
-def routes(auth: Auth, known: dict[str, Any], folder: Path = FOLDER) -> tuple[Route, ...]:
+def routes(auth: Auth, known: dict[str, Any]) -> tuple[Route, ...]:
     """Return the routes of the page, and of what it shows before anybody has signed in: `known`, and how one signs in."""
-    page = Page(folder, issuer_of(auth))
+    page = Page(FOLDER, issuer_of(auth))
     door = {**known, "auth": way_in(auth)}
 
     async def show(_: Request) -> Json:

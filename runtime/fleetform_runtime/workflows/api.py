@@ -27,6 +27,7 @@ from fleetform_runtime.workflows.records import (
     document,
     event,
     shown_step,
+    wait_for_a_person,
 )
 from fleetform_runtime.workflows.settings import WorkflowSettings
 from fleetform_runtime.workflows.store import Found, WorkflowStore
@@ -200,7 +201,7 @@ class WorkflowApi:
         """Return a run as the list has it; whether it waits for a person, its steps say."""
         run = found.run
         whole = await self._store.get(run.name) if run.phase == "Running" else None
-        waits = whole is not None and any(step.waits is not None for step in whole.steps.values())
+        waits = whole is not None and wait_for_a_person(whole.steps)
         line = {"name": run.name, "phase": run.phase, "reason": run.reason, "created": run.created}
         return line | ({"waiting": True} if waits else {})
 

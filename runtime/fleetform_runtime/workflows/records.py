@@ -216,10 +216,15 @@ def shown_step(name: str, step: StepState) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value}
 
 
+def wait_for_a_person(steps: dict[str, StepState]) -> bool:
+    """Whether one of the steps does."""
+    return any(step.waits is not None for step in steps.values())
+
+
 def conditions(run: WorkflowRun, steps: dict[str, StepState]) -> list[dict[str, Any]]:
     """Return the conditions of a run, as those of a Kubernetes object."""
     over = run.phase in ("Succeeded", "Failed")
-    waits = not over and any(step.waits is not None for step in steps.values())
+    waits = not over and wait_for_a_person(steps)
     found = [{"type": "Initialized", "status": "True", "lastTransitionTime": _time(run.created)}]
     if run.started is not None:
         since = _time(run.ended if over else run.started)

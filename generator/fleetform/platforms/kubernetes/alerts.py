@@ -637,6 +637,9 @@ _BACKUPS = (
     ),
 )
 
+_READY_REPLICA_SETS = _of_rollouts("kube_replicaset_status_ready_replicas").replace("\n", "\n  ")
+"""As a part of an expression that is indented."""
+
 _SCRAPING = (
     # An agent that was scraped within the last day, still has ready pods, and is gone: a broken
     # ServiceMonitor or NetworkPolicy would silence all rules above. A deleted agent or one scaled
@@ -663,7 +666,7 @@ _SCRAPING = (
     "agent", "$1", "statefulset", "(.+)"
   ) > 0
     or
-  {_of_rollouts("kube_replicaset_status_ready_replicas").replace(chr(10), chr(10) + "  ")} > 0
+  {_READY_REPLICA_SETS} > 0
 )
 """,
         summary="Agent {{ $labels.agent }} is ready but no longer scraped",
