@@ -60,10 +60,11 @@ test('a step that asks twice is decided for twice', async () => {
   const taken = []
   page.on('response', (answer) => answer.url().endsWith('/approvals') && answer.ok() && taken.push(answer.url()))
   // Both forms look the same, and the second may be there before the first is seen to go.
-  while (!(await badge(page, 'succeeded').isVisible())) {
+  for (let tries = 0; tries < 150 && !(await badge(page, 'succeeded').isVisible()); tries++) {
     await page.click('.pending [type=submit]', { timeout: 1000 }).catch(() => undefined)
     await page.waitForTimeout(300)
   }
+  await badge(page, 'succeeded').waitFor()
   assert.ok(taken.length >= 2, `${taken.length} decisions`)
   await close({ expected: /40\d/ })
 })
