@@ -1,6 +1,7 @@
 """Rules for every test: no dependence on timing or chance; unit tests stay within the process."""
 
 import gc
+import signal
 import sys
 from collections.abc import Generator
 from itertools import count
@@ -19,6 +20,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("fleetform")
+
+# A shell that starts this in the background has interrupts ignored, and every process that a test starts inherits that:
+# one that is interrupted then would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNIT = ("tests/unit/", "runtime/tests/unit/")
 FORBIDDEN = {

@@ -124,6 +124,8 @@ class PostgresServer(Server):
             str(binaries / "postgres"),
             *("-D", str(self.folder / "data"), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-k", str(self.folder), "-c", "fsync=off"),
+            # Its segments are below its folder, and go with it when it is killed.
+            *("-c", "dynamic_shared_memory_type=mmap"),
         ]
 
     def start(self) -> None:
