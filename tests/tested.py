@@ -69,7 +69,7 @@ _TESTED_BY: dict[str, dict[str, str]] = {
         "tests/unit/test_migrate.py": "migrate/files origins syntax writer",
         "tests/policy/test_network.py": "exposure plan/traffic resolve/ports",
         "tests/unit/test_object_patches.py": "objects/manifest objects/changes judged operations kubernetes/schemas kubernetes/annotations",
-        "tests/unit/test_objects.py": (
+        "tests/policy/test_objects.py": (
             "certificate configmap deployment externalsecret horizontalpodautoscaler httproute ingress objects/job cronjob "
             "plan/containers kubernetes/containers limitrange objects/namespace networkpolicy persistentvolumeclaim objects/pod "
             "poddisruptionbudget prometheusrule resourcequota role scaledobject objects/service serviceaccount tenantrole "

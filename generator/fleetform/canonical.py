@@ -5,7 +5,6 @@ every byte. The rules are those of Go's `json.MarshalIndent(value, "", "  ")` (G
 a value decoded from JSON.
 """
 
-import hashlib
 import json.encoder
 import marshal
 import math
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from fleetform.hashes import sha256
 from fleetform.lazy import regex
 
 # Escapes quotes, backslashes and control characters as Go does, in C; but not the characters
@@ -51,7 +51,7 @@ def digest(data: Mapping[str, Any]) -> str:
     Raises:
         ValueError: anything that `dumps` refuses.
     """
-    return hashlib.sha256(dumps(dict(data)).encode()).hexdigest()
+    return sha256(dumps(dict(data)).encode())
 
 
 def _write(value: object, line: str, out: list[str]) -> None:

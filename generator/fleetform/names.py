@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+from fleetform.hashes import sha256
 
 LABEL = 63
 
@@ -12,6 +12,6 @@ def fit(name: str, suffix: str = "", limit: int = LABEL) -> str:
     whole = name + suffix
     if len(whole) <= limit:
         return whole
-    digest = sha256(whole.encode()).hexdigest()[:8]
+    digest = sha256(whole.encode())[:8]
     prefix = name[: limit - len(suffix) - 9].rstrip("-.")
     return f"{prefix}-{digest}{suffix}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from sys import intern
 from typing import Any
 
 from fleetform.lazy import regex
@@ -342,7 +343,7 @@ class Reader:
                 f"the key `{text[:80]}` occurs twice in one map",
                 f"the first is on line {first.line}: remove one",
             )
-        self._key = text
+        self._key = intern(text)  # specs have few keys, each of them thousands of times
         self._key_mark = self._own_mark(event)
 
     def _said_at(self, event: Any) -> bool:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
+from fleetform.hashes import sha256
 from fleetform.plan.images import has_registry
 from fleetform.records import NamedTuple
 
@@ -89,7 +89,7 @@ def digest(reference: Reference) -> str:
         found = str(answer.headers.get("Docker-Content-Digest", ""))
         if not found:  # the specification does not require it
             answer, body = _ask(reference, "GET", url, headers)
-            found = f"sha256:{sha256(body).hexdigest()}" if answer.status == 200 else ""
+            found = f"sha256:{sha256(body)}" if answer.status == 200 else ""
         if DIGEST.fullmatch(found):
             return found
     if answer.status == 404:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fleetform_runtime import reference
+from fleetform_runtime import reference, schema
 from fleetform_runtime.problems import CODES
 from runtime.tests.harness import serving
 from runtime.tests.upstreams import answers, upstream
@@ -122,3 +122,19 @@ def test_links_lead_somewhere(page):
     text = (ROOT / f"docs/{page}.md").read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert (ROOT / "docs" / target).exists(), target
+
+
+def test_the_committed_schemas_are_those_of_the_models(capsys):
+    assert schema.main([str(ROOT / "schemas"), "--check"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_schemas_are_written_once_and_drift_is_named(tmp_path, capsys):
+    assert schema.main([str(tmp_path), "--check"]) == 3
+    assert "agent-runtime.json differs" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    assert schema.main([str(tmp_path)]) == 0
+    assert schema.main([str(tmp_path), "--check"]) == 0
+    text = (tmp_path / "agent-runtime.json").read_text("utf-8")
+    assert text.startswith('{\n  "$schema"')
+    assert text.endswith("}\n")

@@ -16,6 +16,7 @@ UNUSED = (
     "socket",
     "difflib",
     "threading",
+    "hashlib",
     "subprocess",
 )
 PROBE = """

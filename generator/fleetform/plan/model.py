@@ -4,7 +4,7 @@ A platform binds a plan: it fills in what only it knows (addresses, paths of sec
 process may take to stop) and reports as Problems what it cannot do.
 """
 
-# No `annotations` of the future: named tuples compile each annotation that is a text, which takes half of this import.
+from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
@@ -104,7 +104,7 @@ class Variable(NamedTuple):
 class EnvFrom(NamedTuple):
     """All keys of a Secret, or of existing configuration, as variables."""
 
-    source: "SecretFolder | ConfigFolder"
+    source: SecretFolder | ConfigFolder
     prefix: str = ""
 
 
@@ -298,15 +298,15 @@ class Traffic(NamedTuple):
 
     party: Party
     ports: Ports
-    owner: "Resolved[Any]"
-    path: "TreePath"
+    owner: Resolved[Any]
+    path: TreePath
 
 
 class Link(NamedTuple):
     """One workload of the fleet calls another."""
 
-    caller: "Key"
-    callee: "Key"
+    caller: Key
+    callee: Key
     ports: Ports
 
 
@@ -324,7 +324,7 @@ class Sandbox(NamedTuple):
 
     memory: int
     """Bytes that the largest of them may take."""
-    path: "TreePath"
+    path: TreePath
     """Where the agent asks for it first."""
 
 
@@ -344,16 +344,16 @@ class Flow(NamedTuple):
 class Workload(NamedTuple):
     """One workload of the fleet: an agent, a deployed MCP server or a memory store for development."""
 
-    key: "Key"
+    key: Key
     """Namespace as in the specs, and name."""
     namespace: str
     """The namespace's name in the environment."""
     component: str
     shape: Shape
     version: str
-    spec: "WorkloadSpec"
+    spec: WorkloadSpec
     """The workload's part of its spec, for settings that only a platform can interpret."""
-    resolved: "Resolved[Any]"
+    resolved: Resolved[Any]
     image: str
     pull_policy: str
     command: tuple[str, ...]
@@ -425,7 +425,7 @@ class Plan(NamedTuple):
     workloads: tuple[Workload, ...]
     links: tuple[Link, ...]
 
-    def callees(self) -> "dict[Key, tuple[Workload, ...]]":
+    def callees(self) -> dict[Key, tuple[Workload, ...]]:
         """Return the callees of each workload, sorted by key."""
         known = {item.key: item for item in self.workloads}
         found: dict[Key, set[Key]] = {}

@@ -6,13 +6,13 @@ that Git can merge what pull requests on neighbours change or add.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import fleetform
 from fleetform import written
+from fleetform.hashes import sha256
 from fleetform.pyyaml import yaml
 from fleetform.records import NamedTuple
 
@@ -122,7 +122,7 @@ def entry_of(item: Any, files: Mapping[Any, Any]) -> Entry:
 
 def sha(value: str) -> str:
     """Return the SHA-256 of a text in UTF-8, in 64 hex digits."""
-    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(value.encode("utf-8", "surrogatepass"))
 
 
 def _images(plan: WorkloadPlan) -> Iterator[str]:

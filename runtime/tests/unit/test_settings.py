@@ -417,22 +417,6 @@ def test_the_contract_tells_the_generator_what_is_served():
     assert told["ports"] == {"http": Server().port, "metrics": Server().metrics_port}
 
 
-def test_the_committed_schemas_are_those_of_the_models(capsys):
-    assert schema.main([str(ROOT / "schemas"), "--check"]) == 0
-    assert capsys.readouterr().err == ""
-
-
-def test_schemas_are_written_once_and_drift_is_named(tmp_path, capsys):
-    assert schema.main([str(tmp_path), "--check"]) == 3
-    assert "agent-runtime.json differs" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-    assert schema.main([str(tmp_path)]) == 0
-    assert schema.main([str(tmp_path), "--check"]) == 0
-    text = (tmp_path / "agent-runtime.json").read_text("utf-8")
-    assert text.startswith('{\n  "$schema"')
-    assert text.endswith("}\n")
-
-
 def test_the_runtime_imports_nothing_of_the_generator():
     for file in (ROOT / "runtime/fleetform_runtime").rglob("*.py"):
         assert not IMPORT.search(file.read_text("utf-8")), file

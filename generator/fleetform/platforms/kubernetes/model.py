@@ -1,6 +1,6 @@
 """A plan bound to Kubernetes: workloads and namespaces in its terms; nothing after this reads a spec."""
 
-# No `annotations` of the future: named tuples compile each annotation that is a text, which takes half of this import.
+from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -26,12 +26,13 @@ Probe = plan.Check
 
 
 class Config(NamedTuple):
-    """An immutable revision of a workload's configuration; `settings` is agent.json as data."""
+    """An immutable revision of a workload's configuration."""
 
     name: str
     data: Mapping[str, str]
     directory: str
-    settings: Json
+    settings: plan.Settings
+    """What agent.json says, with the plan's symbols; empty without one."""
     digest: str
     """Hash of the data, in 64 hex digits, of which the name has the first."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import canonical
 from fleetform.contract import SECRETS, SETTINGS
 from fleetform.names import fit
-from fleetform.plan.model import SecretPath, SecretRef, Workload, bound
+from fleetform.plan.model import SecretPath, SecretRef, Settings, Workload, bound
 from fleetform.platforms.kubernetes.model import Config
 from fleetform.resolve.hosts import Address, Url
 
@@ -32,17 +32,17 @@ def config(workload: Workload, problems: list[Problem]) -> tuple[Config | None, 
         data = {files.name: canonical.dumps(document) + "\n", **data}
     _check_size(workload, data, problems)
     mounted = tuple((name, tuple(sorted(found))) for name, found in sorted(keys.items()))
-    own = document if files.name == SETTINGS else {}
+    own = files.settings if files.name == SETTINGS else None
     return revision(workload.name, data, files.directory, own), mounted
 
 
 def revision(
-    name: str, data: dict[str, str], directory: str, document: dict[str, Any] | None = None
+    name: str, data: dict[str, str], directory: str, settings: Settings | None = None
 ) -> Config:
     """Return an immutable revision, named after the hash of its content."""
     digest = canonical.digest(data)
     hashed = fit(name, f"-config-{digest[:8]}", 253)
-    return Config(hashed, data, directory, document or {}, digest)
+    return Config(hashed, data, directory, settings or {}, digest)
 
 
 def document_of(settings: Any) -> dict[str, Any]:

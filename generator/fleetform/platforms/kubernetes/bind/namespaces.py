@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from fleetform import kinds, view
+from fleetform.hashes import sha256
 from fleetform.plan.collector import COMPONENT
 from fleetform.platforms.kubernetes import alerts
 from fleetform.platforms.kubernetes.bind import delivery, secrets, stores
@@ -113,7 +113,7 @@ def _dashboard(fleet: Fleet, name: str) -> Dashboard | None:
     wanted = fleet.environment.monitoring.dashboards
     if wanted is None:
         return None
-    digest = hashlib.sha256(f"{fleet.environment_name}/{name}".encode()).hexdigest()
+    digest = sha256(f"{fleet.environment_name}/{name}".encode())
     return Dashboard(
         uid=f"fleetform-{digest[:16]}",
         title=f"Agents: {name} ({fleet.environment_name})",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleetform import contract
 from fleetform.plan.settings import MARGIN, PROMPT
+from fleetform.platforms.kubernetes.bind.config import document_of
 from fleetform.platforms.kubernetes.lens import Values, less
 from fleetform.platforms.kubernetes.model import WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
@@ -31,7 +32,7 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
     """Return the chart's `config`, or the files that an image reads instead."""
     del default
     config = plan.config
-    settings = dict(config.settings) if config else {}
+    settings = document_of(config.settings) if config else {}
     return {
         "config": _settings(plan, settings),
         "prompt": config.data[PROMPT] if config and settings else "",
