@@ -16,12 +16,20 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from render import ENVIRONMENT, FLEETFORM, NAMESPACE, make_fleet, name_of, objects, timed
+from render import (
+    ENVIRONMENT,
+    FLEETFORM,
+    NAMESPACE,
+    make_fleet,
+    name_of,
+    objects,
+    timed,
+    workplace,
+)
 
 ALL = ("manifests", "helm", "kustomize", "flux")
 BUILDABLE = 100
@@ -97,15 +105,15 @@ def main() -> None:
     parser.add_argument("--sizes", default="1,100,1000", help="agents per fleet")
     parser.add_argument("--runs", type=int, default=9, help="runs of each command")
     options = parser.parse_args()
-    print(
-        f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.runs} interleaved runs, milliseconds"
-    )
-    print(
-        "| agents | manifests, new | all targets, new | ratio | manifests, again | all targets, again | ratio | kustomize build, one | all |"
-    )
-    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     # Nothing is removed before the last run: file systems are slower for minutes after it.
-    with tempfile.TemporaryDirectory() as name:
+    with workplace() as name:
+        print(
+            f"Python {platform.python_version()}, {os.cpu_count()} CPUs, median of {options.runs} interleaved runs, milliseconds"
+        )
+        print(
+            "| agents | manifests, new | all targets, new | ratio | manifests, again | all targets, again | ratio | kustomize build, one | all |"
+        )
+        print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
         for size in map(int, options.sizes.split(",")):
             print(row(Path(name) / str(size), size, options.kustomize, options.runs), flush=True)
 
