@@ -255,8 +255,10 @@ def _agent(chance: random.Random, name: str) -> Json:
     key = {"type": "apiKey", "apiKey": {"keys": [{"name": "k", "secretRef": _secret(chance)}]}}
     model = {"provider": "openai", "name": "gpt", "apiKeySecretRef": _secret(chance)}
     redis = {"host": "10.1.2.3", "port": 6380, "auth": {"secretRef": _secret(chance)}}
+    variants = [{"name": "other", "weight": 10, "systemPrompt": "Be brief. {{ y }} ${X}\n"}]
     return {
         **spec,
+        **({"variants": variants} if chance.random() < 0.4 else {}),
         "systemPrompt": "You help. ${X} {{ y }}",
         "model": {**model, "endpoint": chance.choice(["https://api.example/v1", "http://9.9.9.9"])},
         "auth": chance.choice([oidc, key]),

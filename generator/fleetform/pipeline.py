@@ -55,6 +55,10 @@ class Sources:
         """Return all documents, those with errors included, and no problems."""
         found = copy(self)
         found.documents = [*self.documents, *self.mended]
+        # A spec without its faulty part may miss what others refer to or match; of an environment nothing is lost.
+        found.broken = self.broken - {
+            document.name for document in self.mended if document.kind == kinds.ENVIRONMENT.name
+        }
         found.problems = []
         return found
 
@@ -68,7 +72,7 @@ def read(paths: Sequence[Path]) -> Sources:
 
 def checked(loaded: Loaded) -> Sources:
     """Translate and check the documents of files."""
-    documents, said = translate(loaded.documents, EMITTED_BY)
+    documents, said = translate(loaded.documents, EMITTED_BY, _leaked)
     sources = Sources([*loaded.problems, *said])
     places = {_place(problem) for problem in loaded.problems}
     for document in documents:
@@ -79,12 +83,25 @@ def checked(loaded: Loaded) -> Sources:
             sources.documents.append(document)
         else:
             _mend(sources, document, len(found))
+    sources.problems += _environments_of_one_name(documents)
     usable = {document.name for document in sources.documents}
     named = [at(document.tree, ("metadata", "name")) for document in loaded.documents]
     sources.broken = {name for name in named if isinstance(name, str)} - usable
     lost = any(problem.code in LOST for problem in loaded.problems)
     sources.complete = not lost and all(isinstance(name, str) for name in named)
     return sources
+
+
+def _environments_of_one_name(documents: Iterable[SpecDocument]) -> Iterator[Problem]:
+    """Yield environments that are defined twice; specs of one name are told where they are resolved."""
+    known: dict[str, SpecDocument] = {}
+    for document in documents:
+        if document.kind == kinds.ENVIRONMENT.name and document.name:
+            first = known.setdefault(document.name, document)
+            if first is not document:
+                from fleetform.resolve import catalog  # noqa: PLC0415 - seldom
+
+                yield catalog.twice(document, first)
 
 
 def _mend(sources: Sources, document: SpecDocument, count: int) -> None:
@@ -97,6 +114,12 @@ def _mend(sources: Sources, document: SpecDocument, count: int) -> None:
         sources.hidden |= places
         sources.mended += [left] if left is not None else []
     sources.problems += credentials.leaked(document.tree)
+
+
+def _leaked(tree: Map) -> Iterable[Problem]:
+    from fleetform.rules import credentials  # noqa: PLC0415 - few documents are not specs
+
+    return credentials.leaked(tree)
 
 
 def _patched_faults(document: SpecDocument) -> Iterable[tuple[tuple[str | int, ...], str]]:

@@ -142,14 +142,14 @@ def mark_at(node: object, step: str | int) -> Mark | None:
 
 
 def at(tree: Any, path: Sequence[str | int], default: Any = None) -> Any:
-    """Return the value at a path, or `default` if a step of it is missing."""
+    """Return the value at a path, or `default` if a step of it is missing or the value is null."""
     node: Any = tree
     try:
         for step in path:
             node = node[step]
     except (KeyError, IndexError, TypeError):
         return default
-    return node
+    return default if node is None else node
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -224,6 +224,11 @@ MISSING = {
         "strategy: no effect"
     ],
     "{image: {repository: a/b}, schedule: '@daily'}": ["schedule: no effect"],
+    "{image: {repository: a/b}, timeZone: Europe/Berlin}": ["timeZone: no effect"],
+    "{image: {repository: a/b}, allowOverlap: false}": ["allowOverlap: no effect"],
+    "{image: {repository: a/b}, activeDeadlineSeconds: 9}": ["activeDeadlineSeconds: no effect"],
+    "{image: {repository: a/b}, rbac: {clusterWide: true}}": ["rbac.clusterWide: no effect"],
+    "{image: {repository: a/b}, configDir: /x}": ["configDir: no effect"],
     "{image: {repository: a/b}, kind: Job}": [
         "ports: no effect",
         "startupProbe.enabled: a Job",

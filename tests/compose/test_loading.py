@@ -28,7 +28,7 @@ def example(tmp_path_factory) -> Path:
     for name in ("agents", "environments"):
         shutil.copytree(ROOT / name, folder / name)
     wanted = fleetform("secrets", "--env", "dev", cwd=folder).err
-    names = re.findall(r"set (\S+) or", wanted)
+    names = re.findall(r"(?:set|or) (\S+)$", wanted, re.MULTILINE)
     assert names
     return rendered(folder, "dev", **dict.fromkeys(names, "x"))
 

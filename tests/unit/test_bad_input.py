@@ -408,3 +408,101 @@ def test_specs_that_deploy_nothing_do_not_remove_what_is_there(tmp_path):
     assert outcome.code == 1
     assert outcome.err.startswith("agents: error: these specs deploy nothing")
     assert snapshot(tmp_path / "rendered") == before
+
+
+@pytest.mark.parametrize(
+    "command", [["validate"], ["validate", "--env", "prod"], ["render"], ["policy"]]
+)
+@pytest.mark.parametrize("place", ["environments/other.yaml", "environments/prod.yaml"])
+def test_an_environment_is_defined_once(place, command, tmp_path):
+    """Which of two would count depended on the names of their files."""
+    second = ENVIRONMENT.replace("1.0.0", "3.0.0")
+    text = second if "other" in place else f"{ENVIRONMENT}---\n{second}"
+    outcome = fleetform(*command, cwd=write(tmp_path, {**GOOD, place: text}))
+    assert outcome.code == 1
+    assert "error: metadata.name: Environment `prod` is defined twice" in outcome.err
+    assert not (tmp_path / "rendered").exists()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        *(
+            "namespaces: {map: null}",
+            "images: {pins: null}",
+            "secrets: {store: {identities: null}}",
+        ),
+        *(
+            "targets: null",
+            "objectPatches: null",
+            "patches: null",
+            "tenants: null",
+            "providers: null",
+        ),
+        *("network: {services: null}", "capabilities: null", "defaults: null", "labels: null"),
+    ],
+)
+def test_null_is_absence_in_an_environment(field, tmp_path):
+    text = (
+        ENVIRONMENT.replace("  images", "  abstract: false\n  images")
+        if "images" not in field
+        else ENVIRONMENT
+    )
+    text = text.partition("  images")[0] if "images" in field else text
+    for command in (["validate", "--env", "prod"], ["render"], ["policy"]):
+        folder = write(tmp_path, {**GOOD, "environments/prod.yaml": f"{text}  {field}\n"})
+        assert fleetform(*command, cwd=folder).code in (0, 1)
+
+
+def test_an_error_in_an_environment_hides_none_of_its_others(tmp_path):
+    more = "  nope: 1\n  tenants: {zzz: {labels: {a: b}}}\n  patches: [{target: {kind: Agent, name: zz}, spec: {description: x}}]\n"
+    write(tmp_path, {**GOOD, "environments/prod.yaml": ENVIRONMENT + more})
+    for command in (["validate", "--env", "prod"], ["render"]):
+        said = fleetform(*command, cwd=tmp_path).err
+        assert "unknown field `nope`" in said
+        assert "no workload is in the namespace `zzz`" in said
+        assert "the patch matches nothing" in said
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        ("apiVersion: fleetform.dev/v1alpha1\nkind: Agnt", "unknown kind"),
+        ("apiVersion: fleetform.dev/v9\nkind: Agent", "unknown apiVersion"),
+        ("apiVersion: v1\nkind: ConfigMap", "is a Kubernetes object"),
+        ("kind: Agent", "has no `apiVersion`"),
+    ],
+)
+def test_a_key_is_told_in_a_document_that_is_refused(head, refusal, tmp_path):
+    key = "sk-proj-" + "aB3dE5gH7jK9mN1pQ3sT5vW7yZ9" * 2
+    text = f"{head}\nmetadata: {{name: b}}\nspec: {{note: {key}}}\n"
+    outcome = fleetform("validate", cwd=write(tmp_path, {**GOOD, "agents/b.yaml": text}))
+    assert outcome.code == 1
+    assert refusal in outcome.err
+    assert "in plain text (value not shown)" in outcome.err
+    assert key not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "retrieval",
+    [
+        "",
+        "retrieval: {vectorStore: {type: qdrant, host: q.example.com}}",
+        "retrieval: {}",
+        "retrieval: {vectorStore: {}}",
+    ],
+)
+def test_a_broken_tool_breaks_no_documents(retrieval, tmp_path):
+    tool = f"{API}\nkind: Tool\nmetadata: {{name: docs, namespace: default}}\nspec:\n  type: retrieval\n  description: d\n  {retrieval}\n"
+    more = "  tools: [{name: docs}]\n  knowledge: {sources: [{name: s, configMap: cm}]}\n"
+    write(tmp_path, {**GOOD, "agents/a.yaml": f"{AGENT}{more}---\n{tool}"})
+    for command in (
+        ["render"],
+        ["validate", "--env", "prod"],
+        ["graph"],
+        ["estimate"],
+        ["secrets", "--env", "prod"],
+    ):
+        outcome = fleetform(*command, cwd=tmp_path)
+        assert outcome.code == 1, (command, outcome.out)
+        assert "agents/a.yaml:" in outcome.err

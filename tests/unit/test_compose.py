@@ -174,6 +174,7 @@ REFUSED = {
     "config-map": ("  env: [{name: A, valueFrom: {configMapKeyRef: {name: c, key: k}}}]\n", "there is no ConfigMap `c` in Compose"),
     "field": ("  env: [{name: A, valueFrom: {fieldRef: status.podIP}}]\n", "refers to `status.podIP`"),
     "volume": ("  volumes: [{name: v, mountPath: /v, configMap: c}]\n", "there is no ConfigMap `c` in Compose"),
+    "part of a volume": ("  volumes: [{name: v, mountPath: /v, claim: {size: 1Gi}, subPath: a/b}]\n", "Docker does not make the folder `a/b`"),
     "stateful": ("  stateful: true\n  scaling: {minReplicas: 2, maxReplicas: 2}\n", "all 2 instances of `own` would share one volume"),
 }  # fmt: skip
 
@@ -196,6 +197,11 @@ SAID = {
     "identity": ("  identity: {awsRoleArn: 'arn:aws:iam::123456789012:role/own'}\n", "warning: spec.identity: `own` has no cloud identity"),
     "scheduling": ("  podTemplate: {nodeSelector: {disk: ssd}}\n", "note: spec.podTemplate.nodeSelector: `nodeSelector` has no effect in Compose: it is for the scheduler and the kubelet"),
     "callers": ("  network: {allowFrom: [{namespace: elsewhere}]}\n", "note: spec.network.allowFrom: `allowFrom` has no effect in Compose: only agents of the fleet"),
+    "opened": ("  network: {allowTo: [{host: api.example.com}]}\n", "note: spec.network.allowTo: in Compose `allowTo` opens whole networks"),
+    "beside": (
+        "  podTemplate: {sidecars: [{name: s, image: {repository: example/s, tag: '1'}, ports: [{name: p, containerPort: 9999}]}]}\n",
+        "note: spec.podTemplate.sidecars[0].ports: `ports` have no effect in Compose",
+    ),
     "elsewhere": ("  network: {allowTo: [{host: db.data.svc}]}\n", "warning: spec.network.allowTo[0]: `db.data` is in a cluster"),
 }  # fmt: skip
 
@@ -207,6 +213,50 @@ def test_what_compose_cannot_do_is_said(more, message, tmp_path):
     assert outcome.code == 0, outcome.err
     assert message in outcome.err
     assert "own.default" in found["services"]
+
+
+def test_a_file_of_a_secret_is_mounted_as_a_file(tmp_path):
+    volume = "  volumes: [{name: s, mountPath: /etc/app.conf, secret: conf, subPath: app.conf}]\n"
+    service = compose(tmp_path, OWN + volume)[0]["services"]["own.default"]
+    assert [(item["source"], item["target"]) for item in service["volumes"]] == [
+        ("./secrets/default/conf/app.conf", "/etc/app.conf")
+    ]
+
+
+def test_what_runs_first_reaches_what_the_container_reaches(tmp_path):
+    """As in a pod: it waits for the database, or changes its tables."""
+    first = "initContainers: [{name: first, image: {repository: example/first, tag: '1'}}]"
+    reaching = f"{AGENT.replace('helper', 'keeper')}  memory: {{store: cache}}\n  podTemplate: {{{first}}}\n"
+    alone = f"{OWN}  podTemplate: {{{first}}}\n"
+    services = compose(tmp_path, reaching, STORE, alone)[0]["services"]
+    for name in ("keeper.default", "own.default"):
+        for key in ("networks", "network_mode", "extra_hosts"):
+            assert services[f"{name}.first"].get(key) == services[name].get(key), (name, key)
+    assert "to.cache.default" in services["keeper.default.first"]["networks"]
+
+
+def test_the_time_to_end_is_that_of_the_spec(tmp_path):
+    given = "  podTemplate: {terminationGracePeriodSeconds: 177}\n"
+    found, outcome = compose(tmp_path, OWN + given)
+    assert found["services"]["own.default"]["stop_grace_period"] == "177s"
+    assert "terminationGracePeriodSeconds" not in outcome.err
+
+
+def test_of_tenants_only_what_compose_has_not_is_said(tmp_path):
+    tenants = "  targets: [compose]\n  tenants: {default: {labels: {team: a}, hard: {pods: '9'}}}\n"
+    found, outcome = compose(tmp_path, environment=ENVIRONMENT + tenants)
+    assert found["services"]["helper.default"]["labels"]["team"] == "a"
+    assert "spec.tenants.default.hard: `hard` has no effect in Compose" in outcome.err
+    assert "spec.tenants.default.labels" not in outcome.err
+    assert "spec.tenants: " not in outcome.err
+
+
+def test_two_namespaces_do_not_become_one(tmp_path):
+    names = "  namespaces: {map: {default: x, team: x}}\n"
+    other = AGENT.replace("{name: helper}", "{name: helper, namespace: team}")
+    found, outcome = compose(tmp_path, other, environment=ENVIRONMENT + names)
+    assert (found, outcome.code) == ({}, 1)
+    assert "`default` and `team` both become the namespace `x`" in outcome.err
 
 
 def test_nothing_of_compose_is_said_to_whoever_does_not_render_for_it(tmp_path):
@@ -245,6 +295,31 @@ def test_missing_secrets_are_named_all_at_once_and_nothing_is_written(tmp_path, 
     assert (folder / "default/redis/password").read_text("utf-8") == "a $b #c"
     assert (folder / "cache.default.env").read_text("utf-8") == "REDIS_PASSWORD=a $b #c\n"
     assert "0 written" in fleetform("secrets", "--env", "prod", cwd=tmp_path).err
+
+
+def test_no_variable_is_two_secrets_at_once(tmp_path):
+    """And none is a secret that nobody has set: the shell has a PATH of its own."""
+    keys = {
+        "A": ("a-b", "c"),
+        "B": ("a", "b-c"),
+        "C": ("redis", "user"),
+        "D": ("redis", "password"),
+        "P": ("path", "k"),
+    }
+    rows = "".join(
+        f"    - {{name: {name}, valueFrom: {{secretKeyRef: {{name: {secret}, key: {key}}}}}}}\n"
+        for name, (secret, key) in keys.items()
+    )
+    write(tmp_path, {**GOOD, "agents/b.yaml": f"{OWN}  env:\n{rows}", ".env": "A_B_C=1\nREDIS=2\n"})
+    outcome = fleetform("secrets", "--env", "prod", cwd=tmp_path)
+    assert outcome.code == 1
+    assert "A_B_C would be secret a-b, key c and secret a, key b-c: rename one" in outcome.err
+    assert (
+        "REDIS would be secret redis, key user and secret redis, key password: set REDIS_PASSWORD and REDIS_USER"
+        in outcome.err
+    )
+    assert "secret path, key k: set PATH_K\n" in outcome.err
+    assert not (tmp_path / "compose").exists()
 
 
 def test_an_env_file_that_is_no_utf8_is_a_message(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from fleetform import kinds
 from fleetform.dialects import foreign, kagent, python_logging
@@ -32,11 +32,14 @@ class SpecDocument(NamedTuple):
 
 
 def translate(
-    documents: Iterable[Document], emitted: Mapping[str, str]
+    documents: Iterable[Document],
+    emitted: Mapping[str, str],
+    leaked: Callable[[Map], Iterable[Problem]] = lambda _: (),
 ) -> tuple[list[SpecDocument], list[Problem]]:
     """Return the spec documents in our own schema, and what is wrong or was lost.
 
-    `emitted` maps the kinds of objects that platforms build to the field they come from.
+    `emitted` maps the kinds of objects that platforms build to the field they come from; `leaked` finds the credentials of
+    documents that are refused, which nothing else reads.
     """
     specs: list[SpecDocument] = []
     problems: list[Problem] = []
@@ -50,7 +53,7 @@ def translate(
             continue
         found = _refuse(document, emitted)
         if found is not None:
-            problems.append(found)
+            problems += [found, *leaked(document.tree)]
             continue
         tree: Map | None = document.tree
         kind: str = document.tree["kind"]

@@ -44,7 +44,9 @@ def tls_files(tls: ModelTls | McpTls | None) -> dict[str, Any] | None:
 def tools(fleet: Fleet, agent: Resolved[AgentSpec], uses: Uses) -> Iterator[dict[str, Any]]:
     """Yield the tools of an agent: API calls, questions to people, other agents."""
     for use, tool in uses.tools:
-        yield WRITERS[tool.spec.type](fleet, agent, use, tool, uses)
+        # Of a tool with errors there may be nothing.
+        if found := WRITERS[tool.spec.type](fleet, agent, use, tool, uses):
+            yield found
     for use, other in uses.agents:
         yield present(
             name=use.name,

@@ -80,20 +80,23 @@ def build(
             continue
         key = (namespace_of(document), document.name)
         known = catalog.documents.setdefault(document.kind, {})
-        if key in known:
-            first = known[key].tree.marks["metadata"]
-            problems.append(
-                problem_at(
-                    document.tree,
-                    ("metadata", "name"),
-                    "duplicate-name",
-                    f"{document.kind} `{'/'.join(filter(None, key))}` is defined twice",
-                    hint=f"the first one is in {first.file}:{first.line}; rename or remove one",
-                )
-            )
-        else:
-            known[key] = document
+        first = known.setdefault(key, document)
+        if first is not document:
+            problems.append(twice(document, first))
     return catalog, problems
+
+
+def twice(document: SpecDocument, first: SpecDocument) -> Problem:
+    """Return the Problem of a document whose name another one has."""
+    name = "/".join(filter(None, (namespace_of(document), document.name)))
+    mark = first.tree.marks["metadata"]
+    return problem_at(
+        document.tree,
+        ("metadata", "name"),
+        "duplicate-name",
+        f"{document.kind} `{name}` is defined twice",
+        hint=f"the first one is in {mark.file}:{mark.line}; rename or remove one",
+    )
 
 
 def namespace_of(document: SpecDocument) -> str:

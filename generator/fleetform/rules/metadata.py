@@ -35,10 +35,28 @@ def rules(fleet: Fleet, uses: AgentUses) -> Iterator[Problem]:
     """Yield reserved labels, keys that look like scalars, and names that would collide."""
     del uses
     yield from _environment_labels(fleet)
+    yield from _one_space(fleet)
     for kind in kinds.WITH_OBJECTS:
         for resolved in fleet.of(kind):
             yield from _labels(resolved)
     yield from _one_name(fleet)
+
+
+def _one_space(fleet: Fleet) -> Iterator[Problem]:
+    """Yield namespaces that become the same one: what is in them would meet under one name."""
+    targets: dict[str, str] = {}
+    for space in sorted(fleet.spaces):
+        target = fleet.target_namespace(space)
+        if target in targets:
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", "namespaces"),
+                "namespace-clash",
+                f"`{targets[target]}` and `{space}` both become the namespace `{target}`",
+                hint="map each to a different name",
+                key=True,
+            )
+        targets[target] = space
 
 
 def _environment_labels(fleet: Fleet) -> Iterator[Problem]:

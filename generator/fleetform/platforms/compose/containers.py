@@ -137,10 +137,15 @@ def mounts(workload: Workload, given: Sequence[Mount]) -> Iterator[dict[str, Any
             within = {"volume": {"subpath": mount.sub_path}} if mount.sub_path else {}
             yield {"type": "volume", "source": volume_name(workload, mount), **place, **within}
         elif isinstance(source, SecretFolder):
-            folder = f"./{SECRETS}/{workload.namespace}/{source.name}"
-            yield bind(folder, mount.path)
+            yield bind(_part(SECRETS, workload, source.name, mount), mount.path)
         elif isinstance(source, ConfigFolder | ExistingClaim) and workload.shape.ends:
-            yield bind(f"./{DOCUMENTS}/{workload.namespace}/{source.name}", mount.path)
+            yield bind(_part(DOCUMENTS, workload, source.name, mount), mount.path)
+
+
+def _part(folder: str, workload: Workload, name: str, mount: Mount) -> str:
+    """Return what is mounted of a folder beside compose.yaml: all of it, or one file or folder in it."""
+    whole = f"./{folder}/{workload.namespace}/{name}"
+    return f"{whole}/{mount.sub_path}" if mount.sub_path else whole
 
 
 def documents(workload: Workload) -> Iterator[str]:

@@ -43,24 +43,39 @@ IN_A_CLUSTER: dict[tuple[str, ...], str] = {
     ("slo",): "nothing evaluates objectives",
     ("service",): "Compose has no Services",
     ("network", "allowFrom"): "only agents of the fleet and this machine can reach it",
-    (
-        "network",
-        "allowTo",
-    ): "networks do not distinguish ports or address ranges",
 }
 """Fields of a workload that have no effect in Compose, and why; each gets a note."""
 SERVED = frozenset(
     (
         *("sidecars", "initContainers", "volumes"),
-        *("runAsUser", "writableRootFilesystem", "hostAliases"),
+        *("runAsUser", "writableRootFilesystem", "hostAliases", "terminationGracePeriodSeconds"),
     )
 )
 """Fields of `podTemplate` that Compose supports; all others are for a cluster."""
+_OF_CLUSTERS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "secrets": (
+        "`fleetform secrets` takes them from this machine",
+        ("provider", "store", "remoteKey", "layout", "items", "refreshInterval"),
+    ),
+    "network": (
+        "Compose has no network policies",
+        (
+            *("defaultDeny", "dnsNamespace", "dnsLabels", "dnsPort", "nodeLocalDns", "nodeRanges"),
+            *("prometheusNamespace", "gatewayNamespace", "ipFamilies"),
+        ),
+    ),
+    "monitoring": (
+        "nothing collects metrics",
+        ("labels", "targetLabels", "runbooks", "severities", "alertThresholds", "dashboards"),
+    ),
+    "namespaces": ("Compose has no namespaces", ("create", "labels")),
+}
+"""Fields of sections of an environment, and why they are for clusters alone."""
 ENVIRONMENT: dict[tuple[str, ...], str] = {
-    ("tenants",): "Compose has no quotas",
     ("objectPatches",): "Compose has no Kubernetes objects",
     ("gitops",): "only `docker compose` applies it",
     ("images", "pullSecrets"): "use `docker login` instead",
+    **{(section, name): why for section, (why, names) in _OF_CLUSTERS.items() for name in names},
 }
 """Fields without effect in an environment that is only rendered for Compose."""
 
@@ -236,7 +251,18 @@ def _ignored(workload: Workload) -> Iterator[Problem]:
         if at(workload.resolved.tree, (*root, *path)):
             what = f"`{path[-1]}` has no effect in Compose: {why}"
             yield _said(workload, (*root, *path), what, LATER, "note")
-    for name, value in (at(workload.resolved.tree, (*root, "podTemplate")) or {}).items():
+    if at(workload.resolved.tree, (*root, "network", "allowTo")):
+        what = "in Compose `allowTo` opens whole networks: they do not distinguish ports or address ranges"
+        yield _said(workload, (*root, "network", "allowTo"), what, LATER, "note")
+    if at(workload.resolved.tree, ("metadata", "annotations")):
+        what = "`annotations` have no effect in Compose: they are for Kubernetes objects"
+        yield _said(workload, ("metadata", "annotations"), what, LATER, "note")
+    for number, extra in enumerate(workload.sidecars):
+        if extra.ports:
+            place = (*root, "podTemplate", "sidecars", number, "ports")
+            what = f"`ports` have no effect in Compose: `{extra.name}` has the network of the main container"
+            yield _said(workload, place, what, LATER, "note")
+    for name, value in at(workload.resolved.tree, (*root, "podTemplate"), {}).items():
         if value and name not in SERVED:
             what = f"`{name}` has no effect in Compose: it is for the scheduler and the kubelet"
             yield _said(workload, (*root, "podTemplate", name), what, LATER, "note")
@@ -365,6 +391,7 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
     for name in containers.missing(workload):
         yield _missing(workload, path, name)
     yield from _existing(workload, path)
+    yield from _parts(workload, path)
     if workload.owner or (workload.files and workload.files.settings):
         return
     for volume in workload.volumes:
@@ -378,6 +405,16 @@ def _volumes(workload: Workload) -> Iterator[Problem]:
                 f"make {user} the owner of the folder in the image, or set `podTemplate.runAsUser` to its owner",
                 "note",
             )
+
+
+def _parts(workload: Workload, path: TreePath) -> Iterator[Problem]:
+    """Yield folders of volumes that nobody makes: the kubelet does, Docker does not start the container."""
+    for container in (workload, *containers.extras(workload)):
+        for mount in containers.mounts(workload, container.mounts):
+            if part := mount.get("volume", {}).get("subpath"):
+                what = f"Docker does not make the folder `{part}` in a volume: what has it at {mount['target']} would not start"
+                hint = "mount the volume without `subPath` in this environment"
+                yield _said(workload, path, what, hint, "error")
 
 
 def _existing(workload: Workload, path: TreePath) -> Iterator[Problem]:
@@ -429,8 +466,16 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
             severity="warning",
         )
     if platforms(fleet.environment.targets) == ("compose",):
-        for place, why in ENVIRONMENT.items():
-            if at(fleet.environment_tree, ("spec", *place)):
+        # Inherited settings may be meant for another environment that extends the same base.
+        tenants = at(fleet.environment_own, ("spec", "tenants"), {})
+        quotas: dict[tuple[str, ...], str] = {
+            ("tenants", name, field): "Compose has no quotas and no groups"
+            for name, tenant in tenants.items()
+            for field in tenant or ()
+            if field != "labels"
+        }
+        for place, why in (ENVIRONMENT | quotas).items():
+            if at(fleet.environment_own, ("spec", *place)):
                 yield problem_at(
                     fleet.environment_tree,
                     ("spec", *place),

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from fleetform.local_values import lookup, variables
+from fleetform.local_values import lookup, shared, variables
 from fleetform.platforms.compose.model import SECRETS, Build, SecretKey
 from fleetform.records import NamedTuple
 
@@ -53,6 +53,12 @@ def collect(build: Build, values: dict[str, str], folder: Path) -> Found:
             if not (folder / SECRETS / namespace / name).is_dir():
                 place = (folder / SECRETS / namespace / name).as_posix()
                 missing[f"secret {name}: create a file for each of its keys in {place}/"] = None
+    asked = [
+        (secret.name, secret.key)
+        for service in build.services
+        for secret in (*service.secrets, *service.variables.values())
+    ]
+    missing |= dict.fromkeys(shared(values, asked))
     return Found(files, tuple(missing))
 
 

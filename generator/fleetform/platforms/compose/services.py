@@ -54,7 +54,7 @@ def services(workload: Workload, around: Around) -> Iterator[Service]:
     before = [extra for extra in workload.init if not extra.stays]
     beside = [*(extra for extra in workload.init if extra.stays), *workload.sidecars]
     for extra in before:
-        yield _before(workload, extra, first)
+        yield _before(workload, extra, first, around.networks)
         first = {
             **first,
             f"{networks.name(workload)}.{extra.name}": "service_completed_successfully",
@@ -79,7 +79,7 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         **_rights(workload),
         **({"profiles": [JOBS]} if workload.shape.ends else {}),
         "restart": "no" if workload.shape.ends else "unless-stopped",
-        "stop_grace_period": f"{workload.drain}s",
+        "stop_grace_period": f"{_grace(workload)}s",
         **_optional(environment=own, env_file=_env_file(name, variables)),
         **_optional(**{SOURCES: _sources(variables)}),
         "tmpfs": [SCRATCH],
@@ -107,6 +107,12 @@ def _main(workload: Workload, around: Around, first: Mapping[str, str]) -> Servi
         dict(containers.named_volumes(workload)),
         around.networks,
     )
+
+
+def _grace(workload: Workload) -> int:
+    """Return the seconds that a container has to end: those of the spec, else those that its turns may take."""
+    given: int | None = workload.spec.pod_template.termination_grace_period_seconds
+    return workload.drain if given is None else given
 
 
 def _deployed(workload: Workload) -> dict[str, Any]:
@@ -145,12 +151,17 @@ def _labels(workload: Workload) -> dict[str, str]:
     return dict(sorted({**workload.labels, **own}.items()))
 
 
-def _before(workload: Workload, extra: Extra, first: Mapping[str, str]) -> Service:
-    """Return a service that completes before the main one starts."""
-    body = _extra(workload, extra)
-    body["restart"] = "on-failure"
-    body["network_mode"] = "none"
+def _before(
+    workload: Workload, extra: Extra, first: Mapping[str, str], reached: tuple[str, ...]
+) -> Service:
+    """Return a service that completes before the main one starts, and reaches what that one reaches, as in a pod."""
+    around = (
+        _optional(networks=list(reached), extra_hosts=_hosts(workload))
+        if reached
+        else {"network_mode": "none"}
+    )
     depends = {service: {"condition": what} for service, what in sorted(first.items())}
+    body = {**_extra(workload, extra), "restart": "on-failure", **around}
     return _extra_service(workload, extra, {**body, **_optional(depends_on=depends)})
 
 

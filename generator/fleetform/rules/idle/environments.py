@@ -17,7 +17,7 @@ from fleetform.resolve import Fleet, Resolved, names
 from fleetform.resolve.backups import FILES, is_planned
 from fleetform.resolve.collector import is_collector
 from fleetform.resolve.hosts import destination, own_hosts, published, split
-from fleetform.resolve.switches import scales_on_runs
+from fleetform.resolve.switches import is_watched, scales_on_runs
 from fleetform.rules import extras, pods
 from fleetform.rules.idle.delivery import delivery
 from fleetform.rules.idle.rows import Row
@@ -141,11 +141,16 @@ def _secrets(fleet: Fleet) -> Iterator[Row]:
     hint = "set `secrets.provider`, or remove it"
     for name in ("store", "remoteKey", "layout", "items", "refreshInterval"):
         yield Row(("spec", "secrets", name), external, why, hint)
+    for key, item in secrets.items.items():
+        why = "with `create: false` the Secret is expected to exist"
+        for name in ("remoteKey", "layout", "version", "keys"):
+            place = ("spec", "secrets", "items", key, name)
+            yield Row(place, item.create or not external, why, "remove it, or `create: false`")
     if external and secrets.store is not None:
-        yield from _store(secrets, secrets.store)
+        yield from _store(secrets, secrets.store, fleet.spaces)
 
 
-def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
+def _store(secrets: Secrets, store: SecretStore, spaces: frozenset[str]) -> Iterator[Row]:
     base: TreePath = ("spec", "secrets", "store")
     made = store.create and store.kind == "SecretStore"
     for name in ("aws", "gcp", "azure", "vault"):
@@ -159,6 +164,9 @@ def _store(secrets: Secrets, store: SecretStore) -> Iterator[Row]:
         "remove it",
     )
     yield from _accounts(secrets, store, made=made)
+    if made and store.create_service_account and not store.operator_identity:
+        why = "`identities` has one for every namespace"
+        yield Row((*base, "identity"), not spaces <= store.identities.keys(), why, "remove it")
 
 
 _IDENTITIES = {"awsRoleArn": "aws", "gcpServiceAccount": "gcp", "azureClientId": "azure"}
@@ -216,13 +224,7 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
     exposed += [fleet.page.spec.expose] if fleet.page is not None else []
     kinds = {item.type or environment.expose.type for item in exposed}
 
-    create = environment.namespaces.create
-    yield Row(
-        ("spec", "namespaces", "labels"),
-        create,
-        "no Namespace is rendered",
-        "set `namespaces.create`, or remove it",
-    )
+    yield from _spaces(fleet)
     yield _fact("HTTPRoute" in kinds, "nothing is exposed by an HTTPRoute", "expose", "gateway")
     gateway = environment.expose.gateway
     accepts = gateway.request_timeouts if gateway else None
@@ -283,6 +285,20 @@ def _facts(fleet: Fleet, uses: AgentUses) -> Iterator[Row]:
         yield _fact(used, why, "secrets", "modelKeys", name)
 
 
+def _spaces(fleet: Fleet) -> Iterator[Row]:
+    """Yield what is said of namespaces that are not rendered, or have their names from elsewhere."""
+    spaces = fleet.environment.namespaces
+    why = "no Namespace is rendered"
+    hint = "set `namespaces.create`, or remove it"
+    yield Row(("spec", "namespaces", "labels"), spaces.create, why, hint)
+    used = not fleet.spaces <= spaces.map.keys()
+    yield _fact(used, "`map` names every namespace", "namespaces", "suffix")
+    if {*fleet.targets} <= {"helm", "compose"}:
+        why = "a chart is installed into a namespace, by `helm upgrade --create-namespace`"
+        for name in ("create", "labels"):
+            yield _fact(not spaces.create, why, "namespaces", name)
+
+
 def _named(fleet: Fleet) -> bool:
     """Whether some spec has the collector as its endpoint."""
     return any(
@@ -309,6 +325,10 @@ def _watching(fleet: Fleet) -> Iterator[Row]:
     ):
         yield _fact(scraped, why, "monitoring", name)
     yield _fact(scraped, why, "network", "prometheusNamespace")
+    if scraped:
+        why = "no agent of the generic runtime serves metrics"
+        for name in ("dashboards", "alertThresholds"):
+            yield _fact(any(map(is_watched, fleet.of(AGENT))), why, "monitoring", name)
     operated = "grafana-operator" in fleet.environment.capabilities
     why = "with the capability `grafana-operator` there is no ConfigMap for a sidecar to find"
     yield _fact(not operated, why, "monitoring", "dashboards", "labels")

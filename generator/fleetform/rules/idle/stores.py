@@ -32,6 +32,8 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
     for store in fleet.of(kinds.MEMORY_STORE):
         yield from sections(store, ("spec",), store.spec)
         yield from _provision(store)
+        if store.spec.backup is not None and not store.spec.backup.drill.enabled:
+            yield from switch(store, ("spec", "backup", "drill"), on=False, what="the drill")
         yield from _policy_of_unused(store, uses)
 
 

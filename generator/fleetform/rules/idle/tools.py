@@ -36,6 +36,11 @@ def fields(fleet: Fleet, uses: AgentUses) -> Iterator[Field]:
             yield from _retrieval(tool, spec.retrieval)
         why = RESULTS.get(spec.type, "")
         yield from given(tool, ("spec",), ("output",), why, "remove it")
+        if spec.type == "human":
+            why = "the model reads `description`, and people see what it asks"
+            yield from given(
+                tool, ("spec", "human"), ("prompt",), why if spec.description else "", "remove one"
+            )
         if spec.type == "agent":
             why = "another agent is asked in words"
             yield from given(tool, ("spec",), ("parameters",), why, "remove them")

@@ -6,7 +6,7 @@ from fleetform import contract
 from fleetform.plan.settings import MARGIN, PROMPT
 from fleetform.platforms.kubernetes.bind.config import document_of
 from fleetform.platforms.kubernetes.lens import Values, less
-from fleetform.platforms.kubernetes.model import WorkloadPlan
+from fleetform.platforms.kubernetes.model import Config, WorkloadPlan
 from fleetform.platforms.kubernetes.objects.manifest import Manifest, workload_object
 
 
@@ -36,9 +36,15 @@ def values(plan: WorkloadPlan, default: Values) -> Values:
     return {
         "config": _settings(plan, settings),
         "prompt": config.data[PROMPT] if config and settings else "",
-        "configFiles": dict(config.data) if config and not settings else {},
+        "configFiles": _files(config, settings) if config else {},
         "configDir": config.directory if config else contract.FOLDER,
     }
+
+
+def _files(config: Config, settings: Values) -> dict[str, str]:
+    """Return the files that the chart does not write by itself: all but those of the generic runtime."""
+    written = (contract.SETTINGS, PROMPT) if settings else ()
+    return {name: text for name, text in config.data.items() if name not in written}
 
 
 def _settings(plan: WorkloadPlan, settings: Values) -> Values:

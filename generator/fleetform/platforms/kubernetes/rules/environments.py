@@ -55,20 +55,8 @@ def _pull_secrets(fleet: Fleet) -> Iterator[Problem]:
 
 
 def _namespaces(fleet: Fleet) -> Iterator[Problem]:
-    spaces = sorted(fleet.spaces)
-    targets: dict[str, str] = {}
-    for space in spaces:
+    for space in sorted(fleet.spaces):
         target = fleet.target_namespace(space)
-        if target in targets:
-            yield problem_at(
-                fleet.environment_tree,
-                ("spec", "namespaces"),
-                "namespace-clash",
-                f"`{targets[target]}` and `{space}` both become the namespace `{target}`",
-                hint="map each to a different name",
-                key=True,
-            )
-        targets[target] = space
         if fleet.environment.namespaces.create and (
             target == "default" or target.startswith("kube-")
         ):
