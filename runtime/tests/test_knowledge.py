@@ -531,6 +531,30 @@ def test_a_folder_gives_away_nothing_outside(tmp_path):
     assert got[1:] == ["link.md: it is a link out of the folder", "?.md: its name is not UTF-8"]
 
 
+def test_of_two_documents_of_one_name_the_second_is_told_of(tmp_path):
+    for folder in ("e1", "e2"):
+        (tmp_path / folder / "deep").mkdir(parents=True)
+        (tmp_path / folder / "deep/a.md").write_text(folder)
+    (tmp_path / "a.md").write_text("alone")
+    first, second = str(tmp_path / "e1"), str(tmp_path / "e2")
+    got = [*found([first, second, str(tmp_path / "a.md")])]
+    assert [(one.name, one.data) for one in got if isinstance(one, Document)] == [
+        ("deep/a.md", b"e1"),
+        ("a.md", b"alone"),
+    ]
+    assert [one for one in got if isinstance(one, str)] == [
+        f"deep/a.md: it is in {first} and in {second}: name the folder above both, or rename one"
+    ]
+    assert len([*found([first, first])]) == 2
+
+
+def test_no_document_says_where_it_is_from():
+    text = b"---\nsource: evil.md\nfolder: /etc\nteam: red\n---\n# Title\n\nText of it.\n"
+    (passage,) = passages(Document("docs/a.md", text))
+    told = {key: passage.metadata[key] for key in ("source", "folder", "heading", "team")}
+    assert told == {"source": "docs/a.md", "folder": "docs", "heading": "Title", "team": "red"}
+
+
 # -- an agent -------------------------------------------------------------------------------------
 
 

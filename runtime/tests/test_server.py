@@ -257,6 +257,8 @@ async def raw(client, data: bytes, wait: float = 120) -> bytes:
         (b"nonsense\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 200 + b"\r\n", b"431"),
         (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"x" * 100_000, b"431"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\na: " + b"x" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"GET /" + b"x" * 66_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", b"431"),
         (b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"400"),
     ],
 )

@@ -26,6 +26,8 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
 
         _loose = 0
         """Bytes since the last part of a body, or since the request began."""
+        _head = 0
+        """Bytes of the head, however many of them came at once."""
         _in_body = False
         _linger: asyncio.TimerHandle | None = None
         _deadline: asyncio.TimerHandle | None = None
@@ -49,6 +51,7 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
                 self._refuse(HttpProblem("headers_too_large", f"at most {LARGEST_HEAD} bytes"))
 
         def on_message_begin(self) -> None:
+            self._head = 0
             self._start_clock()
             super().on_message_begin()
 
@@ -67,10 +70,15 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
             if self._in_body and not self.transport.is_closing():
                 self._linger = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
+        def on_url(self, url: bytes) -> None:
+            self._head += len(url)
+            super().on_url(url)
+
         def on_header(self, name: bytes, value: bytes) -> None:
+            self._head += len(name) + len(value)
             super().on_header(name, value)
-            if len(self.headers) > MOST_HEADERS:
-                raise ValueError("too many headers")
+            if self._too_large():
+                raise ValueError("too large a head")
 
         def on_headers_complete(self) -> None:
             self._in_body, self._loose = True, 0
@@ -79,10 +87,16 @@ def bounded(read_seconds: float) -> type[asyncio.Protocol]:
             super().on_headers_complete()
 
         def send_400_response(self, msg: str) -> None:
+            known = self._too_large()
+            self._refuse(
+                HttpProblem("headers_too_large" if known else "invalid_request", known or msg)
+            )
+
+        def _too_large(self) -> str:
+            """Return what there is too much of in the head so far, empty if nothing."""
             if self.headers is not None and len(self.headers) > MOST_HEADERS:
-                self._refuse(HttpProblem("headers_too_large", f"at most {MOST_HEADERS} headers"))
-            else:
-                self._refuse(HttpProblem("invalid_request", msg))
+                return f"at most {MOST_HEADERS} headers"
+            return f"at most {LARGEST_HEAD} bytes" if self._head > LARGEST_HEAD else ""
 
         def _start_clock(self) -> None:
             if self._deadline is None:

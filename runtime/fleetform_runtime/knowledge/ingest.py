@@ -17,7 +17,7 @@ from fleetform_runtime.knowledge import (
     words,
 )
 from fleetform_runtime.knowledge.embeddings import Embedder
-from fleetform_runtime.knowledge.readers import Part, UnreadableDocumentError
+from fleetform_runtime.knowledge.readers import UnreadableDocumentError
 from fleetform_runtime.knowledge.search import check, model_of
 from fleetform_runtime.sections.knowledge import Embedding
 
@@ -64,15 +64,27 @@ def found(paths: Sequence[str], name: str = "stdin.md") -> Iterator[Document | s
     """Yield the documents of files, folders and standard input, or what is wrong with one.
 
     A folder's documents are named by their path in it. Hidden files and symbolic links out of the folder are
-    left out, so that a folder of documents gives away nothing else.
+    left out, so that a folder of documents gives away nothing else. Of two documents of one name the first is taken.
     """
+    taken: dict[str, str] = {}
     for path in paths:
-        if path == STDIN:
-            yield Document(name, sys.stdin.buffer.read(readers.LARGEST + 1))
-        elif Path(path).is_dir():
-            yield from _folder(Path(path))
-        else:
-            yield _file(Path(path), Path(path).name)
+        for one in _of(path, name):
+            if isinstance(one, str) or one.name not in taken:
+                yield one
+            else:
+                yield f"{one.name}: it is in {taken[one.name]} and in {path}: name the folder above both, or rename one"
+            if not isinstance(one, str):
+                taken.setdefault(one.name, path)
+
+
+def _of(path: str, name: str) -> Iterator[Document | str]:
+    """Yield the documents of one path, or what is wrong with one; `name` is that of standard input."""
+    if path == STDIN:
+        yield Document(name, sys.stdin.buffer.read(readers.LARGEST + 1))
+    elif Path(path).is_dir():
+        yield from _folder(Path(path))
+    else:
+        yield _file(Path(path), Path(path).name)
 
 
 def _folder(folder: Path) -> Iterator[Document | str]:
@@ -195,14 +207,14 @@ def cut(document: Document) -> list[Chunk]:
                     len(made),
                     piece.content,
                     words.of_passage(document.name, piece.content),
-                    {**_about(document.name, part, piece.headings), **part.metadata},
+                    {**part.metadata, **_about(document.name, piece.headings)},
                 )
             )
     return made
 
 
-def _about(name: str, part: Part, headings: tuple[str, ...]) -> dict[str, str]:
-    del part
+def _about(name: str, headings: tuple[str, ...]) -> dict[str, str]:
+    """Return what every passage says of itself, whatever a document says of itself."""
     folder = str(PurePosixPath(name).parent)
     known = {"source": name}
     if folder != ".":
