@@ -158,6 +158,7 @@ class Application:
             self.remembering.learning.drop(user)
         await self.runs.stop(user)
         gone = await erased(self.store, user)
+        self.runs.registry.forget(user)
         await self._counters.forget(user)
         return gone.line()
 
@@ -230,7 +231,7 @@ class Application:
         toolbox = Toolbox([self.tools], limits.tool_result_bytes, metrics, redact)
         calls = Calls(toolbox, self.spans)
         history = settings.memory.policy.max_conversation_history
-        registry = Registry(self.store, metrics, replica)
+        registry = Registry(self.store, metrics, replica, keeps=settings.keeps)
         sessions = Sessions(
             self.store.conversations,
             self.store.pauses,

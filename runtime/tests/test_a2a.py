@@ -687,6 +687,20 @@ async def test_what_is_forgotten_is_listed_no_more(backend, request, tmp_path):
             assert names == []
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_task_that_ends_while_it_is_listed_has_ended(backend, request, tmp_path):
+    async with serving(memory=memory(backend, request, tmp_path)) as client:
+        await send(client, said("hello"))
+        runs, registry = client.application.store.runs, client.application.runs.registry
+        (ended,) = await runs.tasks("anonymous")
+
+        async def tasks(user: str) -> list[Run]:
+            return [replace(ended, status="running", ended=None)]
+
+        runs.tasks = tasks
+        assert await registry.tasks("anonymous") == [ended]
+
+
 # -- anything at all -------------------------------------------------------------------------------
 
 ODD: list[Any] = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from fleetform_runtime.memories import command
 from fleetform_runtime.runs.erasing import RefusedError, erased
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.store import Pause, Run
+from runtime.tests.a2a_calls import error, said, send
 from runtime.tests.harness import BASE, Gated, serving, settings, until
 from runtime.tests.stores import HERE, SHARED, memory, opened, rows
 from runtime.tests.test_memories import dump, noted
@@ -87,6 +89,38 @@ async def test_nothing_that_waits_in_a_replica_brings_a_user_back(
         assert again.json["code"] == "session_not_found"
         store = client.application.store
         assert b"ann-the-first" not in await dump(section, request, tmp_path, store)
+
+
+@pytest.mark.parametrize("backend", KEPT)
+async def test_no_replica_tells_of_runs_that_were_deleted(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    tools = [{"type": "human", "name": "ask_lead", "description": "Asks.", "parameters": []}]
+    fields = {**KEYS, "memory": section, "tools": tools}
+    ann, bob = on_behalf("ann-the-first"), on_behalf("bob-the-other")
+    async with AsyncExitStack() as stack:
+        replicas = [
+            await stack.enter_async_context(serving(environment=SECRETS, **fields))
+            for _ in range(1 if backend == "filesystem" else 2)
+        ]
+        runs = []
+        for words in ("hello", "call ask_lead {}", "fail refused"):
+            answered = await replicas[0].post("/chat", {"message": words}, headers=ann)
+            runs.append(answered.json["run_id"])
+        runs.append((await send(replicas[0], said("hello"), headers=ann))["id"])
+        others = await replicas[0].post("/chat", {"message": "hello"}, headers=bob)
+        kept = f"/runs/{others.json['run_id']}"
+        assert await in_a_thread(config(tmp_path, **fields)) == 0
+        for client in replicas:
+            for run in runs:
+                for path in (f"/runs/{run}", f"/runs/{run}/events"):
+                    assert (await client.get(path, headers=ann)).status == 404
+                told = await error(client, "GetTask", {"id": run}, headers=ann)
+                assert told["data"][0]["reason"] == "TASK_NOT_FOUND"
+            assert (await client.get(kept, headers=bob)).json["status"] == "succeeded"
+            events = await client.events(f"{kept}/events", method="GET", headers=bob)
+            assert events[-1].type == "done"
+        again = await send(replicas[0], said("hello"), headers=ann)
+        assert again["status"]["state"] == "TASK_STATE_COMPLETED"
 
 
 @pytest.mark.parametrize("backend", SHARED)

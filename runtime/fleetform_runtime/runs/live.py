@@ -113,8 +113,8 @@ class LiveRun:
         )
 
     def stop(self) -> None:
-        """Cancel it, once, at someone's request."""
-        if self.task is not None and not self.task.done() and not self.cancelled:
+        """Cancel it, once, at someone's request; one that has ended is stored in peace."""
+        if self.task is not None and self.status == "running" and not self.cancelled:
             self.cancelled = True
             self.task.cancel()
 

@@ -42,14 +42,20 @@ class Registry:
         metrics: Metrics,
         replica: str,
         clock: Callable[[], float] = time.time,
+        *,
+        keeps: bool = True,
     ) -> None:
         self.replica = replica
+        self._keeps = keeps
         self._runs = store.runs
         self._backend = store.backend
         self._metrics = metrics
         self._clock = clock
         self._live: dict[str, LiveRun] = {}
+        self._ending: dict[str, LiveRun] = {}
+        """Runs whose end is being stored."""
         self._ended: OrderedDict[str, LiveRun] = OrderedDict()
+        """Ended runs, where the store does not have their events."""
         self._ended_bytes = 0
         self._active: dict[tuple[str, str], int] = {}
         self._unstored: dict[str, LiveRun] = {}
@@ -67,15 +73,15 @@ class Registry:
 
     @property
     def running(self) -> list[LiveRun]:
-        """Return the active runs of this replica."""
-        return list(self._live.values())
+        """Return the runs of this replica that go on, or whose ends are being stored."""
+        return [*self._live.values(), *self._ending.values()]
 
     async def claim(self, run: Run) -> bool:
         """Take the name of a run that is about to start; return whether nobody had it, on any replica.
 
         Whoever took it begins the run, or releases the name.
         """
-        if any(run.id in runs for runs in (self._claimed, self._live, self._ended)):
+        if run.id in self._claimed or self._known(run.id) is not None:
             return False
         self._claimed[run.id] = asyncio.get_running_loop().create_future()
         marked = replace(run, replica=self.replica, origin=run.origin | {"claim": drawn()})
@@ -146,15 +152,13 @@ class Registry:
         self._mark(run, 1)
 
     async def end(self, run: LiveRun, waiting_seconds: float) -> None:
-        """Keep an ended run for a while."""
-        self._live.pop(run.id, None)
+        """Store an ended run for a while."""
+        self._ending[run.id] = self._live.pop(run.id)
         self._mark(run, -1)
-        self._ended[run.id] = run
-        self._ended_bytes += run.log.size
-        while len(self._ended) > MOST_ENDED or self._ended_bytes > MOST_ENDED_BYTES:
-            _, oldest = self._ended.popitem(last=False)
-            self._ended_bytes -= oldest.log.size
-        seconds = waiting_seconds if run.status == "waiting" else KEPT_SECONDS
+        if not self._backend.shared:
+            self._keep(run)
+        # One that waits has to be found when it is closed because nobody decided in time.
+        seconds = KEPT_SECONDS + (waiting_seconds if run.status == "waiting" else 0)
         try:
             await asyncio.shield(self.put(run, seconds))
             await self.point(run, seconds)
@@ -162,6 +166,25 @@ class Registry:
             log.warning("the run was not stored: %s", error)
             if self._backend.shared:
                 self._unstored[run.id] = run
+        finally:
+            del self._ending[run.id]
+
+    def _keep(self, run: LiveRun) -> None:
+        """Keep an ended run with its events, if need be instead of the oldest."""
+        self._drop(run.id)  # its name may have been another's, which is kept no more
+        self._ended[run.id] = run
+        self._ended_bytes += run.log.size
+        while len(self._ended) > MOST_ENDED or self._ended_bytes > MOST_ENDED_BYTES:
+            self._drop(next(iter(self._ended)))
+
+    def _drop(self, run: str) -> None:
+        if (ended := self._ended.pop(run, None)) is not None:
+            self._ended_bytes -= ended.log.size
+
+    def forget(self, user: str) -> None:
+        """Keep nothing of a user's ended runs."""
+        for run in [run for run in self._ended.values() if run.user == user]:
+            self._drop(run.id)
 
     async def point(self, run: LiveRun, seconds: float = KEPT_SECONDS) -> None:
         """Let the task that a run is of lead to it, for as long as the run is kept: it is known by its first run."""
@@ -224,8 +247,13 @@ class Registry:
 
     def local(self, user: str, run: str) -> LiveRun | None:
         """Return a user's run of this replica."""
-        live = self._live.get(run) or self._ended.get(run)
+        live = self._known(run) or self._ended.get(run)
         return live if live is not None and live.user == user else None
+
+    def _known(self, run: str) -> LiveRun | None:
+        """Return a run of which this replica knows what the store does not: it goes on, or its end is not stored."""
+        known = self._live.get(run) or self._ending.get(run) or self._unstored.get(run)
+        return known if known is not None or self._keeps else self._ended.get(run)
 
     def _mark(self, run: LiveRun, by: int) -> None:
         key = (run.user, run.session)
@@ -255,22 +283,16 @@ class Registry:
         Raises:
             HttpProblem: what is stored of it cannot be read.
         """
-        live = self._live.get(run) or self._ended.get(run)
-        if live is not None and not self._is_decided_elsewhere(live):
+        if (live := self._known(run)) is not None:
             return live.state()
-        try:
-            kept = await self._runs.get(run)
-        except UnreadableRecordError as error:
-            raise HttpProblem("unreadable", str(error)) from None
-        if kept is None:
-            return live.state() if live is not None else None
-        return _interrupted(kept) if await self._is_lost(kept) else kept
+        kept = await self._stored(run)
+        return None if kept is None else await self._current(kept)
 
     async def is_running(self, run: str) -> bool:
         """Whether a run goes on, on any replica."""
         if run in self._live or run in self._opening or run in self._claimed:
             return True
-        if run in self._ended or not self._backend.shared:
+        if not self._backend.shared:
             return False
         try:
             found = await self.find(run)
@@ -284,14 +306,19 @@ class Registry:
         return [found for run in kept if (found := await self._current(run)) is not None]
 
     async def _current(self, kept: Run) -> Run | None:
-        live = self._live.get(kept.id) or self._ended.get(kept.id)
-        if live is not None and not self._is_decided_elsewhere(live):
+        """Return the state of a run by what was read of it."""
+        if (live := self._known(kept.id)) is not None:
             return live.state()
-        return _interrupted(kept) if await self._is_lost(kept) else kept
+        if not await self._is_lost(kept):
+            return kept
+        again = await self._stored(kept.id)  # it may have ended since it was read
+        return _interrupted(again) if again is not None and again.status == "running" else again
 
-    def _is_decided_elsewhere(self, run: LiveRun) -> bool:
-        """Whether another replica may know more of a run of this one: people decide at any of them."""
-        return run.status == "waiting" and self._backend.shared and run.id not in self._unstored
+    async def _stored(self, run: str) -> Run | None:
+        try:
+            return await self._runs.get(run)
+        except UnreadableRecordError as error:
+            raise HttpProblem("unreadable", str(error)) from None
 
     async def _is_lost(self, run: Run) -> bool:
         """Whether a run will never end, for its replica is dead."""
@@ -317,8 +344,7 @@ class Registry:
 
     def _is_orphan(self, run: str) -> bool:
         """Whether a run that goes on here, by what is stored, is not known here."""
-        here = (self._live, self._claimed, self._unstored, self._opening)
-        return all(run not in known for known in here)
+        return self._known(run) is None and run not in self._claimed and run not in self._opening
 
     async def change(self, run: Run) -> None:
         """Store another state of a run that is not active."""
@@ -342,9 +368,9 @@ class Registry:
         Raises:
             HttpProblem: there is no such run, or the events are no longer kept.
         """
+        await self.get(user, run)
         live = self.local(user, run)
         if live is None:
-            await self.get(user, run)
             return self._follow_elsewhere(user, run, after, idle)
         if after + 1 < live.log.first_id:
             raise HttpProblem("events_gone", f"the oldest event kept is {live.log.first_id}")

@@ -588,10 +588,10 @@ class Runs:
                 await asyncio.wait(tasks, timeout=left)
             else:
                 await asyncio.sleep(min(left, STARTING_SECONDS))
-        late = self._tasks()
-        for task in late:
-            task.cancel()
-        if late:
+        for run in self.registry.running:
+            if run.task is not None and run.status == "running":
+                run.task.cancel()
+        if late := self._tasks():
             await asyncio.wait(late, timeout=5)
         if self.remembering is not None:
             await self.remembering.drain(until - time.monotonic())
