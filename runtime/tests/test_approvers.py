@@ -269,7 +269,7 @@ async def test_a_session_that_is_deleted_takes_its_runs_from_the_list(tmp_path):
         reply = await client.post(
             f"/runs/{first['run_id']}/approvals", approve(), headers=as_("BOB")
         )
-        assert reply.status == 404
+        assert (reply.status, reply.json["code"]) == (409, "approval_used")
     assert server.requests == []
 
 

@@ -1,6 +1,7 @@
 """Sessions are listed, renamed, paged and kept apart by user; two writers lose nothing."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -162,6 +163,32 @@ async def test_a_session_that_is_deleted_takes_its_run_with_it():
         assert (events[-1].type, events[-1].data["code"]) == ("error", "cancelled")
         assert (await client.get(f"/runs/{run}")).json["status"] == "cancelled"
         assert (await client.get("/sessions")).json["total"] == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+async def test_a_session_that_is_deleted_takes_what_waits_in_it_with_it(backend, request, tmp_path):
+    section = memory(backend, request, tmp_path)
+    tools = [{"type": "human", "name": "ask", "description": "Asks.", "parameters": []}]
+    async with AsyncExitStack() as stack:
+        replicas = [
+            await stack.enter_async_context(serving(memory=section, tools=tools))
+            for _ in range(2 if backend in SHARED else 1)
+        ]
+        client, other = replicas[0], replicas[-1]
+        ended = await client.chat("hello")
+        waits = await client.chat("call ask {}", session_id=ended["session_id"])
+        assert waits["finish_reason"] == "approval_required"
+        path = f"/runs/{waits['run_id']}"
+        assert (await other.ask("DELETE", f"/sessions/{ended['session_id']}")).status == 204
+        for each in replicas:
+            found = (await each.get(path)).json
+            assert (found["status"], found["ended_at"] is None) == ("cancelled", False)
+            assert (await each.get("/runs?status=waiting")).json["runs"] == []
+            decided = {"decisions": [{"id": "call_1", "answer": "yes"}]}
+            refused = await each.post(f"{path}/approvals", decided)
+            assert (refused.status, refused.json["code"]) == (409, "approval_used")
+            found = (await each.get(f"/runs/{ended['run_id']}")).json
+            assert found["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("backend", SHARED)

@@ -525,15 +525,19 @@ class Runs:
             raise HttpProblem("forbidden", detail, run_id=run)
         if state.status == "waiting":
             await self._decider.withdraw(await self.sessions.drop_pending(user, state.session, run))
-            if self._notices is not None:
-                self._notices.tell("cancelled", run, {"asked_by": user})
-            state = replace(state, status="cancelled", ended=self._clock())
-            await self.registry.change(state)
-            return state
+            return await self._cancelled(state)
         if state.status != "running":
             raise HttpProblem("run_ended", f"the run has {state.status}")
         await self.registry.ask_cancel(user, run)
         return replace(state, status="cancelling")
+
+    async def _cancelled(self, state: Run) -> Run:
+        """Let a run that waits end, and return it."""
+        if self._notices is not None:
+            self._notices.tell("cancelled", state.id, {"asked_by": state.user})
+        state = replace(state, status="cancelled", ended=self._clock())
+        await self.registry.change(state)
+        return state
 
     async def stop(self, user: str) -> None:
         """Cancel all runs of a user in this process, and wait for their ends."""
@@ -544,7 +548,7 @@ class Runs:
             await asyncio.wait(tasks)
 
     async def delete_session(self, user: str, name: str, *, memories: bool = False) -> None:
-        """Delete a session, and what it waits for elsewhere; with `memories` also what was learned in it.
+        """Delete a session, and cancel its runs; with `memories` also delete what was learned in it.
 
         Raises:
             HttpProblem: there is no such session.
@@ -555,6 +559,9 @@ class Runs:
                 await self.remembering.forget_session(user, name)
         waiting, running = await self.sessions.delete(user, name)
         for pause in waiting:
+            state = await self.registry.find(pause["run_id"])
+            if state is not None and state.status == "waiting":
+                await self._cancelled(state)
             await self._decider.withdraw(pause)
         for run in running:
             await self.registry.ask_cancel(user, run)
