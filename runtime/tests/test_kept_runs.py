@@ -106,12 +106,46 @@ async def test_a_run_that_takes_a_while_is_found_after_a_restart(request, tmp_pa
     async with opened(section) as store:
         assert [found.name for found in file.parent.iterdir()] == [file.name]
         assert await store.runs.get("r1") == RUN
-        await store.runs.put(replace(RUN, status="succeeded"), [], 60)
-        assert not file.exists()
-        monkeypatch.setattr(runs, "WHILE_SECONDS", 60)
-        await store.runs.put(replace(RUN, id="r2"), [], 60)
-        await store.runs.put(replace(RUN, id="r2", status="succeeded"), [], 60)
+
+
+ENDED = {
+    "of a while": (0.01, replace(RUN, status="succeeded"), True),
+    "at once": (60, replace(RUN, status="succeeded"), False),
+    "a task": (60, replace(RUN, status="succeeded", origin={"task": "r1"}), True),
+    "failed": (60, replace(RUN, status="failed"), True),
+    "cancelled": (60, replace(RUN, status="cancelled"), True),
+}
+
+
+@pytest.mark.parametrize(("after", "ended", "is_kept"), ENDED.values(), ids=ENDED)
+async def test_a_run_that_ended_is_found_after_a_restart_until_its_time_is_over(
+    after, ended, is_kept, request, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runs, "WHILE_SECONDS", after)
+    clock, section = Clock(), memory("filesystem", request, tmp_path)
+    file = Path(section["path"], "runs", "r1.json")
+    async with opened(section, clock) as store:
+        await store.runs.put(replace(ended, status="running"), [], 60)
+        await until(lambda: file.exists() or after > 1)
+        await store.runs.put(ended, [], 60)
+        assert await store.runs.get("r1") == ended
+    async with opened(section, clock) as store:
+        assert await store.runs.get("r1") == (ended if is_kept else None)
+        assert await store.runs.of("ann") == [ended] * is_kept
+        clock.now += 59
+        assert await store.runs.expire() == 0
+        clock.now += 1
+        assert await store.runs.get("r1") is None
+        await store.runs.expire()
         assert list(file.parent.iterdir()) == []
+
+
+async def test_a_run_that_is_removed_while_it_is_written_is_not_there(request, tmp_path):
+    section = memory("filesystem", request, tmp_path)
+    async with opened(section) as store:
+        failed = replace(RUN, status="failed")
+        await asyncio.gather(store.runs.put(failed, [], 60), store.runs.remove("r1"))
+        assert list(Path(section["path"], "runs").iterdir()) == []
 
 
 async def test_a_run_that_an_earlier_version_wrote_still_waits(request, tmp_path):

@@ -237,6 +237,29 @@ async def test_a_failed_run_is_tried_again_with_the_same_message(backend, reques
             assert (refused.status, refused.json["code"]) == (409, "not_retryable")
 
 
+@pytest.mark.parametrize("backend", ["filesystem", *SHARED])
+async def test_a_run_that_was_drained_is_tried_again_after_the_restart(backend, request, tmp_path):
+    gated, section = Gated(), memory(backend, request, tmp_path)
+    server = {"shutdownGraceSeconds": 0.01, "drainDelaySeconds": 0}
+    async with serving(make=gated, memory=section, server=server) as client:
+        asking = asyncio.create_task(client.post("/chat", {"message": "a"}))
+        await until(lambda: gated.waiting)
+        client.process.stop()
+        drained = (await asking).json
+    assert (drained["code"], drained["retryable"]) == ("draining", True)
+    async with serving(memory=section) as client:
+        path = f"/runs/{drained['run_id']}"
+        found = (await client.get(path)).json
+        assert (found["status"], found["error"]["code"]) == ("failed", "draining")
+        events = await client.events(f"{path}/events", method="GET")
+        assert (events[-1].type, events[-1].data["code"]) == ("error", "draining")
+        again = (await client.post("/chat", {"retry_of": drained["run_id"]})).json
+        assert (again["session_id"], again["output"]) == (
+            found["session_id"],
+            "You said: a (turn 1)",
+        )
+
+
 async def test_what_was_said_before_a_cancel_is_not_left_before_the_same_question():
     async with serving() as client:
         session = (await client.chat("first"))["session_id"]

@@ -399,14 +399,16 @@ class Registry:
                 yield []
 
     async def _last_of(self, run: Run, after: int) -> list[Event]:
-        """Return the last event of a run that did not come to tell it, unless it is the one that the reader has."""
-        error = run.result.get("error", {})
-        if error.get("code") != INTERRUPTED:
+        """Return the last event of a run that failed, where it is not kept, unless it is the one that the reader has."""
+        error = run.result.get("error")
+        if error is None:
             return []
-        if after and not await self._runs.events(run.id, after - 1) and self._backend.shared:
-            return []
+        if after and self._backend.shared:
+            newest = await self._runs.events(run.id, after - 1)
+            if not newest or newest[-1].type in LAST:
+                return []
         data = {
-            "code": INTERRUPTED,
+            "code": error["code"],
             "message": error["detail"],
             "retryable": error["retryable"],
             "run_id": run.id,

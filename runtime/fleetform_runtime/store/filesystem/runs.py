@@ -1,4 +1,4 @@
-"""Runs of a process on disk: runs/<run>.json for those that wait for approval, those that take a while, and A2A tasks.
+"""Runs of a process on disk: runs/<run>.json, but for those that succeed at once and are no A2A tasks.
 
 The second line of a file says when it expires, in seconds since 1970.
 """
@@ -6,6 +6,7 @@ The second line of a file says when it expires, in seconds since 1970.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from fleetform_runtime.store import (
@@ -21,7 +22,8 @@ from fleetform_runtime.store.filesystem.backend import FilesystemBackend
 from fleetform_runtime.store.local import LocalRuns
 
 WHILE_SECONDS = 1.0
-"""A run that ends sooner is never written while it runs: if the process dies, it was never there."""
+"""A run is written when it has gone on for as long. One that succeeds sooner is in memory alone: nobody has to find out
+what has become of it, and quick answers cost no file each."""
 
 FORMERLY_SECONDS = 604_800
 
@@ -35,28 +37,26 @@ class FilesystemRuns(LocalRuns):
         self._folder = backend.root / "runs"
         self._noting: dict[str, asyncio.TimerHandle] = {}
         self._notes: set[asyncio.Task[None]] = set()
-        self._written: set[str] = set()
-        """Runs that may have a file."""
+        self._files: dict[Path, float] = {}
+        """When each file expires."""
         backend.on_open(self._open)
 
     async def put(self, run: Run, events: Sequence[Event], seconds: float) -> None:
-        """Keep a run; one that waits, or answers a message over A2A, is on disk before this returns."""
+        """Keep a run; one that has ended, or waits, is on disk before this returns, unless it succeeded at once."""
         self.keep(run, seconds)
-        expires = self._clock() + seconds
+        file, expires = self._file(run.id), self._clock() + seconds
         if run.status == "running":
-            if run.id not in self._noting and run.id not in self._written:
+            if run.id not in self._noting and file not in self._files:
                 later = asyncio.get_running_loop().call_later
                 self._noting[run.id] = later(WHILE_SECONDS, self._note, run, expires)
             return
         if handle := self._noting.pop(run.id, None):
             handle.cancel()
-        # A message that is sent again finds its task, also after a restart.
-        if run.status == "waiting" or "task" in run.origin:
-            self._written.add(run.id)
-            await self._backend.do(run.user, lambda: self._write(run, expires))
-        elif run.id in self._written:
-            self._written.discard(run.id)
-            await self._backend.do(run.user, lambda: self._file(run.id).unlink(missing_ok=True))
+            # A message that is sent again finds its task, also after a restart.
+            if run.status == "succeeded" and "task" not in run.origin:
+                return
+        self._files[file] = expires
+        await self._backend.do(run.user, lambda: self._write(run, expires))
 
     async def claim(self, run: Run, seconds: float) -> bool:
         """Keep a run unless there is one of this name, in memory or on disk."""
@@ -69,10 +69,7 @@ class FilesystemRuns(LocalRuns):
         """Return a run."""
         if held := self.find(run):
             return held
-        found = await self._backend.alone(lambda: self._read(run))
-        if found is not None:
-            self._written.add(run)
-        return found
+        return await self._backend.alone(lambda: self._read(run))
 
     async def of(self, user: str) -> list[Run]:
         """Return the runs of a user, in memory and on disk."""
@@ -81,21 +78,29 @@ class FilesystemRuns(LocalRuns):
         return [run for run in held.values() if run.user == user]
 
     async def remove(self, run: str) -> None:
-        """Delete a run."""
+        """Delete a run, after what is being written of it."""
         if handle := self._noting.pop(run, None):
             handle.cancel()
-        self._written.discard(run)
+        held, file = self.find(run), self._file(run)
         await super().remove(run)
-        await self._backend.alone(lambda: self._file(run).unlink(missing_ok=True))
+        unlink = partial(file.unlink, missing_ok=True)
+        await (self._backend.do(held.user, unlink) if held else self._backend.alone(unlink))
+        self._files.pop(file, None)
 
     async def expire(self) -> int:
         """Forget what has expired, in memory and on disk."""
-        return await super().expire() + await self._backend.alone(self._sweep)
+        now = self._clock()
+        over = [file for file, expires in self._files.items() if expires <= now]
+        count = await self._backend.alone(lambda: self._sweep(over))
+        for file in over:
+            if self._files.get(file, now) <= now:
+                self._files.pop(file, None)
+        return count + await super().expire()
 
     def _note(self, run: Run, expires: float) -> None:
         """Write a run down after a while: whoever asks for it after a restart is told what has become of it."""
         del self._noting[run.id]
-        self._written.add(run.id)
+        self._files[self._file(run.id)] = expires
         self._notes.add(task := asyncio.create_task(self._write_later(run, expires)))
         task.add_done_callback(self._notes.discard)
 
@@ -111,13 +116,10 @@ class FilesystemRuns(LocalRuns):
             half.unlink()
         now = self._clock()
         for file in self._folder.glob("*.json"):
+            self._files[file] = self._expires(file)
             with contextlib.suppress(UnreadableRecordError):
-                run, seconds = (
-                    read_run(file.read_bytes().split(b"\n")[0]),
-                    self._expires(file) - now,
-                )
-                if run.origin and seconds > 0:
-                    self._written.add(run.id)
+                run = read_run(file.read_bytes().split(b"\n")[0])
+                if run.origin and (seconds := self._files[file] - now) > 0:
                     self.keep(run, seconds)
 
     def _file(self, run: str) -> Path:
@@ -153,11 +155,11 @@ class FilesystemRuns(LocalRuns):
         except ValueError:
             return file.stat().st_mtime + FORMERLY_SECONDS
 
-    def _sweep(self) -> int:
+    def _sweep(self, files: list[Path]) -> int:
         count = 0
-        for file in list(self._folder.glob("*.json")):
-            with contextlib.suppress(FileNotFoundError):  # its run has ended meanwhile
-                if self._is_over(file):
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                if self._is_over(file):  # else it was written anew meanwhile
                     file.unlink()
                     count += 1
         return count
