@@ -110,7 +110,7 @@ class Held(Agents):
 @pytest.mark.anyio
 async def test_the_list_says_which_runs_wait_for_a_person():
     made = Workflow(Held(), steps=[{"name": "one", "agent": "writer"}])
-    api = WorkflowApi(made.settings, made.store, made.agents, lambda: None)
+    api = WorkflowApi(made.settings, made.store, made.agents, lambda _: None)
 
     async def lines():
         answer = await api.page(Request({"type": "http", "query_string": b"", "headers": []}))

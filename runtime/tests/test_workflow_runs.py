@@ -347,6 +347,54 @@ async def test_a_run_is_ended_from_elsewhere(asked, reason):
     assert await made.store.claim("w2", LONG, 9) is None
 
 
+@pytest.mark.parametrize(
+    ("last", "fails", "phases"),
+    [
+        ("one", False, ["Succeeded", "Pending"]),
+        ("one", True, ["Failed", "Pending"]),
+        ("two", False, ["Succeeded", "Succeeded"]),
+    ],
+)
+async def test_once_it_was_asked_to_end_no_step_begins_and_it_does_not_succeed(last, fails, phases):
+    """Its lease is long: it does not look by itself before the step is over."""
+
+    async def answer(name, message):
+        if name == last:
+            assert await made.store.stop("r", "Cancelled")
+            if fails:
+                raise CallError("model_failed", "not now", may_retry=True)
+        return {"result": name}
+
+    agents = Agents(answer)
+    made = Workflow(agents, steps=[step("one", retries=3), step("two", "one")])
+    status = await made.execute()
+    assert (status["phase"], status["reason"]) == ("Failed", "Cancelled")
+    assert [item["phase"] for item in status["steps"]] == phases
+    assert agents.order == ["one", "two"][: 1 + (last == "two")]
+    assert [one.kind for one in await made.store.events("r", 0)][-1] == "run"
+
+
+async def test_a_worker_that_is_woken_ends_at_once_what_shall_end():
+    agents = Agents(forever)
+    made = Workflow(agents, steps=[step("one")])
+    for name in ("r", "other"):
+        await made.submit(name)
+    working = Worker(made.around, 9, LONG)
+    working.start()
+    await until(lambda: agents.asked["one"] == 2)
+    assert await made.store.stop("r", "Cancelled")
+    working.wake("r")
+
+    async def has_ended():
+        return (await made.store.get("r")).run.ended is not None
+
+    await until(has_ended)
+    assert (await made.store.get("r")).run.reason == "Cancelled"
+    assert agents.cancelled == ["one"]
+    assert (await made.store.get("other")).run.phase == "Running"
+    await working.stop()
+
+
 async def test_who_goes_on_with_a_run_asks_nobody_twice():
     go = asyncio.Event()
 

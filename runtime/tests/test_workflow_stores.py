@@ -7,7 +7,13 @@ import pytest
 
 from fleetform_runtime.workflows.api import cursor, token
 from fleetform_runtime.workflows.records import StepState, again_from, event
-from fleetform_runtime.workflows.store import Counts, LostError, RejectedError, postgres
+from fleetform_runtime.workflows.store import (
+    Counts,
+    LostError,
+    RejectedError,
+    StoppedError,
+    postgres,
+)
 from runtime.tests.stores import BACKENDS, memory
 from runtime.tests.workflows import run, store
 
@@ -127,6 +133,35 @@ async def test_who_is_asked_to_end_is_taken_whatever_the_limit(section):
         await kept.write(held, replace(held.found.run, phase="Failed"), {}, [], ends=True)
         assert not await kept.stop("a", "Cancelled")
         assert not await kept.stop("nowhere", "Cancelled")
+
+
+async def test_who_is_asked_to_end_begins_nothing_and_does_not_succeed(section):
+    async with store(section) as kept:
+        await kept.submit(run("a"), 1, "queue")
+        held = await kept.claim("w1", LONG, 1)
+        begun = replace(held.found.run, phase="Running", events=1)
+        steps = {"one": StepState(phase="Running")}
+        await kept.write(held, begun, steps, [event(1, "step")], goes_on=True)
+        assert await kept.stop("a", "Cancelled")
+        await kept.write(held, begun, steps, [event(1, "step")], goes_on=True)  # it was kept before
+        further = replace(begun, events=2)
+        done = replace(further, phase="Succeeded")
+        for late, ends in ((further, False), (done, True)):
+            with pytest.raises(StoppedError) as refused:
+                await kept.write(
+                    held, late, {"two": StepState()}, [event(2, "x")], ends=ends, goes_on=True
+                )
+            assert refused.value.reason == "Cancelled"
+        assert (await kept.get("a")).run.phase == "Running"
+        await kept.write(held, further, {"one": StepState(phase="Succeeded")}, [event(2, "step")])
+        failed = replace(further, phase="Failed", events=3)
+        for _ in range(2):
+            await kept.write(held, failed, {}, [event(3, "run")], ends=True)
+        with pytest.raises(LostError):
+            await kept.write(held, replace(failed, events=4), {}, [], goes_on=True)
+        found = await kept.get("a")
+        assert (found.run.phase, [*found.steps]) == ("Failed", ["one"])
+        assert [one.kind for one in await kept.events("a", 0)] == ["step", "step", "run"]
 
 
 async def test_a_run_that_has_failed_begins_again_once(section):

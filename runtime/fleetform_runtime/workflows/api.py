@@ -63,10 +63,13 @@ class WorkflowApi:
         settings: WorkflowSettings,
         store: WorkflowStore,
         caller: Caller,
-        wake: Callable[[], None],
+        wake: Callable[[str], None],
         config: str = "",
     ) -> None:
-        """Take what runs are kept in and carried out by; `config` is the hash of the settings."""
+        """Take what runs are kept in and carried out by; `config` is the hash of the settings.
+
+        `wake` is told the name of a run that has begun, or shall end.
+        """
         self._settings = settings
         self._config = config
         self._store = store
@@ -86,7 +89,7 @@ class WorkflowApi:
             request.state.identity.user,
             request.headers.get("traceparent", ""),
         )
-        self._wake()
+        self._wake(found.run.name)
         place = {"Location": f"/runs/{found.run.name}"}
         return Json(self._shown(found), 201 if is_new else 200, place)
 
@@ -152,7 +155,7 @@ class WorkflowApi:
         found = await self._found(request)
         if not await self._store.stop(found.run.name, "Cancelled"):
             raise HttpProblem("run_ended", f"it is {found.run.phase}")
-        self._wake()
+        self._wake(found.run.name)
         return Json(self._shown(found), 202)
 
     async def retry(self, request: Request) -> Json:
@@ -165,7 +168,7 @@ class WorkflowApi:
         told = event(run.events, "run", phase="Pending", reason="Retried")
         if not await self._store.reopen(found, run, left, told):
             raise HttpProblem("conflict", "somebody else was first")
-        self._wake()
+        self._wake(run.name)
         again = await self._store.get(run.name)
         return Json(self._shown(again or found), 202)
 

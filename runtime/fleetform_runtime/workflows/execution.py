@@ -1,6 +1,7 @@
 """Executes one run that is held: steps when they are ready, every change written before and after it happens."""
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from fleetform_runtime.workflows.records import (
 )
 from fleetform_runtime.workflows.settings import Definition, Step, StepAgent
 from fleetform_runtime.workflows.spans import FlowSpans, NoSpans
-from fleetform_runtime.workflows.store import Claim, LostError, WorkflowStore
+from fleetform_runtime.workflows.store import Claim, LostError, StoppedError, WorkflowStore
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,10 @@ class _Ended(Exception):  # noqa: N818 - how a run ends is no error
 class Execution:
     """One run, from where it stands to its end."""
 
-    def __init__(self, around: Around, claim: Claim) -> None:
+    def __init__(self, around: Around, claim: Claim, hurry: asyncio.Event) -> None:
+        """Take a run that is held; once `hurry` is set, it looks at once whether it shall end."""
         self._around = around
+        self._hurry = hurry
         self._claim = claim
         self._run = claim.found.run
         self._plan: Definition = self._run.plan
@@ -133,13 +136,16 @@ class Execution:
     async def _hold(self) -> None:
         """Renew the lease until it is lost; learn whether the run shall end."""
         while True:
-            await asyncio.sleep(self._around.lease / 3)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._around.lease / 3):
+                    await self._hurry.wait()
+            self._hurry.clear()
             try:
                 stop = await self._around.store.renew(self._claim, self._around.lease)
             except StoreError as error:
                 log.warning("the store of workflows does not answer: %s", error)
                 continue
-            if stop and not self._stop:
+            if stop:
                 self._stop = stop
                 self._stopped.set()
 
@@ -154,12 +160,10 @@ class Execution:
             await self._begin()
             with self._around.spans.run(self._run.name, self._run.trace) as span:
                 try:
-                    output = await self._until_over()
+                    await self._finish("Succeeded", output=await self._until_over())
                 except _Ended as ended:
                     span.failed(ended.reason)
                     await self._finish("Failed", ended)
-                else:
-                    await self._finish("Succeeded", output=output)
         return await self._close()
 
     async def _begin(self) -> None:
@@ -192,8 +196,7 @@ class Execution:
                 await steps
                 return self._result()
             if self._stopped.is_set():
-                reason: Reason = "Replaced" if self._stop == "Replaced" else "Cancelled"
-                raise self._given_up(reason, _STOPPED[reason])
+                raise self._asked_to_end(self._stop)
             took = f"the run took longer than {self._plan.timeout_seconds:g} s"
             raise self._given_up("Timeout", took)
         finally:
@@ -205,6 +208,11 @@ class Execution:
         """Return how the run ends before all of its steps are over."""
         self._gives_up = True
         return _Ended(reason, message, summary)
+
+    def _asked_to_end(self, stop: str) -> _Ended:
+        """Return how a run ends that somebody has asked to end."""
+        reason: Reason = "Replaced" if stop == "Replaced" else "Cancelled"
+        return self._given_up(reason, _STOPPED[reason])
 
     async def _all_steps(self) -> None:
         """Start every step as soon as it may be, until all of them are over."""
@@ -330,7 +338,7 @@ class Execution:
                 waited=0.0,
                 task="",
             )
-            await self._note(step, state)
+            await self._note(step, state, goes_on=True)
         wanted = schema(self._plan, step)
         message = Message(
             f"{self._run.id}.{step.name}.{state.tries}",
@@ -449,7 +457,15 @@ class Execution:
             ended=self.now(),
             notice="due" if tells else "",
         )
-        await self._write(run, left, kind="run", ends=not tells, phase=phase, reason=reason)
+        await self._write(
+            run,
+            left,
+            kind="run",
+            ends=not tells,
+            goes_on=phase == "Succeeded",
+            phase=phase,
+            reason=reason,
+        )
 
     async def _close(self) -> WorkflowRun:
         if self._run.notice == "due":
@@ -465,13 +481,13 @@ class Execution:
 
     # -- writes ------------------------------------------------------------------------------------
 
-    async def _note(self, step: Step, state: StepState) -> None:
+    async def _note(self, step: Step, state: StepState, *, goes_on: bool = False) -> None:
         shown = shown_step(step.name, state)
         log.info(
             "run %s, step %s: %s%s", self._run.name, step.name, state.phase, f", {state.code}" if state.code else "",
             extra={"workflow_run": self._run.name, "step": step.name},
         )  # fmt: skip
-        await self._write(self._run, {step.name: state}, kind="step", **shown)
+        await self._write(self._run, {step.name: state}, kind="step", goes_on=goes_on, **shown)
 
     async def _write(
         self,
@@ -480,12 +496,14 @@ class Execution:
         *,
         kind: str,
         ends: bool = False,
+        goes_on: bool = False,
         **data: Any,
     ) -> None:
         """Keep a change, however long the store is away.
 
         Raises:
             LostError: somebody else holds the run now.
+            _Ended: the run `goes_on` with it, and somebody has asked that it ends.
         """
         async with self._writing:
             number = self._run.events + 1
@@ -493,8 +511,12 @@ class Execution:
             told = [event(number, kind, **data)]
             while True:
                 try:
-                    await self._around.store.write(self._claim, run, steps or {}, told, ends=ends)
+                    await self._around.store.write(
+                        self._claim, run, steps or {}, told, ends=ends, goes_on=goes_on
+                    )
                     break
+                except StoppedError as stopped:
+                    raise self._asked_to_end(stopped.reason) from None
                 except StoreError as error:
                     log.warning("the store of workflows does not answer: %s", error)
                     await asyncio.sleep(STORE_PAUSE)

@@ -39,6 +39,8 @@ class Worker:
         self._most = most
         self._retention = retention
         self._tasks: set[asyncio.Task[None]] = set()
+        self._hurry: dict[str, asyncio.Event] = {}
+        """For each run that is executed here, what makes it look whether it shall end."""
         self._regular: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
 
@@ -48,9 +50,11 @@ class Worker:
             asyncio.create_task(work()) for work in (self._look, self._sweep, self._count)
         ]
 
-    def wake(self) -> None:
-        """Look for runs now."""
+    def wake(self, name: str = "") -> None:
+        """Look for runs now; the one of this name, if it is executed here, looks whether it shall end."""
         self._wake.set()
+        if name in self._hurry:
+            self._hurry[name].set()
 
     @property
     def active(self) -> int:
@@ -93,13 +97,17 @@ class Worker:
         self._wake.set()
 
     async def _execute(self, claim: Claim) -> None:
+        hurry = self._hurry[claim.name] = asyncio.Event()
         try:
-            await executed(self._around, claim)
+            await executed(self._around, claim, hurry)
         except LostError:
             log.warning("run %s is held by somebody else now", claim.name)
         except Exception:
             # It is taken again when the lease is over, from where it stands.
             log.exception("run %s broke off", claim.name)
+        finally:
+            if self._hurry.get(claim.name) is hurry:
+                del self._hurry[claim.name]
 
     async def _sweep(self) -> None:
         while True:
@@ -119,15 +127,17 @@ class Worker:
             await asyncio.sleep(COUNT_SECONDS)
 
 
-async def executed(around: Around, claim: Claim) -> WorkflowRun:
+async def executed(around: Around, claim: Claim, hurry: asyncio.Event | None = None) -> WorkflowRun:
     """Execute a run that is held; whoever ends this lets others take it at once.
+
+    Who sets `hurry` lets it look at once whether it shall end.
 
     Raises:
         LostError: somebody else holds it now.
     """
     log.info("run %s is executed", claim.name, extra={"workflow_run": claim.name})
     try:
-        run = await Execution(around, claim).run()
+        run = await Execution(around, claim, hurry or asyncio.Event()).run()
     except asyncio.CancelledError:
         try:
             await around.store.release(claim)

@@ -17,6 +17,14 @@ class LostError(Exception):
     """The run has been taken over, or is over: whoever held it may not write any more."""
 
 
+class StoppedError(Exception):
+    """Somebody has asked that the run ends: it does not go on."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class RejectedError(Exception):
     """As many runs are open as may be."""
 
@@ -109,11 +117,13 @@ class WorkflowStore(Protocol):
         events: Sequence[Event],
         *,
         ends: bool = False,
+        goes_on: bool = False,
     ) -> None:
         """Keep a run, those of its steps that changed, and further events; `ends`: nobody holds it any more.
 
         Raises:
             LostError: it is not held any more.
+            StoppedError: it `goes_on`, and somebody has asked that it ends.
         """
 
     async def release(self, claim: Claim) -> None:

@@ -32,6 +32,7 @@ from fleetform_runtime.workflows.store import (
     LostError,
     Policy,
     RejectedError,
+    StoppedError,
 )
 
 _STEP = b"step:"
@@ -116,21 +117,22 @@ return redis.call('HGET', p..'run:'..name, 'stop')
 _WRITE = Script(
     _HEAD
     + """
-local name, epoch, body, phase, ends, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local name, epoch, body, phase, ends, goes_on, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local key = p..'run:'..name
+local run = redis.call('HMGET', key, 'epoch', 'body', 'stop')
 if not held(name, epoch) then
-  local run = redis.call('HMGET', key, 'epoch', 'body')
-  return (ends == '1' and run[1] == epoch and run[2] == body) and 1 or 0
+  return (ends == '1' and run[1] == epoch and run[2] == body) and '' or false
 end
+if goes_on == '1' and run[3] ~= '' and run[2] ~= body then return run[3] end
 redis.call('HSET', key, 'body', body, 'phase', phase)
-for i = 7, 6 + 2 * count, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
-put(name, rest(7 + 2 * count))
+for i = 8, 7 + 2 * count, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
+put(name, rest(8 + 2 * count))
 if ends == '1' then
   redis.call('HSET', key, 'ended', text(now))
   for _, set in ipairs({'going', 'pending', 'leases', 'stopping'}) do redis.call('ZREM', p..set, name) end
   redis.call('ZADD', p..'ended', text(now), name)
 end
-return 1
+return ''
 """
 )
 _RELEASE = Script(
@@ -274,14 +276,17 @@ class RedisStore:
         events: Sequence[Event],
         *,
         ends: bool = False,
+        goes_on: bool = False,
     ) -> None:
         """Keep a run that is held."""
-        done = await self._run(
-            _WRITE, run.name, claim.epoch, run_json(run), run.phase, int(ends), len(steps),
+        stop = await self._run(
+            _WRITE, run.name, claim.epoch, run_json(run), run.phase, int(ends), int(goes_on), len(steps),
             *_steps(steps), *map(_line, events),
         )  # fmt: skip
-        if not done:
+        if stop is None:
             raise LostError
+        if stop:
+            raise StoppedError(stop.decode())
 
     async def release(self, claim: Claim) -> None:
         """Let others take a run."""

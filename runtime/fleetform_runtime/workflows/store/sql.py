@@ -24,6 +24,7 @@ from fleetform_runtime.workflows.store import (
     LostError,
     Policy,
     RejectedError,
+    StoppedError,
 )
 
 T = TypeVar("T")
@@ -93,9 +94,12 @@ class SqlStore(ABC):
         events: Sequence[Event],
         *,
         ends: bool = False,
+        goes_on: bool = False,
     ) -> None:
         """Keep a run that is held."""
-        await self._do(lambda tx: self._write(tx, claim, run, steps, events, ends=ends))
+        await self._do(
+            lambda tx: self._write(tx, claim, run, steps, events, ends=ends, goes_on=goes_on)
+        )
 
     async def release(self, claim: Claim) -> None:
         """Let others take a run."""
@@ -216,15 +220,19 @@ class SqlStore(ABC):
         events: Sequence[Event],
         *,
         ends: bool,
+        goes_on: bool,
     ) -> None:
-        """Keep a run that is held; one that this very write has ended is not written again."""
+        """Keep a run that is held; what this very write has ended or let go on is not refused when it is repeated."""
         body, now = run_json(run).decode(), await tx.now()
         rows = await tx.rows(
             "UPDATE {schema}workflow_runs SET body = $4, phase = $5, ended = CAST($6 AS {real}) WHERE " + _HELD
-            + " RETURNING name",
-            self._workflow, claim.name, claim.epoch, body, run.phase, now if ends else None,
+            + " AND (stop = '' OR body = $4 OR NOT $7) RETURNING name",
+            self._workflow, claim.name, claim.epoch, body, run.phase, now if ends else None, goes_on,
         )  # fmt: skip
         if not rows:
+            held = "SELECT stop FROM {schema}workflow_runs WHERE " + _HELD
+            if stops := await tx.rows(held, self._workflow, claim.name, claim.epoch):
+                raise StoppedError(stops[0][0])
             same = await tx.rows(
                 _ONE + " AND epoch = $3 AND body = $4",
                 self._workflow, claim.name, claim.epoch, body,
