@@ -1,6 +1,7 @@
 """The page of a workflow: who may see what, and what it is told to draw runs and their steps."""
 
 import asyncio
+import functools
 import json
 import re
 from urllib.parse import quote
@@ -8,13 +9,17 @@ from urllib.parse import quote
 import pytest
 from starlette.requests import Request
 
+from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.api import WorkflowApi
 from fleetform_runtime.workflows.calls import Answer
+from fleetform_runtime.workflows.submitting import submitted
 from fleetform_runtime.workflows.worker import executed
 from runtime.tests.process import WorkflowRuntime
 from runtime.tests.servers import PATIENCE
 from runtime.tests.test_fleet import KEY, ask, keyed
 from runtime.tests.test_workflow_runs import Agents, Workflow
+from runtime.tests.workflows import overwrite, unreadable
 
 DEFINITION = {
     "input": [{"name": "topic", "type": "string", "required": True, "description": "What about."}],
@@ -128,3 +133,33 @@ async def test_the_list_says_which_runs_wait_for_a_person():
     made.agents.decided.set()
     await task
     assert await lines() == {"first": ("Succeeded", None), "second": ("Pending", None)}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("how", [*unreadable("bad")])
+@pytest.mark.parametrize("is_aside", [False, True])
+async def test_a_run_that_cannot_be_read_is_named_and_refused(how, is_aside):
+    made = Workflow(Agents(), steps=[{"name": "one", "agent": "writer"}])
+    api = WorkflowApi(made.settings, made.store, made.agents, lambda _: None)
+    for name in ("bad", "good"):
+        await made.submit(name)
+    await overwrite(made.store, "bad", unreadable("bad")[how])
+    if is_aside:
+        with pytest.raises(UnreadableRecordError):
+            await made.store.claim("w", 600, 9)
+    answer = await api.page(Request({"type": "http", "query_string": b"", "headers": []}))
+    items = json.loads(answer.body)["items"]
+    assert [(item["name"], item["phase"], item["reason"]) for item in items] == [
+        ("good", "Pending", ""),
+        ("bad", "Pending", "Unreadable"),
+    ]
+    path = {"id": "bad", "step": "one"}
+    request = Request({"type": "http", "path_params": path, "headers": []})
+    handlers = (api.get, api.step, api.decide, api.follow, api.cancel, api.retry)
+    asked = [functools.partial(handler, request) for handler in handlers]
+    asked.append(lambda: submitted(made.settings, made.store, "bad", {}, "ann"))
+    for one in asked:
+        with pytest.raises(HttpProblem) as refused:
+            await one()
+        assert refused.value.code == "unreadable"
+        assert "cannot be read" in refused.value.detail

@@ -20,7 +20,7 @@ from fleetform_runtime.workflows.store.build import build
 from fleetform_runtime.workflows.worker import Worker, executed
 from runtime.tests.harness import until
 from runtime.tests.servers import PATIENCE
-from runtime.tests.workflows import run, workflow
+from runtime.tests.workflows import overwrite, run, unreadable, workflow
 
 pytestmark = pytest.mark.anyio
 LONG = 600.0
@@ -533,6 +533,23 @@ async def test_a_run_that_cannot_be_read_does_not_end_the_worker(monkeypatch):
         while (await made.store.get("r")).run.phase != "Succeeded":
             await asyncio.sleep(0.01)
     await working.stop()
+
+
+@pytest.mark.parametrize("how", [*unreadable("bad")])
+async def test_a_worker_passes_over_runs_that_cannot_be_read(how, caplog):
+    made = Workflow(Agents(), steps=[step("one")])
+    for name in ("bad", "r"):
+        await made.submit(name)
+    await overwrite(made.store, "bad", unreadable("bad")[how])
+    working = Worker(made.around, 1, LONG)
+    working.start()
+
+    async def has_succeeded():
+        return (await made.store.get("r")).run.phase == "Succeeded"
+
+    await until(has_succeeded)
+    await working.stop()
+    assert caplog.text.count("a run is set aside: run bad") == 1
 
 
 async def test_a_worker_that_stops_leaves_its_runs_to_others_at_once():

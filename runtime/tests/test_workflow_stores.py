@@ -5,17 +5,21 @@ from dataclasses import replace
 
 import pytest
 
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.api import cursor, token
-from fleetform_runtime.workflows.records import StepState, again_from, event
+from fleetform_runtime.workflows.records import StepState, again_from, event, run_json
 from fleetform_runtime.workflows.store import (
+    AsideError,
     Counts,
     LostError,
     RejectedError,
     StoppedError,
     postgres,
+    redis,
+    sql,
 )
 from runtime.tests.stores import BACKENDS, memory
-from runtime.tests.workflows import run, store
+from runtime.tests.workflows import overwrite, run, store, unreadable
 
 pytestmark = pytest.mark.anyio
 LONG, OVER = 600.0, 0.0
@@ -240,6 +244,59 @@ async def test_one_run_is_taken_by_its_name(section):
         await kept.release(claims[0])
         assert await kept.claim("x", LONG, 2, "a") is None
         assert (await kept.claim("y", LONG, 2, "c")).name == "c"
+
+
+@pytest.mark.parametrize("how", [*unreadable("a")])
+async def test_one_run_that_cannot_be_read_blocks_no_others(section, how):
+    async with store(section) as kept:
+        await kept.submit(run("a"), 1, "reject")
+        await kept.submit(run("b"), 1, "queue")
+        await overwrite(kept, "a", unreadable("a")[how])
+        with pytest.raises(AsideError, match=r"run a: .* cannot be read"):
+            await kept.claim("w1", LONG, 1)
+        held = await kept.claim("w1", LONG, 1)
+        assert held.name == "b"
+        counts = await kept.counts()
+        assert (counts.pending, counts.running) == (1, 1)
+        assert counts.oldest_pending > 0
+        await kept.write(held, replace(held.found.run, phase="Succeeded"), {}, [], ends=True)
+        await kept.submit(run("c"), 1, "reject")
+        await kept.submit(run("d"), 1, "replace")
+        assert [(await kept.claim(f"w{n}", LONG, 2)).name for n in (2, 3)] == ["c", "d"]
+        assert (await kept.get("c")).stop == "Replaced"
+        assert await kept.claim("w4", LONG, 9) is await kept.claim("w4", LONG, 9, "a") is None
+        assert [found.run.name for found in await kept.page("", None, 9)] == ["d", "c", "b", "a"]
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Running"])
+async def test_a_run_that_can_be_read_again_goes_on_within_the_limit(section, phase, monkeypatch):
+    for module in (sql, redis):
+        monkeypatch.setattr(module, "ASIDE_SECONDS", OVER)
+    async with store(section) as kept:
+        await kept.submit(run("a"), 1, "queue")
+        await kept.submit(run("b"), 1, "queue")
+        if phase == "Running":
+            first = await kept.claim("w1", OVER, 1)
+            await kept.write(first, replace(first.found.run, phase=phase), {}, [])
+        body = run_json((await kept.get("a")).run).decode()
+        await overwrite(kept, "a", "{half")
+        for _ in range(2):
+            with pytest.raises(AsideError):
+                await kept.claim("w2", LONG, 1)
+        (listed,) = [one.run for one in await kept.page(phase, None, 9) if one.run.name == "a"]
+        assert (listed.phase, listed.reason) == (phase, "Unreadable")
+        with pytest.raises(UnreadableRecordError):
+            await kept.get("a")
+        held = await kept.claim("w3", LONG, 1, "b")
+        await overwrite(kept, "a", body)
+        assert await kept.claim("w4", LONG, 1) is None
+        await kept.write(held, replace(held.found.run, phase="Succeeded"), {}, [], ends=True)
+        again = await kept.claim("w4", LONG, 1)
+        assert (again.name, again.found.run.phase) == ("a", phase)
+        with pytest.raises(RejectedError):
+            await kept.submit(run("c"), 1, "reject")
+        await kept.write(again, replace(again.found.run, phase="Succeeded"), {}, [], ends=True)
+        assert await kept.counts() == Counts()
 
 
 async def test_many_who_ask_at_once_get_one_run_each_and_no_more_than_the_limit(section):

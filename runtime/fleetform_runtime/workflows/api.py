@@ -19,6 +19,7 @@ from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.runs import Decisions, last_event
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.store import Event as ShownEvent
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.calls import Caller, CallError
 from fleetform_runtime.workflows.records import (
     StepState,
@@ -182,9 +183,13 @@ class WorkflowApi:
         return await read(request, model, LARGEST_BODY, self._settings.server.read_seconds)
 
     async def _found(self, request: Request) -> Found:
-        found = await self._store.get(str(request.path_params["id"]))
-        if found is None:
-            raise HttpProblem("run_not_found", "there is no such run, or it is no longer kept")
+        try:
+            found = await self._store.get(str(request.path_params["id"]))
+            if found is None:
+                raise HttpProblem("run_not_found", "there is no such run, or it is no longer kept")
+            _ = found.run.plan
+        except UnreadableRecordError as error:
+            raise HttpProblem("unreadable", str(error)) from None
         return found
 
     async def _step(self, request: Request) -> tuple[Found, str, StepState]:
@@ -202,10 +207,16 @@ class WorkflowApi:
 
     async def _line(self, found: Found) -> dict[str, Any]:
         """Return a run as the list has it; whether it waits for a person, its steps say."""
-        run = found.run
-        whole = await self._store.get(run.name) if run.phase == "Running" else None
-        waits = whole is not None and wait_for_a_person(whole.steps)
-        line = {"name": run.name, "phase": run.phase, "reason": run.reason, "created": run.created}
+        run, reason, waits = found.run, found.run.reason, False
+        try:
+            if run.phase in ("Pending", "Running"):
+                _ = run.plan
+            if run.phase == "Running":
+                whole = await self._store.get(run.name)
+                waits = whole is not None and wait_for_a_person(whole.steps)
+        except UnreadableRecordError:
+            reason = "Unreadable"
+        line = {"name": run.name, "phase": run.phase, "reason": reason, "created": run.created}
         return line | ({"waiting": True} if waits else {})
 
     async def _events(self, name: str, after: int, ping: float) -> AsyncIterator[list[ShownEvent]]:

@@ -19,7 +19,7 @@ from fleetform_runtime.cli import AGAIN
 from fleetform_runtime.forms import redactor
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.store import StoreError, UnsuitableStoreError
+from fleetform_runtime.store import StoreError, UnreadableRecordError, UnsuitableStoreError
 from fleetform_runtime.telemetry import logs
 from fleetform_runtime.workflows.records import document
 from fleetform_runtime.workflows.settings import WorkflowSettings
@@ -150,11 +150,14 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
 
     Raises:
         StoreError: it was away for too long.
+        HttpProblem: the run cannot be read.
     """
     until = asyncio.get_running_loop().time() + AWAY_SECONDS
     while True:
         try:
             return await work()
+        except UnreadableRecordError as error:
+            raise HttpProblem("unreadable", str(error)) from None
         except UnsuitableStoreError:
             raise
         except StoreError as error:

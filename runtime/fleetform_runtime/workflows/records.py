@@ -1,9 +1,10 @@
 """What is known of a run and of its steps, how it is kept, and how people see it."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
+from pydantic import TypeAdapter
 
 from fleetform_runtime.messages import moment
 from fleetform_runtime.store import UnreadableRecordError
@@ -12,9 +13,16 @@ from fleetform_runtime.workflows.settings import Definition
 Phase = Literal["Pending", "Running", "Succeeded", "Failed"]
 StepPhase = Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
 Reason = Literal[
-    "", "Timeout", "Cancelled", "Replaced", "StepFailed", "OutputMissing", "OutputTooLarge"
+    "",
+    "Timeout",
+    "Cancelled",
+    "Replaced",
+    "StepFailed",
+    "OutputMissing",
+    "OutputTooLarge",
+    "Unreadable",
 ]
-"""Why a run has failed."""
+"""Why a run has failed; `Unreadable` is never kept, but shown in a list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +87,17 @@ class WorkflowRun:
 
     @property
     def plan(self) -> Definition:
-        """Return the definition that it began with."""
-        return Definition.model_validate_json(orjson.dumps(self.definition))
+        """Return the definition that it began with.
+
+        Raises:
+            UnreadableRecordError: it is invalid here; a newer version may have written it.
+        """
+        try:
+            return Definition.model_validate_json(orjson.dumps(self.definition))
+        except ValueError:
+            raise UnreadableRecordError(
+                "the definition of a stored run cannot be read; a newer version may have written it"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +112,7 @@ class Event:
 _RUN = tuple(WorkflowRun.__dataclass_fields__)
 _STEP = tuple(StepState.__dataclass_fields__)
 _KEPT_APART = ("created",)
+_RUNS, _STEPS = TypeAdapter(WorkflowRun), TypeAdapter(StepState)
 
 
 def run_json(run: WorkflowRun) -> bytes:
@@ -109,11 +127,26 @@ def read_run(row: bytes | str, created: float) -> WorkflowRun:
         UnreadableRecordError: it is invalid.
     """
     try:
-        body = orjson.loads(row)
-        given = {name: body[name] for name in _RUN if name in body}
-        return WorkflowRun(**given | {"created": created})
-    except (ValueError, TypeError):
+        return replace(_RUNS.validate_python(orjson.loads(row)), created=created)
+    except ValueError:
         raise UnreadableRecordError("a stored run of a workflow cannot be read") from None
+
+
+def listed_run(row: bytes | str, created: float, name: str, phase: str) -> WorkflowRun:
+    """Read a run for a list, which names one that cannot be read as well."""
+    try:
+        return read_run(row, created)
+    except UnreadableRecordError:
+        return WorkflowRun(
+            name=name,
+            id="",
+            user="",
+            input={},
+            definition={},
+            created=created,
+            phase=next((known for known in get_args(Phase) if known == phase), "Pending"),
+            reason="Unreadable",
+        )
 
 
 def step_json(step: StepState) -> bytes:
@@ -128,9 +161,8 @@ def read_step(row: bytes | str) -> StepState:
         UnreadableRecordError: it is invalid.
     """
     try:
-        body = orjson.loads(row)
-        return StepState(**{name: body[name] for name in _STEP if name in body})
-    except (ValueError, TypeError):
+        return _STEPS.validate_python(orjson.loads(row))
+    except ValueError:
         raise UnreadableRecordError("a stored step of a workflow cannot be read") from None
 
 

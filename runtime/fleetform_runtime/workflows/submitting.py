@@ -9,6 +9,7 @@ import orjson
 
 from fleetform_runtime import jsons
 from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.tools.api import arguments_schema
 from fleetform_runtime.tools.schema import Arguments
 from fleetform_runtime.workflows.records import WorkflowRun
@@ -112,7 +113,8 @@ async def submitted(
     """Keep a new run, or find the one of its name with the same inputs; return it, and whether it is new.
 
     Raises:
-        HttpProblem: the inputs are wrong, the name is taken, or as many runs are open as may be.
+        HttpProblem: the inputs are wrong, the name is taken, as many runs are open as may be, or the one of the name
+            cannot be read.
     """
     try:
         inputs = completed(settings.definition, given)
@@ -129,9 +131,12 @@ async def submitted(
     limit = settings.concurrency
     try:
         found = await store.submit(run, limit.max_concurrent, limit.policy)
+        _ = found.run.plan
     except RejectedError:
         most = limit.max_concurrent if limit.policy == "reject" else "too many"
         raise HttpProblem("concurrency_rejected", f"{most} runs are open already", 5) from None
+    except UnreadableRecordError as error:
+        raise HttpProblem("unreadable", str(error)) from None
     if found.run.input != inputs:
         raise HttpProblem("run_exists", f"{name} has other inputs; take another name")
     return found, found.run.id == run.id

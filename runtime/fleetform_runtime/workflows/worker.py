@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fleetform_runtime.store import StoreError, UnreadableRecordError
 from fleetform_runtime.workflows.execution import Around, Execution
 from fleetform_runtime.workflows.records import WorkflowRun
-from fleetform_runtime.workflows.store import Claim, Counts, LostError
+from fleetform_runtime.workflows.store import AsideError, Claim, Counts, LostError
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,9 @@ class Worker:
             except StoreError as error:
                 log.warning("the store of workflows does not answer: %s", error)
                 pause = AWAY_SECONDS
+            except AsideError as error:
+                log.error("a run is set aside: %s", error)  # noqa: TRY400 - nobody's code has failed
+                continue
             except UnreadableRecordError as error:
                 log.error("a run cannot be executed: %s", error)  # noqa: TRY400 - nobody's code has failed
                 pause = AWAY_SECONDS

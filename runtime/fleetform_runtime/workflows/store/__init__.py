@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.records import Event, StepState, WorkflowRun
 
 MOST_OPEN = 10_000
 """Runs of a workflow that are not over; further ones are refused."""
+ASIDE_SECONDS = 60.0
+"""Seconds after which a run that could not be read is looked at again: another version may be here now, and read it."""
 PORTION = 200
 """Runs that are deleted in one step."""
 Policy = Literal["queue", "reject", "replace"]
@@ -23,6 +26,13 @@ class StoppedError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class AsideError(UnreadableRecordError):
+    """The run whose turn it was cannot be read, and was set aside."""
+
+    def __init__(self, name: str, error: UnreadableRecordError) -> None:
+        super().__init__(f"run {name}: {error}")
 
 
 class RejectedError(Exception):
@@ -47,6 +57,14 @@ class Claim:
     epoch: int
     now: float
     """The store's clock."""
+
+    def __post_init__(self) -> None:
+        """Read the definition, too: whoever cannot does not hold the run.
+
+        Raises:
+            UnreadableRecordError: it is invalid.
+        """
+        _ = self.found.run.plan
 
     @property
     def name(self) -> str:
@@ -100,6 +118,10 @@ class WorkflowStore(Protocol):
 
         No more than `most` runs are held or silent at a time. With a name it is that run or none. Asked again by the
         same owner, who must be another one for each claim, it returns the same run.
+
+        Raises:
+            AsideError: the run that it would be cannot be read. It stays as it is, counts as one that waits, takes
+                nobody's place, and is not looked at again for a while.
         """
 
     async def renew(self, claim: Claim, seconds: float) -> str:
@@ -130,10 +152,17 @@ class WorkflowStore(Protocol):
         """Let others take a run at once, if it is held."""
 
     async def get(self, name: str) -> Found | None:
-        """Return a run."""
+        """Return a run.
+
+        Raises:
+            UnreadableRecordError: it cannot be read.
+        """
 
     async def page(self, phase: str, before: tuple[float, str] | None, count: int) -> list[Found]:
-        """Return runs, newest first, without their steps; `before`: after the one of that time and name."""
+        """Return runs, newest first, without their steps; `before`: after the one of that time and name.
+
+        Of one that cannot be read there is its name, with `Unreadable` as the reason.
+        """
 
     async def events(self, name: str, after: int) -> list[Event]:
         """Return the events of a run after one."""

@@ -2,7 +2,8 @@
 
 Below the prefix of a workflow: `run:<name>`, a hash with the run and its steps; `events:<name>`, a list; and sets by
 time: `all`, `ended`, of those that are open `pending` (nobody has begun), `leases` (held or silent), `going` (nobody has
-asked to end them) and `stopping` (pending, to be ended).
+asked to end them), `stopping` (pending, to be ended) and `aside` (nobody could read them, and nobody looks at them again
+until then).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,17 @@ from fleetform_runtime.workflows.records import (
     Event,
     StepState,
     WorkflowRun,
+    listed_run,
     read_run,
     read_step,
     run_json,
     step_json,
 )
 from fleetform_runtime.workflows.store import (
+    ASIDE_SECONDS,
     MOST_OPEN,
     PORTION,
+    AsideError,
     Claim,
     Counts,
     Found,
@@ -88,21 +92,37 @@ local name
 if wanted == '' then
   name = redis.call('ZRANGEBYSCORE', p..'leases', '-inf', text(now), 'LIMIT', 0, 1)[1]
     or redis.call('ZRANGE', p..'stopping', 0, 0)[1]
-  if not name and redis.call('ZCARD', p..'leases') < most then name = redis.call('ZRANGE', p..'pending', 0, 0)[1] end
+  if not name and redis.call('ZCARD', p..'leases') < most then
+    name = redis.call('ZRANGEBYSCORE', p..'aside', '-inf', text(now), 'LIMIT', 0, 1)[1]
+      or redis.call('ZRANGE', p..'pending', 0, 0)[1]
+  end
 else
-  local lease = redis.call('ZSCORE', p..'leases', wanted)
-  if lease and tonumber(lease) <= now or redis.call('ZSCORE', p..'stopping', wanted)
-    or redis.call('ZCARD', p..'leases') < most and redis.call('ZSCORE', p..'pending', wanted) then name = wanted end
+  local function since(set) return tonumber(redis.call('ZSCORE', p..set, wanted) or now + 1) <= now end
+  if since('leases') or redis.call('ZSCORE', p..'stopping', wanted)
+    or redis.call('ZCARD', p..'leases') < most and (redis.call('ZSCORE', p..'pending', wanted) or since('aside'))
+  then name = wanted end
 end
 if not name then return false end
 local key = p..'run:'..name
 redis.call('HINCRBY', key, 'epoch', 1)
 redis.call('HSET', key, 'owner', owner)
 redis.call('ZADD', p..'leases', text(now + seconds), name)
-redis.call('ZREM', p..'pending', name)
-redis.call('ZREM', p..'stopping', name)
+for _, set in ipairs({'pending', 'stopping', 'aside'}) do redis.call('ZREM', p..set, name) end
+local run = redis.call('HMGET', key, 'created', 'stop')
+if run[2] == '' then redis.call('ZADD', p..'going', run[1], name) end
 redis.call('SET', p..'owner:'..owner, name, 'EX', 60)
 return {text(now), name, redis.call('HGETALL', key)}
+"""
+)
+_SET_ASIDE = Script(
+    _HEAD
+    + """
+local name, epoch, seconds = ARGV[1], ARGV[2], tonumber(ARGV[3])
+if held(name, epoch) then
+  redis.call('HSET', p..'run:'..name, 'owner', '')
+  for _, set in ipairs({'going', 'leases'}) do redis.call('ZREM', p..set, name) end
+  redis.call('ZADD', p..'aside', text(now + seconds), name)
+end
 """
 )
 _RENEW = Script(
@@ -189,7 +209,7 @@ while #found < count do
     local run = redis.call('HMGET', p..'run:'..name, 'created', 'body', 'stop', 'phase')
     local is_before = last == '' or tonumber(run[1]) < tonumber(highest) or name < last
     if is_before and (phase == '' or run[4] == phase) and #found < count then
-      found[#found + 1] = {run[1], run[2], run[3]}
+      found[#found + 1] = {run[1], run[2], run[3], run[4], name}
     end
   end
 end
@@ -199,8 +219,14 @@ return found
 _COUNTS = Script(
     _HEAD
     + """
-return {text(now), redis.call('ZCARD', p..'pending'), redis.call('ZCARD', p..'leases'),
-  redis.call('ZRANGE', p..'pending', 0, 0, 'WITHSCORES'), redis.call('ZRANGE', p..'leases', 0, 0, 'WITHSCORES')}
+local oldest = redis.call('ZRANGE', p..'pending', 0, 0, 'WITHSCORES')[2]
+local aside = redis.call('ZRANGE', p..'aside', 0, -1)
+for _, name in ipairs(aside) do
+  local created = redis.call('HGET', p..'run:'..name, 'created')
+  if not oldest or tonumber(created) < tonumber(oldest) then oldest = created end
+end
+return {text(now), redis.call('ZCARD', p..'pending') + #aside, redis.call('ZCARD', p..'leases'),
+  oldest or '', redis.call('ZRANGE', p..'leases', 0, 0, 'WITHSCORES')}
 """
 )
 _EXPIRE = Script(
@@ -258,8 +284,13 @@ class RedisStore:
         row = await self._run(_CLAIM, owner, seconds, most, name)
         if row is None:
             return None
-        now, _, run = row
-        return Claim(_found(run), int(_fields(run)[b"epoch"]), float(now))
+        now, taken, run = row
+        epoch = int(_fields(run)[b"epoch"])
+        try:
+            return Claim(_found(run), epoch, float(now))
+        except UnreadableRecordError as error:
+            await self._run(_SET_ASIDE, taken, epoch, ASIDE_SECONDS)
+            raise AsideError(taken.decode(), error) from None
 
     async def renew(self, claim: Claim, seconds: float) -> str:
         """Hold a run for longer."""
@@ -307,7 +338,10 @@ class RedisStore:
         highest, last = (f"{before[0]:.6f}", before[1]) if before else ("+inf", "")
         rows = await self._run(_PAGE, phase, highest, last, count)
         return [
-            Found(read_run(body, float(created)), {}, stop.decode()) for created, body, stop in rows
+            Found(
+                listed_run(body, float(created), name.decode(), phase.decode()), {}, stop.decode()
+            )
+            for created, body, stop, phase, name in rows
         ]
 
     async def events(self, name: str, after: int) -> list[Event]:
@@ -341,7 +375,7 @@ class RedisStore:
         return Counts(
             pending=pending,
             running=running,
-            oldest_pending=max(0.0, float(now) - float(oldest[1])) if oldest else 0.0,
+            oldest_pending=max(0.0, float(now) - float(oldest)) if oldest else 0.0,
             longest_silent=max(0.0, float(now) - float(lease[1])) if lease else 0.0,
         )
 

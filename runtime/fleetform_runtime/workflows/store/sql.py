@@ -6,18 +6,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.records import (
     Event,
     StepState,
     WorkflowRun,
+    listed_run,
     read_run,
     read_step,
     run_json,
     step_json,
 )
 from fleetform_runtime.workflows.store import (
+    ASIDE_SECONDS,
     MOST_OPEN,
     PORTION,
+    AsideError,
     Claim,
     Counts,
     Found,
@@ -49,7 +53,11 @@ CREATE TABLE IF NOT EXISTS {schema}workflow_events (
 """Times are seconds since 1970. A run that is held has a lease; it is silent once that has passed."""
 
 _OPEN = "workflow = $1 AND ended IS NULL"
-_RUNS = "SELECT name, created, body, stop, epoch, owner FROM {schema}workflow_runs WHERE "
+_ASIDE = "owner = '-'"
+"""Of a run that could not be read; its lease is until when nobody looks at it again."""
+_GOING = f"{_OPEN} AND stop = '' AND NOT {_ASIDE}"
+_HELD_OR_SILENT = f"(lease IS NOT NULL AND NOT {_ASIDE})"
+_RUNS = "SELECT name, created, body, stop, epoch, phase FROM {schema}workflow_runs WHERE "
 _ONE = _RUNS + "workflow = $1 AND name = $2"
 _HELD = "workflow = $1 AND name = $2 AND epoch = $3 AND ended IS NULL"
 
@@ -80,7 +88,10 @@ class SqlStore(ABC):
 
     async def claim(self, owner: str, seconds: float, most: int, name: str = "") -> Claim | None:
         """Take a run."""
-        return await self._do(lambda tx: self._claim(tx, owner, seconds, most, name), alone=True)
+        found = await self._do(lambda tx: self._claim(tx, owner, seconds, most, name), alone=True)
+        if isinstance(found, AsideError):
+            raise found
+        return found
 
     async def renew(self, claim: Claim, seconds: float) -> str:
         """Hold a run for longer."""
@@ -141,15 +152,14 @@ class SqlStore(ABC):
         """Keep a new run."""
         if (kept := await self._get(tx, run.name)) is not None:
             return kept
-        count = "SELECT count(*) FROM {schema}workflow_runs WHERE " + _OPEN
-        ((number,),) = await tx.rows(f"{count} AND stop = ''", self._workflow)
+        count = "SELECT count(*) FROM {schema}workflow_runs WHERE " + _GOING
+        ((number,),) = await tx.rows(count, self._workflow)
         if number >= MOST_OPEN or (policy == "reject" and number >= most):
             raise RejectedError
         if policy == "replace" and number >= most:
             await tx.rows(
                 "UPDATE {schema}workflow_runs SET stop = 'Replaced' WHERE workflow = $1 AND name IN ("
-                "SELECT name FROM {schema}workflow_runs WHERE " + _OPEN + " AND stop = ''"
-                " ORDER BY created, name LIMIT $2)",
+                "SELECT name FROM {schema}workflow_runs WHERE " + _GOING + " ORDER BY created, name LIMIT $2)",
                 self._workflow, number - most + 1,
             )  # fmt: skip
         now = await tx.now()
@@ -164,8 +174,8 @@ class SqlStore(ABC):
 
     async def _claim(
         self, tx: Transaction, owner: str, seconds: float, most: int, name: str
-    ) -> Claim | None:
-        """Take a run."""
+    ) -> Claim | AsideError | None:
+        """Take a run, or set it aside if it cannot be read."""
         now = await tx.now()
         rows = await tx.rows(_RUNS + _OPEN + " AND owner = $2", self._workflow, owner)
         if not rows:
@@ -178,27 +188,33 @@ class SqlStore(ABC):
                 self._workflow, rows[0][0], owner, now + seconds,
             )  # fmt: skip
             rows = await tx.rows(_ONE, self._workflow, rows[0][0])
-        found = await self._found(tx, rows[0])
-        return Claim(found, rows[0][4], now)
+        try:
+            return Claim(await self._found(tx, rows[0]), rows[0][4], now)
+        except UnreadableRecordError as error:
+            await tx.rows(
+                "UPDATE {schema}workflow_runs SET owner = '-', lease = $3 WHERE workflow = $1 AND name = $2",
+                self._workflow, rows[0][0], now + ASIDE_SECONDS,
+            )  # fmt: skip
+            return AsideError(rows[0][0], error)
 
     async def _free(
         self, tx: Transaction, now: float, most: int, name: str
     ) -> list[tuple[Any, ...]]:
         runs = _RUNS + _OPEN + " AND ($2 = '' OR name = $2) AND "
         first = " ORDER BY created, name LIMIT 1"
-        rows = await tx.rows(runs + "lease <= $3" + first, self._workflow, name, now)
+        silent = f"lease <= $3 AND NOT {_ASIDE}"
+        rows = await tx.rows(runs + silent + first, self._workflow, name, now)
         rows = rows or await tx.rows(
             runs + "lease IS NULL AND stop <> ''" + first, self._workflow, name
         )
         if rows:
             return rows
-        held = (
-            "SELECT count(*) FROM {schema}workflow_runs WHERE " + _OPEN + " AND lease IS NOT NULL"
-        )
+        held = f"SELECT count(*) FROM {{schema}}workflow_runs WHERE {_OPEN} AND {_HELD_OR_SILENT}"
         ((number,),) = await tx.rows(held, self._workflow)
         if number >= most:
             return []
-        return await tx.rows(runs + "lease IS NULL" + first, self._workflow, name)
+        waiting = f"(lease IS NULL OR lease <= $3 AND {_ASIDE})"
+        return await tx.rows(runs + waiting + first, self._workflow, name, now)
 
     async def _renew(self, tx: Transaction, claim: Claim, seconds: float) -> str:
         """Hold a run for longer."""
@@ -287,7 +303,7 @@ class SqlStore(ABC):
             " (created < $3 OR (created = $3 AND name < $4)) ORDER BY created DESC, name DESC LIMIT $5",
             self._workflow, phase, time, name, count,
         )  # fmt: skip
-        return [Found(read_run(row[2], row[1]), {}, row[3]) for row in rows]
+        return [Found(listed_run(row[2], row[1], row[0], row[5]), {}, row[3]) for row in rows]
 
     async def _events(self, tx: Transaction, name: str, after: int) -> list[Event]:
         """Return the events of a run."""
@@ -329,14 +345,15 @@ class SqlStore(ABC):
     async def _counts(self, tx: Transaction) -> Counts:
         """Count what is open."""
         now = await tx.now()
-        ((pending, running, oldest, lease),) = await tx.rows(
-            "SELECT sum(CASE WHEN lease IS NULL THEN 1 ELSE 0 END), sum(CASE WHEN lease IS NULL THEN 0 ELSE 1 END),"
-            " min(CASE WHEN lease IS NULL THEN created END), min(lease)"
+        ((number, running, oldest, lease),) = await tx.rows(
+            f"SELECT count(*), sum(CASE WHEN {_HELD_OR_SILENT} THEN 1 ELSE 0 END),"
+            f" min(CASE WHEN {_HELD_OR_SILENT} THEN NULL ELSE created END),"
+            f" min(CASE WHEN {_HELD_OR_SILENT} THEN lease END)"
             " FROM {schema}workflow_runs WHERE " + _OPEN,
             self._workflow,
         )  # fmt: skip
         return Counts(
-            pending=int(pending or 0),
+            pending=number - int(running or 0),
             running=int(running or 0),
             oldest_pending=max(0.0, now - oldest) if oldest is not None else 0.0,
             longest_silent=max(0.0, now - lease) if lease is not None else 0.0,
