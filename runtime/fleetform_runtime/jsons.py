@@ -74,6 +74,12 @@ def write(value: Any) -> bytes:
         return text.encode()
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values are the same JSON: 1, 1.0 and true are three, although Python takes them for equal."""
+    first, second = (orjson.dumps(value, option=orjson.OPT_SORT_KEYS) for value in (one, other))
+    return first == second
+
+
 def whole_text(text: str) -> str:
     """Return a text with each half of a surrogate pair replaced: it is no character of any encoding."""
     return text if text.isascii() else _HALF.sub(_REPLACED, text)

@@ -7,15 +7,16 @@ import pytest
 from aiohttp import web
 
 from fleetform_runtime import jsons
+from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import Secrets
 from fleetform_runtime.telemetry import logs
 from fleetform_runtime.workflows import expressions
 from fleetform_runtime.workflows.calls import A2aCaller, CallError, Message, of_text
 from fleetform_runtime.workflows.records import StepState, read_step, step_json
 from fleetform_runtime.workflows.settings import StepAgent
-from fleetform_runtime.workflows.submitting import of_file, of_words
+from fleetform_runtime.workflows.submitting import of_file, of_words, submitted
 from runtime.tests.upstreams import upstream
-from runtime.tests.workflows import workflow
+from runtime.tests.workflows import store, workflow
 
 pytestmark = pytest.mark.anyio
 K = {"properties": {"result": {"required": ["k"]}}}
@@ -45,6 +46,29 @@ USAGE = "https://fleetform.dev/a2a/usage/v1"
 )
 def test_an_answer_is_the_json_that_is_meant_and_otherwise_its_text(text, wanted, value):
     assert of_text(text, wanted) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        ('{"b": [{"x": "é", "y": null}], "a": 1}', True),
+        ('{"a": true, "b": [{"x": "é", "y": null}]}', False),
+        ('{"a": 1.0, "b": [{"x": "é", "y": null}]}', False),
+        ('{"a": 1, "b": [{"x": "é", "y": false}]}', False),
+        ('{"a": 1, "b": [{"x": "é"}]}', False),
+    ],
+)
+async def test_the_same_name_is_the_same_run_if_its_inputs_are_the_same_json(text, is_same):
+    first = {"a": 1, "b": [{"x": "é", "y": None}]}
+    settings = workflow(definition={"input": [{"name": "o", "type": "object"}]})
+    async with store() as kept:
+        begun, _ = await submitted(settings, kept, "r", {"o": first}, "ann")
+        again = submitted(settings, kept, "r", {"o": json.loads(text)}, "ann")
+        if is_same:
+            assert await again == (begun, False)
+        else:
+            with pytest.raises(HttpProblem, match="run_exists"):
+                await again
 
 
 def answer(**members: Any) -> bytes:

@@ -137,6 +137,6 @@ async def submitted(
         raise HttpProblem("concurrency_rejected", f"{most} runs are open already", 5) from None
     except UnreadableRecordError as error:
         raise HttpProblem("unreadable", str(error)) from None
-    if found.run.input != inputs:
+    if not jsons.same(found.run.input, inputs):
         raise HttpProblem("run_exists", f"{name} has other inputs; take another name")
     return found, found.run.id == run.id
