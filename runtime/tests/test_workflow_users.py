@@ -1,20 +1,25 @@
 """Who has begun a run is the user of the agents that it asks, where the workflow's key there is a gateway's."""
 
 import asyncio
+import json
 import re
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
 import pytest
+from starlette.requests import Request
 
 from fleetform_runtime.a2a.names import USER, on_behalf
 from fleetform_runtime.messages import Assistant, ToolCall
 from fleetform_runtime.problems import HttpProblem
 from fleetform_runtime.secrets import Secrets
-from fleetform_runtime.workflows.api import cursor
+from fleetform_runtime.workflows.api import WorkflowApi, cursor
 from fleetform_runtime.workflows.application import WorkflowApplication
 from fleetform_runtime.workflows.calls import CallError
 from fleetform_runtime.workflows.spans import taken
-from runtime.tests.harness import Told
+from runtime.tests.harness import Told, until
 from runtime.tests.harness import serving as agents
 from runtime.tests.servers import PATIENCE
 from runtime.tests.test_access import AUTH, KEYS, as_
@@ -109,6 +114,65 @@ async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user
         await caller.decide(entry, task, "ann", [decision])
         assert (await ended(store, "r")).run.phase == "Succeeded"
         assert len(server.requests) == 1
+
+
+def deciding(body):
+    """Return a request that decides for the step `one` of the run `r`."""
+
+    async def receive():
+        return {"type": "http.request", "body": json.dumps(body).encode()}
+
+    headers = [(b"content-type", b"application/json")]
+    path = {"id": "r", "step": "one"}
+    return Request({"type": "http", "path_params": path, "headers": headers}, receive)
+
+
+async def test_why_an_agent_refuses_a_decision_is_said_as_on_the_agent_itself():
+    pays = Assistant(calls=[ToolCall("call_1", "pay", '{"sum": 5}')])
+    async with (
+        upstream(answers({"paid": True})) as server,
+        agents(
+            auth=AUTH, environment=KEYS, tools=tools(server.url), make=Told(pays, Assistant("paid"))
+        ) as agent,
+        flow(agent, onBehalf=True) as made,
+    ):
+        store = await begin(made, "r", "ann")
+        settings, caller = made._workflow.settings, made._workflow.caller
+
+        async def waits():
+            state = (await store.get("r")).steps.get("one")
+            return state is not None and state.waits is not None
+
+        await until(waits)
+        as_it_waited = await store.get("r")
+        task = as_it_waited.steps["one"].task
+        (call,) = (await caller.pending(settings.agents[0], task, "ann"))["calls"]
+
+        async def refused(**decision):
+            """Return the refusal of a decision, by one who has not seen yet what has become of the step."""
+            kept = SimpleNamespace(get=AsyncMock(return_value=as_it_waited))
+            api = WorkflowApi(settings, kept, caller, lambda _: None)
+            with pytest.raises(HttpProblem) as found:
+                await api.decide(deciding({"decisions": [{"id": call["id"]} | decision]}))
+            return found.value.code, found.value.status, found.value.may_retry, found.value.detail
+
+        assert await refused(id="zz", approved=True) == (
+            "invalid_fields",
+            422,
+            False,
+            f"zz: there is no such call; {call['id']}: a decision is missing",
+        )
+        missing = f"{call['id']}: approved must be true or false"
+        assert await refused() == ("invalid_fields", 422, False, missing)
+        api = WorkflowApi(settings, store, caller, lambda _: None)
+        right = deciding({"decisions": [{"id": call["id"], "approved": True}]})
+        assert (await api.decide(right)).status_code == 202
+        assert (await ended(store, "r")).run.phase == "Succeeded"
+        late = "the task has ended, and takes no message: begin another"
+        assert await refused(approved=True) == ("approval_used", 409, False, late)
+        as_it_waited.steps["one"] = replace(as_it_waited.steps["one"], task="nowhere")
+        code, status, may_retry, _ = await refused(approved=True)
+        assert (code, status, may_retry) == ("conflict", 409, False)
 
 
 def test_a_name_that_no_header_carries_is_a_hash_and_nobody_elses():

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from fleetform_runtime.a2a import people
-from fleetform_runtime.a2a.errors import A2aError, invalid, no_task
+from fleetform_runtime.a2a.errors import A2aError, invalid, no_task, of
 from fleetform_runtime.a2a.parts import content
 from fleetform_runtime.a2a.requests import Listing, Sending, token
 from fleetform_runtime.a2a.tasks import shown
@@ -197,9 +197,8 @@ class Tasks:
         state = await self._last(first.id)
         if state is None or state.status != "waiting":
             how = "is at work" if state and state.status == "running" else "has ended"
-            raise A2aError(
-                "UnsupportedOperationError", f"the task {how}, and takes no message: begin another"
-            )
+            said = f"the task {how}, and takes no message: begin another"
+            raise of(HttpProblem("approval_used", said))
         await self._runs.decide(
             caller.identity, state.id, people.decisions(sending.message, state), order
         )

@@ -17,7 +17,7 @@ from fleetform_runtime.http.health import Health, probes
 from fleetform_runtime.http.openapi import document as openapi
 from fleetform_runtime.http.router import Route
 from fleetform_runtime.http.runs import Decisions, last_event
-from fleetform_runtime.problems import HttpProblem
+from fleetform_runtime.problems import CODES, HttpProblem
 from fleetform_runtime.store import Event as ShownEvent
 from fleetform_runtime.store import UnreadableRecordError
 from fleetform_runtime.workflows.calls import Caller, CallError
@@ -38,6 +38,8 @@ MOST_RUNS = 100
 LARGEST_BODY = LARGEST_INPUT + 64 * 1024
 LOOK_SECONDS = 0.5
 EVENT_STREAM = "text/event-stream"
+_OF_DECISIONS = {403, 409, 413, 422, 429, 503}
+"""Statuses with which an agent says what is wrong with a decision, or that it cannot take one now."""
 
 
 class NewRun(Fields):
@@ -140,7 +142,7 @@ class WorkflowApi:
         try:
             await self._caller.decide(agent, state.task, found.run.user, decisions)
         except CallError as error:
-            raise HttpProblem("conflict", f"the agent has refused: {error}") from None
+            raise _refusal(error) from None
         return Json(shown_step(name, state), 202)
 
     async def follow(self, request: Request) -> EventStream:
@@ -237,6 +239,14 @@ class WorkflowApi:
             if silent >= ping:
                 silent = 0.0
                 yield []
+
+
+def _refusal(error: CallError) -> HttpProblem:
+    """Return why an agent refuses a decision: as it says itself, unless that is between it and the workflow."""
+    if error.code in CODES and CODES[error.code][0] in _OF_DECISIONS:
+        return HttpProblem(error.code, str(error), error.after, retryable=error.may_retry)
+    detail = f"the agent has refused: {error}"
+    return HttpProblem("conflict", detail, error.after, retryable=error.may_retry)
 
 
 def _described(settings: WorkflowSettings) -> dict[str, Any]:

@@ -287,7 +287,8 @@ def _result(answer: HttpAnswer) -> dict[str, Any]:
         problem = _problem(error.get("data")) or {}
         number = error.get("code")
         code = str(problem.get("code") or f"a2a{number if isinstance(number, int) else ''}")
-        said = f"{error.get('message', '')}: {problem.get('detail', '')}".rstrip(": ")
+        words = (error.get("message"), problem.get("detail"))
+        said = ": ".join(dict.fromkeys(str(one) for one in words if one))
         may = bool(problem.get("retryable", error.get("code") == -32603))
         raise CallError(code, said, may_retry=may, after=after)
     if isinstance(body, dict) and _is_known(body.get("code")):
