@@ -374,6 +374,41 @@ async def test_once_it_was_asked_to_end_no_step_begins_and_it_does_not_succeed(l
     assert [one.kind for one in await made.store.events("r", 0)][-1] == "run"
 
 
+async def test_what_is_being_kept_as_a_run_ends_is_no_loss(monkeypatch):
+    """A step begins, and the run ends before the store has said that it has kept that."""
+    made = Workflow(Agents(), steps=[step("one")])
+    write, renew = made.store.write, made.store.renew
+    begun, answers, looked, hurry = (asyncio.Event() for _ in range(4))
+
+    async def slow(claim, run, steps, *given, **named):
+        await write(claim, run, steps, *given, **named)
+        if "one" in steps and not begun.is_set():
+            begun.set()
+            await answers.wait()
+
+    async def looks(*given):
+        stop = await renew(*given)
+        looked.set()
+        return stop
+
+    monkeypatch.setattr(made.store, "write", slow)
+    monkeypatch.setattr(made.store, "renew", looks)
+    await made.submit()
+    claim = await made.store.claim("w", LONG, 9)
+    task = asyncio.create_task(executed(made.around, claim, hurry))
+    await begun.wait()
+    assert await made.store.stop("r", "Cancelled")
+    hurry.set()
+    await looked.wait()
+    for _ in range(9):  # the run is told to end, and its steps are
+        await asyncio.sleep(0)
+    answers.set()
+    status = await made.shown(await task)
+    assert [item["phase"] for item in status["steps"]] == ["Failed"]
+    told_of = [one.kind for one in await made.store.events("r", 0)]
+    assert told_of == ["run", "step", "run"]
+
+
 async def test_a_worker_that_is_woken_ends_at_once_what_shall_end():
     agents = Agents(forever)
     made = Workflow(agents, steps=[step("one")])

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from fleetform_runtime.workflows import expressions
 from fleetform_runtime.workflows.asking import asked, schema
 from fleetform_runtime.workflows.calls import Answer, Caller, CallError, Message
 from fleetform_runtime.workflows.records import (
+    Event,
     Reason,
     StepState,
     WorkflowRun,
@@ -511,17 +512,30 @@ class Execution:
             told = [event(number, kind, **data)]
             while True:
                 try:
-                    await self._around.store.write(
-                        self._claim, run, steps or {}, told, ends=ends, goes_on=goes_on
-                    )
+                    await _whole(self._keep(run, steps or {}, told, ends=ends, goes_on=goes_on))
                     break
                 except StoppedError as stopped:
                     raise self._asked_to_end(stopped.reason) from None
                 except StoreError as error:
                     log.warning("the store of workflows does not answer: %s", error)
                     await asyncio.sleep(STORE_PAUSE)
-            self._run = run
-            self._steps |= steps or {}
+
+    async def _keep(
+        self, run: WorkflowRun, steps: dict[str, StepState], told: list[Event], **how: bool
+    ) -> None:
+        await self._around.store.write(self._claim, run, steps, told, **how)
+        self._run = run
+        self._steps |= steps
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Do something to its end, even for one who is cancelled meanwhile: what comes next has to know what is kept."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
 
 
 _STOPPED = {"Replaced": "a newer run has taken its place", "Cancelled": "it was cancelled"}
