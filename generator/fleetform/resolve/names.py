@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fleetform import kinds, view
 from fleetform.resolve import backups
 from fleetform.resolve.hosts import destination, is_beside, is_deployed, split
+from fleetform.resolve.switches import installs_charts
 from fleetform.tree import entries
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def images(fleet: Fleet) -> set[str]:
     own |= {name for store in fleet.of(kinds.MEMORY_STORE) for name in _of_backups(fleet, store)}
     collector = fleet.environment.monitoring.collector
     own |= {collector.image.repository} if collector else set()
-    return own | ({test.image.repository} if test.enabled else set())
+    has_tests = test.enabled and installs_charts(fleet)
+    return own | ({test.image.repository} if has_tests else set())
 
 
 def image(fleet: Fleet, resolved: Resolved[Any]) -> tuple[Image, str, str] | None:

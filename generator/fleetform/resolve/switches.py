@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fleetform.models.environment import EnvironmentSpec as Environment
     from fleetform.models.memory_store import StoreTls
     from fleetform.models.scaling import Scaling
-    from fleetform.resolve import Resolved
+    from fleetform.resolve import Fleet, Resolved
 
 
 OF_ALL = "readyRatio"
@@ -52,6 +52,12 @@ def is_watched(resolved: Resolved[Any]) -> bool:
 def can_promise(agent: Resolved[Any]) -> bool:
     """Whether an agent's requests are counted under its own name: those to a canary are the other's."""
     return is_watched(agent) and not agent.spec.canary_of
+
+
+def installs_charts(fleet: Fleet) -> bool:
+    """Whether a target of the environment makes releases of charts, which a test may follow; a run may render fewer."""
+    targets = {*fleet.targets, *fleet.environment.targets}
+    return "helm" in targets or ("flux" in targets and fleet.environment.gitops.way == "helm")
 
 
 def tls_is_on(tls: StoreTls) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fleetform.resolve import Fleet
+from fleetform.resolve.switches import installs_charts
 from fleetform.rules.idle.rows import Row
 from fleetform.tree import TreePath
 
@@ -18,7 +19,7 @@ def delivery(fleet: Fleet) -> Iterator[Row]:
     # A run may render fewer targets than the environment has.
     targets = {*fleet.targets, *fleet.environment.targets}
     flux, argocd = "flux" in targets, "argocd" in targets
-    yield from _helm(fleet, flux=flux, helm="helm" in targets)
+    yield from _helm(fleet, flux=flux)
     why = "`compose` is not among the targets"
     yield Row(("spec", "compose", "ports"), "compose" in targets, why, TO_TARGETS)
     tool = "neither `flux` nor `argocd` is among the targets"
@@ -37,18 +38,19 @@ def delivery(fleet: Fleet) -> Iterator[Row]:
         yield Row(SOURCE, used=False, why=tool, hint=TO_TARGETS)
 
 
-def _helm(fleet: Fleet, *, flux: bool, helm: bool) -> Iterator[Row]:
+def _helm(fleet: Fleet, *, flux: bool) -> Iterator[Row]:
     environment = fleet.environment
     released = flux and environment.gitops.way == "helm"
     remote = environment.helm.charts.startswith("oci://")
     base: TreePath = ("spec", "helm")
     why = "`helm` is not among the targets, and Flux installs no release"
     for name in ("charts", "version"):
-        yield Row((*base, name), helm or released, why, TO_TARGETS)
+        yield Row((*base, name), installs_charts(fleet), why, TO_TARGETS)
     test = environment.helm.test
-    yield Row((*base, "test", "enabled"), helm or released, why, TO_TARGETS)
-    on = test.enabled and (helm or released)
-    off = "no release has a test" if helm or released else why
+    charted = installs_charts(fleet)
+    yield Row((*base, "test", "enabled"), charted, why, TO_TARGETS)
+    on = test.enabled and charted
+    off = "no release has a test" if charted else why
     yield Row((*base, "test", "image"), on, off, "remove it")
     for name in ("digests", "secret"):
         why = "Flux takes no chart from an OCI repository"
