@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from fleetform_runtime.http import protocol
+from fleetform_runtime.runs.sessions import Sessions
 from fleetform_runtime.server import bound
 from runtime.tests.harness import Gated, live_run, parse, serving
 
@@ -267,6 +268,24 @@ async def test_bad_heads_are_refused(data, status):
         answer = await raw(client, data)
     assert answer.split(b" ")[1] == status
     assert b"application/problem+json" in answer
+
+
+async def test_a_run_that_is_cancelled_while_its_answer_is_stored_ends(monkeypatch):
+    """Nothing of it went on, and it was `running` for whoever asked."""
+    storing = asyncio.Event()
+
+    async def end(*arguments):
+        storing.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Sessions, "end", end)
+    async with serving() as client:
+        asked = asyncio.create_task(client.post("/chat", {"message": "hello"}))
+        await storing.wait()
+        run = await live_run(client)
+        assert (await client.post(f"/runs/{run}/cancel", {})).status == 202
+        assert (await asked).json["code"] == "cancelled"
+        assert (await client.get(f"/runs/{run}")).json["status"] == "cancelled"
 
 
 async def test_slow_heads_and_bodies_run_out_of_time():

@@ -357,7 +357,7 @@ class Runs:
             await self._answer(run, order, turn, session, model, pause)
         except HttpProblem as problem:
             outcomes.fail(run, turn, problem)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             outcomes.fail(run, turn, self._problem(error, run))
         finally:
             leave()
