@@ -8,35 +8,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 THE_SHELLS_OWN = frozenset(
-    (
-        *(
-            "DISPLAY",
-            "EDITOR",
-            "GROUPS",
-            "HOME",
-            "HOSTNAME",
-            "IFS",
-            "LANG",
-            "LANGUAGE",
-            "LOGNAME",
-            "MAIL",
-            "OLDPWD",
-            "PAGER",
-        ),
-        *(
-            "PATH",
-            "PWD",
-            "SHELL",
-            "SHLVL",
-            "TERM",
-            "TMPDIR",
-            "TZ",
-            "UID",
-            "USER",
-            "USERNAME",
-            "VISUAL",
-        ),
-    )
+    [
+        "DISPLAY",
+        "EDITOR",
+        "GROUPS",
+        "HOME",
+        "HOSTNAME",
+        "IFS",
+        "LANG",
+        "LANGUAGE",
+        "LOGNAME",
+        "MAIL",
+        "OLDPWD",
+        "PAGER",
+        "PATH",
+        "PWD",
+        "SHELL",
+        "SHLVL",
+        "TERM",
+        "TMPDIR",
+        "TZ",
+        "UID",
+        "USER",
+        "USERNAME",
+        "VISUAL",
+    ]
 )
 """Variables that are set without anybody's wish: none is a secret in short."""
 

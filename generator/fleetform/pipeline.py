@@ -107,17 +107,17 @@ def _environments_of_one_name(documents: Iterable[SpecDocument]) -> Iterator[Pro
 def _mend(sources: Sources, document: SpecDocument, count: int) -> None:
     """Keep the checkable part of a document with errors, and report credentials in the rest now."""
     from fleetform.mend import mended  # noqa: PLC0415
-    from fleetform.rules import credentials  # noqa: PLC0415
 
     if count <= MAX_PER_FILE:  # nobody reads about other problems of a document with more
         left, places = mended(document, [path for path, _ in _patched_faults(document)])
         sources.hidden |= places
         sources.mended += [left] if left is not None else []
-    sources.problems += credentials.leaked(document.tree)
+    sources.problems += _leaked(document.tree)
 
 
 def _leaked(tree: Map) -> Iterable[Problem]:
-    from fleetform.rules import credentials  # noqa: PLC0415 - few documents are not specs
+    """Return the credentials of a document that no rule will see."""
+    from fleetform.rules import credentials  # noqa: PLC0415 - few documents are refused
 
     return credentials.leaked(tree)
 
@@ -210,11 +210,9 @@ class Assembled(NamedTuple):
 
 def _leaks(*sources: Sources) -> Iterable[Problem]:
     """Yield leaked credentials if there is no fleet, whose rules would find them."""
-    from fleetform.rules import credentials  # noqa: PLC0415
-
     for source in sources:
         for document in source.documents:
-            yield from credentials.leaked(document.tree)
+            yield from _leaked(document.tree)
 
 
 def assembled(

@@ -85,7 +85,9 @@ async def test_tasks_of_a_run_are_those_of_who_has_begun_it(does):
     assert counts == ([1, 1, 0] if does else [0, 0, 2])
 
 
-async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user(caplog):
+@asynccontextmanager
+async def waiting():
+    """Begin the run `r` of ann; yield its application, its store, the run once its step waits, and what is paid at."""
     pays = Assistant(calls=[ToolCall("call_1", "pay", '{"sum": 5}')])
     async with (
         upstream(answers({"paid": True})) as server,
@@ -95,15 +97,20 @@ async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user
         flow(agent, onBehalf=True) as made,
     ):
         store = await begin(made, "r", "ann")
-        caller, entry = made._workflow.caller, made._workflow.settings.agents[0]
 
         async def waits():
             state = (await store.get("r")).steps.get("one")
-            return state.task if state is not None and state.waits is not None else ""
+            return state is not None and state.waits is not None
 
-        async with asyncio.timeout(PATIENCE):
-            while not (task := await waits()):
-                await asyncio.sleep(0.02)
+        await until(waits)
+        yield made, store, await store.get("r"), server
+
+
+async def test_what_waits_is_said_shown_and_decided_in_the_name_of_the_same_user(caplog):
+    async with waiting() as (made, store, found, server):
+        caller, entry = made._workflow.caller, made._workflow.settings.agents[0]
+        task = found.steps["one"].task
+        assert task
         assert f"run r, step one waits for a person: task {task} at {entry.url}" in caplog.text
         with pytest.raises(CallError):
             await caller.pending(entry, task, "bob")
@@ -128,23 +135,8 @@ def deciding(body):
 
 
 async def test_why_an_agent_refuses_a_decision_is_said_as_on_the_agent_itself():
-    pays = Assistant(calls=[ToolCall("call_1", "pay", '{"sum": 5}')])
-    async with (
-        upstream(answers({"paid": True})) as server,
-        agents(
-            auth=AUTH, environment=KEYS, tools=tools(server.url), make=Told(pays, Assistant("paid"))
-        ) as agent,
-        flow(agent, onBehalf=True) as made,
-    ):
-        store = await begin(made, "r", "ann")
+    async with waiting() as (made, store, as_it_waited, _):
         settings, caller = made._workflow.settings, made._workflow.caller
-
-        async def waits():
-            state = (await store.get("r")).steps.get("one")
-            return state is not None and state.waits is not None
-
-        await until(waits)
-        as_it_waited = await store.get("r")
         task = as_it_waited.steps["one"].task
         (call,) = (await caller.pending(settings.agents[0], task, "ann"))["calls"]
 

@@ -69,12 +69,12 @@ def found(paths: Sequence[str], name: str = "stdin.md") -> Iterator[Document | s
     taken: dict[str, str] = {}
     for path in paths:
         for one in _of(path, name):
-            if isinstance(one, str) or one.name not in taken:
-                yield one
-            else:
-                yield f"{one.name}: it is in {taken[one.name]} and in {path}: name the folder above both, or rename one"
-            if not isinstance(one, str):
-                taken.setdefault(one.name, path)
+            if isinstance(one, Document):
+                if (first := taken.get(one.name)) is not None:
+                    yield f"{one.name}: it is in {first} and in {path}: name the folder above both, or rename one"
+                    continue
+                taken[one.name] = path
+            yield one
 
 
 def _of(path: str, name: str) -> Iterator[Document | str]:

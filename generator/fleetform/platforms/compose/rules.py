@@ -466,26 +466,30 @@ def _environment(fleet: Fleet, plan: Plan) -> Iterator[Problem]:
             severity="warning",
         )
     if platforms(fleet.environment.targets) == ("compose",):
-        # Inherited settings may be meant for another environment that extends the same base.
-        tenants = at(fleet.environment_own, ("spec", "tenants"), {})
-        quotas: dict[tuple[str, ...], str] = {
-            ("tenants", name, field): "Compose has no quotas and no groups"
-            for name, tenant in tenants.items()
-            for field in tenant or ()
-            if field != "labels"
-        }
-        for place, why in (ENVIRONMENT | quotas).items():
-            if at(fleet.environment_own, ("spec", *place)):
-                yield problem_at(
-                    fleet.environment_tree,
-                    ("spec", *place),
-                    "not-on-compose",
-                    f"`{place[-1]}` has no effect in Compose, and this environment has no other target: {why}",
-                    hint="remove it, or add the target that needs it",
-                    severity="warning",
-                    key=True,
-                )
+        yield from _of_clusters_alone(fleet)
     yield from _published(fleet, plan)
+
+
+def _of_clusters_alone(fleet: Fleet) -> Iterator[Problem]:
+    """Yield an environment's own settings for clusters; inherited ones may be meant for another of the same base."""
+    own = fleet.environment_own
+    quotas: dict[tuple[str, ...], str] = {
+        ("tenants", name, field): "Compose has no quotas and no groups"
+        for name, tenant in at(own, ("spec", "tenants"), {}).items()
+        for field in tenant or ()
+        if field != "labels"
+    }
+    for place, why in (ENVIRONMENT | quotas).items():
+        if at(own, ("spec", *place)):
+            yield problem_at(
+                fleet.environment_tree,
+                ("spec", *place),
+                "not-on-compose",
+                f"`{place[-1]}` has no effect in Compose, and this environment has no other target: {why}",
+                hint="remove it, or add the target that needs it",
+                severity="warning",
+                key=True,
+            )
 
 
 def _published(fleet: Fleet, plan: Plan) -> Iterator[Problem]:

@@ -44,10 +44,10 @@ def _helm(fleet: Fleet, *, flux: bool) -> Iterator[Row]:
     remote = environment.helm.charts.startswith("oci://")
     base: TreePath = ("spec", "helm")
     why = "`helm` is not among the targets, and Flux installs no release"
-    for name in ("charts", "version"):
-        yield Row((*base, name), installs_charts(fleet), why, TO_TARGETS)
-    test = environment.helm.test
     charted = installs_charts(fleet)
+    for name in ("charts", "version"):
+        yield Row((*base, name), charted, why, TO_TARGETS)
+    test = environment.helm.test
     yield Row((*base, "test", "enabled"), charted, why, TO_TARGETS)
     on = test.enabled and charted
     off = "no release has a test" if charted else why

@@ -163,16 +163,15 @@ def _store(secrets: Secrets, store: SecretStore, spaces: frozenset[str]) -> Iter
         "a ClusterSecretStore must exist already",
         "remove it",
     )
-    yield from _accounts(secrets, store, made=made)
-    if made and store.create_service_account and not store.operator_identity:
-        why = "`identities` has one for every namespace"
-        yield Row((*base, "identity"), not spaces <= store.identities.keys(), why, "remove it")
+    yield from _accounts(secrets, store, spaces, made=made)
 
 
 _IDENTITIES = {"awsRoleArn": "aws", "gcpServiceAccount": "gcp", "azureClientId": "azure"}
 
 
-def _accounts(secrets: Secrets, store: SecretStore, *, made: bool) -> Iterator[Row]:
+def _accounts(
+    secrets: Secrets, store: SecretStore, spaces: frozenset[str], *, made: bool
+) -> Iterator[Row]:
     """Yield what says who reads a store that is read by somebody else."""
     base: TreePath = ("spec", "secrets", "store")
     why = "the store exists already"
@@ -188,6 +187,8 @@ def _accounts(secrets: Secrets, store: SecretStore, *, made: bool) -> Iterator[R
         yield Row((*base, name), rendered or not used, why, "remove it")
     if not used or not rendered:
         return
+    why = "`identities` has one for every namespace"
+    yield Row((*base, "identity"), not spaces <= store.identities.keys(), why, "remove it")
     places = [("identity",), *(("identities", key) for key in store.identities)]
     for place in places:
         for name, provider in _IDENTITIES.items():
@@ -326,9 +327,10 @@ def _watching(fleet: Fleet) -> Iterator[Row]:
         yield _fact(scraped, why, "monitoring", name)
     yield _fact(scraped, why, "network", "prometheusNamespace")
     if scraped:
+        watched = any(map(is_watched, fleet.of(AGENT)))
         why = "no agent of the generic runtime serves metrics"
         for name in ("dashboards", "alertThresholds"):
-            yield _fact(any(map(is_watched, fleet.of(AGENT))), why, "monitoring", name)
+            yield _fact(watched, why, "monitoring", name)
     operated = "grafana-operator" in fleet.environment.capabilities
     why = "with the capability `grafana-operator` there is no ConfigMap for a sidecar to find"
     yield _fact(not operated, why, "monitoring", "dashboards", "labels")
